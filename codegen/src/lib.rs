@@ -1,0 +1,1 @@
+//! Machine code from kernel programs, by Cranelift

@@ -1,0 +1,168 @@
+//! Adds ops to a graph without spelling out operands and attributes: for derivative rules, rewrites and front ends.
+
+use crate::op::elementwise::Cast;
+use crate::op::movement::{Broadcast, Permute, Reshape};
+use crate::op::reduce::{Reduce, ReduceKind};
+use crate::op::source::Full;
+use crate::{BuildError, DType, Graph, Loc, NodeId, Op, Scalar, ScalarOp, Shape, TensorType};
+
+/// A graph being added to. All nodes it adds carry the same source location.
+pub struct Builder<'g> {
+    graph: &'g mut Graph,
+    loc: Option<Loc>,
+}
+
+/// A node, or the rule that it would break.
+pub type Built = Result<NodeId, BuildError>;
+
+impl<'g> Builder<'g> {
+    /// Adds to `graph`; new nodes come from `loc`.
+    pub fn new(graph: &'g mut Graph, loc: Option<Loc>) -> Self {
+        Self { graph, loc }
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        self.graph
+    }
+
+    /// The type of a node.
+    pub fn ty(&self, id: NodeId) -> &TensorType {
+        self.graph.ty(id)
+    }
+
+    /// Adds any op.
+    ///
+    /// # Errors
+    /// As [`Graph::add`].
+    pub fn add(&mut self, op: Op, operands: &[NodeId]) -> Built {
+        self.graph.add(op, operands, self.loc.clone())
+    }
+
+    /// A scalar op on one tensor.
+    ///
+    /// # Errors
+    /// If the element type is not one the op takes.
+    pub fn unary(&mut self, op: ScalarOp, x: NodeId) -> Built {
+        self.add(Op::Elementwise(op), &[x])
+    }
+
+    /// A scalar op on two tensors of equal shape.
+    ///
+    /// # Errors
+    /// If types or shapes don't fit.
+    pub fn binary(&mut self, op: ScalarOp, a: NodeId, b: NodeId) -> Built {
+        self.add(Op::Elementwise(op), &[a, b])
+    }
+
+    /// `on` where `condition` holds, else `off`; equal shapes.
+    ///
+    /// # Errors
+    /// If types or shapes don't fit.
+    pub fn select(&mut self, condition: NodeId, on: NodeId, off: NodeId) -> Built {
+        self.add(Op::Elementwise(ScalarOp::SELECT), &[condition, on, off])
+    }
+
+    /// One element everywhere.
+    ///
+    /// # Errors
+    /// Never, for a shape that exists.
+    pub fn full(&mut self, value: Scalar, shape: Shape) -> Built {
+        self.add(Op::Full(Full { value, shape }), &[])
+    }
+
+    /// `value` everywhere, in the type of `like`.
+    ///
+    /// # Errors
+    /// Never, for a node that exists.
+    pub fn full_like(&mut self, like: NodeId, value: f64) -> Built {
+        let TensorType { dtype, shape } = self.ty(like).clone();
+        self.full(Scalar::from_f64(value, dtype), shape)
+    }
+
+    /// Zeros in the type of `like`.
+    ///
+    /// # Errors
+    /// Never, for a node that exists.
+    pub fn zeros_like(&mut self, like: NodeId) -> Built {
+        self.full_like(like, 0.0)
+    }
+
+    /// Conversion to another element type; the node itself if it has it already.
+    ///
+    /// # Errors
+    /// Never, for a node that exists.
+    pub fn cast(&mut self, x: NodeId, dtype: DType) -> Built {
+        if self.ty(x).dtype == dtype { Ok(x) } else { self.add(Op::Cast(Cast { dtype }), &[x]) }
+    }
+
+    /// The same elements under another shape; the node itself if it has it already.
+    ///
+    /// # Errors
+    /// If the numbers of elements differ.
+    pub fn reshape(&mut self, x: NodeId, shape: Shape) -> Built {
+        if self.ty(x).shape == shape { Ok(x) } else { self.add(Op::Reshape(Reshape { shape }), &[x]) }
+    }
+
+    /// Axes in another order.
+    ///
+    /// # Errors
+    /// If `perm` is not a permutation of the axes.
+    pub fn permute(&mut self, x: NodeId, perm: &[usize]) -> Built {
+        self.add(Op::Permute(Permute { perm: perm.to_vec() }), &[x])
+    }
+
+    /// Repetition along new axes: axis `i` of `x` becomes axis `axes[i]` of `shape`.
+    ///
+    /// # Errors
+    /// If the extents differ or the axes aren't ascending.
+    pub fn broadcast(&mut self, x: NodeId, shape: Shape, axes: &[usize]) -> Built {
+        self.add(Op::Broadcast(Broadcast { shape, axes: axes.to_vec() }), &[x])
+    }
+
+    /// Broadcasting by NumPy's rule: `x` repeated to `shape`, aligned from the right, extents of 1 repeat.
+    ///
+    /// # Errors
+    /// If `x` doesn't broadcast to that shape.
+    pub fn broadcast_to(&mut self, x: NodeId, shape: Shape) -> Built {
+        let from = self.ty(x).shape.clone();
+        if from == shape {
+            return Ok(x);
+        }
+        let skip = shape.rank().saturating_sub(from.rank());
+        // Extents of 1 that repeat are dropped, so that every axis that is left keeps its extent.
+        let kept: Vec<usize> =
+            (0..from.rank()).filter(|&i| shape.get(i + skip).is_none_or(|&d| d == from[i])).collect();
+        let dropped_are_one = (0..from.rank()).all(|i| kept.contains(&i) || from[i] == 1);
+        if from.rank() > shape.rank() || !dropped_are_one {
+            let axes: Vec<usize> = (0..from.rank()).map(|i| i + skip).collect();
+            return self.broadcast(x, shape, &axes);
+        }
+        let dims: Vec<usize> = kept.iter().map(|&i| from[i]).collect();
+        let dense = match Shape::new(dims) {
+            Ok(s) => self.reshape(x, s)?,
+            Err(_) => x,
+        };
+        let axes: Vec<usize> = kept.iter().map(|&i| i + skip).collect();
+        self.broadcast(dense, shape, &axes)
+    }
+
+    /// A reduction over axes (ascending); the node itself where there are none.
+    ///
+    /// # Errors
+    /// If an axis is out of range.
+    pub fn reduce(&mut self, kind: ReduceKind, x: NodeId, axes: &[usize]) -> Built {
+        if axes.is_empty() {
+            return Ok(x);
+        }
+        self.add(Op::Reduce(Reduce { kind, axes: axes.to_vec() }), &[x])
+    }
+
+    /// The sum over axes (ascending).
+    ///
+    /// # Errors
+    /// If an axis is out of range.
+    pub fn reduce_sum(&mut self, x: NodeId, axes: &[usize]) -> Built {
+        self.reduce(ReduceKind::Sum, x, axes)
+    }
+}

@@ -1,0 +1,300 @@
+//! The graph: nodes with typed results, named outputs and state updates.
+//!
+//! Storage is petgraph's, behind this module's fence: outside, a node is a [`NodeId`]. Operands are an ordered list on each node;
+//! edges are derived from it and serve the traversals.
+
+mod order;
+
+use crate::op::source::{Input, State};
+use crate::{BuildError, Loc, Op, RuleError, TensorType};
+use petgraph::Direction;
+use petgraph::stable_graph::{NodeIndex, StableDiGraph};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A node of a graph, and the one tensor it computes. Stays valid until the node is removed; a later node may then take the number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NodeId(u32);
+
+impl NodeId {
+    /// The number that text shows as `%n`.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    fn raw(self) -> NodeIndex {
+        NodeIndex::new(self.0 as usize)
+    }
+
+    fn from_raw(raw: NodeIndex) -> Self {
+        Self(raw.index() as u32)
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "%{}", self.0)
+    }
+}
+
+/// An op applied to operands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Node {
+    op: Op,
+    operands: Vec<NodeId>,
+    ty: TensorType,
+}
+
+impl Node {
+    /// The op.
+    pub fn op(&self) -> &Op {
+        &self.op
+    }
+
+    /// The operands, in the op's order.
+    pub fn operands(&self) -> &[NodeId] {
+        &self.operands
+    }
+
+    /// The type of the result.
+    pub fn ty(&self) -> &TensorType {
+        &self.ty
+    }
+}
+
+/// A program: a directed acyclic graph of ops. See the crate's essay for what it means.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    name: String,
+    dag: StableDiGraph<Node, ()>,
+    outputs: Vec<(String, NodeId)>,
+    updates: Vec<(String, NodeId)>,
+    locs: BTreeMap<NodeId, Loc>,
+    clusters: BTreeMap<NodeId, u32>,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            dag: StableDiGraph::new(),
+            outputs: Vec::new(),
+            updates: Vec::new(),
+            locs: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+        }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Adds a node; the type of its result is inferred.
+    ///
+    /// # Errors
+    /// The rule of the op that its operands or attributes break, or an operand that is not a node of this graph.
+    pub fn add(&mut self, op: Op, operands: &[NodeId], loc: Option<Loc>) -> Result<NodeId, BuildError> {
+        let fail = |op: &Op, types: Vec<TensorType>, rule: RuleError, loc: &Option<Loc>| BuildError {
+            op: op.to_string(),
+            operands: types,
+            rule,
+            loc: loc.clone(),
+        };
+        if let Some(unknown) = operands.iter().find(|id| !self.contains(**id)) {
+            return Err(fail(&op, vec![], format!("{unknown} is not a node of graph `{}`", self.name).into(), &loc));
+        }
+        let types: Vec<&TensorType> = operands.iter().map(|&id| self.ty(id)).collect();
+        let owned = || types.iter().map(|&t| t.clone()).collect();
+        let arity = op.rules().arity();
+        if !arity.accepts(operands.len()) {
+            let rule = format!("{} operands given, the op takes {arity:?}", operands.len());
+            return Err(fail(&op, owned(), rule.into(), &loc));
+        }
+        let ty = op.rules().infer(&types).map_err(|rule| fail(&op, owned(), rule, &loc))?;
+        let node = NodeId::from_raw(self.dag.add_node(Node { op, operands: operands.to_vec(), ty }));
+        for operand in operands {
+            self.dag.add_edge(operand.raw(), node.raw(), ());
+        }
+        if let Some(loc) = loc {
+            self.locs.insert(node, loc);
+        }
+        Ok(node)
+    }
+
+    /// True if `id` is a node of this graph.
+    pub fn contains(&self, id: NodeId) -> bool {
+        self.dag.contains_node(id.raw())
+    }
+
+    /// The node.
+    ///
+    /// # Panics
+    /// If `id` is not a node of this graph.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.dag[id.raw()]
+    }
+
+    /// The type of a node's result.
+    ///
+    /// # Panics
+    /// If `id` is not a node of this graph.
+    pub fn ty(&self, id: NodeId) -> &TensorType {
+        &self.node(id).ty
+    }
+
+    /// A node's op.
+    ///
+    /// # Panics
+    /// If `id` is not a node of this graph.
+    pub fn op(&self, id: NodeId) -> &Op {
+        &self.node(id).op
+    }
+
+    /// A node's operands.
+    ///
+    /// # Panics
+    /// If `id` is not a node of this graph.
+    pub fn operands(&self, id: NodeId) -> &[NodeId] {
+        &self.node(id).operands
+    }
+
+    /// The number of nodes.
+    pub fn len(&self) -> usize {
+        self.dag.node_count()
+    }
+
+    /// True if there is no node.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All nodes in ascending order of their ids, which need not be an order of evaluation (see [`Graph::topological`]).
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.dag.node_indices().map(NodeId::from_raw)
+    }
+
+    /// The nodes that take `id` as an operand, ascending, each once. Outputs and updates are not nodes.
+    pub fn users(&self, id: NodeId) -> Vec<NodeId> {
+        let mut users: Vec<NodeId> =
+            self.dag.neighbors_directed(id.raw(), Direction::Outgoing).map(NodeId::from_raw).collect();
+        users.sort_unstable();
+        users.dedup();
+        users
+    }
+
+    /// True if an output or an update is this node.
+    pub fn is_result(&self, id: NodeId) -> bool {
+        self.outputs.iter().chain(&self.updates).any(|(_, n)| *n == id)
+    }
+
+    /// Where in the user's source the node comes from.
+    pub fn loc(&self, id: NodeId) -> Option<&Loc> {
+        self.locs.get(&id)
+    }
+
+    /// Says where a node comes from.
+    pub fn set_loc(&mut self, id: NodeId, loc: Loc) {
+        self.locs.insert(id, loc);
+    }
+
+    /// The named results, in the order they were set.
+    pub fn outputs(&self) -> &[(String, NodeId)] {
+        &self.outputs
+    }
+
+    /// Names a result; a second call with the same name replaces the first.
+    pub fn set_output(&mut self, name: impl Into<String>, id: NodeId) {
+        set(&mut self.outputs, name.into(), id);
+    }
+
+    /// What states are after the run: (state name, node), in the order they were set.
+    pub fn updates(&self) -> &[(String, NodeId)] {
+        &self.updates
+    }
+
+    /// Says what a state is after the run. All nodes read the state as it was before.
+    pub fn set_update(&mut self, state: impl Into<String>, id: NodeId) {
+        set(&mut self.updates, state.into(), id);
+    }
+
+    /// The inputs, by ascending node id.
+    pub fn inputs(&self) -> impl Iterator<Item = (NodeId, &Input)> {
+        self.ids().filter_map(|id| match self.op(id) {
+            Op::Input(input) => Some((id, input)),
+            _ => None,
+        })
+    }
+
+    /// The states, by ascending node id.
+    pub fn states(&self) -> impl Iterator<Item = (NodeId, &State)> {
+        self.ids().filter_map(|id| match self.op(id) {
+            Op::State(state) => Some((id, state)),
+            _ => None,
+        })
+    }
+
+    /// Makes every user of `old` (and outputs and updates) use `new` instead.
+    ///
+    /// # Panics
+    /// If the two have different types, or `new` depends on `old` (which would close a cycle, except through `old`'s own removal).
+    pub fn replace_uses(&mut self, old: NodeId, new: NodeId) {
+        assert_eq!(self.ty(old), self.ty(new), "a node is replaced by one of the same type");
+        if old == new {
+            return;
+        }
+        for user in self.users(old) {
+            if user == new {
+                continue;
+            }
+            let node = &mut self.dag[user.raw()];
+            let count = node.operands.iter().filter(|o| **o == old).count();
+            node.operands.iter_mut().filter(|o| **o == old).for_each(|o| *o = new);
+            while let Some(edge) = self.dag.find_edge(old.raw(), user.raw()) {
+                self.dag.remove_edge(edge);
+            }
+            for _ in 0..count {
+                self.dag.add_edge(new.raw(), user.raw(), ());
+            }
+        }
+        for (_, id) in self.outputs.iter_mut().chain(&mut self.updates) {
+            if *id == old {
+                *id = new;
+            }
+        }
+    }
+
+    /// Removes a node that nothing uses.
+    ///
+    /// # Panics
+    /// If it has users or is a result.
+    pub fn remove(&mut self, id: NodeId) {
+        assert!(self.users(id).is_empty() && !self.is_result(id), "{id} is in use");
+        self.dag.remove_node(id.raw());
+        self.locs.remove(&id);
+        self.clusters.remove(&id);
+    }
+
+    /// The cluster that the pass `fuse` put a node in; all nodes of a cluster become one kernel.
+    pub fn cluster(&self, id: NodeId) -> Option<u32> {
+        self.clusters.get(&id).copied()
+    }
+
+    /// Puts a node in a cluster.
+    pub fn set_cluster(&mut self, id: NodeId, cluster: u32) {
+        self.clusters.insert(id, cluster);
+    }
+
+    /// Takes all nodes out of their clusters.
+    pub fn clear_clusters(&mut self) {
+        self.clusters.clear();
+    }
+}
+
+fn set(list: &mut Vec<(String, NodeId)>, name: String, id: NodeId) {
+    match list.iter_mut().find(|(n, _)| *n == name) {
+        Some(entry) => entry.1 = id,
+        None => list.push((name, id)),
+    }
+}

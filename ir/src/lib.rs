@@ -1,0 +1,23 @@
+//! What a program is: types, ops, the graph, its verifier, its text form, its reference interpreter, its derivative rules.
+
+mod build;
+mod dtype;
+mod error;
+pub mod eval;
+mod graph;
+pub mod op;
+pub mod scalar;
+mod shape;
+mod types;
+mod value;
+
+pub use build::{Builder, Built};
+pub use dtype::DType;
+pub use error::{BuildError, Loc, RuleError};
+pub use eval::EvalError;
+pub use graph::{Graph, Node, NodeId};
+pub use op::{Arity, Cotangent, Family, Op, OpRules, OperandGradients};
+pub use scalar::{Scalar, ScalarOp};
+pub use shape::{MAX_RANK, Shape, ShapeError};
+pub use types::TensorType;
+pub use value::{Data, Value, ValueError};

@@ -1,0 +1,231 @@
+//! The op table: one struct per kind of op, each in the file of its family, each implementing [`OpRules`].
+//!
+//! [`Op::rules`] is one of the two places that list all ops; the other is [`parse::parse_op`], from text. Everything else asks the
+//! record, or matches a family.
+
+pub mod attr;
+pub mod contraction;
+pub mod control;
+pub mod elementwise;
+pub mod index;
+pub mod movement;
+pub mod parse;
+pub mod random;
+pub mod reduce;
+pub mod source;
+pub mod window;
+
+use crate::{BuildError, Builder, EvalError, NodeId, RuleError, ScalarOp, TensorType, Value};
+use attr::Attr;
+use contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot};
+use control::{Gradient, StopGradient};
+use elementwise::Cast;
+use index::{CheckIndex, Gather, ScatterAdd};
+use movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
+use random::Random;
+use reduce::{ArgReduce, Reduce};
+use source::{Constant, Full, Input, Iota, State};
+use window::{Pool, PoolMaxGrad, PoolMaxTake, PoolSumGrad};
+
+/// What kind of op it is: passes decide by family.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Family {
+    /// No operands, or none that are tensors: inputs, state, constants, iota.
+    Source,
+    /// Each element of the result from the elements at the same place.
+    Elementwise,
+    /// Axes folded by an associative op.
+    Reduce,
+    /// A reduction over a sliding window, or the gradient of one.
+    Window,
+    /// The same elements in another place: index arithmetic.
+    Movement,
+    /// Sums of products: dot products and convolutions.
+    Contraction,
+    /// Places given by the values of a tensor.
+    Index,
+    /// Random numbers.
+    Random,
+    /// Gradients to be derived, barriers to them.
+    Control,
+}
+
+/// How many operands an op takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arity {
+    /// That many.
+    Exactly(usize),
+    /// That many or more.
+    AtLeast(usize),
+}
+
+impl Arity {
+    /// True if `n` operands are right.
+    pub fn accepts(self, n: usize) -> bool {
+        match self {
+            Self::Exactly(k) => n == k,
+            Self::AtLeast(k) => n >= k,
+        }
+    }
+}
+
+/// What a derivative rule sees: the op's operands and result, and the gradient of the loss by the result.
+pub struct Cotangent<'a> {
+    /// Adds ops to the graph.
+    pub build: Builder<'a>,
+    /// The operands.
+    pub operands: Vec<NodeId>,
+    /// The op's own result.
+    pub result: NodeId,
+    /// The gradient of the loss with respect to the result; same type as the result.
+    pub dy: NodeId,
+}
+
+/// The gradients to the operands, in their order; `None` where no gradient flows.
+pub type OperandGradients = Result<Vec<Option<NodeId>>, BuildError>;
+
+/// The record of an op. No method has a default: a forgotten rule doesn't compile.
+pub trait OpRules {
+    /// The name in text.
+    fn name(&self) -> &'static str;
+    /// One line on what it computes.
+    fn doc(&self) -> &'static str;
+    /// Its family.
+    fn family(&self) -> Family;
+    /// How many operands it takes.
+    fn arity(&self) -> Arity;
+    /// Its attributes in printing order; [`parse::parse_op`] reads them back.
+    fn attrs(&self) -> Vec<(&'static str, Attr)>;
+    /// The result's type. The number of operands has been checked against [`OpRules::arity`].
+    ///
+    /// # Errors
+    /// The rule that the operands or the attributes break.
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError>;
+    /// The reference evaluation. Operands have the types that `infer` accepted, `ty` is what it gave.
+    ///
+    /// # Errors
+    /// What only values can break: an index out of range.
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError>;
+    /// The derivative rule, reverse mode.
+    ///
+    /// # Errors
+    /// If a rule builds an op that doesn't type, which is a defect of the rule; or the op can't be differentiated.
+    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients;
+}
+
+/// An op with its attributes.
+#[derive(Clone, PartialEq, Debug)]
+#[allow(missing_docs)] // Each variant is documented at its struct.
+pub enum Op {
+    Input(Input),
+    State(State),
+    Full(Full),
+    Constant(Constant),
+    Iota(Iota),
+    Elementwise(ScalarOp),
+    Cast(Cast),
+    Reduce(Reduce),
+    ArgReduce(ArgReduce),
+    Pool(Pool),
+    PoolSumGrad(PoolSumGrad),
+    PoolMaxGrad(PoolMaxGrad),
+    PoolMaxTake(PoolMaxTake),
+    Reshape(Reshape),
+    Permute(Permute),
+    Broadcast(Broadcast),
+    Slice(Slice),
+    Pad(Pad),
+    Concat(Concat),
+    Reverse(Reverse),
+    Dot(Dot),
+    Conv(Conv),
+    ConvInputGrad(ConvInputGrad),
+    ConvWeightGrad(ConvWeightGrad),
+    Gather(Gather),
+    ScatterAdd(ScatterAdd),
+    CheckIndex(CheckIndex),
+    Random(Random),
+    Gradient(Gradient),
+    StopGradient(StopGradient),
+}
+
+impl Op {
+    /// The op's record.
+    pub fn rules(&self) -> &dyn OpRules {
+        match self {
+            Self::Input(op) => op,
+            Self::State(op) => op,
+            Self::Full(op) => op,
+            Self::Constant(op) => op,
+            Self::Iota(op) => op,
+            Self::Elementwise(op) => op,
+            Self::Cast(op) => op,
+            Self::Reduce(op) => op,
+            Self::ArgReduce(op) => op,
+            Self::Pool(op) => op,
+            Self::PoolSumGrad(op) => op,
+            Self::PoolMaxGrad(op) => op,
+            Self::PoolMaxTake(op) => op,
+            Self::Reshape(op) => op,
+            Self::Permute(op) => op,
+            Self::Broadcast(op) => op,
+            Self::Slice(op) => op,
+            Self::Pad(op) => op,
+            Self::Concat(op) => op,
+            Self::Reverse(op) => op,
+            Self::Dot(op) => op,
+            Self::Conv(op) => op,
+            Self::ConvInputGrad(op) => op,
+            Self::ConvWeightGrad(op) => op,
+            Self::Gather(op) => op,
+            Self::ScatterAdd(op) => op,
+            Self::CheckIndex(op) => op,
+            Self::Random(op) => op,
+            Self::Gradient(op) => op,
+            Self::StopGradient(op) => op,
+        }
+    }
+
+    /// The name in text.
+    pub fn name(&self) -> &'static str {
+        self.rules().name()
+    }
+
+    /// The family.
+    pub fn family(&self) -> Family {
+        self.rules().family()
+    }
+}
+
+/// Name and attributes, as in the text of a graph: `reduce_sum {axes=[0]}`.
+impl std::fmt::Display for Op {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())?;
+        attr::write_attrs(f, &self.rules().attrs())
+    }
+}
+
+macro_rules! pending {
+    ($($ty:ty: $name:literal, $family:ident);* $(;)?) => { $(
+        impl OpRules for $ty {
+            fn name(&self) -> &'static str { $name }
+            fn doc(&self) -> &'static str { "" }
+            fn family(&self) -> Family { Family::$family }
+            fn arity(&self) -> Arity { Arity::AtLeast(0) }
+            fn attrs(&self) -> Vec<(&'static str, Attr)> { vec![] }
+            fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> { Err("pending".into()) }
+            fn eval(&self, _: &[&Value], _: &TensorType) -> Result<Value, EvalError> { Err(EvalError::NotEvaluable { op: $name, why: "pending" }) }
+            fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients { Ok(vec![None; cx.operands.len()]) }
+        }
+    )* };
+}
+pending! {
+    Input: "input", Source; State: "state", Source; Full: "full", Source; Constant: "constant", Source; Iota: "iota", Source;
+    ScalarOp: "scalar", Elementwise; Cast: "cast", Elementwise; Reduce: "reduce", Reduce; ArgReduce: "argreduce", Reduce;
+    Pool: "pool", Window; PoolSumGrad: "pool_sum_grad", Window; PoolMaxGrad: "pool_max_grad", Window; PoolMaxTake: "pool_max_take", Window;
+    Reshape: "reshape", Movement; Permute: "permute", Movement; Broadcast: "broadcast", Movement; Slice: "slice", Movement;
+    Pad: "pad", Movement; Concat: "concat", Movement; Reverse: "reverse", Movement;
+    Dot: "dot", Contraction; Conv: "conv", Contraction; ConvInputGrad: "conv_input_grad", Contraction; ConvWeightGrad: "conv_weight_grad", Contraction;
+    Gather: "gather", Index; ScatterAdd: "scatter_add", Index; CheckIndex: "check_index", Index;
+    Random: "random", Random; Gradient: "gradient", Control; StopGradient: "stop_gradient", Control;
+}

@@ -1,0 +1,122 @@
+//! Logic and bits: and, or, xor, not on truth values and integers; shifts of integers.
+
+use super::expand::never;
+use super::{Class, Cost, Derivative, Laws, Scalar, ScalarDef, ScalarOp, Typing};
+use crate::DType;
+
+pub(super) const OPS: &[&ScalarDef] = &[&AND, &OR, &XOR, &NOT, &SHL, &SHR];
+
+impl ScalarOp {
+    /// Bitwise and logical and.
+    pub const AND: Self = Self(&AND);
+    /// Bitwise and logical or.
+    pub const OR: Self = Self(&OR);
+    /// Bitwise and logical exclusive or.
+    pub const XOR: Self = Self(&XOR);
+    /// Bitwise and logical complement.
+    pub const NOT: Self = Self(&NOT);
+    /// Left shift.
+    pub const SHL: Self = Self(&SHL);
+    /// Logical right shift.
+    pub const SHR: Self = Self(&SHR);
+}
+
+const NO_DERIVATIVE: Derivative = Derivative::Zero("integers and truth values have no derivative");
+const SEMILATTICE: Laws =
+    Laws { commutative: true, associative: true, idempotent: true, involution: false, right_identity: None };
+
+fn bits2(a: &[Scalar], f: impl Fn(u64, u64) -> u64) -> Scalar {
+    Scalar::from_bits(f(a[0].to_bits(), a[1].to_bits()), a[0].dtype())
+}
+
+fn ones(dtype: DType) -> Scalar {
+    Scalar::from_bits(u64::MAX, dtype)
+}
+
+static AND: ScalarDef = ScalarDef {
+    name: "and",
+    doc: "bitwise and; logical and of truth values",
+    arity: 2,
+    typing: Typing::Same(Class::IntOrBool),
+    eval: |a| bits2(a, |x, y| x & y),
+    derivative: NO_DERIVATIVE,
+    laws: Laws { right_identity: Some(ones), ..SEMILATTICE },
+    expand: never,
+    cost: Cost::Cheap,
+    max_ulp: 0,
+};
+
+static OR: ScalarDef = ScalarDef {
+    name: "or",
+    doc: "bitwise or; logical or of truth values",
+    arity: 2,
+    typing: Typing::Same(Class::IntOrBool),
+    eval: |a| bits2(a, |x, y| x | y),
+    derivative: NO_DERIVATIVE,
+    laws: Laws { right_identity: Some(Scalar::zero), ..SEMILATTICE },
+    expand: never,
+    cost: Cost::Cheap,
+    max_ulp: 0,
+};
+
+static XOR: ScalarDef = ScalarDef {
+    name: "xor",
+    doc: "bitwise exclusive or; inequality of truth values",
+    arity: 2,
+    typing: Typing::Same(Class::IntOrBool),
+    eval: |a| bits2(a, |x, y| x ^ y),
+    derivative: NO_DERIVATIVE,
+    laws: Laws { idempotent: false, right_identity: Some(Scalar::zero), ..SEMILATTICE },
+    expand: never,
+    cost: Cost::Cheap,
+    max_ulp: 0,
+};
+
+static NOT: ScalarDef = ScalarDef {
+    name: "not",
+    doc: "bitwise complement; logical not of truth values",
+    arity: 1,
+    typing: Typing::Same(Class::IntOrBool),
+    eval: |a| match a[0] {
+        Scalar::Bool(v) => Scalar::Bool(!v),
+        v => Scalar::from_bits(!v.to_bits(), v.dtype()),
+    },
+    derivative: NO_DERIVATIVE,
+    laws: Laws { involution: true, ..Laws::NONE },
+    expand: never,
+    cost: Cost::Cheap,
+    max_ulp: 0,
+};
+
+/// Shifts by the width of the type or more, or by a negative amount, give 0.
+fn shift(a: &[Scalar], f: impl Fn(u64, u32) -> u64) -> Scalar {
+    let (dtype, by) = (a[0].dtype(), a[1].as_i64());
+    let width = dtype.size_bytes() as i64 * 8;
+    if (0..width).contains(&by) { Scalar::from_bits(f(a[0].to_bits(), by as u32), dtype) } else { Scalar::zero(dtype) }
+}
+
+static SHL: ScalarDef = ScalarDef {
+    name: "shl",
+    doc: "a shifted left by b bits; 0 where b is negative or not below the width",
+    arity: 2,
+    typing: Typing::Same(Class::Int),
+    eval: |a| shift(a, |x, by| x << by),
+    derivative: NO_DERIVATIVE,
+    laws: Laws { right_identity: Some(Scalar::zero), ..Laws::NONE },
+    expand: never,
+    cost: Cost::Cheap,
+    max_ulp: 0,
+};
+
+static SHR: ScalarDef = ScalarDef {
+    name: "shr",
+    doc: "a shifted right by b bits, zeros moving in; 0 where b is negative or not below the width",
+    arity: 2,
+    typing: Typing::Same(Class::Int),
+    eval: |a| shift(a, |x, by| x >> by),
+    derivative: NO_DERIVATIVE,
+    laws: Laws { right_identity: Some(Scalar::zero), ..Laws::NONE },
+    expand: never,
+    cost: Cost::Cheap,
+    max_ulp: 0,
+};

@@ -1,0 +1,26 @@
+//! Scalar ops: functions from elements to an element, shared by the graph IR (as elementwise ops) and the kernel IR.
+//!
+//! Every op is one `static` [`ScalarDef`] in the file of its family and an entry of that file's `OPS`. Passes, text, interpreters
+//! and derivative rules read the record; nothing else lists ops by name. An op that a target does not have as an instruction
+//! carries an expansion: a straight-line [`ScalarProgram`] of simpler ops, which a kernel pass inlines.
+
+mod arith;
+mod bits;
+mod compare;
+mod def;
+mod erf;
+mod expand;
+mod exponential;
+mod power;
+mod program;
+mod rounding;
+mod trigonometric;
+mod value;
+
+pub use def::{Class, Cost, Derivative, Laws, ScalarDef, ScalarOp, Typing};
+pub use program::{Instr, ProgramBuilder, Reg, ScalarProgram};
+pub use value::Scalar;
+
+/// The families' tables, in the order in which documentation lists them.
+static FAMILIES: [&[&ScalarDef]; 7] =
+    [arith::OPS, bits::OPS, compare::OPS, rounding::OPS, power::OPS, exponential::OPS, trigonometric::OPS];

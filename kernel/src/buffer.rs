@@ -1,0 +1,105 @@
+//! A program: buffers in one arena, kernels, and the order in which they are launched.
+
+use crate::{DType, Kernel};
+
+/// A buffer, by its position in [`Program::buffers`]. Text: `b3`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct BufferId(pub u32);
+
+/// What a buffer holds and how long it lives.
+#[derive(Clone, PartialEq, Debug)]
+pub enum BufferKind {
+    /// Lives between its first and its last launch.
+    Temp,
+    /// Written by the caller before a run.
+    Input {
+        /// The port's name.
+        name: String,
+    },
+    /// Read by the caller after a run.
+    Output {
+        /// The port's name.
+        name: String,
+    },
+    /// Keeps its contents from run to run.
+    State {
+        /// The port's name.
+        name: String,
+    },
+    /// What a state is after the run. Shares the state's memory where the plan shows that this is safe; otherwise the plan
+    /// appends a copy.
+    Next {
+        /// The state's name.
+        name: String,
+    },
+    /// Written once, when the program is loaded; little-endian bytes.
+    Constant {
+        /// The elements.
+        bytes: Vec<u8>,
+    },
+}
+
+/// A stretch of the arena.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Buffer {
+    /// The element type.
+    pub dtype: DType,
+    /// How many elements.
+    pub len: usize,
+    /// What it is for.
+    pub kind: BufferKind,
+    /// Where it starts, in bytes; the pass `plan_memory` says.
+    pub offset: Option<usize>,
+}
+
+impl Buffer {
+    /// Bytes it takes.
+    pub fn size_bytes(&self) -> usize {
+        self.len * self.dtype.size_bytes()
+    }
+}
+
+/// A run of a kernel on buffers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Launch {
+    /// The kernel, by its position in [`Program::kernels`].
+    pub kernel: u32,
+    /// The buffers bound to its parameters.
+    pub args: Vec<BufferId>,
+}
+
+/// What to tell the user when a check fails.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Check {
+    /// The op, and what it found: "gather: index out of range, valid are 0 to 9".
+    pub message: String,
+    /// The user's source line, as text, if it is known.
+    pub loc: Option<String>,
+}
+
+/// Everything that runs in a step.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Program {
+    /// The name.
+    pub name: String,
+    /// The buffers.
+    pub buffers: Vec<Buffer>,
+    /// The kernels.
+    pub kernels: Vec<Kernel>,
+    /// What runs, in order.
+    pub launches: Vec<Launch>,
+    /// What checks in kernels refer to; a kernel that fails check `n` returns the status `n + 1`, 0 means success.
+    pub checks: Vec<Check>,
+    /// Bytes of the arena, once `plan_memory` ran.
+    pub arena_bytes: Option<usize>,
+}
+
+impl Program {
+    /// The buffer.
+    ///
+    /// # Panics
+    /// If the program has no such buffer.
+    pub fn buffer(&self, id: BufferId) -> &Buffer {
+        &self.buffers[id.0 as usize]
+    }
+}

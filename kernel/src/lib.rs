@@ -1,0 +1,22 @@
+//! What a machine does: programs of loops over buffers, with a text form, a verifier and an interpreter.
+//!
+//! A [`Program`] owns buffers, kernels and an ordered list of launches. A kernel is a function of its parameters (pointers to
+//! elements): nested loops whose bodies load, compute and store. The emitter makes no decisions: vector widths, tiles, unrolling and
+//! what runs in parallel all stand in the kernel and show in its text.
+
+mod affine;
+mod buffer;
+mod expr;
+mod kernel;
+mod micro;
+mod stmt;
+mod target;
+
+pub use affine::{Affine, IndexExpr, IndexVar};
+pub use buffer::{Buffer, BufferId, BufferKind, Check, Launch, Program};
+pub use expr::{BufRef, Expr, Reg};
+pub use ir::{DType, Scalar, ScalarOp, scalar};
+pub use kernel::{Access, Kernel, Local, Param};
+pub use micro::{Micro, Operand, ReduceDim};
+pub use stmt::{LoopKind, Stmt};
+pub use target::Target;

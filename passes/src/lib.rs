@@ -1,0 +1,1 @@
+//! Everything that transforms: autodiff, simplification, fusion, scheduling, lowering and kernel passes of gradc

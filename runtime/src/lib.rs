@@ -1,0 +1,1 @@
+//! Owns memory and threads, and calls the compiled step
