@@ -8,6 +8,7 @@ mod graph;
 pub mod op;
 pub mod scalar;
 mod shape;
+pub mod text;
 mod types;
 mod value;
 

@@ -1,0 +1,37 @@
+//! Graphs as text, one node a line: printed by [`Graph::display`](crate::Graph::display), read back by
+//! [`Graph::parse`](crate::Graph::parse).
+//!
+//! ```text
+//! graph "step" {
+//!   %0 = input {name="x"} : f32[32,784]
+//!   %1 = state {name="w"} : f32[784,10]
+//!   %2 = dot %0, %1 {batch=[], contract=[(1,0)]} : f32[32,10] @0
+//!   %3 = reduce_sum %2 {axes=[0,1]} : f32[] @0 // src/main.rs:12:9
+//!   output "loss" = %3
+//!   update "w" = %1
+//! }
+//! ```
+//!
+//! # Grammar
+//!
+//! ```text
+//! graph   = "graph" string "{" node* port* "}"
+//! node    = id "=" opname [id ("," id)*] ["{" [attr ("," attr)*] "}"] ":" type ["@" number]
+//! port    = ("output" | "update") string "=" id
+//! attr    = word "=" value
+//! value   = integer | string | type | "[" [integer ("," integer)*] "]" | "[" pair ("," pair)* "]" | "(" [word ("," word)*] ")"
+//! pair    = "(" integer "," integer ")"
+//! type    = dtype "[" [number ("," number)*] "]"
+//! id      = "%" number
+//! ```
+//!
+//! `@n` is the node's cluster. Strings have Rust's escapes. A comment runs from `//` or `;` to the end of its line. White space and line
+//! ends separate words and mean nothing else. A node's operands are defined before it.
+//!
+//! The printed ids are positions in [`Graph::schedule_order`](crate::Graph::schedule_order), so the text doesn't depend on how the
+//! graph came about, and printing what was parsed gives the same text. Source locations are printed on request, as comments; parsing
+//! doesn't bring them back.
+
+mod print;
+
+pub use print::GraphDisplay;

@@ -1,0 +1,126 @@
+//! The printer.
+
+use crate::op::attr::Attr;
+use crate::{Graph, NodeId};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A graph as text; see [`crate::text`].
+#[derive(Clone, Copy, Debug)]
+pub struct GraphDisplay<'g> {
+    graph: &'g Graph,
+    locations: bool,
+}
+
+impl GraphDisplay<'_> {
+    /// Whether each node's source location follows it as a comment (default: no).
+    pub fn locations(self, on: bool) -> Self {
+        Self { locations: on, ..self }
+    }
+}
+
+impl Graph {
+    /// The graph as text, with options.
+    pub fn display(&self) -> GraphDisplay<'_> {
+        GraphDisplay { graph: self, locations: false }
+    }
+}
+
+impl fmt::Display for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.display().fmt(f)
+    }
+}
+
+impl fmt::Display for GraphDisplay<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (subject, line) in lines(self.graph) {
+            match subject {
+                Subject::Node(id) if self.locations => match self.graph.loc(id) {
+                    // A file name with a line end in it would end the comment.
+                    Some(loc) => writeln!(f, "{line} // {}", loc.to_string().replace(['\n', '\r'], " "))?,
+                    None => writeln!(f, "{line}")?,
+                },
+                _ => writeln!(f, "{line}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a line of text is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Subject {
+    /// The header.
+    Graph,
+    /// A node.
+    Node(NodeId),
+    /// The output at this position.
+    Output(usize),
+    /// The update at this position.
+    Update(usize),
+    /// The closing brace.
+    End,
+}
+
+/// All nodes in the order of lines; those on a cycle, which have no order of evaluation, come last.
+pub(crate) fn printing_order(graph: &Graph) -> Vec<NodeId> {
+    let mut order = graph.schedule_order();
+    if order.len() < graph.len() {
+        let placed: std::collections::BTreeSet<NodeId> = order.iter().copied().collect();
+        order.extend(graph.ids().filter(|id| !placed.contains(id)));
+    }
+    order
+}
+
+/// The text, line by line, without line ends.
+pub(crate) fn lines(graph: &Graph) -> Vec<(Subject, String)> {
+    let order = printing_order(graph);
+    let printer = Printer { graph, position: order.iter().enumerate().map(|(i, &id)| (id, i)).collect() };
+    let mut lines = vec![(Subject::Graph, format!("graph {} {{", quoted(graph.name())))];
+    lines.extend(order.iter().map(|&id| (Subject::Node(id), printer.node(id))));
+    for (i, (name, id)) in graph.outputs().iter().enumerate() {
+        lines.push((Subject::Output(i), format!("  output {} = {}", quoted(name), printer.id(*id))));
+    }
+    for (i, (name, id)) in graph.updates().iter().enumerate() {
+        lines.push((Subject::Update(i), format!("  update {} = {}", quoted(name), printer.id(*id))));
+    }
+    lines.push((Subject::End, "}".into()));
+    lines
+}
+
+/// A string as it is printed everywhere in text, attributes included.
+fn quoted(text: &str) -> String {
+    Attr::Str(text.into()).to_string()
+}
+
+struct Printer<'g> {
+    graph: &'g Graph,
+    position: BTreeMap<NodeId, usize>,
+}
+
+impl Printer<'_> {
+    /// `%n`, or `%?` for what is not a node of the graph, which only a defective pass can leave behind.
+    fn id(&self, id: NodeId) -> String {
+        self.position.get(&id).map_or_else(|| "%?".into(), |n| format!("%{n}"))
+    }
+
+    fn node(&self, id: NodeId) -> String {
+        let node = self.graph.node(id);
+        let mut line = format!("  {} = {}", self.id(id), node.op().name());
+        for (i, operand) in node.operands().iter().enumerate() {
+            line.push_str(if i == 0 { " " } else { ", " });
+            line.push_str(&self.id(*operand));
+        }
+        let attrs = node.op().rules().attrs();
+        if !attrs.is_empty() {
+            let items: Vec<String> = attrs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            line.push_str(&format!(" {{{}}}", items.join(", ")));
+        }
+        line.push_str(&format!(" : {}", node.ty()));
+        if let Some(cluster) = self.graph.cluster(id) {
+            line.push_str(&format!(" @{cluster}"));
+        }
+        line
+    }
+}
