@@ -1,0 +1,87 @@
+//! Automatic differentiation, reverse mode, graph to graph.
+//!
+//! # Does
+//! Replaces each `gradient %loss, %wrt` by nodes that compute it, and each `stop_gradient` by its operand. All gradients of one loss
+//! share one reverse sweep (see [`sweep`]). A loss that depends on a gradient is differentiated after that gradient has been
+//! expanded, through the nodes it was expanded to: gradients of gradients need nothing of their own. Where several gradients meet in
+//! a node they are added in the order in which the sweep, from the last node in topological order to the first, produces them; the
+//! order depends on the graph alone.
+//!
+//! # Requires
+//! Losses are float scalars (the verifier checks it).
+//!
+//! # Ensures
+//! No `gradient` and no `stop_gradient` is left. New nodes carry the source location of the node whose derivative they belong to.
+//!
+//! # Example
+//! ```text
+//! %0 = state {name="w"} : f32[4]              %0 = state {name="w"} : f32[4]
+//! %1 = mul %0, %0 : f32[4]                    %1 = full {value=(1.0)} : f32[]
+//! %2 = reduce_sum %1 {axes=[0]} : f32[]   →   %2 = broadcast %1 {axes=[]} : f32[4]
+//! %3 = gradient %2, %0 : f32[4]               %3 = mul %2, %0 : f32[4]
+//! output "dw" = %3                            %4 = mul %2, %0 : f32[4]
+//!                                             %5 = add %3, %4 : f32[4]
+//!                                             output "dw" = %5
+//! ```
+//! (The forward nodes, which nothing needs here, are left to `dce`.)
+
+mod sweep;
+
+use crate::dce::remove_dead;
+use crate::{PassContext, PassError};
+use ir::{Builder, Graph, NodeId, Op};
+use std::collections::BTreeSet;
+
+/// The pass.
+///
+/// # Errors
+/// If an op on a path from a loss to what it is differentiated by has no derivative.
+pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
+    while let Some(loss) = innermost_loss(graph) {
+        expand(graph, loss)?;
+    }
+    remove_barriers(graph);
+    Ok(())
+}
+
+/// The loss of the first gradient in topological order: it depends on no other gradient.
+fn innermost_loss(graph: &Graph) -> Option<NodeId> {
+    let first = graph.topological().into_iter().find(|&id| is_gradient(graph, id))?;
+    Some(graph.operands(first)[0])
+}
+
+fn is_gradient(graph: &Graph, id: NodeId) -> bool {
+    matches!(graph.op(id), Op::Gradient(_))
+}
+
+/// Replaces all gradients of `loss`.
+fn expand(graph: &mut Graph, loss: NodeId) -> Result<(), PassError> {
+    let gradients: Vec<NodeId> =
+        graph.users(loss).into_iter().filter(|&id| is_gradient(graph, id) && graph.operands(id)[0] == loss).collect();
+    let wrt: BTreeSet<NodeId> = gradients.iter().map(|&id| graph.operands(id)[1]).collect();
+    let found = sweep::reverse(graph, loss, &wrt)?;
+    for id in gradients {
+        // Looked up late: if it was itself a gradient of this loss, it has been replaced by now, and the loss does not depend on it.
+        let wrt = graph.operands(id)[1];
+        let gradient = match found.get(&wrt) {
+            Some(&gradient) => gradient,
+            None => {
+                let loc = graph.loc(id).cloned();
+                Builder::new(graph, loc).zeros_like(wrt)?
+            }
+        };
+        graph.replace_uses(id, gradient);
+        graph.remove(id);
+    }
+    Ok(())
+}
+
+fn remove_barriers(graph: &mut Graph) {
+    for id in graph.topological() {
+        if matches!(graph.op(id), Op::StopGradient(_)) {
+            let operand = graph.operands(id)[0];
+            graph.replace_uses(id, operand);
+            remove_dead(graph, id);
+        }
+    }
+}

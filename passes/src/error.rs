@@ -1,0 +1,52 @@
+//! What goes wrong in a pass.
+
+use crate::pipeline::Stage;
+use ir::{BuildError, Loc};
+
+/// An error of a pass, or of the list of passes asked for.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum PassError {
+    /// A pass built an op that doesn't type. For the user's graphs this is a defect of the pass, except where a derivative rule says
+    /// that an op can't be differentiated.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The program asks for something that the pass can't do.
+    #[error("{}{what}", at(.loc))]
+    Unsupported {
+        /// What, and what would be possible instead.
+        what: String,
+        /// Where in the user's source.
+        loc: Option<Loc>,
+    },
+    /// The result of a pass breaks the rules of its stage: a defect of the pass. The text shows each error under its line.
+    #[error("broken invariant:\n{0}")]
+    Invalid(String),
+    /// No pass has that name.
+    #[error("there is no pass `{name}`; the passes are {known}")]
+    UnknownPass {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A pass was asked to run on a program that isn't ready for it.
+    #[error("it needs a program that is {needs}, but this one is only {is}: run the passes before it first")]
+    Stage {
+        /// What the pass requires.
+        needs: Stage,
+        /// What the program is.
+        is: Stage,
+    },
+    /// An error, with the pass it happened in.
+    #[error("in pass `{pass}`: {source}")]
+    In {
+        /// The pass.
+        pass: &'static str,
+        /// What happened.
+        source: Box<Self>,
+    },
+}
+
+fn at(loc: &Option<Loc>) -> String {
+    loc.as_ref().map_or_else(String::new, |loc| format!("{loc}: "))
+}

@@ -1,0 +1,168 @@
+//! The list of passes: which there are, in which order they run, and why each stands where it does.
+//!
+//! The names here are the names everywhere: in reports, on the command line, in the headers of file tests.
+
+use crate::{PassError, autodiff, cse, dce, fold, simplify};
+use ir::Graph;
+use kernel::{Program, Target};
+use std::fmt;
+
+/// What passes may know besides the program.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PassContext {
+    /// The machine that is compiled for.
+    pub target: Target,
+    /// What the user chose.
+    pub options: PassOptions,
+}
+
+impl PassContext {
+    /// The default options on a target.
+    pub fn new(target: Target) -> Self {
+        Self { target, options: PassOptions::default() }
+    }
+}
+
+/// Choices that change what passes produce, never what the program computes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PassOptions {
+    /// `fold` evaluates a node only if its result has at most that many elements.
+    pub fold_elements: usize,
+}
+
+impl Default for PassOptions {
+    fn default() -> Self {
+        Self { fold_elements: 4096 }
+    }
+}
+
+/// How far a program has come. Each stage includes what the earlier ones ensure.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Stage {
+    /// A graph as the user declared it.
+    Declared,
+    /// A graph without gradients to be derived or barriers to them.
+    Differentiated,
+    /// A graph whose nodes stand in clusters, each to become one or a few kernels.
+    Fused,
+    /// A graph whose clusters are numbered in the order they run.
+    Scheduled,
+    /// Loops.
+    Lowered,
+    /// Loops with scalar ops only that every emitter has.
+    Decomposed,
+    /// Loops with a place in the arena for each buffer: ready for an emitter.
+    Planned,
+}
+
+impl Stage {
+    /// The stage that a graph is in, by what stands in it.
+    pub fn of(graph: &Graph) -> Self {
+        let placeholder = |id| graph.op(id).family() == ir::Family::Control;
+        if graph.ids().any(placeholder) { Self::Declared } else { Self::Differentiated }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Declared => "declared",
+            Self::Differentiated => "differentiated",
+            Self::Fused => "fused",
+            Self::Scheduled => "scheduled",
+            Self::Lowered => "lowered",
+            Self::Decomposed => "decomposed",
+            Self::Planned => "planned",
+        })
+    }
+}
+
+/// The function of a pass.
+#[derive(Clone, Copy, Debug)]
+pub enum PassFn {
+    /// From graph to graph.
+    Graph(fn(&mut Graph, &PassContext) -> Result<(), PassError>),
+    /// From a graph to loops.
+    Lower(fn(&Graph, &PassContext) -> Result<Program, PassError>),
+    /// From loops to loops.
+    Program(fn(&mut Program, &PassContext) -> Result<(), PassError>),
+}
+
+/// A pass and its place in the pipeline.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// Its name.
+    pub name: &'static str,
+    /// What it runs.
+    pub run: PassFn,
+    /// The stage a program must have reached.
+    pub requires: Stage,
+    /// The stage the program has reached after it, unless it had passed that before.
+    pub ensures: Stage,
+    /// Why it stands where it does.
+    pub why: &'static str,
+}
+
+const fn graph_pass(
+    name: &'static str,
+    run: fn(&mut Graph, &PassContext) -> Result<(), PassError>,
+    (requires, ensures): (Stage, Stage),
+    why: &'static str,
+) -> Pass {
+    Pass { name, run: PassFn::Graph(run), requires, ensures, why }
+}
+
+/// A pass that leaves a differentiated graph as such.
+const CLEAN_UP: (Stage, Stage) = (Stage::Differentiated, Stage::Differentiated);
+
+/// THE pipeline. A pass may stand in it more than once.
+pub const PIPELINE: &[Pass] = &[
+    // Graph to graph.
+    graph_pass(
+        "autodiff",
+        autodiff::run,
+        (Stage::Declared, Stage::Differentiated),
+        "First: every later pass may then treat forward and backward alike, and may replace a node by an equal one, which before would change what gradients are taken by.",
+    ),
+    graph_pass(
+        "simplify",
+        simplify::run,
+        CLEAN_UP,
+        "Derivative rules are written for generality: their identities, double movements and broadcasts go before anything is compared or evaluated.",
+    ),
+    graph_pass("fold", fold::run, CLEAN_UP, "After simplify, which has brought constants next to one another."),
+    graph_pass("cse", cse::run, CLEAN_UP, "After simplify and fold, which have given equal nodes an equal spelling."),
+    graph_pass(
+        "simplify",
+        simplify::run,
+        CLEAN_UP,
+        "Again: folding made constants and cse made operands equal, on which rules may fire now.",
+    ),
+    graph_pass("cse", cse::run, CLEAN_UP, "Again: the second simplify may have spelled two nodes alike."),
+    graph_pass("dce", dce::run, CLEAN_UP, "Last of the clean-up: fuse is to see only what results need."),
+    // fuse and schedule: Differentiated to Fused to Scheduled.
+    // lower: Scheduled to Lowered.
+    // decompose, tile, vectorize, unroll, parallelize, plan_memory: Lowered to Decomposed to Planned.
+];
+
+/// The names of all passes, each once, in the order of their first place.
+pub fn names() -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for pass in PIPELINE {
+        if !names.contains(&pass.name) {
+            names.push(pass.name);
+        }
+    }
+    names
+}
+
+/// The pass of that name.
+///
+/// # Errors
+/// If there is none; the message lists the names there are.
+pub fn find(name: &str) -> Result<&'static Pass, PassError> {
+    PIPELINE
+        .iter()
+        .find(|pass| pass.name == name)
+        .ok_or_else(|| PassError::UnknownPass { name: name.into(), known: names().join(", ") })
+}

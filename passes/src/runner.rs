@@ -1,0 +1,245 @@
+//! Runs passes: checks stages, verifies after each, times each, records what changed, stops where asked.
+
+use crate::pipeline::{PIPELINE, find};
+use crate::verify::verify;
+use crate::{Pass, PassContext, PassError, PassFn, Stage};
+use ir::Graph;
+use kernel::Program;
+use std::time::Instant;
+
+/// What passes run on: a graph, and loops after `lower`.
+#[derive(Clone, Debug)]
+pub enum Module {
+    /// Before `lower`.
+    Graph(Graph),
+    /// From `lower` on.
+    Program(Program),
+}
+
+impl Module {
+    /// The graph, if it hasn't been lowered.
+    pub fn graph(&self) -> Option<&Graph> {
+        match self {
+            Self::Graph(graph) => Some(graph),
+            Self::Program(_) => None,
+        }
+    }
+
+    /// The loops, if it has been lowered.
+    pub fn program(&self) -> Option<&Program> {
+        match self {
+            Self::Graph(_) => None,
+            Self::Program(program) => Some(program),
+        }
+    }
+
+    /// The text of the graph or of the loops.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Graph(graph) => graph.to_string(),
+            Self::Program(program) => format!("{program:#?}"),
+        }
+    }
+
+    /// Nodes of a graph, kernels of a program.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Graph(graph) => graph.len(),
+            Self::Program(program) => program.kernels.len(),
+        }
+    }
+}
+
+/// Where a run ends.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Stop {
+    /// After the last pass.
+    #[default]
+    End,
+    /// After that many passes: for finding, by halving, the pass that breaks a program.
+    AfterCount(usize),
+    /// After the last pass of that name.
+    AfterPass(String),
+}
+
+/// Which intermediate programs a run keeps as text.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Snapshots {
+    /// None.
+    #[default]
+    None,
+    /// Those that a pass changed.
+    Changed,
+    /// Those after passes of these names, changed or not.
+    After(Vec<String>),
+}
+
+/// How to run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunOptions {
+    /// Verify the program before the first pass and after each.
+    pub verify: bool,
+    /// Where to end.
+    pub stop: Stop,
+    /// What to keep.
+    pub snapshots: Snapshots,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self { verify: true, stop: Stop::End, snapshots: Snapshots::None }
+    }
+}
+
+/// What one pass did.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PassRecord {
+    /// The pass.
+    pub name: &'static str,
+    /// How long it took, without verification, in seconds.
+    pub seconds: f64,
+    /// Whether the program is another one after it.
+    pub changed: bool,
+    /// Nodes (from `lower` on: kernels) before it.
+    pub before: usize,
+    /// Nodes (from `lower` on: kernels) after it.
+    pub after: usize,
+}
+
+/// A program after a pass, as text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Snapshot {
+    /// The pass.
+    pub pass: &'static str,
+    /// The text.
+    pub text: String,
+}
+
+/// What a run did, pass by pass.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Report {
+    /// One record per pass, in the order they ran.
+    pub passes: Vec<PassRecord>,
+    /// What [`RunOptions::snapshots`] asked for.
+    pub snapshots: Vec<Snapshot>,
+}
+
+/// The program after the last pass, and what happened on the way.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The program.
+    pub module: Module,
+    /// What happened.
+    pub report: Report,
+}
+
+/// Runs the whole pipeline, or the part of it that [`RunOptions::stop`] says, on a graph.
+///
+/// # Errors
+/// What a pass can't do, or an invariant it broke; the error names the pass. A stop after a pass that isn't in the pipeline.
+pub fn compile(graph: Graph, cx: &PassContext, options: &RunOptions) -> Result<Outcome, PassError> {
+    run(Module::Graph(graph), PIPELINE, cx, options)
+}
+
+/// Runs passes in the given order.
+///
+/// # Errors
+/// As [`compile`]; and a pass whose required stage the program hasn't reached.
+pub fn run(module: Module, passes: &[Pass], cx: &PassContext, options: &RunOptions) -> Result<Outcome, PassError> {
+    let count = count(passes, &options.stop)?;
+    let mut stage = match &module {
+        Module::Graph(graph) => Stage::of(graph),
+        Module::Program(_) => Stage::Lowered,
+    };
+    if options.verify {
+        verify(&module, stage)?;
+    }
+    let mut outcome = Outcome { module, report: Report::default() };
+    for pass in &passes[..count] {
+        outcome = step(outcome, pass, &mut stage, cx, options)
+            .map_err(|source| PassError::In { pass: pass.name, source: Box::new(source) })?;
+    }
+    Ok(outcome)
+}
+
+/// How many of the passes run.
+fn count(passes: &[Pass], stop: &Stop) -> Result<usize, PassError> {
+    Ok(match stop {
+        Stop::End => passes.len(),
+        Stop::AfterCount(n) => passes.len().min(*n),
+        Stop::AfterPass(name) => match passes.iter().rposition(|pass| pass.name == *name) {
+            Some(at) => at + 1,
+            None => {
+                find(name)?;
+                passes.len()
+            }
+        },
+    })
+}
+
+fn step(
+    outcome: Outcome,
+    pass: &Pass,
+    stage: &mut Stage,
+    cx: &PassContext,
+    options: &RunOptions,
+) -> Result<Outcome, PassError> {
+    if *stage < pass.requires {
+        return Err(PassError::Stage { needs: pass.requires, is: *stage });
+    }
+    let Outcome { module, mut report } = outcome;
+    let before = module.size();
+    let start = Instant::now();
+    let original = module.clone();
+    let cloned = start.elapsed();
+    let module = apply(module, pass, cx)?;
+    let seconds = (start.elapsed() - cloned).as_secs_f64();
+    *stage = (*stage).max(pass.ensures);
+    if options.verify {
+        verify(&module, *stage)?;
+    }
+    let changed = !same(&original, &module);
+    report.passes.push(PassRecord { name: pass.name, seconds, changed, before, after: module.size() });
+    let keep = match &options.snapshots {
+        Snapshots::None => false,
+        Snapshots::Changed => changed,
+        Snapshots::After(names) => names.iter().any(|name| name == pass.name),
+    };
+    if keep {
+        report.snapshots.push(Snapshot { pass: pass.name, text: module.text() });
+    }
+    Ok(Outcome { module, report })
+}
+
+fn apply(module: Module, pass: &Pass, cx: &PassContext) -> Result<Module, PassError> {
+    match (pass.run, module) {
+        (PassFn::Graph(f), Module::Graph(mut graph)) => {
+            f(&mut graph, cx)?;
+            Ok(Module::Graph(graph))
+        }
+        (PassFn::Lower(f), Module::Graph(graph)) => Ok(Module::Program(f(&graph, cx)?)),
+        (PassFn::Program(f), Module::Program(mut program)) => {
+            f(&mut program, cx)?;
+            Ok(Module::Program(program))
+        }
+        (_, Module::Graph(_)) => Err(PassError::Stage { needs: Stage::Lowered, is: Stage::Declared }),
+        (_, Module::Program(_)) => Err(PassError::Unsupported {
+            what: "the program has been lowered to loops: a pass on graphs can't run any more".into(),
+            loc: None,
+        }),
+    }
+}
+
+/// True if two programs are the same, node numbers included.
+fn same(a: &Module, b: &Module) -> bool {
+    match (a, b) {
+        (Module::Graph(a), Module::Graph(b)) => {
+            a.outputs() == b.outputs()
+                && a.updates() == b.updates()
+                && a.ids().eq(b.ids())
+                && a.ids().all(|id| a.node(id) == b.node(id) && a.cluster(id) == b.cluster(id))
+        }
+        (Module::Program(a), Module::Program(b)) => a == b,
+        _ => false,
+    }
+}
