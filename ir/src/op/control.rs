@@ -1,5 +1,9 @@
 //! Gradients to be derived, and barriers to them. The pass `autodiff` replaces both.
 
+use super::attr::Attr;
+use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
+use crate::{BuildError, EvalError, RuleError, TensorType, Value};
+
 /// The gradient of a scalar with respect to a tensor: operands `loss` (a float scalar) and `wrt`; the result is like `wrt`, zero if the
 /// loss does not depend on it. `wrt` may be any node. Text: `gradient %loss, %w`. Has no evaluation: `autodiff` derives it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -8,3 +12,86 @@ pub struct Gradient;
 /// Its operand; no gradient passes. Text: `stop_gradient %0`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StopGradient;
+
+impl OpRules for Gradient {
+    fn name(&self) -> &'static str {
+        "gradient"
+    }
+
+    fn doc(&self) -> &'static str {
+        "the gradient of a scalar with respect to a tensor"
+    }
+
+    fn family(&self) -> Family {
+        Family::Control
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(2)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        vec![]
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        let (loss, wrt) = (operands[0], operands[1]);
+        if !loss.dtype.is_float() || loss.shape.rank() != 0 {
+            return Err(format!("the loss must be a float scalar, not {loss}: reduce it to one").into());
+        }
+        if !wrt.dtype.is_float() {
+            return Err(format!("a gradient is taken with respect to a float tensor, not {wrt}").into());
+        }
+        Ok(wrt.clone())
+    }
+
+    fn eval(&self, _: &[&Value], _: &TensorType) -> Result<Value, EvalError> {
+        Err(EvalError::NotEvaluable { op: "gradient", why: "derive it first: run the pass `autodiff`" })
+    }
+
+    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
+        let operands = cx.operands.iter().map(|&id| cx.build.ty(id).clone()).collect();
+        let rule =
+            "a gradient has no derivative rule: nested gradients are expanded innermost first by the pass `autodiff`";
+        Err(BuildError {
+            op: self.name().into(),
+            operands,
+            rule: rule.into(),
+            loc: cx.build.graph().loc(cx.result).cloned(),
+        })
+    }
+}
+
+impl OpRules for StopGradient {
+    fn name(&self) -> &'static str {
+        "stop_gradient"
+    }
+
+    fn doc(&self) -> &'static str {
+        "its operand; no gradient passes"
+    }
+
+    fn family(&self) -> Family {
+        Family::Control
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(1)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        vec![]
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        Ok(operands[0].clone())
+    }
+
+    fn eval(&self, operands: &[&Value], _: &TensorType) -> Result<Value, EvalError> {
+        Ok(operands[0].clone())
+    }
+
+    fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
+        Ok(vec![None])
+    }
+}

@@ -1,10 +1,99 @@
 //! Elementwise ops: every scalar op lifted to tensors, and conversion. Operands have equal shapes: broadcasting is explicit.
 
-use crate::DType;
+use super::attr::Attr;
+use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
+use crate::scalar::Derivative;
+use crate::{DType, EvalError, RuleError, Scalar, ScalarOp, TensorType, Value};
 
 /// Conversion to another element type, as [`crate::Scalar::cast`]. Text: `cast %0 : f32[2]` (the type is the result's).
 #[derive(Clone, PartialEq, Debug)]
 pub struct Cast {
     /// The result's element type.
     pub dtype: DType,
+}
+
+impl OpRules for ScalarOp {
+    fn name(&self) -> &'static str {
+        self.def().name
+    }
+
+    fn doc(&self) -> &'static str {
+        self.def().doc
+    }
+
+    fn family(&self) -> Family {
+        Family::Elementwise
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(self.def().arity)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        vec![]
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        let first = *operands.first().ok_or("an operand is missing")?;
+        if let Some(other) = operands.iter().find(|t| t.shape != first.shape) {
+            let rule = "an elementwise op takes operands of equal shapes: broadcast one of them";
+            return Err(format!("shapes {} and {} differ: {rule}", first.shape, other.shape).into());
+        }
+        let dtypes: Vec<DType> = operands.iter().map(|t| t.dtype).collect();
+        Ok(first.with_dtype(self.def().typing.infer(&dtypes)?))
+    }
+
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        let mut args: Vec<Scalar> = Vec::with_capacity(operands.len());
+        Ok(Value::from_fn(ty.clone(), |i| {
+            args.clear();
+            args.extend(operands.iter().map(|x| x.get(i)));
+            (self.def().eval)(&args)
+        }))
+    }
+
+    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
+        match self.def().derivative {
+            Derivative::Rule(rule) => rule(cx),
+            Derivative::Zero(_) => Ok(vec![None; cx.operands.len()]),
+        }
+    }
+}
+
+impl OpRules for Cast {
+    fn name(&self) -> &'static str {
+        "cast"
+    }
+
+    fn doc(&self) -> &'static str {
+        "conversion to another element type: floats round to nearest even, float to integer truncates and saturates, integers wrap"
+    }
+
+    fn family(&self) -> Family {
+        Family::Elementwise
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(1)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        vec![]
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        Ok(operands[0].with_dtype(self.dtype))
+    }
+
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        Ok(Value::from_fn(ty.clone(), |i| operands[0].get(i).cast(self.dtype)))
+    }
+
+    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
+        let from = cx.build.ty(cx.operands[0]).dtype;
+        if !from.is_float() || !self.dtype.is_float() {
+            return Ok(vec![None]);
+        }
+        Ok(vec![Some(cx.build.cast(cx.dy, from)?)])
+    }
 }

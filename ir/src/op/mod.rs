@@ -4,6 +4,7 @@
 //! record, or matches a family.
 
 pub mod attr;
+mod axes;
 pub mod contraction;
 pub mod control;
 pub mod elementwise;
@@ -12,7 +13,9 @@ pub mod movement;
 pub mod parse;
 pub mod random;
 pub mod reduce;
+mod reduce_gradient;
 pub mod source;
+pub(crate) mod walk;
 pub mod window;
 
 use crate::{BuildError, Builder, EvalError, NodeId, RuleError, ScalarOp, TensorType, Value};
@@ -220,12 +223,8 @@ macro_rules! pending {
     )* };
 }
 pending! {
-    Input: "input", Source; State: "state", Source; Full: "full", Source; Constant: "constant", Source; Iota: "iota", Source;
-    ScalarOp: "scalar", Elementwise; Cast: "cast", Elementwise; Reduce: "reduce", Reduce; ArgReduce: "argreduce", Reduce;
     Pool: "pool", Window; PoolSumGrad: "pool_sum_grad", Window; PoolMaxGrad: "pool_max_grad", Window; PoolMaxTake: "pool_max_take", Window;
-    Reshape: "reshape", Movement; Permute: "permute", Movement; Broadcast: "broadcast", Movement; Slice: "slice", Movement;
-    Pad: "pad", Movement; Concat: "concat", Movement; Reverse: "reverse", Movement;
     Dot: "dot", Contraction; Conv: "conv", Contraction; ConvInputGrad: "conv_input_grad", Contraction; ConvWeightGrad: "conv_weight_grad", Contraction;
     Gather: "gather", Index; ScatterAdd: "scatter_add", Index; CheckIndex: "check_index", Index;
-    Random: "random", Random; Gradient: "gradient", Control; StopGradient: "stop_gradient", Control;
+    Random: "random", Random;
 }

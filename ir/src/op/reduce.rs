@@ -1,5 +1,12 @@
 //! Reductions over axes. The reduced axes are gone from the result's shape.
 
+use super::attr::{Attr, ints};
+use super::axes::{check_ascending, check_axis, other_axes};
+use super::reduce_gradient::{extremum_gradient, prod_gradient, spread};
+use super::walk::Offsets;
+use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
+use crate::{DType, Data, EvalError, RuleError, Scalar, ScalarOp, Shape, TensorType, Value};
+
 /// What folds the elements.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ReduceKind {
@@ -39,4 +46,207 @@ pub struct ArgReduce {
     pub kind: ArgKind,
     /// The axis, gone from the result.
     pub axis: usize,
+}
+
+impl ReduceKind {
+    /// The scalar op that folds.
+    pub fn op(self) -> ScalarOp {
+        match self {
+            Self::Sum => ScalarOp::ADD,
+            Self::Prod => ScalarOp::MUL,
+            Self::Max => ScalarOp::MAX,
+            Self::Min => ScalarOp::MIN,
+        }
+    }
+
+    /// The element that the fold starts from: it changes no other, save that a sum of nothing but -0 is +0.
+    pub fn identity(self, dtype: DType) -> Scalar {
+        match self {
+            Self::Sum => Scalar::zero(dtype),
+            Self::Prod => Scalar::one(dtype),
+            Self::Max => Scalar::lowest(dtype),
+            Self::Min => Scalar::highest(dtype),
+        }
+    }
+}
+
+impl OpRules for Reduce {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            ReduceKind::Sum => "reduce_sum",
+            ReduceKind::Prod => "reduce_prod",
+            ReduceKind::Max => "reduce_max",
+            ReduceKind::Min => "reduce_min",
+        }
+    }
+
+    fn doc(&self) -> &'static str {
+        match self.kind {
+            ReduceKind::Sum => "the sum over axes; integers wrap",
+            ReduceKind::Prod => "the product over axes; integers wrap",
+            ReduceKind::Max => "the largest element over axes; NaN if any is",
+            ReduceKind::Min => "the smallest element over axes; NaN if any is",
+        }
+    }
+
+    fn family(&self) -> Family {
+        Family::Reduce
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(1)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        vec![("axes", ints(&self.axes))]
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        let x = operands[0];
+        if !x.dtype.is_number() {
+            return Err(format!("a reduction takes a float or integer type, not {}: cast it", x.dtype).into());
+        }
+        if self.axes.is_empty() {
+            return Err("a reduction needs at least one axis".into());
+        }
+        check_ascending("reduced axis", &self.axes, x.shape.rank())?;
+        without_axes(x, &self.axes)
+    }
+
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        let x = operands[0];
+        let strides = fold_strides(&x.ty().shape, &self.axes);
+        let into = Offsets::new(&x.ty().shape, 0, &strides);
+        Ok(fold(self.kind, x, ty, into))
+    }
+
+    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
+        let gradient = match self.kind {
+            ReduceKind::Sum => spread(cx, &self.axes, cx.dy)?,
+            ReduceKind::Prod => prod_gradient(cx, &self.axes)?,
+            ReduceKind::Max | ReduceKind::Min => extremum_gradient(cx, &self.axes)?,
+        };
+        Ok(vec![Some(gradient)])
+    }
+}
+
+impl OpRules for ArgReduce {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            ArgKind::Max => "argmax",
+            ArgKind::Min => "argmin",
+        }
+    }
+
+    fn doc(&self) -> &'static str {
+        match self.kind {
+            ArgKind::Max => "the position of the first largest element along an axis, or of the first NaN",
+            ArgKind::Min => "the position of the first smallest element along an axis, or of the first NaN",
+        }
+    }
+
+    fn family(&self) -> Family {
+        Family::Reduce
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(1)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        vec![("axis", Attr::Int(self.axis as i64))]
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        let x = operands[0];
+        if !x.dtype.is_number() {
+            return Err(format!("an order needs a float or integer type, not {}: cast it", x.dtype).into());
+        }
+        check_axis("axis", self.axis, x.shape.rank())?;
+        if i32::try_from(x.shape[self.axis] - 1).is_err() {
+            return Err(format!("positions on axis {} of {} do not fit i32", self.axis, x.shape).into());
+        }
+        Ok(without_axes(x, &[self.axis])?.with_dtype(DType::I32))
+    }
+
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        let x = operands[0];
+        let (extent, inner) = (x.ty().shape[self.axis], x.ty().shape.strides()[self.axis]);
+        Ok(Value::from_fn(ty.clone(), |i| {
+            let base = i / inner * inner * extent + i % inner;
+            let row = (0..extent).map(|k| x.get(base + k * inner));
+            Scalar::I32(self.kind.position(row) as i32)
+        }))
+    }
+
+    fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
+        Ok(vec![None])
+    }
+}
+
+impl ArgKind {
+    /// The position of the first element that no later one beats; of the first NaN if there is one.
+    fn position(self, row: impl Iterator<Item = Scalar>) -> usize {
+        let beats = match self {
+            Self::Max => ScalarOp::GT,
+            Self::Min => ScalarOp::LT,
+        };
+        let mut best: Option<(usize, Scalar)> = None;
+        for (k, x) in row.enumerate() {
+            if x.is_nan() {
+                return k;
+            }
+            if best.is_none_or(|(_, b)| beats.eval(&[x, b]) == Scalar::Bool(true)) {
+                best = Some((k, x));
+            }
+        }
+        best.map_or(0, |(k, _)| k)
+    }
+}
+
+/// A type without those axes.
+fn without_axes(x: &TensorType, axes: &[usize]) -> Result<TensorType, RuleError> {
+    let kept: Vec<usize> = other_axes(axes, x.shape.rank()).iter().map(|&axis| x.shape[axis]).collect();
+    Ok(x.with_shape(Shape::new(kept)?))
+}
+
+/// The strides that take a coordinate of the operand to the offset of the element of the result it is folded into.
+fn fold_strides(shape: &Shape, axes: &[usize]) -> Vec<isize> {
+    let mut strides = vec![0; shape.rank()];
+    let mut stride = 1;
+    for &axis in other_axes(axes, shape.rank()).iter().rev() {
+        strides[axis] = stride;
+        stride *= shape[axis] as isize;
+    }
+    strides
+}
+
+/// Folds in row-major order of the operand, in its element type; 16-bit floats fold in `f32` and are rounded once at the end.
+fn fold(kind: ReduceKind, x: &Value, ty: &TensorType, into: Offsets<'_>) -> Value {
+    match (kind, x.data()) {
+        (ReduceKind::Sum, Data::F32(x)) => {
+            Value::new(ty.clone(), Data::F32(sum(x, ty, into))).expect("the result's extent")
+        }
+        (ReduceKind::Sum, Data::F64(x)) => {
+            Value::new(ty.clone(), Data::F64(sum(x, ty, into))).expect("the result's extent")
+        }
+        _ => {
+            let wide = if matches!(ty.dtype, DType::Bf16 | DType::F16) { DType::F32 } else { ty.dtype };
+            let mut acc = Value::splat(kind.identity(wide), ty.shape.clone());
+            for (i, at) in into.enumerate() {
+                let folded = kind.op().eval(&[acc.get(at), x.get(i).cast(wide)]);
+                acc.data_mut().set(at, folded);
+            }
+            Value::from_fn(ty.clone(), |i| acc.get(i).cast(ty.dtype))
+        }
+    }
+}
+
+/// The plain sequential sum.
+fn sum<T: Copy + Default + std::ops::AddAssign>(x: &[T], ty: &TensorType, into: Offsets<'_>) -> Vec<T> {
+    let mut acc = vec![T::default(); ty.shape.numel()];
+    for (&x, at) in x.iter().zip(into) {
+        acc[at] += x;
+    }
+    acc
 }

@@ -1,6 +1,9 @@
 //! Sources: inputs, state, constants, iota.
 
-use crate::{Scalar, Shape, TensorType, Value};
+use super::attr::Attr;
+use super::axes::check_axis;
+use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
+use crate::{EvalError, RuleError, Scalar, Shape, TensorType, Value};
 
 /// A tensor that each run brings. Text: `input {name="x"} : f32[32,784]`.
 #[derive(Clone, PartialEq, Debug)]
@@ -44,4 +47,185 @@ pub struct Iota {
     pub ty: TensorType,
     /// The axis.
     pub axis: usize,
+}
+
+impl OpRules for Input {
+    fn name(&self) -> &'static str {
+        "input"
+    }
+
+    fn doc(&self) -> &'static str {
+        "a tensor that each run brings"
+    }
+
+    fn family(&self) -> Family {
+        Family::Source
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(0)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        vec![("name", Attr::Str(self.name.clone()))]
+    }
+
+    fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> {
+        Ok(self.ty.clone())
+    }
+
+    fn eval(&self, _: &[&Value], _: &TensorType) -> Result<Value, EvalError> {
+        Err(EvalError::NotEvaluable { op: "input", why: "its value comes with the run" })
+    }
+
+    fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
+        Ok(vec![])
+    }
+}
+
+impl OpRules for State {
+    fn name(&self) -> &'static str {
+        "state"
+    }
+
+    fn doc(&self) -> &'static str {
+        "a tensor that outlives a run"
+    }
+
+    fn family(&self) -> Family {
+        Family::Source
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(0)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        vec![("name", Attr::Str(self.name.clone()))]
+    }
+
+    fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> {
+        Ok(self.ty.clone())
+    }
+
+    fn eval(&self, _: &[&Value], _: &TensorType) -> Result<Value, EvalError> {
+        Err(EvalError::NotEvaluable { op: "state", why: "its value comes with the run" })
+    }
+
+    fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
+        Ok(vec![])
+    }
+}
+
+impl OpRules for Full {
+    fn name(&self) -> &'static str {
+        "full"
+    }
+
+    fn doc(&self) -> &'static str {
+        "one element everywhere"
+    }
+
+    fn family(&self) -> Family {
+        Family::Source
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(0)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        vec![("value", Attr::Literals(vec![self.value.to_string()]))]
+    }
+
+    fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> {
+        Ok(TensorType::new(self.value.dtype(), self.shape.clone()))
+    }
+
+    fn eval(&self, _: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        Ok(Value::splat(self.value, ty.shape.clone()))
+    }
+
+    fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
+        Ok(vec![])
+    }
+}
+
+impl OpRules for Constant {
+    fn name(&self) -> &'static str {
+        "constant"
+    }
+
+    fn doc(&self) -> &'static str {
+        "given elements"
+    }
+
+    fn family(&self) -> Family {
+        Family::Source
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(0)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        let numel = self.value.data().len();
+        vec![("values", Attr::Literals((0..numel).map(|i| self.value.get(i).to_string()).collect()))]
+    }
+
+    fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> {
+        Ok(self.value.ty().clone())
+    }
+
+    fn eval(&self, _: &[&Value], _: &TensorType) -> Result<Value, EvalError> {
+        Ok(self.value.clone())
+    }
+
+    fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
+        Ok(vec![])
+    }
+}
+
+impl OpRules for Iota {
+    fn name(&self) -> &'static str {
+        "iota"
+    }
+
+    fn doc(&self) -> &'static str {
+        "the coordinate along an axis"
+    }
+
+    fn family(&self) -> Family {
+        Family::Source
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(0)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        vec![("axis", Attr::Int(self.axis as i64))]
+    }
+
+    fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> {
+        let TensorType { dtype, shape } = &self.ty;
+        check_axis("axis", self.axis, shape.rank())?;
+        if !dtype.is_number() {
+            return Err(format!("coordinates need a float or integer type, not {dtype}").into());
+        }
+        let last = shape[self.axis] - 1;
+        if dtype.is_int() && Scalar::from_i64(last as i64, *dtype).as_i64() != last as i64 {
+            return Err(format!("{dtype} does not hold the coordinate {last} of axis {}", self.axis).into());
+        }
+        Ok(self.ty.clone())
+    }
+
+    fn eval(&self, _: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        let (stride, extent) = (ty.shape.strides()[self.axis], ty.shape[self.axis]);
+        Ok(Value::from_fn(ty.clone(), |i| Scalar::from_i64((i / stride % extent) as i64, ty.dtype)))
+    }
+
+    fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
+        Ok(vec![])
+    }
 }
