@@ -32,6 +32,12 @@
 //! graph came about, and printing what was parsed gives the same text. Source locations are printed on request, as comments; parsing
 //! doesn't bring them back.
 
+mod cursor;
+mod error;
+mod lexer;
+mod parse;
 mod print;
+mod same;
 
+pub use error::ParseError;
 pub use print::GraphDisplay;

@@ -1,0 +1,172 @@
+//! The parser: one function per line of the grammar, none of which calls itself.
+
+use super::ParseError;
+use super::cursor::Cursor;
+use super::lexer::Token;
+use crate::op::attr::{Attr, AttrMap};
+use crate::op::parse::parse_op;
+use crate::{Graph, Loc, NodeId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+impl Graph {
+    /// The graph that a text says; see [`crate::text`] for the grammar. Nodes have no source locations.
+    ///
+    /// # Errors
+    /// The first place where the text is not a graph, or a node breaks its op's rule.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        Parser::new(text, None)?.graph()
+    }
+
+    /// As [`Graph::parse`]; each node's source location is its place in `file`.
+    ///
+    /// # Errors
+    /// As [`Graph::parse`].
+    pub fn parse_file(text: &str, file: &str) -> Result<Self, ParseError> {
+        Parser::new(text, Some(file.into()))?.graph()
+    }
+}
+
+struct Parser<'t> {
+    cursor: Cursor<'t>,
+    file: Option<Lines>,
+    nodes: BTreeMap<u64, NodeId>,
+    ports: BTreeSet<(&'static str, String)>,
+}
+
+/// The name of a file and the bytes at which its lines start, so that locations cost no search of the whole text.
+struct Lines {
+    file: Arc<str>,
+    starts: Vec<usize>,
+}
+
+impl Lines {
+    /// The place of a byte. A line starts with an id after blanks, so bytes count as columns.
+    fn loc(&self, at: usize) -> Loc {
+        let line = self.starts.partition_point(|&start| start <= at);
+        let column = at + 1 - self.starts[line - 1];
+        let saturate = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Loc { file: self.file.clone(), line: saturate(line), column: saturate(column) }
+    }
+}
+
+impl<'t> Parser<'t> {
+    fn new(text: &'t str, file: Option<Arc<str>>) -> Result<Self, ParseError> {
+        let file = file.map(|file| {
+            let ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
+            Lines { file, starts: std::iter::once(0).chain(ends.map(|(i, _)| i + 1)).collect() }
+        });
+        Ok(Self { cursor: Cursor::new(text)?, file, nodes: BTreeMap::new(), ports: BTreeSet::new() })
+    }
+
+    fn graph(mut self) -> Result<Graph, ParseError> {
+        self.cursor.keyword("graph")?;
+        let mut graph = Graph::new(self.cursor.string("the graph's name as a string")?);
+        self.cursor.mark('{')?;
+        while matches!(self.cursor.token(), Token::Id(_)) {
+            self.node(&mut graph)?;
+        }
+        while !self.cursor.eat('}')? {
+            self.port(&mut graph)?;
+        }
+        match self.cursor.token() {
+            Token::End => Ok(graph),
+            _ => Err(self.cursor.expected("the end of the text")),
+        }
+    }
+
+    fn node(&mut self, graph: &mut Graph) -> Result<(), ParseError> {
+        let start = self.cursor.at();
+        let number = self.cursor.id("a node's id")?;
+        if self.nodes.contains_key(&number) {
+            return Err(self.cursor.error(start, format!("%{number} is defined twice")));
+        }
+        self.cursor.mark('=')?;
+        let op_at = self.cursor.at();
+        let name = self.cursor.word("the name of an op")?;
+        let operands = self.operands()?;
+        let attrs = self.attrs()?;
+        self.cursor.mark(':')?;
+        let type_at = self.cursor.at();
+        let stated = self.cursor.ty()?;
+        let cluster = if self.cursor.eat('@')? { Some(self.cursor.number("the number of a cluster")?) } else { None };
+
+        let op = parse_op(&name, attrs, &stated).map_err(|e| self.cursor.error(op_at, format!("`{name}`: {e}")))?;
+        let loc = self.file.as_ref().map(|lines| lines.loc(start));
+        // The position is printed in front of the message already.
+        let added = graph.add(op, &operands, None).map_err(|e| self.cursor.error(op_at, e.to_string()))?;
+        let inferred = graph.ty(added);
+        if *inferred != stated {
+            let message = format!("the text says {stated}, but `{name}` of these operands gives {inferred}");
+            return Err(self.cursor.error(type_at, message));
+        }
+        if let Some(loc) = loc {
+            graph.set_loc(added, loc);
+        }
+        if let Some(cluster) = cluster {
+            graph.set_cluster(added, cluster);
+        }
+        self.nodes.insert(number, added);
+        Ok(())
+    }
+
+    /// A node that is defined above.
+    fn operand(&mut self) -> Result<NodeId, ParseError> {
+        let at = self.cursor.at();
+        let number = self.cursor.id("a node's id")?;
+        let node = self.nodes.get(&number).copied();
+        node.ok_or_else(|| self.cursor.error(at, format!("%{number} is not defined above this line")))
+    }
+
+    fn operands(&mut self) -> Result<Vec<NodeId>, ParseError> {
+        let mut operands = Vec::new();
+        if matches!(self.cursor.token(), Token::Id(_)) {
+            operands.push(self.operand()?);
+            while self.cursor.eat(',')? {
+                operands.push(self.operand()?);
+            }
+        }
+        Ok(operands)
+    }
+
+    fn attrs(&mut self) -> Result<AttrMap, ParseError> {
+        if !self.cursor.eat('{')? {
+            return Ok(AttrMap::default());
+        }
+        let mut names = BTreeSet::new();
+        let items = self.cursor.list('}', |c| {
+            let at = c.at();
+            let name = c.word("the name of an attribute")?;
+            if !names.insert(name.clone()) {
+                return Err(c.error(at, format!("attribute `{name}` is given twice")));
+            }
+            c.mark('=')?;
+            let value: Attr = c.attr()?;
+            Ok((name, value))
+        })?;
+        Ok(AttrMap(items))
+    }
+
+    fn port(&mut self, graph: &mut Graph) -> Result<(), ParseError> {
+        let kind = match self.cursor.token() {
+            Token::Word(w) if w == "output" => "output",
+            Token::Word(w) if w == "update" => "update",
+            Token::Id(_) => return Err(self.cursor.expected("an output or an update (nodes come before them)")),
+            _ => return Err(self.cursor.expected("a node, `output`, `update` or `}`")),
+        };
+        self.cursor.keyword(kind)?;
+        let at = self.cursor.at();
+        let name = self.cursor.string(&format!("the {kind}'s name as a string"))?;
+        if !self.ports.insert((kind, name.clone())) {
+            return Err(self.cursor.error(at, format!("{kind} {name:?} is defined twice")));
+        }
+        self.cursor.mark('=')?;
+        let id = self.operand()?;
+        if kind == "output" {
+            graph.set_output(name, id)
+        } else {
+            graph.set_update(name, id)
+        }
+        Ok(())
+    }
+}
