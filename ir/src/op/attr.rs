@@ -1,6 +1,6 @@
 //! Attributes of ops: the few kinds of values they may have, how they print and how they are read.
 
-use crate::{DType, RuleError, Shape, TensorType};
+use crate::{DType, RuleError, Scalar, Shape, TensorType};
 use std::fmt;
 
 /// The value of an attribute.
@@ -123,6 +123,28 @@ impl AttrMap {
         match self.take(name)? {
             Attr::Literals(v) => Ok(v),
             other => Err(wrong(name, "literals in parentheses", &other)),
+        }
+    }
+
+    /// Takes literals as elements of a type.
+    ///
+    /// # Errors
+    /// If there are none of that name, they are something else, or not of the type.
+    pub fn scalars(&mut self, name: &str, dtype: DType) -> Result<Vec<Scalar>, RuleError> {
+        let read = |text: &String| {
+            Scalar::parse(text, dtype).ok_or_else(|| format!("attribute `{name}`: `{text}` is no {dtype}").into())
+        };
+        self.literals(name)?.iter().map(read).collect()
+    }
+
+    /// Takes one literal as an element of a type.
+    ///
+    /// # Errors
+    /// If there is none of that name, it is something else, not one, or not of the type.
+    pub fn scalar(&mut self, name: &str, dtype: DType) -> Result<Scalar, RuleError> {
+        match self.scalars(name, dtype)?[..] {
+            [one] => Ok(one),
+            ref all => Err(format!("attribute `{name}` must be one literal, not {}", all.len()).into()),
         }
     }
 

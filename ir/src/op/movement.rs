@@ -1,6 +1,6 @@
 //! Movement: the same elements at other places. Fusion turns these into index arithmetic.
 
-use super::attr::{Attr, ints};
+use super::attr::{Attr, AttrMap, ints};
 use super::axes::{check_ascending, check_axis, check_per_axis, other_axes};
 use super::walk::{gather_strided, scatter_strided, signed_strides};
 use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
@@ -115,6 +115,11 @@ impl OpRules for Reshape {
 }
 
 impl Permute {
+    /// From `{perm=[1,0]}`.
+    pub(super) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
+        Ok(Self { perm: attrs.usizes("perm")? })
+    }
+
     /// The permutation that undoes this one.
     pub fn inverse(&self) -> Vec<usize> {
         let mut inverse = vec![0; self.perm.len()];
@@ -170,6 +175,13 @@ impl OpRules for Permute {
     }
 }
 
+impl Broadcast {
+    /// From `{axes=[1]}` and the result's type.
+    pub(super) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { axes: attrs.usizes("axes")?, shape: ty.shape.clone() })
+    }
+}
+
 impl OpRules for Broadcast {
     fn name(&self) -> &'static str {
         "broadcast"
@@ -221,6 +233,13 @@ impl OpRules for Broadcast {
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
         let new = other_axes(&self.axes, self.shape.rank());
         Ok(vec![Some(cx.build.reduce_sum(cx.dy, &new)?)])
+    }
+}
+
+impl Slice {
+    /// From `{start=[0,1], limit=[4,9], stride=[1,2]}`.
+    pub(super) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
+        Ok(Self { start: attrs.usizes("start")?, limit: attrs.usizes("limit")?, stride: attrs.usizes("stride")? })
     }
 }
 
@@ -289,6 +308,16 @@ impl OpRules for Slice {
 }
 
 impl Pad {
+    /// From `{value=(0.0), low=[1,0], high=[1,0], interior=[0,0]}` and the result's type.
+    pub(super) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self {
+            value: attrs.scalar("value", ty.dtype)?,
+            low: attrs.usizes("low")?,
+            high: attrs.usizes("high")?,
+            interior: attrs.usizes("interior")?,
+        })
+    }
+
     /// The extent of a padded axis; `None` where it overflows.
     fn extent(&self, axis: usize, extent: usize) -> Option<usize> {
         let between = self.interior[axis].checked_mul(extent - 1)?;
@@ -360,6 +389,13 @@ impl OpRules for Pad {
     }
 }
 
+impl Concat {
+    /// From `{axis=1}`.
+    pub(super) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
+        Ok(Self { axis: attrs.usize("axis")? })
+    }
+}
+
 impl OpRules for Concat {
     fn name(&self) -> &'static str {
         "concat"
@@ -423,6 +459,13 @@ impl OpRules for Concat {
             gradients.push(Some(cx.build.add(Op::Slice(slice), &[cx.dy])?));
         }
         Ok(gradients)
+    }
+}
+
+impl Reverse {
+    /// From `{axes=[1]}`.
+    pub(super) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
+        Ok(Self { axes: attrs.usizes("axes")? })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reductions over axes. The reduced axes are gone from the result's shape.
 
-use super::attr::{Attr, ints};
+use super::attr::{Attr, AttrMap, ints};
 use super::axes::{check_ascending, check_axis, other_axes};
 use super::reduce_gradient::{extremum_gradient, prod_gradient, spread};
 use super::walk::Offsets;
@@ -70,6 +70,13 @@ impl ReduceKind {
     }
 }
 
+impl Reduce {
+    /// From `{axes=[0,2]}`; the kind is in the name.
+    pub(super) fn from_attrs(kind: ReduceKind, attrs: &mut AttrMap) -> Result<Self, RuleError> {
+        Ok(Self { kind, axes: attrs.usizes("axes")? })
+    }
+}
+
 impl OpRules for Reduce {
     fn name(&self) -> &'static str {
         match self.kind {
@@ -127,6 +134,13 @@ impl OpRules for Reduce {
             ReduceKind::Max | ReduceKind::Min => extremum_gradient(cx, &self.axes)?,
         };
         Ok(vec![Some(gradient)])
+    }
+}
+
+impl ArgReduce {
+    /// From `{axis=1}`; the kind is in the name.
+    pub(super) fn from_attrs(kind: ArgKind, attrs: &mut AttrMap) -> Result<Self, RuleError> {
+        Ok(Self { kind, axis: attrs.usize("axis")? })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sources: inputs, state, constants, iota.
 
-use super::attr::Attr;
+use super::attr::{Attr, AttrMap};
 use super::axes::check_axis;
 use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
 use crate::{EvalError, RuleError, Scalar, Shape, TensorType, Value};
@@ -49,6 +49,13 @@ pub struct Iota {
     pub axis: usize,
 }
 
+impl Input {
+    /// From `{name="x"}` and the result's type.
+    pub(super) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { name: attrs.string("name")?, ty: ty.clone() })
+    }
+}
+
 impl OpRules for Input {
     fn name(&self) -> &'static str {
         "input"
@@ -80,6 +87,13 @@ impl OpRules for Input {
 
     fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
         Ok(vec![])
+    }
+}
+
+impl State {
+    /// From `{name="w"}` and the result's type.
+    pub(super) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { name: attrs.string("name")?, ty: ty.clone() })
     }
 }
 
@@ -117,6 +131,13 @@ impl OpRules for State {
     }
 }
 
+impl Full {
+    /// From `{value=(0.5)}` and the result's type.
+    pub(super) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { value: attrs.scalar("value", ty.dtype)?, shape: ty.shape.clone() })
+    }
+}
+
 impl OpRules for Full {
     fn name(&self) -> &'static str {
         "full"
@@ -148,6 +169,18 @@ impl OpRules for Full {
 
     fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
         Ok(vec![])
+    }
+}
+
+impl Constant {
+    /// From `{values=(1.0, 2.0)}` and the result's type.
+    pub(super) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        let values = attrs.scalars("values", ty.dtype)?;
+        let (given, numel) = (values.len(), ty.shape.numel());
+        if given != numel {
+            return Err(format!("attribute `values` has {given} elements, {ty} has {numel}").into());
+        }
+        Ok(Self { value: Value::from_fn(ty.clone(), |i| values[i]) })
     }
 }
 
@@ -183,6 +216,13 @@ impl OpRules for Constant {
 
     fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
         Ok(vec![])
+    }
+}
+
+impl Iota {
+    /// From `{axis=1}` and the result's type.
+    pub(super) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { axis: attrs.usize("axis")?, ty: ty.clone() })
     }
 }
 
