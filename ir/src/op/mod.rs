@@ -207,24 +207,3 @@ impl std::fmt::Display for Op {
         attr::write_attrs(f, &self.rules().attrs())
     }
 }
-
-macro_rules! pending {
-    ($($ty:ty: $name:literal, $family:ident);* $(;)?) => { $(
-        impl OpRules for $ty {
-            fn name(&self) -> &'static str { $name }
-            fn doc(&self) -> &'static str { "" }
-            fn family(&self) -> Family { Family::$family }
-            fn arity(&self) -> Arity { Arity::AtLeast(0) }
-            fn attrs(&self) -> Vec<(&'static str, Attr)> { vec![] }
-            fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> { Err("pending".into()) }
-            fn eval(&self, _: &[&Value], _: &TensorType) -> Result<Value, EvalError> { Err(EvalError::NotEvaluable { op: $name, why: "pending" }) }
-            fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients { Ok(vec![None; cx.operands.len()]) }
-        }
-    )* };
-}
-pending! {
-    Pool: "pool", Window; PoolSumGrad: "pool_sum_grad", Window; PoolMaxGrad: "pool_max_grad", Window; PoolMaxTake: "pool_max_take", Window;
-    Dot: "dot", Contraction; Conv: "conv", Contraction; ConvInputGrad: "conv_input_grad", Contraction; ConvWeightGrad: "conv_weight_grad", Contraction;
-    Gather: "gather", Index; ScatterAdd: "scatter_add", Index; CheckIndex: "check_index", Index;
-    Random: "random", Random;
-}

@@ -11,7 +11,7 @@ use super::movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
 use super::random::{Random, RandomKind};
 use super::reduce::{ArgKind, ArgReduce, Reduce, ReduceKind};
 use super::source::{Constant, Full, Input, Iota, State};
-use super::window::{Pool, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Window};
+use super::window::{Pool, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad};
 use crate::{Op, RuleError, ScalarOp, TensorType};
 
 /// Makes an op from its attributes and the type of its result.
@@ -31,11 +31,11 @@ const OPS: &[(&str, Make)] = &[
     ("reduce_min", |a, _| Reduce::from_attrs(ReduceKind::Min, a).map(Op::Reduce)),
     ("argmax", |a, _| ArgReduce::from_attrs(ArgKind::Max, a).map(Op::ArgReduce)),
     ("argmin", |a, _| ArgReduce::from_attrs(ArgKind::Min, a).map(Op::ArgReduce)),
-    ("pool_sum", |a, _| Ok(Op::Pool(Pool { kind: PoolKind::Sum, window: window(a)? }))),
-    ("pool_max", |a, _| Ok(Op::Pool(Pool { kind: PoolKind::Max, window: window(a)? }))),
-    ("pool_sum_grad", |a, ty| Ok(Op::PoolSumGrad(PoolSumGrad { window: window(a)?, input: spatial(ty)? }))),
-    ("pool_max_grad", |a, _| Ok(Op::PoolMaxGrad(PoolMaxGrad { window: window(a)? }))),
-    ("pool_max_take", |a, _| Ok(Op::PoolMaxTake(PoolMaxTake { window: window(a)? }))),
+    ("pool_sum", |a, _| Pool::from_attrs(PoolKind::Sum, a).map(Op::Pool)),
+    ("pool_max", |a, _| Pool::from_attrs(PoolKind::Max, a).map(Op::Pool)),
+    ("pool_sum_grad", |a, ty| PoolSumGrad::from_attrs(a, ty).map(Op::PoolSumGrad)),
+    ("pool_max_grad", |a, _| PoolMaxGrad::from_attrs(a).map(Op::PoolMaxGrad)),
+    ("pool_max_take", |a, _| PoolMaxTake::from_attrs(a).map(Op::PoolMaxTake)),
     ("reshape", |_, ty| Ok(Op::Reshape(Reshape { shape: ty.shape.clone() }))),
     ("permute", |a, _| Permute::from_attrs(a).map(Op::Permute)),
     ("broadcast", |a, ty| Broadcast::from_attrs(a, ty).map(Op::Broadcast)),
@@ -43,20 +43,15 @@ const OPS: &[(&str, Make)] = &[
     ("pad", |a, ty| Pad::from_attrs(a, ty).map(Op::Pad)),
     ("concat", |a, _| Concat::from_attrs(a).map(Op::Concat)),
     ("reverse", |a, _| Reverse::from_attrs(a).map(Op::Reverse)),
-    ("dot", |a, _| Ok(Op::Dot(Dot { batch: a.pairs("batch")?, contract: a.pairs("contract")? }))),
-    ("conv", |a, _| Ok(Op::Conv(Conv { window: window(a)?, groups: a.usize("groups")? }))),
-    ("conv_input_grad", |a, ty| {
-        let (window, groups) = (window(a)?, a.usize("groups")?);
-        Ok(Op::ConvInputGrad(ConvInputGrad { window, groups, input: spatial(ty)? }))
-    }),
-    ("conv_weight_grad", |a, _| {
-        Ok(Op::ConvWeightGrad(ConvWeightGrad { window: window(a)?, groups: a.usize("groups")? }))
-    }),
+    ("dot", |a, _| Dot::from_attrs(a).map(Op::Dot)),
+    ("conv", |a, _| Conv::from_attrs(a).map(Op::Conv)),
+    ("conv_input_grad", |a, ty| ConvInputGrad::from_attrs(a, ty).map(Op::ConvInputGrad)),
+    ("conv_weight_grad", |a, _| ConvWeightGrad::from_attrs(a).map(Op::ConvWeightGrad)),
     ("gather", |_, _| Ok(Op::Gather(Gather))),
     ("scatter_add", |_, _| Ok(Op::ScatterAdd(ScatterAdd))),
-    ("check_index", |a, _| Ok(Op::CheckIndex(CheckIndex { bound: a.usize("bound")? }))),
-    ("random_uniform", |a, ty| random(RandomKind::Uniform, a, ty)),
-    ("random_normal", |a, ty| random(RandomKind::Normal, a, ty)),
+    ("check_index", |a, _| CheckIndex::from_attrs(a).map(Op::CheckIndex)),
+    ("random_uniform", |a, ty| Random::from_attrs(RandomKind::Uniform, a, ty).map(Op::Random)),
+    ("random_normal", |a, ty| Random::from_attrs(RandomKind::Normal, a, ty).map(Op::Random)),
     ("gradient", |_, _| Ok(Op::Gradient(Gradient))),
     ("stop_gradient", |_, _| Ok(Op::StopGradient(StopGradient))),
 ];
@@ -77,27 +72,4 @@ pub fn parse_op(name: &str, mut attrs: AttrMap, ty: &TensorType) -> Result<Op, R
 /// Every name that [`parse_op`] knows: first the ops of the table, then the scalar ops.
 pub fn op_names() -> impl Iterator<Item = &'static str> {
     OPS.iter().map(|(name, _)| *name).chain(ScalarOp::all().map(ScalarOp::name))
-}
-
-fn window(attrs: &mut AttrMap) -> Result<Window, RuleError> {
-    Ok(Window {
-        size: attrs.usizes("size")?,
-        stride: attrs.usizes("stride")?,
-        pad: attrs.pairs("pad")?,
-        dilation: attrs.usizes("dilation")?,
-    })
-}
-
-/// The extents between the batch axis and the channels.
-fn spatial(ty: &TensorType) -> Result<Vec<usize>, RuleError> {
-    match ty.shape.dims() {
-        [_, spatial @ .., _] => Ok(spatial.to_vec()),
-        _ => Err(format!("the result must be [batch, spatial..., channels], not {}", ty.shape).into()),
-    }
-}
-
-fn random(kind: RandomKind, attrs: &mut AttrMap, ty: &TensorType) -> Result<Op, RuleError> {
-    let stream = attrs.usize("stream")?;
-    let stream = u32::try_from(stream).map_err(|_| format!("stream {stream} is not below 2^32"))?;
-    Ok(Op::Random(Random { kind, stream, ty: ty.clone() }))
 }

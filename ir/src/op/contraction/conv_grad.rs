@@ -1,0 +1,161 @@
+//! The two gradients of convolution: by the image and by the kernel.
+
+use super::Conv;
+use super::conv::{conv_attrs, groups_divide, kernel_channels};
+use crate::op::attr::{Attr, AttrMap};
+use crate::op::window::{Window, image, image_shape, numbers, same_dtype, spatial_of_result};
+use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, Shape, TensorType, Value};
+
+/// The gradient of [`Conv`] by `x` (a transposed convolution): operands `dy [n, o..., co]` and `w`; result `[n, s..., ci]`.
+/// Text: `conv_input_grad %dy, %w {.., groups=1} : f32[n,s...,ci]` (spatial extents from the result type).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConvInputGrad {
+    /// The window.
+    pub window: Window,
+    /// In how many groups the channels are split.
+    pub groups: usize,
+    /// The spatial extents `s...` of `x`.
+    pub input: Vec<usize>,
+}
+
+/// The gradient of [`Conv`] by `w`: operands `x [n, s..., ci]` and `dy [n, o..., co]`; result `[k..., ci/groups, co]`.
+/// Text: `conv_weight_grad %x, %dy {.., groups=1}`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConvWeightGrad {
+    /// The window; its `size` gives the result's `k...`.
+    pub window: Window,
+    /// In how many groups the channels are split.
+    pub groups: usize,
+}
+
+impl ConvInputGrad {
+    /// The op from its attributes and the type of its result in text.
+    ///
+    /// # Errors
+    /// If an attribute is missing or of another kind, or the result has no spatial axes.
+    pub fn from_attrs(attrs: &mut AttrMap, result: &TensorType) -> Result<Self, RuleError> {
+        let window = Window::from_attrs(attrs)?;
+        Ok(Self { window, groups: attrs.usize("groups")?, input: spatial_of_result(result)? })
+    }
+}
+
+impl ConvWeightGrad {
+    /// The op from its attributes in text.
+    ///
+    /// # Errors
+    /// If an attribute is missing or of another kind.
+    pub fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
+        Ok(Self { window: Window::from_attrs(attrs)?, groups: attrs.usize("groups")? })
+    }
+}
+
+/// Checks that a convolution of an input with spatial extents `input` gives `dy`'s.
+fn check_output(window: &Window, input: &[usize], dy: &TensorType, spatial: &[usize]) -> Result<(), RuleError> {
+    let output = window.output(input)?;
+    if output == spatial {
+        return Ok(());
+    }
+    Err(format!("convolving spatial extents {input:?} gives {output:?}, dy {} has {spatial:?}", dy.shape).into())
+}
+
+impl OpRules for ConvInputGrad {
+    fn name(&self) -> &'static str {
+        "conv_input_grad"
+    }
+
+    fn doc(&self) -> &'static str {
+        "the gradient of conv by the image: a transposed convolution"
+    }
+
+    fn family(&self) -> Family {
+        Family::Contraction
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(2)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        conv_attrs(&self.window, self.groups)
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        let (dy, w) = (operands[0], operands[1]);
+        same_dtype(dy, w)?;
+        let (n, spatial, channels) = image("dy", dy)?;
+        check_output(&self.window, &self.input, dy, spatial)?;
+        let (per_group, out) = kernel_channels(&self.window, self.groups, w)?;
+        if out != channels {
+            return Err(
+                format!("the kernel {} has {out} output channels, dy {} has {channels}", w.shape, dy.shape).into()
+            );
+        }
+        let ci = per_group.checked_mul(self.groups).ok_or("the number of input channels overflows")?;
+        Ok(dy.with_shape(image_shape(n, &self.input, ci)?))
+    }
+
+    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
+        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    }
+
+    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
+        let (dy, w, dz) = (cx.operands[0], cx.operands[1], cx.dy);
+        let (window, groups) = (self.window.clone(), self.groups);
+        let by_dy = cx.build.add(Op::Conv(Conv { window: window.clone(), groups }), &[dz, w])?;
+        let by_w = cx.build.add(Op::ConvWeightGrad(ConvWeightGrad { window, groups }), &[dz, dy])?;
+        Ok(vec![Some(by_dy), Some(by_w)])
+    }
+}
+
+impl OpRules for ConvWeightGrad {
+    fn name(&self) -> &'static str {
+        "conv_weight_grad"
+    }
+
+    fn doc(&self) -> &'static str {
+        "the gradient of conv by the kernel"
+    }
+
+    fn family(&self) -> Family {
+        Family::Contraction
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(2)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        conv_attrs(&self.window, self.groups)
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        let (x, dy) = (operands[0], operands[1]);
+        numbers("x", x)?;
+        same_dtype(x, dy)?;
+        let (n, input, ci) = image("x", x)?;
+        let (batch, spatial, co) = image("dy", dy)?;
+        if n != batch {
+            return Err(format!("x {} has batch size {n}, dy {} has {batch}", x.shape, dy.shape).into());
+        }
+        check_output(&self.window, input, dy, spatial)?;
+        groups_divide(self.groups, "input", ci)?;
+        groups_divide(self.groups, "output", co)?;
+        let dims: Vec<usize> = [&self.window.size[..], &[ci / self.groups, co]].concat();
+        Ok(x.with_shape(Shape::new(dims)?))
+    }
+
+    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
+        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    }
+
+    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
+        let (x, dy, dv) = (cx.operands[0], cx.operands[1], cx.dy);
+        let (window, groups) = (self.window.clone(), self.groups);
+        let dims = cx.build.ty(x).shape.dims();
+        let input = dims[1..dims.len() - 1].to_vec();
+        let by_x = ConvInputGrad { window: window.clone(), groups, input };
+        let by_x = cx.build.add(Op::ConvInputGrad(by_x), &[dy, dv])?;
+        let by_dy = cx.build.add(Op::Conv(Conv { window, groups }), &[x, dv])?;
+        Ok(vec![Some(by_x), Some(by_dy)])
+    }
+}

@@ -1,0 +1,193 @@
+//! The gradients of pooling, and the gradients of those.
+
+use super::geometry::{Window, image, image_shape, numbers, same_dtype, spatial_of_result};
+use super::pool::pooled;
+use super::{Pool, PoolKind};
+use crate::op::attr::{Attr, AttrMap};
+use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, TensorType, Value};
+
+/// The gradient of `pool_sum`: each element of `dy [n, o..., c]` is added to all places of its window.
+/// The result's spatial extents are attributes because strides lose them.
+/// Text: `pool_sum_grad %dy {size=.., stride=.., pad=.., dilation=..} : f32[n,s...,c]` (extents from the result type).
+#[derive(Clone, PartialEq, Debug)]
+pub struct PoolSumGrad {
+    /// The window of the pooling.
+    pub window: Window,
+    /// The spatial extents of the pooling's input.
+    pub input: Vec<usize>,
+}
+
+/// The gradient of `pool_max`: each element of `dy` is added to the place of its window where `x` is largest, the first such place in
+/// row-major order (the first NaN if there is one; none if the window meets nothing but padding).
+/// Operands: `x [n, s..., c]`, `dy [n, o..., c]`; result like `x`.
+/// Text: `pool_max_grad %x, %dy {size=.., stride=.., pad=.., dilation=..}`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PoolMaxGrad {
+    /// The window of the pooling.
+    pub window: Window,
+}
+
+/// For each window the element of `t` at the place where `x` is largest, chosen as in [`PoolMaxGrad`]; 0 if there is none.
+/// Operands: `x [n, s..., c]`, `t` like `x`; result `[n, o..., c]`.
+/// Text: `pool_max_take %x, %t {size=.., stride=.., pad=.., dilation=..}`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PoolMaxTake {
+    /// The window of the pooling.
+    pub window: Window,
+}
+
+impl PoolSumGrad {
+    /// The op from its attributes and the type of its result in text.
+    ///
+    /// # Errors
+    /// If an attribute is missing or of another kind, or the result has no spatial axes.
+    pub fn from_attrs(attrs: &mut AttrMap, result: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { window: Window::from_attrs(attrs)?, input: spatial_of_result(result)? })
+    }
+}
+
+impl PoolMaxGrad {
+    /// The op from its attributes in text.
+    ///
+    /// # Errors
+    /// If an attribute is missing or of another kind.
+    pub fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
+        Ok(Self { window: Window::from_attrs(attrs)? })
+    }
+}
+
+impl PoolMaxTake {
+    /// The op from its attributes in text.
+    ///
+    /// # Errors
+    /// If an attribute is missing or of another kind.
+    pub fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
+        Ok(Self { window: Window::from_attrs(attrs)? })
+    }
+}
+
+impl OpRules for PoolSumGrad {
+    fn name(&self) -> &'static str {
+        "pool_sum_grad"
+    }
+
+    fn doc(&self) -> &'static str {
+        "each element added to all places of its window: the gradient of pool_sum"
+    }
+
+    fn family(&self) -> Family {
+        Family::Window
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(1)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        self.window.attrs()
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        let dy = operands[0];
+        numbers("the operand", dy)?;
+        let (n, spatial, c) = image("the operand", dy)?;
+        let output = self.window.output(&self.input)?;
+        if output != spatial {
+            return Err(format!(
+                "pooling an input of spatial extents {:?} gives {output:?}, the operand has {spatial:?}",
+                self.input
+            )
+            .into());
+        }
+        Ok(dy.with_shape(image_shape(n, &self.input, c)?))
+    }
+
+    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
+        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    }
+
+    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
+        let pool = Pool { kind: PoolKind::Sum, window: self.window.clone() };
+        Ok(vec![Some(cx.build.add(Op::Pool(pool), &[cx.dy])?)])
+    }
+}
+
+impl OpRules for PoolMaxGrad {
+    fn name(&self) -> &'static str {
+        "pool_max_grad"
+    }
+
+    fn doc(&self) -> &'static str {
+        "each element added to the largest place of its window: the gradient of pool_max"
+    }
+
+    fn family(&self) -> Family {
+        Family::Window
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(2)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        self.window.attrs()
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        let (x, dy) = (operands[0], operands[1]);
+        same_dtype(x, dy)?;
+        let y = pooled(&self.window, x)?;
+        if y != *dy {
+            return Err(format!("pooling {x} gives {y}, the gradient is {dy}").into());
+        }
+        Ok(x.clone())
+    }
+
+    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
+        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    }
+
+    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
+        let take = PoolMaxTake { window: self.window.clone() };
+        Ok(vec![None, Some(cx.build.add(Op::PoolMaxTake(take), &[cx.operands[0], cx.dy])?)])
+    }
+}
+
+impl OpRules for PoolMaxTake {
+    fn name(&self) -> &'static str {
+        "pool_max_take"
+    }
+
+    fn doc(&self) -> &'static str {
+        "for each window of the first operand the second one's element at the place of the maximum"
+    }
+
+    fn family(&self) -> Family {
+        Family::Window
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(2)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        self.window.attrs()
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        let (x, t) = (operands[0], operands[1]);
+        if x != t {
+            return Err(format!("both operands must have one type, they are {x} and {t}").into());
+        }
+        pooled(&self.window, x)
+    }
+
+    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
+        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    }
+
+    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
+        let grad = PoolMaxGrad { window: self.window.clone() };
+        Ok(vec![None, Some(cx.build.add(Op::PoolMaxGrad(grad), &[cx.operands[0], cx.dy])?)])
+    }
+}

@@ -1,0 +1,95 @@
+//! Pooling: a window folded by sum or maximum.
+
+use super::geometry::{Window, image, image_shape, numbers};
+use super::{PoolMaxGrad, PoolSumGrad};
+use crate::op::attr::{Attr, AttrMap};
+use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, TensorType, Value};
+
+/// What folds a window. Padding does not take part: it counts as 0 in a sum and as less than everything in a maximum.
+/// A window that meets nothing but padding (dilation makes that possible) has the sum 0 and as maximum the type's lowest value.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum PoolKind {
+    /// Sum; 16-bit floats are summed in `f32`, integers wrap.
+    Sum,
+    /// Maximum, NaN if any element of the window is.
+    Max,
+}
+
+/// Pooling of `x [n, s..., c]` to `[n, o..., c]`, `o = (s + before + after - dilation*(size-1) - 1) / stride + 1`.
+/// Text: `pool_max %x {size=[2,2], stride=[2,2], pad=[(0,0),(0,0)], dilation=[1,1]}`, `pool_sum`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pool {
+    /// What folds.
+    pub kind: PoolKind,
+    /// The window.
+    pub window: Window,
+}
+
+impl Pool {
+    /// The op from its attributes in text.
+    ///
+    /// # Errors
+    /// If an attribute is missing or of another kind.
+    pub fn from_attrs(kind: PoolKind, attrs: &mut AttrMap) -> Result<Self, RuleError> {
+        Ok(Self { kind, window: Window::from_attrs(attrs)? })
+    }
+}
+
+/// The type of the pooled `x`.
+///
+/// # Errors
+/// If `x` is no image of numbers or the window doesn't fit it.
+pub(super) fn pooled(window: &Window, x: &TensorType) -> Result<TensorType, RuleError> {
+    numbers("the operand", x)?;
+    let (n, spatial, c) = image("the operand", x)?;
+    Ok(x.with_shape(image_shape(n, &window.output(spatial)?, c)?))
+}
+
+impl OpRules for Pool {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            PoolKind::Sum => "pool_sum",
+            PoolKind::Max => "pool_max",
+        }
+    }
+
+    fn doc(&self) -> &'static str {
+        match self.kind {
+            PoolKind::Sum => "the sum of each window",
+            PoolKind::Max => "the maximum of each window",
+        }
+    }
+
+    fn family(&self) -> Family {
+        Family::Window
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(1)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        self.window.attrs()
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        pooled(&self.window, operands[0])
+    }
+
+    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
+        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    }
+
+    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
+        let (x, window) = (cx.operands[0], self.window.clone());
+        let dx = match self.kind {
+            PoolKind::Sum => {
+                let dims = cx.build.ty(x).shape.dims();
+                let input = dims[1..dims.len() - 1].to_vec();
+                cx.build.add(Op::PoolSumGrad(PoolSumGrad { window, input }), &[cx.dy])?
+            }
+            PoolKind::Max => cx.build.add(Op::PoolMaxGrad(PoolMaxGrad { window }), &[x, cx.dy])?,
+        };
+        Ok(vec![Some(dx)])
+    }
+}
