@@ -1,0 +1,59 @@
+//! Compositions that need care to be stable: softmax and its relatives.
+
+use super::Tensor;
+use super::scope::Squash;
+
+impl Tensor {
+    /// The distance from the largest element along an axis: what makes `exp` safe. The maximum is a constant to derivatives, because
+    /// softmax does not change when all logits move alike.
+    #[track_caller]
+    fn below_max(&self, axis: isize) -> Tensor {
+        self - self.max_keepdims([axis]).stop_gradient()
+    }
+
+    /// `exp(x) / Σ exp(x)` along an axis, by way of the distance from the maximum, so that no finite logit overflows; floats.
+    /// Cross-entropies recognise it and use the logits.
+    #[track_caller]
+    pub fn softmax(&self, axis: isize) -> Tensor {
+        let e = self.below_max(axis).exp();
+        let result = &e / e.sum_keepdims([axis]);
+        let last = self.shape().map(|s| s.rank() as isize - 1);
+        if axis == -1 || Some(axis) == last { self.remember_logits(&result, Squash::Softmax) } else { result }
+    }
+
+    /// `log(softmax(x))` along an axis: finite wherever the logits' distance is; floats.
+    #[track_caller]
+    pub fn log_softmax(&self, axis: isize) -> Tensor {
+        let shifted = self.below_max(axis);
+        let log_sum = shifted.exp().sum_keepdims([axis]).log();
+        shifted - log_sum
+    }
+
+    /// `log Σ exp(x)` over an axis, which is gone from the result; floats.
+    #[track_caller]
+    pub fn logsumexp(&self, axis: isize) -> Tensor {
+        let max = self.max_keepdims([axis]).stop_gradient();
+        let log_sum = (self - &max).exp().sum_keepdims([axis]).log();
+        (log_sum + max).squeeze([axis])
+    }
+
+    /// `log(1 + exp(x))` as `max(x, 0) + log1p(exp(-|x|))`, which neither overflows nor loses small values; floats.
+    #[track_caller]
+    pub fn softplus(&self) -> Tensor {
+        self.relu() + (-self.abs()).exp().log1p()
+    }
+
+    /// Notes that `result` is this tensor squashed to probabilities.
+    pub(crate) fn remember_logits(&self, result: &Tensor, squash: Squash) -> Tensor {
+        if let (Some(from), Some(to)) = (self.node(), result.node()) {
+            self.builder().inner_mut().scope.logits.insert(to, (squash, from));
+        }
+        result.clone()
+    }
+
+    /// The logits that this tensor is the softmax or the sigmoid of, if it was made so.
+    pub(crate) fn logits(&self, squash: Squash) -> Option<Tensor> {
+        let found = self.builder().inner().scope.logits.get(&self.node()?).copied();
+        found.filter(|(s, _)| *s == squash).map(|(_, node)| Tensor::new(self.builder().clone(), Some(node)))
+    }
+}

@@ -1,0 +1,107 @@
+//! What layers leave in a graph while they are applied: unique names, places, penalties, records for the summary, and whether the graph is for training.
+
+use super::{GraphBuilder, Tensor};
+use ir::{Loc, NodeId, TensorType};
+use std::collections::BTreeMap;
+
+/// A layer that was applied.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LayerRecord {
+    /// Its unique name: `conv2d`, `conv2d_1`.
+    pub name: String,
+    /// Its kind, for people: `Conv2D`.
+    pub kind: String,
+    /// The result's type, with the batch axis.
+    pub output: TensorType,
+}
+
+/// How a tensor of probabilities came about: from which logits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Squash {
+    Softmax,
+    Sigmoid,
+}
+
+/// The part of a builder that layers use.
+#[derive(Default)]
+pub(crate) struct Scope {
+    pub(crate) training: bool,
+    pub(crate) layers: Vec<LayerRecord>,
+    pub(crate) penalties: Vec<NodeId>,
+    pub(crate) logits: BTreeMap<NodeId, (Squash, NodeId)>,
+    counts: BTreeMap<String, usize>,
+    stack: Vec<(Loc, Option<String>)>,
+}
+
+impl Scope {
+    /// The innermost layer being applied.
+    pub(crate) fn layer(&self) -> Option<String> {
+        self.stack.iter().rev().find_map(|(_, name)| name.clone())
+    }
+
+    /// Where the outermost layer being applied was declared.
+    pub(crate) fn place(&self) -> Option<Loc> {
+        self.stack.first().map(|(loc, _)| loc.clone())
+    }
+
+    fn unique(&mut self, base: &str) -> String {
+        let count = self.counts.entry(base.to_string()).or_insert(0);
+        *count += 1;
+        if *count == 1 { base.to_string() } else { format!("{base}_{}", *count - 1) }
+    }
+}
+
+impl GraphBuilder {
+    /// True if the graph is for training: dropout drops, batch normalization uses the batch's statistics.
+    pub fn is_training(&self) -> bool {
+        self.inner().scope.training
+    }
+
+    /// Says whether what is declared from here on is for training. A new builder is not.
+    pub fn set_training(&self, training: bool) {
+        self.inner_mut().scope.training = training;
+    }
+
+    /// Declares with `f`; all its nodes and diagnostics get the place `loc` (unless an outer call of this kind is under way,
+    /// whose place goes first).
+    pub fn at<R>(&self, loc: Loc, f: impl FnOnce() -> R) -> R {
+        self.inner_mut().scope.stack.push((loc, None));
+        let result = f();
+        self.inner_mut().scope.stack.pop();
+        result
+    }
+
+    /// Applies a layer: `f` gets its unique name (`base`, `base_1`, ...) as prefix of its states' names; its result is recorded.
+    #[track_caller]
+    pub fn layer(&self, base: &str, kind: &str, f: impl FnOnce(&str) -> Tensor) -> Tensor {
+        let loc = Loc::caller();
+        let name = {
+            let mut inner = self.inner_mut();
+            let name = inner.scope.unique(base);
+            inner.scope.stack.push((loc, Some(name.clone())));
+            name
+        };
+        let result = f(&name);
+        let ty = result.ty();
+        let mut inner = self.inner_mut();
+        inner.scope.stack.pop();
+        if let Some(output) = ty {
+            inner.scope.layers.push(LayerRecord { name, kind: kind.into(), output });
+        }
+        drop(inner);
+        result
+    }
+
+    /// Adds a scalar to what training minimizes besides the loss: a regularizer's penalty.
+    pub fn add_penalty(&self, penalty: &Tensor) {
+        if let Some(node) = penalty.node() {
+            self.inner_mut().scope.penalties.push(node);
+        }
+    }
+
+    /// The penalties added so far.
+    pub fn penalties(&self) -> Vec<Tensor> {
+        let nodes = self.inner().scope.penalties.clone();
+        nodes.into_iter().map(|node| Tensor::new(self.clone(), Some(node))).collect()
+    }
+}
