@@ -275,7 +275,7 @@ mod tests {
     fn variances_are_those_of_the_papers() {
         let dims = [3, 3, 20, 40];
         let cases = [
-            (glorot_uniform(), 2.0 / (9.0 * 60.0)),
+            (glorot_uniform(), 2.0f64 / (9.0 * 60.0)),
             (glorot_normal(), 2.0 / (9.0 * 60.0)),
             (he_normal(), 2.0 / 180.0),
             (he_uniform(), 2.0 / 180.0),
