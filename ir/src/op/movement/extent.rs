@@ -1,34 +1,10 @@
-//! Movement: the same elements at other places. Fusion turns these into index arithmetic.
+//! Movement that changes which elements there are: cut out, surrounded, put together.
 
-use super::attr::{Attr, AttrMap, ints};
-use super::axes::{check_ascending, check_axis, check_per_axis, other_axes};
-use super::walk::{gather_strided, scatter_strided, signed_strides};
-use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
+use crate::op::attr::{Attr, AttrMap, ints};
+use crate::op::axes::{check_axis, check_per_axis};
+use crate::op::walk::{gather_strided, scatter_strided, signed_strides};
+use crate::op::{Arity, Cotangent, Family, OpRules, OperandGradients};
 use crate::{EvalError, Op, RuleError, Scalar, Shape, TensorType, Value};
-
-/// The same elements, in row-major order, under another shape. Text: `reshape %0 : f32[6]`.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Reshape {
-    /// The result's shape; as many elements as the operand has.
-    pub shape: Shape,
-}
-
-/// Axes in another order: axis `i` of the result is axis `perm[i]` of the operand. Text: `permute %0 {perm=[1,0]}`.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Permute {
-    /// A permutation of the operand's axes.
-    pub perm: Vec<usize>,
-}
-
-/// Repetition along new axes: axis `i` of the operand becomes axis `axes[i]` of the result, with the same extent; the result's
-/// other axes repeat. Text: `broadcast %0 {axes=[1]} : f32[32,10]`.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Broadcast {
-    /// The result's shape.
-    pub shape: Shape,
-    /// For each axis of the operand the result's axis, ascending.
-    pub axes: Vec<usize>,
-}
 
 /// Every `stride`-th element from `start` (inclusive) to `limit` (exclusive) on each axis.
 /// Text: `slice %0 {start=[0,1], limit=[4,9], stride=[1,2]}`.
@@ -63,182 +39,9 @@ pub struct Concat {
     pub axis: usize,
 }
 
-/// The elements in reverse order along axes. Text: `reverse %0 {axes=[1]}`.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Reverse {
-    /// The axes, ascending.
-    pub axes: Vec<usize>,
-}
-
-impl OpRules for Reshape {
-    fn name(&self) -> &'static str {
-        "reshape"
-    }
-
-    fn doc(&self) -> &'static str {
-        "the same elements, in row-major order, under another shape"
-    }
-
-    fn family(&self) -> Family {
-        Family::Movement
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
-    fn attrs(&self) -> Vec<(&'static str, Attr)> {
-        vec![]
-    }
-
-    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
-        let x = operands[0];
-        if x.shape.numel() != self.shape.numel() {
-            let (from, to) = (x.shape.numel(), self.shape.numel());
-            return Err(format!(
-                "{} has {from} elements, {} has {to}: a reshape keeps the number",
-                x.shape, self.shape
-            )
-            .into());
-        }
-        Ok(x.with_shape(self.shape.clone()))
-    }
-
-    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
-        Ok(Value::new(ty.clone(), operands[0].data().clone()).expect("a reshape keeps the number of elements"))
-    }
-
-    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
-        let shape = cx.build.ty(cx.operands[0]).shape.clone();
-        Ok(vec![Some(cx.build.reshape(cx.dy, shape)?)])
-    }
-}
-
-impl Permute {
-    /// From `{perm=[1,0]}`.
-    pub(super) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { perm: attrs.usizes("perm")? })
-    }
-
-    /// The permutation that undoes this one.
-    pub fn inverse(&self) -> Vec<usize> {
-        let mut inverse = vec![0; self.perm.len()];
-        for (to, &from) in self.perm.iter().enumerate() {
-            inverse[from] = to;
-        }
-        inverse
-    }
-}
-
-impl OpRules for Permute {
-    fn name(&self) -> &'static str {
-        "permute"
-    }
-
-    fn doc(&self) -> &'static str {
-        "axes in another order"
-    }
-
-    fn family(&self) -> Family {
-        Family::Movement
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
-    fn attrs(&self) -> Vec<(&'static str, Attr)> {
-        vec![("perm", ints(&self.perm))]
-    }
-
-    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
-        let x = operands[0];
-        check_per_axis("perm", self.perm.len(), x.shape.rank())?;
-        for (i, &axis) in self.perm.iter().enumerate() {
-            check_axis("permuted axis", axis, x.shape.rank())?;
-            if self.perm[..i].contains(&axis) {
-                return Err(format!("axis {axis} stands twice in the permutation").into());
-            }
-        }
-        let dims: Vec<usize> = self.perm.iter().map(|&axis| x.shape[axis]).collect();
-        Ok(x.with_shape(Shape::new(dims)?))
-    }
-
-    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
-        let from = signed_strides(&operands[0].ty().shape);
-        let strides: Vec<isize> = self.perm.iter().map(|&axis| from[axis]).collect();
-        Ok(gather_strided(operands[0], &ty.shape, 0, &strides))
-    }
-
-    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
-        Ok(vec![Some(cx.build.permute(cx.dy, &self.inverse())?)])
-    }
-}
-
-impl Broadcast {
-    /// From `{axes=[1]}` and the result's type.
-    pub(super) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
-        Ok(Self { axes: attrs.usizes("axes")?, shape: ty.shape.clone() })
-    }
-}
-
-impl OpRules for Broadcast {
-    fn name(&self) -> &'static str {
-        "broadcast"
-    }
-
-    fn doc(&self) -> &'static str {
-        "repetition along new axes"
-    }
-
-    fn family(&self) -> Family {
-        Family::Movement
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
-    fn attrs(&self) -> Vec<(&'static str, Attr)> {
-        vec![("axes", ints(&self.axes))]
-    }
-
-    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
-        let x = operands[0];
-        check_per_axis("axes", self.axes.len(), x.shape.rank())?;
-        check_ascending("axis", &self.axes, self.shape.rank())?;
-        for (i, &axis) in self.axes.iter().enumerate() {
-            let (from, to) = (x.shape[i], self.shape[axis]);
-            if from != to {
-                let rule = "they must be equal, only new axes repeat";
-                return Err(format!(
-                    "axis {i} of {} has extent {from}, axis {axis} of {} has {to}: {rule}",
-                    x.shape, self.shape
-                )
-                .into());
-            }
-        }
-        Ok(x.with_shape(self.shape.clone()))
-    }
-
-    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
-        let from = signed_strides(&operands[0].ty().shape);
-        let mut strides = vec![0; ty.shape.rank()];
-        for (i, &axis) in self.axes.iter().enumerate() {
-            strides[axis] = from[i];
-        }
-        Ok(gather_strided(operands[0], &ty.shape, 0, &strides))
-    }
-
-    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
-        let new = other_axes(&self.axes, self.shape.rank());
-        Ok(vec![Some(cx.build.reduce_sum(cx.dy, &new)?)])
-    }
-}
-
 impl Slice {
     /// From `{start=[0,1], limit=[4,9], stride=[1,2]}`.
-    pub(super) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
+    pub(in crate::op) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
         Ok(Self { start: attrs.usizes("start")?, limit: attrs.usizes("limit")?, stride: attrs.usizes("stride")? })
     }
 }
@@ -309,7 +112,7 @@ impl OpRules for Slice {
 
 impl Pad {
     /// From `{value=(0.0), low=[1,0], high=[1,0], interior=[0,0]}` and the result's type.
-    pub(super) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+    pub(in crate::op) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
         Ok(Self {
             value: attrs.scalar("value", ty.dtype)?,
             low: attrs.usizes("low")?,
@@ -391,7 +194,7 @@ impl OpRules for Pad {
 
 impl Concat {
     /// From `{axis=1}`.
-    pub(super) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
+    pub(in crate::op) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
         Ok(Self { axis: attrs.usize("axis")? })
     }
 }
@@ -459,53 +262,5 @@ impl OpRules for Concat {
             gradients.push(Some(cx.build.add(Op::Slice(slice), &[cx.dy])?));
         }
         Ok(gradients)
-    }
-}
-
-impl Reverse {
-    /// From `{axes=[1]}`.
-    pub(super) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { axes: attrs.usizes("axes")? })
-    }
-}
-
-impl OpRules for Reverse {
-    fn name(&self) -> &'static str {
-        "reverse"
-    }
-
-    fn doc(&self) -> &'static str {
-        "the elements in reverse order along axes"
-    }
-
-    fn family(&self) -> Family {
-        Family::Movement
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
-    fn attrs(&self) -> Vec<(&'static str, Attr)> {
-        vec![("axes", ints(&self.axes))]
-    }
-
-    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
-        check_ascending("reversed axis", &self.axes, operands[0].shape.rank())?;
-        Ok(operands[0].clone())
-    }
-
-    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
-        let mut strides = signed_strides(&ty.shape);
-        let mut base = 0;
-        for &axis in &self.axes {
-            base += (ty.shape[axis] - 1) * strides[axis] as usize;
-            strides[axis] = -strides[axis];
-        }
-        Ok(gather_strided(operands[0], &ty.shape, base, &strides))
-    }
-
-    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
-        Ok(vec![Some(cx.build.add(Op::Reverse(self.clone()), &[cx.dy])?)])
     }
 }
