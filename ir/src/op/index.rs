@@ -1,6 +1,7 @@
 //! Places given by values. Indices are `i32` or `i64`; one out of range ends the run with an error that names the op's location.
 
 use super::attr::{Attr, AttrMap};
+use super::number::{Number, not_a_number, value_of, with_number};
 use super::window::{numbers, same_dtype};
 use crate::{
     Arity, Cotangent, DType, EvalError, Family, Op, OpRules, OperandGradients, RuleError, Shape, TensorType, Value,
@@ -56,6 +57,20 @@ fn rows(table: &TensorType, indices: &TensorType) -> Result<TensorType, RuleErro
 fn index(indices: &Value, i: usize, bound: usize) -> Result<usize, EvalError> {
     let index = indices.get(i).as_i64();
     usize::try_from(index).ok().filter(|&at| at < bound).ok_or(EvalError::Index { index, bound })
+}
+
+/// `table` with the rows of `updates` added.
+fn scatter_add<T: Number>(table: &Value, indices: &Value, updates: &Value) -> Result<Value, EvalError> {
+    let count = table.ty().shape[0];
+    let width = table.ty().shape.numel() / count;
+    let mut result = T::read(table).into_owned();
+    for (i, row) in T::read(updates).chunks_exact(width).enumerate() {
+        let at = index(indices, i, count)? * width;
+        for (sum, update) in result[at..at + width].iter_mut().zip(row) {
+            *sum = sum.plus(*update);
+        }
+    }
+    Ok(value_of(table.ty(), result))
 }
 
 impl OpRules for Gather {
@@ -135,8 +150,8 @@ impl OpRules for ScatterAdd {
         Ok(table.clone())
     }
 
-    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
-        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        with_number!(ty.dtype, T => scatter_add::<T>(operands[0], operands[1], operands[2]), else Err(not_a_number(self.name())))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {

@@ -10,6 +10,7 @@ pub mod control;
 pub mod elementwise;
 pub mod index;
 pub mod movement;
+mod number;
 pub mod parse;
 pub mod random;
 pub mod reduce;

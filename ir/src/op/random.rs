@@ -65,7 +65,7 @@ impl Random {
                 let u1 = f64::from((block[0] >> 8) + 1) * UNIT;
                 let u2 = f64::from(block[1] >> 8) * UNIT;
                 let (sin, cos) = (TAU * u2).sin_cos();
-                (-2.0 * u1.ln()).sqrt() * if e % 2 == 0 { cos } else { sin }
+                (-2.0 * u1.ln()).sqrt() * if e.is_multiple_of(2) { cos } else { sin }
             }
         }
     }

@@ -1,7 +1,9 @@
 //! Convolution of images in any number of spatial dimensions.
 
+use super::eval::ConvWalk;
 use super::{ConvInputGrad, ConvWeightGrad};
 use crate::op::attr::{Attr, AttrMap};
+use crate::op::number::{not_a_number, value_of, with_number};
 use crate::op::window::{Window, image, image_shape, numbers, same_dtype};
 use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, TensorType, Value};
 
@@ -111,8 +113,10 @@ impl OpRules for Conv {
         Ok(x.with_shape(image_shape(n, &output, out)?))
     }
 
-    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
-        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        let (x, w) = (operands[0], operands[1]);
+        let walk = ConvWalk::new(&self.window, self.groups, x.ty(), ty);
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, walk.forward(x, w, ty.shape.numel()))), else Err(not_a_number(self.name())))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {

@@ -2,7 +2,9 @@
 
 use super::Conv;
 use super::conv::{conv_attrs, groups_divide, kernel_channels};
+use super::eval::ConvWalk;
 use crate::op::attr::{Attr, AttrMap};
+use crate::op::number::{not_a_number, value_of, with_number};
 use crate::op::window::{Window, image, image_shape, numbers, same_dtype, spatial_of_result};
 use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, Shape, TensorType, Value};
 
@@ -94,8 +96,10 @@ impl OpRules for ConvInputGrad {
         Ok(dy.with_shape(image_shape(n, &self.input, ci)?))
     }
 
-    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
-        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        let (dy, w) = (operands[0], operands[1]);
+        let walk = ConvWalk::new(&self.window, self.groups, ty, dy.ty());
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, walk.input_grad(dy, w, ty.shape.numel()))), else Err(not_a_number(self.name())))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
@@ -144,8 +148,10 @@ impl OpRules for ConvWeightGrad {
         Ok(x.with_shape(Shape::new(dims)?))
     }
 
-    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
-        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        let (x, dy) = (operands[0], operands[1]);
+        let walk = ConvWalk::new(&self.window, self.groups, x.ty(), dy.ty());
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, walk.weight_grad(x, dy, ty.shape.numel()))), else Err(not_a_number(self.name())))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {

@@ -1,6 +1,8 @@
 //! The batched dot product of two tensors, over any axes.
 
+use super::eval;
 use crate::op::attr::{Attr, AttrMap};
+use crate::op::number::{not_a_number, value_of, with_number};
 use crate::op::window::{numbers, same_dtype};
 use crate::{
     Arity, Builder, Built, Cotangent, EvalError, Family, NodeId, Op, OpRules, OperandGradients, RuleError, Shape,
@@ -105,8 +107,8 @@ impl OpRules for Dot {
         Ok(left.with_shape(Shape::new(dims)?))
     }
 
-    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
-        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::dot(self, operands[0], operands[1]))), else Err(not_a_number(self.name())))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {

@@ -7,6 +7,7 @@
 mod conv;
 mod conv_grad;
 mod dot;
+mod eval;
 
 pub use conv::Conv;
 pub use conv_grad::{ConvInputGrad, ConvWeightGrad};

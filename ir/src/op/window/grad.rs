@@ -1,9 +1,11 @@
 //! The gradients of pooling, and the gradients of those.
 
+use super::eval;
 use super::geometry::{Window, image, image_shape, numbers, same_dtype, spatial_of_result};
 use super::pool::pooled;
 use super::{Pool, PoolKind};
 use crate::op::attr::{Attr, AttrMap};
+use crate::op::number::{not_a_number, value_of, with_number};
 use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, TensorType, Value};
 
 /// The gradient of `pool_sum`: each element of `dy [n, o..., c]` is added to all places of its window.
@@ -102,8 +104,8 @@ impl OpRules for PoolSumGrad {
         Ok(dy.with_shape(image_shape(n, &self.input, c)?))
     }
 
-    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
-        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::sum_grad(&self.window, operands[0], ty))), else Err(not_a_number(self.name())))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
@@ -143,8 +145,8 @@ impl OpRules for PoolMaxGrad {
         Ok(x.clone())
     }
 
-    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
-        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::max_grad(&self.window, operands[0], operands[1]))), else Err(not_a_number(self.name())))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
@@ -182,8 +184,8 @@ impl OpRules for PoolMaxTake {
         pooled(&self.window, x)
     }
 
-    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
-        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::max_take(&self.window, operands[0], operands[1], ty))), else Err(not_a_number(self.name())))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {

@@ -3,6 +3,7 @@
 //! The family is closed under differentiation: `pool_sum` and `pool_sum_grad` are each other's derivative, and so are
 //! `pool_max_grad` and `pool_max_take` (by their second operand; both are linear in it).
 
+mod eval;
 mod geometry;
 mod grad;
 mod pool;

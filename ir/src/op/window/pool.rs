@@ -1,8 +1,10 @@
 //! Pooling: a window folded by sum or maximum.
 
+use super::eval;
 use super::geometry::{Window, image, image_shape, numbers};
 use super::{PoolMaxGrad, PoolSumGrad};
 use crate::op::attr::{Attr, AttrMap};
+use crate::op::number::{not_a_number, value_of, with_number};
 use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, TensorType, Value};
 
 /// What folds a window. Padding does not take part: it counts as 0 in a sum and as less than everything in a maximum.
@@ -76,8 +78,12 @@ impl OpRules for Pool {
         pooled(&self.window, operands[0])
     }
 
-    fn eval(&self, _operands: &[&Value], _ty: &TensorType) -> Result<Value, EvalError> {
-        Err(EvalError::NotEvaluable { op: self.name(), why: "pending" })
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        let x = operands[0];
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, match self.kind {
+            PoolKind::Sum => eval::sum(&self.window, x, ty),
+            PoolKind::Max => eval::max(&self.window, x, ty),
+        })), else Err(not_a_number(self.name())))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
