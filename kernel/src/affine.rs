@@ -61,6 +61,18 @@ impl Affine {
         self
     }
 
+    /// As [`Affine::plus_term`]; `None` if a number doesn't fit.
+    pub fn checked_plus_term(self, var: IndexVar, coefficient: i64) -> Option<Self> {
+        self.coefficient(var).checked_add(coefficient)?;
+        Some(self.plus_term(var, coefficient))
+    }
+
+    /// As [`Affine::plus`]; `None` if a number doesn't fit.
+    pub fn checked_plus(self, offset: i64) -> Option<Self> {
+        self.offset.checked_add(offset)?;
+        Some(self.plus(offset))
+    }
+
     /// This plus a constant.
     #[must_use]
     pub fn plus(mut self, offset: i64) -> Self {

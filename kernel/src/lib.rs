@@ -6,17 +6,27 @@
 
 mod affine;
 mod buffer;
+mod builder;
 mod expr;
+mod interval;
 mod kernel;
 mod micro;
 mod stmt;
 mod target;
+pub mod text;
+mod typing;
+mod vectorize;
+pub mod walk;
 
 pub use affine::{Affine, IndexExpr, IndexVar};
 pub use buffer::{Buffer, BufferId, BufferKind, Check, Launch, Program};
+pub use builder::{Fresh, KernelBuilder};
 pub use expr::{BufRef, Expr, Reg};
-pub use ir::{DType, Scalar, ScalarOp, scalar};
+pub use interval::{Interval, Ranges};
+pub use ir::{DType, Data, Scalar, ScalarOp, scalar};
 pub use kernel::{Access, Kernel, Local, Param};
 pub use micro::{Micro, Operand, ReduceDim};
 pub use stmt::{LoopKind, Stmt};
 pub use target::Target;
+pub use typing::{TypeError, Types, ValueType, check_foldable};
+pub use vectorize::vectorize_body;

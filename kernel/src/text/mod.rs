@@ -1,0 +1,26 @@
+//! Programs and kernels as text. Grammar (`;` starts a comment that ends with the line; layout is free):
+//!
+//! ```text
+//! program  = "program" string ["arena" int] buffer* check* kernel* launch*
+//! buffer   = bN ":" dtype "[" int "]" kind ["@" int]
+//! kind     = "temp" | ("input" | "output" | "state" | "next") string | "constant" ( "[" scalar,* "]" | "x" hex-string )
+//! check    = "check" "#" int string ["at" string]
+//! kernel   = "kernel" name "(" pN ":" ("read" | "write" | "readwrite") dtype "[" int "]",* ")" "{" local* stmt* "}"
+//! local    = "local" lN ":" dtype "[" int "]"
+//! launch   = "launch" name "(" bN,* ")"
+//! ```
+//!
+//! Statements and expressions are spelled in the docs of [`crate::Stmt`], [`crate::Expr`], [`crate::IndexExpr`] and
+//! [`crate::Micro`]. A constant is a number with its type, `1.5f32`, `-3i64`; `true`; `nan:f32`, `-inf:f64`, or the bits of another
+//! NaN, `0x7fc00001:f32`. The printer's text of a program parses to that program, and text in the printer's form prints as it was.
+
+mod lexer;
+mod parse;
+mod parse_expr;
+mod print;
+mod print_expr;
+
+pub use parse::ParseError;
+
+/// How deep statements and expressions may nest: what a walk over them can rely on. The parser and the verifier refuse more.
+pub const MAX_NESTING: usize = 400;

@@ -1,0 +1,256 @@
+//! Scalar straight-line code to vector code: for loops along contiguous elements, and for the epilogue of a `micro`.
+
+use crate::walk::{visit_exprs, visit_stmts};
+use crate::{Affine, BufRef, DType, Expr, Fresh, IndexVar, Reg, ScalarOp, Stmt, Types};
+use std::collections::BTreeMap;
+
+/// Rewrites a scalar body to vector code in which `var` means the lanes `var..var + lanes`; `None` where that isn't possible.
+///
+/// The body is straight-line: `Let`, `Decl`, `Store`, `Accumulate`, `Assign`. `types` knows the whole kernel, the body included.
+/// Everything that the result binds has a new name from `fresh`, so that the scalar body can stay beside it for the rest of the
+/// iterations. `vectors` maps values from outside that differ from iteration to iteration (accumulators, a `micro`'s sum) to their
+/// vector counterparts, which the caller declares; other values from outside are the same in all lanes.
+///
+/// - A load whose coefficient of `var` is 1 becomes a vector load, 0 a splat, another one a strided load. `index` gets a stride.
+/// - What doesn't depend on `var` stays scalar and is splat where a vector needs it.
+/// - A store needs the coefficient 1. An accumulator needs an entry of `vectors`, or its declaration in the body.
+/// - All elements in vectors have one size, except truth values, which are masks and stay in registers. 16-bit floats, integer
+///   division, remainder and shifts by other than a constant have no vector form.
+/// - A buffer that the body stores to is loaded and stored at one index only, or lanes could see each other's results.
+pub fn vectorize_body(
+    types: &Types,
+    body: &[Stmt],
+    var: IndexVar,
+    lanes: u16,
+    fresh: &mut Fresh,
+    vectors: &BTreeMap<Reg, Reg>,
+) -> Option<Vec<Stmt>> {
+    if lanes < 2 || !iterations_are_independent(body) {
+        return None;
+    }
+    let mut types = types.clone();
+    types.bind_all(body).ok()?;
+    let regs = vectors.iter().map(|(&old, &new)| (old, Bound { new, varies: true })).collect();
+    let mut cx = Vectorizer { types, var, lanes, fresh, regs, size: None };
+    body.iter().map(|stmt| cx.stmt(stmt)).collect()
+}
+
+/// Each buffer that is stored to has one index for all loads and stores.
+fn iterations_are_independent(body: &[Stmt]) -> bool {
+    let mut stored: BTreeMap<BufRef, &Affine> = BTreeMap::new();
+    let mut independent = true;
+    visit_stmts(body, &mut |stmt| {
+        if let Stmt::Store { buf, index, .. } = stmt {
+            independent &= *stored.entry(*buf).or_insert(index) == index;
+        }
+    });
+    visit_exprs(body, &mut |expr| {
+        if let Expr::Load { buf, index, .. } = expr {
+            independent &= stored.get(buf).is_none_or(|at| *at == index);
+        }
+    });
+    independent
+}
+
+#[derive(Clone, Copy)]
+struct Bound {
+    new: Reg,
+    varies: bool,
+}
+
+struct Vectorizer<'a> {
+    types: Types,
+    var: IndexVar,
+    lanes: u16,
+    fresh: &'a mut Fresh,
+    regs: BTreeMap<Reg, Bound>,
+    /// Bytes of an element in vectors.
+    size: Option<usize>,
+}
+
+/// An expression after rewriting: a vector if it varies, else a scalar.
+struct Value {
+    expr: Expr,
+    varies: bool,
+}
+
+impl Vectorizer<'_> {
+    fn bind(&mut self, old: Reg, varies: bool) -> Reg {
+        let new = self.fresh.reg();
+        self.regs.insert(old, Bound { new, varies });
+        new
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) -> Option<Stmt> {
+        match stmt {
+            Stmt::Let { reg, value } => {
+                let value = self.value(value)?;
+                let reg = self.bind(*reg, value.varies);
+                Some(Stmt::Let { reg, value: value.expr })
+            }
+            Stmt::Decl { reg, init } => {
+                let init = self.vector(init)?;
+                Some(Stmt::Decl { reg: self.bind(*reg, true), init })
+            }
+            Stmt::Accumulate { reg, op, value } => {
+                let value = self.vector(value)?;
+                self.assigned(*reg).map(|reg| Stmt::Accumulate { reg, op: *op, value })
+            }
+            Stmt::Assign { reg, value } => {
+                let value = self.vector(value)?;
+                self.assigned(*reg).map(|reg| Stmt::Assign { reg, value })
+            }
+            Stmt::Store { buf, index, value } => {
+                let dtype = self.types.element(*buf).ok()?;
+                if index.coefficient(self.var) != 1 || dtype == DType::Bool {
+                    return None;
+                }
+                Some(Stmt::Store { buf: *buf, index: index.clone(), value: self.vector(value)? })
+            }
+            Stmt::For { .. } | Stmt::LetIndex { .. } | Stmt::If { .. } | Stmt::Micro(_) => None,
+        }
+    }
+
+    fn assigned(&self, reg: Reg) -> Option<Reg> {
+        self.regs.get(&reg).filter(|bound| bound.varies).map(|bound| bound.new)
+    }
+
+    /// The expression as a vector.
+    fn vector(&mut self, expr: &Expr) -> Option<Expr> {
+        let value = self.value(expr)?;
+        self.splat(value, expr)
+    }
+
+    fn splat(&mut self, value: Value, old: &Expr) -> Option<Expr> {
+        self.admit(old)?;
+        Some(if value.varies { value.expr } else { Expr::Splat(self.lanes, Box::new(value.expr)) })
+    }
+
+    /// Notes that an expression becomes a vector: elements of all vectors have one size.
+    fn admit(&mut self, old: &Expr) -> Option<()> {
+        let ty = self.types.type_of(old).ok()?;
+        match ty.dtype {
+            _ if ty.lanes != 1 => None,
+            DType::Bf16 | DType::F16 => None,
+            DType::Bool => Some(()),
+            dtype => (*self.size.get_or_insert(dtype.size_bytes()) == dtype.size_bytes()).then_some(()),
+        }
+    }
+
+    fn value(&mut self, expr: &Expr) -> Option<Value> {
+        let value = match expr {
+            Expr::Const(_) => Value { expr: expr.clone(), varies: false },
+            Expr::Reg(reg) => match self.regs.get(reg) {
+                Some(bound) => Value { expr: Expr::Reg(bound.new), varies: bound.varies },
+                None => Value { expr: expr.clone(), varies: false },
+            },
+            Expr::Index { index, dtype, lanes: 1, .. } => {
+                let c = index.coefficient(self.var);
+                let (lanes, stride) = if c == 0 { (1, 1) } else { (self.lanes, c) };
+                Value { expr: Expr::Index { index: index.clone(), dtype: *dtype, lanes, stride }, varies: c != 0 }
+            }
+            Expr::Load { buf, index, lanes: 1, .. } => {
+                let c = index.coefficient(self.var);
+                if c != 0 && self.types.element(*buf).ok()? == DType::Bool {
+                    return None;
+                }
+                let (lanes, stride) = if c == 0 { (1, 1) } else { (self.lanes, c) };
+                Value { expr: Expr::Load { buf: *buf, index: index.clone(), lanes, stride }, varies: c != 0 }
+            }
+            Expr::Apply(op, args) => self.apply(*op, args)?,
+            Expr::Cast(dtype, inner) => {
+                let Value { expr, varies } = self.value(inner)?;
+                Value { expr: Expr::Cast(*dtype, Box::new(expr)), varies }
+            }
+            Expr::Bitcast(dtype, inner) => {
+                let Value { expr, varies } = self.value(inner)?;
+                Value { expr: Expr::Bitcast(*dtype, Box::new(expr)), varies }
+            }
+            Expr::Index { .. } | Expr::Load { .. } | Expr::Splat(..) | Expr::Fold(..) => return None,
+        };
+        if value.varies {
+            self.admit(expr)?;
+        }
+        Some(value)
+    }
+
+    fn apply(&mut self, op: ScalarOp, args: &[Expr]) -> Option<Value> {
+        let values = args.iter().map(|a| self.value(a)).collect::<Option<Vec<_>>>()?;
+        let varies = values.iter().any(|v| v.varies);
+        if !varies {
+            return Some(Value { expr: Expr::Apply(op, values.into_iter().map(|v| v.expr).collect()), varies });
+        }
+        let needs_constant = [ScalarOp::DIV, ScalarOp::REM, ScalarOp::SHL, ScalarOp::SHR].contains(&op);
+        let is_int = self.types.type_of(&args[0]).ok()?.dtype.is_int();
+        if needs_constant && is_int && !matches!(args[1], Expr::Const(_)) {
+            return None;
+        }
+        let operands = values.into_iter().zip(args).map(|(v, old)| self.splat(v, old)).collect::<Option<Vec<_>>>()?;
+        Some(Value { expr: Expr::Apply(op, operands), varies })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Access, KernelBuilder, Scalar};
+
+    fn axpy(stride: i64) -> (Types, Vec<Stmt>, IndexVar, Fresh) {
+        let mut b = KernelBuilder::new("axpy");
+        let (a, x, y) = (
+            b.param(DType::F32, 1, Access::Read),
+            b.param(DType::F32, 64, Access::Read),
+            b.param(DType::F32, 16, Access::ReadWrite),
+        );
+        let i = b.index();
+        let at = Affine::term(i, 1);
+        let product =
+            Expr::binary(ScalarOp::MUL, Expr::load(a, Affine::constant(0)), Expr::load(x, Affine::term(i, stride)));
+        let mut body = vec![];
+        let product = b.bind(&mut body, product);
+        let value = Expr::binary(ScalarOp::ADD, product, Expr::load(y, at.clone()));
+        body.push(Stmt::Store { buf: y, index: at, value });
+        let fresh = *b.fresh();
+        let kernel = b.finish(vec![Stmt::serial(i, 16, body.clone())]);
+        (Types::of_kernel(&kernel).unwrap(), body, i, fresh)
+    }
+
+    #[test]
+    fn loads_become_vectors_splats_or_strided() {
+        for (stride, text) in [
+            (1, "let v1 = mul(splat.x4(load p0[0]), load.x4 p1[i0])"),
+            (4, "let v1 = mul(splat.x4(load p0[0]), load.x4 p1[i0*4] stride 4)"),
+            (0, "let v1 = mul(load p0[0], load p1[0])"),
+        ] {
+            let (types, body, var, mut fresh) = axpy(stride);
+            let out = vectorize_body(&types, &body, var, 4, &mut fresh, &BTreeMap::new()).unwrap();
+            assert_eq!(out[0].to_string(), text);
+        }
+    }
+
+    #[test]
+    fn refuses_what_lanes_cannot_do() {
+        let (types, mut body, var, mut fresh) = axpy(1);
+        let none = BTreeMap::new();
+        if let Stmt::Store { index, .. } = &mut body[1] {
+            *index = Affine::term(var, 1).plus(1);
+        }
+        assert_eq!(vectorize_body(&types, &body, var, 4, &mut fresh, &none), None, "a lane would see another's store");
+        let (types, mut body, var, mut fresh) = axpy(1);
+        if let Stmt::Let { value, .. } = &mut body[0] {
+            let wide = Expr::Cast(DType::F64, Box::new(value.clone()));
+            *value = Expr::Cast(DType::F32, Box::new(wide));
+        }
+        assert_eq!(vectorize_body(&types, &body, var, 4, &mut fresh, &none), None, "f64 lanes among f32 lanes");
+    }
+
+    #[test]
+    fn accumulators_come_from_the_caller() {
+        let (types, mut body, var, mut fresh) = axpy(1);
+        let (old, new) = (fresh.reg(), fresh.reg());
+        body[1] = Stmt::Accumulate { reg: old, op: ScalarOp::ADD, value: Expr::Const(Scalar::F32(1.0)) };
+        assert_eq!(vectorize_body(&types, &body, var, 4, &mut fresh, &BTreeMap::new()), None);
+        let out = vectorize_body(&types, &body, var, 4, &mut fresh, &BTreeMap::from([(old, new)])).unwrap();
+        assert_eq!(out[1].to_string(), format!("{new} add= splat.x4(1.0f32)"));
+    }
+}

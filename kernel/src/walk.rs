@@ -1,0 +1,251 @@
+//! Walking and rewriting: over statements, over expressions, over indices.
+
+use crate::{Affine, Expr, Fresh, IndexExpr, IndexVar, Reg, Stmt};
+use std::collections::BTreeMap;
+
+/// Calls `f` on every statement, outer ones before those in their bodies (the body of a `micro` included).
+pub fn visit_stmts<'a>(body: &'a [Stmt], f: &mut impl FnMut(&'a Stmt)) {
+    for stmt in body {
+        f(stmt);
+        for inner in stmt.bodies() {
+            visit_stmts(inner, f);
+        }
+    }
+}
+
+/// Calls `f` on every expression of every statement, operators before their operands.
+pub fn visit_exprs<'a>(body: &'a [Stmt], f: &mut impl FnMut(&'a Expr)) {
+    visit_stmts(body, &mut |stmt| {
+        for expr in stmt.exprs() {
+            expr.visit(f);
+        }
+    });
+}
+
+/// Calls `f` on every affine index of every statement.
+pub fn map_indices(body: &mut [Stmt], f: &mut impl FnMut(&mut Affine)) {
+    for stmt in body {
+        match stmt {
+            Stmt::LetIndex { value, .. } => match value {
+                IndexExpr::Affine(a) | IndexExpr::Div(a, _) | IndexExpr::Rem(a, _) | IndexExpr::Clamp(a, ..) => f(a),
+                IndexExpr::Checked { .. } => {}
+            },
+            Stmt::Store { index, .. } => f(index),
+            Stmt::Micro(micro) => {
+                f(&mut micro.a.base);
+                f(&mut micro.b.base);
+            }
+            _ => {}
+        }
+        for expr in stmt.exprs_mut() {
+            expr.map_indices(f);
+        }
+        for inner in stmt.bodies_mut() {
+            map_indices(inner, f);
+        }
+    }
+}
+
+/// Replaces every expression of every statement by `f` of it, operands before operators.
+pub fn map_exprs(body: &mut [Stmt], f: &mut impl FnMut(Expr) -> Expr) {
+    for stmt in body {
+        for expr in stmt.exprs_mut() {
+            expr.map(f);
+        }
+        for inner in stmt.bodies_mut() {
+            map_exprs(inner, f);
+        }
+    }
+}
+
+/// Replaces uses of an index variable by an affine expression, everywhere.
+pub fn substitute(body: &mut [Stmt], var: IndexVar, by: &Affine) {
+    map_indices(body, &mut |index| *index = index.substitute(var, by));
+}
+
+/// Replaces uses of a value by an expression, everywhere. What sets the value (`Accumulate`, `Assign`) stays.
+pub fn substitute_reg(body: &mut [Stmt], reg: Reg, by: &Expr) {
+    map_exprs(body, &mut |expr| if expr == Expr::Reg(reg) { by.clone() } else { expr });
+}
+
+/// A copy of the statements in which every name that they bind is a fresh one: what unrolling repeats.
+pub fn refresh(body: &[Stmt], fresh: &mut Fresh) -> Vec<Stmt> {
+    let mut copy = body.to_vec();
+    let mut names = Names::default();
+    names.rebind(&mut copy, fresh);
+    map_indices(&mut copy, &mut |index| {
+        let mut renamed = Affine::constant(index.offset());
+        for &(var, c) in index.terms() {
+            renamed = renamed.plus_term(names.indices.get(&var).copied().unwrap_or(var), c);
+        }
+        *index = renamed;
+    });
+    map_exprs(&mut copy, &mut |expr| match expr {
+        Expr::Reg(reg) => Expr::Reg(names.reg(reg)),
+        other => other,
+    });
+    copy
+}
+
+#[derive(Default)]
+struct Names {
+    indices: BTreeMap<IndexVar, IndexVar>,
+    regs: BTreeMap<Reg, Reg>,
+}
+
+impl Names {
+    fn reg(&self, reg: Reg) -> Reg {
+        self.regs.get(&reg).copied().unwrap_or(reg)
+    }
+
+    fn new_index(&mut self, var: &mut IndexVar, fresh: &mut Fresh) {
+        let new = fresh.index();
+        self.indices.insert(*var, new);
+        *var = new;
+    }
+
+    fn new_reg(&mut self, reg: &mut Reg, fresh: &mut Fresh) {
+        let new = fresh.reg();
+        self.regs.insert(*reg, new);
+        *reg = new;
+    }
+
+    fn rebind(&mut self, body: &mut [Stmt], fresh: &mut Fresh) {
+        for stmt in body {
+            match stmt {
+                Stmt::For { var, .. } | Stmt::LetIndex { var, .. } => self.new_index(var, fresh),
+                Stmt::Let { reg, .. } | Stmt::Decl { reg, .. } => self.new_reg(reg, fresh),
+                Stmt::Accumulate { reg, .. } | Stmt::Assign { reg, .. } => *reg = self.reg(*reg),
+                Stmt::Micro(micro) => {
+                    self.new_index(&mut micro.i, fresh);
+                    self.new_index(&mut micro.j, fresh);
+                    self.new_reg(&mut micro.acc, fresh);
+                }
+                Stmt::Store { .. } | Stmt::If { .. } => {}
+            }
+            for inner in stmt.bodies_mut() {
+                self.rebind(inner, fresh);
+            }
+        }
+    }
+}
+
+impl Stmt {
+    /// The bodies directly within: of a loop, both of an `if`, of a `micro`.
+    pub fn bodies(&self) -> Vec<&[Self]> {
+        match self {
+            Self::For { body, .. } => vec![body],
+            Self::If { then, otherwise, .. } => vec![then, otherwise],
+            Self::Micro(micro) => vec![&micro.body],
+            _ => vec![],
+        }
+    }
+
+    /// The bodies directly within, for writing.
+    pub fn bodies_mut(&mut self) -> Vec<&mut Vec<Self>> {
+        match self {
+            Self::For { body, .. } => vec![body],
+            Self::If { then, otherwise, .. } => vec![then, otherwise],
+            Self::Micro(micro) => vec![&mut micro.body],
+            _ => vec![],
+        }
+    }
+
+    /// The expressions of the statement itself, not those of statements in its bodies.
+    pub fn exprs(&self) -> Vec<&Expr> {
+        match self {
+            Self::LetIndex { value: IndexExpr::Checked { value, .. }, .. } => vec![value],
+            Self::Let { value, .. }
+            | Self::Decl { init: value, .. }
+            | Self::Accumulate { value, .. }
+            | Self::Assign { value, .. }
+            | Self::Store { value, .. }
+            | Self::If { condition: value, .. } => vec![value],
+            Self::Micro(micro) => micro.init.iter().collect(),
+            Self::For { .. } | Self::LetIndex { .. } => vec![],
+        }
+    }
+
+    /// The expressions of the statement itself, for writing.
+    pub fn exprs_mut(&mut self) -> Vec<&mut Expr> {
+        match self {
+            Self::LetIndex { value: IndexExpr::Checked { value, .. }, .. } => vec![value],
+            Self::Let { value, .. }
+            | Self::Decl { init: value, .. }
+            | Self::Accumulate { value, .. }
+            | Self::Assign { value, .. }
+            | Self::Store { value, .. }
+            | Self::If { condition: value, .. } => vec![value],
+            Self::Micro(micro) => micro.init.iter_mut().collect(),
+            Self::For { .. } | Self::LetIndex { .. } => vec![],
+        }
+    }
+}
+
+impl Expr {
+    /// The operands.
+    pub fn children(&self) -> &[Self] {
+        match self {
+            Self::Const(_) | Self::Reg(_) | Self::Index { .. } | Self::Load { .. } => &[],
+            Self::Apply(_, args) => args,
+            Self::Cast(_, value) | Self::Bitcast(_, value) | Self::Splat(_, value) | Self::Fold(_, value) => {
+                std::slice::from_ref(value)
+            }
+        }
+    }
+
+    /// The operands, for writing.
+    pub fn children_mut(&mut self) -> &mut [Self] {
+        match self {
+            Self::Const(_) | Self::Reg(_) | Self::Index { .. } | Self::Load { .. } => &mut [],
+            Self::Apply(_, args) => args,
+            Self::Cast(_, value) | Self::Bitcast(_, value) | Self::Splat(_, value) | Self::Fold(_, value) => {
+                std::slice::from_mut(value)
+            }
+        }
+    }
+
+    /// Calls `f` on this expression, then on everything below.
+    pub fn visit<'a>(&'a self, f: &mut impl FnMut(&'a Self)) {
+        f(self);
+        for child in self.children() {
+            child.visit(f);
+        }
+    }
+
+    /// Replaces every expression below, then this one, by `f` of it.
+    pub fn map(&mut self, f: &mut impl FnMut(Self) -> Self) {
+        for child in self.children_mut() {
+            child.map(f);
+        }
+        let old = std::mem::replace(self, Self::Reg(Reg(u32::MAX)));
+        *self = f(old);
+    }
+
+    /// Calls `f` on every affine index in this expression.
+    pub fn map_indices(&mut self, f: &mut impl FnMut(&mut Affine)) {
+        if let Self::Index { index, .. } | Self::Load { index, .. } = self {
+            f(index);
+        }
+        for child in self.children_mut() {
+            child.map_indices(f);
+        }
+    }
+
+    /// This with an index variable replaced by an affine expression.
+    #[must_use]
+    pub fn substitute(mut self, var: IndexVar, by: &Affine) -> Self {
+        self.map_indices(&mut |index| *index = index.substitute(var, by));
+        self
+    }
+
+    /// An element of a buffer.
+    pub fn load(buf: crate::BufRef, index: Affine) -> Self {
+        Self::Load { buf, index, lanes: 1, stride: 1 }
+    }
+
+    /// An op of two operands.
+    pub fn binary(op: crate::ScalarOp, a: Self, b: Self) -> Self {
+        Self::Apply(op, vec![a, b])
+    }
+}
