@@ -35,13 +35,16 @@ pub(crate) fn is_port(graph: &Graph, id: NodeId) -> bool {
     matches!(graph.op(id), Op::Input(_) | Op::State(_))
 }
 
-/// Removes `id` and what only it used, where nothing uses it.
-pub(crate) fn remove_dead(graph: &mut Graph, id: NodeId) {
+/// Removes `id` and what only it used, where nothing uses it; gives what has been removed.
+pub(crate) fn remove_dead(graph: &mut Graph, id: NodeId) -> Vec<NodeId> {
     let mut stack = vec![id];
+    let mut removed = Vec::new();
     while let Some(id) = stack.pop() {
         if graph.contains(id) && !is_port(graph, id) && !graph.is_result(id) && graph.users(id).is_empty() {
             stack.extend_from_slice(graph.operands(id));
             graph.remove(id);
+            removed.push(id);
         }
     }
+    removed
 }

@@ -1,27 +1,162 @@
-//! Algebraic simplification by named rules.
+//! Algebraic simplification by named, directional rules.
 //!
 //! # Does
-//! Applies local rules until none fires.
+//! Applies the rules of [`rules`] until none fires. Each stands in the file of its op family, looks at a node and at what it is
+//! computed from, and replaces the node by a simpler one. Rules keep the float rules: an *exact* one gives the same bits (but for the
+//! payload of a NaN), the others say in their documentation what they change: the order of a sum, the sign of a zero sum, or the error
+//! of a power within its stated bound. Algebra that does more (`log(exp(x))`, `x - x`) is not done. Nodes that nothing uses any
+//! more are removed.
 //!
 //! # Requires
-//! No gradients to be derived.
+//! No gradients to be derived: replacing a node by an equal one would change what a gradient is taken by.
 //!
 //! # Ensures
-//! No rule applies.
+//! No rule fires. (The number of rewrites is bounded; a graph that would take more is left correct, but not as simple as it could be.)
 //!
 //! # Example
 //! ```text
-//! %1 = neg %0 : f32[4]
-//! %2 = neg %1 : f32[4]     →    %0
+//! %1 = full {value=(1.0)} : f32[4]
+//! %2 = mul %0, %1 : f32[4]
+//! %3 = neg %2 : f32[4]
+//! %4 = neg %3 : f32[4]                 output "y" = %0
+//! output "y" = %4                 →
 //! ```
 
+mod contraction;
+mod elementwise;
+mod index;
+mod matching;
+mod movement;
+mod reduce;
+
+use crate::dce::remove_dead;
 use crate::{PassContext, PassError};
-use ir::Graph;
+use ir::{BuildError, Builder, Family, Graph, NodeId};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// What a rule gives: the node to use instead, if the rule applies.
+pub type Rewrite = Result<Option<NodeId>, BuildError>;
+
+/// A rewrite rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Its name, in snake case.
+    pub name: &'static str,
+    /// `before → after`, and why it holds where that isn't plain.
+    pub doc: &'static str,
+    /// The family of the op that it replaces.
+    pub root: Family,
+    /// Whether the result is the same to the bit; if not, `doc` says what may differ.
+    pub exact: bool,
+    /// Says what to use instead of a node; adds nodes only if there is something. It may look at the node and down its operands, not
+    /// at users, and no deeper than [`DEPTH`] levels.
+    pub apply: fn(&mut Builder<'_>, NodeId) -> Rewrite,
+}
+
+/// How many levels of operands rules look at: after a rewrite, as many levels of users are tried again.
+pub const DEPTH: usize = 2;
+
+/// All rules, by family, in the order in which they are tried.
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
+    let families: [&[&[Rule]]; 5] =
+        [elementwise::RULES, movement::RULES, reduce::RULES, contraction::RULES, index::RULES];
+    families.into_iter().flatten().copied().flatten()
+}
 
 /// The pass.
 ///
 /// # Errors
-/// None but defects of rules.
-pub fn run(_: &mut Graph, _: &PassContext) -> Result<(), PassError> {
-    Ok(())
+/// None but a defect of a rule.
+pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
+    run_counted(graph).map(|_| ())
+}
+
+/// Runs the pass and says how often each rule fired; rules that didn't aren't there.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_counted(graph: &mut Graph) -> Result<BTreeMap<&'static str, usize>, PassError> {
+    let mut work = Work::new(graph);
+    let mut fuel = 1000 + 64 * graph.len();
+    while let Some(id) = work.next() {
+        if !graph.contains(id) {
+            continue;
+        }
+        let Some((rule, new)) = first_match(graph, id)? else { continue };
+        *work.fired.entry(rule.name).or_default() += 1;
+        work.replace(graph, id, new);
+        fuel -= 1;
+        if fuel == 0 {
+            break;
+        }
+    }
+    Ok(work.fired)
+}
+
+/// The first rule that applies to a node, and what it gives.
+fn first_match(graph: &mut Graph, id: NodeId) -> Result<Option<(&'static Rule, NodeId)>, PassError> {
+    let family = graph.op(id).family();
+    for rule in rules().filter(|rule| rule.root == family) {
+        let loc = graph.loc(id).cloned();
+        let Some(new) = (rule.apply)(&mut Builder::new(graph, loc), id)? else { continue };
+        if graph.ty(new) != graph.ty(id) {
+            let (op, is, was) = (graph.op(id), graph.ty(new), graph.ty(id));
+            return Err(PassError::Invalid(format!("rule `{}` replaces `{op} : {was}` by a {is}", rule.name)));
+        }
+        return Ok(Some((rule, new)));
+    }
+    Ok(None)
+}
+
+/// The nodes to be tried, each at most once in the queue, and the count of what fired.
+struct Work {
+    queue: VecDeque<NodeId>,
+    queued: BTreeSet<NodeId>,
+    /// The nodes that have been tried or will be: what isn't here has just been added by a rule.
+    known: BTreeSet<NodeId>,
+    fired: BTreeMap<&'static str, usize>,
+}
+
+impl Work {
+    fn new(graph: &Graph) -> Self {
+        let queue: VecDeque<NodeId> = graph.topological().into();
+        let queued: BTreeSet<NodeId> = queue.iter().copied().collect();
+        Self { queue, known: queued.clone(), queued, fired: BTreeMap::new() }
+    }
+
+    fn next(&mut self) -> Option<NodeId> {
+        let id = self.queue.pop_front()?;
+        self.queued.remove(&id);
+        Some(id)
+    }
+
+    fn push(&mut self, id: NodeId) {
+        if self.queued.insert(id) {
+            self.queue.push_back(id);
+        }
+    }
+
+    /// Puts `new` in the place of `old`, and in the queue what may have become simpler by that.
+    fn replace(&mut self, graph: &mut Graph, old: NodeId, new: NodeId) {
+        graph.replace_uses(old, new);
+        for gone in remove_dead(graph, old) {
+            self.known.remove(&gone);
+        }
+        self.push_added(graph, new);
+        let mut level = BTreeSet::from([new]);
+        for _ in 0..DEPTH {
+            level = level.iter().flat_map(|&id| graph.users(id)).collect();
+            level.iter().for_each(|&id| self.push(id));
+        }
+    }
+
+    /// Queues the nodes that a rule has added, operands first.
+    fn push_added(&mut self, graph: &Graph, new: NodeId) {
+        if self.known.insert(new) {
+            for &operand in graph.operands(new) {
+                self.push_added(graph, operand);
+            }
+            self.push(new);
+        }
+    }
 }

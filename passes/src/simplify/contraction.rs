@@ -1,0 +1,110 @@
+//! Rules on contractions: what moves axes of a dot product's operands or result becomes part of its dimension numbers.
+
+use super::matching::{ascending, broadcast, rest};
+use super::{Rewrite, Rule};
+use ir::op::contraction::Dot;
+use ir::{Builder, Family, NodeId, Op, Shape};
+
+pub(super) const RULES: &[&[Rule]] = &[&[
+    Rule {
+        name: "dot_permute",
+        doc: "dot(permute(x), y) → dot(x, y) with other axes, on either side, where the order of the axes that stay is the same",
+        root: Family::Contraction,
+        exact: true,
+        apply: dot_permute,
+    },
+    Rule {
+        name: "permute_dot",
+        doc: "permute(dot(x, y)) → dot(y, x) where the permutation swaps the two operands' axes",
+        root: Family::Movement,
+        exact: true,
+        apply: permute_dot,
+    },
+    Rule {
+        name: "dot_broadcast",
+        doc: "dot(x, broadcast(y)) repeated along a batch axis → dot(x, y) with that axis of x as a row",
+        root: Family::Contraction,
+        exact: true,
+        apply: dot_broadcast,
+    },
+]];
+
+fn dot(b: &Builder<'_>, id: NodeId) -> Option<(Dot, NodeId, NodeId)> {
+    match (b.graph().op(id), b.graph().operands(id)) {
+        (Op::Dot(op), &[x, y]) => Some((op.clone(), x, y)),
+        _ => None,
+    }
+}
+
+/// The axes of one operand that stay: neither batch nor contracted.
+fn free(rank: usize, op: &Dot, side: fn(&(usize, usize)) -> usize) -> Vec<usize> {
+    let used: Vec<usize> = op.batch.iter().chain(&op.contract).map(side).collect();
+    rest(rank, &used)
+}
+
+fn dot_permute(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
+    let Some((mut op, x, y)) = dot(b, id) else { return Ok(None) };
+    if let Some((perm, inner)) = absorbable(b, x, &op, |pair| pair.0) {
+        op.batch.iter_mut().chain(&mut op.contract).for_each(|pair| pair.0 = perm[pair.0]);
+        return b.add(Op::Dot(op), &[inner, y]).map(Some);
+    }
+    if let Some((perm, inner)) = absorbable(b, y, &op, |pair| pair.1) {
+        op.batch.iter_mut().chain(&mut op.contract).for_each(|pair| pair.1 = perm[pair.1]);
+        return b.add(Op::Dot(op), &[x, inner]).map(Some);
+    }
+    Ok(None)
+}
+
+/// The permutation that an operand is, and what it permutes, if the free axes keep their order without it.
+fn absorbable(
+    b: &Builder<'_>,
+    operand: NodeId,
+    op: &Dot,
+    side: fn(&(usize, usize)) -> usize,
+) -> Option<(Vec<usize>, NodeId)> {
+    let Op::Permute(permute) = b.graph().op(operand) else { return None };
+    let stay: Vec<usize> = free(permute.perm.len(), op, side).into_iter().map(|axis| permute.perm[axis]).collect();
+    ascending(&stay).then(|| (permute.perm.clone(), b.graph().operands(operand)[0]))
+}
+
+fn permute_dot(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
+    let Op::Permute(permute) = b.graph().op(id) else { return Ok(None) };
+    let Some((op, x, y)) = dot(b, b.graph().operands(id)[0]) else { return Ok(None) };
+    let batch = op.batch.len();
+    let rows = b.ty(x).shape.rank() - batch - op.contract.len();
+    let all = permute.perm.len();
+    let swap: Vec<usize> = (0..batch).chain(batch + rows..all).chain(batch..batch + rows).collect();
+    if permute.perm != swap {
+        return Ok(None);
+    }
+    let flip = |pairs: &[(usize, usize)]| pairs.iter().map(|&(l, r)| (r, l)).collect();
+    let flipped = Dot { batch: flip(&op.batch), contract: flip(&op.contract) };
+    b.add(Op::Dot(flipped), &[y, x]).map(Some)
+}
+
+fn dot_broadcast(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
+    let Some((mut op, x, repeated)) = dot(b, id) else { return Ok(None) };
+    let Some((spread, y)) = broadcast(b.graph(), repeated) else { return Ok(None) };
+    // The last batch axis can become the first row axis of `x` if it stands before the others in `x`.
+    let Some((left, right)) = op.batch.pop() else { return Ok(None) };
+    let before_rows = free(b.ty(x).shape.rank(), &op, |pair| pair.0).first() == Some(&left);
+    let repeats = !spread.axes.contains(&right);
+    let others_own = (0..spread.shape.rank()).all(|axis| axis == right || spread.axes.contains(&axis));
+    if !before_rows || !repeats {
+        return Ok(None);
+    }
+    // `y` without that axis, still repeated along others if there are any.
+    let narrow = if others_own {
+        y
+    } else {
+        let Ok(shape) =
+            Shape::new(rest(spread.shape.rank(), &[right]).iter().map(|&a| spread.shape[a]).collect::<Vec<_>>())
+        else {
+            return Ok(None);
+        };
+        let axes: Vec<usize> = spread.axes.iter().map(|&axis| axis - usize::from(axis > right)).collect();
+        b.broadcast(y, shape, &axes)?
+    };
+    op.batch.iter_mut().chain(&mut op.contract).for_each(|pair| pair.1 -= usize::from(pair.1 > right));
+    b.add(Op::Dot(op), &[x, narrow]).map(Some)
+}
