@@ -11,6 +11,7 @@ mod shape;
 pub mod text;
 mod types;
 mod value;
+pub mod verify;
 
 pub use build::{Builder, Built};
 pub use dtype::DType;
@@ -22,3 +23,4 @@ pub use scalar::{Scalar, ScalarOp};
 pub use shape::{MAX_RANK, Shape, ShapeError};
 pub use types::TensorType;
 pub use value::{Data, Value, ValueError};
+pub use verify::{Spec, VerifyErrors, verify};

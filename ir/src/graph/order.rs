@@ -3,7 +3,7 @@
 use super::{Graph, NodeId};
 use petgraph::visit::NodeIndexable;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeSet, BinaryHeap};
 
 impl Graph {
     /// All nodes, operands before users; among those that are ready the smallest id first, so the order is the same on every run.
@@ -33,24 +33,14 @@ impl Graph {
         order
     }
 
-    /// An order of evaluation that keeps each cluster together and takes the clusters by ascending number as far as they depend on
-    /// each other that way; a node without a cluster stands right before the first cluster that needs it, those that no cluster
-    /// needs stand at the end. It is the order of lines in text, and depends on nothing but the graph: numbering the nodes by it
-    /// and asking again gives the same order.
-    ///
-    /// Where clusters depend on each other in a circle this is [`Graph::topological`].
-    pub fn schedule_order(&self) -> Vec<NodeId> {
-        let topological = self.topological();
-        if self.clusters.is_empty() {
-            return topological;
-        }
-        let mut members: BTreeMap<u32, Vec<NodeId>> = BTreeMap::new();
-        for &id in &topological {
-            if let Some(cluster) = self.cluster(id) {
-                members.entry(cluster).or_default().push(id);
-            }
-        }
-        Schedule::new(self, members).run(&topological).unwrap_or(topological)
+    /// The nodes on cycles, ascending.
+    pub(crate) fn cyclic(&self) -> Vec<NodeId> {
+        let circles = petgraph::algo::tarjan_scc(&self.dag).into_iter();
+        let own = |id: petgraph::stable_graph::NodeIndex| self.dag.find_edge(id, id).is_some();
+        let cyclic = circles.filter(|scc| scc.len() > 1 || own(scc[0]));
+        let mut nodes: Vec<NodeId> = cyclic.flatten().map(NodeId::from_raw).collect();
+        nodes.sort_unstable();
+        nodes
     }
 
     /// The nodes that outputs and updates depend on, themselves included.
@@ -58,7 +48,7 @@ impl Graph {
         let mut live = BTreeSet::new();
         let mut stack: Vec<NodeId> = self.outputs().iter().chain(self.updates()).map(|(_, id)| *id).collect();
         while let Some(id) = stack.pop() {
-            if live.insert(id) {
+            if self.contains(id) && live.insert(id) {
                 stack.extend(self.operands(id));
             }
         }
@@ -80,87 +70,5 @@ impl Graph {
             self.remove(id);
         }
         dead.len()
-    }
-}
-
-/// What is placed at once: a node without a cluster, or a cluster.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Unit {
-    Node(NodeId),
-    Cluster(u32),
-}
-
-/// A depth-first walk over units, operands first, with its own stack so that deep graphs don't overflow the machine's.
-struct Schedule<'g> {
-    graph: &'g Graph,
-    members: BTreeMap<u32, Vec<NodeId>>,
-    placed: BTreeSet<Unit>,
-    open: BTreeSet<Unit>,
-    order: Vec<NodeId>,
-}
-
-impl<'g> Schedule<'g> {
-    fn new(graph: &'g Graph, members: BTreeMap<u32, Vec<NodeId>>) -> Self {
-        Self { graph, members, placed: BTreeSet::new(), open: BTreeSet::new(), order: Vec::with_capacity(graph.len()) }
-    }
-
-    /// The order, or `None` if units depend on each other in a circle.
-    fn run(mut self, topological: &[NodeId]) -> Option<Vec<NodeId>> {
-        let clusters: Vec<u32> = self.members.keys().copied().collect();
-        for cluster in clusters {
-            self.place(Unit::Cluster(cluster))?;
-        }
-        for &id in topological {
-            self.place(self.unit(id))?;
-        }
-        Some(self.order)
-    }
-
-    fn unit(&self, id: NodeId) -> Unit {
-        self.graph.cluster(id).map_or(Unit::Node(id), Unit::Cluster)
-    }
-
-    fn nodes(&self, unit: Unit) -> Vec<NodeId> {
-        match unit {
-            Unit::Node(id) => vec![id],
-            Unit::Cluster(cluster) => self.members[&cluster].clone(),
-        }
-    }
-
-    /// The other units that a unit's nodes take operands from, in the order in which the nodes name them.
-    fn needs(&self, unit: Unit) -> Vec<Unit> {
-        let operands = self.nodes(unit).into_iter().flat_map(|id| self.graph.operands(id));
-        operands.map(|&o| self.unit(o)).filter(|&u| u != unit).collect()
-    }
-
-    /// Places a unit after all that it needs; `None` on a circle.
-    fn place(&mut self, unit: Unit) -> Option<()> {
-        let mut stack = Vec::new();
-        self.enter(unit, &mut stack)?;
-        while let Some((unit, needs)) = stack.last_mut() {
-            match needs.next() {
-                Some(next) => self.enter(next, &mut stack)?,
-                None => {
-                    let unit = *unit;
-                    stack.pop();
-                    self.open.remove(&unit);
-                    self.placed.insert(unit);
-                    let nodes = self.nodes(unit);
-                    self.order.extend(nodes);
-                }
-            }
-        }
-        Some(())
-    }
-
-    fn enter(&mut self, unit: Unit, stack: &mut Vec<(Unit, std::vec::IntoIter<Unit>)>) -> Option<()> {
-        if self.placed.contains(&unit) {
-            return Some(());
-        }
-        if !self.open.insert(unit) {
-            return None;
-        }
-        stack.push((unit, self.needs(unit).into_iter()));
-        Some(())
     }
 }

@@ -1,0 +1,110 @@
+//! Evaluates a whole graph, node by node.
+
+use super::{Port, RunError, Site};
+use crate::{Graph, NodeId, Op, TensorType, Value};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a run gives.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outcome {
+    /// The outputs, by name.
+    pub outputs: BTreeMap<String, Value>,
+    /// All states after the run, by name; those without an update are as before.
+    pub states: BTreeMap<String, Value>,
+}
+
+/// Evaluates a graph. Nodes that no output and no update depends on are not evaluated; a value is freed after its last use; every node
+/// reads the states as they were before the run.
+///
+/// # Errors
+/// A value is missing, given for a port that doesn't exist, or of another type than its port; or an op fails on its operands.
+pub fn run(
+    graph: &Graph,
+    inputs: &BTreeMap<String, Value>,
+    states: &BTreeMap<String, Value>,
+) -> Result<Outcome, RunError> {
+    check_ports(Port::Input, graph.inputs().map(|(_, i)| (i.name.as_str(), &i.ty)), inputs)?;
+    check_ports(Port::State, graph.states().map(|(_, s)| (s.name.as_str(), &s.ty)), states)?;
+    let order = live_order(graph)?;
+    let mut pending = uses(graph, &order);
+    let mut values: BTreeMap<NodeId, Cow<'_, Value>> = BTreeMap::new();
+    for &id in &order {
+        let value = match graph.op(id) {
+            Op::Input(input) => Cow::Borrowed(&inputs[&input.name]),
+            Op::State(state) => Cow::Borrowed(&states[&state.name]),
+            _ => Cow::Owned(node(graph, id, &values)?),
+        };
+        values.insert(id, value);
+        for operand in graph.operands(id) {
+            if let Some(left) = pending.get_mut(operand) {
+                *left -= 1;
+                if *left == 0 {
+                    values.remove(operand);
+                }
+            }
+        }
+    }
+    let collect = |results: &[(String, NodeId)]| -> BTreeMap<String, Value> {
+        results.iter().map(|(name, id)| (name.clone(), values[id].clone().into_owned())).collect()
+    };
+    let mut after = states.clone();
+    after.extend(collect(graph.updates()));
+    Ok(Outcome { outputs: collect(graph.outputs()), states: after })
+}
+
+fn check_ports<'g>(
+    port: Port,
+    declared: impl Iterator<Item = (&'g str, &'g TensorType)>,
+    given: &BTreeMap<String, Value>,
+) -> Result<(), RunError> {
+    let declared: BTreeMap<&str, &TensorType> = declared.collect();
+    if let Some(name) = given.keys().find(|name| !declared.contains_key(name.as_str())) {
+        let known = declared.keys().map(ToString::to_string).collect();
+        return Err(RunError::Unknown { port, name: name.clone(), known });
+    }
+    for (name, ty) in declared {
+        match given.get(name) {
+            None => return Err(RunError::Missing { port, name: name.into(), ty: ty.clone() }),
+            Some(value) if value.ty() != ty => {
+                let (want, got) = (ty.clone(), value.ty().clone());
+                return Err(RunError::WrongType { port, name: name.into(), want, got });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The nodes that results depend on, in an order of evaluation.
+fn live_order(graph: &Graph) -> Result<Vec<NodeId>, RunError> {
+    let topological = graph.topological();
+    let placed: BTreeSet<NodeId> = topological.iter().copied().collect();
+    let results = graph.outputs().iter().chain(graph.updates()).map(|(_, id)| *id);
+    if let Some(node) = graph.ids().chain(results).find(|id| !placed.contains(id)) {
+        return Err(RunError::Unordered { node });
+    }
+    let live = graph.live();
+    Ok(topological.into_iter().filter(|id| live.contains(id)).collect())
+}
+
+/// How often each value is still read; results are not counted down to zero.
+fn uses(graph: &Graph, order: &[NodeId]) -> BTreeMap<NodeId, usize> {
+    let mut uses: BTreeMap<NodeId, usize> = BTreeMap::new();
+    let results = graph.outputs().iter().chain(graph.updates()).map(|(_, id)| id);
+    for id in order.iter().flat_map(|&id| graph.operands(id)).chain(results) {
+        *uses.entry(*id).or_default() += 1;
+    }
+    uses
+}
+
+fn node(graph: &Graph, id: NodeId, values: &BTreeMap<NodeId, Cow<'_, Value>>) -> Result<Value, RunError> {
+    let node = graph.node(id);
+    let operands: Vec<&Value> = node.operands().iter().map(|o| values[o].as_ref()).collect();
+    let site = || Box::new(Site { node: id, op: node.op().to_string(), loc: graph.loc(id).cloned() });
+    let value = node.op().rules().eval(&operands, node.ty()).map_err(|error| RunError::Op { at: site(), error })?;
+    if value.ty() != node.ty() {
+        return Err(RunError::Defect { at: site(), want: node.ty().clone(), got: value.ty().clone() });
+    }
+    Ok(value)
+}
