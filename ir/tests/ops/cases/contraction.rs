@@ -1,0 +1,47 @@
+//! Dot products with and without batch axes; convolutions with stride, padding, dilation and groups.
+
+use super::window::window;
+use super::{Case, random};
+use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot};
+use ir::{Op, Value};
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = dots();
+    cases.extend(convolutions());
+    cases
+}
+
+fn dots() -> Vec<Case> {
+    let dot = |batch: &[(usize, usize)], contract: &[(usize, usize)], a, b| {
+        Case::new(Op::Dot(Dot { batch: batch.to_vec(), contract: contract.to_vec() }), vec![a, b])
+    };
+    vec![
+        dot(&[], &[(1, 0)], random([2, 3]), random([3, 4])),
+        dot(&[], &[(0, 1)], random([3, 2]), random([4, 3])),
+        dot(&[(0, 0)], &[(2, 1)], random([2, 3, 4]), random([2, 4, 2])),
+        // Batch and contracted axes in any place, more than one of each, none on the right.
+        dot(&[(1, 2), (3, 0)], &[(0, 1)], random([3, 2, 2, 4]), random([4, 3, 2])),
+        dot(&[], &[(2, 0), (0, 1)], random([2, 3, 4]), random([4, 2, 3])),
+        dot(&[], &[], random([2]), random([3])),
+        dot(&[], &[(0, 0)], random([5]), random([5])),
+    ]
+}
+
+fn convolutions() -> Vec<Case> {
+    let strided = window([2, 3], [2, 1], [(0, 1), (1, 1)], [1, 1]);
+    let dilated = window([2], [1], [(1, 1)], [2]);
+    // Results: (5 + 1 - 2) / 2 + 1 = 3 by (4 + 2 - 3) / 1 + 1 = 4, and (6 + 2 - 3) / 1 + 1 = 6.
+    let mut cases = Vec::new();
+    for (window, groups, x, w, y) in [
+        (&strided, 1, random([2, 5, 4, 3]), random([2, 3, 3, 2]), random([2, 3, 4, 2])),
+        (&dilated, 2, random([2, 6, 4]), random([2, 2, 6]), random([2, 6, 6])),
+    ] {
+        let input = x.ty().shape[1..x.ty().shape.rank() - 1].to_vec();
+        let window = window.clone();
+        let mut push = |op: Op, operands: [&Value; 2]| cases.push(Case::new(op, operands.map(Value::clone).to_vec()));
+        push(Op::Conv(Conv { window: window.clone(), groups }), [&x, &w]);
+        push(Op::ConvInputGrad(ConvInputGrad { window: window.clone(), groups, input }), [&y, &w]);
+        push(Op::ConvWeightGrad(ConvWeightGrad { window, groups }), [&x, &y]);
+    }
+    cases
+}
