@@ -32,6 +32,25 @@ pub struct ScalarProgram {
 }
 
 impl ScalarProgram {
+    /// How many ops and conversions run; constants, parameters and reinterpretations of bits are free.
+    pub fn op_count(&self) -> usize {
+        self.body.iter().filter(|i| matches!(i, Instr::Apply(..) | Instr::Cast(..))).count()
+    }
+
+    /// Checks the program against the typing rules, for parameters of these types: the result's type.
+    ///
+    /// # Errors
+    /// A sentence naming the first instruction that breaks a rule: a missing parameter, an operand that is not an earlier
+    /// instruction, a wrong number of operands or a type that the op doesn't take, a reinterpretation between types of different sizes.
+    pub fn validate(&self, param_types: &[DType]) -> Result<DType, String> {
+        let mut types: Vec<DType> = Vec::with_capacity(self.body.len());
+        for (i, instr) in self.body.iter().enumerate() {
+            let dtype = infer(instr, &types, param_types).map_err(|e| format!("instruction {i}: {e}"))?;
+            types.push(dtype);
+        }
+        known(&types, self.result).map_err(|e| format!("result: {e}"))
+    }
+
     /// Runs the program on reference scalars.
     ///
     /// # Panics
@@ -52,6 +71,38 @@ impl ScalarProgram {
             regs.push(value);
         }
         regs[self.result.0 as usize]
+    }
+}
+
+/// The type of an earlier instruction.
+fn known(types: &[DType], reg: Reg) -> Result<DType, String> {
+    types.get(reg.0 as usize).copied().ok_or_else(|| format!("instruction {} is not defined before its use", reg.0))
+}
+
+/// The type that `instr` defines, given those of the instructions before it.
+fn infer(instr: &Instr, types: &[DType], param_types: &[DType]) -> Result<DType, String> {
+    match instr {
+        Instr::Param(i) => param_types
+            .get(*i)
+            .copied()
+            .ok_or_else(|| format!("there are {} parameters, not {}", param_types.len(), i + 1)),
+        Instr::Const(c) => Ok(c.dtype()),
+        Instr::Apply(op, args) => {
+            if args.len() != op.arity() {
+                return Err(format!("{op} takes {} operands, not {}", op.arity(), args.len()));
+            }
+            let operands = args.iter().map(|r| known(types, *r)).collect::<Result<Vec<_>, _>>()?;
+            op.def().typing.infer(&operands).map_err(|e| format!("{op}: {e}"))
+        }
+        Instr::Cast(dtype, r) => known(types, *r).map(|_| *dtype),
+        Instr::Bitcast(dtype, r) => {
+            let from = known(types, *r)?;
+            if from.size_bytes() == dtype.size_bytes() {
+                Ok(*dtype)
+            } else {
+                Err(format!("{from} and {dtype} differ in size: bits can't be reinterpreted"))
+            }
+        }
     }
 }
 
