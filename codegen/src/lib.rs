@@ -1,1 +1,17 @@
-//! Machine code from kernel programs, by Cranelift
+//! Machine code from kernel programs, by Cranelift.
+//!
+//! [`jit`] compiles a [`kernel::Program`] into this process; [`host_target`] describes the machine to the passes that schedule for it; [`abi`]
+//! is how the code is called. Nothing here runs code or is unsafe: `runtime` does.
+
+pub mod abi;
+mod clif;
+mod cost;
+mod error;
+mod host;
+mod jit;
+
+pub use abi::{ABI_VERSION, KernelFn, ParallelFor, StepContext, StepFn};
+pub use cranelift_jit::JITModule as JitModule;
+pub use error::CodegenError;
+pub use host::host_target;
+pub use jit::{Dump, Jit, JitOptions, KernelCode, jit};

@@ -1,1 +1,22 @@
-//! Owns memory and threads, and calls the compiled step
+//! Owns memory and threads, and calls the compiled step.
+//!
+//! [`Executable::load`] takes a planned program, compiles it for this machine and gives it one arena; [`Executable::step`] runs it. Inputs,
+//! outputs and states are slices of that arena, found by name. This is the only crate with `unsafe` code: what it relies on is that
+//! the program passed the kernel verifier, which proves every access in bounds, and that the arena's plan was checked at loading.
+
+#![allow(unsafe_code)]
+
+mod arena;
+mod element;
+mod error;
+mod executable;
+mod plan;
+mod pool;
+mod ports;
+mod profile;
+
+pub use element::Element;
+pub use error::{LoadError, PlanError, PortError, StepError};
+pub use executable::{CompileReport, Executable, LoadOptions};
+pub use ports::{Port, PortKind};
+pub use profile::LaunchTime;

@@ -1,0 +1,205 @@
+//! The register tile of a contraction.
+//!
+//! The tile's sums stay in vector registers over the whole reduction: for each step, the `n / lanes` vectors of the row of `b` are
+//! loaded once, and each element of the column of `a` is broadcast and multiplied into its row. A 6 x 8 tile of `f32` takes 12 sums, 2
+//! vectors of `b`, the broadcast and the copy that the three-operand `vfmadd` destroys: exactly 16 registers. Rows and steps are
+//! offsets in the instructions, so that a pointer per factor is all that moves. Each element has one sum and the steps come in
+//! ascending order, as in the interpreter.
+
+use super::emitter::{Binding, Emitter, IndexValue, memory_flags};
+use super::memory::Address;
+use super::value::{Parts, Val, clif_type, natural_chunk};
+use crate::error::{EmitError, malformed, unsupported};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{BlockArg, InstBuilder, Value, types};
+use cranelift_frontend::Variable;
+use kernel::{DType, Micro, ReduceDim, Scalar};
+
+/// Steps of the innermost reduction loop that are emitted in a row.
+const UNROLL: usize = 4;
+/// An innermost reduction of at most this many steps has no loop.
+const FULL_UNROLL: usize = 8;
+
+/// A tile while it is emitted.
+struct Tile<'m> {
+    micro: &'m Micro,
+    dtype: DType,
+    /// Lanes of a vector column.
+    lanes: u16,
+    /// The sums, row by row: the vector columns, then the single columns.
+    sums: Vec<Vec<Variable>>,
+}
+
+impl Tile<'_> {
+    fn vectors(&self) -> usize {
+        self.micro.n / usize::from(self.lanes)
+    }
+
+    /// First column and lanes of each column of registers.
+    fn columns(&self) -> Vec<(i64, u16)> {
+        let vectors = (0..self.vectors()).map(|v| ((v * usize::from(self.lanes)) as i64, self.lanes));
+        let singles = (self.vectors() * usize::from(self.lanes)..self.micro.n).map(|c| (c as i64, 1));
+        vectors.chain(singles).collect()
+    }
+
+    fn bytes(&self, elements: i64) -> i64 {
+        elements * self.dtype.size_bytes() as i64
+    }
+}
+
+impl Emitter<'_, '_> {
+    pub(super) fn micro(&mut self, micro: &Micro) -> Result<(), EmitError> {
+        let dtype = self.buffer_dtype(micro.a.buf)?;
+        if !matches!(dtype, DType::F32 | DType::F64) || self.buffer_dtype(micro.b.buf)? != dtype {
+            return malformed("a micro tile whose factors are not both f32 or both f64");
+        }
+        if micro.b.stride != 1 || micro.reduce.is_empty() || micro.m == 0 || micro.n == 0 {
+            return malformed("a micro tile with a column stride other than 1, without a reduction, or empty");
+        }
+        if !self.fma {
+            return unsupported("a micro tile needs fused multiply-add, which this machine doesn't have");
+        }
+        let lanes = if dtype == DType::F32 { 4 } else { 2 };
+        let mut tile = Tile { micro, dtype, lanes, sums: vec![] };
+        let known = self.addresses.len();
+        self.start_sums(&mut tile)?;
+        let (a, b) = (self.address(micro.a.buf, &micro.a.base)?, self.address(micro.b.buf, &micro.b.base)?);
+        self.reduce(&tile, &micro.reduce, a, b);
+        self.finish_tile(&tile)?;
+        self.addresses.truncate(known);
+        Ok(())
+    }
+
+    fn start_sums(&mut self, tile: &mut Tile<'_>) -> Result<(), EmitError> {
+        for row in 0..tile.micro.m {
+            let mut sums = Vec::new();
+            for (column, lanes) in tile.columns() {
+                let first = match &tile.micro.init {
+                    Some(init) => self.in_tile(tile, row, (column, lanes), |e| e.expr(init))?,
+                    None => self.constant_vector(Scalar::zero(tile.dtype), lanes)?,
+                };
+                let var = self.b.declare_var(clif_type(tile.dtype, lanes));
+                self.b.def_var(var, first.parts[0]);
+                sums.push(var);
+            }
+            tile.sums.push(sums);
+        }
+        Ok(())
+    }
+
+    /// Emits scalar code for a row and a column of registers: the index variables are known, loads along the columns become vectors.
+    fn in_tile<T>(
+        &mut self,
+        tile: &Tile<'_>,
+        row: usize,
+        (column, lanes): (i64, u16),
+        emit: impl FnOnce(&mut Self) -> Result<T, EmitError>,
+    ) -> Result<T, EmitError> {
+        self.bind_index(tile.micro.i, IndexValue::Constant(row as i64), vec![]);
+        self.bind_index(tile.micro.j, IndexValue::Constant(column), vec![]);
+        let outer = self.widen.take();
+        self.widen = (lanes > 1).then_some((tile.micro.j, lanes));
+        let result = emit(self);
+        self.widen = outer;
+        result
+    }
+
+    fn finish_tile(&mut self, tile: &Tile<'_>) -> Result<(), EmitError> {
+        for row in 0..tile.micro.m {
+            for (at, (column, lanes)) in tile.columns().into_iter().enumerate() {
+                let sum = self.b.use_var(tile.sums[row][at]);
+                let sum = Val::new(tile.dtype, lanes, Parts::from_slice(&[sum]));
+                debug_assert!(lanes == 1 || natural_chunk(tile.dtype, lanes) == lanes);
+                self.regs.insert(tile.micro.acc, Binding::Let(sum));
+                self.in_tile(tile, row, (column, lanes), |e| tile.micro.body.iter().try_for_each(|stmt| e.stmt(stmt)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The reduction's loops from one level on.
+    fn reduce(&mut self, tile: &Tile<'_>, dims: &[ReduceDim], a: Address, b: Address) {
+        let (dim, inner) = (dims[0], &dims[1..]);
+        let (a_step, b_step) = (tile.bytes(dim.a_stride), tile.bytes(dim.b_stride));
+        if !inner.is_empty() {
+            self.pointer_loop(dim.extent, (a, a_step), (b, b_step), |e, a, b| e.reduce(tile, inner, a, b));
+            return;
+        }
+        if dim.extent <= FULL_UNROLL {
+            self.steps(tile, dim.extent, (a, a_step), (b, b_step));
+            return;
+        }
+        let (rounds, rest) = (dim.extent / UNROLL, dim.extent % UNROLL);
+        let by = UNROLL as i64;
+        let unrolled = |e: &mut Self, a, b| e.steps(tile, UNROLL, (a, a_step), (b, b_step));
+        self.pointer_loop(rounds, (a, a_step * by), (b, b_step * by), unrolled);
+        let done = (rounds * UNROLL) as i64;
+        let a = self.fold_offset(a.base, a.offset + done * a_step);
+        let b = self.fold_offset(b.base, b.offset + done * b_step);
+        self.steps(tile, rest, (a, a_step), (b, b_step));
+    }
+
+    /// Runs a body with two moving pointers.
+    fn pointer_loop(
+        &mut self,
+        extent: usize,
+        (a, a_step): (Address, i64),
+        (b, b_step): (Address, i64),
+        body: impl FnOnce(&mut Self, Address, Address),
+    ) {
+        if extent == 1 {
+            return body(self, a, b);
+        }
+        let (header, exit) = (self.b.create_block(), self.b.create_block());
+        let pointers = [types::I64; 3].map(|ty| self.b.append_block_param(header, ty));
+        let count = self.b.ins().iconst(types::I64, extent as i64);
+        self.b.ins().jump(header, &[a.base, b.base, count].map(BlockArg::Value));
+        self.b.switch_to_block(header);
+        body(self, Address { base: pointers[0], ..a }, Address { base: pointers[1], ..b });
+        let next_a = self.b.ins().iadd_imm_s(pointers[0], a_step);
+        let next_b = self.b.ins().iadd_imm_s(pointers[1], b_step);
+        let left = self.b.ins().iadd_imm_s(pointers[2], -1);
+        let again = self.b.ins().icmp_imm_u(IntCC::NotEqual, left, 0);
+        self.b.ins().brif(again, header, &[next_a, next_b, left].map(BlockArg::Value), exit, &[]);
+        self.b.seal_block(header);
+        self.enter(exit);
+    }
+
+    /// Straight-line steps of the innermost reduction.
+    fn steps(&mut self, tile: &Tile<'_>, count: usize, a: (Address, i64), b: (Address, i64)) {
+        for step in 0..count as i64 {
+            let a = self.fold_offset(a.0.base, a.0.offset + step * a.1);
+            let b = self.fold_offset(b.0.base, b.0.offset + step * b.1);
+            self.step(tile, a, b);
+        }
+    }
+
+    fn step(&mut self, tile: &Tile<'_>, a: Address, b: Address) {
+        let columns = tile.columns();
+        let factors: Vec<Value> = columns
+            .iter()
+            .map(|&(column, lanes)| self.factor(clif_type(tile.dtype, lanes), b, tile.bytes(column)))
+            .collect();
+        let vector = clif_type(tile.dtype, tile.lanes);
+        for (row, sums) in tile.sums.iter().enumerate() {
+            let element = self.factor(vector.lane_type(), a, tile.bytes(tile.micro.a.stride * row as i64));
+            let broadcast = (tile.vectors() > 0).then(|| self.b.ins().splat(vector, element));
+            for ((&sum, &(_, lanes)), &factor) in sums.iter().zip(&columns).zip(&factors) {
+                let left = match broadcast {
+                    Some(all) if lanes > 1 => all,
+                    // Not the element itself: with one use alone its load folds into the broadcast.
+                    Some(all) => self.b.ins().extractlane(all, 0),
+                    None => element,
+                };
+                let old = self.b.use_var(sum);
+                let new = self.b.ins().fma(left, factor, old);
+                self.b.def_var(sum, new);
+            }
+        }
+    }
+
+    fn factor(&mut self, ty: cranelift_codegen::ir::Type, at: Address, offset: i64) -> Value {
+        let at = self.fold_offset(at.base, at.offset + offset);
+        self.b.ins().load(ty, memory_flags(), at.base, at.offset as i32)
+    }
+}

@@ -1,0 +1,104 @@
+//! The portable emitter: kernels as functions in Cranelift's IR (CLIF).
+
+mod cast;
+mod emitter;
+mod expr;
+mod memory;
+mod micro;
+mod ops;
+pub(crate) mod step;
+mod stmt;
+mod strides;
+mod value;
+
+use crate::error::EmitError;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, types};
+use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use emitter::Emitter;
+use kernel::{Kernel, LoopKind, Stmt};
+use std::collections::BTreeMap;
+use strides::index_use;
+
+/// Where locals start in the scratch memory: multiples of a cache line.
+pub(crate) const LOCAL_ALIGN: usize = 64;
+
+/// The signature of a kernel's function: `(args, scratch, lo, hi) -> status`.
+pub(crate) fn kernel_signature(call_conv: CallConv) -> Signature {
+    let mut signature = Signature::new(call_conv);
+    signature.params.extend([AbiParam::new(types::I64); 4]);
+    signature.returns.push(AbiParam::new(types::I32));
+    signature
+}
+
+/// Byte offsets of a kernel's locals in its scratch memory, and how much it needs.
+pub(crate) fn scratch_layout(kernel: &Kernel) -> (Vec<i64>, usize) {
+    let mut end = 0;
+    let offsets = kernel
+        .locals
+        .iter()
+        .map(|local| {
+            let start = end;
+            end = (start + local.len * local.dtype.size_bytes()).next_multiple_of(LOCAL_ALIGN);
+            start as i64
+        })
+        .collect();
+    (offsets, end)
+}
+
+/// The iterations of a kernel that may be run in ranges.
+pub(crate) fn parallel_extent(kernel: &Kernel) -> Option<usize> {
+    match kernel.body.as_slice() {
+        [Stmt::For { kind: LoopKind::Parallel, extent, .. }] => Some(*extent),
+        _ => None,
+    }
+}
+
+/// Emits a kernel into an empty function that has the kernel signature.
+pub(crate) fn emit_kernel(
+    kernel: &Kernel,
+    fma: bool,
+    config: TargetFrontendConfig,
+    function: &mut Function,
+    context: &mut FunctionBuilderContext,
+) -> Result<(), EmitError> {
+    let mut b = FunctionBuilder::new(function, context);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    b.seal_block(entry);
+    let [args, scratch, lo, hi] = [0, 1, 2, 3].map(|p| b.block_params(entry)[p]);
+    // The table of pointers is written before the step and never by it.
+    let table = MemFlagsData::trusted().with_readonly().with_can_move();
+    let params = (0..kernel.params.len()).map(|p| b.ins().load(types::I64, table, args, p as i32 * 8)).collect();
+    let mut emitter = Emitter {
+        b,
+        kernel,
+        fma,
+        params,
+        scratch,
+        locals: scratch_layout(kernel).0,
+        index: BTreeMap::new(),
+        regs: BTreeMap::new(),
+        addresses: Vec::new(),
+        widen: None,
+    };
+    if let [Stmt::For { kind: LoopKind::Parallel, var, body, .. }] = kernel.body.as_slice() {
+        let (run, done) = (emitter.b.create_block(), emitter.b.create_block());
+        let some = emitter.b.ins().icmp(IntCC::SignedLessThan, lo, hi);
+        emitter.b.ins().brif(some, run, &[], done, &[]);
+        emitter.enter(run);
+        let uses = index_use(kernel, *var, body);
+        emitter.range_loop(*var, lo, hi, &uses, body)?;
+        emitter.b.ins().jump(done, &[]);
+        emitter.enter(done);
+    } else {
+        emitter.scope(&kernel.body)?;
+    }
+    let mut b = emitter.b;
+    let success = b.ins().iconst(types::I32, 0);
+    b.ins().return_(&[success]);
+    b.finalize(config);
+    Ok(())
+}

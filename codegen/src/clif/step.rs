@@ -1,0 +1,111 @@
+//! The step: a function that runs all launches in order.
+
+use crate::abi::StepContext;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{
+    AbiParam, Block, BlockArg, FuncRef, Function, InstBuilder, MemFlagsData, Signature, Type, Value, types,
+};
+use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use std::mem::offset_of;
+
+/// One launch as the step sees it.
+pub(crate) struct StepLaunch {
+    /// The kernel's function.
+    pub(crate) kernel: FuncRef,
+    /// Position of its first parameter in the table of addresses.
+    pub(crate) args: usize,
+    /// Iterations of its parallel loop, 1 if there is none.
+    pub(crate) extent: usize,
+    /// Whether its parallel loop is worth waking threads for.
+    pub(crate) parallel: bool,
+}
+
+/// The signature of the step: `(context) -> status`.
+pub(crate) fn step_signature(call_conv: CallConv) -> Signature {
+    let mut signature = Signature::new(call_conv);
+    signature.params.push(AbiParam::new(types::I64));
+    signature.returns.push(AbiParam::new(types::I32));
+    signature
+}
+
+/// Emits the step into an empty function that has the step's signature.
+pub(crate) fn emit_step(
+    launches: &[StepLaunch],
+    config: TargetFrontendConfig,
+    function: &mut Function,
+    context: &mut FunctionBuilderContext,
+) {
+    let call_conv = function.signature.call_conv;
+    let mut b = FunctionBuilder::new(function, context);
+    let mut signature = Signature::new(call_conv);
+    signature.params.extend([AbiParam::new(types::I64); 4]);
+    signature.returns.push(AbiParam::new(types::I32));
+    let parallel_for = b.import_signature(signature);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    b.seal_block(entry);
+    let failed = b.create_block();
+    let status = b.append_block_param(failed, types::I32);
+    b.set_cold_block(failed);
+    let ctx = b.block_params(entry)[0];
+    let field = |b: &mut FunctionBuilder<'_>, ty: Type, at: usize| {
+        b.ins().load(ty, MemFlagsData::trusted().with_readonly().with_can_move(), ctx, at as i32)
+    };
+    let args = field(&mut b, types::I64, offset_of!(StepContext, args));
+    let scratch = field(&mut b, types::I64, offset_of!(StepContext, scratch));
+    let threads = field(&mut b, types::I32, offset_of!(StepContext, threads));
+    let threaded = b.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, threads, 1);
+    for launch in launches {
+        let launch_args = b.ins().iadd_imm_s(args, launch.args as i64 * 8);
+        let extent = b.ins().iconst(types::I64, launch.extent as i64);
+        let result = if launch.parallel {
+            let callee = field(&mut b, types::I64, offset_of!(StepContext, parallel_for));
+            let (fork, alone, after) = (b.create_block(), b.create_block(), b.create_block());
+            let result = b.append_block_param(after, types::I32);
+            b.ins().brif(threaded, fork, &[], alone, &[]);
+            enter(&mut b, fork);
+            let kernel = b.ins().func_addr(types::I64, launch.kernel);
+            let call = b.ins().call_indirect(parallel_for, callee, &[ctx, kernel, launch_args, extent]);
+            jump_with_result(&mut b, call, after);
+            enter(&mut b, alone);
+            let call = direct_call(&mut b, launch, launch_args, scratch, extent);
+            jump_with_result(&mut b, call, after);
+            enter(&mut b, after);
+            result
+        } else {
+            let call = direct_call(&mut b, launch, launch_args, scratch, extent);
+            b.inst_results(call)[0]
+        };
+        let next = b.create_block();
+        b.ins().brif(result, failed, &[BlockArg::Value(result)], next, &[]);
+        enter(&mut b, next);
+    }
+    let success = b.ins().iconst(types::I32, 0);
+    b.ins().return_(&[success]);
+    enter(&mut b, failed);
+    b.ins().return_(&[status]);
+    b.finalize(config);
+}
+
+fn enter(b: &mut FunctionBuilder<'_>, block: Block) {
+    b.switch_to_block(block);
+    b.seal_block(block);
+}
+
+fn jump_with_result(b: &mut FunctionBuilder<'_>, call: cranelift_codegen::ir::Inst, to: Block) {
+    let result = b.inst_results(call)[0];
+    b.ins().jump(to, &[BlockArg::Value(result)]);
+}
+
+fn direct_call(
+    b: &mut FunctionBuilder<'_>,
+    launch: &StepLaunch,
+    args: Value,
+    scratch: Value,
+    extent: Value,
+) -> cranelift_codegen::ir::Inst {
+    let zero = b.ins().iconst(types::I64, 0);
+    b.ins().call(launch.kernel, &[args, scratch, zero, extent])
+}

@@ -1,0 +1,96 @@
+//! The machine this process runs on: as a target for scheduling, and as a code generator for it.
+
+use crate::CodegenError;
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::settings::{self, Configurable};
+use kernel::Target;
+use std::path::Path;
+
+/// A code generator for this machine.
+pub(crate) fn host_isa(verify: bool) -> Result<OwnedTargetIsa, CodegenError> {
+    let host = |e: &dyn std::fmt::Display| CodegenError::Host(e.to_string());
+    let mut flags = settings::builder();
+    let wanted = [
+        ("opt_level", "speed"),
+        ("is_pic", "false"),
+        // Frames are small and code never unwinds.
+        ("enable_probestack", "false"),
+        ("unwind_info", "false"),
+        ("enable_verifier", if verify { "true" } else { "false" }),
+    ];
+    for (name, value) in wanted {
+        flags.set(name, value).map_err(|e| host(&e))?;
+    }
+    let builder = cranelift_native::builder().map_err(|e| host(&e))?;
+    builder.finish(settings::Flags::new(flags)).map_err(|e| host(&e))
+}
+
+/// Whether fused multiply-add is an instruction of the machine.
+pub(crate) fn has_fma(isa: &dyn cranelift_codegen::isa::TargetIsa) -> bool {
+    let aarch64 = isa.name() == "aarch64";
+    aarch64 || isa.isa_flags().iter().any(|f| f.name == "has_fma" && f.as_bool() == Some(true))
+}
+
+/// The machine this process runs on, as far as it can be told: 128-bit vectors (what the emitter uses), whether it has fused multiply-add,
+/// and the sizes of its caches, with [`Target::baseline`]'s where the system doesn't tell them.
+pub fn host_target() -> Target {
+    let baseline = Target::baseline();
+    let Ok(isa) = host_isa(false) else { return baseline };
+    let (name, registers) = match isa.name() {
+        "aarch64" => ("aarch64-neon", 32),
+        _ => ("x86_64-sse", 16),
+    };
+    Target {
+        name: name.into(),
+        vector_bytes: 16,
+        vector_registers: registers,
+        fma: has_fma(&*isa),
+        l1_bytes: cache_bytes(1).unwrap_or(baseline.l1_bytes),
+        l2_bytes: cache_bytes(2).unwrap_or(baseline.l2_bytes),
+        l3_bytes: cache_bytes(3).unwrap_or(baseline.l3_bytes),
+    }
+}
+
+/// The size of the data cache of a level, from Linux's description of the first processor.
+fn cache_bytes(level: u32) -> Option<usize> {
+    let root = Path::new("/sys/devices/system/cpu/cpu0/cache");
+    let read = |index: usize, file: &str| {
+        std::fs::read_to_string(root.join(format!("index{index}")).join(file)).ok().map(|s| s.trim().to_owned())
+    };
+    (0..8)
+        .find(|&i| read(i, "level") == Some(level.to_string()) && read(i, "type").is_some_and(|t| t != "Instruction"))
+        .and_then(|i| parse_size(&read(i, "size")?))
+}
+
+/// Reads `32K`, `8M`.
+fn parse_size(text: &str) -> Option<usize> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" => 1,
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        _ => return None,
+    };
+    digits.parse::<usize>().ok().map(|n| n * unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_sizes_are_read_in_their_units() {
+        assert_eq!(parse_size("32K"), Some(32 << 10));
+        assert_eq!(parse_size("8M"), Some(8 << 20));
+        assert_eq!(parse_size("64"), Some(64));
+        assert_eq!(parse_size("1G"), None);
+        assert_eq!(parse_size("K"), None);
+    }
+
+    #[test]
+    fn the_host_has_vectors_of_128_bits_and_growing_caches() {
+        let target = host_target();
+        assert_eq!(target.vector_bytes, 16);
+        assert!(target.l1_bytes <= target.l2_bytes && target.l2_bytes <= target.l3_bytes, "{target:?}");
+    }
+}

@@ -1,0 +1,250 @@
+//! Compiles a program into this process's memory.
+
+use crate::clif::step::{StepLaunch, emit_step, step_signature};
+use crate::clif::{emit_kernel, kernel_signature, parallel_extent, scratch_layout};
+use crate::host::{has_fma, host_isa};
+use crate::{CodegenError, cost};
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::{ExternalName, UserFuncName};
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::{Context, FinalizedRelocTarget};
+use cranelift_frontend::FunctionBuilderContext;
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{FuncId, Linkage, Module, ModuleReloc};
+use kernel::{Kernel, Program};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How to compile.
+#[derive(Clone, Debug)]
+pub struct JitOptions {
+    /// Checks the intermediate code of every function by Cranelift's verifier: for tests of the emitter, it takes time.
+    pub verify: bool,
+    /// Keeps each kernel's intermediate code and assembly as text.
+    pub dump: bool,
+    /// Threads to compile kernels on; the result doesn't depend on it.
+    pub threads: usize,
+}
+
+impl Default for JitOptions {
+    fn default() -> Self {
+        Self { verify: cfg!(debug_assertions), dump: false, threads: 1 }
+    }
+}
+
+/// Text of a compiled kernel.
+#[derive(Clone, Debug)]
+pub struct Dump {
+    /// Cranelift's intermediate code, as emitted.
+    pub clif: String,
+    /// The machine code as assembly.
+    pub assembly: String,
+}
+
+/// A compiled kernel.
+#[derive(Clone, Debug)]
+pub struct KernelCode {
+    /// The kernel's name.
+    pub name: String,
+    /// Where its function starts: a [`crate::KernelFn`].
+    pub address: *const u8,
+    /// Bytes of scratch memory it needs.
+    pub scratch_bytes: usize,
+    /// Iterations of its parallel loop, if it has one.
+    pub parallel: Option<usize>,
+    /// Bytes of machine code, constants included. 0 where the code is that of an equal kernel before it.
+    pub code_bytes: usize,
+    /// How long it took to compile.
+    pub compile_time: Duration,
+    /// Its text, if [`JitOptions::dump`] asked for it.
+    pub dump: Option<Dump>,
+}
+
+/// A compiled program. It holds addresses of machine code; calling them is up to whoever owns the memory they work on.
+pub struct Jit {
+    module: JITModule,
+    /// The kernels, in the order of [`Program::kernels`].
+    pub kernels: Vec<KernelCode>,
+    /// Where the step's function starts: a [`crate::StepFn`].
+    pub step: *const u8,
+    /// For each launch, the position of its first parameter in the table of addresses.
+    pub launch_args: Vec<usize>,
+    /// Scratch memory a thread needs, in bytes.
+    pub scratch_bytes: usize,
+}
+
+impl Jit {
+    /// The module that owns the code. The code is never freed unless the module's `free_memory` is called.
+    pub fn into_module(self) -> JITModule {
+        self.module
+    }
+}
+
+/// Compiles every distinct kernel of a program and the step that launches them.
+///
+/// # Errors
+/// If this machine is not supported, or a kernel uses an op, a type or a shape of statement that the emitter doesn't provide.
+pub fn jit(program: &Program, options: &JitOptions) -> Result<Jit, CodegenError> {
+    let isa = host_isa(options.verify)?;
+    let firsts = first_equals(&program.kernels);
+    let distinct: Vec<usize> = (0..firsts.len()).filter(|&k| firsts[k] == k).collect();
+    let bodies = compile_all(program, &distinct, &*isa, options)?;
+    let mut module = JITModule::new(JITBuilder::with_isa(isa, cranelift_module::default_libcall_names()));
+    let mut functions: Vec<Option<FuncId>> = vec![None; program.kernels.len()];
+    for (&k, body) in distinct.iter().zip(&bodies) {
+        functions[k] = Some(define_kernel(&mut module, &program.kernels[k], k, body)?);
+    }
+    let functions: Vec<FuncId> = firsts.iter().filter_map(|&k| functions[k]).collect();
+    let (step, launch_args) = define_step(&mut module, program, &functions)?;
+    module.finalize_definitions().map_err(|e| backend("step", &e))?;
+    let kernels: Vec<KernelCode> = program
+        .kernels
+        .iter()
+        .enumerate()
+        .map(|(k, kernel)| {
+            let body = distinct.iter().position(|&d| d == k).map(|at| &bodies[at]);
+            KernelCode {
+                name: kernel.name.clone(),
+                address: module.get_finalized_function(functions[k]),
+                scratch_bytes: scratch_layout(kernel).1,
+                parallel: parallel_extent(kernel),
+                code_bytes: body.map_or(0, |b| b.bytes.len()),
+                compile_time: body.map_or(Duration::ZERO, |b| b.time),
+                dump: body.and_then(|b| b.dump.clone()),
+            }
+        })
+        .collect();
+    let scratch_bytes = kernels.iter().map(|k| k.scratch_bytes).max().unwrap_or(0);
+    Ok(Jit { step: module.get_finalized_function(step), module, kernels, launch_args, scratch_bytes })
+}
+
+fn backend(function: &str, error: &dyn std::fmt::Display) -> CodegenError {
+    CodegenError::Backend { function: function.to_owned(), message: error.to_string() }
+}
+
+/// For each kernel, the first one that is equal to it but for the name.
+fn first_equals(kernels: &[Kernel]) -> Vec<usize> {
+    let equal = |a: &Kernel, b: &Kernel| a.params == b.params && a.locals == b.locals && a.body == b.body;
+    (0..kernels.len()).map(|k| (0..k).find(|&first| equal(&kernels[first], &kernels[k])).unwrap_or(k)).collect()
+}
+
+/// A function's machine code before it has a place.
+struct Compiled {
+    bytes: Vec<u8>,
+    alignment: u64,
+    /// References to functions outside, with the function they stand in.
+    context: Context,
+    time: Duration,
+    dump: Option<Dump>,
+}
+
+/// Compiles the kernels with these numbers, in parallel; the order of the results is that of the numbers.
+fn compile_all(
+    program: &Program,
+    numbers: &[usize],
+    isa: &dyn TargetIsa,
+    options: &JitOptions,
+) -> Result<Vec<Compiled>, CodegenError> {
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<Option<Result<Compiled, CodegenError>>>> =
+        Mutex::new(numbers.iter().map(|_| None).collect());
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&number) = numbers.get(at) else { break };
+            let compiled = compile_kernel(&program.kernels[number], number, isa, options);
+            results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(compiled);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..options.threads.min(numbers.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
+}
+
+fn compile_kernel(
+    kernel: &Kernel,
+    number: usize,
+    isa: &dyn TargetIsa,
+    options: &JitOptions,
+) -> Result<Compiled, CodegenError> {
+    let start = Instant::now();
+    let mut context = Context::new();
+    context.func.signature = kernel_signature(isa.default_call_conv());
+    context.func.name = UserFuncName::user(0, number as u32);
+    let config = isa.frontend_config();
+    emit_kernel(kernel, has_fma(isa), config, &mut context.func, &mut FunctionBuilderContext::new())
+        .map_err(|e| e.in_kernel(&kernel.name))?;
+    let clif = options.dump.then(|| context.func.display().to_string());
+    context.set_disasm(options.dump);
+    let code = context
+        .compile(isa, &mut ControlPlane::default())
+        .map_err(|e| backend(&kernel.name, &format!("{:?}", e.inner)))?;
+    let dump = clif.map(|clif| Dump { clif, assembly: code.vcode.clone().unwrap_or_default() });
+    let (bytes, alignment) = (code.code_buffer().to_vec(), u64::from(code.buffer.alignment));
+    Ok(Compiled { bytes, alignment, context, time: start.elapsed(), dump })
+}
+
+fn define_kernel(
+    module: &mut JITModule,
+    kernel: &Kernel,
+    number: usize,
+    body: &Compiled,
+) -> Result<FuncId, CodegenError> {
+    let signature = kernel_signature(module.isa().default_call_conv());
+    let id = module
+        .declare_function(&format!("kernel{number}"), Linkage::Local, &signature)
+        .map_err(|e| backend(&kernel.name, &e))?;
+    let relocs: Vec<ModuleReloc> = body
+        .context
+        .compiled_code()
+        .map(|code| code.buffer.relocs())
+        .unwrap_or_default()
+        .iter()
+        .map(|reloc| {
+            debug_assert!(!matches!(reloc.target, FinalizedRelocTarget::ExternalName(ExternalName::User(_))));
+            ModuleReloc::from_mach_reloc(reloc, &body.context.func, id)
+        })
+        .collect();
+    module
+        .define_function_bytes(id, body.alignment.max(64), &body.bytes, &relocs)
+        .map_err(|e| backend(&kernel.name, &e))?;
+    Ok(id)
+}
+
+fn define_step(
+    module: &mut JITModule,
+    program: &Program,
+    functions: &[FuncId],
+) -> Result<(FuncId, Vec<usize>), CodegenError> {
+    let signature = step_signature(module.isa().default_call_conv());
+    let id = module.declare_function("step", Linkage::Local, &signature).map_err(|e| backend("step", &e))?;
+    let mut context = module.make_context();
+    context.func.signature = signature;
+    let references: Vec<_> = functions.iter().map(|&f| module.declare_func_in_func(f, &mut context.func)).collect();
+    let mut launch_args = Vec::new();
+    let mut launches = Vec::new();
+    let mut next = 0;
+    for launch in &program.launches {
+        let number = launch.kernel as usize;
+        let (Some(kernel), Some(&reference)) = (program.kernels.get(number), references.get(number)) else {
+            return Err(backend("step", &format!("a launch of kernel {number}, which doesn't exist")));
+        };
+        let extent = parallel_extent(kernel);
+        launches.push(StepLaunch {
+            kernel: reference,
+            args: next,
+            extent: extent.unwrap_or(1),
+            parallel: extent.is_some_and(|e| e > 1) && cost::worth_a_fork(kernel),
+        });
+        launch_args.push(next);
+        next += launch.args.len();
+    }
+    emit_step(&launches, module.target_config(), &mut context.func, &mut FunctionBuilderContext::new());
+    module.define_function(id, &mut context).map_err(|e| backend("step", &e))?;
+    Ok((id, launch_args))
+}
