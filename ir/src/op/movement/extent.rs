@@ -46,6 +46,11 @@ impl Slice {
     }
 }
 
+/// The strides of a walk over a shape; 0 where there is one element: its step is never taken and may be larger than memory.
+fn steps(shape: &Shape, stride: impl Fn(usize) -> isize) -> Vec<isize> {
+    (0..shape.rank()).map(|axis| if shape[axis] == 1 { 0 } else { stride(axis) }).collect()
+}
+
 impl OpRules for Slice {
     fn name(&self) -> &'static str {
         "slice"
@@ -93,9 +98,7 @@ impl OpRules for Slice {
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
         let from = signed_strides(&operands[0].ty().shape);
         let base: usize = self.start.iter().zip(&from).map(|(&start, &stride)| start * stride as usize).sum();
-        // On an axis with one element the step is never taken; it may then be larger than memory.
-        let strides: Vec<isize> =
-            self.stride.iter().zip(&from).map(|(&step, &stride)| stride.wrapping_mul(step as isize)).collect();
+        let strides = steps(&ty.shape, |axis| self.stride[axis] as isize * from[axis]);
         Ok(gather_strided(operands[0], &ty.shape, base, &strides))
     }
 
@@ -174,9 +177,7 @@ impl OpRules for Pad {
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
         let into = signed_strides(&ty.shape);
         let base: usize = self.low.iter().zip(&into).map(|(&low, &stride)| low * stride as usize).sum();
-        // On an axis with one element the step is never taken; it may then be larger than memory.
-        let step = |gap: usize, stride: isize| stride.wrapping_mul((gap as isize).wrapping_add(1));
-        let strides: Vec<isize> = self.interior.iter().zip(&into).map(|(&gap, &stride)| step(gap, stride)).collect();
+        let strides = steps(&operands[0].ty().shape, |axis| (self.interior[axis] as isize + 1) * into[axis]);
         let mut padded = Value::splat(self.value, ty.shape.clone());
         scatter_strided(&mut padded, operands[0], base, &strides);
         Ok(padded)

@@ -79,7 +79,7 @@ fn a_wrong_gradient_is_noticed() {
     // The harness itself: the derivative of x*x is not that of x*x*x.
     let x = Value::new(TensorType::new(DType::F64, Shape::new([2]).unwrap()), Data::F64(vec![0.5, -1.5])).unwrap();
     let mut source = Source::new(7);
-    let (mut graph, inputs) = harness::graph_of(&[x.clone()]);
+    let (mut graph, inputs) = harness::graph_of(std::slice::from_ref(&x));
     let square = graph.add(Op::Elementwise(ScalarOp::MUL), &[inputs[0], inputs[0]], None).unwrap();
     let cube = graph.add(Op::Elementwise(ScalarOp::MUL), &[square, inputs[0]], None).unwrap();
     let loss = harness::weighted_sum(&mut graph, square, &mut source);

@@ -1,0 +1,148 @@
+//! The reference evaluation on small tensors, worked out by hand.
+
+use crate::tensors::{shape, tensor, ty};
+use ir::op::control::{Gradient, StopGradient};
+use ir::op::elementwise::Cast;
+use ir::op::movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
+use ir::op::reduce::{ArgKind, ArgReduce, Reduce, ReduceKind};
+use ir::op::source::{Constant, Full, Input, Iota, State};
+use ir::{DType, EvalError, Op, Scalar, ScalarOp, TensorType, Value};
+
+fn eval(op: &Op, operands: &[&Value]) -> Result<Value, EvalError> {
+    let types: Vec<&TensorType> = operands.iter().map(|v| v.ty()).collect();
+    let result = op.rules().infer(&types).unwrap_or_else(|e| panic!("{op}: {e}"));
+    let value = op.rules().eval(operands, &result)?;
+    assert_eq!(value.ty(), &result, "{op}");
+    Ok(value)
+}
+
+#[track_caller]
+fn gives(op: Op, operands: &[Value], result: &str, elements: &[f64]) {
+    let got = eval(&op, &operands.iter().collect::<Vec<_>>()).unwrap();
+    assert_eq!(got, tensor(result, elements), "{op}");
+}
+
+/// 0, 1, 2... in a type.
+fn count(text: &str) -> Value {
+    let ty = ty(text);
+    Value::from_fn(ty.clone(), |i| Scalar::from_i64(i as i64, ty.dtype))
+}
+
+const NAN: f64 = f64::NAN;
+
+#[test]
+fn sources() {
+    gives(Op::Full(Full { value: Scalar::F32(0.5), shape: shape("[2]") }), &[], "f32[2]", &[0.5, 0.5]);
+    let value = tensor("u8[2]", &[3.0, 4.0]);
+    gives(Op::Constant(Constant { value }), &[], "u8[2]", &[3.0, 4.0]);
+    gives(Op::Iota(Iota { ty: ty("i32[2,3]"), axis: 1 }), &[], "i32[2,3]", &[0.0, 1.0, 2.0, 0.0, 1.0, 2.0]);
+    gives(Op::Iota(Iota { ty: ty("f32[2,3]"), axis: 0 }), &[], "f32[2,3]", &[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+}
+
+#[test]
+fn ports_and_gradients_have_no_value_of_their_own() {
+    let input = Op::Input(Input { name: "x".into(), ty: ty("f32[]") });
+    let state = Op::State(State { name: "w".into(), ty: ty("f32[]") });
+    assert!(matches!(eval(&input, &[]), Err(EvalError::NotEvaluable { op: "input", .. })));
+    assert!(matches!(eval(&state, &[]), Err(EvalError::NotEvaluable { op: "state", .. })));
+    let x = count("f32[]");
+    let gradient = eval(&Op::Gradient(Gradient), &[&x, &x]);
+    assert!(matches!(gradient, Err(EvalError::NotEvaluable { op: "gradient", .. })));
+    gives(Op::StopGradient(StopGradient), &[count("i32[3]")], "i32[3]", &[0.0, 1.0, 2.0]);
+}
+
+#[test]
+fn elementwise() {
+    let op = Op::Elementwise;
+    let (a, b) = (tensor("f32[3]", &[1.0, 2.0, NAN]), tensor("f32[3]", &[0.5, 4.0, 1.0]));
+    gives(op(ScalarOp::ADD), &[a.clone(), b.clone()], "f32[3]", &[1.5, 6.0, NAN]);
+    gives(op(ScalarOp::LT), &[a.clone(), b.clone()], "bool[3]", &[0.0, 1.0, 0.0]);
+    let on = tensor("bool[3]", &[1.0, 0.0, 1.0]);
+    gives(op(ScalarOp::SELECT), &[on, a.clone(), b], "f32[3]", &[1.0, 4.0, NAN]);
+    gives(Op::Cast(Cast { dtype: DType::I32 }), &[a], "i32[3]", &[1.0, 2.0, 0.0]);
+    gives(Op::Cast(Cast { dtype: DType::U8 }), &[tensor("i32[3]", &[-1.0, 256.0, 7.0])], "u8[3]", &[255.0, 0.0, 7.0]);
+    gives(Op::Cast(Cast { dtype: DType::U8 }), &[tensor("f32[2]", &[-1.0, 256.0])], "u8[2]", &[0.0, 255.0]);
+}
+
+#[test]
+fn reductions() {
+    let reduce = |kind, axes: &[usize]| Op::Reduce(Reduce { kind, axes: axes.to_vec() });
+    for dtype in ["f32", "f64", "bf16", "f16", "i64", "i32", "u8"] {
+        // [[[0, 1], [2, 3], [4, 5]], [[6, 7], [8, 9], [10, 11]]]
+        let x = || [count(&format!("{dtype}[2,3,2]"))];
+        let ty = |dims: &str| format!("{dtype}{dims}");
+        gives(reduce(ReduceKind::Sum, &[0, 2]), &x(), &ty("[3]"), &[14.0, 22.0, 30.0]);
+        gives(reduce(ReduceKind::Sum, &[1]), &x(), &ty("[2,2]"), &[6.0, 9.0, 24.0, 27.0]);
+        gives(reduce(ReduceKind::Sum, &[0, 1, 2]), &x(), &ty("[]"), &[66.0]);
+        gives(reduce(ReduceKind::Max, &[1]), &x(), &ty("[2,2]"), &[4.0, 5.0, 10.0, 11.0]);
+        gives(reduce(ReduceKind::Min, &[0]), &x(), &ty("[3,2]"), &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        gives(reduce(ReduceKind::Prod, &[2]), &x(), &ty("[2,3]"), &[0.0, 6.0, 20.0, 42.0, 72.0, 110.0]);
+    }
+    gives(reduce(ReduceKind::Sum, &[0]), &[tensor("u8[2]", &[200.0, 100.0])], "u8[]", &[44.0]);
+    for kind in [ReduceKind::Max, ReduceKind::Min] {
+        gives(reduce(kind, &[0]), &[tensor("f32[3]", &[1.0, NAN, 2.0])], "f32[]", &[NAN]);
+    }
+    let infinite = tensor("f32[2]", &[f64::NEG_INFINITY; 2]);
+    gives(reduce(ReduceKind::Max, &[0]), &[infinite], "f32[]", &[f64::NEG_INFINITY]);
+    gives(reduce(ReduceKind::Max, &[0]), &[tensor("i32[2]", &[-5.0, -3.0])], "i32[]", &[-3.0]);
+}
+
+#[test]
+fn sixteen_bit_floats_are_summed_in_f32() {
+    // In bf16 the sum would stop at 256: the next bf16 is 258, and 257 rounds to even.
+    for dtype in ["bf16", "f16"] {
+        let ones = tensor(&format!("{dtype}[512]"), &[1.0; 512]);
+        let sum = Op::Reduce(Reduce { kind: ReduceKind::Sum, axes: vec![0] });
+        gives(sum, &[ones], &format!("{dtype}[]"), &[512.0]);
+    }
+}
+
+#[test]
+fn positions() {
+    let arg = |kind, axis| Op::ArgReduce(ArgReduce { kind, axis });
+    let x = tensor("f32[2,3]", &[1.0, 5.0, 5.0, 4.0, -2.0, -2.0]);
+    gives(arg(ArgKind::Max, 1), &[x.clone()], "i32[2]", &[1.0, 0.0]);
+    gives(arg(ArgKind::Min, 1), &[x.clone()], "i32[2]", &[0.0, 1.0]);
+    gives(arg(ArgKind::Max, 0), &[x], "i32[3]", &[1.0, 0.0, 0.0]);
+    for kind in [ArgKind::Max, ArgKind::Min] {
+        gives(arg(kind, 0), &[tensor("f64[4]", &[9.0, NAN, 1.0, NAN])], "i32[]", &[1.0]);
+        // Zeros of either sign are equal.
+        gives(arg(kind, 0), &[tensor("f64[2]", &[-0.0, 0.0])], "i32[]", &[0.0]);
+    }
+    gives(arg(ArgKind::Max, 0), &[tensor("i64[2]", &[-3.0, -2.0])], "i32[]", &[1.0]);
+}
+
+#[test]
+fn movement() {
+    let x = || [count("i32[2,3]")];
+    gives(Op::Reshape(Reshape { shape: shape("[3,2]") }), &x(), "i32[3,2]", &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    gives(Op::Permute(Permute { perm: vec![1, 0] }), &x(), "i32[3,2]", &[0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+    // result[i,j,k] = x[j,k,i], where x[a,b,c] is 4a + 2b + c.
+    let rotated = [0.0, 2.0, 4.0, 6.0, 1.0, 3.0, 5.0, 7.0];
+    gives(Op::Permute(Permute { perm: vec![2, 0, 1] }), &[count("u8[2,2,2]")], "u8[2,2,2]", &rotated);
+    let column = Op::Broadcast(Broadcast { shape: shape("[2,3]"), axes: vec![0] });
+    gives(column, &[count("f32[2]")], "f32[2,3]", &[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+    let row = Op::Broadcast(Broadcast { shape: shape("[2,3]"), axes: vec![1] });
+    gives(row, &[count("f32[3]")], "f32[2,3]", &[0.0, 1.0, 2.0, 0.0, 1.0, 2.0]);
+    gives(Op::Reverse(Reverse { axes: vec![1] }), &x(), "i32[2,3]", &[2.0, 1.0, 0.0, 5.0, 4.0, 3.0]);
+    gives(Op::Reverse(Reverse { axes: vec![0, 1] }), &x(), "i32[2,3]", &[5.0, 4.0, 3.0, 2.0, 1.0, 0.0]);
+}
+
+#[test]
+fn extents() {
+    let slice = |start: &[usize], limit: &[usize], stride: &[usize]| {
+        Op::Slice(Slice { start: start.to_vec(), limit: limit.to_vec(), stride: stride.to_vec() })
+    };
+    // Rows 0, 4, 8.
+    let x = || [count("i32[3,4]")];
+    gives(slice(&[1, 1], &[3, 4], &[1, 2]), &x(), "i32[2,2]", &[5.0, 7.0, 9.0, 11.0]);
+    gives(slice(&[2, 3], &[3, 4], &[usize::MAX, usize::MAX / 2]), &x(), "i32[1,1]", &[11.0]);
+    let pad = Pad { value: Scalar::I32(-1), low: vec![1, 0], high: vec![0, 1], interior: vec![0, 2] };
+    let padded = [-1.0, -1.0, -1.0, -1.0, -1.0, 0.0, -1.0, -1.0, 1.0, -1.0, 2.0, -1.0, -1.0, 3.0, -1.0];
+    gives(Op::Pad(pad), &[count("i32[2,2]")], "i32[3,5]", &padded);
+    let one = Pad { value: Scalar::F32(7.0), low: vec![1], high: vec![0], interior: vec![usize::MAX / 2] };
+    gives(Op::Pad(one), &[count("f32[1]")], "f32[2]", &[7.0, 0.0]);
+    let joined = [0.0, 1.0, 0.0, 2.0, 3.0, 1.0];
+    gives(Op::Concat(Concat { axis: 1 }), &[count("i32[2,2]"), count("i32[2,1]")], "i32[2,3]", &joined);
+    gives(Op::Concat(Concat { axis: 0 }), &[count("i32[2]"), count("i32[1]")], "i32[3]", &[0.0, 1.0, 0.0]);
+}
