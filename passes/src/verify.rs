@@ -1,26 +1,25 @@
-//! What each stage promises, checked after each pass on top of the verifiers of `ir` and `kernel`.
-//!
-//! 1. From *differentiated* on, a graph has no gradients to be derived and no barriers to them.
+//! Checks a program against the stage it has reached, with the verifier of its floor.
 
 use crate::{Module, PassError, Stage};
-use ir::{Family, Graph};
+use ir::Spec;
 
-/// Checks a program against its stage.
+/// Checks a program.
 ///
 /// # Errors
-/// The text of all that is broken.
+/// Its text, with what is broken under each line.
 pub(crate) fn verify(module: &Module, stage: Stage) -> Result<(), PassError> {
-    let Module::Graph(graph) = module else { return Ok(()) };
-    let broken = stage_errors(graph, stage);
-    if broken.is_empty() { Ok(()) } else { Err(PassError::Invalid(broken.join("\n"))) }
+    match module {
+        Module::Graph(graph) => ir::verify(graph, spec(stage)).map_err(|e| PassError::Invalid(e.to_string())),
+        Module::Program(_) => Ok(()),
+    }
 }
 
-fn stage_errors(graph: &Graph, stage: Stage) -> Vec<String> {
-    let mut broken = Vec::new();
-    if stage >= Stage::Differentiated {
-        for id in graph.ids().filter(|&id| graph.op(id).family() == Family::Control) {
-            broken.push(format!("{id}: a `{}` is left in a program that is {stage}", graph.op(id).name()));
-        }
+fn spec(stage: Stage) -> Spec {
+    match stage {
+        Stage::Declared => Spec::DECLARED,
+        Stage::Differentiated => Spec::DIFFERENTIATED,
+        Stage::Fused => Spec::FUSED,
+        // A graph is in no later stage.
+        _ => Spec::SCHEDULED,
     }
-    broken
 }

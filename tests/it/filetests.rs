@@ -1,0 +1,191 @@
+//! File tests: `tests/files/<pass>/<case>.ir` is a graph with a header that names passes, `<case>.snap` beside it what they make of it.
+//!
+//! ```text
+//! ; passes: simplify, cse
+//! graph "case" { .. }
+//! ```
+//!
+//! What the passes make must also compute the same as the graph did. A negative test says `; error: text` at the end of the offending
+//! line or on the line after it, or in the header if no line is to blame. `INSTA_UPDATE=always` writes the snapshots anew.
+
+use crate::oracle::{Agreement, difference, evaluate, random_ports};
+use ir::Graph;
+use kernel::Target;
+use passes::{Module, Pass, PassContext, PassError, RunOptions, pipeline, simplify};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// One file.
+struct Case {
+    path: PathBuf,
+    text: String,
+}
+
+impl Case {
+    /// The path from the repository's root: what locations in the graph and messages say.
+    fn name(&self) -> String {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        self.path.strip_prefix(root).unwrap_or(&self.path).display().to_string()
+    }
+
+    /// The values of a header line, separated by commas.
+    fn header(&self, key: &str) -> Vec<String> {
+        let lines = self.text.lines().take_while(|line| line.starts_with(';'));
+        let values = lines.filter_map(|line| line[1..].trim().strip_prefix(key)?.strip_prefix(':'));
+        values.flat_map(|value| value.split(',')).map(|value| value.trim().to_string()).collect()
+    }
+
+    fn passes(&self) -> Vec<Pass> {
+        let names = self.header("passes");
+        assert!(!names.is_empty(), "{}: the first line must be `; passes: name, ..`", self.name());
+        names.iter().map(|name| *pipeline::find(name).unwrap_or_else(|e| panic!("{}: {e}", self.name()))).collect()
+    }
+
+    fn graph(&self) -> Graph {
+        Graph::parse_file(&self.text, &self.name()).unwrap_or_else(|e| panic!("{}:{e}", self.name()))
+    }
+
+    /// The expected errors with the lines they may stand on; line 0 for those of the header.
+    fn expected_errors(&self) -> Vec<(Vec<usize>, String)> {
+        let graph_starts = self.text.lines().position(|line| !line.starts_with(';')).unwrap_or(0);
+        let mut expected = Vec::new();
+        for (i, line) in self.text.lines().enumerate() {
+            if let Some((code, message)) = line.split_once("; error:") {
+                let lines = match () {
+                    () if i < graph_starts => vec![],
+                    () if code.trim().is_empty() => vec![i],
+                    () => vec![i + 1],
+                };
+                expected.push((lines, message.trim().to_string()));
+            }
+        }
+        expected
+    }
+}
+
+/// All files, in the order of their paths.
+fn cases() -> Vec<Case> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files");
+    let mut cases = Vec::new();
+    let mut folders = vec![root];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "ir") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                cases.push(Case { path, text });
+            }
+        }
+    }
+    cases.sort_by(|a, b| a.path.cmp(&b.path));
+    cases
+}
+
+fn context() -> PassContext {
+    PassContext::new(Target::baseline())
+}
+
+#[test]
+fn files() {
+    let cases = cases();
+    assert!(cases.len() >= 30, "only {} file tests found", cases.len());
+    let mut failed = Vec::new();
+    for case in &cases {
+        let check = if case.expected_errors().is_empty() { positive } else { negative };
+        if let Err(message) = check(case) {
+            failed.push(format!("{}: {message}", case.name()));
+        }
+    }
+    assert!(failed.is_empty(), "{} of {} file tests fail:\n{}", failed.len(), cases.len(), failed.join("\n"));
+}
+
+fn positive(case: &Case) -> Result<(), String> {
+    let before = case.graph();
+    let outcome = passes::run(Module::Graph(before.clone()), &case.passes(), &context(), &RunOptions::default())
+        .map_err(|e| e.to_string())?;
+    if let Some(after) = outcome.module.graph() {
+        same_meaning(&before, after, case.passes().iter().any(|pass| pass.name == "simplify"))?;
+    }
+    let text = outcome.module.text();
+    let compare = std::panic::AssertUnwindSafe(|| snapshot(case, &text));
+    std::panic::catch_unwind(compare).map_err(|_| "the snapshot differs".to_string())
+}
+
+fn snapshot(case: &Case, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(case.path.parent().unwrap());
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let name = case.path.file_stem().unwrap().to_string_lossy().to_string();
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+/// Compares what the graphs compute, unless the first has gradients, which can't be evaluated.
+fn same_meaning(before: &Graph, after: &Graph, simplified: bool) -> Result<(), String> {
+    if before.ids().any(|id| before.op(id).family() == ir::Family::Control) {
+        return Ok(());
+    }
+    // Rules that are not exact reorder sums of a few elements or trade a power for products.
+    let agreement = if simplified && fires_inexact(before) { Agreement::Ulps(8.0) } else { Agreement::Bits };
+    for seed in 0..4 {
+        let ports = random_ports(before, seed);
+        let Ok(expected) = evaluate(before, &ports) else { continue };
+        let found = evaluate(after, &ports).map_err(|e| format!("what the passes made fails: {e}"))?;
+        if let Some(difference) = difference(&expected, &found, agreement) {
+            return Err(format!("the passes changed what is computed: {difference}"));
+        }
+    }
+    Ok(())
+}
+
+fn fires_inexact(graph: &Graph) -> bool {
+    let fired = simplify::run_counted(&mut graph.clone()).unwrap();
+    simplify::rules().any(|rule| !rule.exact && fired.contains_key(rule.name))
+}
+
+fn negative(case: &Case) -> Result<(), String> {
+    let (line, message) = match Graph::parse_file(&case.text, &case.name()) {
+        Err(e) => (Some(e.line), e.to_string()),
+        Ok(graph) => match passes::run(Module::Graph(graph), &case.passes(), &context(), &RunOptions::default()) {
+            Err(e) => (line_of(case, &e), e.to_string()),
+            Ok(_) => return Err("an error is expected, but there is none".into()),
+        },
+    };
+    for (lines, expected) in case.expected_errors() {
+        if !message.contains(&expected) {
+            return Err(format!("the error should say `{expected}`:\n{message}"));
+        }
+        if !lines.is_empty() && !line.is_some_and(|line| lines.contains(&line)) {
+            return Err(format!("the error should be on line {}, not {line:?}:\n{message}", lines[0]));
+        }
+    }
+    Ok(())
+}
+
+/// The line that an error's message names.
+fn line_of(case: &Case, error: &PassError) -> Option<usize> {
+    let message = error.to_string();
+    let (_, rest) = message.split_once(&format!("{}:", case.name()))?;
+    rest.split(':').next()?.parse().ok()
+}
+
+/// Each rule of `simplify` has a file test whose name says so, and fires in it.
+#[test]
+fn every_rule_fires() {
+    let mut idle: BTreeSet<&str> = simplify::rules().map(|rule| rule.name).collect();
+    assert_eq!(idle.len(), simplify::rules().count(), "two rules have one name");
+    for case in cases().iter().filter(|case| case.header("passes").iter().any(|pass| pass == "simplify")) {
+        if case.expected_errors().is_empty() {
+            let mut graph = case.graph();
+            if !graph.ids().any(|id| graph.op(id).family() == ir::Family::Control) {
+                let fired = simplify::run_counted(&mut graph).unwrap();
+                idle.retain(|name| {
+                    !fired.contains_key(name) || case.path.file_stem().is_none_or(|stem| *stem != **name)
+                });
+            }
+        }
+    }
+    assert!(idle.is_empty(), "rules without a file test `tests/files/simplify/<rule>.ir` in which they fire: {idle:?}");
+}

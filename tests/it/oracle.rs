@@ -1,0 +1,105 @@
+//! What a graph computes, by the reference rules, on given or random values; and when two results agree.
+
+use ir::eval::RunError;
+use ir::{DType, Graph, Scalar, TensorType, Value};
+use std::collections::BTreeMap;
+
+/// Values by the name of a port.
+pub(crate) type Ports = BTreeMap<String, Value>;
+
+/// The outputs, and the updates under `name'`, of a graph whose inputs and states have the given values.
+///
+/// # Errors
+/// What the run fails with.
+pub(crate) fn evaluate(graph: &Graph, ports: &Ports) -> Result<Ports, RunError> {
+    let pick = |names: Vec<&String>| names.into_iter().map(|n| (n.clone(), ports[n].clone())).collect::<Ports>();
+    let inputs = pick(graph.inputs().map(|(_, port)| &port.name).collect());
+    let states = pick(graph.states().map(|(_, port)| &port.name).collect());
+    let outcome = ir::eval::run(graph, &inputs, &states)?;
+    let updates = outcome.states.into_iter().map(|(name, value)| (format!("{name}'"), value));
+    Ok(outcome.outputs.into_iter().chain(updates).collect())
+}
+
+/// Values for all inputs and states, a function of `seed`: floats between -2 and 2 with some zeros of both signs among them, integers
+/// from 0 to 2, so that most serve as indices.
+pub(crate) fn random_ports(graph: &Graph, seed: u64) -> Ports {
+    let mut random = SplitMix(seed);
+    let inputs = graph.inputs().map(|(id, port)| (port.name.clone(), id));
+    let states = graph.states().map(|(id, port)| (port.name.clone(), id));
+    inputs.chain(states).map(|(name, id)| (name, random_value(graph.ty(id), &mut random))).collect()
+}
+
+fn random_value(ty: &TensorType, random: &mut SplitMix) -> Value {
+    Value::from_fn(ty.clone(), |_| {
+        let unit = (random.next() >> 11) as f64 / (1u64 << 53) as f64;
+        match ty.dtype {
+            DType::Bool => Scalar::Bool(unit < 0.5),
+            dtype if dtype.is_int() => Scalar::from_i64((unit * 3.0) as i64, dtype),
+            dtype => Scalar::from_f64(
+                if unit < 0.03 {
+                    0.0
+                } else if unit < 0.06 {
+                    -0.0
+                } else {
+                    unit * 4.0 - 2.0
+                },
+                dtype,
+            ),
+        }
+    })
+}
+
+/// Sebastiano Vigna's splitmix64: a generator of few lines for tests.
+pub(crate) struct SplitMix(pub(crate) u64);
+
+impl SplitMix {
+    /// The next 64 bits.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// How near two results must be.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Agreement {
+    /// The same bits, but any NaN equals any NaN.
+    Bits,
+    /// Within that many units in the last place of the larger one's type, relative to the larger of 1 and its magnitude; zeros are
+    /// equal whatever their sign.
+    Ulps(f64),
+}
+
+/// The first difference between two sets of results, as a sentence.
+pub(crate) fn difference(a: &Ports, b: &Ports, agreement: Agreement) -> Option<String> {
+    if !a.keys().eq(b.keys()) {
+        return Some(format!("results {:?} against {:?}", a.keys(), b.keys()));
+    }
+    for ((name, x), y) in a.iter().zip(b.values()) {
+        if x.ty() != y.ty() {
+            return Some(format!("{name}: {} against {}", x.ty(), y.ty()));
+        }
+        if let Some(i) = (0..x.data().len()).find(|&i| !agree(x.get(i), y.get(i), agreement)) {
+            return Some(format!("{name}[{i}]: {} against {}", x.get(i), y.get(i)));
+        }
+    }
+    None
+}
+
+fn agree(x: Scalar, y: Scalar, agreement: Agreement) -> bool {
+    if x == y || x.is_nan() && y.is_nan() {
+        return true;
+    }
+    let Agreement::Ulps(ulps) = agreement else { return false };
+    let ulp = match x.dtype() {
+        DType::F64 => f64::EPSILON,
+        DType::F32 => f64::from(f32::EPSILON),
+        DType::Bf16 => 1.0 / 128.0,
+        DType::F16 => 1.0 / 1024.0,
+        _ => return false,
+    };
+    let (x, y) = (x.as_f64(), y.as_f64());
+    (x - y).abs() <= ulps * ulp * x.abs().max(y.abs()).max(1.0)
+}
