@@ -1,12 +1,13 @@
 //! Scalar straight-line code to vector code: for loops along contiguous elements, and for the epilogue of a `micro`.
 
 use crate::walk::{visit_exprs, visit_stmts};
-use crate::{Affine, BufRef, DType, Expr, Fresh, IndexVar, Reg, ScalarOp, Stmt, Types};
+use crate::{Affine, BufRef, DType, Expr, Fresh, IndexExpr, IndexVar, LoopKind, Reg, ScalarOp, Stmt, Types};
 use std::collections::BTreeMap;
 
 /// Rewrites a scalar body to vector code in which `var` means the lanes `var..var + lanes`; `None` where that isn't possible.
 ///
-/// The body is straight-line: `Let`, `Decl`, `Store`, `Accumulate`, `Assign`. `types` knows the whole kernel, the body included.
+/// The body holds `Let`, `Decl`, `Store`, `Accumulate`, `Assign`, and serial loops and indices that don't depend on `var`. `types` knows
+/// the whole kernel, the body included.
 /// Everything that the result binds has a new name from `fresh`, so that the scalar body can stay beside it for the rest of the
 /// iterations. `vectors` maps values from outside that differ from iteration to iteration (accumulators, a `micro`'s sum) to their
 /// vector counterparts, which the caller declares; other values from outside are the same in all lanes.
@@ -15,8 +16,9 @@ use std::collections::BTreeMap;
 /// - What doesn't depend on `var` stays scalar and is splat where a vector needs it.
 /// - A store needs the coefficient 1. An accumulator needs an entry of `vectors`, or its declaration in the body.
 /// - All elements in vectors have one size, except truth values, which are masks and stay in registers. 16-bit floats, integer
-///   division, remainder and shifts by other than a constant have no vector form.
-/// - A buffer that the body stores to is loaded and stored at one index only, or lanes could see each other's results.
+///   division and remainder and shifts by other than a constant have no vector form.
+/// - Where the body stores to a buffer, all its loads and stores there are at one index or at indices so far apart that no two
+///   iterations meet, or lanes could see each other's results.
 pub fn vectorize_body(
     types: &Types,
     body: &[Stmt],
@@ -25,28 +27,36 @@ pub fn vectorize_body(
     fresh: &mut Fresh,
     vectors: &BTreeMap<Reg, Reg>,
 ) -> Option<Vec<Stmt>> {
-    if lanes < 2 || !iterations_are_independent(body) {
-        return None;
-    }
     let mut types = types.clone();
     types.bind_all(body).ok()?;
+    if lanes < 2 || !iterations_are_independent(&types, body, var) {
+        return None;
+    }
     let regs = vectors.iter().map(|(&old, &new)| (old, Bound { new, varies: true })).collect();
-    let mut cx = Vectorizer { types, var, lanes, fresh, regs, size: None };
+    let mut cx = Vectorizer { types, var, lanes, fresh, regs, indices: BTreeMap::new(), size: None };
     body.iter().map(|stmt| cx.stmt(stmt)).collect()
 }
 
-/// Each buffer that is stored to has one index for all loads and stores.
-fn iterations_are_independent(body: &[Stmt]) -> bool {
-    let mut stored: BTreeMap<BufRef, &Affine> = BTreeMap::new();
-    let mut independent = true;
+/// Two iterations never meet in a buffer that one of them stores to.
+fn iterations_are_independent(types: &Types, body: &[Stmt], var: IndexVar) -> bool {
+    let mut stored: BTreeMap<BufRef, Vec<&Affine>> = BTreeMap::new();
     visit_stmts(body, &mut |stmt| {
         if let Stmt::Store { buf, index, .. } = stmt {
-            independent &= *stored.entry(*buf).or_insert(index) == index;
+            stored.entry(*buf).or_default().push(index);
         }
     });
+    let extent = types.range(var).map_or(i64::MAX, |r| r.hi - r.lo + 1);
+    let apart = |a: &Affine, b: &Affine| {
+        let difference = a.add(&b.scale(-1));
+        let same_steps = difference.coefficient(var) == 0;
+        let distance = difference.range(types.ranges());
+        a == b || (same_steps && distance.is_some_and(|d| d.lo >= extent || d.hi <= -extent))
+    };
+    let mut independent =
+        stored.values().all(|all| all.iter().enumerate().all(|(i, a)| all[..i].iter().all(|b| apart(a, b))));
     visit_exprs(body, &mut |expr| {
         if let Expr::Load { buf, index, .. } = expr {
-            independent &= stored.get(buf).is_none_or(|at| *at == index);
+            independent &= stored.get(buf).is_none_or(|all| all.iter().all(|at| apart(at, index)));
         }
     });
     independent
@@ -64,6 +74,8 @@ struct Vectorizer<'a> {
     lanes: u16,
     fresh: &'a mut Fresh,
     regs: BTreeMap<Reg, Bound>,
+    /// New names of the index variables bound in the body.
+    indices: BTreeMap<IndexVar, IndexVar>,
     /// Bytes of an element in vectors.
     size: Option<usize>,
 }
@@ -105,10 +117,45 @@ impl Vectorizer<'_> {
                 if index.coefficient(self.var) != 1 || dtype == DType::Bool {
                     return None;
                 }
-                Some(Stmt::Store { buf: *buf, index: index.clone(), value: self.vector(value)? })
+                let value = self.vector(value)?;
+                Some(Stmt::Store { buf: *buf, index: self.index(index), value })
             }
-            Stmt::For { .. } | Stmt::LetIndex { .. } | Stmt::If { .. } | Stmt::Micro(_) => None,
+            Stmt::For { var, extent, kind: LoopKind::Serial, body } => {
+                let new = self.fresh.index();
+                self.indices.insert(*var, new);
+                let body = body.iter().map(|stmt| self.stmt(stmt)).collect::<Option<Vec<_>>>()?;
+                Some(Stmt::serial(new, *extent, body))
+            }
+            Stmt::LetIndex { var, value } => {
+                let value = self.index_expr(value)?;
+                let new = self.fresh.index();
+                self.indices.insert(*var, new);
+                Some(Stmt::LetIndex { var: new, value })
+            }
+            Stmt::For { .. } | Stmt::If { .. } | Stmt::Micro(_) => None,
         }
+    }
+
+    /// An index that is the same in all lanes; `None` for others.
+    fn index_expr(&mut self, value: &IndexExpr) -> Option<IndexExpr> {
+        let fixed = |index: &Affine| (index.coefficient(self.var) == 0).then(|| self.index(index));
+        Some(match value {
+            IndexExpr::Affine(a) => IndexExpr::Affine(fixed(a)?),
+            IndexExpr::Div(a, by) => IndexExpr::Div(fixed(a)?, *by),
+            IndexExpr::Rem(a, by) => IndexExpr::Rem(fixed(a)?, *by),
+            IndexExpr::Clamp(a, lo, hi) => IndexExpr::Clamp(fixed(a)?, *lo, *hi),
+            IndexExpr::Checked { value, bound, check } => {
+                let value = self.value(value)?;
+                let value = (!value.varies).then_some(value.expr)?;
+                IndexExpr::Checked { value: Box::new(value), bound: *bound, check: *check }
+            }
+        })
+    }
+
+    /// An index by the new names of the variables bound in the body.
+    fn index(&self, index: &Affine) -> Affine {
+        let rename = |var| self.indices.get(&var).copied().unwrap_or(var);
+        index.terms().iter().fold(Affine::constant(index.offset()), |sum, &(v, c)| sum.plus_term(rename(v), c))
     }
 
     fn assigned(&self, reg: Reg) -> Option<Reg> {
@@ -147,7 +194,7 @@ impl Vectorizer<'_> {
             Expr::Index { index, dtype, lanes: 1, .. } => {
                 let c = index.coefficient(self.var);
                 let (lanes, stride) = if c == 0 { (1, 1) } else { (self.lanes, c) };
-                Value { expr: Expr::Index { index: index.clone(), dtype: *dtype, lanes, stride }, varies: c != 0 }
+                Value { expr: Expr::Index { index: self.index(index), dtype: *dtype, lanes, stride }, varies: c != 0 }
             }
             Expr::Load { buf, index, lanes: 1, .. } => {
                 let c = index.coefficient(self.var);
@@ -155,7 +202,7 @@ impl Vectorizer<'_> {
                     return None;
                 }
                 let (lanes, stride) = if c == 0 { (1, 1) } else { (self.lanes, c) };
-                Value { expr: Expr::Load { buf: *buf, index: index.clone(), lanes, stride }, varies: c != 0 }
+                Value { expr: Expr::Load { buf: *buf, index: self.index(index), lanes, stride }, varies: c != 0 }
             }
             Expr::Apply(op, args) => self.apply(*op, args)?,
             Expr::Cast(dtype, inner) => {
@@ -180,9 +227,10 @@ impl Vectorizer<'_> {
         if !varies {
             return Some(Value { expr: Expr::Apply(op, values.into_iter().map(|v| v.expr).collect()), varies });
         }
-        let needs_constant = [ScalarOp::DIV, ScalarOp::REM, ScalarOp::SHL, ScalarOp::SHR].contains(&op);
         let is_int = self.types.type_of(&args[0]).ok()?.dtype.is_int();
-        if needs_constant && is_int && !matches!(args[1], Expr::Const(_)) {
+        let divides = [ScalarOp::DIV, ScalarOp::REM].contains(&op);
+        let shifts = [ScalarOp::SHL, ScalarOp::SHR].contains(&op) && !matches!(args[1], Expr::Const(_));
+        if is_int && (divides || shifts) {
             return None;
         }
         let operands = values.into_iter().zip(args).map(|(v, old)| self.splat(v, old)).collect::<Option<Vec<_>>>()?;
