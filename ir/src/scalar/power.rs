@@ -61,7 +61,11 @@ static POW: ScalarDef = ScalarDef {
         let one = cx.build.full_like(b, 1.0)?;
         let less = cx.build.binary(ScalarOp::SUB, b, one)?;
         let lower = cx.build.binary(ScalarOp::POW, a, less)?;
-        let slope = cx.build.binary(ScalarOp::MUL, b, lower)?;
+        let product = cx.build.binary(ScalarOp::MUL, b, lower)?;
+        // a^0 is constant, at a = 0 too, where the product would be 0 * inf.
+        let none = cx.build.zeros_like(b)?;
+        let is_flat = cx.build.binary(ScalarOp::EQ, b, none)?;
+        let slope = cx.build.select(is_flat, none, product)?;
         let da = cx.build.binary(ScalarOp::MUL, cx.dy, slope)?;
         // d/db a^b = a^b log a, and 0 at a = 0, where the limit for b > 0 is 0.
         let zero = cx.build.zeros_like(a)?;

@@ -53,6 +53,20 @@ fn a_product_that_overflows_has_a_finite_gradient_where_the_others_do() {
 }
 
 #[test]
+fn powers_have_gradients_at_zero() {
+    let (zero, exponents) = (vector(vec![0.0; 4]), vector(vec![0.0, 1.0, 2.0, 2.5]));
+    let (mut graph, inputs) = graph_of(&[zero.clone(), exponents.clone()]);
+    let mut build = Builder::new(&mut graph, None);
+    let y = build.binary(ScalarOp::POW, inputs[0], inputs[1]).unwrap();
+    let loss = build.reduce_sum(y, &[0]).unwrap();
+    let found: Vec<_> = gradients(&mut graph, loss, &inputs).unwrap().into_iter().flatten().collect();
+    let feeds = Feeds::from([(inputs[0], zero), (inputs[1], exponents)]);
+    let got = evaluate(&graph, &feeds, &found);
+    assert_eq!(got[0].to_f64_vec(), [0.0, 1.0, 0.0, 0.0]);
+    assert_eq!(got[1].to_f64_vec(), [0.0; 4]);
+}
+
+#[test]
 fn a_gradient_node_is_not_differentiated_by_rule() {
     let (mut graph, inputs) = graph_of(&[vector(vec![1.0, 2.0])]);
     let mut build = Builder::new(&mut graph, None);
