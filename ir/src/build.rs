@@ -125,24 +125,20 @@ impl<'g> Builder<'g> {
     /// # Errors
     /// If `x` doesn't broadcast to that shape.
     pub fn broadcast_to(&mut self, x: NodeId, shape: Shape) -> Built {
-        let from = self.ty(x).shape.clone();
-        if from == shape {
+        let from = self.ty(x).clone();
+        if from.shape == shape {
             return Ok(x);
         }
-        let skip = shape.rank().saturating_sub(from.rank());
-        // Extents of 1 that repeat are dropped, so that every axis that is left keeps its extent.
-        let kept: Vec<usize> =
-            (0..from.rank()).filter(|&i| shape.get(i + skip).is_none_or(|&d| d == from[i])).collect();
-        let dropped_are_one = (0..from.rank()).all(|i| kept.contains(&i) || from[i] == 1);
-        if from.rank() > shape.rank() || !dropped_are_one {
-            let axes: Vec<usize> = (0..from.rank()).map(|i| i + skip).collect();
-            return self.broadcast(x, shape, &axes);
+        if from.shape.broadcast(&shape).as_ref() != Ok(&shape) {
+            let rule = "aligned from the right, each of its extents must be 1 or the one it is to become";
+            let rule = format!("{} does not broadcast to {shape}: {rule}", from.shape).into();
+            return Err(BuildError { op: "broadcast".into(), operands: vec![from], rule, loc: self.loc.clone() });
         }
-        let dims: Vec<usize> = kept.iter().map(|&i| from[i]).collect();
-        let dense = match Shape::new(dims) {
-            Ok(s) => self.reshape(x, s)?,
-            Err(_) => x,
-        };
+        let skip = shape.rank() - from.shape.rank();
+        // Extents of 1 that repeat are dropped, so that every axis that is left keeps its extent.
+        let kept: Vec<usize> = (0..from.shape.rank()).filter(|&i| shape[i + skip] == from.shape[i]).collect();
+        let dims: Vec<usize> = kept.iter().map(|&i| from.shape[i]).collect();
+        let dense = self.reshape(x, Shape::new(dims).expect("a part of a shape's extents is a shape"))?;
         let axes: Vec<usize> = kept.iter().map(|&i| i + skip).collect();
         self.broadcast(dense, shape, &axes)
     }
@@ -164,5 +160,42 @@ impl<'g> Builder<'g> {
     /// If an axis is out of range.
     pub fn reduce_sum(&mut self, x: NodeId, axes: &[usize]) -> Built {
         self.reduce(ReduceKind::Sum, x, axes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::source::Input;
+
+    fn broadcast(from: &[usize], to: &[usize]) -> Result<String, String> {
+        let shape = |dims: &[usize]| Shape::new(dims).unwrap();
+        let mut graph = Graph::new("broadcast");
+        let ty = TensorType::new(DType::F32, shape(from));
+        let mut build = Builder::new(&mut graph, None);
+        let x = build.add(Op::Input(Input { name: "x".into(), ty }), &[]).unwrap();
+        let y = build.broadcast_to(x, shape(to)).map_err(|e| e.to_string())?;
+        assert_eq!(build.ty(y).shape, shape(to));
+        let ops: Vec<String> = graph.ids().skip(1).map(|id| graph.op(id).to_string()).collect();
+        Ok(ops.join(", "))
+    }
+
+    #[test]
+    fn broadcasts_by_numpys_rule() {
+        assert_eq!(broadcast(&[2, 3], &[2, 3]).unwrap(), "");
+        assert_eq!(broadcast(&[3], &[2, 3]).unwrap(), "broadcast {axes=[1]}");
+        assert_eq!(broadcast(&[], &[2, 3]).unwrap(), "broadcast {axes=[]}");
+        assert_eq!(broadcast(&[2, 1], &[2, 3]).unwrap(), "reshape, broadcast {axes=[0]}");
+        assert_eq!(broadcast(&[4, 1, 3], &[5, 4, 2, 3]).unwrap(), "reshape, broadcast {axes=[1,3]}");
+        // An extent of 1 that stays is kept.
+        assert_eq!(broadcast(&[1, 3], &[2, 1, 3]).unwrap(), "broadcast {axes=[1,2]}");
+    }
+
+    #[test]
+    fn names_both_shapes_where_there_is_no_broadcast() {
+        for (from, to) in [(&[3][..], &[2, 4][..]), (&[2, 3], &[3]), (&[2], &[1])] {
+            let error = broadcast(from, to).unwrap_err();
+            assert!(error.contains("does not broadcast to") && error.contains("aligned from the right"), "{error}");
+        }
     }
 }

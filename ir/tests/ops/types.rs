@@ -1,5 +1,6 @@
 //! Type rules: what each op refuses, in which words, and the types it gives.
 
+use crate::cases;
 use crate::tensors::{shape, ty};
 use ir::op::control::{Gradient, StopGradient};
 use ir::op::elementwise::Cast;
@@ -35,6 +36,14 @@ fn slice(start: &[usize], limit: &[usize], stride: &[usize]) -> Op {
 fn pad(low: &[usize], high: &[usize], interior: &[usize]) -> Op {
     let value = Scalar::F32(0.0);
     Op::Pad(Pad { value, low: low.to_vec(), high: high.to_vec(), interior: interior.to_vec() })
+}
+
+#[test]
+fn every_op_says_what_it_computes() {
+    for op in cases::all().into_iter().map(|case| case.op).chain(ScalarOp::all().map(Op::Elementwise)) {
+        let doc = op.rules().doc();
+        assert!(!doc.is_empty() && !doc.contains('\n') && !doc.ends_with('.'), "{op}: `{doc}`");
+    }
 }
 
 #[test]

@@ -101,8 +101,8 @@ fn sixteen_bit_floats_are_summed_in_f32() {
 fn positions() {
     let arg = |kind, axis| Op::ArgReduce(ArgReduce { kind, axis });
     let x = tensor("f32[2,3]", &[1.0, 5.0, 5.0, 4.0, -2.0, -2.0]);
-    gives(arg(ArgKind::Max, 1), &[x.clone()], "i32[2]", &[1.0, 0.0]);
-    gives(arg(ArgKind::Min, 1), &[x.clone()], "i32[2]", &[0.0, 1.0]);
+    gives(arg(ArgKind::Max, 1), std::slice::from_ref(&x), "i32[2]", &[1.0, 0.0]);
+    gives(arg(ArgKind::Min, 1), std::slice::from_ref(&x), "i32[2]", &[0.0, 1.0]);
     gives(arg(ArgKind::Max, 0), &[x], "i32[3]", &[1.0, 0.0, 0.0]);
     for kind in [ArgKind::Max, ArgKind::Min] {
         gives(arg(kind, 0), &[tensor("f64[4]", &[9.0, NAN, 1.0, NAN])], "i32[]", &[1.0]);
