@@ -8,6 +8,8 @@ mod graph;
 pub mod op;
 pub mod scalar;
 mod shape;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod text;
 mod types;
 mod value;

@@ -1,0 +1,108 @@
+//! Random graphs are valid, evaluate, and survive the round trip through text; they reach all op families.
+
+use ir::testing::{Limits, random_graph, random_values};
+use ir::{Family, Graph, Spec, verify};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+fn limits(steps: usize) -> Limits {
+    Limits { steps, ..Limits::default() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn are_valid(seed: u64, steps in 0usize..60) {
+        let graph = random_graph(seed, &limits(steps));
+        prop_assert!((1..=3).contains(&graph.outputs().len()));
+        if let Err(errors) = verify(&graph, Spec::DIFFERENTIATED) {
+            return Err(TestCaseError::fail(errors.to_string()));
+        }
+    }
+
+    #[test]
+    fn survive_the_round_trip(seed: u64, steps in 0usize..60, clusters in 0u32..5) {
+        let mut graph = random_graph(seed, &limits(steps));
+        cluster(&mut graph, seed, clusters);
+        let text = graph.to_string();
+        let parsed = Graph::parse(&text).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        prop_assert_eq!(parsed.to_string(), text);
+        prop_assert!(parsed.same_as(&graph));
+        prop_assert!(graph.same_as(&parsed));
+    }
+
+    #[test]
+    fn evaluate_to_finite_numbers(seed: u64, steps in 0usize..60) {
+        let graph = random_graph(seed, &limits(steps));
+        let (inputs, states) = random_values(&graph, seed);
+        let outcome = ir::eval::run(&graph, &inputs, &states).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        for (name, value) in outcome.outputs.iter().chain(&outcome.states) {
+            prop_assert!(value.to_f64_vec().iter().all(|v| v.is_finite()), "{} of\n{}", name, graph);
+        }
+    }
+
+    #[test]
+    fn evaluate_alike_after_the_round_trip(seed: u64, steps in 0usize..40) {
+        let graph = random_graph(seed, &Limits { wild: true, ..limits(steps) });
+        let parsed = Graph::parse(&graph.to_string()).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let (inputs, states) = random_values(&graph, seed);
+        prop_assert_eq!(ir::eval::run(&graph, &inputs, &states), ir::eval::run(&parsed, &inputs, &states));
+    }
+
+    #[test]
+    fn keep_their_results_without_dead_nodes(seed: u64, steps in 0usize..40) {
+        let graph = random_graph(seed, &limits(steps));
+        let mut swept = graph.clone();
+        let dead = swept.sweep();
+        prop_assert_eq!(swept.len() + dead, graph.len());
+        prop_assert!(swept.dead_nodes().is_empty());
+        let (inputs, states) = random_values(&graph, seed);
+        prop_assert_eq!(ir::eval::run(&graph, &inputs, &states), ir::eval::run(&swept, &inputs, &states));
+    }
+
+    #[test]
+    fn depend_on_the_seed_alone(seed: u64) {
+        prop_assert_eq!(random_graph(seed, &limits(20)).to_string(), random_graph(seed, &limits(20)).to_string());
+    }
+}
+
+/// Puts runs of the order of evaluation into clusters, leaving some nodes out.
+fn cluster(graph: &mut Graph, seed: u64, clusters: u32) {
+    let mut rng = ir::testing::Rng::new(seed);
+    let order = graph.topological();
+    for (i, id) in order.iter().enumerate() {
+        if clusters > 0 && !rng.one_in(4) {
+            graph.set_cluster(*id, (i * clusters as usize / order.len()) as u32);
+        }
+    }
+}
+
+#[test]
+fn reach_every_family_and_every_op_name() {
+    let mut families = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    for seed in 0..400 {
+        let graph = random_graph(seed, &limits(30));
+        families.extend(graph.ids().map(|id| graph.op(id).family()));
+        names.extend(graph.ids().map(|id| graph.op(id).name()));
+    }
+    assert_eq!(families.len(), 8, "all but {:?}: {families:?}", Family::Control);
+    for op in ir::ScalarOp::all() {
+        assert!(names.contains(op.name()), "no random graph has `{}`", op.name());
+    }
+    for name in
+        ["conv_input_grad", "conv_weight_grad", "pool_sum_grad", "pool_max_grad", "pool_max_take", "scatter_add"]
+    {
+        assert!(names.contains(name), "no random graph has `{name}`");
+    }
+}
+
+#[test]
+fn shrink_by_their_steps() {
+    let long = random_graph(3, &limits(30));
+    let short = random_graph(3, &limits(10));
+    assert!(short.len() < long.len());
+    let prefix = |g: &Graph| g.ids().take(10).map(|id| g.op(id).to_string()).collect::<Vec<_>>();
+    assert_eq!(prefix(&short), prefix(&long));
+}
