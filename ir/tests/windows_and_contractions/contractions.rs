@@ -54,7 +54,8 @@ fn einsum(left: &str, right: &str, out: &str, a: &Value, b: &Value) -> Value {
 
 #[test]
 fn pairs_any_axes() {
-    let cases: [(&str, &str, &str, &[(usize, usize)], &[(usize, usize)]); 5] = [
+    type Pairs = &'static [(usize, usize)];
+    let cases: [(&str, &str, &str, Pairs, Pairs); 5] = [
         ("bik", "bkj", "bij", &[(0, 0)], &[(2, 1)]),
         ("kbi", "jkb", "bij", &[(1, 2)], &[(0, 1)]),
         ("bkich", "hjckb", "bhij", &[(0, 4), (4, 0)], &[(1, 3), (3, 2)]),

@@ -31,10 +31,15 @@ fn convolutions() -> Vec<Case> {
     let strided = window([2, 3], [2, 1], [(0, 1), (1, 1)], [1, 1]);
     let dilated = window([2], [1], [(1, 1)], [2]);
     // Results: (5 + 1 - 2) / 2 + 1 = 3 by (4 + 2 - 3) / 1 + 1 = 4, and (6 + 2 - 3) / 1 + 1 = 6.
+    // Three groups of one channel each, (7 + 2 + 1 - 5) / 3 + 1 = 2; and three spatial axes of which one has the window's extent.
+    let depthwise = window([3], [3], [(2, 1)], [2]);
+    let solid = window([2, 2, 1], [1, 2, 1], [(1, 0), (0, 0), (0, 0)], [1, 1, 4]);
     let mut cases = Vec::new();
     for (window, groups, x, w, y) in [
         (&strided, 1, random([2, 5, 4, 3]), random([2, 3, 3, 2]), random([2, 3, 4, 2])),
         (&dilated, 2, random([2, 6, 4]), random([2, 2, 6]), random([2, 6, 6])),
+        (&depthwise, 3, random([2, 7, 3]), random([3, 1, 3]), random([2, 2, 3])),
+        (&solid, 1, random([1, 2, 2, 3, 2]), random([2, 2, 1, 2, 1]), random([1, 2, 1, 3, 1])),
     ] {
         let input = x.ty().shape[1..x.ty().shape.rank() - 1].to_vec();
         let window = window.clone();

@@ -32,5 +32,20 @@ pub(super) fn cases() -> Vec<Case> {
     cases.push(Case::new(max_grad, vec![random([2, 5, 4, 2]), random([2, 3, 4, 2])]));
     let max_take = Op::PoolMaxTake(PoolMaxTake { window: line });
     cases.push(Case::new(max_take, vec![random([1, 8, 2]), random([1, 8, 2])]));
+    cases.extend(solid());
     cases
+}
+
+/// Three spatial axes with dilation, stride and unequal padding; the first windows of the last axis meet nothing but padding.
+/// Results: (3 + 2 - 3) / 1 + 1 = 3 by (4 + 1 - 2) / 2 + 1 = 2 by (1 + 2 + 3 - 4) / 1 + 1 = 3.
+fn solid() -> Vec<Case> {
+    let window = window([2, 2, 2], [1, 2, 1], [(1, 1), (0, 1), (2, 3)], [2, 1, 3]);
+    let (x, t, y) = (random([1, 3, 4, 1, 2]), random([1, 3, 4, 1, 2]), random([1, 3, 2, 3, 2]));
+    let pool = |kind| Op::Pool(Pool { kind, window: window.clone() });
+    vec![
+        Case::new(pool(PoolKind::Sum), vec![x.clone()]),
+        Case::new(Op::PoolSumGrad(PoolSumGrad { window: window.clone(), input: vec![3, 4, 1] }), vec![y.clone()]),
+        Case::new(Op::PoolMaxGrad(PoolMaxGrad { window: window.clone() }), vec![x.clone(), y]),
+        Case::new(Op::PoolMaxTake(PoolMaxTake { window }), vec![x, t]),
+    ]
 }
