@@ -55,6 +55,7 @@ fn a_window_obeys_its_rules() {
             "the window covers 5 (size 3, dilation 2) on spatial axis 1, more than the padded input's 4 (4 + 0 + 0)",
         ),
         (window(&[usize::MAX, 2], &[1, 1], &none, &[1, 1]), "the window's `size` on spatial axis 0"),
+        (window(&[1 << 40, 1 << 40], &[1, 1], &none, &[1, 1]), "has more than"),
         (window(&[1 << 40, 2], &[1, 1], &none, &[1 << 40, 1]), "is no extent"),
     ];
     for (window, want) in cases {

@@ -32,7 +32,7 @@ impl Window {
         self.size.len()
     }
 
-    /// The number of taps: the product of the extents.
+    /// The number of taps: the product of the extents. It fits for a window that [`Window::check`] accepts.
     pub fn taps(&self) -> usize {
         self.size.iter().product()
     }
@@ -41,6 +41,9 @@ impl Window {
     ///
     /// # Errors
     /// If that overflows.
+    ///
+    /// # Panics
+    /// If the window has no such spatial axis.
     pub fn dilated(&self, axis: usize) -> Result<usize, RuleError> {
         let (size, dilation) = (self.size[axis], self.dilation[axis]);
         let extent = size.checked_sub(1).and_then(|n| n.checked_mul(dilation)).and_then(|n| n.checked_add(1));
@@ -71,6 +74,10 @@ impl Window {
                 )
                 .into());
             }
+        }
+        let taps = self.size.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
+        if taps.is_none_or(|n| n > LIMIT) {
+            return Err(format!("a window of size {:?} has more than {LIMIT} taps", self.size).into());
         }
         for (axis, &(before, after)) in self.pad.iter().enumerate() {
             let dilated = self.dilated(axis)?;
