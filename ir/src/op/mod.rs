@@ -1,6 +1,6 @@
 //! The op table: one struct per kind of op, each in the file of its family, each implementing [`OpRules`].
 //!
-//! [`Op::rules`] is one of the two places that list all ops; the other is [`parse::parse_op`], from text. Everything else asks the
+//! The list below is one of the two places that name all ops; the other is [`parse::parse_op`], from text. Everything else asks the
 //! record, or matches a family.
 
 pub mod attr;
@@ -117,10 +117,31 @@ pub trait OpRules {
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients;
 }
 
-/// An op with its attributes.
-#[derive(Clone, PartialEq, Debug)]
-#[allow(missing_docs)] // Each variant is documented at its struct.
-pub enum Op {
+/// Declares [`Op`] and the access to its records from one list, so that neither can lack an op.
+macro_rules! ops {
+    ($($variant:ident($record:ty)),* $(,)?) => {
+        /// An op with its attributes.
+        #[derive(Clone, PartialEq, Debug)]
+        #[allow(missing_docs)] // Each variant is documented at its struct.
+        pub enum Op {
+            $($variant($record),)*
+        }
+
+        impl Op {
+            /// The names of the variants, for tests that must have a case for each.
+            pub const VARIANTS: &'static [&'static str] = &[$(stringify!($variant)),*];
+
+            /// The op's record.
+            pub fn rules(&self) -> &dyn OpRules {
+                match self {
+                    $(Self::$variant(op) => op,)*
+                }
+            }
+        }
+    };
+}
+
+ops! {
     Input(Input),
     State(State),
     Full(Full),
@@ -154,42 +175,6 @@ pub enum Op {
 }
 
 impl Op {
-    /// The op's record.
-    pub fn rules(&self) -> &dyn OpRules {
-        match self {
-            Self::Input(op) => op,
-            Self::State(op) => op,
-            Self::Full(op) => op,
-            Self::Constant(op) => op,
-            Self::Iota(op) => op,
-            Self::Elementwise(op) => op,
-            Self::Cast(op) => op,
-            Self::Reduce(op) => op,
-            Self::ArgReduce(op) => op,
-            Self::Pool(op) => op,
-            Self::PoolSumGrad(op) => op,
-            Self::PoolMaxGrad(op) => op,
-            Self::PoolMaxTake(op) => op,
-            Self::Reshape(op) => op,
-            Self::Permute(op) => op,
-            Self::Broadcast(op) => op,
-            Self::Slice(op) => op,
-            Self::Pad(op) => op,
-            Self::Concat(op) => op,
-            Self::Reverse(op) => op,
-            Self::Dot(op) => op,
-            Self::Conv(op) => op,
-            Self::ConvInputGrad(op) => op,
-            Self::ConvWeightGrad(op) => op,
-            Self::Gather(op) => op,
-            Self::ScatterAdd(op) => op,
-            Self::CheckIndex(op) => op,
-            Self::Random(op) => op,
-            Self::Gradient(op) => op,
-            Self::StopGradient(op) => op,
-        }
-    }
-
     /// The name in text.
     pub fn name(&self) -> &'static str {
         self.rules().name()

@@ -1,4 +1,4 @@
-//! Ops from their text form: the other place, besides [`Op::rules`], that lists all ops.
+//! Ops from their text form: the other place, besides the list in `op`, that names all ops.
 //!
 //! What an op reads from its attributes stands beside the op, in its `from_attrs`.
 

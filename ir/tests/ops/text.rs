@@ -45,6 +45,9 @@ fn what_an_op_prints_makes_it_again() {
     let missing: Vec<&str> = op_names().filter(|name| !seen.contains(name)).collect();
     assert!(missing.is_empty(), "no sample of {missing:?}");
     assert_eq!(seen.len(), op_names().count(), "two ops have one name");
+    let variant = |op: &Op| format!("{op:?}").split('(').next().unwrap_or_default().to_string();
+    let variants: BTreeSet<String> = samples().iter().map(|(op, _)| variant(op)).collect();
+    assert_eq!(variants, Op::VARIANTS.iter().map(ToString::to_string).collect(), "an op has no sample");
 }
 
 #[test]
