@@ -7,3 +7,4 @@
 //! - [`model`]: layers put together, and the graphs for training, evaluation and prediction that one model gives.
 
 pub mod dsl;
+pub mod nn;

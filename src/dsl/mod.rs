@@ -53,7 +53,6 @@ pub use initializer::{
 };
 pub use ir::op::window::Window;
 pub use scope::LayerRecord;
-#[allow(unused_imports)]
 pub(crate) use scope::Squash;
 pub use step::{StateRole, StateSpec, Step};
 pub use tensor::{Operand, Tensor};

@@ -14,7 +14,7 @@ fn resolve_dims(dims: &[isize], numel: usize) -> Result<Shape, String> {
         return Err(format!("{dims:?} must have extents of at least 1, and -1 at most once"));
     }
     let known: usize = dims.iter().filter(|&&d| d >= 0).map(|&d| d as usize).product();
-    if unknown == 1 && (known == 0 || numel % known != 0) {
+    if unknown == 1 && (known == 0 || !numel.is_multiple_of(known)) {
         return Err(format!("{numel} elements can't be split into {dims:?}: they are no multiple of {known}"));
     }
     let full: Vec<usize> = dims.iter().map(|&d| if d == -1 { numel / known } else { d as usize }).collect();

@@ -1,0 +1,149 @@
+//! Activations: functions of a tensor, and as a value that layers hold.
+
+use crate::dsl::Tensor;
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
+
+/// SELU's scale (Klambauer et al., "Self-Normalizing Neural Networks", arXiv 1706.02515).
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+/// SELU's alpha, from the same paper.
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+
+/// An activation: what a layer applies to its result. Elementwise on floats, except the softmaxes, which act along the last axis.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Activation {
+    /// `x`.
+    Linear,
+    /// `max(x, 0)`.
+    Relu,
+    /// `x` where positive, else `slope * x`.
+    LeakyRelu(f64),
+    /// `x` where positive, else `alpha * (exp(x) - 1)`.
+    Elu(f64),
+    /// Scaled ELU with the constants that normalize (arXiv 1706.02515).
+    Selu,
+    /// `x Φ(x)`, by the error function (arXiv 1606.08415).
+    Gelu,
+    /// `x Φ(x)`, approximated by tanh (arXiv 1606.08415).
+    GeluTanh,
+    /// `x sigmoid(x)`, also called swish.
+    Silu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// `log(1 + exp(x))`.
+    Softplus,
+    /// `x / (1 + |x|)`.
+    Softsign,
+    /// `exp(x) / Σ exp(x)`.
+    Softmax,
+    /// `log(softmax(x))`.
+    LogSoftmax,
+    /// `x / 6 + 1/2` restricted to [0, 1].
+    HardSigmoid,
+    /// `x tanh(softplus(x))` (arXiv 1908.08681).
+    Mish,
+}
+
+impl Activation {
+    /// The name, as in layer names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Relu => "relu",
+            Self::LeakyRelu(_) => "leaky_relu",
+            Self::Elu(_) => "elu",
+            Self::Selu => "selu",
+            Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_tanh",
+            Self::Silu => "silu",
+            Self::Sigmoid => "sigmoid",
+            Self::Tanh => "tanh",
+            Self::Softplus => "softplus",
+            Self::Softsign => "softsign",
+            Self::Softmax => "softmax",
+            Self::LogSoftmax => "log_softmax",
+            Self::HardSigmoid => "hard_sigmoid",
+            Self::Mish => "mish",
+        }
+    }
+
+    /// The activation of a tensor.
+    #[track_caller]
+    pub fn apply(self, x: &Tensor) -> Tensor {
+        match self {
+            Self::Linear => x.clone(),
+            Self::Relu => x.relu(),
+            Self::LeakyRelu(slope) => leaky_relu(x, slope),
+            Self::Elu(alpha) => elu(x, alpha),
+            Self::Selu => selu(x),
+            Self::Gelu => gelu(x),
+            Self::GeluTanh => gelu_tanh(x),
+            Self::Silu => silu(x),
+            Self::Sigmoid => x.sigmoid(),
+            Self::Tanh => x.tanh(),
+            Self::Softplus => x.softplus(),
+            Self::Softsign => softsign(x),
+            Self::Softmax => x.softmax(-1),
+            Self::LogSoftmax => x.log_softmax(-1),
+            Self::HardSigmoid => hard_sigmoid(x),
+            Self::Mish => mish(x),
+        }
+    }
+}
+
+/// `x` where positive, else `slope * x`.
+#[track_caller]
+pub fn leaky_relu(x: &Tensor, slope: f64) -> Tensor {
+    x.gt(0).select(x, x * slope)
+}
+
+/// `x` where positive, else `alpha * (exp(x) - 1)`. The exponential sees no positive number, so its gradient stays finite where it
+/// is not selected.
+#[track_caller]
+pub fn elu(x: &Tensor, alpha: f64) -> Tensor {
+    x.gt(0).select(x, x.minimum(0).expm1() * alpha)
+}
+
+/// Scaled ELU with the constants that normalize (arXiv 1706.02515).
+#[track_caller]
+pub fn selu(x: &Tensor) -> Tensor {
+    elu(x, SELU_ALPHA) * SELU_SCALE
+}
+
+/// `x Φ(x)`, exact, by the error function (arXiv 1606.08415).
+#[track_caller]
+pub fn gelu(x: &Tensor) -> Tensor {
+    x * 0.5 * ((x * FRAC_1_SQRT_2).erf() + 1)
+}
+
+/// `x Φ(x)`, approximated by `x/2 (1 + tanh(sqrt(2/π) (x + 0.044715 x³)))` (arXiv 1606.08415).
+#[track_caller]
+pub fn gelu_tanh(x: &Tensor) -> Tensor {
+    let cubic = x + x * x * x * 0.044_715;
+    x * 0.5 * ((cubic * (2.0 / PI).sqrt()).tanh() + 1)
+}
+
+/// `x sigmoid(x)`, also called swish.
+#[track_caller]
+pub fn silu(x: &Tensor) -> Tensor {
+    x * x.sigmoid()
+}
+
+/// `x / (1 + |x|)`.
+#[track_caller]
+pub fn softsign(x: &Tensor) -> Tensor {
+    x / (x.abs() + 1)
+}
+
+/// `x / 6 + 1/2` restricted to [0, 1].
+#[track_caller]
+pub fn hard_sigmoid(x: &Tensor) -> Tensor {
+    (x * (1.0 / 6.0) + 0.5).clamp(0.0, 1.0)
+}
+
+/// `x tanh(softplus(x))` (arXiv 1908.08681).
+#[track_caller]
+pub fn mish(x: &Tensor) -> Tensor {
+    x * x.softplus().tanh()
+}

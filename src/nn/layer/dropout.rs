@@ -1,0 +1,43 @@
+//! Dropout.
+
+use super::Layer;
+use crate::dsl::Tensor;
+
+/// In training each element is 0 with probability `rate`, the others are scaled by `1 / (1 - rate)`, so that the expectation stays
+/// (Srivastava et al., JMLR 15, 2014). Otherwise the identity.
+///
+/// The mask is a function of the key, the step and the layer, so a run can be repeated.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Dropout {
+    rate: f64,
+}
+
+impl Dropout {
+    /// With a rate from 0 up to, but not including, 1.
+    pub fn new(rate: f64) -> Self {
+        Self { rate }
+    }
+}
+
+impl Layer for Dropout {
+    fn base(&self) -> &str {
+        "dropout"
+    }
+
+    fn kind(&self) -> &str {
+        "Dropout"
+    }
+
+    #[track_caller]
+    fn call(&self, x: &Tensor, _: &str) -> Tensor {
+        let Some(ty) = x.ty() else { return x.clone() };
+        if !(0.0..1.0).contains(&self.rate) {
+            return x.fail("dropout", format!("the rate must be at least 0 and below 1, not {}", self.rate));
+        }
+        if !x.builder().is_training() || self.rate == 0.0 {
+            return x.clone();
+        }
+        let keep = x.builder().random_uniform(&ty).ge(self.rate);
+        keep.select(&(x * (1.0 / (1.0 - self.rate))), 0)
+    }
+}

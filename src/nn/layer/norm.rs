@@ -1,0 +1,108 @@
+//! Batch normalization.
+
+use super::{Layer, weight};
+use crate::dsl::{Tensor, TypeSpec, ones, zeros};
+
+/// `gamma (x - mean) / sqrt(variance + epsilon) + beta` per channel, the last axis (Ioffe and Szegedy, arXiv 1502.03167).
+///
+/// In training mean and (biased) variance are the batch's, and the moving ones, which are states, follow:
+/// `moving = momentum moving + (1 - momentum) batch`. Otherwise the moving ones are used. Rows that only pad a batch count in its
+/// statistics: train on full batches, or trace a step for the last batch's size.
+#[derive(Clone, PartialEq, Debug)]
+pub struct BatchNorm {
+    name: String,
+    momentum: f64,
+    epsilon: f64,
+    scale: bool,
+    center: bool,
+}
+
+impl Default for BatchNorm {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl BatchNorm {
+    /// With Keras's defaults: momentum 0.99, epsilon 1e-3, with gamma and beta.
+    pub fn new() -> Self {
+        Self { name: "batch_normalization".into(), momentum: 0.99, epsilon: 1e-3, scale: true, center: true }
+    }
+
+    /// With another name than the kind's.
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How much of the moving statistics stays in a step.
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// What is added to the variance.
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// With or without gamma.
+    pub fn scale(mut self, scale: bool) -> Self {
+        self.scale = scale;
+        self
+    }
+
+    /// With or without beta.
+    pub fn center(mut self, center: bool) -> Self {
+        self.center = center;
+        self
+    }
+
+    /// The moving statistic of that name follows the batch's.
+    #[track_caller]
+    fn follow(&self, state: &str, moving: &Tensor, batch: &Tensor) {
+        let new = moving * self.momentum + batch.stop_gradient() * (1.0 - self.momentum);
+        moving.builder().set_update(state, &new);
+    }
+}
+
+impl Layer for BatchNorm {
+    fn base(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> &str {
+        "BatchNormalization"
+    }
+
+    #[track_caller]
+    fn call(&self, x: &Tensor, name: &str) -> Tensor {
+        let Some(ty) = x.ty() else { return x.clone() };
+        let rank = ty.shape.rank();
+        if rank < 2 || !ty.dtype.is_float() {
+            return x.fail("batch_normalization", "the input must be [batch, ..., channels] of floats");
+        }
+        let (g, channels) = (x.builder(), ty.shape[rank - 1]);
+        let moving = |part: &str| format!("{name}/moving_{part}");
+        let spec = TypeSpec::new(ty.dtype, [channels]);
+        let moving_mean = g.state(&moving("mean"), spec.clone(), zeros());
+        let moving_variance = g.state(&moving("variance"), spec, ones());
+        let (mean, variance) = if g.is_training() {
+            let axes: Vec<isize> = (0..rank as isize - 1).collect();
+            let mean = x.mean_axes(&axes);
+            let variance = (x - &mean).square().mean_axes(&axes);
+            self.follow(&moving("mean"), &moving_mean, &mean);
+            self.follow(&moving("variance"), &moving_variance, &variance);
+            (mean, variance)
+        } else {
+            (moving_mean, moving_variance)
+        };
+        let mut factor = (variance + self.epsilon).rsqrt();
+        if self.scale {
+            factor = factor * weight(x, name, "gamma", &[channels], &ones());
+        }
+        let y = (x - mean) * factor;
+        if self.center { y + weight(x, name, "beta", &[channels], &zeros()) } else { y }
+    }
+}

@@ -1,0 +1,78 @@
+//! Losses: functions of (output, target), reductions, and losses as values that a training graph is made with.
+
+mod cross_entropy;
+mod regression;
+
+pub use cross_entropy::{
+    BinaryCrossEntropy, CategoricalCrossEntropy, Entropy, FromProbabilities, KlDivergence,
+    SparseCategoricalCrossEntropy, binary_cross_entropy, categorical_cross_entropy, kl_divergence,
+    sparse_cross_entropy,
+};
+pub use regression::{Hinge, Huber, MeanAbsoluteError, MeanSquaredError, absolute_error, hinge, huber, squared_error};
+
+use crate::dsl::{Tensor, TypeSpec};
+use ir::TensorType;
+
+/// A loss, as a training graph takes it.
+pub trait Loss {
+    /// The name, for logs.
+    fn name(&self) -> &str;
+
+    /// The type of the target that goes with an output `[batch, ...]`.
+    fn target(&self, output: &TensorType) -> TypeSpec;
+
+    /// The loss of each sample, `[batch]`: the mean over the sample's positions.
+    fn per_sample(&self, output: &Tensor, target: &Tensor) -> Tensor;
+}
+
+/// How the losses of samples become one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reduction {
+    /// The mean; with weights the sum of weighted losses over the sum of weights.
+    #[default]
+    Mean,
+    /// The sum.
+    Sum,
+    /// No reduction.
+    None,
+}
+
+/// Reduces the losses (or the metric) of samples. A weight of 0 leaves a sample out, so that a batch may be padded.
+#[track_caller]
+pub fn reduce_loss(losses: &Tensor, reduction: Reduction, weights: Option<&Tensor>) -> Tensor {
+    let weighted = match weights {
+        Some(w) => losses * w,
+        None => losses.clone(),
+    };
+    match (reduction, weights) {
+        (Reduction::None, _) => weighted,
+        (Reduction::Sum, _) => weighted.sum(),
+        (Reduction::Mean, None) => weighted.mean(),
+        // The floor only matters where all weights are 0: the mean is then 0 instead of NaN.
+        (Reduction::Mean, Some(w)) => weighted.sum() / w.sum().maximum(1e-12),
+    }
+}
+
+/// The mean over all axes but the first, `[batch]`.
+#[track_caller]
+pub(crate) fn mean_per_sample(x: &Tensor) -> Tensor {
+    match x.shape().map(|s| s.rank()) {
+        Some(rank) if rank > 1 => x.mean_axes((1..rank as isize).collect::<Vec<_>>()),
+        _ => x.clone(),
+    }
+}
+
+/// Checks that the two have one shape and one element type: losses do not broadcast, because `[n]` against `[n,1]` would silently
+/// give `[n,n]`.
+#[track_caller]
+fn same_types(op: &str, output: &Tensor, target: &Tensor) -> Option<Tensor> {
+    let (a, b) = (output.ty()?, target.ty()?);
+    if a.dtype != b.dtype {
+        let rule = format!("output and target must have one element type, not {} and {}: cast one", a.dtype, b.dtype);
+        return Some(output.builder().fail(op, &[output, target], rule));
+    }
+    (a.shape != b.shape).then(|| {
+        let rule = format!("output and target must have one shape, not {} and {}", a.shape, b.shape);
+        output.builder().fail(op, &[output, target], rule)
+    })
+}
