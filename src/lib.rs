@@ -7,4 +7,7 @@
 //! - [`model`]: layers put together, and the graphs for training, evaluation and prediction that one model gives.
 
 pub mod dsl;
+pub mod model;
 pub mod nn;
+pub mod optim;
+pub mod prelude;

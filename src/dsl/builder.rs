@@ -215,7 +215,7 @@ impl GraphBuilder {
     /// Names a result of the run.
     #[track_caller]
     pub fn output(&self, name: &str, value: &Tensor) {
-        if self.inner().graph.outputs().iter().any(|(n, _)| n == name) {
+        if self.has_output(name) {
             self.fail(&format!("output {name:?}"), &[value], "the graph has an output of that name already");
             return;
         }
@@ -223,6 +223,11 @@ impl GraphBuilder {
         if let Some(node) = checked.node() {
             self.inner_mut().graph.set_output(name, node);
         }
+    }
+
+    /// True if a result of that name has been set.
+    pub fn has_output(&self, name: &str) -> bool {
+        self.inner().graph.outputs().iter().any(|(n, _)| n == name)
     }
 
     /// `value` everywhere.

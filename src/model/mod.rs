@@ -1,0 +1,100 @@
+//! Models: layers put together, and the graphs that one model gives: for training, evaluation and prediction, at any batch size.
+//!
+//! A model is traced anew for each graph, so the graphs differ where they should (dropout, batch statistics) and share the names of
+//! their states: what training leaves in `dense/kernel`, prediction reads there.
+
+mod functional;
+mod sequential;
+mod summary;
+mod trace;
+
+pub use functional::Functional;
+pub use sequential::Sequential;
+pub use summary::{Summary, SummaryRow};
+pub use trace::{Batch, SAMPLE_WEIGHT, TARGET};
+
+use crate::dsl::{ModelErrors, Step, Tensor, TypeSpec};
+use crate::nn::{Loss, Metric};
+use crate::optim::Optimizer;
+
+/// A function of inputs with states, of which graphs are made. [`Sequential`] and [`Functional`] are models.
+pub trait Model {
+    /// The name: of its graphs, and in the summary.
+    fn name(&self) -> &str;
+
+    /// The inputs: name and type of one sample, without the batch axis.
+    fn inputs(&self) -> Vec<(String, TypeSpec)>;
+
+    /// Applies the model to inputs with a batch axis in front.
+    fn forward(&self, inputs: &[Tensor]) -> Tensor;
+
+    /// The training step. Inputs: the model's, the target `y` and, for a weighted batch, `sample_weight`. Outputs: `loss` (the mean over
+    /// the batch, plus penalties) and each metric under its name (the mean over the batch).
+    ///
+    /// ```
+    /// use gradc::model::{Model, Sequential};
+    /// use gradc::nn::{Metric, SparseCategoricalCrossEntropy};
+    /// use gradc::optim::Adam;
+    /// let model = Sequential::new([28, 28, 1]).conv2d(32, 3).relu().max_pool2d(2).flatten().dense(10);
+    /// let step = model.training_graph(32, &SparseCategoricalCrossEntropy, &[Metric::Accuracy], &Adam::default()).unwrap();
+    /// assert!(step.state("adam/m/conv2d/kernel").is_some());
+    /// assert_eq!(step.graph.outputs()[0].0, "loss");
+    /// ```
+    ///
+    /// # Errors
+    /// All rules that the model breaks.
+    #[track_caller]
+    fn training_graph(
+        &self,
+        batch: impl Into<Batch>,
+        loss: &dyn Loss,
+        metrics: &[Metric],
+        optimizer: &dyn Optimizer,
+    ) -> Result<Step, ModelErrors>
+    where
+        Self: Sized,
+    {
+        trace::training(self, batch.into(), loss, metrics, optimizer)
+    }
+
+    /// One step of evaluation: inputs and outputs as in training, without updates, as in prediction.
+    ///
+    /// # Errors
+    /// All rules that the model breaks.
+    #[track_caller]
+    fn evaluation_graph(
+        &self,
+        batch: impl Into<Batch>,
+        loss: &dyn Loss,
+        metrics: &[Metric],
+    ) -> Result<Step, ModelErrors>
+    where
+        Self: Sized,
+    {
+        trace::evaluation(self, batch.into(), loss, metrics)
+    }
+
+    /// One step of prediction: from the model's inputs to `output`.
+    ///
+    /// # Errors
+    /// All rules that the model breaks.
+    #[track_caller]
+    fn inference_graph(&self, batch: usize) -> Result<Step, ModelErrors>
+    where
+        Self: Sized,
+    {
+        trace::inference(self, batch)
+    }
+
+    /// The layers with their output shapes and numbers of parameters, as a table.
+    ///
+    /// # Errors
+    /// All rules that the model breaks.
+    #[track_caller]
+    fn summary(&self) -> Result<Summary, ModelErrors>
+    where
+        Self: Sized,
+    {
+        Ok(Summary::new(self.name(), &trace::inference(self, 1)?))
+    }
+}

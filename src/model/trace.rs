@@ -1,0 +1,97 @@
+//! Tracing: a model, a loss, metrics and an optimizer become a graph.
+
+use super::Model;
+use crate::dsl::{GraphBuilder, ModelErrors, Step, Tensor, TypeSpec};
+use crate::nn::{Loss, Metric, Reduction, reduce_loss};
+use crate::optim::Optimizer;
+use ir::Loc;
+
+/// The name of the input that holds the targets.
+pub const TARGET: &str = "y";
+/// The name of the input that holds one weight per sample.
+pub const SAMPLE_WEIGHT: &str = "sample_weight";
+
+/// The samples of a step.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Batch {
+    /// How many; at least 1.
+    pub size: usize,
+    /// Whether each has a weight, an input `sample_weight` in the output's element type: 0 for one that only fills the batch.
+    pub weighted: bool,
+}
+
+impl Batch {
+    /// With a weight for each sample.
+    pub fn weighted(size: usize) -> Self {
+        Self { size, weighted: true }
+    }
+}
+
+impl From<usize> for Batch {
+    fn from(size: usize) -> Self {
+        Self { size, weighted: false }
+    }
+}
+
+/// The model's output in a new graph.
+#[track_caller]
+fn forward(model: &dyn Model, purpose: &str, batch: usize, training: bool) -> (GraphBuilder, Tensor) {
+    let g = GraphBuilder::new(format!("{}_{purpose}", model.name()));
+    g.set_training(training);
+    let mut inputs = Vec::new();
+    for (name, ty) in model.inputs() {
+        inputs.push(g.input(&name, ty.batched(batch)));
+    }
+    let output = model.forward(&inputs);
+    (g, output)
+}
+
+/// Declares target and weights; the loss (the mean plus penalties) and the metrics become outputs. Gives the loss.
+fn score(g: &GraphBuilder, output: &Tensor, batch: Batch, loss: &dyn Loss, metrics: &[Metric]) -> Tensor {
+    let Some(ty) = output.ty() else { return output.clone() };
+    let target = g.input(TARGET, loss.target(&ty));
+    let weights = batch.weighted.then(|| g.input(SAMPLE_WEIGHT, TypeSpec::new(ty.dtype, [batch.size])));
+    let mean = |samples: &Tensor| reduce_loss(samples, Reduction::Mean, weights.as_ref());
+    let value = g.with_penalties(&mean(&loss.per_sample(output, &target)));
+    g.output("loss", &value);
+    for metric in metrics {
+        g.output(&metric.name(), &mean(&metric.per_sample(output, &target)));
+    }
+    value
+}
+
+#[track_caller]
+pub(super) fn training(
+    model: &dyn Model,
+    batch: Batch,
+    loss: &dyn Loss,
+    metrics: &[Metric],
+    optimizer: &dyn Optimizer,
+) -> Result<Step, ModelErrors> {
+    let (g, output) = forward(model, "training", batch.size, true);
+    // Losses, metrics and optimizers are called through trait objects, which know no caller: the place is this call's.
+    g.at(Loc::caller(), || {
+        let value = score(&g, &output, batch, loss, metrics);
+        g.update_parameters(&value, optimizer);
+    });
+    g.finish()
+}
+
+#[track_caller]
+pub(super) fn evaluation(
+    model: &dyn Model,
+    batch: Batch,
+    loss: &dyn Loss,
+    metrics: &[Metric],
+) -> Result<Step, ModelErrors> {
+    let (g, output) = forward(model, "evaluation", batch.size, false);
+    g.at(Loc::caller(), || score(&g, &output, batch, loss, metrics));
+    g.finish()
+}
+
+#[track_caller]
+pub(super) fn inference(model: &dyn Model, batch: usize) -> Result<Step, ModelErrors> {
+    let (g, output) = forward(model, "inference", batch, false);
+    g.output("output", &output);
+    g.finish()
+}

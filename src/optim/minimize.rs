@@ -1,0 +1,94 @@
+//! From a loss to a training step: gradients of all parameters, clipping, updates.
+
+use super::{Optimizer, Update};
+use crate::dsl::{GraphBuilder, LEARNING_RATE, ModelErrors, StateRole, Step, Tensor, TypeSpec, constant};
+use ir::{DType, Loc};
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+
+/// The scalars that all updates share, by element type.
+struct Shared {
+    lr: Tensor,
+    step: Tensor,
+    by_dtype: BTreeMap<DType, (Tensor, Tensor)>,
+}
+
+impl Shared {
+    /// Learning rate and number of the step in that type.
+    #[track_caller]
+    fn get(&mut self, dtype: DType) -> (Tensor, Tensor) {
+        if let Some(found) = self.by_dtype.get(&dtype) {
+            return found.clone();
+        }
+        let scalars = (self.lr.cast(dtype), (&self.step + 1).cast(dtype));
+        self.by_dtype.insert(dtype, scalars.clone());
+        scalars
+    }
+}
+
+impl GraphBuilder {
+    /// The training step that lowers `loss` (a float scalar) plus the regularizers' penalties: every parameter declared so far is
+    /// updated by the optimizer. The sum is the output `loss`, unless an output of that name exists.
+    ///
+    /// The step has the states [`LEARNING_RATE`] and [`crate::dsl::STEP`] besides the optimizer's.
+    ///
+    /// ```
+    /// use gradc::dsl::{f32, GraphBuilder, zeros};
+    /// use gradc::optim::Sgd;
+    /// let g = GraphBuilder::new("fit");
+    /// let w = g.param("w", f32([3]), zeros());
+    /// let loss = (g.input("x", f32([3])) - w).square().mean();
+    /// let step = g.minimize(loss, &Sgd::new(0.01)).unwrap();
+    /// assert!(step.state("lr").is_some());
+    /// ```
+    ///
+    /// # Errors
+    /// All rules that the model breaks, this call's included: a loss that is no float scalar, no parameter to train.
+    #[track_caller]
+    pub fn minimize(&self, loss: impl Borrow<Tensor>, optimizer: &dyn Optimizer) -> Result<Step, ModelErrors> {
+        let total = self.with_penalties(loss.borrow());
+        if !self.has_output("loss") {
+            self.output("loss", &total);
+        }
+        // Optimizers are called through a trait object, which knows no caller.
+        self.at(Loc::caller(), || self.update_parameters(&total, optimizer));
+        self.finish()
+    }
+
+    /// The loss plus the regularizers' penalties.
+    #[track_caller]
+    pub fn with_penalties(&self, loss: &Tensor) -> Tensor {
+        let mut total = loss.clone();
+        for penalty in self.penalties() {
+            total = total + penalty;
+        }
+        total
+    }
+
+    /// Updates every parameter declared so far so as to lower `loss`, a float scalar.
+    pub(crate) fn update_parameters(&self, loss: &Tensor, optimizer: &dyn Optimizer) {
+        let Some(ty) = loss.ty() else { return };
+        if !ty.dtype.is_float() || ty.shape.rank() != 0 {
+            let rule = format!("the loss must be a float scalar, not {ty}: reduce it, with `mean()` for instance");
+            self.fail("minimize", &[loss], rule);
+            return;
+        }
+        let parameters = self.parameters();
+        if parameters.is_empty() {
+            self.fail("minimize", &[loss], "the graph has no parameter to train");
+            return;
+        }
+        let dtype = if ty.dtype == DType::F64 { DType::F64 } else { DType::F32 };
+        let initial = optimizer.schedule().at(0);
+        let lr = self.port(LEARNING_RATE, TypeSpec::new(dtype, []), constant(initial), StateRole::Runtime);
+        let mut shared = Shared { lr, step: self.step_count(), by_dtype: BTreeMap::new() };
+        let wrt: Vec<&Tensor> = parameters.iter().map(|(_, p)| p).collect();
+        let gradients = optimizer.prepare(self.gradients(loss, &wrt));
+        for ((name, parameter), gradient) in parameters.iter().zip(&gradients) {
+            let Some(dtype) = parameter.dtype() else { continue };
+            let (lr, t) = shared.get(dtype);
+            let cx = Update { optimizer: optimizer.name(), parameter: name, lr, t };
+            self.set_update(name, &optimizer.update(&cx, parameter, gradient));
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Stochastic gradient descent.
+
+use super::{Optimizer, Schedule, Update};
+use crate::dsl::{Tensor, zeros};
+
+/// `p -= lr g`; with momentum `v = momentum v + g`, `p -= lr v`, or `p -= lr (g + momentum v)` for Nesterov's. Weight decay adds
+/// `decay p` to the gradient first.
+#[derive(Clone, Debug)]
+pub struct Sgd {
+    lr: Schedule,
+    momentum: f64,
+    nesterov: bool,
+    weight_decay: f64,
+}
+
+impl Default for Sgd {
+    /// A learning rate of 0.01, no momentum.
+    fn default() -> Self {
+        Self::new(0.01)
+    }
+}
+
+impl Sgd {
+    /// With a learning rate, or a schedule of it.
+    pub fn new(lr: impl Into<Schedule>) -> Self {
+        Self { lr: lr.into(), momentum: 0.0, nesterov: false, weight_decay: 0.0 }
+    }
+
+    /// With momentum.
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// With Nesterov's momentum: the step looks ahead.
+    pub fn nesterov(mut self, nesterov: bool) -> Self {
+        self.nesterov = nesterov;
+        self
+    }
+
+    /// With `decay` times the parameter added to its gradient.
+    pub fn weight_decay(mut self, decay: f64) -> Self {
+        self.weight_decay = decay;
+        self
+    }
+}
+
+impl Optimizer for Sgd {
+    fn name(&self) -> &str {
+        "sgd"
+    }
+
+    fn schedule(&self) -> &Schedule {
+        &self.lr
+    }
+
+    #[track_caller]
+    fn update(&self, cx: &Update<'_>, p: &Tensor, gradient: &Tensor) -> Tensor {
+        let g = if self.weight_decay == 0.0 { gradient.clone() } else { gradient + p * self.weight_decay };
+        if self.momentum == 0.0 {
+            return p - &cx.lr * g;
+        }
+        let velocity = cx.slot("momentum", p, zeros()) * self.momentum + &g;
+        cx.set_slot("momentum", &velocity);
+        let direction = if self.nesterov { g + &velocity * self.momentum } else { velocity };
+        p - &cx.lr * direction
+    }
+}
