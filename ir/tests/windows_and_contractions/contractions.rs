@@ -1,12 +1,13 @@
 //! Dot products and convolution.
 
 use crate::windows::{places, taps};
-use crate::{eval, f32s, geometries, i64s, integers, run, ty, window};
+use crate::{any_geometry, eval, f32s, geometries, i64s, inner, integers, run, ty, window};
 use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot};
 use ir::op::movement::{Concat, Slice};
 use ir::op::source::Constant;
 use ir::op::window::Window;
 use ir::{Builder, DType, Data, Graph, NodeId, Op, Scalar, ScalarOp, Shape, Value};
+use proptest::prelude::*;
 
 fn dot(batch: &[(usize, usize)], contract: &[(usize, usize)], a: &Value, b: &Value) -> Value {
     eval(Op::Dot(Dot { batch: batch.to_vec(), contract: contract.to_vec() }), &[a, b])
@@ -154,36 +155,33 @@ fn operands(spatial: &[usize], window: &Window, groups: usize, seed: u64) -> (Va
     (x, w)
 }
 
+/// Convolution equals its other formulation, and its gradients are its adjoints, exactly:
+/// `dy · conv(x, w) = x · conv_input_grad(dy, w) = w · conv_weight_grad(x, dy)`.
+fn check(spatial: &[usize], window: &Window, groups: usize, seed: u64) {
+    let (x, w) = operands(spatial, window, groups, seed);
+    let y = conv(window, groups, &x, &w);
+    assert_eq!(y, conv_by_dots(window, groups, &x, &w), "{window:?}, groups {groups}");
+    let dy = integers(y.ty().shape.dims(), seed + 50);
+    let by_x = ConvInputGrad { window: window.clone(), groups, input: spatial.to_vec() };
+    let dx = eval(Op::ConvInputGrad(by_x), &[&dy, &w]);
+    let by_w = ConvWeightGrad { window: window.clone(), groups };
+    let dw = eval(Op::ConvWeightGrad(by_w), &[&x, &dy]);
+    let want = inner(&dy, &y);
+    assert_eq!((inner(&x, &dx), inner(&w, &dw)), (want, want), "{window:?}, groups {groups}");
+}
+
 #[test]
 fn convolution_is_a_sum_of_dots_of_padded_slices() {
     for (i, (spatial, window)) in geometries().into_iter().enumerate() {
         for groups in 1..=3 {
-            let (x, w) = operands(&spatial, &window, groups, i as u64);
-            let (got, want) = (conv(&window, groups, &x, &w), conv_by_dots(&window, groups, &x, &w));
-            assert_eq!(got, want, "{window:?}, groups {groups}");
+            check(&spatial, &window, groups, i as u64);
         }
     }
 }
 
-fn inner(a: &Value, b: &Value) -> i64 {
-    assert_eq!(a.ty(), b.ty());
-    (0..a.data().len()).map(|i| a.get(i).as_i64() * b.get(i).as_i64()).sum()
-}
-
-/// `dy · conv(x, w) = x · conv_input_grad(dy, w) = w · conv_weight_grad(x, dy)`, exactly, in integers.
-#[test]
-fn gradients_of_convolution_are_its_adjoints() {
-    for (i, (spatial, window)) in geometries().into_iter().enumerate() {
-        for (groups, seed) in [(1, 1), (2, 2), (3, 3), (2, 4)] {
-            let (x, w) = operands(&spatial, &window, groups, seed);
-            let y = conv(&window, groups, &x, &w);
-            let dy = integers(y.ty().shape.dims(), 50 + i as u64);
-            let by_x = ConvInputGrad { window: window.clone(), groups, input: spatial.clone() };
-            let dx = eval(Op::ConvInputGrad(by_x), &[&dy, &w]);
-            let by_w = ConvWeightGrad { window: window.clone(), groups };
-            let dw = eval(Op::ConvWeightGrad(by_w), &[&x, &dy]);
-            let want = inner(&dy, &y);
-            assert_eq!((inner(&x, &dx), inner(&w, &dw)), (want, want), "{window:?}, groups {groups}");
-        }
+proptest! {
+    #[test]
+    fn any_convolution_is_a_sum_of_dots((spatial, window) in any_geometry(), groups in 1..=3usize, seed in 0..1000u64) {
+        check(&spatial, &window, groups, seed);
     }
 }

@@ -11,6 +11,7 @@ mod windows;
 
 use ir::op::window::Window;
 use ir::{DType, Data, EvalError, Graph, Op, RuleError, Scalar, Shape, TensorType, Value};
+use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// A type.
@@ -61,6 +62,12 @@ fn eval(op: Op, operands: &[&Value]) -> Value {
     try_eval(op, operands).unwrap()
 }
 
+/// The inner product.
+fn inner(a: &Value, b: &Value) -> i64 {
+    assert_eq!(a.ty(), b.ty());
+    (0..a.data().len()).map(|i| a.get(i).as_i64() * b.get(i).as_i64()).sum()
+}
+
 /// The output "y" of a graph without inputs.
 fn run(graph: &Graph) -> Value {
     let none = BTreeMap::new();
@@ -84,4 +91,26 @@ fn geometries() -> Vec<(Vec<usize>, Window)> {
         (vec![3, 3], window(&[3, 3], &[1, 1], &[(0, 0), (0, 0)], &[1, 1])),
         (vec![3, 4, 2], window(&[2, 2, 1], &[1, 2, 1], &[(1, 1), (0, 1), (0, 0)], &[2, 1, 5])),
     ]
+}
+
+/// Any window of up to three axes with the spatial extents of an input that it fits.
+fn any_geometry() -> impl Strategy<Value = (Vec<usize>, Window)> {
+    let axis = (1..=3usize, 1..=3usize, 1..=3usize).prop_flat_map(|(size, stride, dilation)| {
+        let covered = (size - 1) * dilation + 1;
+        (Just((size, stride, dilation, covered)), 0..covered, 0..covered, 0..=4usize)
+    });
+    let axis = axis.prop_map(|((size, stride, dilation, covered), before, after, more)| {
+        let extent = covered.saturating_sub(before + after).max(1) + more;
+        (extent, (size, stride, (before, after), dilation))
+    });
+    prop::collection::vec(axis, 1..=3).prop_map(|axes| {
+        let (spatial, lists): (Vec<_>, Vec<_>) = axes.into_iter().unzip();
+        let window = Window {
+            size: lists.iter().map(|axis| axis.0).collect(),
+            stride: lists.iter().map(|axis| axis.1).collect(),
+            pad: lists.iter().map(|axis| axis.2).collect(),
+            dilation: lists.iter().map(|axis| axis.3).collect(),
+        };
+        (spatial, window)
+    })
 }

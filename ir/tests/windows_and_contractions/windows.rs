@@ -1,10 +1,11 @@
 //! Pooling and its gradients.
 
-use crate::{eval, f32s, geometries, i64s, integers, run, window};
+use crate::{any_geometry, eval, f32s, geometries, i64s, inner, integers, run, window};
 use ir::op::movement::{Pad, Slice};
 use ir::op::source::Constant;
 use ir::op::window::{Pool, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Window};
 use ir::{Builder, DType, Graph, Op, Scalar, ScalarOp, Value};
+use proptest::prelude::*;
 
 fn pool(kind: PoolKind, window: &Window, x: &Value) -> Value {
     eval(Op::Pool(Pool { kind, window: window.clone() }), &[x])
@@ -61,13 +62,38 @@ fn pool_by_slices(kind: PoolKind, window: &Window, x: &Value) -> Value {
     run(&graph)
 }
 
+/// Pooling equals its other formulation, and the sum's gradient is its adjoint.
+fn check(spatial: &[usize], window: &Window, seed: u64) {
+    let x = integers(&[&[2], spatial, &[3]].concat(), seed);
+    for kind in [PoolKind::Sum, PoolKind::Max] {
+        assert_eq!(pool(kind, window, &x), pool_by_slices(kind, window, &x), "{kind:?} {window:?}");
+    }
+    let y = pool(PoolKind::Sum, window, &x);
+    let dy = integers(y.ty().shape.dims(), seed + 1);
+    let dx = eval(Op::PoolSumGrad(PoolSumGrad { window: window.clone(), input: spatial.to_vec() }), &[&dy]);
+    assert_eq!(inner(&x, &dx), inner(&y, &dy), "{window:?}");
+    // Taking is pooling where both operands are one, and the gradient of the maximum is its adjoint in the second operand.
+    let t = integers(x.ty().shape.dims(), seed + 2);
+    let taken = eval(Op::PoolMaxTake(PoolMaxTake { window: window.clone() }), &[&x, &t]);
+    let given = eval(Op::PoolMaxGrad(PoolMaxGrad { window: window.clone() }), &[&x, &dy]);
+    assert_eq!(inner(&taken, &dy), inner(&t, &given), "{window:?}");
+    let own = eval(Op::PoolMaxTake(PoolMaxTake { window: window.clone() }), &[&x, &x]);
+    let max = pool(PoolKind::Max, window, &x);
+    let met = |i: usize| max.get(i) != Scalar::lowest(DType::I64);
+    assert!((0..own.data().len()).all(|i| own.get(i) == if met(i) { max.get(i) } else { Scalar::I64(0) }));
+}
+
 #[test]
 fn pooling_is_a_fold_of_padded_slices() {
     for (i, (spatial, window)) in geometries().into_iter().enumerate() {
-        let x = integers(&[&[2], &spatial[..], &[3]].concat(), i as u64);
-        for kind in [PoolKind::Sum, PoolKind::Max] {
-            assert_eq!(pool(kind, &window, &x), pool_by_slices(kind, &window, &x), "{kind:?} {window:?}");
-        }
+        check(&spatial, &window, i as u64);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_pooling_is_a_fold_of_padded_slices((spatial, window) in any_geometry(), seed in 0..1000u64) {
+        check(&spatial, &window, seed);
     }
 }
 
