@@ -11,7 +11,7 @@ use crate::cases::{self, Case};
 use harness::{Check, Source};
 use ir::op::parse::op_names;
 use ir::scalar::{Class, Typing};
-use ir::{DType, Data, Op, Scalar, ScalarOp, Shape, TensorType, Value};
+use ir::{DType, Data, Family, Op, Scalar, ScalarOp, Shape, TensorType, Value};
 use std::collections::BTreeSet;
 
 /// Ops whose rule a test of its own checks, in [`special`]: their gradient is not that of their value.
@@ -61,6 +61,25 @@ fn scalar_ops_match_finite_differences() {
 fn graph_ops_match_finite_differences() {
     for case in cases::all() {
         Check::default().run(&case);
+    }
+}
+
+#[test]
+fn rules_type_in_every_float_type() {
+    let reductions = cases::all().into_iter().filter(|case| case.op.family() == Family::Reduce);
+    let cases: Vec<Case> = ScalarOp::all().map(scalar_case).chain(reductions).collect();
+    for dtype in [DType::F32, DType::Bf16, DType::F16] {
+        for Case { op, operands } in &cases {
+            let convert = |x: &Value| match x.ty().dtype {
+                DType::F64 => Value::from_fn(x.ty().with_dtype(dtype), |i| x.get(i).cast(dtype)),
+                _ => x.clone(),
+            };
+            let (mut graph, inputs) = harness::graph_of(&operands.iter().map(convert).collect::<Vec<_>>());
+            let y = graph.add(op.clone(), &inputs, None).unwrap();
+            let loss = harness::weighted_sum(&mut graph, y, &mut Source::new(1));
+            // The sweep compares the type of every gradient with its operand's.
+            harness::gradients(&mut graph, loss, &inputs).unwrap_or_else(|e| panic!("{op} of {dtype}: {e}"));
+        }
     }
 }
 
