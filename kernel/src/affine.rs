@@ -63,7 +63,8 @@ impl Affine {
 
     /// As [`Affine::plus_term`]; `None` if a number doesn't fit.
     pub fn checked_plus_term(self, var: IndexVar, coefficient: i64) -> Option<Self> {
-        self.coefficient(var).checked_add(coefficient)?;
+        // Not the least number either: code may negate a coefficient.
+        self.coefficient(var).checked_add(coefficient).filter(|&c| c != i64::MIN)?;
         Some(self.plus_term(var, coefficient))
     }
 
@@ -71,6 +72,16 @@ impl Affine {
     pub fn checked_plus(self, offset: i64) -> Option<Self> {
         self.offset.checked_add(offset)?;
         Some(self.plus(offset))
+    }
+
+    /// As [`Affine::substitute`]; `None` if a number doesn't fit.
+    pub fn checked_substitute(&self, var: IndexVar, by: &Self) -> Option<Self> {
+        let c = self.coefficient(var);
+        let mut sum = self.clone().plus_term(var, -c).checked_plus(by.offset.checked_mul(c)?)?;
+        for &(v, k) in &by.terms {
+            sum = sum.checked_plus_term(v, k.checked_mul(c)?)?;
+        }
+        Some(sum)
     }
 
     /// This plus a constant.

@@ -16,6 +16,7 @@ mod target;
 pub mod text;
 mod typing;
 mod vectorize;
+pub mod verify;
 pub mod walk;
 
 pub use affine::{Affine, IndexExpr, IndexVar};
@@ -30,3 +31,4 @@ pub use stmt::{LoopKind, Stmt};
 pub use target::Target;
 pub use typing::{TypeError, Types, ValueType, check_foldable};
 pub use vectorize::vectorize_body;
+pub use verify::{Spec, VerifyError, VerifyErrors, in_place_safe, verify, verify_kernel};

@@ -55,6 +55,12 @@ pub struct Types {
     ranges: Ranges,
 }
 
+/// What is bound at a point.
+pub(crate) struct Bindings {
+    regs: BTreeMap<Reg, ValueType>,
+    ranges: Ranges,
+}
+
 impl Types {
     /// The buffers of a kernel; nothing is bound yet.
     pub fn of_buffers(kernel: &Kernel) -> Self {
@@ -117,6 +123,16 @@ impl Types {
             None => return broken(format!("{var} can't have {extent} values: at least 1 is needed")),
         }
         Ok(())
+    }
+
+    /// What is bound now.
+    pub(crate) fn clone_bindings(&self) -> Bindings {
+        Bindings { regs: self.regs.clone(), ranges: self.ranges.clone() }
+    }
+
+    /// Forgets what was bound since.
+    pub(crate) fn restore_bindings(&mut self, before: Bindings) {
+        (self.regs, self.ranges) = (before.regs, before.ranges);
     }
 
     /// Says what a value's type is.

@@ -21,6 +21,7 @@ mod print;
 mod print_expr;
 
 pub use parse::ParseError;
+pub(crate) use print::{Notes, Site, annotate};
 
 /// How deep statements and expressions may nest: what a walk over them can rely on. The parser and the verifier refuse more.
 pub const MAX_NESTING: usize = 400;

@@ -22,7 +22,7 @@ pub(crate) enum Site {
 /// What to say under which line.
 pub(crate) type Notes = BTreeMap<Site, Vec<String>>;
 
-/// The program's text with notes.
+/// The parts of a program's text that notes are about, with each note under its line.
 pub(crate) fn annotate(program: &Program, notes: &Notes, f: &mut Formatter<'_>) -> Result {
     Printer { out: f, notes: Some(notes), kernel: 0, stmt: 0 }.program(program)
 }
@@ -138,6 +138,11 @@ impl Printer<'_, '_> {
         Ok(())
     }
 
+    /// With notes, only what they are about is printed.
+    fn concerns(&self, test: impl Fn(&Site) -> bool) -> bool {
+        self.notes.is_none_or(|notes| notes.keys().any(test))
+    }
+
     fn program(&mut self, program: &Program) -> Result {
         write!(self.out, "program {}", Quoted(&program.name))?;
         if let Some(bytes) = program.arena_bytes {
@@ -146,10 +151,13 @@ impl Printer<'_, '_> {
         self.out.write_char('\n')?;
         self.notes_of(Site::Program, 0)?;
         for (at, buffer) in program.buffers.iter().enumerate() {
+            if !self.concerns(|site| *site == Site::Buffer(at)) {
+                continue;
+            }
             writeln!(self.out, "b{at}: {buffer}")?;
             self.notes_of(Site::Buffer(at), 0)?;
         }
-        for (at, check) in program.checks.iter().enumerate() {
+        for (at, check) in program.checks.iter().enumerate().filter(|_| self.notes.is_none()) {
             write!(self.out, "check #{at} {}", Quoted(&check.message))?;
             if let Some(loc) = &check.loc {
                 write!(self.out, " at {}", Quoted(loc))?;
@@ -157,12 +165,18 @@ impl Printer<'_, '_> {
             self.out.write_char('\n')?;
         }
         for (at, kernel) in program.kernels.iter().enumerate() {
+            if !self.concerns(|site| matches!(site, Site::Kernel(k) | Site::Stmt(k, _) if *k == at)) {
+                continue;
+            }
             (self.kernel, self.stmt) = (at, 0);
             self.out.write_char('\n')?;
             self.kernel(kernel)?;
             self.out.write_char('\n')?;
         }
         for (at, launch) in program.launches.iter().enumerate() {
+            if !self.concerns(|site| *site == Site::Launch(at)) {
+                continue;
+            }
             let args: Vec<String> = launch.args.iter().map(ToString::to_string).collect();
             let before = if at == 0 { "\n" } else { "" };
             let kernel = program.kernels.get(launch.kernel as usize);

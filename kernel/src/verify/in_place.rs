@@ -1,0 +1,52 @@
+//! Proves that a kernel may read from the memory that it writes to.
+
+use super::access::{Accesses, MemoryAccess};
+use super::disjoint::{iterations_are_disjoint, reach};
+use crate::{BufRef, Kernel};
+
+/// Whether parameter `write` may be bound to the memory of parameter `read`, both starting at one address: every element is loaded
+/// through `read` before it is stored through `write`, whatever order iterations run in where they may.
+///
+/// For each pair of a load and a store it shows one of: they touch different elements altogether; or, in the loops around both, they
+/// touch different elements in different iterations, and within one iteration the load comes first or they don't meet.
+///
+/// # Errors
+/// Why that isn't shown, as a sentence.
+pub fn in_place_safe(kernel: &Kernel, read: u32, write: u32) -> Result<(), String> {
+    let size = |p: u32| kernel.params.get(p as usize).map(|p| p.dtype.size_bytes());
+    if size(read).is_none() || size(read) != size(write) {
+        return Err(format!("elements of p{read} and p{write} have different sizes"));
+    }
+    let accesses = Accesses::of(kernel).map_err(|e| e.to_string())?;
+    let of = |param: u32, store: bool| {
+        let found = accesses.all.iter().filter(move |a| a.buf == BufRef::Param(param) && a.is_store == store);
+        found.collect::<Vec<_>>()
+    };
+    if !of(read, true).is_empty() {
+        return Err(format!("p{read} is stored to, too"));
+    }
+    for load in of(read, false) {
+        for store in of(write, true) {
+            if !loads_first(&accesses, load, store) {
+                return Err(format!(
+                    "`{}` of p{read} may be loaded after `{}` of p{write} is stored",
+                    load.index, store.index
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn loads_first(accesses: &Accesses, load: &MemoryAccess, store: &MemoryAccess) -> bool {
+    let ranges = accesses.types.ranges();
+    if let (Some(a), Some(b)) = (reach(load, ranges), reach(store, ranges)) {
+        if a.hi < b.lo || b.hi < a.lo {
+            return true;
+        }
+    }
+    let shared: Vec<_> = load.loops.iter().zip(&store.loops).take_while(|(a, b)| a == b).map(|(a, _)| *a).collect();
+    let within_iteration_first =
+        load.path <= store.path && !(load.factor_of.is_some() && load.factor_of == store.tile_of);
+    within_iteration_first && iterations_are_disjoint(accesses, &shared, load, store)
+}

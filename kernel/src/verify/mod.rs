@@ -1,0 +1,164 @@
+//! The verifier: the fence between passes and machine code, which trusts every index.
+//!
+//! Names, types and shape of a kernel:
+//!
+//! 1. A kernel's name is a letter, then letters, digits and `_`; unique in the program.
+//! 2. Every value and index is bound once in its kernel, and used only after that, in the same body or in bodies within.
+//! 3. Every expression has a type ([`crate::Types`]); what is stored, accumulated or assigned has the type of its place; only what
+//!    `var` declares is set; accumulating ops are associative and commutative; a condition is one `bool`.
+//! 4. Loops run at least once. `parallel` is the one statement of its kernel. A `vector` body holds `let`, `store`, accumulations
+//!    and assignments only.
+//! 5. Statements and expressions nest at most [`crate::text::MAX_NESTING`] deep.
+//! 6. Index arithmetic stays in 64 bits, dividends aren't negative, divisors and bounds are positive; an `index` value fits its
+//!    type; a `checked` index names a check of the program.
+//!
+//! Memory, by interval arithmetic over the ranges of indices:
+//!
+//! 7. Every load and store, those of a `micro`'s factors included, is within its buffer.
+//! 8. A `micro` has rows, columns and a reduction; factors of one type, `f32` or `f64`; `b`'s columns are contiguous; the body is
+//!    `let` and `store` on scalars with a coefficient of 0 or 1 for the column; tile elements are stored at distinct places that the
+//!    factors don't occupy; a buffer that is stored to is loaded at the same index only.
+//! 9. A `read` parameter isn't stored to, a `write` parameter isn't loaded.
+//! 10. Iterations of a `parallel` loop don't touch what another one stores. Proved by digits: if the loop variable, or its quotients and
+//!     remainders that determine it, have coefficients so large that the rest of the index can't bridge them.
+//!
+//! Programs:
+//!
+//! 11. Buffers hold at least one element; constants have the bytes of their elements; ports have unique names; `next` goes with a
+//!     `state` of the same type.
+//! 12. A launch names a kernel and as many buffers as that has parameters, with equal types and lengths; inputs and constants aren't
+//!     written; what isn't there from the start is written before it is read; outputs and `next` values are written.
+//! 13. Two parameters are bound to one memory only if neither is written, or if every element is loaded through one before it is stored
+//!     through the other ([`in_place_safe`]).
+//!
+//! Where the [`Spec`] asks for it:
+//!
+//! 14. (decomposed) No scalar op with an expansion is left.
+//! 15. (planned) Offsets are multiples of [`ALIGNMENT`], and the arena covers all buffers.
+//! 16. (planned) Buffers that live at the same time don't overlap, but for a hand-over within one launch, at the same address, that is
+//!     safe in place: a dying buffer to a new one, a state to its next value.
+//! 17. (planned) The next value of a state ends up in the state's memory.
+
+mod access;
+mod body;
+mod disjoint;
+mod in_place;
+mod micro;
+mod plan;
+mod program;
+
+use crate::text::{Notes, Site, annotate};
+use crate::{Check, Kernel, Program};
+use std::fmt;
+
+pub use in_place::in_place_safe;
+
+/// What buffers' offsets are multiples of, in bytes: a cache line, and the widest vector.
+pub const ALIGNMENT: usize = 64;
+
+/// What a stage of the pipeline promises beyond what always holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Spec {
+    /// Scalar ops that have an expansion are gone.
+    pub decomposed: bool,
+    /// Buffers have offsets.
+    pub planned: bool,
+}
+
+impl Spec {
+    /// After lowering.
+    pub const LOWERED: Self = Self { decomposed: false, planned: false };
+    /// After the kernel passes.
+    pub const DECOMPOSED: Self = Self { decomposed: true, planned: false };
+    /// What code generation takes.
+    pub const PLANNED: Self = Self { decomposed: true, planned: true };
+}
+
+/// An invariant that doesn't hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VerifyError {
+    /// The invariant's number in the module's doc.
+    pub invariant: u32,
+    /// What breaks it.
+    pub message: String,
+    pub(crate) site: Site,
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}]", self.message, self.invariant)
+    }
+}
+
+/// All invariants that don't hold. Prints the kernels, buffers and launches concerned, with each error under its line.
+#[derive(Clone, PartialEq, Debug)]
+pub struct VerifyErrors {
+    errors: Vec<VerifyError>,
+    program: Program,
+}
+
+impl VerifyErrors {
+    /// The errors, in no particular order; at least one.
+    pub fn errors(&self) -> &[VerifyError] {
+        &self.errors
+    }
+}
+
+impl std::error::Error for VerifyErrors {}
+
+impl fmt::Display for VerifyErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut notes = Notes::new();
+        for error in &self.errors {
+            notes.entry(error.site).or_default().push(error.to_string());
+        }
+        annotate(&self.program, &notes, f)
+    }
+}
+
+/// Collects errors.
+#[derive(Default)]
+pub(crate) struct Report(Vec<VerifyError>);
+
+impl Report {
+    pub(crate) fn add(&mut self, invariant: u32, site: Site, message: impl Into<String>) {
+        let error = VerifyError { invariant, message: message.into(), site };
+        if !self.0.contains(&error) {
+            self.0.push(error);
+        }
+    }
+}
+
+/// Checks every invariant of the module's doc that the stage has.
+///
+/// # Errors
+/// All that don't hold.
+pub fn verify(program: &Program, spec: Spec) -> Result<(), VerifyErrors> {
+    let mut report = Report::default();
+    program::check(program, &mut report);
+    for (at, kernel) in program.kernels.iter().enumerate() {
+        body::check(kernel, at, program.checks.len(), spec, &mut report);
+    }
+    // What builds on sound kernels and launches would only repeat their errors.
+    if report.0.is_empty() {
+        program::check_aliases(program, &mut report);
+        if spec.planned {
+            plan::check(program, &mut report);
+        }
+    }
+    finish(report, || program.clone())
+}
+
+/// Checks the invariants that concern one kernel; `checks` are the program's.
+///
+/// # Errors
+/// All that don't hold.
+pub fn verify_kernel(kernel: &Kernel, checks: &[Check], spec: Spec) -> Result<(), VerifyErrors> {
+    let mut report = Report::default();
+    body::check(kernel, 0, checks.len(), spec, &mut report);
+    finish(report, || Program { kernels: vec![kernel.clone()], checks: checks.to_vec(), ..Program::default() })
+}
+
+fn finish(report: Report, program: impl FnOnce() -> Program) -> Result<(), VerifyErrors> {
+    if report.0.is_empty() { Ok(()) } else { Err(VerifyErrors { errors: report.0, program: program() }) }
+}

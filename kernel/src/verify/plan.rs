@@ -1,0 +1,147 @@
+//! Invariants 15 to 17: the memory plan.
+
+use super::program::may_share;
+use super::{ALIGNMENT, Report};
+use crate::text::Site;
+use crate::{Buffer, BufferId, BufferKind, Program};
+
+/// When a buffer's contents matter: launches by number, both ends included. What is there before the first launch begins at -1; what
+/// the caller reads, or the next run, ends after the last one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Life {
+    first: i64,
+    last: i64,
+}
+
+/// The launches that a buffer is bound in, first and last.
+fn uses(program: &Program, id: usize) -> Option<(i64, i64)> {
+    let bound = |l: &&crate::Launch| l.args.contains(&BufferId(id as u32));
+    let first = program.launches.iter().position(|l| bound(&l))?;
+    let last = program.launches.iter().rposition(|l| bound(&l))?;
+    Some((first as i64, last as i64))
+}
+
+fn life(program: &Program, id: usize) -> Option<Life> {
+    let end = program.launches.len() as i64;
+    let used = uses(program, id);
+    Some(match &program.buffers[id].kind {
+        BufferKind::Constant { .. } | BufferKind::State { .. } => Life { first: -1, last: end },
+        BufferKind::Input { .. } => Life { first: -1, last: used.map_or(-1, |u| u.1) },
+        BufferKind::Output { .. } | BufferKind::Next { .. } => Life { first: used?.0, last: end },
+        BufferKind::Temp => Life { first: used?.0, last: used?.1 },
+    })
+}
+
+/// The bytes that a buffer takes.
+fn span(buffer: &Buffer) -> Option<(usize, usize)> {
+    let start = buffer.offset?;
+    Some((start, start.checked_add(buffer.size_bytes())?))
+}
+
+/// Checks the plan of a program that is sound otherwise.
+pub(super) fn check(program: &Program, report: &mut Report) {
+    let arena = program.arena_bytes;
+    if arena.is_none() {
+        report.add(15, Site::Program, "the arena's size is missing");
+    }
+    for (at, buffer) in program.buffers.iter().enumerate() {
+        match span(buffer) {
+            None => report.add(15, Site::Buffer(at), format!("b{at} has no place")),
+            Some((start, _)) if start % ALIGNMENT != 0 => {
+                report.add(15, Site::Buffer(at), format!("the offset is no multiple of {ALIGNMENT}"));
+            }
+            Some((_, end)) if arena.is_some_and(|arena| end > arena) => {
+                report.add(15, Site::Buffer(at), format!("b{at} ends at {end}, beyond the arena"));
+            }
+            _ => {}
+        }
+        if let BufferKind::Next { name } = &buffer.kind {
+            check_next(program, at, name, report);
+        }
+    }
+    let lives: Vec<Option<Life>> = (0..program.buffers.len()).map(|id| life(program, id)).collect();
+    for a in 0..program.buffers.len() {
+        for b in a + 1..program.buffers.len() {
+            if let (Some(x), Some(y)) = (lives[a], lives[b]) {
+                check_pair(program, (a, x), (b, y), report);
+            }
+        }
+    }
+}
+
+fn check_pair(program: &Program, (a, x): (usize, Life), (b, y): (usize, Life), report: &mut Report) {
+    let (Some(p), Some(q)) = (span(&program.buffers[a]), span(&program.buffers[b])) else { return };
+    let apart = p.1 <= q.0 || q.1 <= p.0;
+    // A state lives through the run, but once its next value is born nobody may ask for it.
+    let (x, y) = match (is_next_of(program, a, b), is_next_of(program, b, a)) {
+        (true, _) => (x, Life { last: uses(program, b).map_or(-1, |u| u.1), ..y }),
+        (_, true) => (Life { last: uses(program, a).map_or(-1, |u| u.1), ..x }, y),
+        _ => (x, y),
+    };
+    if apart || x.last < y.first || y.last < x.first {
+        return;
+    }
+    let handed_over = if x.last == y.first {
+        hand_over(program, a, b, x.last)
+    } else if y.last == x.first {
+        hand_over(program, b, a, y.last)
+    } else {
+        Err("both are needed at the same time".into())
+    };
+    if let Err(why) = handed_over {
+        report.add(16, Site::Buffer(b), format!("b{b} overlaps b{a}: {why}"));
+    }
+}
+
+fn is_next_of(program: &Program, next: usize, state: usize) -> bool {
+    match (&program.buffers[next].kind, &program.buffers[state].kind) {
+        (BufferKind::Next { name: n }, BufferKind::State { name: s }) => n == s,
+        _ => false,
+    }
+}
+
+/// Whether launch `at` may read `old` and write `new` in the same memory.
+fn hand_over(program: &Program, old: usize, new: usize, at: i64) -> Result<(), String> {
+    if program.buffers[old].offset != program.buffers[new].offset {
+        return Err("they don't start at one address".into());
+    }
+    let Some(launch) = usize::try_from(at).ok().and_then(|at| program.launches.get(at)) else {
+        return Err("both are needed at the same time".into());
+    };
+    let kernel = &program.kernels[launch.kernel as usize];
+    let params = |id: usize| {
+        let bound = launch.args.iter().enumerate().filter(move |(_, arg)| arg.0 as usize == id);
+        bound.map(|(p, _)| p).collect::<Vec<_>>()
+    };
+    for p in params(old) {
+        for q in params(new) {
+            may_share(kernel, p, q).map_err(|why| format!("in launch {at} of `{}`, {why}", kernel.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Invariant 17: the next value stands where the state does, or the last launch that writes the state reads it, after all that write it.
+fn check_next(program: &Program, at: usize, name: &str, report: &mut Report) {
+    let is_state = |b: &Buffer| matches!(&b.kind, BufferKind::State { name: n } if n == name);
+    let Some(state) = program.buffers.iter().position(is_state) else { return };
+    if program.buffers[state].offset == program.buffers[at].offset {
+        return;
+    }
+    let stores = |id: usize, launch: &crate::Launch| {
+        let params = program.kernels[launch.kernel as usize].params.iter();
+        launch.args.iter().zip(params).any(|(arg, p)| arg.0 as usize == id && p.access != crate::Access::Read)
+    };
+    let last_of = |id: usize| program.launches.iter().rposition(|l| stores(id, l));
+    let copied = match (last_of(state), last_of(at)) {
+        (Some(copy), Some(written)) => copy > written && program.launches[copy].args.contains(&BufferId(at as u32)),
+        _ => false,
+    };
+    if !copied {
+        report.add(
+            17,
+            Site::Buffer(at),
+            format!("b{at} is neither in the memory of its state b{state} nor copied to it"),
+        );
+    }
+}
