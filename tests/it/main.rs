@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
 
 mod autodiff;
+mod differential;
 mod filetests;
 mod oracle;

@@ -79,7 +79,8 @@ pub fn run_counted(graph: &mut Graph) -> Result<BTreeMap<&'static str, usize>, P
     let mut work = Work::new(graph);
     let mut fuel = 1000 + 64 * graph.len();
     while let Some(id) = work.next() {
-        if !graph.contains(id) {
+        // A node that nothing uses goes without being rewritten: what it is rewritten to would go with it.
+        if !graph.contains(id) || work.remove_dead(graph, id) {
             continue;
         }
         let Some((rule, new)) = first_match(graph, id)? else { continue };
@@ -139,15 +140,22 @@ impl Work {
     /// Puts `new` in the place of `old`, and in the queue what may have become simpler by that.
     fn replace(&mut self, graph: &mut Graph, old: NodeId, new: NodeId) {
         graph.replace_uses(old, new);
-        for gone in remove_dead(graph, old) {
-            self.known.remove(&gone);
-        }
+        self.remove_dead(graph, old);
         self.push_added(graph, new);
         let mut level = BTreeSet::from([new]);
         for _ in 0..DEPTH {
             level = level.iter().flat_map(|&id| graph.users(id)).collect();
             level.iter().for_each(|&id| self.push(id));
         }
+    }
+
+    /// Removes a node and what only it used, if nothing uses it; says whether it did.
+    fn remove_dead(&mut self, graph: &mut Graph, id: NodeId) -> bool {
+        let gone = remove_dead(graph, id);
+        gone.iter().for_each(|id| {
+            self.known.remove(id);
+        });
+        !gone.is_empty()
     }
 
     /// Queues the nodes that a rule has added, operands first.

@@ -1,0 +1,171 @@
+//! Passes on random graphs: what a graph computes before a pass it computes after it.
+//!
+//! `GRADC_RANDOM_GRAPHS=100000` makes a long run of it.
+
+use crate::oracle::{Agreement, Ports, SplitMix, difference, evaluate, random_ports};
+use ir::op::control::Gradient;
+use ir::op::reduce::ReduceKind;
+use ir::testing::{Limits, random_graph, random_values};
+use ir::{Builder, DType, Graph, NodeId, Op, Scalar};
+use kernel::Target;
+use passes::{Module, Pass, PassContext, PassFn, RunOptions, Stage, pipeline, simplify};
+
+/// How many graphs each test draws.
+fn count(default: u64) -> u64 {
+    std::env::var("GRADC_RANDOM_GRAPHS").map_or(default, |n| n.parse().unwrap())
+}
+
+fn run(graph: &Graph, passes: &[Pass]) -> Graph {
+    let context = PassContext::new(Target::baseline());
+    match passes::run(Module::Graph(graph.clone()), passes, &context, &RunOptions::default()) {
+        Ok(outcome) => outcome.module.graph().unwrap().clone(),
+        Err(e) => panic!("{e}\non\n{graph}"),
+    }
+}
+
+fn named(name: &str) -> Pass {
+    *pipeline::find(name).unwrap()
+}
+
+/// The passes that clean a differentiated graph up, in their order.
+fn clean_up() -> Vec<Pass> {
+    let is_clean_up = |pass: &&Pass| {
+        matches!(pass.run, PassFn::Graph(_)) && pass.ensures == Stage::Differentiated && pass.name != "autodiff"
+    };
+    pipeline::PIPELINE.iter().filter(is_clean_up).copied().collect()
+}
+
+fn values(graph: &Graph, seed: u64) -> Ports {
+    let (inputs, states) = random_values(graph, seed);
+    inputs.into_iter().chain(states).collect()
+}
+
+/// Panics if the graphs compute something else; a failing run of the first is left out, for passes may remove what fails.
+fn compare(before: &Graph, after: &Graph, seed: u64, agreement: Agreement) {
+    let ports = values(before, seed);
+    let Ok(expected) = evaluate(before, &ports) else { return };
+    let found = evaluate(after, &ports).unwrap();
+    if let Some(difference) = difference(&expected, &found, agreement) {
+        panic!("seed {seed}: {difference}\nbefore:\n{before}\nafter:\n{after}");
+    }
+}
+
+/// Exact passes keep every bit, of NaN and infinities too.
+#[test]
+fn exact_passes_keep_the_bits() {
+    for seed in 0..count(150) {
+        let limits = Limits { steps: 4 + (seed % 30) as usize, wild: seed % 2 == 0, ..Limits::default() };
+        let graph = random_graph(seed, &limits);
+        for name in ["fold", "cse", "dce"] {
+            compare(&graph, &run(&graph, &[named(name)]), seed, Agreement::Bits);
+        }
+    }
+}
+
+/// Exact rules keep every bit as well; the others reorder sums.
+#[test]
+fn simplify_keeps_the_meaning() {
+    let mut fired = 0;
+    for seed in 0..count(300) {
+        let limits = Limits { steps: 4 + (seed % 40) as usize, ..Limits::default() };
+        let graph = random_graph(seed, &limits);
+        let mut simple = graph.clone();
+        let counts = simplify::run_counted(&mut simple).unwrap();
+        ir::verify(&simple, ir::Spec::DIFFERENTIATED).unwrap();
+        let exact = simplify::rules().all(|rule| rule.exact || !counts.contains_key(rule.name));
+        compare(&graph, &simple, seed, if exact { Agreement::Bits } else { Agreement::Ulps(256.0) });
+        assert!(simplify::run_counted(&mut simple).unwrap().is_empty(), "seed {seed}: rules are left that fire");
+        fired += counts.values().sum::<usize>();
+    }
+    assert!(fired > 100, "only {fired} rewrites: the generator has nothing to simplify");
+}
+
+/// A random graph whose outputs are a loss and its gradients by all float ports that it has.
+fn with_gradients(seed: u64, limits: &Limits) -> Option<Graph> {
+    let mut graph = random_graph(seed, limits);
+    let dtype = DType::F64;
+    let result = graph.outputs().iter().map(|(_, id)| *id).find(|&id| graph.ty(id).dtype == dtype)?;
+    let inputs = graph.inputs().map(|(id, port)| (port.name.clone(), id));
+    let states = graph.states().map(|(id, port)| (port.name.clone(), id));
+    let ports: Vec<(String, NodeId)> = inputs.chain(states).filter(|(_, id)| graph.ty(*id).dtype == dtype).collect();
+    let axes: Vec<usize> = (0..graph.ty(result).shape.rank()).collect();
+    let loss = Builder::new(&mut graph, None).reduce(ReduceKind::Sum, result, &axes).unwrap();
+    graph.set_output("loss", loss);
+    for (name, id) in ports {
+        let gradient = graph.add(Op::Gradient(Gradient), &[loss, id], None).unwrap();
+        graph.set_output(format!("d{name}"), gradient);
+    }
+    Some(graph)
+}
+
+fn f64_limits(seed: u64) -> Limits {
+    let dtypes = vec![DType::F64, DType::F64, DType::I32, DType::Bool];
+    Limits { steps: 3 + (seed % 12) as usize, dtypes, ..Limits::default() }
+}
+
+/// What derivative rules make is simplified like anything else.
+#[test]
+fn clean_up_keeps_gradients() {
+    let mut compared = 0;
+    for seed in 0..count(150) {
+        let Some(graph) = with_gradients(seed, &f64_limits(seed)) else { continue };
+        let expanded = run(&graph, &[named("autodiff")]);
+        compare(&expanded, &run(&expanded, &clean_up()), seed, Agreement::Ulps(1e5));
+        compared += 1;
+    }
+    assert!(compared > 50, "only {compared} graphs had a float result");
+}
+
+/// The values with zeros moved away, where `floor` and `sign` jump and `relu` has a kink.
+fn off_the_steps(mut ports: Ports) -> Ports {
+    for value in ports.values_mut().filter(|value| value.ty().dtype == DType::F64) {
+        for i in 0..value.data().len() {
+            if value.get(i).as_f64() == 0.0 {
+                value.data_mut().set(i, Scalar::F64(0.3));
+            }
+        }
+    }
+    ports
+}
+
+/// The derivative along a random direction is the difference quotient along it.
+#[test]
+fn gradients_match_differences() {
+    let mut compared = 0;
+    for seed in 0..count(150) {
+        let Some(graph) = with_gradients(seed, &f64_limits(seed)) else { continue };
+        let graph = run(&graph, &[named("autodiff")]);
+        let ports = off_the_steps(random_ports(&graph, seed));
+        let Ok(results) = evaluate(&graph, &ports) else { continue };
+        let mut random = SplitMix(seed);
+        let mut along = 0.0;
+        let mut direction = Ports::new();
+        for (name, gradient) in
+            results.iter().filter(|(name, _)| name.starts_with('d') && ports.contains_key(&name[1..]))
+        {
+            let step = ir::Value::from_fn(gradient.ty().clone(), |i| {
+                let unit = (random.next() >> 11) as f64 / (1u64 << 53) as f64 - 0.5;
+                along += gradient.get(i).as_f64() * unit;
+                Scalar::F64(unit)
+            });
+            direction.insert(name[1..].to_string(), step);
+        }
+        let at = |t: f64| {
+            let mut moved = ports.clone();
+            for (name, step) in &direction {
+                let value = moved.get_mut(name).unwrap();
+                for i in 0..step.data().len() {
+                    let x = value.get(i).as_f64() + t * step.get(i).as_f64();
+                    value.data_mut().set(i, Scalar::F64(x));
+                }
+            }
+            evaluate(&graph, &moved).unwrap()["loss"].get(0).as_f64()
+        };
+        let t = 1e-6;
+        let quotient = (at(t) - at(-t)) / (2.0 * t);
+        let error = (along - quotient).abs();
+        assert!(error <= 1e-4 * quotient.abs().max(1.0), "seed {seed}: {along} against {quotient}\n{graph}");
+        compared += 1;
+    }
+    assert!(compared > 50, "only {compared} graphs had a float result");
+}
