@@ -5,7 +5,7 @@ arithmetic, of the least degree whose error stays under the tolerance given; tha
 minimax error. Coefficients are printed lowest degree first, rounded to the format.
 """
 import struct
-from mpmath import mp, mpf, chebyfit, exp, log, log1p, erf, erfc, sin, cos, atanh, sqrt, pi, polyval
+from mpmath import mp, mpf, chebyfit, exp, log, log1p, erf, erfc, sin, cos, atanh, sqrt, pi, tanh
 
 mp.dps = 60
 TINY = mpf(10) ** -25
@@ -70,7 +70,8 @@ fit("LOG", lambda f: (log1p(f) - f) / f**2, sqrt(mpf(2)) / 2 - 1, sqrt(mpf(2)) -
 edge = (sqrt(mpf(2)) - 1) / (sqrt(mpf(2)) + 1)
 fit("ATANH", lambda z: (2 * atanh(sqrt(z)) / sqrt(z) - 2 - 2 * z / 3) / z**2, 0, edge**2 * mpf("1.001"), two(-26), two(-58))
 # sin(r) = r + r z s(z), cos(r) = 1 - z/2 + z^2 c(z), z = r^2
-zmax = mpf("0.82") ** 2
+# r may exceed pi/4 where n is off by a fraction for large arguments
+zmax = mpf("0.92") ** 2
 fit("SIN", lambda z: (sin(sqrt(z)) / sqrt(z) - 1) / z, 0, zmax, two(-28), two(-57))
 fit("COS", lambda z: (cos(sqrt(z)) - 1 + z / 2) / z**2, 0, zmax, two(-27), two(-56))
 # erf(x) = x + x p(x^2) below the cut
@@ -84,11 +85,11 @@ def erfcx(u):
     return erfc(a) * exp(a * a)
 fit("ERFCX", erfcx, (mpf(CUT) - 2) / (CUT + 2), (mpf(6) - 2) / (6 + 2), None, two(-55), only=64)
 
+# tanh(x) = x + x z p(z), z = x^2, for x up to 9/16
+fit("TANH", lambda z: (tanh(sqrt(z)) / sqrt(z) - 1) / z, 0, mpf("0.5625") ** 2, two(-26), two(-55))
+
 split("LOG2_E", 1 / LN2, 2)
 split("LN_2", LN2, 3)
 split("PI/2", pi / 2, 4)
 split("2/PI", 2 / pi, 2)
 split("2/3", mpf(2) / 3, 2)
-from mpmath import tanh
-# tanh(x) = x + x z p(z), z = x^2, for x up to 9/16
-fit("TANH", lambda z: (tanh(sqrt(z)) / sqrt(z) - 1) / z, 0, mpf("0.5625") ** 2, two(-26), two(-55))

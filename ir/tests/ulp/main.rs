@@ -25,7 +25,10 @@ fn ulps(got: f64, exact: f64, fraction_bits: i32, min_exponent: i32) -> f64 {
         return 0.0;
     }
     // An infinity stands for the first number too large, so that overflowing one number early or late counts as one ulp.
-    let top = 2f64.powi(-min_exponent + 2);
+    if got == exact && got.is_infinite() {
+        return 0.0;
+    }
+    let top = 2f64.powi(-min_exponent + 2).min(f64::MAX);
     let (near, far) = (got.clamp(-top, top), exact.clamp(-top, top));
     if near.is_nan() || far.is_nan() || (got == 0.0 && got.is_sign_negative() != exact.is_sign_negative()) {
         return f64::INFINITY;
@@ -102,7 +105,109 @@ f32_sweeps! {
     log1p_f32: LOG1P,
     tanh_f32: TANH,
     sigmoid_f32: SIGMOID,
+    erf_f32: ERF,
     rsqrt_f32: RSQRT,
+}
+
+/// Up to here `sin` and `cos` are reduced exactly enough; beyond they give NaN.
+const TRIG_LIMIT: f32 = 4_194_304.0;
+
+#[test]
+fn sin_and_cos_f32() {
+    for op in [ScalarOp::SIN, ScalarOp::COS] {
+        let worst = sweep_f32(op, |x| x.is_nan() || x.abs() <= TRIG_LIMIT);
+        report(op, DType::F32, worst);
+        assert!(worst.ulps <= f64::from(op.def().max_ulp), "{op}: {worst:?}");
+        for x in [f32::INFINITY, f32::NAN, TRIG_LIMIT * 1.001, -f32::MAX] {
+            assert!(eval_f32(op, x).is_nan(), "{op}({x})");
+        }
+    }
+    assert_eq!(eval_f32(ScalarOp::SIN, -0.0).to_bits(), (-0.0f32).to_bits());
+    assert_eq!(eval_f32(ScalarOp::COS, -0.0), 1.0);
+}
+
+/// The arguments nearest to multiples of pi/2, where the reduction cancels most.
+#[test]
+fn sin_and_cos_near_their_zeros() {
+    for n in (1..2_670_000i64).step_by(7) {
+        let near = (n as f64 * std::f64::consts::FRAC_PI_2) as f32;
+        for (op, odd) in [(ScalarOp::SIN, 0), (ScalarOp::COS, 1)] {
+            if n % 2 == odd {
+                let exact = op.eval(&[Scalar::F64(f64::from(near))]).as_f64();
+                let error = ulps_f32(eval_f32(op, near), exact);
+                assert!(error <= f64::from(op.def().max_ulp), "{op}({near:e}): {error}");
+            }
+        }
+    }
+}
+
+/// Pseudorandom bit patterns, the same on every run (a 64-bit congruential generator's upper half).
+fn random_bits(seed: u64) -> impl Iterator<Item = u32> {
+    let mut state = seed;
+    std::iter::repeat_with(move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 32) as u32
+    })
+}
+
+/// Bases of every exponent with powers that keep the result in range, and bases near 1 with large ones.
+#[test]
+fn pow_f32() {
+    let op = ScalarOp::POW;
+    let program = (op.def().expand)(DType::F32).expect("an expansion");
+    let mut bits = random_bits(1);
+    let mut next = || bits.next().expect("endless");
+    let (mut worst, rounds) = (Worst::default(), (1 << 32) / stride() as usize / LANES);
+    for _ in 0..rounds {
+        let (mut xs, mut ys) = (Vec::new(), Vec::new());
+        for i in 0..LANES {
+            let unit = f64::from(next()) / 4_294_967_296.0;
+            let x = match i % 4 {
+                0 => f32::from_bits(next() >> 1),
+                1 => f32::from_bits(0x3f00_0000 + (next() >> 8)),
+                2 => f32::from_bits(0x3f7f_0000 + (next() >> 15)),
+                _ => -(f64::from(next() >> 28) as f32),
+            };
+            // A result between 2^-155 and 2^130, with the ends.
+            let y =
+                if i % 4 == 3 { (next() >> 29) as f32 } else { ((unit * 285.0 - 155.0) / f64::from(x).log2()) as f32 };
+            xs.push(x);
+            ys.push(y);
+        }
+        let columns = [Column::F32(xs.clone()), Column::F32(ys.clone())];
+        let Column::F32(got) = lanes::run(&program, &columns, LANES) else { panic!("not f32") };
+        for i in 0..LANES {
+            let exact = f64::from(xs[i]).powf(f64::from(ys[i]));
+            let error = ulps_f32(got[i], exact);
+            assert!(
+                error <= f64::from(op.def().max_ulp),
+                "pow({:e}, {:e}) = {:e}, not {exact:e}",
+                xs[i],
+                ys[i],
+                got[i]
+            );
+            worst.see(error, f64::from(xs[i]));
+        }
+    }
+    report(op, DType::F32, worst);
+}
+
+/// Every pair of special operands: IEEE 754-2019, 9.2.1, which `f64::powf` follows.
+#[test]
+fn pow_at_its_edges() {
+    for dtype in [DType::F32, DType::F64] {
+        let program = (ScalarOp::POW.def().expand)(dtype).expect("an expansion");
+        let powers = [0.5, 1.0, 2.0, 3.0, 0.1, 16_777_215.0, 16_777_216.0, 1e-40, 1e38].map(|y| y as f32);
+        let mut all = edges();
+        all.extend(powers.iter().flat_map(|y| [*y, -y]));
+        for (x, y) in all.iter().flat_map(|x| all.iter().map(move |y| (f64::from(*x), f64::from(*y)))) {
+            let got = program.eval(&[Scalar::from_f64(x, dtype), Scalar::from_f64(y, dtype)]).as_f64();
+            let exact = x.powf(y);
+            let error = if dtype == DType::F32 { ulps(got, exact, 23, -126) } else { ulps(got, exact, 52, -1022) };
+            let allowed = if dtype == DType::F32 { 2.0 } else { 4.0 };
+            assert!(error <= allowed, "pow({x:e}, {y:e}) = {got:e}, not {exact:e} in {dtype}: {error}");
+        }
+    }
 }
 
 /// The largest float below `x > 0`.
@@ -129,13 +234,14 @@ fn edges() -> Vec<f32> {
 }
 
 /// The ops of one operand that this file sweeps.
-const UNARY: [ScalarOp; 7] = [
+const UNARY: [ScalarOp; 8] = [
     ScalarOp::EXP,
     ScalarOp::EXPM1,
     ScalarOp::LOG,
     ScalarOp::LOG1P,
     ScalarOp::TANH,
     ScalarOp::SIGMOID,
+    ScalarOp::ERF,
     ScalarOp::RSQRT,
 ];
 

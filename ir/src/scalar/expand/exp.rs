@@ -32,8 +32,8 @@ pub(super) const ROUNDING: PerFormat = PerFormat { f32: 12_582_912.0, f64: 6_755
 const LN_2_LOW: PerFormat = PerFormat { f32: -1.9046542e-9, f64: 2.3190468138462996e-17 };
 
 /// Where `exp` overflows, rounded up, and where it rounds to zero, rounded down.
-const OVERFLOW: PerFormat = PerFormat { f32: 89.0, f64: 710.0 };
-const UNDERFLOW: PerFormat = PerFormat { f32: -104.0, f64: -746.0 };
+pub(super) const OVERFLOW: PerFormat = PerFormat { f32: 89.0, f64: 710.0 };
+pub(super) const UNDERFLOW: PerFormat = PerFormat { f32: -104.0, f64: -746.0 };
 
 /// An argument of the exponential, reduced.
 pub(super) struct Reduced {
@@ -77,7 +77,7 @@ pub(super) fn power_of_two(k: &mut Kit, n_bits: Reg, unit: f64) -> Reg {
 
 /// `value * 2^n` for any `n` that [`exp`] meets, in two steps as `2^n` alone may not be representable. The first is exact, the
 /// second rounds once, so that results below the normal range are rounded correctly.
-fn scale(k: &mut Kit, value: Reg, n_bits: Reg) -> Reg {
+pub(super) fn scale(k: &mut Kit, value: Reg, n_bits: Reg) -> Reg {
     // n + 2 * bias is positive, so that a logical shift halves it.
     let offset = k.i(2 * k.bias() - k.bits_of(k.pick(ROUNDING)));
     let (one, width) = (k.i(1), k.i(k.fraction_bits));

@@ -61,6 +61,11 @@ impl Kit {
         if self.float == DType::F64 { 1023 } else { 127 }
     }
 
+    /// Bits of the exponent.
+    pub(super) fn exponent_bits(&self) -> i64 {
+        if self.float == DType::F64 { 11 } else { 8 }
+    }
+
     /// The choice for this format.
     pub(super) fn pick(&self, choice: PerFormat) -> f64 {
         if self.float == DType::F64 { choice.f64 } else { choice.f32 }
@@ -170,9 +175,14 @@ impl Kit {
         self.program.cast(self.float, a)
     }
 
+    /// The integer that has the sign bit only.
+    pub(super) fn sign_mask(&mut self) -> Reg {
+        self.i(i64::MIN >> if self.float == DType::F64 { 0 } else { 32 })
+    }
+
     /// The magnitude of `a` with the sign of `sign`; `a` must not be negative.
     pub(super) fn with_sign_of(&mut self, a: Reg, sign: Reg) -> Reg {
-        let mask = self.i(i64::MIN >> if self.float == DType::F64 { 0 } else { 32 });
+        let mask = self.sign_mask();
         let (a, sign) = (self.as_bits(a), self.as_bits(sign));
         let sign = self.op(ScalarOp::AND, &[sign, mask]);
         let bits = self.op(ScalarOp::OR, &[a, sign]);

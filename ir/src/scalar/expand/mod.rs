@@ -3,17 +3,23 @@
 //! The programs are branch-free and, for the 16- and 32-bit floats, of values of at most 32 bits, so that they run in vector lanes.
 //! `docs/accuracy.md` lists how exact each is; `ir/tests/ulp.rs` measures it.
 
+mod erf;
 mod exp;
 mod hyperbolic;
 mod kit;
 mod log;
+mod power;
+mod trig;
 
 use super::{ProgramBuilder, Scalar, ScalarOp, ScalarProgram};
 use crate::DType;
 
+pub(super) use erf::expand_erf;
 pub(super) use exp::{expand_exp, expand_expm1};
 pub(super) use hyperbolic::{expand_sigmoid, expand_tanh};
 pub(super) use log::{expand_log, expand_log1p};
+pub(super) use power::{expand_pow, expand_rsqrt};
+pub(super) use trig::{expand_cos, expand_sin};
 
 /// For the ops that every emitter provides.
 pub(super) fn never(_: DType) -> Option<ScalarProgram> {
@@ -42,29 +48,4 @@ pub(super) fn expand_sign(dtype: DType) -> Option<ScalarProgram> {
     let not_above = p.apply(ScalarOp::SELECT, &[below, minus_one, rest]);
     let r = p.apply(ScalarOp::SELECT, &[above, one, not_above]);
     Some(p.finish(r))
-}
-
-/// `1 / sqrt(a)`: two correctly rounded steps, within 1.5 ulp.
-pub(super) fn expand_rsqrt(dtype: DType) -> Option<ScalarProgram> {
-    let mut k = kit::Kit::new(dtype)?;
-    let (a, one) = (k.param(0), k.c(1.0));
-    let root = k.op(ScalarOp::SQRT, &[a]);
-    let r = k.div(one, root);
-    k.finish(r)
-}
-
-pub(super) fn expand_pow(_: DType) -> Option<ScalarProgram> {
-    None
-}
-
-pub(super) fn expand_erf(_: DType) -> Option<ScalarProgram> {
-    None
-}
-
-pub(super) fn expand_sin(_: DType) -> Option<ScalarProgram> {
-    None
-}
-
-pub(super) fn expand_cos(_: DType) -> Option<ScalarProgram> {
-    None
 }
