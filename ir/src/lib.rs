@@ -1,11 +1,13 @@
 //! What a program is: types, ops, the graph, its verifier, its text form, its reference interpreter, its derivative rules.
 
 mod build;
+pub mod dot;
 mod dtype;
 mod error;
 pub mod eval;
 mod graph;
 pub mod op;
+pub mod patch;
 pub mod scalar;
 mod shape;
 #[cfg(any(test, feature = "testing"))]
@@ -21,6 +23,7 @@ pub use error::{BuildError, Loc, RuleError};
 pub use eval::EvalError;
 pub use graph::{Graph, Node, NodeId};
 pub use op::{Arity, Cotangent, Family, Op, OpRules, OperandGradients};
+pub use patch::{Patch, PatchError};
 pub use scalar::{Scalar, ScalarOp};
 pub use shape::{MAX_RANK, Shape, ShapeError};
 pub use types::TensorType;

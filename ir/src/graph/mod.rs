@@ -10,7 +10,8 @@ use crate::op::source::{Input, State};
 use crate::{BuildError, Loc, Op, RuleError, TensorType};
 use petgraph::Direction;
 use petgraph::stable_graph::{NodeIndex, StableDiGraph};
-use std::collections::BTreeMap;
+use petgraph::visit::EdgeRef;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// A node of a graph, and the one tensor it computes. Stays valid until the node is removed; a later node may then take the number.
@@ -266,6 +267,25 @@ impl Graph {
         }
     }
 
+    /// In the operands of `users`, in outputs and in updates, puts for each node of `map` what the map says, all at once.
+    pub(crate) fn rewire(&mut self, users: &BTreeSet<NodeId>, map: &BTreeMap<NodeId, NodeId>) {
+        for user in users {
+            let node = &mut self.dag[user.raw()];
+            node.operands.iter_mut().for_each(|o| *o = *map.get(o).unwrap_or(o));
+            let operands = node.operands.clone();
+            let edges: Vec<_> = self.dag.edges_directed(user.raw(), Direction::Incoming).map(|e| e.id()).collect();
+            for edge in edges {
+                self.dag.remove_edge(edge);
+            }
+            for operand in operands {
+                self.dag.add_edge(operand.raw(), user.raw(), ());
+            }
+        }
+        for (_, id) in self.outputs.iter_mut().chain(&mut self.updates) {
+            *id = *map.get(id).unwrap_or(id);
+        }
+    }
+
     /// Removes a node that nothing uses.
     ///
     /// # Panics
@@ -290,6 +310,23 @@ impl Graph {
     /// Takes all nodes out of their clusters.
     pub fn clear_clusters(&mut self) {
         self.clusters.clear();
+    }
+}
+
+/// Defects that no public function can make, for the tests of the verifier.
+#[cfg(test)]
+impl Graph {
+    pub(crate) fn corrupt_operand(&mut self, id: NodeId, i: usize, operand: NodeId) {
+        self.dag[id.raw()].operands[i] = operand;
+        self.dag.add_edge(operand.raw(), id.raw(), ());
+    }
+
+    pub(crate) fn corrupt_type(&mut self, id: NodeId, ty: TensorType) {
+        self.dag[id.raw()].ty = ty;
+    }
+
+    pub(crate) fn corrupt_removal(&mut self, id: NodeId) {
+        self.dag.remove_node(id.raw());
     }
 }
 
