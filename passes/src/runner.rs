@@ -37,7 +37,7 @@ impl Module {
     pub fn text(&self) -> String {
         match self {
             Self::Graph(graph) => graph.to_string(),
-            Self::Program(program) => format!("{program:#?}"),
+            Self::Program(program) => program.to_string(),
         }
     }
 
