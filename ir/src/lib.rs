@@ -26,6 +26,7 @@ pub use op::{Arity, Cotangent, Family, Op, OpRules, OperandGradients};
 pub use patch::{Patch, PatchError};
 pub use scalar::{Scalar, ScalarOp};
 pub use shape::{MAX_RANK, Shape, ShapeError};
+pub use text::ParseError;
 pub use types::TensorType;
 pub use value::{Data, Value, ValueError};
 pub use verify::{Spec, VerifyErrors, verify};

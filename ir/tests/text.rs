@@ -1,0 +1,200 @@
+//! The text of graphs: printing, parsing, and what the parser says about wrong text.
+
+use ir::{Graph, NodeId, ParseError};
+use proptest::prelude::*;
+
+const STEP: &str = r#"graph "step" {
+  %0 = input {name="x"} : f32[2,3]
+  %1 = state {name="w"} : f32[3,4]
+  %2 = dot %0, %1 {batch=[], contract=[(1,0)]} : f32[2,4] @0
+  %3 = reduce_sum %2 {axes=[0,1]} : f32[] @0
+  %4 = constant {values=(1.0, -inf, nan, 0x7fc00001, -0.0, 1e-45)} : f32[6]
+  output "loss" = %3
+  output "a \"b\"\n\u{200b}" = %4
+  update "w" = %1
+}
+"#;
+
+fn error(text: &str) -> ParseError {
+    Graph::parse(text).unwrap_err()
+}
+
+/// The error of a graph with these lines after an input `%0 : f32[2,3]`; its lines count from 3.
+fn error_in(lines: &str) -> ParseError {
+    error(&format!("graph \"g\" {{\n  %0 = input {{name=\"x\"}} : f32[2,3]\n{lines}\n}}\n"))
+}
+
+#[test]
+fn printed_text_comes_back() {
+    let graph = Graph::parse(STEP).unwrap();
+    assert_eq!(graph.to_string(), STEP);
+    assert_eq!(graph.outputs()[1].0, "a \"b\"\n\u{200b}");
+}
+
+#[test]
+fn blanks_and_comments_and_numbers_mean_nothing() {
+    let loose = "; a header\ngraph\"step\"{ // comment ; with marks } \" %\n%7=input{name=\"x\"}:f32 [ 2 , 3 ]\n\
+        %3 = neg %7\n: f32[2,3] @ 2 output \"y\" = %3 }// the end";
+    let tidy =
+        "graph \"step\" {\n  %0 = input {name=\"x\"} : f32[2,3]\n  %1 = neg %0 : f32[2,3] @2\n  output \"y\" = %1\n}\n";
+    assert_eq!(Graph::parse(loose).unwrap().to_string(), tidy);
+}
+
+#[test]
+fn locations_are_comments() {
+    let mut graph = Graph::parse(STEP).unwrap();
+    let loc = ir::Loc { file: "src/main.rs".into(), line: 12, column: 9 };
+    let ids: Vec<NodeId> = graph.topological();
+    graph.set_loc(ids[3], loc);
+    let text = graph.display().locations(true).to_string();
+    assert!(text.contains("%3 = reduce_sum %2 {axes=[0,1]} : f32[] @0 // src/main.rs:12:9\n"), "{text}");
+    assert_eq!(graph.to_string(), STEP);
+    assert!(Graph::parse(&text).unwrap().same_as(&graph));
+}
+
+#[test]
+fn a_file_gives_locations() {
+    let graph = Graph::parse_file(STEP, "step.ir").unwrap();
+    let locs: Vec<String> = graph.topological().iter().map(|&id| graph.loc(id).unwrap().to_string()).collect();
+    assert_eq!(locs[0], "step.ir:2:3");
+    assert_eq!(locs[4], "step.ir:6:3");
+}
+
+#[test]
+fn clusters_stand_together_in_ascending_order() {
+    let graph = Graph::parse(
+        "graph \"g\" { %0 = input {name=\"x\"} : f32[] %1 = neg %0 : f32[] @1 %2 = abs %0 : f32[] @0 %3 = exp %1 : f32[] @1
+         %4 = input {name=\"z\"} : f32[] %5 = add %4, %3 : f32[] @2 %6 = tanh %2 : f32[] @0 output \"y\" = %5 }",
+    );
+    let lines: Vec<String> = graph.unwrap().to_string().lines().map(str::to_owned).collect();
+    let want = [
+        "  %0 = input {name=\"x\"} : f32[]",
+        "  %1 = abs %0 : f32[] @0",
+        "  %2 = tanh %1 : f32[] @0",
+        "  %3 = neg %0 : f32[] @1",
+        "  %4 = exp %3 : f32[] @1",
+        "  %5 = input {name=\"z\"} : f32[]",
+        "  %6 = add %5, %4 : f32[] @2",
+    ];
+    assert_eq!(lines[1..8], want);
+}
+
+#[test]
+fn differing_graphs_are_not_the_same() {
+    let graph = Graph::parse(STEP).unwrap();
+    for (from, to) in [
+        ("\"step\"", "\"stop\""),
+        ("name=\"x\"", "name=\"z\""),
+        ("-0.0", "0.0"),
+        ("f32[2,4] @0", "f32[2,4] @1"),
+        ("\"loss\" = %3", "\"loss\" = %2"),
+        ("update \"w\"", "update \"v\""),
+    ] {
+        let other = Graph::parse(&STEP.replacen(from, to, 1)).unwrap();
+        assert!(!graph.same_as(&other) && !other.same_as(&graph), "{from} for {to}");
+    }
+}
+
+#[test]
+fn errors_show_the_place() {
+    let shown = error_in("  %1 = add %0, %0 : f33[2]").to_string();
+    let want = "3:21: expected a type such as `f32[2,3]`, found `f33`\n  |   %1 = add %0, %0 : f33[2]\n  |                     ^";
+    assert_eq!(shown, want);
+}
+
+/// Text, line, column, part of the message.
+const WRONG: &[(&str, usize, usize, &str)] = &[
+    ("%0 = neg %0 : f32[2,3]", 3, 1, "%0 is defined twice"),
+    ("%1 = neg %2 : f32[2,3]", 3, 10, "%2 is not defined above this line"),
+    ("%1 = neg %1 : f32[2,3]", 3, 10, "%1 is not defined above this line"),
+    ("%1 = neg %0 : f32[3,2]", 3, 15, "the text says f32[3,2], but `neg` of these operands gives f32[2,3]"),
+    ("%1 = nag %0 : f32[2,3]", 3, 6, "nag"),
+    ("%1 = neg %0, %0 : f32[2,3]", 3, 6, "operands"),
+    ("%1 = neg %0 f32[2,3]", 3, 13, "expected `:`, found `f32`"),
+    ("%1 = neg %0 : f32[2,0]", 3, 15, "extent 0"),
+    ("%1 = neg %0 : f32[99999999999999999999]", 3, 19, "expected an extent, found `99999999999999999999`"),
+    ("%1 = neg %0 : f32[4294967296,4294967296]", 3, 15, "more elements than memory can hold"),
+    ("%1 = neg %0 : f32[-1]", 3, 19, "expected an extent"),
+    ("%1 = neg %0 : f32[2,3", 4, 1, "expected `,` or `]`"),
+    ("%1 = neg %0 : f32[2,3] @x", 3, 25, "the number of a cluster"),
+    ("%99999999999999999999 = neg %0 : f32[2,3]", 3, 1, "below 2^64"),
+    ("%1 = reduce_sum %0 : f32[]", 3, 6, "attribute `axes` is missing"),
+    ("%1 = reduce_sum %0 {axes=[2]} : f32[]", 3, 6, "axis"),
+    ("%1 = reduce_sum %0 {axes=[-1]} : f32[]", 3, 6, "non-negative"),
+    ("%1 = reduce_sum %0 {axes=[99999999999999999999]} : f32[]", 3, 27, "an integer that fits 64 bits"),
+    ("%1 = reduce_sum %0 {axes=[0], axes=[1]} : f32[]", 3, 31, "attribute `axes` is given twice"),
+    ("%1 = reduce_sum %0 {axes=[0], keep=1} : f32[3]", 3, 6, "no attribute `keep`"),
+    ("%1 = reduce_sum %0 {axes=} : f32[]", 3, 26, "expected an integer, a string, a type, `[` or `(`"),
+    ("%1 = input {name=\"x} : f32[]", 3, 18, "no closing"),
+    ("%1 = input {name=\"\\q\"} : f32[]", 3, 19, "escapes"),
+    ("%1 = input {name=\"\\u{d800}\"} : f32[]", 3, 19, "escapes"),
+    ("%1 = constant {values=(1.0)} : f32[2]", 3, 6, "constant"),
+    ("%1 = constant {values=(one)} : f32[1]", 3, 6, "one"),
+    ("output \"y\" = %0 output \"y\" = %0", 3, 24, "output \"y\" is defined twice"),
+    ("output \"y\" = %0 %1 = neg %0 : f32[2,3]", 3, 17, "nodes come before them"),
+    ("output y = %0", 3, 8, "the output's name as a string"),
+    ("result \"y\" = %0", 3, 1, "a node, `output`, `update` or `}`"),
+    ("}}", 3, 2, "expected the end of the text"),
+    ("%1 = neg é : f32[]", 3, 10, "unexpected character 'é'"),
+];
+
+#[test]
+fn wrong_text_is_named() {
+    for &(lines, line, column, message) in WRONG {
+        let e = error_in(lines);
+        assert!(e.message.contains(message), "{lines}: {e}");
+        assert_eq!((e.line, e.column), (line, column), "{lines}: {e}");
+    }
+    assert_eq!(error("").to_string(), "1:1: expected `graph`, found the end of the text\n  | \n  | ^");
+    assert!(error("graph \"g\" {").message.contains("found the end of the text"));
+}
+
+#[test]
+fn a_long_line_is_shown_in_part() {
+    let e = error_in(&format!("%1 = concat {} {{axis=0}} : f32[2,3]", vec!["%0"; 5000].join(",") + ",%9"));
+    assert!(e.source.chars().count() <= 160 && e.source.contains("%9"), "{e}");
+    assert_eq!(e.source.chars().nth(e.mark - 1), Some('%'));
+}
+
+#[test]
+fn depth_costs_no_stack() {
+    // A chain of 50,000 nodes, and brackets as deep as the text is long.
+    let mut text = String::from("graph \"deep\" {\n%0 = input {name=\"x\"} : f32[]\n");
+    for i in 1..50_000 {
+        text.push_str(&format!("%{i} = neg %{} : f32[]\n", i - 1));
+    }
+    text.push_str("output \"y\" = %49999 }");
+    let graph = Graph::parse(&text).unwrap();
+    assert!(Graph::parse(&graph.to_string()).unwrap().same_as(&graph));
+    error_in(&format!("%1 = neg {}", "[(".repeat(100_000)));
+    error_in(&format!("%1 = neg %0 {{a={}", "[(".repeat(100_000)));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_refused_or_parsed(text in "\\PC*") {
+        let _ = Graph::parse(&text);
+    }
+
+    #[test]
+    fn damaged_text_is_refused_or_parsed(at in 0usize..STEP.len(), cut in 0usize..8, with in "[\\PC]{0,3}") {
+        let mut text = STEP.to_owned();
+        let end = (at + cut).min(text.len());
+        text.replace_range(at..end, &with);
+        if let Ok(graph) = Graph::parse(&text) {
+            let printed = graph.to_string();
+            prop_assert_eq!(Graph::parse(&printed).unwrap().to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn any_name_survives(name in any::<String>(), port in "[^\u{0}]+") {
+        let mut graph = Graph::new(name.clone());
+        let input = ir::op::source::Input { name: port.clone(), ty: ir::TensorType::new(ir::DType::F32, ir::Shape::scalar()) };
+        let id = graph.add(ir::Op::Input(input), &[], None).unwrap();
+        graph.set_output(port, id);
+        let parsed = Graph::parse(&graph.to_string()).unwrap();
+        prop_assert!(parsed.same_as(&graph));
+        prop_assert_eq!(parsed.name(), name);
+    }
+}
