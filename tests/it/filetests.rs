@@ -5,7 +5,7 @@
 //! graph "case" { .. }
 //! ```
 //!
-//! What the passes make must also compute the same as the graph did. A negative test says `; error: text` at the end of the offending
+//! A case for passes on loops is a program in the kernel's text instead. What the passes make of a graph must also compute the same as the graph did. A negative test says `; error: text` at the end of the offending
 //! line or on the line after it, or in the header if no line is to blame. `INSTA_UPDATE=always` writes the snapshots anew.
 
 use crate::oracle::{Agreement, difference, evaluate, random_ports};
@@ -41,8 +41,19 @@ impl Case {
         names.iter().map(|name| *pipeline::find(name).unwrap_or_else(|e| panic!("{}: {e}", self.name()))).collect()
     }
 
-    fn graph(&self) -> Graph {
-        Graph::parse_file(&self.text, &self.name()).unwrap_or_else(|e| panic!("{}:{e}", self.name()))
+    /// The program; where it isn't one, the line and the message.
+    fn parse(&self) -> Result<Module, (usize, String)> {
+        let is_program = self.text.lines().any(|line| line.starts_with("program "));
+        if is_program {
+            self.text.parse().map(Module::Program).map_err(|e: kernel::text::ParseError| (e.line, e.to_string()))
+        } else {
+            Graph::parse_file(&self.text, &self.name()).map(Module::Graph).map_err(|e| (e.line, e.to_string()))
+        }
+    }
+
+    /// The program of a case that isn't about errors.
+    fn module(&self) -> Module {
+        self.parse().unwrap_or_else(|(_, message)| panic!("{}: {message}", self.name()))
     }
 
     /// The expected errors with the lines they may stand on; line 0 for those of the header.
@@ -102,11 +113,11 @@ fn files() {
 }
 
 fn positive(case: &Case) -> Result<(), String> {
-    let before = case.graph();
-    let outcome = passes::run(Module::Graph(before.clone()), &case.passes(), &context(), &RunOptions::default())
-        .map_err(|e| e.to_string())?;
-    if let Some(after) = outcome.module.graph() {
-        same_meaning(&before, after, case.passes().iter().any(|pass| pass.name == "simplify"))?;
+    let before = case.module();
+    let outcome =
+        passes::run(before.clone(), &case.passes(), &context(), &RunOptions::default()).map_err(|e| e.to_string())?;
+    if let (Some(before), Some(after)) = (before.graph(), outcome.module.graph()) {
+        same_meaning(before, after, case.passes().iter().any(|pass| pass.name == "simplify"))?;
     }
     let text = outcome.module.text();
     let compare = std::panic::AssertUnwindSafe(|| snapshot(case, &text));
@@ -146,9 +157,9 @@ fn fires_inexact(graph: &Graph) -> bool {
 }
 
 fn negative(case: &Case) -> Result<(), String> {
-    let (line, message) = match Graph::parse_file(&case.text, &case.name()) {
-        Err(e) => (Some(e.line), e.to_string()),
-        Ok(graph) => match passes::run(Module::Graph(graph), &case.passes(), &context(), &RunOptions::default()) {
+    let (line, message) = match case.parse() {
+        Err((line, message)) => (Some(line), message),
+        Ok(module) => match passes::run(module, &case.passes(), &context(), &RunOptions::default()) {
             Err(e) => (line_of(case, &e), e.to_string()),
             Ok(_) => return Err("an error is expected, but there is none".into()),
         },
@@ -177,8 +188,9 @@ fn every_rule_fires() {
     let mut idle: BTreeSet<&str> = simplify::rules().map(|rule| rule.name).collect();
     assert_eq!(idle.len(), simplify::rules().count(), "two rules have one name");
     for case in cases().iter().filter(|case| case.header("passes").iter().any(|pass| pass == "simplify")) {
-        if case.expected_errors().is_empty() {
-            let mut graph = case.graph();
+        if case.expected_errors().is_empty()
+            && let Module::Graph(mut graph) = case.module()
+        {
             if !graph.ids().any(|id| graph.op(id).family() == ir::Family::Control) {
                 let fired = simplify::run_counted(&mut graph).unwrap();
                 idle.retain(|name| {

@@ -5,3 +5,4 @@ mod autodiff;
 mod differential;
 mod filetests;
 mod oracle;
+mod runner;
