@@ -11,3 +11,5 @@ pub mod model;
 pub mod nn;
 pub mod optim;
 pub mod prelude;
+#[cfg(test)]
+mod testing;

@@ -282,14 +282,20 @@ impl GraphBuilder {
     #[track_caller]
     pub fn step_count(&self) -> Tensor {
         let ty = TypeSpec::new(DType::I64, []);
-        self.find_state(STEP).unwrap_or_else(|| self.port(STEP, ty, super::zeros(), StateRole::Runtime))
+        match self.find_state(STEP) {
+            Some(step) => step,
+            None => self.port(STEP, ty, super::zeros(), StateRole::Runtime),
+        }
     }
 
     /// The key of the random ops, `i64[]`: the state [`KEY`], declared at first use; initially the seed.
     #[track_caller]
     pub fn random_key(&self) -> Tensor {
         let ty = TypeSpec::new(DType::I64, []);
-        self.find_state(KEY).unwrap_or_else(|| self.port(KEY, ty, Initializer::Seed, StateRole::Runtime))
+        match self.find_state(KEY) {
+            Some(key) => key,
+            None => self.port(KEY, ty, Initializer::Seed, StateRole::Runtime),
+        }
     }
 
     /// A number that no other random op of this graph has.

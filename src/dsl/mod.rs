@@ -42,6 +42,8 @@ mod reduce;
 mod scope;
 mod step;
 mod tensor;
+#[cfg(test)]
+mod tests;
 mod types;
 mod window;
 

@@ -4,6 +4,9 @@ use super::Model;
 use crate::dsl::{Tensor, TypeSpec};
 use std::rc::Rc;
 
+/// What a functional model does with its inputs.
+type Forward = dyn Fn(&[Tensor]) -> Tensor;
+
 /// A model given by a function that applies layers to tensors. The function runs once for each graph that is made.
 ///
 /// ```
@@ -21,7 +24,7 @@ use std::rc::Rc;
 pub struct Functional {
     name: String,
     inputs: Vec<(String, TypeSpec)>,
-    forward: Rc<dyn Fn(&[Tensor]) -> Tensor>,
+    forward: Rc<Forward>,
 }
 
 impl std::fmt::Debug for Functional {

@@ -98,3 +98,6 @@ pub trait Model {
         Ok(Summary::new(self.name(), &trace::inference(self, 1)?))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,3 +18,6 @@ pub use loss::{
     huber, kl_divergence, reduce_loss, sparse_cross_entropy, squared_error,
 };
 pub use metric::Metric;
+
+#[cfg(test)]
+mod tests;

@@ -90,3 +90,6 @@ impl Update<'_> {
         -(&self.t * beta.ln()).expm1()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,3 +130,6 @@ fn weight(x: &Tensor, name: &str, part: &str, dims: &[usize], init: &crate::dsl:
     let Some(dtype) = x.dtype() else { return x.clone() };
     x.builder().param(&format!("{name}/{part}"), TypeSpec::new(dtype, dims), init.clone())
 }
+
+#[cfg(test)]
+mod tests;

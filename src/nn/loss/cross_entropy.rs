@@ -27,20 +27,24 @@ pub fn sparse_cross_entropy(logits: impl Borrow<Tensor>, labels: impl Borrow<Ten
     let (Some(x), Some(t)) = (output.ty(), labels.ty()) else {
         return if output.is_poisoned() { output.clone() } else { labels.clone() };
     };
-    let fail = |rule: String| output.builder().fail("sparse_cross_entropy", &[output, labels], rule);
-    if !matches!(t.dtype, DType::I32 | DType::I64) {
-        return fail(format!("labels must be i32 or i64, not {}: cast them", t.dtype));
-    }
-    let Some((_, positions)) = x.shape.split_last() else {
-        return fail("logits must have an axis of classes".into());
-    };
-    if positions != t.shape.dims() {
-        let want = TypeSpec::new(t.dtype, positions).dims;
-        return fail(format!("labels must have the logits' shape without the classes, {want:?}, not {}", t.shape));
+    if let Some(rule) = label_rule(&x, &t) {
+        return output.builder().fail("sparse_cross_entropy", &[output, labels], rule);
     }
     let logits = output.logits(Squash::Softmax).unwrap_or_else(|| output.clone());
     let below_max = &logits - logits.max_keepdims([-1]).stop_gradient();
     below_max.exp().sum_axes([-1]).log() - below_max.pick(labels)
+}
+
+/// The rule that labels of type `t` for logits of type `x` break, if any.
+fn label_rule(x: &TensorType, t: &TensorType) -> Option<String> {
+    if !matches!(t.dtype, DType::I32 | DType::I64) {
+        return Some(format!("labels must be i32 or i64, not {}: cast them", t.dtype));
+    }
+    let Some((_, positions)) = x.shape.split_last() else {
+        return Some("logits must have an axis of classes".into());
+    };
+    (positions != t.shape.dims())
+        .then(|| format!("labels must have the logits' shape without the classes, {positions:?}, not {}", t.shape))
 }
 
 /// `-Σ target log softmax(logits)` along the last axis; equal types, targets are probabilities (one-hot rows, for instance).
@@ -85,7 +89,10 @@ pub trait Entropy: Loss {
 
 #[track_caller]
 fn categorical_logits(p: &Tensor) -> Tensor {
-    p.logits(Squash::Softmax).unwrap_or_else(|| p.clamp(EPSILON, 1.0).log())
+    match p.logits(Squash::Softmax) {
+        Some(logits) => logits,
+        None => p.clamp(EPSILON, 1.0).log(),
+    }
 }
 
 #[track_caller]

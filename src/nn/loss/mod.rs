@@ -62,7 +62,7 @@ pub(crate) fn mean_per_sample(x: &Tensor) -> Tensor {
     }
 }
 
-/// Checks that the two have one shape and one element type: losses do not broadcast, because `[n]` against `[n,1]` would silently
+/// The poisoned result if the two don't have one shape and one element type: losses do not broadcast, because `[n]` against `[n,1]` would silently
 /// give `[n,n]`.
 #[track_caller]
 fn same_types(op: &str, output: &Tensor, target: &Tensor) -> Option<Tensor> {
@@ -71,8 +71,9 @@ fn same_types(op: &str, output: &Tensor, target: &Tensor) -> Option<Tensor> {
         let rule = format!("output and target must have one element type, not {} and {}: cast one", a.dtype, b.dtype);
         return Some(output.builder().fail(op, &[output, target], rule));
     }
-    (a.shape != b.shape).then(|| {
+    if a.shape != b.shape {
         let rule = format!("output and target must have one shape, not {} and {}", a.shape, b.shape);
-        output.builder().fail(op, &[output, target], rule)
-    })
+        return Some(output.builder().fail(op, &[output, target], rule));
+    }
+    None
 }

@@ -1,0 +1,132 @@
+//! Tests of layers: shapes, states, statistics, training against inference.
+
+use super::*;
+use crate::dsl::{GraphBuilder, Step, f32, f64};
+use crate::nn::Activation;
+use crate::testing::{Runner, assert_close, eval, value};
+
+fn apply(layer: &dyn Layer, input: TypeSpec, training: bool) -> Step {
+    let g = GraphBuilder::new("test");
+    g.set_training(training);
+    g.output("y", &layer.apply(&g.input("x", input)));
+    g.finish().unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn output_shape(layer: &dyn Layer, input: &[usize]) -> Vec<usize> {
+    apply(layer, f32(input), false).layers[0].output.shape.dims().to_vec()
+}
+
+#[test]
+fn output_shapes_are_keras_s() {
+    let same = Conv2d::new(8, 3).padding(Padding::Same);
+    assert_eq!(output_shape(&Conv2d::new(8, 3), &[2, 28, 28, 1]), [2, 26, 26, 8]);
+    assert_eq!(output_shape(&same, &[2, 28, 28, 1]), [2, 28, 28, 8]);
+    assert_eq!(output_shape(&same.clone().stride(2), &[2, 7, 8, 1]), [2, 4, 4, 8]);
+    assert_eq!(output_shape(&Conv2d::new(8, (1, 3)).dilation((1, 2)), &[2, 9, 9, 1]), [2, 9, 5, 8]);
+    assert_eq!(output_shape(&Conv2d::new(8, 3).groups(4), &[2, 9, 9, 4]), [2, 7, 7, 8]);
+    assert_eq!(output_shape(&MaxPool2d::new(2), &[2, 11, 11, 3]), [2, 5, 5, 3]);
+    assert_eq!(output_shape(&MaxPool2d::new(3).stride(2).padding(Padding::Same), &[2, 11, 11, 3]), [2, 6, 6, 3]);
+    assert_eq!(output_shape(&AvgPool2d::new((2, 1)), &[2, 4, 4, 3]), [2, 2, 4, 3]);
+    assert_eq!(output_shape(&GlobalAvgPool2d, &[2, 4, 4, 3]), [2, 3]);
+    assert_eq!(output_shape(&Flatten, &[2, 4, 4, 3]), [2, 48]);
+    assert_eq!(output_shape(&Reshape::new([-1, 6]), &[2, 4, 3]), [2, 2, 6]);
+    assert_eq!(output_shape(&Dense::new(5), &[2, 7, 3]), [2, 7, 5]);
+}
+
+#[test]
+fn weights_have_keras_s_layouts() {
+    let step = apply(&Conv2d::new(8, (3, 5)).groups(2).activation(Activation::Relu), f32([2, 9, 9, 4]), false);
+    let types: Vec<String> = step.states.iter().map(|s| format!("{}: {}", s.name, s.ty)).collect();
+    assert_eq!(types, ["conv2d/kernel: f32[3,5,2,8]", "conv2d/bias: f32[8]"]);
+    let step = apply(&Dense::new(3).use_bias(false), f32([2, 4]), false);
+    assert_eq!(step.states.len(), 1);
+    assert_eq!(step.states[0].ty.to_string(), "f32[4,3]");
+}
+
+#[test]
+fn dense_and_convolution_compute_products() {
+    let mut runner = Runner::new(&apply(&Dense::new(2), f64([1, 2]), false));
+    runner.states.insert("dense/kernel".into(), value(f64([2, 2]), &[1.0, 2.0, 3.0, 4.0]));
+    runner.states.insert("dense/bias".into(), value(f64([2]), &[0.5, -0.5]));
+    let y = runner.step(&[("x", value(f64([1, 2]), &[10.0, 1.0]))]);
+    assert_eq!(y["y"].to_f64_vec(), [13.5, 23.5]);
+    // One row of pixels; padding "same" of an even window puts the odd one after.
+    let conv = Conv2d::new(1, (1, 2)).padding(Padding::Same);
+    let mut runner = Runner::new(&apply(&conv, f64([1, 1, 3, 1]), false));
+    runner.states.insert("conv2d/kernel".into(), value(f64([1, 2, 1, 1]), &[1.0, 10.0]));
+    runner.states.insert("conv2d/bias".into(), value(f64([1]), &[0.25]));
+    let y = runner.step(&[("x", value(f64([1, 1, 3, 1]), &[1.0, 2.0, 3.0]))]);
+    assert_eq!(y["y"].to_f64_vec(), [21.25, 32.25, 3.25]);
+}
+
+#[test]
+fn dropout_keeps_the_expectation_and_is_the_identity_in_inference() {
+    let n = 40_000;
+    let mut runner = Runner::new(&apply(&Dropout::new(0.25), f32([4, n / 4]), true));
+    let ones = value(f32([4, n / 4]), &vec![1.0; n]);
+    let first = runner.step(&[("x", ones.clone())])["y"].clone();
+    let y = first.to_f64_vec();
+    assert!(y.iter().all(|&v| v == 0.0 || (v - 4.0 / 3.0).abs() < 1e-6));
+    let dropped = y.iter().filter(|&&v| v == 0.0).count() as f64 / n as f64;
+    // Five standard deviations of a binomial share.
+    assert!((dropped - 0.25).abs() < 5.0 * (0.25 * 0.75 / n as f64).sqrt(), "{dropped}");
+    assert_ne!(runner.step(&[("x", ones.clone())])["y"], first, "the mask is new in each step");
+    let step = apply(&Dropout::new(0.25), f32([4, n / 4]), false);
+    assert!(step.states.is_empty());
+    assert_eq!(Runner::new(&step).step(&[("x", ones.clone())])["y"], ones);
+}
+
+#[test]
+fn batch_normalization_uses_the_batch_in_training_and_the_moving_statistics_otherwise() {
+    let layer = BatchNorm::new().momentum(0.9).epsilon(1e-5);
+    let x = value(f64([4, 2]), &[1.0, 10.0, 2.0, 10.0, 3.0, 30.0, 6.0, 30.0]);
+    let mut runner = Runner::new(&apply(&layer, f64([4, 2]), true));
+    let y = runner.step(&[("x", x.clone())])["y"].to_f64_vec();
+    let (a, b) = ((3.5f64 + 1e-5).sqrt(), (100.0f64 + 1e-5).sqrt());
+    let want = [-2.0 / a, -10.0 / b, -1.0 / a, -10.0 / b, 0.0, 10.0 / b, 3.0 / a, 10.0 / b];
+    assert_close(&y, &want, 1e-14);
+    assert_close(&runner.state("batch_normalization/moving_mean"), &[0.3, 2.0], 1e-14);
+    assert_close(&runner.state("batch_normalization/moving_variance"), &[0.9 + 0.35, 0.9 + 10.0], 1e-14);
+    let trained = runner.states.clone();
+    let mut runner = Runner::new(&apply(&layer, f64([4, 2]), false));
+    assert_eq!(runner.states.keys().collect::<Vec<_>>(), trained.keys().collect::<Vec<_>>());
+    runner.states = trained.clone();
+    let y = runner.step(&[("x", x)])["y"].to_f64_vec();
+    assert_close(&y[..2], &[0.7 / (1.25f64 + 1e-5).sqrt(), 8.0 / (10.9f64 + 1e-5).sqrt()], 1e-14);
+    assert_eq!(runner.states, trained, "inference changes nothing");
+}
+
+#[test]
+fn regularizers_add_penalties() {
+    let got = eval(|g| {
+        let w = g.state("w", f64([3]), crate::dsl::Initializer::Given(value(f64([3]), &[1.0, -2.0, 3.0])));
+        Regularizer { l1: 0.5, l2: 0.1 }.apply(&w);
+        g.with_penalties(&g.scalar(1.0, ir::DType::F64))
+    });
+    assert_close(&got, &[1.0 + 3.0 + 1.4], 1e-14);
+}
+
+#[test]
+fn layers_check_their_input() {
+    let g = GraphBuilder::new("test");
+    let image = g.input("image", f32([2, 4, 4, 3]));
+    let line = line!() + 1;
+    let _ = Conv2d::new(8, 5).apply(&image);
+    let _ = Conv2d::new(8, 3).groups(2).apply(&image);
+    let _ = MaxPool2d::new(2).apply(&Flatten.apply(&image));
+    let _ = Dense::new(3).apply(&g.input("vector", f32([4])));
+    let _ = Dropout::new(1.0).apply(&image);
+    let texts: Vec<String> = g.finish().unwrap_err().diagnostics.iter().map(ToString::to_string).collect();
+    let wants = [
+        "in layer conv2d: conv2d of f32[2,4,4,3]: the window's extent 5 is over the input's height 4",
+        "in layer conv2d_1: conv2d of f32[2,4,4,3]: 2 groups must divide 3 channels and 8 filters",
+        "in layer max_pooling2d: max_pooling2d of f32[2,48]: the input must be [batch, height, width, channels], it has 2 axes",
+        "in layer dense: dense of f32[4]: the input must be [batch, ..., features]",
+        "in layer dropout: dropout of f32[2,4,4,3]: the rate must be at least 0 and below 1, not 1",
+    ];
+    assert_eq!(texts.len(), wants.len(), "{texts:#?}");
+    for (i, (text, want)) in texts.iter().zip(wants).enumerate() {
+        let place = format!("src/nn/layer/tests.rs:{}:", line + i as u32);
+        assert!(text.starts_with(&place) && text.ends_with(want), "{text}\nnot at {place} or lacks\n{want}");
+    }
+}
