@@ -1,5 +1,7 @@
 //! Whole graphs: evaluation, patches, pictures, and how long a large graph takes.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
+
 use ir::eval::{EvalError, Port, RunError, run};
 use ir::{DType, Graph, Loc, NodeId, Patch, PatchError, Scalar, ScalarOp, Shape, Spec, TensorType, Value, verify};
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! The text of graphs: printing, parsing, and what the parser says about wrong text.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
+
 use ir::{Graph, NodeId, ParseError};
 use proptest::prelude::*;
 

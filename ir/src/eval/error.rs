@@ -115,7 +115,7 @@ pub enum RunError {
         /// The type of the value.
         got: TensorType,
     },
-    /// The graph has no order of evaluation: it breaks an invariant that [`crate::verify`] names.
+    /// The graph has no order of evaluation: it breaks an invariant that [`mod@crate::verify`] names.
     #[error("%{} depends on itself or on what is not a node", .node.index())]
     Unordered {
         /// A node that can't be placed.

@@ -7,7 +7,7 @@ use std::fmt;
 /// One broken invariant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VerifyError {
-    /// Its number, as in the documentation of [`crate::verify`].
+    /// Its number, as in the documentation of [`mod@crate::verify`].
     pub invariant: u32,
     /// What happened, with names and types.
     pub message: String,
