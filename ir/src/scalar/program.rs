@@ -43,12 +43,21 @@ impl ScalarProgram {
     /// A sentence naming the first instruction that breaks a rule: a missing parameter, an operand that is not an earlier
     /// instruction, a wrong number of operands or a type that the op doesn't take, a reinterpretation between types of different sizes.
     pub fn validate(&self, param_types: &[DType]) -> Result<DType, String> {
+        let types = self.types(param_types)?;
+        known(&types, self.result).map_err(|e| format!("result: {e}"))
+    }
+
+    /// The type of every instruction, for parameters of these types.
+    ///
+    /// # Errors
+    /// As [`ScalarProgram::validate`].
+    pub fn types(&self, param_types: &[DType]) -> Result<Vec<DType>, String> {
         let mut types: Vec<DType> = Vec::with_capacity(self.body.len());
         for (i, instr) in self.body.iter().enumerate() {
             let dtype = infer(instr, &types, param_types).map_err(|e| format!("instruction {i}: {e}"))?;
             types.push(dtype);
         }
-        known(&types, self.result).map_err(|e| format!("result: {e}"))
+        Ok(types)
     }
 
     /// Runs the program on reference scalars.

@@ -15,7 +15,7 @@ impl ScalarOp {
 
 static SIN: ScalarDef = ScalarDef {
     name: "sin",
-    doc: "the sine of a, in radians; NaN for the infinities",
+    doc: "the sine of a, in radians; NaN for the infinities, and compiled also beyond 2^22 (f32) or 2^40 (f64)",
     arity: 1,
     typing: Typing::Same(Class::Float),
     eval: |a| map1(a[0], |x| f64::from(x).sin() as f32, f64::sin, |x| x),
@@ -31,7 +31,7 @@ static SIN: ScalarDef = ScalarDef {
 
 static COS: ScalarDef = ScalarDef {
     name: "cos",
-    doc: "the cosine of a, in radians; NaN for the infinities",
+    doc: "the cosine of a, in radians; NaN for the infinities, and compiled also beyond 2^22 (f32) or 2^40 (f64)",
     arity: 1,
     typing: Typing::Same(Class::Float),
     eval: |a| map1(a[0], |x| f64::from(x).cos() as f32, f64::cos, |x| x),

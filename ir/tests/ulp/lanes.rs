@@ -12,6 +12,8 @@ pub(crate) enum Column {
     I32(Vec<i32>),
     I64(Vec<i64>),
     Bool(Vec<bool>),
+    /// The types that programs only convert from and to.
+    Other(Vec<Scalar>),
 }
 
 impl Column {
@@ -22,6 +24,7 @@ impl Column {
             Self::I32(v) => Scalar::I32(v[i]),
             Self::I64(v) => Scalar::I64(v[i]),
             Self::Bool(v) => Scalar::Bool(v[i]),
+            Self::Other(v) => v[i],
         }
     }
 
@@ -33,7 +36,7 @@ impl Column {
             DType::I32 => Self::I32(values.iter().map(|v| v.as_i64() as i32).collect()),
             DType::I64 => Self::I64(values.iter().map(|v| v.as_i64()).collect()),
             DType::Bool => Self::Bool(values.iter().map(|v| v.as_i64() != 0).collect()),
-            other => panic!("no columns of {other}"),
+            _ => Self::Other(values),
         }
     }
 }
