@@ -67,6 +67,21 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn work_in_all_element_types(seed: u64, steps in 0usize..60) {
+        let graph = random_graph(seed, &Limits { dtypes: ir::DType::ALL.to_vec(), ..limits(steps) });
+        if let Err(errors) = verify(&graph, Spec::DIFFERENTIATED) {
+            return Err(TestCaseError::fail(errors.to_string()));
+        }
+        let text = graph.to_string();
+        let parsed = Graph::parse(&text).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        prop_assert_eq!(parsed.to_string(), text);
+        let (inputs, states) = random_values(&graph, seed);
+        prop_assert_eq!(ir::eval::run(&graph, &inputs, &states), ir::eval::run(&parsed, &inputs, &states));
+    }
+}
+
 /// Puts runs of the order of evaluation into clusters, leaving some nodes out.
 fn cluster(graph: &mut Graph, seed: u64, clusters: u32) {
     let mut rng = ir::testing::Rng::new(seed);

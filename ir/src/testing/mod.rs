@@ -41,7 +41,7 @@ pub struct Limits {
     pub steps: usize,
     /// Most elements of a source. Results of ops can be somewhat larger.
     pub elements: usize,
-    /// Element types, at least one of them a float.
+    /// Element types, at least one of them a float. `f16` can overflow to infinity: sums and products of this size don't fit it.
     pub dtypes: Vec<DType>,
     /// Apply any op to any value; results can be NaN, and can jump where an operand differs in the last bit.
     pub wild: bool,
