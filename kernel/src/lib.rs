@@ -7,6 +7,7 @@
 mod affine;
 mod buffer;
 mod builder;
+pub mod eval;
 mod expr;
 mod interval;
 mod kernel;

@@ -114,15 +114,15 @@ fn digits_show(digits: &Coefficients, rests: &[Rest]) -> Option<bool> {
     let mut segment: Vec<(i64, i64)> = vec![];
     for (at, &size) in sizes.iter().enumerate() {
         let above = sizes[at..].iter().fold(0, |g, &s| gcd(g, s));
-        let aligned =
-            low.iter().map(|i| Interval { lo: i.lo.rem_euclid(above), hi: i.hi - (i.lo - i.lo.rem_euclid(above)) });
-        let aligned: Vec<Interval> = aligned.collect();
+        let shifts = low.iter().map(|i| i.lo.checked_sub(i.lo.rem_euclid(above))).collect::<Option<Vec<i64>>>()?;
+        let aligned = low.iter().zip(&shifts).map(|(i, s)| Some(Interval { lo: i.lo - s, hi: i.hi.checked_sub(*s)? }));
+        let aligned = aligned.collect::<Option<Vec<Interval>>>()?;
         if reach_of(&segment, &aligned)? < above {
             if !steps_over(&segment, &aligned)? {
                 return Some(false);
             }
             // What alignment took away belongs to the part above.
-            low = low.iter().map(|i| Interval::point(i.lo - i.lo.rem_euclid(above))).collect();
+            low = shifts.into_iter().map(Interval::point).collect();
             segment.clear();
         }
         segment.extend(digits.iter().filter(|d| d.0 == size));

@@ -1,0 +1,269 @@
+//! Kernels in a form that runs without looking anything up: names become slots.
+
+use super::Place;
+use crate::{
+    Affine, BufRef, DType, Expr, IndexExpr, IndexVar, Kernel, LoopKind, Micro, Operand, ReduceDim, Reg, Scalar,
+    ScalarOp, Stmt, Types,
+};
+use std::collections::BTreeMap;
+
+/// An affine index over slots.
+#[derive(Clone, Debug)]
+pub(super) struct Index {
+    pub(super) terms: Vec<(usize, i64)>,
+    pub(super) offset: i64,
+}
+
+/// Parameters, then locals.
+pub(super) type BufferSlot = usize;
+
+/// An expression; evaluated lane by lane.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    Const(Scalar),
+    Reg(usize),
+    Index { index: Index, dtype: DType, stride: i64 },
+    Load { buf: BufferSlot, index: Index, stride: i64 },
+    Apply1(ScalarOp, Box<Self>),
+    Apply2(ScalarOp, Box<[Self; 2]>),
+    Apply3(ScalarOp, Box<[Self; 3]>),
+    Cast(DType, Box<Self>),
+    Bitcast(DType, Box<Self>),
+    Splat(Box<Self>),
+    Fold { op: ScalarOp, value: Box<Self>, lanes: usize },
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    For {
+        var: usize,
+        extent: i64,
+        parallel: bool,
+        body: Vec<Self>,
+    },
+    LetIndex {
+        var: usize,
+        value: IndexNode,
+    },
+    /// `Let`, `Decl` and `Assign` alike.
+    Set {
+        reg: usize,
+        lanes: usize,
+        value: Node,
+    },
+    Accumulate {
+        reg: usize,
+        lanes: usize,
+        op: ScalarOp,
+        value: Node,
+    },
+    Store {
+        buf: BufferSlot,
+        index: Index,
+        lanes: usize,
+        value: Node,
+    },
+    If {
+        condition: Node,
+        then: Vec<Self>,
+        otherwise: Vec<Self>,
+    },
+    Micro(Box<MicroStep>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum IndexNode {
+    Affine(Index),
+    Div(Index, i64),
+    Rem(Index, i64),
+    Clamp(Index, i64, i64),
+    Checked { value: Node, bound: i64, check: u32 },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Factor {
+    pub(super) buf: BufferSlot,
+    pub(super) base: Index,
+    pub(super) stride: i64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct MicroStep {
+    pub(super) m: i64,
+    pub(super) n: i64,
+    pub(super) a: Factor,
+    pub(super) b: Factor,
+    pub(super) reduce: Vec<ReduceDim>,
+    pub(super) dtype: DType,
+    pub(super) i: usize,
+    pub(super) j: usize,
+    pub(super) acc: usize,
+    pub(super) init: Option<Node>,
+    pub(super) body: Vec<Step>,
+}
+
+/// A kernel that can be run.
+#[derive(Clone, Debug)]
+pub(super) struct Code {
+    pub(super) body: Vec<Step>,
+    pub(super) params: usize,
+    pub(super) locals: Vec<Place>,
+    pub(super) index_slots: usize,
+    pub(super) reg_slots: usize,
+}
+
+impl Code {
+    /// A kernel that the verifier passed but for bounds; its locals take memory from `end` on.
+    pub(super) fn new(kernel: &Kernel, end: &mut usize) -> Self {
+        let locals = kernel.locals.iter().map(|local| {
+            let start = *end;
+            *end = end.saturating_add(local.len.saturating_mul(local.dtype.size_bytes()));
+            Place { start, len: local.len, dtype: local.dtype }
+        });
+        let locals: Vec<Place> = locals.collect();
+        // A verified kernel has types; one that hasn't isn't run.
+        let types = Types::of_kernel(kernel).unwrap_or_default();
+        let params = kernel.params.len();
+        let mut compiler = Compiler { types, params, indices: BTreeMap::new(), regs: BTreeMap::new(), reg_slots: 0 };
+        let body = compiler.body(&kernel.body);
+        Self { body, params, locals, index_slots: compiler.indices.len(), reg_slots: compiler.reg_slots }
+    }
+}
+
+struct Compiler {
+    types: Types,
+    params: usize,
+    indices: BTreeMap<IndexVar, usize>,
+    regs: BTreeMap<Reg, usize>,
+    reg_slots: usize,
+}
+
+impl Compiler {
+    fn index_slot(&mut self, var: IndexVar) -> usize {
+        let next = self.indices.len();
+        *self.indices.entry(var).or_insert(next)
+    }
+
+    fn reg_lanes(&self, reg: Reg) -> usize {
+        self.types.reg(reg).map_or(1, |ty| usize::from(ty.lanes))
+    }
+
+    /// The slot of the first lane.
+    fn reg_slot(&mut self, reg: Reg) -> usize {
+        let (next, lanes) = (self.reg_slots, self.reg_lanes(reg));
+        let slot = *self.regs.entry(reg).or_insert(next);
+        if slot == next {
+            self.reg_slots += lanes;
+        }
+        slot
+    }
+
+    fn buffer(&self, buf: BufRef) -> BufferSlot {
+        match buf {
+            BufRef::Param(p) => p as usize,
+            BufRef::Local(l) => self.params + l as usize,
+        }
+    }
+
+    fn index(&mut self, index: &Affine) -> Index {
+        Index { terms: index.terms().iter().map(|&(v, c)| (self.index_slot(v), c)).collect(), offset: index.offset() }
+    }
+
+    fn body(&mut self, body: &[Stmt]) -> Vec<Step> {
+        body.iter().map(|s| self.step(s)).collect()
+    }
+
+    fn step(&mut self, stmt: &Stmt) -> Step {
+        match stmt {
+            Stmt::For { var, extent, kind, body } => Step::For {
+                var: self.index_slot(*var),
+                extent: *extent as i64,
+                parallel: *kind == LoopKind::Parallel,
+                body: self.body(body),
+            },
+            Stmt::LetIndex { var, value } => {
+                let value = self.index_node(value);
+                Step::LetIndex { var: self.index_slot(*var), value }
+            }
+            Stmt::Let { reg, value } | Stmt::Decl { reg, init: value } | Stmt::Assign { reg, value } => {
+                let value = self.node(value);
+                Step::Set { reg: self.reg_slot(*reg), lanes: self.reg_lanes(*reg), value }
+            }
+            Stmt::Accumulate { reg, op, value } => {
+                let value = self.node(value);
+                Step::Accumulate { reg: self.reg_slot(*reg), lanes: self.reg_lanes(*reg), op: *op, value }
+            }
+            Stmt::Store { buf, index, value } => {
+                let lanes = self.types.type_of(value).map_or(1, |ty| usize::from(ty.lanes));
+                Step::Store { buf: self.buffer(*buf), index: self.index(index), lanes, value: self.node(value) }
+            }
+            Stmt::If { condition, then, otherwise } => {
+                Step::If { condition: self.node(condition), then: self.body(then), otherwise: self.body(otherwise) }
+            }
+            Stmt::Micro(micro) => Step::Micro(Box::new(self.micro(micro))),
+        }
+    }
+
+    fn micro(&mut self, micro: &Micro) -> MicroStep {
+        MicroStep {
+            m: micro.m as i64,
+            n: micro.n as i64,
+            a: self.factor(&micro.a),
+            b: self.factor(&micro.b),
+            reduce: micro.reduce.clone(),
+            dtype: self.types.element(micro.a.buf).unwrap_or(DType::F32),
+            i: self.index_slot(micro.i),
+            j: self.index_slot(micro.j),
+            acc: self.reg_slot(micro.acc),
+            init: micro.init.as_ref().map(|e| self.node(e)),
+            body: self.body(&micro.body),
+        }
+    }
+
+    fn factor(&mut self, operand: &Operand) -> Factor {
+        Factor { buf: self.buffer(operand.buf), base: self.index(&operand.base), stride: operand.stride }
+    }
+
+    fn index_node(&mut self, value: &IndexExpr) -> IndexNode {
+        match value {
+            IndexExpr::Affine(a) => IndexNode::Affine(self.index(a)),
+            IndexExpr::Div(a, by) => IndexNode::Div(self.index(a), *by),
+            IndexExpr::Rem(a, by) => IndexNode::Rem(self.index(a), *by),
+            IndexExpr::Clamp(a, lo, hi) => IndexNode::Clamp(self.index(a), *lo, *hi),
+            IndexExpr::Checked { value, bound, check } => {
+                IndexNode::Checked { value: self.node(value), bound: *bound, check: *check }
+            }
+        }
+    }
+
+    fn node(&mut self, expr: &Expr) -> Node {
+        match expr {
+            Expr::Const(value) => Node::Const(*value),
+            Expr::Reg(reg) => Node::Reg(self.reg_slot(*reg)),
+            Expr::Index { index, dtype, stride, .. } => {
+                Node::Index { index: self.index(index), dtype: *dtype, stride: *stride }
+            }
+            Expr::Load { buf, index, stride, .. } => {
+                Node::Load { buf: self.buffer(*buf), index: self.index(index), stride: *stride }
+            }
+            Expr::Apply(op, args) => self.apply(*op, args),
+            Expr::Cast(dtype, value) => Node::Cast(*dtype, Box::new(self.node(value))),
+            Expr::Bitcast(dtype, value) => Node::Bitcast(*dtype, Box::new(self.node(value))),
+            Expr::Splat(_, value) => Node::Splat(Box::new(self.node(value))),
+            Expr::Fold(op, value) => {
+                let lanes = self.types.type_of(value).map_or(1, |ty| usize::from(ty.lanes));
+                Node::Fold { op: *op, value: Box::new(self.node(value)), lanes }
+            }
+        }
+    }
+
+    fn apply(&mut self, op: ScalarOp, args: &[Expr]) -> Node {
+        match args {
+            [a] => Node::Apply1(op, Box::new(self.node(a))),
+            [a, b] => Node::Apply2(op, Box::new([self.node(a), self.node(b)])),
+            [a, b, c] => Node::Apply3(op, Box::new([self.node(a), self.node(b), self.node(c)])),
+            // No scalar op has another number of operands; the verifier has counted them.
+            _ => Node::Const(Scalar::F32(f32::NAN)),
+        }
+    }
+}

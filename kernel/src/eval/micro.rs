@@ -1,0 +1,85 @@
+//! Runs the tile of a contraction: element by element, each sum in the documented order.
+
+use super::compile::{Factor, MicroStep};
+use super::exec::{Frame, Run, Stop};
+use crate::{DType, ReduceDim, Scalar};
+
+/// Element types that a tile multiplies.
+trait Element: Copy {
+    const SIZE: usize;
+    fn read(bytes: &[u8]) -> Self;
+    fn fma(self, b: Self, c: Self) -> Self;
+}
+
+macro_rules! element {
+    ($type:ty, $size:literal) => {
+        impl Element for $type {
+            const SIZE: usize = $size;
+            fn read(bytes: &[u8]) -> Self {
+                let mut word = [0; $size];
+                word.copy_from_slice(bytes);
+                Self::from_le_bytes(word)
+            }
+            fn fma(self, b: Self, c: Self) -> Self {
+                self.mul_add(b, c)
+            }
+        }
+    };
+}
+element!(f32, 4);
+element!(f64, 8);
+
+/// The sum over all reduction loops. Offsets are in bytes from the arena's start and known to be in bounds.
+fn sum<T: Element>(arena: &[u8], dims: &[ReduceDim], mut a: i64, mut b: i64, mut acc: T) -> T {
+    let Some((dim, inner)) = dims.split_first() else { return acc };
+    let element = |at: i64| T::read(&arena[at as usize..at as usize + T::SIZE]);
+    for _ in 0..dim.extent {
+        acc = if inner.is_empty() { element(a).fma(element(b), acc) } else { sum(arena, inner, a, b, acc) };
+        a += dim.a_stride * T::SIZE as i64;
+        b += dim.b_stride * T::SIZE as i64;
+    }
+    acc
+}
+
+impl Frame<'_> {
+    pub(super) fn micro(&mut self, micro: &MicroStep) -> Run<()> {
+        let a = self.first_byte(&micro.a, micro.m, micro.reduce.iter().map(|r| (r.extent, r.a_stride)))?;
+        let b = self.first_byte(&micro.b, micro.n, micro.reduce.iter().map(|r| (r.extent, r.b_stride)))?;
+        let size = micro.dtype.size_bytes() as i64;
+        for i in 0..micro.m {
+            for j in 0..micro.n {
+                (self.indices[micro.i], self.indices[micro.j]) = (i, j);
+                let first = match &micro.init {
+                    Some(init) => self.value(init, 0)?,
+                    None => Scalar::zero(micro.dtype),
+                };
+                let (row, column) = (a + i * micro.a.stride * size, b + j * micro.b.stride * size);
+                self.regs[micro.acc] = match first {
+                    Scalar::F64(first) => Scalar::F64(sum(self.arena, &micro.reduce, row, column, first)),
+                    Scalar::F32(first) => Scalar::F32(sum(self.arena, &micro.reduce, row, column, first)),
+                    other => other,
+                };
+                self.body(&micro.body)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a factor's first element is, once all of the factor is known to be in its buffer.
+    fn first_byte(&self, factor: &Factor, tile: i64, reduce: impl Iterator<Item = (usize, i64)>) -> Run<i64> {
+        let base = self.index(&factor.base);
+        let place = self.places[factor.buf];
+        let (mut lo, mut hi) = (base, base);
+        for (extent, stride) in reduce.chain([(tile as usize, factor.stride)]) {
+            let reach = (extent as i64 - 1) * stride;
+            lo += reach.min(0);
+            hi += reach.max(0);
+        }
+        let outside = |index: i64| !usize::try_from(index).is_ok_and(|at| at < place.len);
+        if let Some(index) = [lo, hi].into_iter().find(|&at| outside(at)) {
+            return Err(Stop::OutOfBounds { slot: factor.buf, params: self.params, index, len: place.len });
+        }
+        debug_assert!(matches!(place.dtype, DType::F32 | DType::F64));
+        Ok(place.start as i64 + base * place.dtype.size_bytes() as i64)
+    }
+}
