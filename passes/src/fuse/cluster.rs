@@ -1,0 +1,98 @@
+//! Clusters of a fused graph: their nodes, what they compute for others, how they are lowered.
+
+use ir::{Family, Graph, NodeId, Op};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How a cluster becomes kernels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Elementwise ops, movement and reductions over one iteration space.
+    Loop,
+    /// A contraction and elementwise ops on its result.
+    Contraction(NodeId),
+    /// Pooling or a gradient of it, and elementwise ops on its result.
+    Window(NodeId),
+    /// One op with a kernel of its own.
+    Opaque(NodeId),
+}
+
+/// The nodes of each cluster, operands first.
+pub(crate) struct Clusters {
+    pub(crate) nodes: BTreeMap<u32, Vec<NodeId>>,
+}
+
+impl Clusters {
+    /// The clusters of a graph.
+    pub(crate) fn of(graph: &Graph) -> Self {
+        let mut nodes: BTreeMap<u32, Vec<NodeId>> = BTreeMap::new();
+        for id in graph.topological() {
+            if let Some(cluster) = graph.cluster(id) {
+                nodes.entry(cluster).or_default().push(id);
+            }
+        }
+        Self { nodes }
+    }
+
+    /// How a cluster is lowered.
+    pub(crate) fn kind(&self, graph: &Graph, cluster: u32) -> Kind {
+        let nodes = self.nodes.get(&cluster).map_or(&[][..], Vec::as_slice);
+        nodes.iter().find_map(|&n| anchor_kind(graph, n)).unwrap_or(Kind::Loop)
+    }
+}
+
+/// How a cluster around this node is lowered, if the node decides that.
+pub(crate) fn anchor_kind(graph: &Graph, node: NodeId) -> Option<Kind> {
+    match (graph.op(node).family(), graph.op(node)) {
+        (Family::Contraction, _) => Some(Kind::Contraction(node)),
+        (Family::Window, _) => Some(Kind::Window(node)),
+        (_, Op::ArgReduce(_) | Op::ScatterAdd(_)) => Some(Kind::Opaque(node)),
+        _ => None,
+    }
+}
+
+/// The users of a node that stand in clusters, looking through those that are computed wherever they are used.
+pub(crate) fn through_inlined(graph: &Graph, node: NodeId) -> BTreeSet<NodeId> {
+    let mut users = BTreeSet::new();
+    let mut stack = vec![node];
+    while let Some(at) = stack.pop() {
+        for user in graph.users(at) {
+            if graph.cluster(user).is_some() {
+                users.insert(user);
+            } else {
+                stack.push(user);
+            }
+        }
+    }
+    users
+}
+
+/// The operands of a node that stand in clusters, looking through those that don't.
+pub(crate) fn clustered_operands(graph: &Graph, node: NodeId) -> BTreeSet<NodeId> {
+    let mut operands = BTreeSet::new();
+    let mut stack = vec![node];
+    while let Some(at) = stack.pop() {
+        for &operand in graph.operands(at) {
+            if graph.cluster(operand).is_some() {
+                operands.insert(operand);
+            } else {
+                stack.push(operand);
+            }
+        }
+    }
+    operands
+}
+
+/// True if a node is a result, or a result is computed from it without a cluster between.
+pub(crate) fn reaches_result(graph: &Graph, node: NodeId) -> bool {
+    graph.is_result(node)
+        || graph.users(node).into_iter().any(|u| graph.cluster(u).is_none() && reaches_result(graph, u))
+}
+
+/// The nodes of a cluster that others need: operands of other clusters, and results.
+pub(crate) fn outputs(graph: &Graph, cluster: u32, nodes: &[NodeId]) -> Vec<NodeId> {
+    let needed = |n: NodeId| {
+        reaches_result(graph, n)
+            || through_inlined(graph, n).into_iter().any(|user| graph.cluster(user) != Some(cluster))
+    };
+    nodes.iter().copied().filter(|&n| needed(n)).collect()
+}

@@ -1,0 +1,123 @@
+//! Rewrites convolutions into the forms that kernels have.
+//!
+//! # Does
+//! Padding of convolutions and of their weight gradients becomes an explicit `pad`. The gradient by the input becomes a convolution
+//! of the output's gradient, spread by the stride and padded, with the kernel reversed and its channels exchanged.
+//! # Requires
+//! Stage `differentiated`.
+//! # Ensures
+//! Contractions are `dot`, and `conv` and `conv_weight_grad` without padding.
+//! # Example
+//! `%2 = conv %0, %1 {.., pad=[(1,1)]}` becomes `%2 = pad %0 {low=[0,1,0], high=[0,1,0], ..}`, `%3 = conv %2, %1 {.., pad=[(0,0)]}`.
+
+use crate::{PassContext, PassError};
+use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad};
+use ir::op::movement::{Pad, Reverse};
+use ir::op::window::Window;
+use ir::{Builder, Graph, NodeId, Op, Scalar, Shape};
+
+/// Runs the pass.
+///
+/// # Errors
+/// If a rewrite doesn't type, which is a defect of this pass.
+pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
+    for node in graph.topological() {
+        let op = graph.op(node).clone();
+        let operands = graph.operands(node).to_vec();
+        let loc = graph.loc(node).cloned();
+        let mut build = Builder::new(graph, loc);
+        let new = match op {
+            Op::Conv(op) if padded(&op.window) => valid_conv(&mut build, &op, &operands)?,
+            Op::ConvWeightGrad(op) if padded(&op.window) => valid_weight_grad(&mut build, &op, &operands)?,
+            Op::ConvInputGrad(op) => input_grad(&mut build, node, &op, &operands)?,
+            _ => continue,
+        };
+        graph.replace_uses(node, new);
+        graph.remove(node);
+    }
+    Ok(())
+}
+
+fn padded(window: &Window) -> bool {
+    window.pad.iter().any(|&p| p != (0, 0))
+}
+
+fn without_padding(window: &Window) -> Window {
+    Window { pad: vec![(0, 0); window.size.len()], ..window.clone() }
+}
+
+/// Pads the spatial axes of `[n, s..., c]` with zeros.
+fn pad(
+    build: &mut Builder<'_>,
+    x: NodeId,
+    pad: &[(usize, usize)],
+    interior: impl Fn(usize) -> usize,
+) -> Result<NodeId, PassError> {
+    let rank = build.ty(x).shape.rank();
+    let value = Scalar::zero(build.ty(x).dtype);
+    let mut op = Pad { value, low: vec![0; rank], high: vec![0; rank], interior: vec![0; rank] };
+    for (d, &(low, high)) in pad.iter().enumerate() {
+        (op.low[d + 1], op.high[d + 1], op.interior[d + 1]) = (low, high, interior(d));
+    }
+    let nothing = [&op.low, &op.high, &op.interior].into_iter().flatten().all(|&v| v == 0);
+    if nothing { Ok(x) } else { Ok(build.add(Op::Pad(op), &[x])?) }
+}
+
+fn valid_conv(build: &mut Builder<'_>, op: &Conv, operands: &[NodeId]) -> Result<NodeId, PassError> {
+    let x = pad(build, operands[0], &op.window.pad, |_| 0)?;
+    let valid = Conv { window: without_padding(&op.window), groups: op.groups };
+    Ok(build.add(Op::Conv(valid), &[x, operands[1]])?)
+}
+
+fn valid_weight_grad(build: &mut Builder<'_>, op: &ConvWeightGrad, operands: &[NodeId]) -> Result<NodeId, PassError> {
+    let x = pad(build, operands[0], &op.window.pad, |_| 0)?;
+    let valid = ConvWeightGrad { window: without_padding(&op.window), groups: op.groups };
+    Ok(build.add(Op::ConvWeightGrad(valid), &[x, operands[1]])?)
+}
+
+fn input_grad(
+    build: &mut Builder<'_>,
+    node: NodeId,
+    op: &ConvInputGrad,
+    operands: &[NodeId],
+) -> Result<NodeId, PassError> {
+    let (dy, w) = (operands[0], operands[1]);
+    let window = &op.window;
+    let spatial = window.size.len();
+    let input = build.ty(node).shape.clone();
+    let outputs = build.ty(dy).shape.clone();
+    let margins: Vec<(usize, usize)> = (0..spatial)
+        .map(|d| {
+            let reach = (window.size[d] - 1) * window.dilation[d];
+            let spread = (outputs[d + 1] - 1) * window.stride[d] + 1;
+            (reach - window.pad[d].0, input[d + 1] + window.pad[d].0 - spread)
+        })
+        .collect();
+    let spread = pad(build, dy, &margins, |d| window.stride[d] - 1)?;
+    let flipped = flip_kernel(build, w, spatial, op.groups)?;
+    let forward = Window {
+        size: window.size.clone(),
+        stride: vec![1; spatial],
+        pad: vec![(0, 0); spatial],
+        dilation: window.dilation.clone(),
+    };
+    Ok(build.add(Op::Conv(Conv { window: forward, groups: op.groups }), &[spread, flipped])?)
+}
+
+/// `[k..., ci/g, co]` to `[k..., co/g, ci]`, spatial axes reversed, channels exchanged within each group.
+fn flip_kernel(build: &mut Builder<'_>, w: NodeId, spatial: usize, groups: usize) -> Result<NodeId, PassError> {
+    let shape = build.ty(w).shape.clone();
+    let (ci, co) = (shape[spatial], shape[spatial + 1] / groups);
+    let axes: Vec<usize> = (0..spatial).filter(|&d| shape[d] > 1).collect();
+    let reversed = if axes.is_empty() { w } else { build.add(Op::Reverse(Reverse { axes }), &[w])? };
+    let kernel = &shape[..spatial];
+    let reshape = |build: &mut Builder<'_>, x, tail: &[usize]| -> Result<NodeId, PassError> {
+        let dims = [kernel, tail].concat();
+        let shape = Shape::new(dims).map_err(|e| PassError::Unsupported { what: e.to_string(), loc: None })?;
+        Ok(build.reshape(x, shape)?)
+    };
+    let split = reshape(build, reversed, &[ci, groups, co])?;
+    let perm: Vec<usize> = (0..spatial).chain([spatial + 2, spatial + 1, spatial]).collect();
+    let exchanged = build.permute(split, &perm)?;
+    reshape(build, exchanged, &[co, groups * ci])
+}
