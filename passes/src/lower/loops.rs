@@ -1,0 +1,242 @@
+//! Loop clusters: elementwise ops, movement and reductions over one iteration space.
+//!
+//! The space is the shape that reductions read (or, without any, the results' shape). Axes that are not reduced are the outer loops.
+//! Inside them the reduced axes are walked once per stage: stage 0 computes what needs no reduction, stage `n + 1` what needs the
+//! results of stage `n`, as in softmax or layer norm. What a later stage needs of a costly value stays in a scratch row.
+
+use super::cx::{Placed, flatten};
+use super::expr::Emit;
+use super::{Lowering, Values};
+use crate::PassError;
+use crate::fuse::cluster::{outputs, through_inlined};
+use ir::op::reduce::ReduceKind;
+use ir::scalar::Cost;
+use ir::{Family, NodeId, Op, Scalar, ScalarOp, Shape};
+use kernel::{Access, Affine, BufRef, Expr, Stmt};
+use std::collections::BTreeMap;
+
+/// The largest scratch row, in elements: what fits the first-level cache beside its inputs.
+const MAX_ROW: usize = 16 << 10;
+
+/// The iteration space of a cluster.
+struct Space {
+    shape: Shape,
+    reduced: Vec<usize>,
+}
+
+impl Space {
+    fn outer(&self) -> Vec<usize> {
+        (0..self.shape.rank()).filter(|a| !self.reduced.contains(a)).collect()
+    }
+
+    fn extents(&self, axes: &[usize]) -> Vec<usize> {
+        axes.iter().map(|&a| self.shape[a]).collect()
+    }
+}
+
+/// Nodes of a loop cluster and when they are known.
+struct Plan {
+    space: Space,
+    stage: BTreeMap<NodeId, usize>,
+    reduces: Vec<NodeId>,
+    full: Vec<NodeId>,
+    outer: Vec<NodeId>,
+}
+
+/// The op that a reduction folds with.
+pub(super) fn fold_op(kind: ReduceKind) -> ScalarOp {
+    match kind {
+        ReduceKind::Sum => ScalarOp::ADD,
+        ReduceKind::Prod => ScalarOp::MUL,
+        ReduceKind::Max => ScalarOp::MAX,
+        ReduceKind::Min => ScalarOp::MIN,
+    }
+}
+
+/// What a reduction starts from.
+pub(super) fn fold_init(kind: ReduceKind, dtype: ir::DType) -> Scalar {
+    match kind {
+        ReduceKind::Sum => Scalar::zero(dtype),
+        ReduceKind::Prod => Scalar::one(dtype),
+        ReduceKind::Max => Scalar::lowest(dtype),
+        ReduceKind::Min => Scalar::highest(dtype),
+    }
+}
+
+impl Plan {
+    fn new(lowering: &Lowering<'_>, cluster: u32, nodes: &[NodeId]) -> Self {
+        let graph = lowering.graph;
+        let reduces: Vec<NodeId> = nodes.iter().copied().filter(|&n| matches!(graph.op(n), Op::Reduce(_))).collect();
+        let results = outputs(graph, cluster, nodes);
+        let space = match reduces.first() {
+            Some(&first) => {
+                let Op::Reduce(op) = graph.op(first) else { unreachable!("filtered above") };
+                Space { shape: graph.ty(graph.operands(first)[0]).shape.clone(), reduced: op.axes.clone() }
+            }
+            None => Space { shape: graph.ty(results[0]).shape.clone(), reduced: vec![] },
+        };
+        let (full, outer) = results
+            .into_iter()
+            .filter(|n| !reduces.contains(n) || !space.reduced.is_empty())
+            .partition(|&n| graph.ty(n).shape == space.shape && !reduces.contains(&n));
+        let mut plan = Self { space, stage: BTreeMap::new(), reduces, full, outer };
+        for &node in nodes {
+            plan.stage_of(lowering, cluster, node);
+        }
+        plan
+    }
+
+    /// How many reductions of the cluster stand before a node, in a row.
+    fn stage_of(&mut self, lowering: &Lowering<'_>, cluster: u32, node: NodeId) -> usize {
+        if let Some(&stage) = self.stage.get(&node) {
+            return stage;
+        }
+        let graph = lowering.graph;
+        let inside = graph.cluster(node) == Some(cluster);
+        let loaded = !inside && lowering.buffer_of(node).is_some();
+        let operands = graph.operands(node).to_vec();
+        let before = if loaded {
+            0
+        } else {
+            operands.into_iter().map(|o| self.stage_of(lowering, cluster, o)).max().unwrap_or(0)
+        };
+        let stage = before + usize::from(inside && matches!(graph.op(node), Op::Reduce(_)));
+        self.stage.insert(node, stage);
+        stage
+    }
+
+    fn last_stage(&self) -> usize {
+        self.stage.values().copied().max().unwrap_or(0)
+    }
+}
+
+/// Lowers a loop cluster to one kernel.
+pub(super) fn lower(lowering: &mut Lowering<'_>, cluster: u32, nodes: &[NodeId]) -> Result<(), PassError> {
+    let plan = Plan::new(lowering, cluster, nodes);
+    let name = lowering.kernel_name(nodes);
+    let mut emit = Emit::new(lowering, Some(cluster));
+    let outer_axes = plan.space.outer();
+    let outer_at = emit.cx.open_all(&plan.space.extents(&outer_axes));
+    emit.cx.floor = usize::from(!outer_at.is_empty());
+    let mut rows = BTreeMap::new();
+    for stage in 0..=plan.last_stage() {
+        lower_stage(&mut emit, &plan, &outer_at, stage, &mut rows, cluster)?;
+    }
+    for &node in &plan.outer {
+        let value = emit.value(node, &outer_at)?;
+        emit.store_node(node, &outer_at, value.expr);
+    }
+    emit.finish(name);
+    Ok(())
+}
+
+/// One walk over the reduced axes.
+fn lower_stage(
+    emit: &mut Emit<'_, '_>,
+    plan: &Plan,
+    outer_at: &[Affine],
+    stage: usize,
+    rows: &mut BTreeMap<NodeId, BufRef>,
+    cluster: u32,
+) -> Result<(), PassError> {
+    let graph = emit.lowering.graph;
+    let reduces: Vec<NodeId> = plan.reduces.iter().copied().filter(|n| plan.stage[n] == stage + 1).collect();
+    let full: Vec<NodeId> = plan.full.iter().copied().filter(|n| plan.stage[n] == stage).collect();
+    if reduces.is_empty() && full.is_empty() {
+        return Ok(());
+    }
+    let depth = emit.cx.depth();
+    let accumulators: Vec<_> = reduces
+        .iter()
+        .map(|&n| {
+            let Op::Reduce(op) = graph.op(n) else { unreachable!("only reductions are listed") };
+            let init = Expr::Const(fold_init(op.kind, graph.ty(n).dtype));
+            (n, op.kind, emit.cx.declare(init, depth))
+        })
+        .collect();
+    let reduced_at = emit.cx.open_all(&plan.space.extents(&plan.space.reduced));
+    let at = merge(&plan.space, outer_at, &reduced_at);
+    let row_index = flatten(&reduced_at, &plan.space.extents(&plan.space.reduced));
+    for (&node, &buf) in rows.iter() {
+        let level = emit.cx.depth();
+        let value = emit.cx.load_at(buf, &row_index, level);
+        emit.values.set(node, at.clone(), value);
+    }
+    for &(node, kind, reg) in &accumulators {
+        let value = emit.value(graph.operands(node)[0], &at)?;
+        emit.cx.push(Stmt::Accumulate { reg, op: fold_op(kind), value: value.expr });
+    }
+    for &node in &full {
+        let value = emit.value(node, &at)?;
+        emit.store_node(node, &at, value.expr);
+    }
+    for node in rows_to_keep(emit, plan, stage, cluster) {
+        let value = emit.value(node, &at)?;
+        let len = plan.space.extents(&plan.space.reduced).iter().product();
+        let buf = emit.cx.local(graph.ty(node).dtype, len);
+        emit.cx.store(buf, &row_index, value.expr);
+        rows.insert(node, buf);
+    }
+    emit.cx.close_to(depth);
+    emit.values.drop_below(depth);
+    for (node, _, reg) in accumulators {
+        emit.values.bind(node, Placed { expr: Expr::Reg(reg), level: depth });
+    }
+    Ok(())
+}
+
+/// The costly values of a stage that a later one needs too.
+fn rows_to_keep(emit: &Emit<'_, '_>, plan: &Plan, stage: usize, cluster: u32) -> Vec<NodeId> {
+    let graph = emit.lowering.graph;
+    let row: usize = plan.space.extents(&plan.space.reduced).iter().product();
+    if plan.space.reduced.is_empty() || row > MAX_ROW {
+        return vec![];
+    }
+    let costly = |n: NodeId| match graph.op(n) {
+        Op::Elementwise(op) => op.def().cost == Cost::Expensive,
+        op => op.family() == Family::Random,
+    };
+    let needed_later = |n: NodeId| {
+        through_inlined(graph, n).into_iter().any(|user| {
+            graph.cluster(user) == Some(cluster)
+                && plan
+                    .stage
+                    .get(&user)
+                    .is_some_and(|&s| s > stage + usize::from(matches!(graph.op(user), Op::Reduce(_))))
+        })
+    };
+    plan.stage
+        .iter()
+        .filter(|&(&n, &s)| s == stage && graph.cluster(n) == Some(cluster) && graph.ty(n).shape == plan.space.shape)
+        .map(|(&n, _)| n)
+        .filter(|&n| costly(n) && needed_later(n))
+        .collect()
+}
+
+/// Coordinates in the whole space.
+fn merge(space: &Space, outer_at: &[Affine], reduced_at: &[Affine]) -> Vec<Affine> {
+    let (mut outer, mut reduced) = (outer_at.iter(), reduced_at.iter());
+    (0..space.shape.rank())
+        .filter_map(|a| if space.reduced.contains(&a) { reduced.next() } else { outer.next() }.cloned())
+        .collect()
+}
+
+impl<'a, 'g> Emit<'a, 'g> {
+    pub(super) fn new(lowering: &'a mut Lowering<'g>, cluster: Option<u32>) -> Self {
+        Self { lowering, cx: super::cx::KernelCx::new(), values: Values::default(), cluster }
+    }
+
+    /// Stores an element of a node that has a buffer, in the innermost loop.
+    pub(super) fn store_node(&mut self, node: NodeId, at: &[Affine], value: Expr) {
+        let ty = self.lowering.graph.ty(node).clone();
+        let buffer = self.lowering.result_buffer(node);
+        let buf = self.cx.param(buffer, ty.dtype, ty.shape.numel(), Access::Write);
+        self.cx.store(buf, &flatten(at, &ty.shape), value);
+    }
+
+    /// Closes all loops and launches the kernel.
+    pub(super) fn finish(self, name: String) {
+        let (kernel, args) = self.cx.finish(name);
+        self.lowering.launch(kernel, args);
+    }
+}

@@ -1,0 +1,123 @@
+//! How a contraction is cut: register tiles, and blocks that stay in the caches.
+
+use kernel::Target;
+
+/// Runs of equal tiles that cover an extent: (first element, tile extent, how many).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Run {
+    pub(super) start: usize,
+    pub(super) size: usize,
+    pub(super) count: usize,
+}
+
+/// The cut of a contraction's tile dimensions.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Tiling {
+    /// Rows of each register tile.
+    pub(super) rows: Vec<Run>,
+    /// Columns of each register tile: full panels, then what is left.
+    pub(super) columns: Vec<Run>,
+}
+
+/// What one step of the reduction costs on a tile of `h` rows and `v` vectors (or single columns), in cycles: two fused
+/// multiply-adds and two loads a cycle, and a chain of four cycles per accumulator.
+fn step_cycles(h: usize, v: usize) -> f64 {
+    let fma = (h * v) as f64 / 2.0;
+    let loads = (h + v) as f64 / 2.0;
+    fma.max(loads).max(4.0)
+}
+
+/// `extent` in tiles of at most `max`, as even as can be: two runs at the most.
+pub(super) fn even_runs(extent: usize, max: usize) -> Vec<Run> {
+    let tiles = extent.div_ceil(max);
+    let (size, larger) = (extent / tiles, extent % tiles);
+    let mut runs = vec![];
+    if larger > 0 {
+        runs.push(Run { start: 0, size: size + 1, count: larger });
+    }
+    runs.push(Run { start: larger * (size + 1), size, count: tiles - larger });
+    runs
+}
+
+/// `extent` in panels of `width`, and the rest.
+pub(super) fn panel_runs(extent: usize, width: usize) -> Vec<Run> {
+    let (count, rest) = (extent / width, extent % width);
+    let mut runs = vec![];
+    if count > 0 {
+        runs.push(Run { start: 0, size: width, count });
+    }
+    if rest > 0 {
+        runs.push(Run { start: count * width, size: rest, count: 1 });
+    }
+    runs
+}
+
+/// The register tile with the least estimated time.
+pub(super) fn choose(m: usize, n: usize, lanes: usize, target: &Target) -> Tiling {
+    let mut best: Option<(f64, Tiling)> = None;
+    for v in 1..=4 {
+        // Accumulators, one row of b, one broadcast element of a.
+        let Some(h) = (target.vector_registers - v - 1).checked_div(v).filter(|&h| h > 0) else { continue };
+        let h = h.min(8);
+        let tiling = Tiling { rows: even_runs(m, h), columns: panel_runs(n, v * lanes) };
+        let cycles: f64 = tiling
+            .rows
+            .iter()
+            .flat_map(|r| tiling.columns.iter().map(move |c| (r, c)))
+            .map(|(r, c)| {
+                let vectors = c.size / lanes + c.size % lanes;
+                (r.count * c.count) as f64 * step_cycles(r.size, vectors)
+            })
+            .sum();
+        if best.as_ref().is_none_or(|(least, _)| cycles < *least) {
+            best = Some((cycles, tiling));
+        }
+    }
+    best.map(|(_, tiling)| tiling).unwrap_or(Tiling { rows: even_runs(m, 4), columns: panel_runs(n, lanes) })
+}
+
+/// The largest divisor of `extent` that is at most `limit`, or `limit` where the divisors are much smaller.
+pub(super) fn block(extent: usize, limit: usize) -> usize {
+    let limit = limit.clamp(1, extent);
+    let divisor = (1..=limit).rev().find(|d| extent.is_multiple_of(*d)).unwrap_or(1);
+    if divisor * 2 > limit { divisor } else { limit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn covered(runs: &[Run]) -> usize {
+        let mut next = 0;
+        for run in runs {
+            assert_eq!(run.start, next);
+            next += run.size * run.count;
+        }
+        next
+    }
+
+    #[test]
+    fn runs_cover_the_extent() {
+        for extent in 1..200 {
+            for max in 1..9 {
+                assert_eq!(covered(&even_runs(extent, max)), extent);
+                assert!(even_runs(extent, max).iter().all(|r| r.size <= max && r.size > 0));
+                assert_eq!(covered(&panel_runs(extent, max)), extent);
+            }
+        }
+    }
+
+    #[test]
+    fn large_products_use_two_vectors_and_six_rows() {
+        let tiling = choose(384, 512, 4, &Target::baseline());
+        assert_eq!(tiling.rows, [Run { start: 0, size: 6, count: 64 }]);
+        assert_eq!(tiling.columns, [Run { start: 0, size: 8, count: 64 }]);
+    }
+
+    #[test]
+    fn blocks_prefer_divisors() {
+        assert_eq!(block(1024, 300), 256);
+        assert_eq!(block(97, 30), 30);
+        assert_eq!(block(5, 300), 5);
+    }
+}
