@@ -1,7 +1,7 @@
 //! What goes wrong in a pass.
 
 use crate::pipeline::Stage;
-use ir::{BuildError, Loc};
+use ir::{BuildError, Graph, Loc, NodeId};
 
 /// An error of a pass, or of the list of passes asked for.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -45,6 +45,16 @@ pub enum PassError {
         /// What happened.
         source: Box<Self>,
     },
+}
+
+impl PassError {
+    /// A node that should not have come so far in this form.
+    pub(crate) fn defect(graph: &Graph, node: NodeId, rule: &str) -> Self {
+        Self::Unsupported {
+            what: format!("{} : {}: {rule}", graph.op(node), graph.ty(node)),
+            loc: graph.loc(node).cloned(),
+        }
+    }
 }
 
 fn at(loc: &Option<Loc>) -> String {

@@ -4,13 +4,24 @@
 //! graph or on a program of loops; its module says under four headings what it does, requires and ensures, with an example.
 
 pub mod autodiff;
+pub mod collapse;
 pub mod cse;
 pub mod dce;
+pub mod decompose;
 mod error;
 pub mod fold;
+pub mod fuse;
+pub mod legalize;
+pub mod lower;
+pub mod parallelize;
 pub mod pipeline;
+pub mod plan_memory;
 pub mod runner;
+pub mod schedule;
 pub mod simplify;
+pub mod tile;
+pub mod unroll;
+pub mod vectorize;
 mod verify;
 
 pub use error::PassError;

@@ -2,7 +2,10 @@
 //!
 //! The names here are the names everywhere: in reports, on the command line, in the headers of file tests.
 
-use crate::{PassError, autodiff, cse, dce, fold, simplify};
+use crate::{
+    PassError, autodiff, collapse, cse, dce, decompose, fold, fuse, legalize, lower, parallelize, plan_memory,
+    schedule, simplify, tile, unroll, vectorize,
+};
 use ir::Graph;
 use kernel::{Program, Target};
 use std::fmt;
@@ -112,6 +115,18 @@ const fn graph_pass(
     Pass { name, run: PassFn::Graph(run), requires, ensures, why }
 }
 
+const fn program_pass(
+    name: &'static str,
+    run: fn(&mut Program, &PassContext) -> Result<(), PassError>,
+    (requires, ensures): (Stage, Stage),
+    why: &'static str,
+) -> Pass {
+    Pass { name, run: PassFn::Program(run), requires, ensures, why }
+}
+
+/// A pass on loops that changes their shape only.
+const LOOPS: (Stage, Stage) = (Stage::Decomposed, Stage::Decomposed);
+
 /// A pass that leaves a differentiated graph as such.
 const CLEAN_UP: (Stage, Stage) = (Stage::Differentiated, Stage::Differentiated);
 
@@ -140,9 +155,51 @@ pub const PIPELINE: &[Pass] = &[
     ),
     graph_pass("cse", cse::run, CLEAN_UP, "Again: the second simplify may have spelled two nodes alike."),
     graph_pass("dce", dce::run, CLEAN_UP, "Last of the clean-up: fuse is to see only what results need."),
-    // fuse and schedule: Differentiated to Fused to Scheduled.
-    // lower: Scheduled to Lowered.
-    // decompose, tile, vectorize, unroll, parallelize, plan_memory: Lowered to Decomposed to Planned.
+    graph_pass(
+        "legalize",
+        legalize::run,
+        CLEAN_UP,
+        "After the clean-up, whose rules are written for convolutions as users know them; before fuse, which must see the copies that padding costs.",
+    ),
+    graph_pass("cse", cse::run, CLEAN_UP, "Again: two convolutions of one tensor pad it alike."),
+    graph_pass("fuse", fuse::run, (Stage::Differentiated, Stage::Fused), "When nothing is left to remove."),
+    graph_pass(
+        "schedule",
+        schedule::run,
+        (Stage::Fused, Stage::Scheduled),
+        "Needs clusters, and numbers them for lower.",
+    ),
+    // Graph to loops.
+    Pass {
+        name: "lower",
+        run: PassFn::Lower(lower::run),
+        requires: Stage::Scheduled,
+        ensures: Stage::Lowered,
+        why: "Clusters and their order are known: each becomes kernels.",
+    },
+    // Loops to loops.
+    program_pass(
+        "decompose",
+        decompose::run,
+        (Stage::Lowered, Stage::Decomposed),
+        "First of the loop passes: the others see only ops that machines have, and how much code they are.",
+    ),
+    program_pass("collapse", collapse::run, LOOPS, "Before tile: a tensor of any rank is one loop to cut."),
+    program_pass("tile", tile::run, LOOPS, "Before vectorize: chunks are cut where no vector is."),
+    program_pass(
+        "unroll",
+        unroll::run,
+        LOOPS,
+        "Before vectorize: the loop around a window's taps becomes straight-line code.",
+    ),
+    program_pass("vectorize", vectorize::run, LOOPS, "When loops have their final shape."),
+    program_pass("parallelize", parallelize::run, LOOPS, "After vectorize: what one iteration costs is known."),
+    program_pass(
+        "plan_memory",
+        plan_memory::run,
+        (Stage::Decomposed, Stage::Planned),
+        "Last: which buffers a kernel may share is read off its final form.",
+    ),
 ];
 
 /// The names of all passes, each once, in the order of their first place.

@@ -1,0 +1,74 @@
+//! The accumulators that a loop folds into.
+
+use kernel::walk::visit_stmts;
+use kernel::{DType, Expr, Reg, Scalar, ScalarOp, Stmt, Types};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An accumulator from outside of a loop.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Fold {
+    pub(super) reg: Reg,
+    pub(super) op: ScalarOp,
+    /// What changes nothing when folded in.
+    pub(super) identity: Scalar,
+}
+
+/// The accumulators that the body folds into; `None` if it uses one in another way than by folding with one op.
+pub(super) fn of_body(types: &Types, body: &[Stmt]) -> Option<Vec<Fold>> {
+    let mut inside = BTreeSet::new();
+    visit_stmts(body, &mut |stmt| {
+        if let Stmt::Decl { reg, .. } | Stmt::Let { reg, .. } = stmt {
+            inside.insert(*reg);
+        }
+    });
+    let mut ops: BTreeMap<Reg, ScalarOp> = BTreeMap::new();
+    let mut reads: BTreeSet<Reg> = BTreeSet::new();
+    let mut foldable = true;
+    visit_stmts(body, &mut |stmt| {
+        let folded = match stmt {
+            Stmt::Accumulate { reg, op, value } => Some((*reg, *op, vec![value])),
+            Stmt::Assign { reg, value: Expr::Apply(op, args) }
+                if *op == ScalarOp::FMA && args[2] == Expr::Reg(*reg) =>
+            {
+                Some((*reg, ScalarOp::ADD, vec![&args[0], &args[1]]))
+            }
+            Stmt::Assign { reg, .. } => {
+                foldable &= inside.contains(reg);
+                None
+            }
+            _ => None,
+        };
+        let values = match folded {
+            Some((reg, op, values)) => {
+                if !inside.contains(&reg) {
+                    foldable &= *ops.entry(reg).or_insert(op) == op;
+                }
+                values
+            }
+            None => stmt.exprs(),
+        };
+        for value in values {
+            value.visit(&mut |e| {
+                if let Expr::Reg(reg) = e {
+                    reads.insert(*reg);
+                }
+            });
+        }
+    });
+    foldable &= ops.keys().all(|reg| !reads.contains(reg));
+    if !foldable {
+        return None;
+    }
+    ops.into_iter().map(|(reg, op)| Some(Fold { reg, op, identity: identity(op, types.reg(reg)?.dtype)? })).collect()
+}
+
+/// What an op folds without a change.
+fn identity(op: ScalarOp, dtype: DType) -> Option<Scalar> {
+    let identities: [(ScalarOp, fn(DType) -> Scalar); 4] = [
+        (ScalarOp::ADD, Scalar::zero),
+        (ScalarOp::MUL, Scalar::one),
+        (ScalarOp::MAX, Scalar::lowest),
+        (ScalarOp::MIN, Scalar::highest),
+    ];
+    identities.into_iter().find(|(o, _)| *o == op).map(|(_, identity)| identity(dtype))
+}
