@@ -6,7 +6,7 @@ use crate::oracle::{Agreement, Ports, SplitMix, difference, evaluate, random_por
 use ir::op::control::Gradient;
 use ir::op::reduce::ReduceKind;
 use ir::testing::{Limits, random_graph, random_values};
-use ir::{Builder, DType, Graph, NodeId, Op, Scalar};
+use ir::{Builder, DType, Graph, NodeId, Op, Scalar, ScalarOp};
 use kernel::Target;
 use passes::{Module, Pass, PassContext, PassFn, RunOptions, Stage, pipeline, simplify};
 
@@ -80,7 +80,8 @@ fn simplify_keeps_the_meaning() {
     assert!(fired > 100, "only {fired} rewrites: the generator has nothing to simplify");
 }
 
-/// A random graph whose outputs are a loss and its gradients by all float ports that it has.
+/// A random graph whose outputs are a loss and its gradients by all float ports that it has. For every other seed the loss has a
+/// penalty: the squares of the gradients of a first loss.
 fn with_gradients(seed: u64, limits: &Limits) -> Option<Graph> {
     let mut graph = random_graph(seed, limits);
     let dtype = DType::F64;
@@ -89,7 +90,13 @@ fn with_gradients(seed: u64, limits: &Limits) -> Option<Graph> {
     let states = graph.states().map(|(id, port)| (port.name.clone(), id));
     let ports: Vec<(String, NodeId)> = inputs.chain(states).filter(|(_, id)| graph.ty(*id).dtype == dtype).collect();
     let axes: Vec<usize> = (0..graph.ty(result).shape.rank()).collect();
-    let loss = Builder::new(&mut graph, None).reduce(ReduceKind::Sum, result, &axes).unwrap();
+    let mut loss = Builder::new(&mut graph, None).reduce(ReduceKind::Sum, result, &axes).unwrap();
+    if seed % 2 == 1 {
+        for (_, id) in &ports {
+            let gradient = graph.add(Op::Gradient(Gradient), &[loss, *id], None).unwrap();
+            loss = add_squares(&mut graph, loss, gradient).unwrap();
+        }
+    }
     graph.set_output("loss", loss);
     for (name, id) in ports {
         let gradient = graph.add(Op::Gradient(Gradient), &[loss, id], None).unwrap();
@@ -98,9 +105,36 @@ fn with_gradients(seed: u64, limits: &Limits) -> Option<Graph> {
     Some(graph)
 }
 
+/// `loss` plus the sum of the squares of `x`.
+fn add_squares(graph: &mut Graph, loss: NodeId, x: NodeId) -> ir::Built {
+    let axes: Vec<usize> = (0..graph.ty(x).shape.rank()).collect();
+    let mut build = Builder::new(graph, None);
+    let square = build.binary(ScalarOp::MUL, x, x)?;
+    let sum = build.reduce(ReduceKind::Sum, square, &axes)?;
+    build.binary(ScalarOp::ADD, loss, sum)
+}
+
 fn f64_limits(seed: u64) -> Limits {
     let dtypes = vec![DType::F64, DType::F64, DType::I32, DType::Bool];
     Limits { steps: 3 + (seed % 12) as usize, dtypes, ..Limits::default() }
+}
+
+/// Exact rules on values of all kinds, NaN and infinities among them; where others fire there is nothing to compare with, because a
+/// jump may follow.
+#[test]
+fn exact_rules_keep_special_values() {
+    let mut compared = 0;
+    for seed in 0..count(300) {
+        let limits = Limits { steps: 4 + (seed % 16) as usize, wild: true, ..Limits::default() };
+        let graph = random_graph(seed, &limits);
+        let mut simple = graph.clone();
+        let counts = simplify::run_counted(&mut simple).unwrap();
+        if !counts.is_empty() && simplify::rules().all(|rule| rule.exact || !counts.contains_key(rule.name)) {
+            compare(&graph, &simple, seed, Agreement::Bits);
+            compared += 1;
+        }
+    }
+    assert!(compared > 50, "only {compared} graphs had exact rewrites only");
 }
 
 /// What derivative rules make is simplified like anything else.
