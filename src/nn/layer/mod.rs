@@ -63,6 +63,8 @@ pub enum Padding {
     Valid,
     /// As many output elements as `ceil(input / stride)`: what is missing is split, the odd one goes after.
     Same,
+    /// That many rows above and below, that many columns on each side: below the window's extent.
+    Both(Pair),
 }
 
 /// Extents along height and width: one number for both, or a pair.
@@ -112,13 +114,19 @@ fn window(ty: &TensorType, size: Pair, stride: Pair, dilation: Pair, padding: Pa
     let mut pad = vec![(0, 0); 2];
     for axis in 0..2 {
         let (input, extent) = (ty.shape[axis + 1], dilation[axis] * (size[axis] - 1) + 1);
-        if padding == Padding::Same {
-            let output = input.div_ceil(stride[axis]);
-            let missing = ((output - 1) * stride[axis] + extent).saturating_sub(input);
-            pad[axis] = (missing / 2, missing - missing / 2);
-        } else if extent > input {
+        pad[axis] = match padding {
+            Padding::Valid => (0, 0),
+            Padding::Same => {
+                let output = input.div_ceil(stride[axis]);
+                let missing = ((output - 1) * stride[axis] + extent).saturating_sub(input);
+                (missing / 2, missing - missing / 2)
+            }
+            Padding::Both(Pair(h, w)) => ([h, w][axis], [h, w][axis]),
+        };
+        let padded = input + pad[axis].0 + pad[axis].1;
+        if extent > padded {
             let which = ["height", "width"][axis];
-            return Err(format!("the window's extent {extent} is over the input's {which} {input}"));
+            return Err(format!("the window's extent {extent} is over the input's {which} {padded}"));
         }
     }
     Ok(Window { size: size.to_vec(), stride: stride.to_vec(), pad, dilation: dilation.to_vec() })

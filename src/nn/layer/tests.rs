@@ -24,6 +24,8 @@ fn output_shapes_are_keras_s() {
     assert_eq!(output_shape(&same.clone().stride(2), &[2, 7, 8, 1]), [2, 4, 4, 8]);
     assert_eq!(output_shape(&Conv2d::new(8, (1, 3)).dilation((1, 2)), &[2, 9, 9, 1]), [2, 9, 5, 8]);
     assert_eq!(output_shape(&Conv2d::new(8, 3).groups(4), &[2, 9, 9, 4]), [2, 7, 7, 8]);
+    let both = Conv2d::new(8, 3).padding(Padding::Both(1.into()));
+    assert_eq!(output_shape(&both.stride((2, 1)), &[2, 8, 8, 1]), [2, 4, 8, 8]);
     assert_eq!(output_shape(&MaxPool2d::new(2), &[2, 11, 11, 3]), [2, 5, 5, 3]);
     assert_eq!(output_shape(&MaxPool2d::new(3).stride(2).padding(Padding::Same), &[2, 11, 11, 3]), [2, 6, 6, 3]);
     assert_eq!(output_shape(&AvgPool2d::new((2, 1)), &[2, 4, 4, 3]), [2, 2, 4, 3]);
