@@ -5,4 +5,5 @@ mod autodiff;
 mod differential;
 mod filetests;
 mod oracle;
+mod reference;
 mod runner;

@@ -1,0 +1,193 @@
+//! Losses, gradients and first updates of whole models against values that PyTorch computed in `f64`.
+//!
+//! One small case is committed; the others are read from the folder that `GRADC_REFERENCE` names, and skipped loudly without it.
+//! The reference interpreter runs here, so the larger models take few steps.
+
+use gradc::dsl::{GraphBuilder, f32};
+use gradc::model::{Functional, Model, Sequential};
+use gradc::nn::{
+    Activation, BatchNorm, Conv2d, Dense, GlobalAvgPool2d, Layer, Loss, MaxPool2d, MeanSquaredError, Padding,
+    SparseCategoricalCrossEntropy,
+};
+use gradc::optim::{Adam, Optimizer, Sgd};
+use ir::{DType, Data, Shape, TensorType, Value};
+use kernel::Target;
+use passes::{PassContext, autodiff};
+use safetensors::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+type Tensors = BTreeMap<String, Value>;
+
+fn load(path: &Path) -> Tensors {
+    let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = |name: &str| {
+        let view = file.tensor(name).unwrap();
+        let dtype = match view.dtype() {
+            Dtype::F32 => DType::F32,
+            Dtype::F64 => DType::F64,
+            Dtype::I32 => DType::I32,
+            other => panic!("{name} is {other:?}"),
+        };
+        let ty = TensorType::new(dtype, Shape::new(view.shape()).unwrap());
+        Value::new(ty, Data::from_bytes(dtype, view.data())).unwrap()
+    };
+    file.names().into_iter().map(|name| (name.to_string(), tensor(name))).collect()
+}
+
+/// The folder of a case, if it is there.
+fn folder(case: &str) -> Option<PathBuf> {
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(case);
+    let given = std::env::var_os("GRADC_REFERENCE").map(|dir| Path::new(&dir).join(case));
+    let found = [Some(committed), given].into_iter().flatten().find(|dir| dir.is_dir());
+    if found.is_none() {
+        println!("SKIPPED: set GRADC_REFERENCE to the folder that holds {case}");
+    }
+    found
+}
+
+/// The name of a weight in the reference for one of ours: `conv1/kernel` is `conv1.w`.
+fn reference_name(state: &str) -> String {
+    let (layer, part) = state.split_once('/').unwrap();
+    let part = match part {
+        "kernel" => "w",
+        "gamma" => "g",
+        "bias" | "beta" => "b",
+        other => panic!("no reference has a {other}"),
+    };
+    format!("{layer}.{part}")
+}
+
+/// The largest difference, relative to the largest wanted element.
+fn distance(got: &Value, want: &Value) -> f64 {
+    let (got, want) = (got.to_f64_vec(), want.to_f64_vec());
+    assert_eq!(got.len(), want.len());
+    let largest = want.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    let difference = got.iter().zip(&want).fold(0.0f64, |m, (g, w)| m.max((g - w).abs()));
+    difference / largest.max(f64::MIN_POSITIVE)
+}
+
+/// Compares gradients of the first step, weights after it and the first losses of a model with its reference.
+fn check(case: &str, model: &impl Model, loss: &dyn Loss, optimizer: &dyn Optimizer, steps: usize) {
+    let Some(dir) = folder(case) else { return };
+    let (init, after) = (load(&dir.join("init.safetensors")), load(&dir.join("step1_f64.safetensors")));
+    let meta: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("meta.json")).unwrap()).unwrap();
+    let (x, y) = (init["batch.x"].clone(), init["batch.y"].clone());
+    let batch = x.ty().shape[0];
+    let step = model.training_graph(batch, loss, &[], optimizer).unwrap();
+    let cx = PassContext::new(Target::baseline());
+    let mut states: Tensors = step.initial_values(0).into_iter().collect();
+    let weights: Vec<String> = step.states.iter().filter(|s| s.trainable()).map(|s| s.name.clone()).collect();
+    assert_eq!(meta["parameters"].as_object().unwrap().len(), weights.len());
+    for name in &weights {
+        states.insert(name.clone(), init[&reference_name(name)].clone());
+    }
+    let inputs: Tensors = [("x".into(), x), ("y".into(), y)].into();
+
+    let gradients = gradients(model, loss, batch, &inputs, &states, &cx);
+    for name in &weights {
+        let d = distance(&gradients[name], &after[&format!("grad.{}", reference_name(name))]);
+        assert!(d < 1e-4, "{case}: the gradient of {name} is off by {d:e}");
+    }
+
+    let mut graph = step.graph.clone();
+    autodiff::run(&mut graph, &cx).unwrap();
+    for i in 0..steps {
+        let outcome = ir::eval::run(&graph, &inputs, &states).unwrap();
+        states = outcome.states;
+        let (got, want) = (outcome.outputs["loss"].get(0).as_f64(), meta["loss_f64"][i].as_f64().unwrap());
+        assert!((got / want - 1.0).abs() < 1e-3, "{case}: loss {i} is {got}, not {want}");
+        for name in weights.iter().filter(|_| i == 0) {
+            let d = distance(&states[name], &after[&format!("after.{}", reference_name(name))]);
+            // Adam's first step is about lr times the sign of each gradient: where that is all rounding, so is the step.
+            assert!(d < 2e-3, "{case}: {name} after the first step is off by {d:e}");
+        }
+    }
+}
+
+/// The gradients of the loss by every parameter, by the parameter's name.
+fn gradients(
+    model: &impl Model,
+    loss: &dyn Loss,
+    batch: usize,
+    inputs: &Tensors,
+    states: &Tensors,
+    cx: &PassContext,
+) -> Tensors {
+    let g = GraphBuilder::new("gradients");
+    g.set_training(true);
+    let xs: Vec<_> = model.inputs().iter().map(|(name, ty)| g.input(name, ty.batched(batch))).collect();
+    let output = model.forward(&xs);
+    let target = g.input("y", loss.target(&output.ty().unwrap()));
+    let value = loss.per_sample(&output, &target).mean();
+    for (name, parameter) in g.parameters() {
+        g.output(&name, &g.gradients(&value, &[&parameter])[0]);
+    }
+    let step = g.finish().unwrap();
+    let mut graph = step.graph.clone();
+    autodiff::run(&mut graph, cx).unwrap();
+    let own = step.states.iter().map(|s| (s.name.clone(), states[&s.name].clone())).collect();
+    ir::eval::run(&graph, inputs, &own).unwrap().outputs
+}
+
+fn perceptron(sizes: &[usize], activation: Activation) -> Sequential {
+    let last = sizes.len() - 2;
+    sizes[1..].iter().enumerate().fold(Sequential::new([sizes[0]]), |model, (i, &units)| {
+        let activation = if i < last { activation } else { Activation::Linear };
+        model.add(Dense::new(units).name(&format!("l{i}")).activation(activation))
+    })
+}
+
+#[test]
+fn perceptron_with_adam() {
+    let model = perceptron(&[4, 16, 16, 2], Activation::Tanh);
+    check("mlp_tiny", &model, &MeanSquaredError, &Adam::default(), 50);
+}
+
+#[test]
+fn logistic_regression() {
+    check("logreg", &perceptron(&[784, 10], Activation::Relu), &SparseCategoricalCrossEntropy, &Sgd::new(0.01), 3);
+}
+
+#[test]
+fn perceptron_with_sgd() {
+    let model = perceptron(&[784, 128, 10], Activation::Relu);
+    check("mlp_small", &model, &SparseCategoricalCrossEntropy, &Sgd::new(0.01), 3);
+}
+
+#[test]
+fn convolutional_network() {
+    let model = Sequential::new([28, 28, 1])
+        .add(Conv2d::new(32, 3).name("conv0").activation(Activation::Relu))
+        .add(MaxPool2d::new(2))
+        .add(Conv2d::new(64, 3).name("conv1").activation(Activation::Relu))
+        .add(MaxPool2d::new(2))
+        .flatten()
+        .add(Dense::new(10).name("fc"));
+    check("cnn_mnist_b32", &model, &SparseCategoricalCrossEntropy, &Adam::default(), 2);
+}
+
+#[test]
+fn residual_network() {
+    let model = Functional::new(f32([32, 32, 3]), |x| {
+        let conv = |name: &str, filters: usize, size: usize, stride: usize| {
+            let pad = Padding::Both((size / 2).into());
+            Conv2d::new(filters, size).stride(stride).padding(pad).use_bias(false).name(name)
+        };
+        let norm = |name: &str| BatchNorm::new().epsilon(1e-5).name(name);
+        let mut x = norm("bn0").apply(&conv("conv0", 16, 3, 1).apply(x)).relu();
+        for (stage, filters) in [16, 32, 64].into_iter().enumerate() {
+            let name = |part: &str| format!("s{stage}b0.{part}");
+            let stride = if stage == 0 { 1 } else { 2 };
+            let y = norm(&name("bn1")).apply(&conv(&name("conv1"), filters, 3, stride).apply(&x)).relu();
+            let y = norm(&name("bn2")).apply(&conv(&name("conv2"), filters, 3, 1).apply(&y));
+            if stage > 0 {
+                x = norm(&name("bns")).apply(&conv(&name("short"), filters, 1, stride).apply(&x));
+            }
+            x = (x + y).relu();
+        }
+        Dense::new(10).name("fc").apply(&GlobalAvgPool2d.apply(&x))
+    });
+    check("resnet_cifar", &model, &SparseCategoricalCrossEntropy, &Sgd::new(0.01).momentum(0.9), 2);
+}
