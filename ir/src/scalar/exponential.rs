@@ -34,7 +34,7 @@ static EXP: ScalarDef = ScalarDef {
     laws: Laws::NONE,
     expand: expand::expand_exp,
     cost: Cost::Expensive,
-    max_ulp: 2,
+    max_ulp: 1,
 };
 
 static EXPM1: ScalarDef = ScalarDef {

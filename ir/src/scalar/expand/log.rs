@@ -87,7 +87,7 @@ fn combine(k: &mut Kit, negated_exponent: Reg, f: Reg) -> Reg {
     k.add(main, rest)
 }
 
-/// The logarithm's values at its edges: `infinite` itself at infinity and NaN; -inf where `x` is 0 and NaN where it is below.
+/// `result` where the argument `x` is positive and finite; infinity and NaN give themselves, a zero -inf, anything below NaN.
 fn edges(k: &mut Kit, result: Reg, x: Reg) -> Reg {
     let (zero, infinity) = (k.c(0.0), k.c(f64::INFINITY));
     let (minus_infinity, nan) = (k.c(f64::NEG_INFINITY), k.c(f64::NAN));
