@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
 
 mod autodiff;
+mod conventions;
 mod differential;
 mod filetests;
+mod floors;
 mod oracle;
 mod reference;
 mod runner;
+mod sizes;
+mod source;

@@ -1,0 +1,90 @@
+//! The project's own source, as the tests of its structure read it.
+
+use proc_macro2::{TokenStream, TokenTree};
+use std::path::{Path, PathBuf};
+
+/// The crates of the workspace: folder (which is the import name) and whether it is the root package.
+pub(crate) const CRATES: [&str; 6] = ["ir", "kernel", "passes", "codegen", "runtime", ROOT];
+/// How the tests call the root package.
+pub(crate) const ROOT: &str = "gradc";
+
+/// The workspace's folder.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folder of a crate.
+pub(crate) fn folder(krate: &str) -> PathBuf {
+    if krate == ROOT { root().to_path_buf() } else { root().join(krate) }
+}
+
+/// A file of Rust source.
+pub(crate) struct Source {
+    /// The crate it belongs to.
+    pub(crate) krate: &'static str,
+    /// From the workspace's folder, with `/`.
+    pub(crate) path: String,
+    /// Its text.
+    pub(crate) text: String,
+}
+
+impl Source {
+    /// The file's syntax tree.
+    pub(crate) fn parse(&self) -> syn::File {
+        syn::parse_file(&self.text).unwrap_or_else(|e| panic!("{}: {e}", self.path))
+    }
+
+    /// The file's tokens, those inside macros included.
+    pub(crate) fn tokens(&self) -> Vec<TokenTree> {
+        let stream: TokenStream = self.text.parse().unwrap_or_else(|e| panic!("{}: {e}", self.path));
+        let mut flat = Vec::new();
+        flatten(stream, &mut flat);
+        flat
+    }
+
+    /// Whether it is part of what a user of the crate gets: not a test, a benchmark or an example.
+    pub(crate) fn is_library(&self) -> bool {
+        self.path.starts_with("src/") || self.path.contains("/src/")
+    }
+}
+
+/// The tokens with those of groups after the group itself.
+fn flatten(stream: TokenStream, flat: &mut Vec<TokenTree>) {
+    for token in stream {
+        let inner = match &token {
+            TokenTree::Group(group) => Some(group.stream()),
+            _ => None,
+        };
+        flat.push(token);
+        if let Some(inner) = inner {
+            flatten(inner, flat);
+        }
+    }
+}
+
+/// All Rust files of the workspace, in the order of their paths: sources, tests, benchmarks and examples.
+pub(crate) fn sources() -> Vec<Source> {
+    let mut sources = Vec::new();
+    for krate in CRATES {
+        for part in ["src", "tests", "benches", "examples"] {
+            collect(krate, &folder(krate).join(part), &mut sources);
+        }
+    }
+    sources.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(sources.len() > 150, "only {} source files found", sources.len());
+    sources
+}
+
+fn collect(krate: &'static str, folder: &Path, sources: &mut Vec<Source>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(krate, &path, sources);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let path = path.strip_prefix(root()).unwrap().display().to_string().replace('\\', "/");
+            sources.push(Source { krate, path, text });
+        }
+    }
+}
