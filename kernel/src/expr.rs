@@ -17,7 +17,7 @@ pub enum BufRef {
 
 /// An expression. Every expression has an element type and a number of lanes, 1 for a scalar; operands of a [`Expr::Apply`] agree
 /// in lanes. `bool` in memory is a byte of 0 or 1; as a value it is a truth value or a mask.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Expr {
     /// A constant. Text: `1.5f32`, `true`.
     Const(Scalar),

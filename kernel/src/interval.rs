@@ -29,7 +29,7 @@ impl Interval {
     }
 
     /// The sums of two values.
-    pub fn add(self, other: Self) -> Option<Self> {
+    pub fn plus(self, other: Self) -> Option<Self> {
         Some(Self { lo: self.lo.checked_add(other.lo)?, hi: self.hi.checked_add(other.hi)? })
     }
 
@@ -61,7 +61,7 @@ impl Affine {
     pub fn range(&self, ranges: &Ranges) -> Option<Interval> {
         let mut sum = Interval::point(self.offset());
         for (var, coefficient) in self.terms() {
-            sum = sum.add(ranges.get(var)?.scale(*coefficient)?)?;
+            sum = sum.plus(ranges.get(var)?.scale(*coefficient)?)?;
         }
         Some(sum)
     }

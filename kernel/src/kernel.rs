@@ -45,7 +45,7 @@ pub struct Local {
 /// If the body's only statement is a `parallel` loop, the kernel may be run in ranges of its iterations; no other `parallel` loop may
 /// occur. Parameters may be bound to the same memory only where each loop iteration loads an element before it stores it (see the memory
 /// planner).
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Kernel {
     /// A name, unique in the program: letters, digits, `_`.
     pub name: String,

@@ -7,6 +7,7 @@
 mod affine;
 mod buffer;
 mod builder;
+mod canonical;
 pub mod eval;
 mod expr;
 mod interval;

@@ -23,7 +23,7 @@ pub type Tensors = BTreeMap<String, Data>;
 pub enum EvalError {
     /// The program breaks invariants without which it has no meaning.
     #[error("the program is not sound:\n{0}")]
-    Unsound(Box<VerifyErrors>),
+    Unsound(VerifyErrors),
     /// An input is missing.
     #[error("the input {name:?} is missing")]
     MissingInput {
@@ -115,10 +115,10 @@ impl Machine {
     pub fn new(program: &Program) -> Result<Self, EvalError> {
         const OBSERVED: [u32; 5] = [7, 10, 13, 16, 17];
         let spec = Spec { planned: program.arena_bytes.is_some(), decomposed: false };
-        if let Err(errors) = verify(program, spec) {
-            if errors.errors().iter().any(|e| !OBSERVED.contains(&e.invariant)) {
-                return Err(EvalError::Unsound(Box::new(errors)));
-            }
+        if let Err(errors) = verify(program, spec)
+            && errors.errors().iter().any(|e| !OBSERVED.contains(&e.invariant))
+        {
+            return Err(EvalError::Unsound(errors));
         }
         let mut end = program.arena_bytes.unwrap_or(0);
         let mut places = vec![];

@@ -17,6 +17,7 @@
 mod lexer;
 mod parse;
 mod parse_expr;
+mod parser;
 mod print;
 mod print_expr;
 

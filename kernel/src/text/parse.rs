@@ -1,10 +1,10 @@
 //! Parses statements, kernels and programs.
 
-use super::MAX_NESTING;
-use super::lexer::{Placed, Token, tokens};
+use super::lexer::Token;
+use super::parser::{Parsed, Parser};
 use crate::{
     Access, Buffer, BufferId, BufferKind, Check, DType, Data, IndexVar, Kernel, Launch, Local, LoopKind, Micro,
-    Operand, Param, Program, ReduceDim, Reg, Scalar, ScalarOp, Stmt,
+    Operand, Param, Program, ReduceDim, Reg, Scalar, Stmt,
 };
 use std::str::FromStr;
 
@@ -18,15 +18,6 @@ pub struct ParseError {
     pub column: usize,
     /// What is wrong.
     pub message: String,
-}
-
-pub(super) type Parsed<T> = Result<T, ParseError>;
-
-/// Reads tokens from left to right.
-pub(super) struct Parser {
-    tokens: Vec<Placed>,
-    at: usize,
-    depth: usize,
 }
 
 impl FromStr for Program {
@@ -51,165 +42,7 @@ impl FromStr for Kernel {
     }
 }
 
-/// The number in a name like `i3`: no sign, no leading zero.
-fn numbered(word: &str, letter: char) -> Option<u32> {
-    let digits = word.strip_prefix(letter)?;
-    let canonical = digits == "0" || digits.starts_with(|c: char| ('1'..='9').contains(&c));
-    if canonical { digits.parse().ok() } else { None }
-}
-
 impl Parser {
-    fn new(text: &str) -> Parsed<Self> {
-        Ok(Self { tokens: tokens(text)?, at: 0, depth: 0 })
-    }
-
-    pub(super) fn peek(&self) -> &Token {
-        &self.tokens[self.at].0
-    }
-
-    fn peek_second(&self) -> &Token {
-        &self.tokens[(self.at + 1).min(self.tokens.len() - 1)].0
-    }
-
-    pub(super) fn next(&mut self) -> Token {
-        let token = self.peek().clone();
-        self.at = (self.at + 1).min(self.tokens.len() - 1);
-        token
-    }
-
-    /// An error at the next token.
-    pub(super) fn fail<T>(&self, message: impl Into<String>) -> Parsed<T> {
-        let (_, line, column) = self.tokens[self.at];
-        Err(ParseError { line, column, message: message.into() })
-    }
-
-    pub(super) fn expected<T>(&self, what: &str) -> Parsed<T> {
-        self.fail(format!("expected {what}, found {}", self.peek().describe()))
-    }
-
-    fn end(&self) -> Parsed<()> {
-        if *self.peek() == Token::End { Ok(()) } else { self.expected("the end") }
-    }
-
-    pub(super) fn accept(&mut self, c: char) -> bool {
-        let found = *self.peek() == Token::Punct(c);
-        if found {
-            self.next();
-        }
-        found
-    }
-
-    pub(super) fn punct(&mut self, c: char) -> Parsed<()> {
-        if self.accept(c) { Ok(()) } else { self.expected(&format!("`{c}`")) }
-    }
-
-    fn accept_word(&mut self, word: &str) -> bool {
-        let found = matches!(self.peek(), Token::Word(w) if w == word);
-        if found {
-            self.next();
-        }
-        found
-    }
-
-    pub(super) fn word(&mut self, word: &str) -> Parsed<()> {
-        if self.accept_word(word) { Ok(()) } else { self.expected(&format!("`{word}`")) }
-    }
-
-    pub(super) fn name(&mut self, what: &str) -> Parsed<String> {
-        match self.peek() {
-            Token::Word(w) => {
-                let w = w.clone();
-                self.next();
-                Ok(w)
-            }
-            _ => self.expected(what),
-        }
-    }
-
-    fn text(&mut self) -> Parsed<String> {
-        match self.peek() {
-            Token::Text(t) => {
-                let t = t.clone();
-                self.next();
-                Ok(t)
-            }
-            _ => self.expected("a string"),
-        }
-    }
-
-    /// A number of any integer type.
-    pub(super) fn int<T: FromStr>(&mut self, what: &str) -> Parsed<T> {
-        let value = match self.peek() {
-            Token::Number(n) => n.parse().ok(),
-            _ => None,
-        };
-        match value {
-            Some(value) => {
-                self.next();
-                Ok(value)
-            }
-            None => self.expected(what),
-        }
-    }
-
-    /// A name like `i3`.
-    pub(super) fn numbered(&mut self, letter: char) -> Parsed<u32> {
-        match self.peek_numbered(letter) {
-            Some(n) => {
-                self.next();
-                Ok(n)
-            }
-            None => self.expected(&format!("a name like `{letter}0`")),
-        }
-    }
-
-    pub(super) fn peek_numbered(&self, letter: char) -> Option<u32> {
-        match self.peek() {
-            Token::Word(w) => numbered(w, letter),
-            _ => None,
-        }
-    }
-
-    pub(super) fn dtype(&mut self) -> Parsed<DType> {
-        let found = match self.peek() {
-            Token::Word(w) => DType::from_name(w),
-            _ => None,
-        };
-        match found {
-            Some(dtype) => {
-                self.next();
-                Ok(dtype)
-            }
-            None => self.expected("an element type"),
-        }
-    }
-
-    /// Goes one level down.
-    pub(super) fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        if self.depth == MAX_NESTING {
-            return self.fail(format!("more than {MAX_NESTING} levels of nesting"));
-        }
-        self.depth += 1;
-        let result = parse(self);
-        self.depth -= 1;
-        result
-    }
-
-    /// Things with commas between them, up to `close`.
-    pub(super) fn list<T>(&mut self, close: char, mut item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
-        let mut items = vec![];
-        if self.accept(close) {
-            return Ok(items);
-        }
-        loop {
-            items.push(item(self)?);
-            if self.accept(close) {
-                return Ok(items);
-            }
-            self.punct(',')?;
-        }
-    }
-
     fn program(&mut self) -> Parsed<Program> {
         self.word("program")?;
         let mut program = Program { name: self.text()?, ..Program::default() };
@@ -409,20 +242,6 @@ impl Parser {
         Ok(Stmt::Accumulate { reg, op, value: self.expr()? })
     }
 
-    pub(super) fn op(&mut self) -> Parsed<ScalarOp> {
-        let found = match self.peek() {
-            Token::Word(w) => ScalarOp::from_name(w),
-            _ => None,
-        };
-        match found {
-            Some(op) => {
-                self.next();
-                Ok(op)
-            }
-            None => self.expected("a scalar op"),
-        }
-    }
-
     fn for_loop(&mut self, kind: LoopKind) -> Parsed<Stmt> {
         self.next();
         let var = IndexVar(self.numbered('i')?);
@@ -517,13 +336,5 @@ impl Parser {
         let number = self.numbered(letter)?;
         self.punct(',')?;
         Ok(number)
-    }
-
-    pub(super) fn accept_stride(&mut self, default: i64) -> Parsed<i64> {
-        if self.accept_word("stride") { self.int("a stride") } else { Ok(default) }
-    }
-
-    pub(super) fn looks_like_call(&self) -> bool {
-        *self.peek_second() == Token::Punct('(')
     }
 }

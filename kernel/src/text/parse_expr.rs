@@ -1,7 +1,7 @@
 //! Parses expressions and indices.
 
 use super::lexer::Token;
-use super::parse::{Parsed, Parser};
+use super::parser::{Parsed, Parser};
 use crate::{Affine, BufRef, DType, Expr, IndexExpr, IndexVar, Reg, Scalar};
 
 /// Types that a number's end may name, longer names before those that end them.

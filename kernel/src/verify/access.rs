@@ -77,7 +77,7 @@ pub(super) fn operand_extra(
 ) -> Option<Interval> {
     let mut sum = Interval::of_extent(tile)?.scale(operand.stride)?;
     for (extent, stride) in reduce {
-        sum = sum.add(Interval::of_extent(extent)?.scale(stride)?)?;
+        sum = sum.plus(Interval::of_extent(extent)?.scale(stride)?)?;
     }
     Some(sum)
 }

@@ -291,7 +291,7 @@ impl Checker<'_> {
         let Some(extra) = extra else { return };
         let expanded = super::access::expand(index, &self.definitions);
         let exact = expanded.range(self.types.ranges()).unwrap_or(plain);
-        match exact.add(extra) {
+        match exact.plus(extra) {
             Some(range) if range.is_within(len) => {}
             Some(Interval { lo, hi }) => {
                 self.fail(7, format!("{what} of {buf}[{lo}..={hi}] leaves its {len} elements"));
@@ -313,7 +313,7 @@ impl Checker<'_> {
                 }
                 Expr::Index { index, dtype, lanes, stride } => {
                     let range =
-                        self.affine(index).zip(lanes_extra(*lanes, *stride)).and_then(|(r, extra)| r.add(extra));
+                        self.affine(index).zip(lanes_extra(*lanes, *stride)).and_then(|(r, extra)| r.plus(extra));
                     let fits = |r: Interval| i32::try_from(r.lo).is_ok() && i32::try_from(r.hi).is_ok();
                     if *dtype == DType::I32 && range.is_some_and(|r| !fits(r)) {
                         self.fail(6, format!("`{index}` doesn't fit an i32"));

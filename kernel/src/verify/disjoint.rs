@@ -72,7 +72,7 @@ impl Loops<'_> {
     /// The coefficients of digits, and all the rest.
     fn split(&self, access: &MemoryAccess) -> Option<(Coefficients, Rest)> {
         let mut digits = Coefficients::new();
-        let mut rest = Rest { terms: vec![], base: Interval::point(access.index.offset()).add(access.extra)? };
+        let mut rest = Rest { terms: vec![], base: Interval::point(access.index.offset()).plus(access.extra)? };
         for &(var, c) in access.index.terms() {
             match self.digit(var) {
                 Some(digit) => {
@@ -128,7 +128,7 @@ fn digits_show(digits: &Coefficients, rests: &[Rest]) -> Option<bool> {
         segment.extend(digits.iter().filter(|d| d.0 == size));
         for (low, rest) in low.iter_mut().zip(rests) {
             for (_, range) in rest.terms.iter().filter(|t| t.0 == size) {
-                *low = low.add(*range)?;
+                *low = low.plus(*range)?;
             }
         }
     }
@@ -170,7 +170,7 @@ pub(super) fn iterations_are_disjoint(
 
 /// The interval of an access: everything it may touch.
 pub(super) fn reach(access: &MemoryAccess, ranges: &Ranges) -> Option<Interval> {
-    access.index.range(ranges)?.add(access.extra)
+    access.index.range(ranges)?.plus(access.extra)
 }
 
 /// Invariant 10, of a kernel whose only statement is a parallel loop.

@@ -40,10 +40,10 @@ pub fn in_place_safe(kernel: &Kernel, read: u32, write: u32) -> Result<(), Strin
 
 fn loads_first(accesses: &Accesses, load: &MemoryAccess, store: &MemoryAccess) -> bool {
     let ranges = accesses.types.ranges();
-    if let (Some(a), Some(b)) = (reach(load, ranges), reach(store, ranges)) {
-        if a.hi < b.lo || b.hi < a.lo {
-            return true;
-        }
+    if let (Some(a), Some(b)) = (reach(load, ranges), reach(store, ranges))
+        && (a.hi < b.lo || b.hi < a.lo)
+    {
+        return true;
     }
     let shared: Vec<_> = load.loops.iter().zip(&store.loops).take_while(|(a, b)| a == b).map(|(a, _)| *a).collect();
     let within_iteration_first =

@@ -94,7 +94,7 @@ impl fmt::Display for VerifyError {
 #[derive(Clone, PartialEq, Debug)]
 pub struct VerifyErrors {
     errors: Vec<VerifyError>,
-    program: Program,
+    program: Box<Program>,
 }
 
 impl VerifyErrors {
@@ -160,5 +160,5 @@ pub fn verify_kernel(kernel: &Kernel, checks: &[Check], spec: Spec) -> Result<()
 }
 
 fn finish(report: Report, program: impl FnOnce() -> Program) -> Result<(), VerifyErrors> {
-    if report.0.is_empty() { Ok(()) } else { Err(VerifyErrors { errors: report.0, program: program() }) }
+    if report.0.is_empty() { Ok(()) } else { Err(VerifyErrors { errors: report.0, program: Box::new(program()) }) }
 }

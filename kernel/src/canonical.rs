@@ -1,0 +1,71 @@
+//! Kernels that are the same code under other names: they are compiled once.
+
+use crate::walk::refresh;
+use crate::{Fresh, Kernel, Program};
+use std::collections::BTreeMap;
+
+impl Kernel {
+    /// This kernel without a name, its values and indices numbered in the order of their binding. Equal for kernels that are the same
+    /// code; serves as a key.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        let body = refresh(&self.body, &mut Fresh::new());
+        Self { name: String::new(), params: self.params.clone(), locals: self.locals.clone(), body }
+    }
+
+    /// True if the kernels differ at most in their names and the numbers of their values and indices.
+    pub fn same_code(&self, other: &Self) -> bool {
+        self.canonical() == other.canonical()
+    }
+}
+
+impl Program {
+    /// Keeps one of each group of kernels that are the same code, the first, and launches that. Unused kernels stay.
+    pub fn merge_kernels(&mut self) {
+        let mut first: BTreeMap<Kernel, u32> = BTreeMap::new();
+        let mut kept = vec![];
+        let mut now_at = vec![];
+        for kernel in std::mem::take(&mut self.kernels) {
+            let at = *first.entry(kernel.canonical()).or_insert(kept.len() as u32);
+            now_at.push(at);
+            if at as usize == kept.len() {
+                kept.push(kernel);
+            }
+        }
+        self.kernels = kept;
+        for launch in &mut self.launches {
+            if let Some(&at) = now_at.get(launch.kernel as usize) {
+                launch.kernel = at;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_do_not_matter_and_code_does() {
+        let text = |name: &str, i: u32, v: u32, c: &str| {
+            format!(
+                "kernel {name}(p0: write f32[8]) {{ for i{i} in 0..8 {{ let v{v} = {c} store p0[i{i}] = neg(v{v}) }} }}"
+            )
+        };
+        let kernel = |t: String| t.parse::<Kernel>().unwrap();
+        let a = kernel(text("a", 3, 9, "1.0f32"));
+        assert!(a.same_code(&kernel(text("b", 0, 0, "1.0f32"))));
+        assert!(!a.same_code(&kernel(text("a", 3, 9, "2.0f32"))));
+        let program = format!(
+            "program \"p\"\nb0: f32[8] output \"y\"\n{}\n{}\n{}\nlaunch a(b0)\nlaunch b(b0)\nlaunch c(b0)",
+            text("a", 0, 0, "1.0f32"),
+            text("b", 5, 2, "1.0f32"),
+            text("c", 5, 2, "3.0f32")
+        );
+        let mut program: Program = program.parse().unwrap();
+        program.merge_kernels();
+        let names: Vec<&str> = program.kernels.iter().map(|k| k.name.as_str()).collect();
+        assert_eq!(names, ["a", "c"]);
+        assert_eq!(program.launches.iter().map(|l| l.kernel).collect::<Vec<_>>(), [0, 0, 1]);
+    }
+}
