@@ -11,7 +11,7 @@ use kernel::Target;
 use passes::{Module, Pass, PassContext, PassFn, RunOptions, Stage, pipeline, simplify};
 
 /// How many graphs each test draws.
-fn count(default: u64) -> u64 {
+pub(crate) fn count(default: u64) -> u64 {
     std::env::var("GRADC_RANDOM_GRAPHS").map_or(default, |n| n.parse().unwrap())
 }
 
@@ -35,7 +35,7 @@ fn clean_up() -> Vec<Pass> {
     pipeline::PIPELINE.iter().filter(is_clean_up).copied().collect()
 }
 
-fn values(graph: &Graph, seed: u64) -> Ports {
+pub(crate) fn values(graph: &Graph, seed: u64) -> Ports {
     let (inputs, states) = random_values(graph, seed);
     inputs.into_iter().chain(states).collect()
 }

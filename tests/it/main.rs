@@ -6,6 +6,7 @@ mod conventions;
 mod differential;
 mod filetests;
 mod floors;
+mod machine;
 mod oracle;
 mod reference;
 mod runner;

@@ -1,0 +1,109 @@
+//! Random graphs through the whole pipeline to machine code: what runs is what the reference interpreter computes.
+//!
+//! `GRADC_RANDOM_GRAPHS=100000` makes a long run of it.
+
+use crate::differential::{count, values};
+use crate::oracle::{Agreement, Ports, difference, evaluate};
+use ir::testing::{Limits, random_graph};
+use ir::{DType, Data, Graph, TensorType, Value};
+use passes::{PassContext, RunOptions, compile};
+use runtime::{Element, Executable, LoadOptions, PortError};
+
+/// The compiled program of a graph.
+fn load(graph: &Graph, threads: usize) -> Executable {
+    let context = PassContext::new(codegen::host_target());
+    let outcome = match compile(graph.clone(), &context, &RunOptions::default()) {
+        Ok(outcome) => outcome,
+        Err(e) => panic!("{e}\non\n{graph}"),
+    };
+    let program = outcome.module.program().unwrap().clone();
+    let options = LoadOptions { threads, verify_code: true, ..LoadOptions::default() };
+    match Executable::load(program.clone(), &options) {
+        Ok(executable) => executable,
+        Err(e) => panic!("{e}\non\n{graph}\n{program}"),
+    }
+}
+
+fn write(executable: &mut Executable, name: &str, value: &Value, is_state: bool) {
+    fn put<T: Element>(exe: &mut Executable, name: &str, values: &[T], is_state: bool) -> Result<(), PortError> {
+        if is_state { exe.write_state(name, values) } else { exe.write_input(name, values) }
+    }
+    match value.data() {
+        Data::F32(v) => put(executable, name, v, is_state),
+        Data::F64(v) => put(executable, name, v, is_state),
+        Data::I64(v) => put(executable, name, v, is_state),
+        Data::I32(v) => put(executable, name, v, is_state),
+        Data::U8(v) => put(executable, name, v, is_state),
+        Data::Bool(v) => put(executable, name, &v.iter().map(|&b| u8::from(b)).collect::<Vec<u8>>(), is_state),
+        other => panic!("no {} in these tests", other.dtype()),
+    }
+    .unwrap();
+}
+
+fn read(executable: &Executable, name: &str, ty: &TensorType, is_state: bool) -> Value {
+    fn get<'e, T: Element>(exe: &'e Executable, name: &str, is_state: bool) -> &'e [T] {
+        if is_state { exe.state(name) } else { exe.output(name) }.unwrap()
+    }
+    let data = match ty.dtype {
+        DType::F32 => Data::F32(get(executable, name, is_state).to_vec()),
+        DType::F64 => Data::F64(get(executable, name, is_state).to_vec()),
+        DType::I64 => Data::I64(get(executable, name, is_state).to_vec()),
+        DType::I32 => Data::I32(get(executable, name, is_state).to_vec()),
+        DType::U8 => Data::U8(get(executable, name, is_state).to_vec()),
+        DType::Bool => Data::Bool(get::<u8>(executable, name, is_state).iter().map(|&b| b != 0).collect()),
+        other => panic!("no {other} in these tests"),
+    };
+    Value::new(ty.clone(), data).unwrap()
+}
+
+/// Runs one step on the given values; outputs by name, updates as `name'`.
+fn step(executable: &mut Executable, graph: &Graph, ports: &Ports) -> Result<Ports, runtime::StepError> {
+    for (_, port) in graph.inputs() {
+        write(executable, &port.name, &ports[&port.name], false);
+    }
+    for (_, port) in graph.states() {
+        write(executable, &port.name, &ports[&port.name], true);
+    }
+    executable.step()?;
+    let outputs = graph.outputs().iter().map(|(n, id)| (n.clone(), read(executable, n, graph.ty(*id), false)));
+    let states = graph.states().map(|(_, s)| (format!("{}'", s.name), read(executable, &s.name, &s.ty, true)));
+    Ok(outputs.chain(states).collect())
+}
+
+#[test]
+fn machine_code_computes_what_the_interpreter_does() {
+    let mut compared = 0;
+    for seed in 0..count(150) {
+        let limits = Limits { steps: 2 + (seed % 30) as usize, ..Limits::default() };
+        let graph = random_graph(seed, &limits);
+        let ports = values(&graph, seed);
+        let mut executable = load(&graph, 1);
+        let found = step(&mut executable, &graph, &ports);
+        let Ok(expected) = evaluate(&graph, &ports) else {
+            assert!(found.is_err(), "seed {seed}: the interpreter fails, the program doesn't\n{graph}");
+            continue;
+        };
+        let found = found.unwrap();
+        if let Some(difference) = difference(&expected, &found, Agreement::Ulps(4096.0)) {
+            panic!("seed {seed}: {difference}\n{graph}");
+        }
+        compared += 1;
+    }
+    assert!(compared > 50, "only {compared} graphs ran");
+}
+
+#[test]
+fn threads_don_t_change_a_bit() {
+    for seed in 0..count(20) {
+        let limits = Limits { steps: 10, elements: 40_000, ..Limits::default() };
+        let graph = random_graph(seed, &limits);
+        let ports = values(&graph, seed);
+        let run = |threads: usize| step(&mut load(&graph, threads), &graph, &ports);
+        let (Ok(one), Ok(two), Ok(four)) = (run(1), run(2), run(4)) else { continue };
+        for other in [two, four] {
+            if let Some(difference) = difference(&one, &other, Agreement::Bits) {
+                panic!("seed {seed}: {difference}\n{graph}");
+            }
+        }
+    }
+}
