@@ -5,6 +5,17 @@
 //! - [`nn`]: layers, activations, losses, metrics.
 //! - [`optim`]: optimizers, gradient clipping, learning-rate schedules.
 //! - [`model`]: layers put together, and the graphs for training, evaluation and prediction that one model gives.
+//!
+//! ```
+//! use gradc::prelude::*;
+//! let model = Sequential::new([28, 28, 1])
+//!     .conv2d(32, 3).relu().max_pool2d(2)
+//!     .conv2d(64, 3).relu().max_pool2d(2)
+//!     .flatten().dense(10);
+//! let step = model.training_graph(32, &SparseCategoricalCrossEntropy, &[Accuracy], &Adam::default())?;
+//! assert_eq!(step.parameter_count(), 34_826);
+//! # Ok::<(), ModelErrors>(())
+//! ```
 
 pub mod dsl;
 pub mod model;

@@ -1,7 +1,8 @@
 //! What most programs use: `use gradc::prelude::*;`.
 
-pub use crate::dsl::{GraphBuilder, ModelErrors, Step, Tensor};
+pub use crate::dsl::{GraphBuilder, ModelErrors, Step, Tensor, bool_, f32, f64, i32, i64, u8};
 pub use crate::model::{Batch, Functional, Model, Sequential};
+pub use crate::nn;
 pub use crate::nn::Metric::{self, Accuracy, TopK};
 pub use crate::nn::{
     Activation, AvgPool2d, BatchNorm, BinaryCrossEntropy, CategoricalCrossEntropy, Conv2d, Dense, Dropout, Flatten,

@@ -8,6 +8,7 @@ use ir::op::control::Gradient;
 use ir::op::source::{Constant, Full, Input, Iota, State};
 use ir::{BuildError, Builder, DType, Graph, Loc, NodeId, Op, Scalar, TensorType, Value};
 use std::cell::{Ref, RefCell, RefMut};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// The state that counts the steps taken: `i64[]`, 0 before the first one.
@@ -22,6 +23,8 @@ pub(crate) struct Inner {
     pub(crate) graph: Graph,
     pub(crate) states: Vec<StateSpec>,
     pub(crate) scope: Scope,
+    /// The states' nodes, by name.
+    nodes: BTreeMap<String, NodeId>,
     diagnostics: Vec<Diagnostic>,
     next_stream: u32,
 }
@@ -57,6 +60,7 @@ impl GraphBuilder {
             graph: Graph::new(name),
             states: Vec::new(),
             scope: Scope::default(),
+            nodes: BTreeMap::new(),
             diagnostics: Vec::new(),
             next_stream: 0,
         })))
@@ -176,22 +180,24 @@ impl GraphBuilder {
     pub fn port(&self, name: &str, ty: impl Into<TypeSpec>, init: Initializer, role: StateRole) -> Tensor {
         let op = format!("state {name:?}");
         let Some(ty) = self.check(&op, &ty.into()) else { return self.tensor(None) };
-        if self.inner().states.iter().any(|s| s.name == name) {
+        if self.inner().nodes.contains_key(name) {
             return self.fail(&op, &[], "the graph has a state of that name already");
         }
         if let Err(rule) = init.check(&ty) {
             return self.fail(&op, &[], rule);
         }
         let tensor = self.emit(Op::State(State { name: name.into(), ty: ty.clone() }), &[]);
-        if tensor.node().is_some() {
-            self.inner_mut().states.push(StateSpec { name: name.into(), ty, init, role });
+        if let Some(node) = tensor.node() {
+            let mut inner = self.inner_mut();
+            inner.nodes.insert(name.into(), node);
+            inner.states.push(StateSpec { name: name.into(), ty, init, role });
         }
         tensor
     }
 
     /// The state of that name, if it has been declared.
     pub fn find_state(&self, name: &str) -> Option<Tensor> {
-        let node = self.inner().graph.states().find(|(_, s)| s.name == name).map(|(id, _)| id);
+        let node = self.inner().nodes.get(name).copied();
         node.map(|id| self.tensor(Some(id)))
     }
 

@@ -2,7 +2,7 @@
 
 use super::{GraphBuilder, Tensor};
 use ir::{Loc, NodeId, TensorType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A layer that was applied.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Scope {
     pub(crate) layers: Vec<LayerRecord>,
     pub(crate) penalties: Vec<NodeId>,
     pub(crate) logits: BTreeMap<NodeId, (Squash, NodeId)>,
-    counts: BTreeMap<String, usize>,
+    names: BTreeSet<String>,
     stack: Vec<(Loc, Option<String>)>,
 }
 
@@ -44,10 +44,15 @@ impl Scope {
         self.stack.first().map(|(loc, _)| loc.clone())
     }
 
+    /// `base`, or the first of `base_1`, `base_2`, ... that no layer has.
     fn unique(&mut self, base: &str) -> String {
-        let count = self.counts.entry(base.to_string()).or_insert(0);
-        *count += 1;
-        if *count == 1 { base.to_string() } else { format!("{base}_{}", *count - 1) }
+        let mut name = base.to_string();
+        let mut number = 0;
+        while !self.names.insert(name.clone()) {
+            number += 1;
+            name = format!("{base}_{number}");
+        }
+        name
     }
 }
 

@@ -84,6 +84,13 @@ fn graphs_of_one_model_share_their_states() {
 }
 
 #[test]
+fn names_are_unique_whoever_chose_them() {
+    let model = Sequential::new([4]).dense(3).add(Dense::new(3).name("dense_1")).dense(3).dense(3);
+    let names: Vec<String> = model.summary().unwrap().rows.into_iter().map(|row| row.name).collect();
+    assert_eq!(names, ["dense", "dense_1", "dense_2", "dense_3"]);
+}
+
+#[test]
 fn initial_weights_do_not_depend_on_other_layers() {
     let kernel = |model: Sequential| model.inference_graph(1).unwrap().state("dense/kernel").unwrap().initial(3);
     let alone = kernel(Sequential::new([4]).dense(5));
@@ -144,6 +151,10 @@ fn broken_models_name_the_line_of_the_layer() {
     let want = "in layer conv2d_1: conv2d of f32[1,26,26,8]: the window's extent 27 is over the input's height 26";
     let text = model.inference_graph(1).unwrap_err().to_string();
     assert!(text.starts_with(&format!("src/model/tests.rs:{line}:")) && text.ends_with(want), "{text}");
+    let text = Functional::with_inputs([], |inputs| inputs[0].clone()).inference_graph(1).unwrap_err().to_string();
+    assert!(text.ends_with("a model: it must have at least one input"), "{text}");
+    let text = Sequential::new([4]).dense(2).inference_graph(0).unwrap_err().to_string();
+    assert!(text.ends_with("input \"x\": axis 0 of [0,4] has extent 0: a tensor needs at least one element"), "{text}");
     // A mismatch of output and loss is the training graph's own line.
     let unflattened = Sequential::new([4, 4]).dense(10);
     let bad = Metric::Custom("bad".into(), std::rc::Rc::new(|output, target| output + target));

@@ -42,6 +42,10 @@ fn forward(model: &dyn Model, purpose: &str, batch: usize, training: bool) -> (G
     for (name, ty) in model.inputs() {
         inputs.push(g.input(&name, ty.batched(batch)));
     }
+    if inputs.is_empty() {
+        let poisoned = g.fail("a model", &[], "it must have at least one input");
+        return (g, poisoned);
+    }
     let output = model.forward(&inputs);
     (g, output)
 }

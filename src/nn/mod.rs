@@ -1,5 +1,17 @@
 //! Neural networks, all of it composition of the ops in [`crate::dsl`]: layers, activations, losses, metrics.
 //!
+//! Layers are applied to tensors, or put together by [`crate::model`]:
+//!
+//! ```
+//! use gradc::dsl::{f32, i32, GraphBuilder};
+//! use gradc::nn::{self, Activation, Dense, Layer};
+//! let g = GraphBuilder::new("loss");
+//! let hidden = Dense::new(128).activation(Activation::Relu).apply(&g.input("x", f32([32, 784])));
+//! let loss = nn::sparse_cross_entropy(Dense::new(10).apply(&hidden), g.input("y", i32([32]))).mean();
+//! g.output("loss", &loss);
+//! assert_eq!(g.finish().unwrap().parameter_count(), 784 * 128 + 128 + 128 * 10 + 10);
+//! ```
+//!
 //! Layouts are Keras's: images `[batch, height, width, channels]`, convolution kernels `[kh, kw, in, out]`, dense kernels `[in, out]`.
 
 pub mod activation;

@@ -2,6 +2,14 @@
 //!
 //! An update is part of the step's graph: the moments are states, the learning rate is a state that the host writes when a schedule
 //! says so, which needs no new compilation. The number of the step is counted in the graph.
+//!
+//! ```
+//! use gradc::optim::{AdamW, Optimizer, Schedule, Sgd};
+//! let warm = AdamW::new(Schedule::cosine(1e-3, 10_000).warmup(500)).weight_decay(0.05).clip_global_norm(1.0);
+//! assert_eq!(warm.schedule().at(500), 1e-3);
+//! let plain = Sgd::new(0.01).momentum(0.9).nesterov(true);
+//! assert!(plain.schedule().is_constant());
+//! ```
 
 mod adagrad;
 mod adam;

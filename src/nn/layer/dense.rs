@@ -6,7 +6,7 @@ use crate::nn::Activation;
 
 /// `activation(x · kernel + bias)` along the last axis; kernel `[in, units]`.
 ///
-/// Unlike in a flattening framework, axes before the last one stay: `[batch, time, in]` gives `[batch, time, units]`.
+/// As in Keras, axes before the last one stay: `[batch, time, in]` gives `[batch, time, units]`.
 #[derive(Clone, Debug)]
 pub struct Dense {
     units: usize,
