@@ -4,6 +4,7 @@
 //! - [`dsl`]: tensors and graphs, declared by hand.
 //! - [`nn`]: layers, activations, losses, metrics.
 //! - [`optim`]: optimizers, gradient clipping, learning-rate schedules.
+//! - [`data`]: data sets and the files they come from.
 //! - [`model`]: layers put together, and the graphs for training, evaluation and prediction that one model gives.
 //!
 //! ```
@@ -17,6 +18,7 @@
 //! # Ok::<(), ModelErrors>(())
 //! ```
 
+pub mod data;
 pub mod dsl;
 pub mod model;
 pub mod nn;

@@ -1,0 +1,43 @@
+//! Batches: which samples go together, in which order.
+
+use super::shuffle::permutation;
+use super::{Column, DataError, Dataset};
+use ir::TensorType;
+
+/// The samples of one pass over a data set, in the order in which they are used.
+pub(crate) struct Batches<'d> {
+    data: &'d Dataset,
+    order: Vec<usize>,
+    size: usize,
+}
+
+impl<'d> Batches<'d> {
+    /// In the data set's order.
+    pub(crate) fn in_order(data: &'d Dataset, size: usize) -> Self {
+        let order = (0..data.len()).map(|i| data.row(i)).collect();
+        Self { data, order, size: size.max(1) }
+    }
+
+    /// In a random order, which seed and epoch decide.
+    pub(crate) fn shuffled(data: &'d Dataset, size: usize, seed: u64, epoch: u64) -> Self {
+        let order = permutation(data.len(), seed, epoch).into_iter().map(|i| data.row(i)).collect();
+        Self { data, order, size: size.max(1) }
+    }
+
+    /// The stored positions of each batch; the last one may hold fewer.
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[usize]> {
+        self.order.chunks(self.size)
+    }
+
+    /// The column for a program's input, whose samples fit it.
+    pub(crate) fn column(&self, name: &str, input: &TensorType) -> Result<&'d Column, DataError> {
+        let known = || self.data.names().map(String::from).collect();
+        let column = self.data.column(name).ok_or_else(|| DataError::Missing { name: name.into(), known: known() })?;
+        let found = column.sample();
+        if Some(found.shape.dims()) != input.shape.get(1..) {
+            let shape = ir::Shape::new(input.shape.get(1..).unwrap_or_default()).unwrap_or_default();
+            return Err(DataError::Sample { name: name.into(), found, expected: input.with_shape(shape) });
+        }
+        Ok(column)
+    }
+}

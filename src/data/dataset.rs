@@ -1,0 +1,196 @@
+//! Data sets: named columns of inputs and a target, and views of them.
+
+use super::shuffle::permutation;
+use super::{Column, DataError};
+use crate::model::TARGET;
+use ir::{TensorType, Value};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Samples to train on, to evaluate with, or to predict from. Cheap to clone: clones and parts share the elements.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// By the model's input names; the target is called [`TARGET`].
+    columns: Vec<(String, Column)>,
+    rows: Rows,
+}
+
+/// Which samples of the stored ones belong to the data set.
+#[derive(Clone, Debug)]
+enum Rows {
+    Range(Range<usize>),
+    List(Arc<[usize]>),
+}
+
+impl Dataset {
+    /// Samples `x` with their targets `y`; both count samples along the first axis.
+    ///
+    /// # Errors
+    /// If the two have different numbers of samples, or one is a scalar.
+    pub fn new(x: Value, y: Value) -> Result<Self, DataError> {
+        Self::unlabelled(x)?.with(TARGET, Column::new(y)?)
+    }
+
+    /// Samples without targets, to predict from.
+    ///
+    /// # Errors
+    /// If `x` is a scalar.
+    pub fn unlabelled(x: Value) -> Result<Self, DataError> {
+        Ok(Self::of("x", Column::new(x)?))
+    }
+
+    /// Samples with labels, images for instance: `images` of bytes is read as fractions of 255.
+    ///
+    /// # Errors
+    /// As [`Dataset::new`].
+    pub fn images(images: Column, labels: Column) -> Result<Self, DataError> {
+        Self::of("x", images.scaled_to_unit()).with(TARGET, labels)
+    }
+
+    /// A data set of one column, for the model's input of that name.
+    pub fn of(name: &str, column: Column) -> Self {
+        let rows = Rows::Range(0..column.rows());
+        Self { columns: vec![(name.into(), column)], rows }
+    }
+
+    /// With a further column, for the model's input of that name (`y` is the target). One of the same name is replaced.
+    ///
+    /// # Errors
+    /// If it has another number of samples than the columns there are.
+    pub fn with(mut self, name: &str, column: Column) -> Result<Self, DataError> {
+        if let Some((other, stored)) = self.columns.first()
+            && stored.rows() != column.rows()
+        {
+            let (a, b) = (stored.rows(), column.rows());
+            return Err(DataError::Dataset(format!("`{other}` has {a} samples, `{name}` has {b}")));
+        }
+        self.columns.retain(|(n, _)| n != name);
+        self.columns.push((name.into(), column));
+        Ok(self)
+    }
+
+    /// The number of samples; at least 1.
+    pub fn len(&self) -> usize {
+        match &self.rows {
+            Rows::Range(range) => range.len(),
+            Rows::List(list) => list.len(),
+        }
+    }
+
+    /// Never true: a data set has at least one sample.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The type of one sample of a column, as stored.
+    pub fn sample(&self, name: &str) -> Option<TensorType> {
+        self.column(name).map(Column::sample)
+    }
+
+    /// The column of that name, all of it, whatever part of it this data set is.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|(n, _)| n == name).map(|(_, column)| column)
+    }
+
+    /// The columns' names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Where sample `i` is stored.
+    pub(super) fn row(&self, i: usize) -> usize {
+        match &self.rows {
+            Rows::Range(range) => range.start + i,
+            Rows::List(list) => list[i],
+        }
+    }
+
+    /// The samples of a range.
+    ///
+    /// # Errors
+    /// If the range is empty or ends beyond the last sample.
+    pub fn part(&self, range: Range<usize>) -> Result<Self, DataError> {
+        if range.is_empty() || range.end > self.len() {
+            let (start, end, len) = (range.start, range.end, self.len());
+            return Err(DataError::Dataset(format!("samples {start}..{end} of {len}: no part of the data set")));
+        }
+        let rows = match &self.rows {
+            Rows::Range(own) => Rows::Range(own.start + range.start..own.start + range.end),
+            Rows::List(list) => Rows::List(list[range].into()),
+        };
+        Ok(Self { columns: self.columns.clone(), rows })
+    }
+
+    /// The first `n` samples.
+    ///
+    /// # Errors
+    /// If there are fewer, or `n` is 0.
+    pub fn take(&self, n: usize) -> Result<Self, DataError> {
+        self.part(0..n)
+    }
+
+    /// The first `n` samples and the others.
+    ///
+    /// # Errors
+    /// If one of the two would be empty.
+    pub fn split_at(&self, n: usize) -> Result<(Self, Self), DataError> {
+        Ok((self.part(0..n)?, self.part(n..self.len())?))
+    }
+
+    /// All but the last `fraction` of the samples, and those: training and validation or test. The order stays; [`Dataset::shuffled`]
+    /// before it makes the choice random.
+    ///
+    /// # Errors
+    /// If the fraction isn't between 0 and 1, or one of the two would be empty.
+    pub fn split(&self, fraction: f64) -> Result<(Self, Self), DataError> {
+        if !(fraction > 0.0 && fraction < 1.0) {
+            return Err(DataError::Dataset(format!("a part of {fraction}: it must lie between 0 and 1")));
+        }
+        // Rounded down, as in Keras: int(n * (1 - fraction)).
+        self.split_at((self.len() as f64 * (1.0 - fraction)) as usize)
+    }
+
+    /// The same samples in a random order, which the seed alone decides.
+    pub fn shuffled(&self, seed: u64) -> Self {
+        let order = permutation(self.len(), seed, 0);
+        Self { columns: self.columns.clone(), rows: Rows::List(order.iter().map(|&i| self.row(i)).collect()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::array;
+
+    fn ten() -> Dataset {
+        let x = array([10, 2], (0..20).map(|i| i as f32).collect()).unwrap();
+        Dataset::new(x, array([10], (0..10).collect::<Vec<i32>>()).unwrap()).unwrap()
+    }
+
+    fn rows(data: &Dataset) -> Vec<usize> {
+        (0..data.len()).map(|i| data.row(i)).collect()
+    }
+
+    #[test]
+    fn parts_are_views_of_parts() {
+        let (train, test) = ten().split(0.3).unwrap();
+        assert_eq!((rows(&train), rows(&test)), ((0..7).collect(), vec![7, 8, 9]));
+        assert_eq!(rows(&test.part(1..3).unwrap()), [8, 9]);
+        let shuffled = ten().shuffled(3);
+        assert_eq!(rows(&shuffled.part(2..5).unwrap()), rows(&shuffled)[2..5]);
+        assert_ne!(rows(&shuffled), rows(&ten()));
+        assert_eq!(rows(&shuffled), rows(&ten().shuffled(3)));
+    }
+
+    #[test]
+    fn empty_parts_and_unequal_columns_are_errors() {
+        assert!(ten().part(3..3).is_err());
+        assert!(ten().part(0..11).is_err());
+        assert!(ten().split_at(10).is_err());
+        for fraction in [0.0, 1.0, -0.1, f64::NAN] {
+            assert!(ten().split(fraction).is_err());
+        }
+        let (x, y) = (array([3, 1], vec![0.0f32; 3]).unwrap(), array([2], vec![0i32; 2]).unwrap());
+        assert_eq!(Dataset::new(x, y).unwrap_err().to_string(), "`x` has 3 samples, `y` has 2");
+    }
+}

@@ -1,0 +1,29 @@
+//! Data: arrays of samples, readers of IDX and CSV files, shuffling, batches, splits.
+//!
+//! A [`Dataset`] keeps samples as they were stored (bytes stay bytes) and shares them with the views that splitting makes. A batch is
+//! converted while it is copied into the program's input: there is no array in between.
+//!
+//! ```
+//! use gradc::data::{Dataset, array};
+//! let x = array([4, 2], vec![0.0f32, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?;
+//! let y = array([4], vec![0i32, 1, 1, 0])?;
+//! let (train, test) = Dataset::new(x, y)?.split_at(3)?;
+//! assert_eq!((train.len(), test.len()), (3, 1));
+//! # Ok::<(), gradc::data::DataError>(())
+//! ```
+
+mod batches;
+mod column;
+mod csv;
+mod dataset;
+mod error;
+mod idx;
+pub mod mnist;
+mod shuffle;
+
+pub(crate) use batches::Batches;
+pub use column::{Column, Stored, array};
+pub use csv::{Csv, Table, Target};
+pub use dataset::Dataset;
+pub use error::DataError;
+pub use idx::{MAX_BYTES, read_idx};
