@@ -16,15 +16,15 @@ pub enum BufRef {
 }
 
 /// An expression. Every expression has an element type and a number of lanes, 1 for a scalar; operands of a [`Expr::Apply`] agree
-/// in lanes. `bool` in memory is a byte of 0 or 1; as a value it is a truth value or a mask.
+/// in lanes, which are a power of two up to [`crate::MAX_LANES`]. `bool` in memory is a byte of 0 or 1; as a value it is a truth value or a mask.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Expr {
-    /// A constant. Text: `1.5f32`, `true`.
+    /// A constant. Text: `1.5f32`, `true`, `nan:f32`, `-inf:f64`, the bits of another NaN `0x7fc00001:f32`.
     Const(Scalar),
     /// A bound value. Text: `v7`.
     Reg(Reg),
     /// An index as an element of type `i32` or `i64`; with lanes > 1, lane `l` is `index + l * stride`.
-    /// Text: `index i0*2 + 1 : i32`, with lanes `index i0*4 : i32x4 stride 1`.
+    /// Text: `index i0*2 + 1 : i32`, with lanes `index i0*4 : i32x4 stride 1`. With 1 lane the stride means nothing and is 1.
     Index {
         /// The index (of lane 0).
         index: Affine,
@@ -35,7 +35,8 @@ pub enum Expr {
         /// From one lane to the next.
         stride: i64,
     },
-    /// Elements from memory; lane `l` from `index + l * stride`. Stride 0 isn't allowed with lanes > 1 (use [`Expr::Splat`]).
+    /// Elements from memory; lane `l` from `index + l * stride`. Stride 0 isn't allowed with lanes > 1 (use [`Expr::Splat`]); with 1
+    /// lane the stride means nothing and is 1.
     /// Text: `load p0[i0*4 + i1]`, with lanes `load.x4 p0[i0*4]`, with stride `load.x4 p0[i0*4] stride 8`.
     Load {
         /// From where.
@@ -55,7 +56,7 @@ pub enum Expr {
     Bitcast(DType, Box<Expr>),
     /// A scalar in all lanes. Text: `splat.x4(v1)`.
     Splat(u16, Box<Expr>),
-    /// The lanes of a vector folded by an associative op, pairwise from the halves: `(l0 op l2) op (l1 op l3)`.
+    /// The lanes of a vector folded by an associative and commutative op, pairwise from the halves: `(l0 op l2) op (l1 op l3)`.
     /// Text: `fold add(v1)`.
     Fold(ScalarOp, Box<Expr>),
 }

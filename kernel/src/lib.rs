@@ -3,6 +3,11 @@
 //! A [`Program`] owns buffers, kernels and an ordered list of launches. A kernel is a function of its parameters (pointers to
 //! elements): nested loops whose bodies load, compute and store. The emitter makes no decisions: vector widths, tiles, unrolling and
 //! what runs in parallel all stand in the kernel and show in its text.
+//!
+//! - Types: [`Program`], [`Kernel`], [`Stmt`], [`Expr`], [`Affine`], [`Micro`]; each doc comment gives the text form.
+//! - Making and changing them: [`KernelBuilder`], [`Types`], [`walk`], [`vectorize_body`], [`Kernel::canonical`].
+//! - [`text`]: programs print (`Display`) and parse (`FromStr`). [`mod@verify`]: what machine code may rely on. [`mod@eval`]: the
+//!   interpreter.
 
 mod affine;
 mod buffer;
@@ -31,6 +36,6 @@ pub use kernel::{Access, Kernel, Local, Param};
 pub use micro::{Micro, Operand, ReduceDim};
 pub use stmt::{LoopKind, Stmt};
 pub use target::Target;
-pub use typing::{TypeError, Types, ValueType, check_foldable};
+pub use typing::{MAX_LANES, TypeError, Types, ValueType, check_foldable};
 pub use vectorize::vectorize_body;
 pub use verify::{Spec, VerifyError, VerifyErrors, in_place_safe, verify, verify_kernel};

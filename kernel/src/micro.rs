@@ -36,7 +36,9 @@ pub struct ReduceDim {
 ///
 /// This is also how the interpreter runs it; every emitter keeps the order of the sum, so results agree to the bit. The
 /// element type is that of `a`, `b` and `acc` alike, `f32` or `f64`. `b`'s column stride is 1. The body is straight-line (`Let`, `LetIndex`-free, `Store`) and
-/// may be vectorized along `j`: every load and store in it has coefficient 0 or 1 for `j`.
+/// may be vectorized along `j`: every load and store in it has coefficient 0 or 1 for `j`. Elements of the tile may be computed in any
+/// order: they are stored at distinct places, none of which a factor or another element's load touches (invariant 8 of
+/// [`mod@crate::verify`]).
 ///
 /// Text:
 /// ```text

@@ -37,6 +37,9 @@ impl fmt::Display for ValueType {
     }
 }
 
+/// The most lanes of a value: bytes in the widest vector register there is.
+pub const MAX_LANES: u16 = 64;
+
 /// The typing rule that an expression breaks, as a sentence.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
@@ -260,7 +263,10 @@ impl Types {
 }
 
 fn checked_lanes(dtype: DType, lanes: u16) -> Result<ValueType, TypeError> {
-    if lanes == 0 { broken("a value has at least 1 lane".into()) } else { Ok(ValueType { dtype, lanes }) }
+    if !lanes.is_power_of_two() || lanes > MAX_LANES {
+        return broken(format!("{lanes} lanes: a power of two up to {MAX_LANES} is needed"));
+    }
+    Ok(ValueType { dtype, lanes })
 }
 
 /// Checks that values of a type can be folded by an op, in any order.
