@@ -26,4 +26,6 @@ mod verify;
 
 pub use error::PassError;
 pub use pipeline::{Pass, PassContext, PassFn, PassOptions, Stage};
-pub use runner::{Module, Outcome, PassRecord, Report, RunOptions, Snapshot, Snapshots, Stop, compile, run};
+pub use runner::{
+    Module, Outcome, PassRecord, Report, RunOptions, Snapshot, Snapshots, Stop, compile, run, run_watched,
+};

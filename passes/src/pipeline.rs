@@ -62,7 +62,15 @@ impl Stage {
     /// The stage that a graph is in, by what stands in it.
     pub fn of(graph: &Graph) -> Self {
         let placeholder = |id| graph.op(id).family() == ir::Family::Control;
-        if graph.ids().any(placeholder) { Self::Declared } else { Self::Differentiated }
+        if graph.ids().any(placeholder) {
+            Self::Declared
+        } else if graph.ids().all(|id| graph.cluster(id).is_none()) {
+            Self::Differentiated
+        } else if ir::verify(graph, ir::Spec::SCHEDULED).is_ok() {
+            Self::Scheduled
+        } else {
+            Self::Fused
+        }
     }
 }
 

@@ -146,6 +146,20 @@ pub fn compile(graph: Graph, cx: &PassContext, options: &RunOptions) -> Result<O
 /// # Errors
 /// As [`compile`]; and a pass whose required stage the program hasn't reached.
 pub fn run(module: Module, passes: &[Pass], cx: &PassContext, options: &RunOptions) -> Result<Outcome, PassError> {
+    run_watched(module, passes, cx, options, &mut |_, _| {})
+}
+
+/// As [`run`]; shows the program to `watch` after each pass.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_watched(
+    module: Module,
+    passes: &[Pass],
+    cx: &PassContext,
+    options: &RunOptions,
+    watch: &mut dyn FnMut(&Pass, &Module),
+) -> Result<Outcome, PassError> {
     let count = count(passes, &options.stop)?;
     let mut stage = match &module {
         Module::Graph(graph) => Stage::of(graph),
@@ -158,6 +172,7 @@ pub fn run(module: Module, passes: &[Pass], cx: &PassContext, options: &RunOptio
     for pass in &passes[..count] {
         outcome = step(outcome, pass, &mut stage, cx, options)
             .map_err(|source| PassError::In { pass: pass.name, source: Box::new(source) })?;
+        watch(pass, &outcome.module);
     }
     Ok(outcome)
 }

@@ -8,6 +8,7 @@ mod filetests;
 mod floors;
 mod machine;
 mod oracle;
+mod pipeline;
 mod reference;
 mod runner;
 mod sizes;

@@ -1,7 +1,9 @@
 //! What a graph computes, by the reference rules, on given or random values; and when two results agree.
 
 use ir::eval::RunError;
-use ir::{DType, Graph, Scalar, TensorType, Value};
+use ir::{DType, Data, Graph, Scalar, TensorType, Value};
+use kernel::Program;
+use kernel::eval::Tensors;
 use std::collections::BTreeMap;
 
 /// Values by the name of a port.
@@ -102,4 +104,30 @@ fn agree(x: Scalar, y: Scalar, agreement: Agreement) -> bool {
     };
     let (x, y) = (x.as_f64(), y.as_f64());
     (x - y).abs() <= ulps * ulp * x.abs().max(y.abs()).max(1.0)
+}
+
+/// As [`evaluate`], of loops; the types are those of `like`'s ports.
+///
+/// # Errors
+/// What the run fails with.
+pub(crate) fn evaluate_program(
+    program: &Program,
+    like: &Graph,
+    ports: &Ports,
+) -> Result<Ports, kernel::eval::EvalError> {
+    let pick = |names: Vec<&String>| -> Tensors {
+        names.into_iter().map(|name| (name.clone(), ports[name].data().clone())).collect()
+    };
+    let inputs = pick(like.inputs().map(|(_, port)| &port.name).collect());
+    let states = pick(like.states().map(|(_, port)| &port.name).collect());
+    let (outputs, after) = kernel::eval::eval(program, &inputs, &states)?;
+    let typed = |ty: &TensorType, data: Data| Value::new(ty.clone(), data).unwrap();
+    let mut results = Ports::new();
+    for (name, id) in like.outputs() {
+        results.insert(name.clone(), typed(like.ty(*id), outputs[name].clone()));
+    }
+    for (id, port) in like.states() {
+        results.insert(format!("{}'", port.name), typed(like.ty(id), after[&port.name].clone()));
+    }
+    Ok(results)
 }

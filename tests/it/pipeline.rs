@@ -1,0 +1,58 @@
+//! The whole pipeline on random graphs: what the graph computes, the loops compute after `lower` and after each pass on them.
+//!
+//! `GRADC_RANDOM_GRAPHS=100000` makes a long run of it.
+
+use crate::oracle::{Agreement, Ports, difference, evaluate, evaluate_program};
+use ir::testing::{Limits, random_graph, random_values};
+use kernel::Target;
+use passes::pipeline::PIPELINE;
+use passes::{Module, Pass, PassContext, RunOptions};
+
+/// Runs the pipeline on the random graph of that seed; the first pass after which something else is computed, or that fails.
+fn first_fault(seed: u64, limits: &Limits, target: &Target) -> Result<(), String> {
+    let graph = random_graph(seed, limits);
+    let (inputs, states) = random_values(&graph, seed);
+    let ports: Ports = inputs.into_iter().chain(states).collect();
+    let Ok(expected) = evaluate(&graph, &ports) else { return Ok(()) };
+    let context = PassContext::new(target.clone());
+    let mut before = graph.to_string();
+    let mut first = None;
+    let mut watch = |pass: &Pass, module: &Module| {
+        let found = match module {
+            Module::Graph(after) => evaluate(after, &ports).map_err(|e| e.to_string()),
+            Module::Program(program) => evaluate_program(program, &graph, &ports).map_err(|e| e.to_string()),
+        };
+        let fault = match found {
+            Ok(found) => difference(&expected, &found, Agreement::Ulps(4096.0)),
+            Err(e) => Some(e),
+        };
+        let text = module.text();
+        if let (Some(fault), None) = (fault, &first) {
+            first = Some(format!("seed {seed}, after `{}`: {fault}\n{before}\nbecame\n{text}", pass.name));
+        }
+        before = text;
+    };
+    let run = passes::run_watched(Module::Graph(graph.clone()), PIPELINE, &context, &RunOptions::default(), &mut watch);
+    match (first, run) {
+        (Some(fault), _) => Err(fault),
+        (None, Err(e)) => Err(format!("{e}\nseed {seed}, of\n{before}")),
+        (None, Ok(_)) => Ok(()),
+    }
+}
+
+#[test]
+fn random_graphs_become_loops() {
+    let count = std::env::var("GRADC_RANDOM_GRAPHS").map_or(60, |n| n.parse().unwrap());
+    let mut faults: Vec<String> = Vec::new();
+    for seed in 0..count {
+        let limits = Limits { steps: 2 + (seed % 16) as usize, ..Limits::default() };
+        faults.extend(first_fault(seed, &limits, &Target::baseline()).err());
+    }
+    let first = faults.iter().min_by_key(|fault| fault.len());
+    assert!(
+        faults.is_empty(),
+        "{} of {count} graphs; the shortest:\n{}",
+        faults.len(),
+        first.unwrap_or(&String::new())
+    );
+}
