@@ -6,12 +6,21 @@ use cranelift_codegen::settings::{self, Configurable};
 use kernel::Target;
 use std::path::Path;
 
+/// What Cranelift may do to a function before it selects instructions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Rewriting {
+    /// Rewrites, common subexpressions, loop-invariant code motion. Pure instructions then move to where they are first needed.
+    Full,
+    /// None: instructions stay in the order in which they were emitted.
+    KeepOrder,
+}
+
 /// A code generator for this machine.
-pub(crate) fn host_isa(verify: bool) -> Result<OwnedTargetIsa, CodegenError> {
+pub(crate) fn host_isa(verify: bool, rewriting: Rewriting) -> Result<OwnedTargetIsa, CodegenError> {
     let host = |e: &dyn std::fmt::Display| CodegenError::Host(e.to_string());
     let mut flags = settings::builder();
     let wanted = [
-        ("opt_level", "speed"),
+        ("opt_level", if rewriting == Rewriting::Full { "speed" } else { "none" }),
         ("is_pic", "false"),
         // Frames are small and code never unwinds.
         ("enable_probestack", "false"),
@@ -35,7 +44,7 @@ pub(crate) fn has_fma(isa: &dyn cranelift_codegen::isa::TargetIsa) -> bool {
 /// and the sizes of its caches, with [`Target::baseline`]'s where the system doesn't tell them.
 pub fn host_target() -> Target {
     let baseline = Target::baseline();
-    let Ok(isa) = host_isa(false) else { return baseline };
+    let Ok(isa) = host_isa(false, Rewriting::Full) else { return baseline };
     let (name, registers) = match isa.name() {
         "aarch64" => ("aarch64-neon", 32),
         _ => ("x86_64-sse", 16),

@@ -2,7 +2,7 @@
 
 use crate::clif::step::{StepLaunch, emit_step, step_signature};
 use crate::clif::{emit_kernel, kernel_signature, parallel_extent, scratch_layout};
-use crate::host::{has_fma, host_isa};
+use crate::host::{Rewriting, has_fma, host_isa};
 use crate::{CodegenError, cost};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{ExternalName, UserFuncName};
@@ -86,10 +86,11 @@ impl Jit {
 /// # Errors
 /// If this machine is not supported, or a kernel uses an op, a type or a shape of statement that the emitter doesn't provide.
 pub fn jit(program: &Program, options: &JitOptions) -> Result<Jit, CodegenError> {
-    let isa = host_isa(options.verify)?;
+    let isa = host_isa(options.verify, Rewriting::Full)?;
+    let tile_isa = host_isa(options.verify, Rewriting::KeepOrder)?;
     let firsts = first_equals(&program.kernels);
     let distinct: Vec<usize> = (0..firsts.len()).filter(|&k| firsts[k] == k).collect();
-    let bodies = compile_all(program, &distinct, &*isa, options)?;
+    let bodies = compile_all(program, &distinct, [&*isa, &*tile_isa], options)?;
     let mut module = JITModule::new(JITBuilder::with_isa(isa, cranelift_module::default_libcall_names()));
     let mut functions: Vec<Option<FuncId>> = vec![None; program.kernels.len()];
     for (&k, body) in distinct.iter().zip(&bodies) {
@@ -143,7 +144,7 @@ struct Compiled {
 fn compile_all(
     program: &Program,
     numbers: &[usize],
-    isa: &dyn TargetIsa,
+    [isa, tile_isa]: [&dyn TargetIsa; 2],
     options: &JitOptions,
 ) -> Result<Vec<Compiled>, CodegenError> {
     let next = AtomicUsize::new(0);
@@ -153,7 +154,10 @@ fn compile_all(
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(&number) = numbers.get(at) else { break };
-            let compiled = compile_kernel(&program.kernels[number], number, isa, options);
+            let kernel = &program.kernels[number];
+            // Rewriting would move a tile's multiplications behind all its loads, which no register file holds.
+            let isa = if has_tile(kernel) { tile_isa } else { isa };
+            let compiled = compile_kernel(kernel, number, isa, options);
             results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(compiled);
         }
     };
@@ -164,6 +168,12 @@ fn compile_all(
         work();
     });
     results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
+}
+
+fn has_tile(kernel: &Kernel) -> bool {
+    let mut found = false;
+    kernel::walk::visit_stmts(&kernel.body, &mut |stmt| found |= matches!(stmt, kernel::Stmt::Micro(_)));
+    found
 }
 
 fn compile_kernel(

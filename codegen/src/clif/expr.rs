@@ -143,6 +143,9 @@ impl Emitter<'_, '_> {
         if op.def().typing == Typing::Select {
             return Ok(self.select(&operands[0], &operands[1], &operands[2]));
         }
+        if op == ScalarOp::FMA && result == DType::Bf16 {
+            return self.fma_of_bf16(operands);
+        }
         let Some(emit) = ops::find(op) else {
             return unsupported(format!("`{op}` is not an instruction: its expansion must be inlined first"));
         };
@@ -159,6 +162,15 @@ impl Emitter<'_, '_> {
             parts = parts.into_iter().map(|p| self.round_to_bf16(p)).collect();
         }
         Ok(Val::new(result, lanes, parts))
+    }
+
+    /// In `f64`, where the product is exact: rounded once to `f64`, once to bfloat16.
+    fn fma_of_bf16(&mut self, operands: &[Val]) -> Result<Val, EmitError> {
+        let wide: Result<Vec<Val>, EmitError> = operands.iter().map(|o| self.cast(o, DType::F64)).collect();
+        let wide = wide?;
+        let product = self.apply(ScalarOp::MUL, &wide[..2])?;
+        let sum = self.apply(ScalarOp::ADD, &[product, wide[2].clone()])?;
+        self.cast(&sum, DType::Bf16)
     }
 
     /// One part: as a vector if there is an instruction, else lane by lane.

@@ -1,0 +1,90 @@
+//! Threads: the same bits at any number of them, no allocation, checks from any of them.
+
+use crate::support::{load_with, program};
+
+/// Rows of sums of products: enough work to be forked.
+fn rows(n: usize) -> String {
+    let total = n * 512;
+    format!(
+        "program \"rows\" b0: f32[{total}] input \"x\" b1: f32[{n}] output \"y\" b2: state f32_placeholder
+        check #0 \"bad\"
+        kernel rows(p0: read f32[{total}], p1: write f32[{n}]) {{
+          local l0: f32[512]
+          parallel i0 in 0..{n} {{
+            for i1 in 0..512 {{ store l0[i1] = mul(load p0[i0*512 + i1], 1.0625f32) }}
+            var v0 = splat.x4(0.0f32)
+            vector i2 in 0..128 {{ v0 add= load.x4 l0[i2*4] }}
+            store p1[i0] = fold add(v0)
+          }}
+        }} launch rows(b0, b1)"
+    )
+    .replace(" b2: state f32_placeholder", "")
+}
+
+fn noise(n: usize) -> Vec<f32> {
+    let mut state = 12345u32;
+    (0..n)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 16_777_216.0 - 0.5
+        })
+        .collect()
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let n = 131;
+    let x = noise(n * 512);
+    let mut expected: Option<Vec<u32>> = None;
+    for threads in [1, 2, 3, 5] {
+        let mut executable = load_with(program(&rows(n)), threads);
+        assert_eq!(executable.threads(), threads);
+        executable.write_input("x", &x).unwrap();
+        for _ in 0..50 {
+            executable.step().unwrap();
+            let bits: Vec<u32> = executable.output::<f32>("y").unwrap().iter().map(|v| v.to_bits()).collect();
+            assert_eq!(expected.get_or_insert_with(|| bits.clone()), &bits, "{threads} threads");
+            executable.input_mut::<f32>("x").unwrap()[0] = x[0];
+        }
+    }
+    let y: Vec<f32> = expected.unwrap().into_iter().map(f32::from_bits).collect();
+    for (row, &found) in y.iter().enumerate() {
+        let mut lanes = [0.0f32; 4];
+        for (at, &v) in x[row * 512..(row + 1) * 512].iter().enumerate() {
+            lanes[at % 4] += v * 1.0625;
+        }
+        assert_eq!(found, (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]), "row {row}");
+    }
+}
+
+#[test]
+fn a_check_that_fails_on_a_worker_is_reported_and_the_pool_goes_on() {
+    let n = 4096;
+    let text = format!(
+        "program \"worker\" b0: i32[{n}] input \"i\" b1: f32[{n}] output \"y\"
+        check #0 \"first\" check #1 \"second\"
+        kernel k(p0: read i32[{n}], p1: write f32[{n}]) {{
+          parallel i0 in 0..{n} {{
+            let i1 = checked(load p0[i0], {n}, #1)
+            for i2 in 0..20 {{ store p1[i0] = cast(index i1 + i2 : i32 : f32) }}
+          }}
+        }} launch k(b0, b1)"
+    );
+    let mut executable = load_with(program(&text), 2);
+    for round in 0..20 {
+        executable.input_mut::<i32>("i").unwrap()[n - 1] = -1;
+        assert_eq!(executable.step().unwrap_err().message, "second", "round {round}");
+        executable.input_mut::<i32>("i").unwrap()[n - 1] = 5;
+        executable.step().unwrap();
+        assert_eq!(executable.output::<f32>("y").unwrap()[n - 1], 24.0);
+    }
+}
+
+#[test]
+fn sleeping_workers_wake_up() {
+    let mut executable = load_with(program(&rows(100)), 2);
+    for _ in 0..5 {
+        std::thread::sleep(std::time::Duration::from_millis(3));
+        executable.step().unwrap();
+    }
+}
