@@ -5,7 +5,7 @@ use crate::pool::{Pool, parallel_for};
 use crate::ports::{Ports, collect};
 use crate::{Element, LoadError, Port, PortError, PortKind, StepError, plan};
 use codegen::{ABI_VERSION, Jit, JitOptions, KernelCode, StepContext, StepFn};
-use kernel::{BufferKind, Check, DType, Program};
+use kernel::{BufferKind, Check, DType, Program, Spec};
 use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
@@ -71,7 +71,8 @@ impl Drop for Code {
 }
 
 impl Executable {
-    /// Compiles a program, allocates its memory (all zeros, constants filled in) and starts its threads.
+    /// Verifies and compiles a program, allocates its memory (all zeros, constants filled in) and starts its threads. The verification is
+    /// no option: it is what makes running the code safe.
     ///
     /// # Errors
     /// If the program is invalid or has no memory plan, uses what this machine's emitter doesn't provide, or memory or threads are not to
@@ -80,6 +81,7 @@ impl Executable {
         let start = Instant::now();
         let arena_bytes = plan::check(&program)?;
         let ports = collect(&program)?;
+        kernel::verify(&program, Spec::PLANNED).map_err(|e| LoadError::Invalid(e.to_string()))?;
         let threads = options.threads.max(1);
         let jit_options = JitOptions { verify: options.verify_code, dump: options.dump, threads };
         let jit = codegen::jit(&program, &jit_options)?;

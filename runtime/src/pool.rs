@@ -187,9 +187,13 @@ impl Shared {
             std::hint::spin_loop();
         }
         // Either the caller sees `asleep` and wakes this thread, or this thread sees the new generation: both sides first write, then
-        // read, in one total order.
-        seat.asleep.store(true, Ordering::SeqCst);
-        while self.generation.load(Ordering::SeqCst) == seen {
+        // read, in one total order. The flag is set anew before each sleep: a caller that was late with its wake-up for a job that
+        // this thread had already found by itself has cleared it.
+        loop {
+            seat.asleep.store(true, Ordering::SeqCst);
+            if self.generation.load(Ordering::SeqCst) != seen {
+                break;
+            }
             std::thread::park();
         }
         seat.asleep.store(false, Ordering::SeqCst);

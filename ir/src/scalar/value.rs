@@ -46,8 +46,8 @@ impl Scalar {
         match dtype {
             DType::F32 => Self::F32(value as f32),
             DType::F64 => Self::F64(value),
-            DType::Bf16 => Self::Bf16(bf16::from_f64(value)),
-            DType::F16 => Self::F16(f16::from_f64(value)),
+            DType::Bf16 => Self::Bf16(bf16::from_f64(sticky(value))),
+            DType::F16 => Self::F16(f16::from_f64(sticky(value))),
             DType::I64 => Self::I64(value as i64),
             DType::I32 => Self::I32(value as i32),
             DType::U8 => Self::U8(value as u8),
@@ -195,6 +195,13 @@ impl Ord for Scalar {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.dtype(), self.to_bits()).cmp(&(other.dtype(), other.to_bits()))
     }
+}
+
+/// `half` looks at the upper 32 bits of an `f64` alone, and so takes a value just above a tie for one. Whether anything stands below
+/// goes into the lowest bit that it sees.
+fn sticky(value: f64) -> f64 {
+    let bits = value.to_bits();
+    f64::from_bits(if bits as u32 == 0 { bits } else { bits | 1 << 32 })
 }
 
 /// Prints without the type, so that parsing the text in the same type gives the same bits: floats always have a point, an

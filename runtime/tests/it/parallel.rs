@@ -88,3 +88,15 @@ fn sleeping_workers_wake_up() {
         executable.step().unwrap();
     }
 }
+
+#[test]
+fn no_wake_up_is_lost_between_many_forks() {
+    // More threads than processors: they are suspended at every point of the hand-over.
+    let mut executable = load_with(program(&rows(64)), 6);
+    for round in 0..3000 {
+        executable.step().unwrap();
+        if round % 100 == 0 {
+            std::thread::sleep(std::time::Duration::from_micros(300));
+        }
+    }
+}

@@ -94,7 +94,7 @@ fn a_plan_that_does_not_hold_is_refused() {
         refused(|p| p.buffers[0].offset = Some(2)),
         LoadError::Plan(PlanError::Misplaced { buffer: 0, .. }) | LoadError::Invalid(_)
     ));
-    assert!(matches!(refused(|p| p.arena_bytes = Some(usize::MAX / 2 - 64)), LoadError::OutOfMemory { .. }));
+    assert!(matches!(refused(|p| p.arena_bytes = Some(usize::MAX / 2)), LoadError::OutOfMemory { .. }));
     assert!(matches!(
         refused(|p| {
             p.launches[0].args.pop();
