@@ -5,8 +5,8 @@ pub use crate::model::{Batch, Functional, Model, Sequential};
 pub use crate::nn;
 pub use crate::nn::Metric::{self, Accuracy, TopK};
 pub use crate::nn::{
-    Activation, AvgPool2d, BatchNorm, BinaryCrossEntropy, CategoricalCrossEntropy, Conv2d, Dense, Dropout, Flatten,
-    GlobalAvgPool2d, Hinge, Huber, KlDivergence, Layer, Loss, MaxPool2d, MeanAbsoluteError, MeanSquaredError, Padding,
-    Regularizer, SparseCategoricalCrossEntropy,
+    Activation, AvgPool2d, BatchNorm, BinaryCrossEntropy, CategoricalCrossEntropy, Conv2d, Dense, Dropout, Embedding,
+    Flatten, GlobalAvgPool2d, Hinge, Huber, KlDivergence, Layer, Loss, MaxPool2d, MeanAbsoluteError, MeanSquaredError,
+    Padding, Regularizer, SparseCategoricalCrossEntropy,
 };
 pub use crate::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Schedule, Sgd};

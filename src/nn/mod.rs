@@ -21,8 +21,8 @@ pub mod metric;
 
 pub use activation::Activation;
 pub use layer::{
-    ActivationLayer, AvgPool2d, BatchNorm, Conv2d, Dense, Dropout, Flatten, GlobalAvgPool2d, Layer, MaxPool2d, Padding,
-    Pair, Regularizer, Reshape,
+    ActivationLayer, AvgPool2d, BatchNorm, Conv2d, Dense, Dropout, Embedding, Flatten, GlobalAvgPool2d, Layer,
+    MaxPool2d, Padding, Pair, Regularizer, Reshape,
 };
 pub use loss::{
     BinaryCrossEntropy, CategoricalCrossEntropy, Hinge, Huber, KlDivergence, Loss, MeanAbsoluteError, MeanSquaredError,

@@ -62,6 +62,19 @@ fn dense_and_convolution_compute_products() {
 }
 
 #[test]
+fn embeddings_are_rows_that_learn() {
+    let g = GraphBuilder::new("test");
+    let y = Embedding::new(3, 2).dtype(ir::DType::F64).apply(&g.input("x", crate::dsl::i32([2, 2])));
+    assert_eq!(y.shape().unwrap().dims(), [2, 2, 2]);
+    let step = g.minimize(y.sum(), &crate::optim::Sgd::new(1.0)).unwrap();
+    let mut runner = Runner::new(&step);
+    assert!(runner.state("embedding/embeddings").iter().all(|w| w.abs() <= 0.05));
+    runner.states.insert("embedding/embeddings".into(), value(f64([3, 2]), &[0.0; 6]));
+    runner.step(&[("x", value(crate::dsl::i32([2, 2]), &[2.0, 0.0, 2.0, 2.0]))]);
+    assert_eq!(runner.state("embedding/embeddings"), [-1.0, -1.0, 0.0, 0.0, -3.0, -3.0]);
+}
+
+#[test]
 fn dropout_keeps_the_expectation_and_is_the_identity_in_inference() {
     let n = 40_000;
     let mut runner = Runner::new(&apply(&Dropout::new(0.25), f32([4, n / 4]), true));
