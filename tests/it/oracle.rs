@@ -72,6 +72,8 @@ pub(crate) enum Agreement {
     /// Within that many units in the last place of the larger one's type, relative to the larger of 1 and its magnitude; zeros are
     /// equal whatever their sign.
     Ulps(f64),
+    /// Within that much, relative to the larger of 1 and the magnitude, whatever the type: an `f64` may have been an `f32` on the way.
+    Within(f64),
 }
 
 /// The first difference between two sets of results, as a sentence.
@@ -94,7 +96,6 @@ fn agree(x: Scalar, y: Scalar, agreement: Agreement) -> bool {
     if x == y || x.is_nan() && y.is_nan() {
         return true;
     }
-    let Agreement::Ulps(ulps) = agreement else { return false };
     let ulp = match x.dtype() {
         DType::F64 => f64::EPSILON,
         DType::F32 => f64::from(f32::EPSILON),
@@ -102,8 +103,13 @@ fn agree(x: Scalar, y: Scalar, agreement: Agreement) -> bool {
         DType::F16 => 1.0 / 1024.0,
         _ => return false,
     };
+    let tolerance = match agreement {
+        Agreement::Bits => return false,
+        Agreement::Ulps(ulps) => ulps * ulp,
+        Agreement::Within(tolerance) => tolerance,
+    };
     let (x, y) = (x.as_f64(), y.as_f64());
-    (x - y).abs() <= ulps * ulp * x.abs().max(y.abs()).max(1.0)
+    (x - y).abs() <= tolerance * x.abs().max(y.abs()).max(1.0)
 }
 
 /// As [`evaluate`], of loops; the types are those of `like`'s ports.
