@@ -6,6 +6,7 @@
 //! - [`optim`]: optimizers, gradient clipping, learning-rate schedules.
 //! - [`data`]: data sets and the files they come from.
 //! - [`model`]: layers put together, and the graphs for training, evaluation and prediction that one model gives.
+//! - [`bench`]: timing of whole training steps.
 //!
 //! ```
 //! use gradc::prelude::*;
@@ -18,6 +19,7 @@
 //! # Ok::<(), ModelErrors>(())
 //! ```
 
+pub mod bench;
 pub mod data;
 pub mod dsl;
 pub mod model;

@@ -1,0 +1,233 @@
+//! Times a workload.
+
+use super::process::{age_s, peak_rss_mb};
+use super::subject::Subject;
+use super::{BenchError, Workload};
+use serde_json::{Value as Json, json};
+use std::time::Instant;
+
+/// After how many steps [`Measurement::loss_n`] is taken.
+const LOSS_STEPS: usize = 20;
+/// Fewer samples are no distribution, however long they take.
+const FEWEST_SAMPLES: usize = 7;
+/// Samples that are kept at most.
+const MOST_SAMPLES: usize = 2_000_000;
+
+/// How to measure.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Settings {
+    /// Threads that run a step, the caller's included.
+    pub threads: usize,
+    /// How long samples are taken, in seconds. A tenth of it goes before them as warm-up.
+    pub seconds: f64,
+}
+
+/// What was measured. Times of a step are from its call until its loss is on the host, each step for itself.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Measurement {
+    /// The workload.
+    pub workload: &'static str,
+    /// Samples in a batch.
+    pub batch: usize,
+    /// Trainable numbers.
+    pub params: usize,
+    /// Threads that ran it.
+    pub threads: usize,
+    /// The times of the samples in milliseconds, ascending.
+    pub samples_ms: Vec<f64>,
+    /// From the model to the finished graph, in seconds.
+    pub build_s: f64,
+    /// From the finished graph to the runnable step, in seconds.
+    pub compile_s: f64,
+    /// From the start of the process to the first loss, in seconds; `None` where the operating system doesn't say.
+    pub start_to_step1_s: Option<f64>,
+    /// The first step, in seconds.
+    pub first_step_s: f64,
+    /// The most memory that the process has held, in MiB; `None` where the operating system doesn't say.
+    pub peak_rss_mb: Option<f64>,
+    /// The arena: inputs, states, outputs, constants and everything between, in MiB.
+    pub arena_mb: f64,
+    /// The loss of the first step, before its update.
+    pub loss_1: f32,
+    /// The loss of step [`Measurement::loss_steps`], before its update.
+    pub loss_n: f32,
+    /// Which step `loss_n` is from.
+    pub loss_steps: usize,
+    /// Floating-point operations of the contractions of a step.
+    pub flops: f64,
+}
+
+/// Declares, compiles, checks and times a workload.
+///
+/// # Errors
+/// If it doesn't compile or run, or a loss is not finite.
+pub fn measure(workload: &Workload, settings: &Settings) -> Result<Measurement, BenchError> {
+    check(settings)?;
+    let mut subject = Subject::new(workload, settings.threads)?;
+    let mut losses = Vec::with_capacity(LOSS_STEPS);
+    let start = Instant::now();
+    losses.push(subject.step()?);
+    let (first_step_s, start_to_step1_s) = (start.elapsed().as_secs_f64(), age_s());
+    while losses.len() < LOSS_STEPS {
+        losses.push(subject.step()?);
+    }
+    if let Some(at) = losses.iter().position(|loss| !loss.is_finite()) {
+        return Err(BenchError::Diverged { step: at + 1, loss: losses[at] });
+    }
+    let samples_ms = sample(&mut subject, settings.seconds)?;
+    Ok(Measurement {
+        workload: workload.name,
+        batch: workload.batch,
+        params: subject.parameters,
+        threads: settings.threads,
+        samples_ms,
+        build_s: subject.build_s,
+        compile_s: subject.compile_s,
+        start_to_step1_s,
+        first_step_s,
+        peak_rss_mb: peak_rss_mb(),
+        arena_mb: subject.executable().arena_bytes() as f64 / f64::from(1 << 20),
+        loss_1: losses[0],
+        loss_n: losses[LOSS_STEPS - 1],
+        loss_steps: LOSS_STEPS,
+        flops: subject.flops,
+    })
+}
+
+fn check(settings: &Settings) -> Result<(), BenchError> {
+    if settings.threads == 0 {
+        return Err(BenchError::Setting("a step needs at least 1 thread".into()));
+    }
+    if !(settings.seconds.is_finite() && settings.seconds >= 0.0) {
+        return Err(BenchError::Setting(format!("no samples can be taken for {} seconds", settings.seconds)));
+    }
+    Ok(())
+}
+
+/// The times of steps in milliseconds, ascending.
+fn sample(subject: &mut Subject, seconds: f64) -> Result<Vec<f64>, BenchError> {
+    let start = Instant::now();
+    while start.elapsed().as_secs_f64() < 0.1 * seconds {
+        subject.step()?;
+    }
+    // Reserved before, so that no sample pays for a growing list.
+    let mut samples = Vec::with_capacity(MOST_SAMPLES);
+    let start = Instant::now();
+    while samples.len() < FEWEST_SAMPLES || samples.len() < MOST_SAMPLES && start.elapsed().as_secs_f64() < seconds {
+        let begun = Instant::now();
+        std::hint::black_box(subject.step()?);
+        samples.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    samples.sort_by(f64::total_cmp);
+    Ok(samples)
+}
+
+impl Measurement {
+    /// The sample below which the share `q` of them lies, in milliseconds.
+    pub fn percentile_ms(&self, q: f64) -> f64 {
+        let last = self.samples_ms.len().saturating_sub(1);
+        let at = (q * last as f64).round() as usize;
+        self.samples_ms.get(at.min(last)).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The median step, in milliseconds.
+    pub fn step_ms(&self) -> f64 {
+        self.percentile_ms(0.5)
+    }
+
+    /// Billions of floating-point operations of contractions in a second of median steps.
+    pub fn gflops(&self) -> f64 {
+        self.flops / (self.step_ms() * 1e6)
+    }
+
+    /// Samples trained on in a second of median steps.
+    pub fn items_per_s(&self) -> f64 {
+        self.batch as f64 / (self.step_ms() * 1e-3)
+    }
+
+    /// The measurement as one JSON object, with the field names that the benchmarks of other frameworks use.
+    pub fn to_json(&self) -> Json {
+        json!({
+            "peer": "gradc",
+            "version": env!("CARGO_PKG_VERSION"),
+            "mode": "jit",
+            "workload": self.workload,
+            "kind": "train",
+            "threads": self.threads,
+            "params": self.params,
+            "batch": self.batch,
+            "step_ms": digits(self.step_ms()),
+            "p10_ms": digits(self.percentile_ms(0.1)),
+            "p90_ms": digits(self.percentile_ms(0.9)),
+            "min_ms": digits(self.percentile_ms(0.0)),
+            "n": self.samples_ms.len(),
+            "build_s": digits(self.build_s),
+            "compile_s": digits(self.compile_s),
+            "start_to_step1_s": self.start_to_step1_s.map(digits),
+            "first_step_s": digits(self.first_step_s),
+            "peak_rss_mb": self.peak_rss_mb.map(digits),
+            "arena_mb": digits(self.arena_mb),
+            "loss_1": self.loss_1,
+            "loss_n": self.loss_n,
+            "loss_steps": self.loss_steps,
+            "items_per_s": digits(self.items_per_s()),
+            "gflops": digits(self.gflops()),
+        })
+    }
+}
+
+/// Five significant digits: more are noise.
+fn digits(x: f64) -> f64 {
+    format!("{x:.4e}").parse().unwrap_or(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measurement() -> Measurement {
+        Measurement {
+            workload: "mlp_tiny",
+            batch: 8,
+            params: 386,
+            threads: 1,
+            samples_ms: (1..=11).map(f64::from).collect(),
+            build_s: 0.001,
+            compile_s: 0.012_345_678,
+            start_to_step1_s: None,
+            first_step_s: 0.1,
+            peak_rss_mb: Some(12.0),
+            arena_mb: 0.5,
+            loss_1: 1.5,
+            loss_n: 1.25,
+            loss_steps: 20,
+            flops: 12e6,
+        }
+    }
+
+    #[test]
+    fn figures_come_from_the_samples() {
+        let m = measurement();
+        assert_eq!((m.step_ms(), m.percentile_ms(0.1), m.percentile_ms(0.9)), (6.0, 2.0, 10.0));
+        assert_eq!(m.gflops(), 2.0);
+        assert!((m.items_per_s() - 8.0 / 0.006).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_json_line_has_the_fields() {
+        let json = measurement().to_json();
+        assert_eq!(json["step_ms"], 6.0);
+        assert_eq!(json["compile_s"], 0.012346);
+        assert_eq!(json["loss_n"], 1.25);
+        assert!(json["start_to_step1_s"].is_null());
+        assert_eq!((json["peer"].as_str(), json["n"].as_u64()), (Some("gradc"), Some(11)));
+        assert!(!json.to_string().contains('\n'));
+    }
+
+    #[test]
+    fn impossible_settings_are_refused() {
+        for settings in [Settings { threads: 0, seconds: 1.0 }, Settings { threads: 1, seconds: f64::NAN }] {
+            assert!(matches!(check(&settings), Err(BenchError::Setting(_))));
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Benchmarks of whole training steps: fixed models on a fixed batch in memory, timed step by step.
+//!
+//! [`Workload`] says what is timed, with weights and batches from a generator that other frameworks can follow ([`stream`]), so that
+//! losses can be compared number by number. [`measure()`] times one and gives a [`Measurement`]; [`explain`] says where the time goes.
+//! `gradc bench` prints both. To pin a run to a core, start it by `taskset`.
+
+mod error;
+mod explain;
+mod flops;
+mod measure;
+mod process;
+pub mod stream;
+mod subject;
+mod workload;
+
+pub use error::BenchError;
+pub use explain::{Explanation, explain};
+pub use flops::contraction_flops;
+pub use measure::{Measurement, Settings, measure};
+pub use workload::{WORKLOADS, Workload};
