@@ -5,6 +5,7 @@
 //! - [`nn`]: layers, activations, losses, metrics.
 //! - [`optim`]: optimizers, gradient clipping, learning-rate schedules.
 //! - [`data`]: data sets and the files they come from.
+//! - [`io`]: files of weights.
 //! - [`model`]: layers put together, and the graphs for training, evaluation and prediction that one model gives.
 //! - [`bench`]: timing of whole training steps.
 //!
@@ -22,6 +23,7 @@
 pub mod bench;
 pub mod data;
 pub mod dsl;
+pub mod io;
 pub mod model;
 pub mod nn;
 pub mod optim;

@@ -1,0 +1,63 @@
+//! Files that are there whole or not at all.
+
+use super::IoError;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+/// Writes a file so that a crash at any moment leaves the old one or the new one, whole: a temporary file beside it, flushed to the disk,
+/// then renamed.
+///
+/// # Errors
+/// What the system said, and at which of the steps.
+pub fn write_atomically(path: impl AsRef<Path>, contents: &[u8]) -> Result<(), IoError> {
+    let path = path.as_ref();
+    let fail = |what: &'static str| move |source| IoError::File { path: path.into(), what, source };
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".gradc-");
+    #[cfg(unix)]
+    {
+        // As any new file, as far as the user's mask allows; a temporary file would be readable by its owner alone.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(dir).map_err(fail("a temporary file beside it could not be created"))?;
+    file.write_all(contents).map_err(fail("the contents could not be written"))?;
+    file.as_file().sync_all().map_err(fail("the contents could not be flushed to the disk"))?;
+    file.persist(path).map_err(|e| fail("the new file could not be put in its place")(e.error))?;
+    // The rename itself: on systems whose directories can't be flushed, the file is whole all the same.
+    if let Ok(dir) = File::open(dir) {
+        drop(dir.sync_all());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_a_file_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        write_atomically(&path, b"old").unwrap();
+        write_atomically(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failure_leaves_the_old_contents_and_nothing_beside_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("taken");
+        std::fs::create_dir_all(path.join("inside")).unwrap();
+        let error = write_atomically(&path, b"new").unwrap_err().to_string();
+        assert!(error.contains("could not be put in its place"), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(write_atomically(dir.path().join("no/such/dir"), b"").is_err());
+    }
+}

@@ -1,0 +1,11 @@
+//! Files of weights: safetensors, written atomically, read with distrust.
+//!
+//! A tensor's name is its state's: `dense/kernel`, `adam/m/dense/kernel`.
+
+mod atomic;
+mod error;
+mod safetensors;
+
+pub use atomic::write_atomically;
+pub use error::IoError;
+pub use safetensors::{load_tensors, save_tensors, select};
