@@ -62,10 +62,8 @@ fn tiles(peak: f64, dump: bool) -> Result<(), Box<dyn std::error::Error>> {
         let speed = 2.0 * (m * n * k * times) as f64 / seconds / 1e9;
         let compile = executable.report().kernels[0].compile_time;
         println!("{m:2}x{n:<3} {speed:7.1}  {:5.0} %  {compile:?}", 100.0 * speed / peak);
-        if dump && (m, n) == (6, 8) {
-            if let Some(dump) = &executable.report().kernels[0].dump {
-                println!("{}", dump.assembly);
-            }
+        if let (6, 8, Some(dump)) = (m, n, &executable.report().kernels[0].dump) {
+            println!("{}", dump.assembly);
         }
     }
     Ok(())

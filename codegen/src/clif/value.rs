@@ -44,9 +44,9 @@ pub(super) fn natural_chunk(dtype: DType, lanes: u16) -> u16 {
         DType::F64 | DType::I64 => 2,
         DType::Bf16 | DType::F16 | DType::U8 => 1,
     };
-    if lanes % full == 0 {
+    if lanes.is_multiple_of(full) {
         full
-    } else if dtype == DType::Bool && lanes % 2 == 0 {
+    } else if dtype == DType::Bool && lanes.is_multiple_of(2) {
         2
     } else {
         1

@@ -8,7 +8,7 @@ const LANES: [usize; 4] = [1, 2, 4, 8];
 
 fn check(from: DType, to: DType, word: &str, expected: impl Fn(Scalar) -> Scalar) {
     let mut values = edge_values(from);
-    while values.len() % 8 != 0 {
+    while !values.len().is_multiple_of(8) {
         values.push(values[0]);
     }
     let n = values.len();

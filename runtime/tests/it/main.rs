@@ -1,4 +1,7 @@
-//! Machine code against expected values, against the definitions of the scalar ops, and against the kernel interpreter.
+//! Machine code against expected values, against the definitions of the scalar ops, and against the kernel interpreter. Helpers of tests may unwrap: a panic is a
+//! failed test.
+
+#![allow(clippy::unwrap_used)]
 
 mod casts;
 mod checks;
@@ -7,4 +10,5 @@ mod micro;
 mod ops;
 mod parallel;
 mod ports;
+mod random;
 mod support;

@@ -6,7 +6,7 @@ use kernel::scalar::Typing;
 use kernel::{DType, Scalar, ScalarOp};
 use std::fmt::Write;
 
-const LANES: [usize; 5] = [1, 2, 3, 4, 8];
+const LANES: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// The operand types of an op for a type of its class.
 fn operand_types(op: ScalarOp, dtype: DType) -> Option<Vec<DType>> {
@@ -17,13 +17,13 @@ fn operand_types(op: ScalarOp, dtype: DType) -> Option<Vec<DType>> {
     op.def().typing.infer(&operands).ok().map(|_| operands)
 }
 
-/// All combinations of edge values, operand by operand, filled up to a multiple of 24.
+/// All combinations of edge values, operand by operand, filled up to a multiple of 16.
 fn combinations(operands: &[DType]) -> Vec<Vec<Scalar>> {
     let mut columns: Vec<Vec<Scalar>> = vec![vec![]; operands.len()];
     let choices: Vec<Vec<Scalar>> = operands.iter().map(|&d| edge_values(d)).collect();
     let total: usize = choices.iter().map(Vec::len).product();
     // Three operands make too many combinations: a stride that shares no factor with the total visits a spread-out part.
-    let count = total.min(6000).next_multiple_of(24);
+    let count = total.min(6000).next_multiple_of(16);
     for n in 0..count {
         let mut code = (n * 7919) % total;
         for (column, choice) in columns.iter_mut().zip(&choices) {
@@ -105,7 +105,7 @@ fn is_transcendental(op: ScalarOp) -> bool {
 
 #[test]
 fn an_op_that_needs_expanding_is_refused_by_name() {
-    let text = op_program(ScalarOp::EXP, &[DType::F32], DType::F32, 24);
+    let text = op_program(ScalarOp::EXP, &[DType::F32], DType::F32, 16);
     let error = runtime::Executable::load(program(&text), &runtime::LoadOptions::default()).err().unwrap();
     assert!(error.to_string().contains("`exp`"), "{error}");
 }
@@ -128,7 +128,7 @@ fn constant_operands_agree_with_the_definition() {
 fn check_constant(op: ScalarOp, dtype: DType, on_left: bool) {
     let mut values = edge_values(dtype);
     let constants = values.clone();
-    while values.len() % 4 != 0 {
+    while !values.len().is_multiple_of(4) {
         values.push(values[0]);
     }
     let n = values.len();

@@ -1,0 +1,168 @@
+//! Random kernels: machine code against the kernel interpreter, to the bit (but for which NaN a NaN is).
+
+use crate::support::{constant_text, edge_values, load_with, program, read, same, write};
+use kernel::eval::Tensors;
+use kernel::scalar::Typing;
+use kernel::{DType, Data, Scalar, ScalarOp};
+use std::fmt::Write;
+
+/// What inputs and values are made of; `f16` isn't provided, and 16-bit floats have tests of their own.
+const TYPES: [DType; 6] = [DType::F32, DType::F64, DType::I32, DType::I64, DType::U8, DType::Bool];
+const LEN: usize = 96;
+
+/// A linear congruential generator: enough to vary programs.
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) % n as u64) as usize
+    }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
+    }
+}
+
+/// One random kernel: two loops, each inner iteration handling a vector of `lanes` elements.
+struct Generator {
+    rng: Rng,
+    lanes: usize,
+    /// The element index of the first lane.
+    index: String,
+    /// Values bound so far, by type.
+    bound: Vec<(DType, usize)>,
+}
+
+impl Generator {
+    fn suffix(&self) -> String {
+        if self.lanes == 1 { String::new() } else { format!("x{}", self.lanes) }
+    }
+
+    fn leaf(&mut self, dtype: DType) -> String {
+        let (lanes, index) = (self.lanes, self.index.clone());
+        let values: Vec<usize> = self.bound.iter().filter(|(d, _)| *d == dtype).map(|(_, v)| *v).collect();
+        match self.rng.below(5) {
+            0 => {
+                let constant = constant_text(self.rng.pick(&edge_values(dtype)));
+                if lanes == 1 { constant } else { format!("splat.x{lanes}({constant})") }
+            }
+            1 if matches!(dtype, DType::I32 | DType::I64) && lanes == 1 => format!("index {index} + 3 : {dtype}"),
+            1 if matches!(dtype, DType::I32 | DType::I64) => format!("index {index} : {dtype}x{lanes} stride 2"),
+            2 if !values.is_empty() => format!("v{}", self.rng.pick(&values)),
+            _ => {
+                let param = TYPES.iter().position(|&d| d == dtype).unwrap();
+                let load = if lanes == 1 { "load".into() } else { format!("load.{}", self.suffix()) };
+                format!("{load} p{param}[{index}]")
+            }
+        }
+    }
+
+    fn expr(&mut self, dtype: DType, depth: usize) -> String {
+        if depth == 0 {
+            return self.leaf(dtype);
+        }
+        if self.rng.below(5) == 0 {
+            let from = self.rng.pick(&TYPES);
+            return if from == dtype {
+                self.leaf(dtype)
+            } else {
+                format!("cast({} : {dtype})", self.expr(from, depth - 1))
+            };
+        }
+        let ops: Vec<ScalarOp> = ScalarOp::all().filter(|&op| op.def().max_ulp == 0).collect();
+        for _ in 0..100 {
+            let op = self.rng.pick(&ops);
+            if let Some(operands) = self.operand_types(op, dtype) {
+                let operands: Vec<String> = operands.into_iter().map(|d| self.expr(d, depth - 1)).collect();
+                return format!("{op}({})", operands.join(", "));
+            }
+        }
+        self.leaf(dtype)
+    }
+
+    /// Operand types with which an op gives `result`, if it is an instruction on them.
+    fn operand_types(&mut self, op: ScalarOp, result: DType) -> Option<Vec<DType>> {
+        let (operands, dtype) = match op.def().typing {
+            Typing::Same(_) => (vec![result; op.arity()], result),
+            Typing::Select => (vec![DType::Bool, result, result], result),
+            Typing::Compare(_) if result == DType::Bool => {
+                let of = self.rng.pick(&TYPES);
+                (vec![of; 2], of)
+            }
+            Typing::Compare(_) => return None,
+        };
+        let fits = op.def().typing.infer(&operands).is_ok() && (op.def().expand)(dtype).is_none();
+        fits.then_some(operands)
+    }
+}
+
+fn random_program(seed: u64) -> String {
+    let mut rng = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let lanes = rng.pick(&[1, 1, 2, 4, 4, 8]);
+    let (rows, cols) = rng.pick(&[(1, LEN / lanes), (3, LEN / lanes / 3), (LEN / lanes, 1)]);
+    let index = format!("i0*{} + i1*{lanes}", cols * lanes);
+    let (out, kind) = (rng.pick(&TYPES), rng.pick(&["for", "parallel"]));
+    let sum = rng.pick(&[DType::F32, DType::F64, DType::I32, DType::I64]);
+    let mut generator = Generator { rng, lanes, index: index.clone(), bound: vec![] };
+    let mut body = String::new();
+    for v in 0..4 {
+        let (dtype, depth) = (generator.rng.pick(&TYPES), 1 + generator.rng.below(3));
+        writeln!(body, "    let v{v} = {}", generator.expr(dtype, depth)).unwrap();
+        generator.bound.push((dtype, v));
+    }
+    let (stored, summed) = (generator.expr(out, 3), generator.expr(sum, 2));
+    let fold = generator.rng.pick(&["add", "max", "min"]);
+    let zero = constant_text(Scalar::zero(sum));
+    let (start, total) = if lanes == 1 {
+        (zero, "v9".to_owned())
+    } else {
+        (format!("splat.x{lanes}({zero})"), format!("fold {fold}(v9)"))
+    };
+    let mut text = String::from("program \"random\"\n");
+    for (p, dtype) in TYPES.iter().enumerate() {
+        writeln!(text, "b{p}: {dtype}[{LEN}] input \"x{p}\"").unwrap();
+    }
+    writeln!(text, "b6: {out}[{LEN}] output \"y\"\nb7: {sum}[{rows}] output \"sums\"").unwrap();
+    let params: Vec<String> = TYPES.iter().enumerate().map(|(p, d)| format!("p{p}: read {d}[{LEN}]")).collect();
+    write!(
+        text,
+        "kernel k({}, p6: write {out}[{LEN}], p7: write {sum}[{rows}]) {{\n\
+         {kind} i0 in 0..{rows} {{\n  var v9 = {start}\n  for i1 in 0..{cols} {{\n{body}\n    v9 {fold}= {summed}\n    store p6[{index}] = {stored}\n  }}\n\
+         store p7[i0] = {total}\n}} }}\nlaunch k(b0, b1, b2, b3, b4, b5, b6, b7)",
+        params.join(", ")
+    )
+    .unwrap();
+    text
+}
+
+#[test]
+fn random_kernels_agree_with_the_interpreter() {
+    let seeds: u64 = std::env::var("GRADC_RANDOM_KERNELS").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
+    for seed in 0..seeds {
+        let text = random_program(seed);
+        let planned = program(&text);
+        let mut rng = Rng(seed ^ 0x5eed);
+        let mut inputs = Tensors::new();
+        let mut executable = load_with(planned.clone(), 1 + (seed % 2) as usize);
+        for (p, &dtype) in TYPES.iter().enumerate() {
+            let edges = edge_values(dtype);
+            let values: Vec<Scalar> = (0..LEN).map(|_| rng.pick(&edges)).collect();
+            write(&mut executable, &format!("x{p}"), &values);
+            let mut data = Data::splat(Scalar::zero(dtype), LEN);
+            values.iter().enumerate().for_each(|(i, &v)| data.set(i, v));
+            inputs.insert(format!("x{p}"), data);
+        }
+        executable.step().unwrap();
+        let expected = kernel::eval::Machine::new(&planned).unwrap().run(&inputs).unwrap();
+        for name in ["y", "sums"] {
+            for (at, found) in read(&executable, name).into_iter().enumerate() {
+                let expected = expected[name].get(at);
+                assert!(
+                    same(found, expected),
+                    "seed {seed}: {name}[{at}] is {found:?} instead of {expected:?} in\n{text}"
+                );
+            }
+        }
+    }
+}
