@@ -1,8 +1,8 @@
 //! Addresses, loads and stores.
 //!
 //! An address is a parameter's pointer plus a multiple of each variable plus a constant. The multiples are added outermost variable
-//! first, so that every prefix of the sum is invariant in the loops further in, where Cranelift hoists it to; the constant goes
-//! into the instruction.
+//! first, so that every prefix of the sum is invariant in the loops further in; an innermost loop computes the prefixes that it needs
+//! before it starts. The constant goes into the instruction.
 
 use super::emitter::{Emitter, Index, IndexValue, KnownAddress, memory_flags};
 use super::value::{Parts, Val, clif_type, natural_chunk};
@@ -80,11 +80,14 @@ impl Emitter<'_, '_> {
             BufRef::Local(l) => (self.scratch, self.locals[l as usize]),
         };
         let offset = start_offset + constant;
-        if let Some(known) = self.addresses.iter().find(|k| k.buf == buf && k.terms == terms) {
-            return Ok(self.fold_offset(known.value, offset));
+        // From the longest sum of outer terms that is there already.
+        let starts_it = |k: &&KnownAddress| k.buf == buf && terms.starts_with(&k.terms);
+        let known = self.addresses.iter().filter(starts_it).max_by_key(|k| k.terms.len());
+        let (mut base, done) = known.map_or((start, 0), |k| (k.value, k.terms.len()));
+        if done == terms.len() {
+            return Ok(self.fold_offset(base, offset));
         }
-        let mut base = start;
-        for &(var, by) in &terms {
+        for &(var, by) in &terms[done..] {
             let term = self.scaled_index(var, by)?;
             base = self.b.ins().iadd(base, term);
         }

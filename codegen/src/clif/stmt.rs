@@ -70,6 +70,7 @@ impl Emitter<'_, '_> {
         uses: &IndexUse,
         body: &[Stmt],
     ) -> Result<(), EmitError> {
+        self.compute_bases(uses)?;
         let mut factors: Vec<i64> = if uses.value || uses.strides.is_empty() { vec![1] } else { vec![] };
         factors.extend(&uses.strides);
         let starts: Vec<BlockArg> =
@@ -84,11 +85,23 @@ impl Emitter<'_, '_> {
         self.bind_index(var, value, scaled);
         self.scope(body)?;
         let next: Vec<Value> = factors.iter().zip(&counters).map(|(&f, &c)| self.b.ins().iadd_imm_s(c, f)).collect();
-        let again = self.b.ins().icmp(IntCC::NotEqual, next[0], end);
+        // Not "unequal": Cranelift would compare the old counter instead, which keeps both alive and costs a move and a jump.
+        let before = if factors[0] > 0 { IntCC::SignedLessThan } else { IntCC::SignedGreaterThan };
+        let again = self.b.ins().icmp(before, next[0], end);
         let next: Vec<BlockArg> = next.into_iter().map(BlockArg::Value).collect();
         self.b.ins().brif(again, header, &next, exit, &[]);
         self.b.seal_block(header);
         self.enter(exit);
+        Ok(())
+    }
+
+    /// Computes before a loop the addresses that its body starts from, as far as they don't depend on what the body binds.
+    fn compute_bases(&mut self, uses: &IndexUse) -> Result<(), EmitError> {
+        for (buf, base) in &uses.bases {
+            if base.terms().iter().all(|(var, _)| self.index.contains_key(var)) {
+                self.address(*buf, base)?;
+            }
+        }
         Ok(())
     }
 

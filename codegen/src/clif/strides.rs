@@ -12,13 +12,16 @@ pub(super) struct IndexUse {
     pub(super) value: bool,
     /// Other multiples in bytes.
     pub(super) strides: Vec<i64>,
+    /// What the body addresses: a buffer, and the index without the variable and the constant part.
+    pub(super) bases: Vec<(BufRef, Affine)>,
 }
 
-/// Finds what a loop's body asks of its variable. Only innermost loops get counters: further out a multiplication costs nothing.
+/// Finds what a loop's body asks of its variable. Only innermost loops get counters and bases: further out a multiplication costs
+/// nothing.
 pub(super) fn index_use(kernel: &Kernel, var: IndexVar, body: &[Stmt]) -> IndexUse {
     let mut scan = Scan { kernel, var, uses: IndexUse::default(), nested: false };
     scan.body(body);
-    if scan.nested { IndexUse { value: true, strides: vec![] } } else { scan.uses }
+    if scan.nested { IndexUse { value: true, ..IndexUse::default() } } else { scan.uses }
 }
 
 struct Scan<'a> {
@@ -79,6 +82,10 @@ impl Scan<'_> {
             BufRef::Param(p) => self.kernel.params.get(p as usize).map(|p| p.dtype),
             BufRef::Local(l) => self.kernel.locals.get(l as usize).map(|l| l.dtype),
         };
+        let base = index.clone().plus(-index.offset()).plus_term(self.var, -index.coefficient(self.var));
+        if !self.uses.bases.iter().any(|(b, known)| *b == buf && *known == base) {
+            self.uses.bases.push((buf, base));
+        }
         let stride = index.coefficient(self.var) * dtype.map_or(1, |d| d.size_bytes() as i64);
         if stride == 0 || self.uses.strides.contains(&stride) {
             return;
