@@ -116,13 +116,13 @@ impl Emitter<'_, '_> {
             IndexExpr::Affine(affine) => self.affine(affine)?,
             IndexExpr::Div(affine, by) => {
                 let dividend = self.affine(affine)?;
-                let by = self.b.ins().iconst(types::I64, *by);
-                self.b.ins().udiv(dividend, by)
+                self.divide(dividend, *by)
             }
             IndexExpr::Rem(affine, by) => {
                 let dividend = self.affine(affine)?;
-                let by = self.b.ins().iconst(types::I64, *by);
-                self.b.ins().urem(dividend, by)
+                let quotient = self.divide(dividend, *by);
+                let whole = self.b.ins().imul_imm_s(quotient, *by);
+                self.b.ins().isub(dividend, whole)
             }
             IndexExpr::Clamp(affine, low, high) => {
                 let value = self.affine(affine)?;
@@ -134,6 +134,15 @@ impl Emitter<'_, '_> {
         };
         self.bind_index(var, IndexValue::Value(value), vec![]);
         Ok(())
+    }
+
+    /// The quotient of an index that isn't negative by a positive constant.
+    fn divide(&mut self, dividend: Value, by: i64) -> Value {
+        if by.count_ones() == 1 {
+            return self.b.ins().ushr_imm_u(dividend, i64::from(by.trailing_zeros()));
+        }
+        let by = self.b.ins().iconst(types::I64, by);
+        self.b.ins().udiv(dividend, by)
     }
 
     /// An element as an index; the kernel returns with the check's status if it is out of range.

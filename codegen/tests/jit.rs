@@ -1,0 +1,76 @@
+//! What compiling gives and refuses. That the code computes what it should is tested where it can be run, in `runtime`.
+
+use codegen::{CodegenError, JitOptions, jit};
+use kernel::Program;
+
+fn program(body: &str, dtype: &str) -> Program {
+    let text = format!(
+        "program \"p\" b0: {dtype}[8] input \"x\" b1: {dtype}[8] output \"y\"
+        kernel k(p0: read {dtype}[8], p1: write {dtype}[8]) {{ {body} }}
+        launch k(b0, b1)"
+    );
+    text.parse().unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+fn options() -> JitOptions {
+    JitOptions { verify: true, dump: true, threads: 2 }
+}
+
+fn refused(program: &Program) -> CodegenError {
+    jit(program, &options()).err().expect("a refusal")
+}
+
+#[test]
+fn a_vector_strip_is_vector_code() {
+    let program = program("vector i0 in 0..2 { store p1[i0*4] = add(load.x4 p0[i0*4], load.x4 p0[i0*4]) }", "f32");
+    let compiled = jit(&program, &options()).expect("compiles");
+    let kernel = &compiled.kernels[0];
+    let dump = kernel.dump.as_ref().expect("was asked for");
+    assert!(dump.clif.contains("load.f32x4") && dump.clif.contains("fadd"), "{}", dump.clif);
+    assert!(!dump.assembly.is_empty() && kernel.code_bytes > 0 && !kernel.address.is_null());
+    assert_eq!((kernel.parallel, compiled.scratch_bytes), (None, 0));
+}
+
+#[test]
+fn locals_take_whole_cache_lines() {
+    let body = "local l0: u8[3] local l1: f32[17] for i0 in 0..3 { store l0[i0] = 1u8 }
+        for i1 in 0..8 { store l1[i1] = load p0[i1] store p1[i1] = load l1[i1] }";
+    let compiled = jit(&program(body, "f32"), &options()).expect("compiles");
+    assert_eq!(compiled.scratch_bytes, 64 + 128);
+}
+
+#[test]
+fn what_is_not_provided_is_named_with_its_kernel() {
+    let half = refused(&program("for i0 in 0..8 { store p1[i0] = load p0[i0] }", "f16"));
+    assert!(
+        matches!(&half, CodegenError::Unsupported { kernel, what } if kernel == "k" && what.contains("f16")),
+        "{half}"
+    );
+    let exp = refused(&program("for i0 in 0..8 { store p1[i0] = exp(load p0[i0]) }", "f32"));
+    assert!(matches!(&exp, CodegenError::Unsupported { what, .. } if what.contains("`exp`")), "{exp}");
+}
+
+#[test]
+fn malformed_kernels_are_errors_not_panics() {
+    for body in [
+        "store p1[0] = v3",
+        "store p1[i4] = load p0[0]",
+        "v1 add= load p0[0]",
+        "let v0 = load p0[0] v0 add= 1.0f32",
+        "for i0 in 0..2 { parallel i1 in 0..2 { store p1[i1] = 1.0f32 } }",
+        "store p1[0] = 1i32",
+        "store p2[0] = 1.0f32",
+        "store l0[0] = 1.0f32",
+        "if splat.x4(true) { store p1[0] = 1.0f32 } else { }",
+    ] {
+        let error = refused(&program(body, "f32"));
+        assert!(matches!(error, CodegenError::Malformed { .. }), "{body}: {error}");
+    }
+}
+
+#[test]
+fn a_launch_of_no_kernel_is_an_error() {
+    let mut program = program("store p1[0] = load p0[0]", "f32");
+    program.launches[0].kernel = 7;
+    assert!(matches!(refused(&program), CodegenError::Backend { .. }));
+}
