@@ -12,10 +12,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, Thread};
 
-/// How often a worker looks for work before it sleeps: about 50 µs.
+/// How often a waiting thread looks before it lets others run: about 5 µs. Not longer: the thread that it waits for may be waiting for
+/// this very processor.
+const SPINS_BEFORE_YIELD: u32 = 200;
+/// How often a worker looks for work before it sleeps: some 50 µs.
 const SPINS_BEFORE_SLEEP: u32 = 2_000;
-/// How often the caller looks for the workers to be done before it lets others run.
-const SPINS_BEFORE_YIELD: u32 = 2_000;
+
+/// Passes a moment, by the number of moments waited so far.
+fn pause(waited: u32) {
+    if waited < SPINS_BEFORE_YIELD { std::hint::spin_loop() } else { std::thread::yield_now() }
+}
 
 /// A parallel loop to run.
 #[derive(Clone, Copy)]
@@ -115,10 +121,10 @@ impl Pool {
         }
         // SAFETY: as this function's own contract.
         let mut status = unsafe { shared.run_part(0, job) };
-        let mut spins = 0;
+        let mut waited = 0;
         while shared.running.load(Ordering::Acquire) != 0 {
-            spins += 1;
-            if spins < SPINS_BEFORE_YIELD { std::hint::spin_loop() } else { std::thread::yield_now() }
+            pause(waited);
+            waited = waited.saturating_add(1);
         }
         for seat in &shared.seats[1..] {
             let other = seat.status.load(Ordering::Relaxed);
@@ -180,11 +186,11 @@ impl Shared {
     }
 
     fn wait_for_work(&self, seat: &Seat, seen: u64) {
-        for _ in 0..SPINS_BEFORE_SLEEP {
+        for waited in 0..SPINS_BEFORE_SLEEP {
             if self.generation.load(Ordering::Acquire) != seen {
                 return;
             }
-            std::hint::spin_loop();
+            pause(waited);
         }
         // Either the caller sees `asleep` and wakes this thread, or this thread sees the new generation: both sides first write, then
         // read, in one total order. The flag is set anew before each sleep: a caller that was late with its wake-up for a job that
