@@ -255,5 +255,5 @@ fn is_outer(info: &Info, map: &AxisMap) -> bool {
 
 /// True if the axes are the last ones.
 fn is_trailing(axes: &[usize], rank: usize) -> bool {
-    axes.iter().enumerate().all(|(i, &a)| a == rank - axes.len() + i)
+    axes.iter().enumerate().all(|(i, &a)| a + axes.len() == rank + i)
 }
