@@ -10,7 +10,7 @@ use passes::{PassContext, RunOptions, compile};
 use runtime::{Element, Executable, LoadOptions, PortError};
 
 /// The compiled program of a graph.
-fn load(graph: &Graph, threads: usize) -> Executable {
+pub(crate) fn load(graph: &Graph, threads: usize) -> Executable {
     let context = PassContext::new(codegen::host_target());
     let outcome = match compile(graph.clone(), &context, &RunOptions::default()) {
         Ok(outcome) => outcome,
@@ -57,7 +57,7 @@ fn read(executable: &Executable, name: &str, ty: &TensorType, is_state: bool) ->
 }
 
 /// Runs one step on the given values; outputs by name, updates as `name'`.
-fn step(executable: &mut Executable, graph: &Graph, ports: &Ports) -> Result<Ports, runtime::StepError> {
+pub(crate) fn step(executable: &mut Executable, graph: &Graph, ports: &Ports) -> Result<Ports, runtime::StepError> {
     for (_, port) in graph.inputs() {
         write(executable, &port.name, &ports[&port.name], false);
     }

@@ -1,16 +1,19 @@
 //! Losses, gradients and first updates of whole models against values that PyTorch computed in `f64`.
 //!
-//! One small case is committed; the others are read from the folder that `GRADC_REFERENCE` names, and skipped loudly without it.
-//! The reference interpreter runs here, so the larger models take few steps.
+//! One small case is committed; the others are read from the folder that `GRADC_REFERENCE` names, or from `../shared/reference` beside
+//! the repository, and skipped loudly where there is neither. Each model runs twice: a few steps by the reference interpreter, and
+//! all the steps of the reference as machine code.
 
-use gradc::dsl::{GraphBuilder, f32};
+use crate::machine;
+use crate::oracle::evaluate;
+use gradc::dsl::{GraphBuilder, Step, f32};
 use gradc::model::{Functional, Model, Sequential};
 use gradc::nn::{
     Activation, BatchNorm, Conv2d, Dense, GlobalAvgPool2d, Layer, Loss, MaxPool2d, MeanSquaredError, Padding,
     SparseCategoricalCrossEntropy,
 };
 use gradc::optim::{Adam, Optimizer, Sgd};
-use ir::{DType, Data, Shape, TensorType, Value};
+use ir::{DType, Data, Graph, Shape, TensorType, Value};
 use kernel::Target;
 use passes::{PassContext, autodiff};
 use safetensors::{Dtype, SafeTensors};
@@ -41,12 +44,38 @@ fn load(path: &Path) -> Tensors {
 fn folder(case: &str) -> Option<PathBuf> {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(case);
     let given = std::env::var_os("GRADC_REFERENCE").map(|dir| Path::new(&dir).join(case));
-    let found = [Some(committed), given].into_iter().flatten().find(|dir| dir.is_dir());
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/reference").join(case);
+    let found = [Some(committed), given, Some(beside)].into_iter().flatten().find(|dir| dir.is_dir());
     if found.is_none() {
         // Written past the test harness, which would swallow what a passing test prints.
         let _ = writeln!(std::io::stderr(), "SKIPPED: set GRADC_REFERENCE to the folder that holds {case}");
     }
     found
+}
+
+/// What runs a graph.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Engine {
+    /// The reference interpreter, that many steps.
+    Interpreter(usize),
+    /// Machine code on that many threads, as many steps as the reference has.
+    Machine(usize),
+}
+
+impl Engine {
+    /// A function from the values of all ports to outputs by name and updates as `name'`.
+    fn runner(self, mut graph: Graph) -> Box<dyn FnMut(&Tensors) -> Tensors> {
+        match self {
+            Self::Interpreter(_) => {
+                autodiff::run(&mut graph, &PassContext::new(Target::baseline())).unwrap();
+                Box::new(move |ports| evaluate(&graph, ports).unwrap())
+            }
+            Self::Machine(threads) => {
+                let mut executable = machine::load(&graph, threads);
+                Box::new(move |ports| machine::step(&mut executable, &graph, ports).unwrap())
+            }
+        }
+    }
 }
 
 /// The name of a weight in the reference for one of ours: `conv1/kernel` is `conv1.w`.
@@ -70,53 +99,55 @@ fn distance(got: &Value, want: &Value) -> f64 {
     difference / largest.max(f64::MIN_POSITIVE)
 }
 
-/// Compares gradients of the first step, weights after it and the first losses of a model with its reference.
-fn check(case: &str, model: &impl Model, loss: &dyn Loss, optimizer: &dyn Optimizer, steps: usize) {
+/// Compares gradients of the first step, weights after it and the losses of a model with its reference, by both engines.
+fn check(case: &str, model: &impl Model, loss: &dyn Loss, optimizer: &dyn Optimizer, interpreted: usize) {
     let Some(dir) = folder(case) else { return };
+    for engine in [Engine::Interpreter(interpreted), Engine::Machine(1), Engine::Machine(2)] {
+        check_by(engine, &dir, model, loss, optimizer);
+    }
+}
+
+fn check_by(engine: Engine, dir: &Path, model: &impl Model, loss: &dyn Loss, optimizer: &dyn Optimizer) {
+    let case = format!("{} by {engine:?}", dir.display());
     let (init, after) = (load(&dir.join("init.safetensors")), load(&dir.join("step1_f64.safetensors")));
     let meta: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("meta.json")).unwrap()).unwrap();
-    let (x, y) = (init["batch.x"].clone(), init["batch.y"].clone());
-    let batch = x.ty().shape[0];
+    let batch = init["batch.x"].ty().shape[0];
     let step = model.training_graph(batch, loss, &[], optimizer).unwrap();
-    let cx = PassContext::new(Target::baseline());
-    let mut states: Tensors = step.initial_values(0).into_iter().collect();
     let weights: Vec<String> = step.states.iter().filter(|s| s.trainable()).map(|s| s.name.clone()).collect();
     assert_eq!(meta["parameters"].as_object().unwrap().len(), weights.len());
+    let mut ports: Tensors = step.initial_values(0).into_iter().collect();
     for name in &weights {
-        states.insert(name.clone(), init[&reference_name(name)].clone());
+        ports.insert(name.clone(), init[&reference_name(name)].clone());
     }
-    let inputs: Tensors = [("x".into(), x), ("y".into(), y)].into();
+    ports.extend([("x".into(), init["batch.x"].clone()), ("y".into(), init["batch.y"].clone())]);
 
-    let gradients = gradients(model, loss, batch, &inputs, &states, &cx);
+    let gradients = engine.runner(gradients(model, loss, batch).graph)(&ports);
     for name in &weights {
         let d = distance(&gradients[name], &after[&format!("grad.{}", reference_name(name))]);
         assert!(d < 1e-4, "{case}: the gradient of {name} is off by {d:e}");
     }
 
-    let mut graph = step.graph.clone();
-    autodiff::run(&mut graph, &cx).unwrap();
-    for i in 0..steps {
-        let outcome = ir::eval::run(&graph, &inputs, &states).unwrap();
-        states = outcome.states;
-        let (got, want) = (outcome.outputs["loss"].get(0).as_f64(), meta["loss_f64"][i].as_f64().unwrap());
+    let losses = meta["loss_f64"].as_array().unwrap();
+    let steps = if let Engine::Interpreter(steps) = engine { steps } else { losses.len() };
+    let mut run = engine.runner(step.graph.clone());
+    for (i, want) in losses[..steps].iter().enumerate() {
+        let results = run(&ports);
+        let (got, want) = (results["loss"].get(0).as_f64(), want.as_f64().unwrap());
         assert!((got / want - 1.0).abs() < 1e-3, "{case}: loss {i} is {got}, not {want}");
+        for (name, value) in results.into_iter().filter_map(|(name, v)| Some((name.strip_suffix('\'')?.to_string(), v)))
+        {
+            ports.insert(name, value);
+        }
         for name in weights.iter().filter(|_| i == 0) {
-            let d = distance(&states[name], &after[&format!("after.{}", reference_name(name))]);
+            let d = distance(&ports[name], &after[&format!("after.{}", reference_name(name))]);
             // Adam's first step is about lr times the sign of each gradient: where that is all rounding, so is the step.
             assert!(d < 2e-3, "{case}: {name} after the first step is off by {d:e}");
         }
     }
 }
 
-/// The gradients of the loss by every parameter, by the parameter's name.
-fn gradients(
-    model: &impl Model,
-    loss: &dyn Loss,
-    batch: usize,
-    inputs: &Tensors,
-    states: &Tensors,
-    cx: &PassContext,
-) -> Tensors {
+/// The graph of the gradients of the loss by every parameter, each under the parameter's name.
+fn gradients(model: &impl Model, loss: &dyn Loss, batch: usize) -> Step {
     let g = GraphBuilder::new("gradients");
     g.set_training(true);
     let xs: Vec<_> = model.inputs().iter().map(|(name, ty)| g.input(name, ty.batched(batch))).collect();
@@ -126,11 +157,7 @@ fn gradients(
     for (name, parameter) in g.parameters() {
         g.output(&name, &g.gradients(&value, &[&parameter])[0]);
     }
-    let step = g.finish().unwrap();
-    let mut graph = step.graph.clone();
-    autodiff::run(&mut graph, cx).unwrap();
-    let own = step.states.iter().map(|s| (s.name.clone(), states[&s.name].clone())).collect();
-    ir::eval::run(&graph, inputs, &own).unwrap().outputs
+    g.finish().unwrap()
 }
 
 fn perceptron(sizes: &[usize], activation: Activation) -> Sequential {
