@@ -12,15 +12,15 @@
 //! # Example
 //! `%1 = exp %0`, `%2 = neg %1`, each a kernel: `%2` gets the place of `%1`.
 
-mod in_place;
 mod place;
 mod report;
 
 pub use report::{MemoryReport, report};
 
 use crate::{PassContext, PassError};
-use in_place::may_share;
-use kernel::{Access, Affine, BufRef, BufferId, BufferKind, Expr, IndexVar, Kernel, Launch, Param, Program, Stmt};
+use kernel::{
+    Access, Affine, BufRef, BufferId, BufferKind, Expr, IndexVar, Kernel, Launch, Param, Program, Stmt, in_place_safe,
+};
 
 /// When a buffer's contents matter: from the launch that first writes it to the last that reads it; launches are numbered from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,7 +91,7 @@ fn overwrites_safely(program: &Program, state: usize, next: usize) -> bool {
         None => true,
         Some(from) if t == first => {
             let kernel = &program.kernels[launch.kernel as usize];
-            position(launch, next).is_some_and(|to| may_share(kernel, from, to))
+            position(launch, next).is_some_and(|to| in_place_safe(kernel, from as u32, to as u32).is_ok())
         }
         Some(_) => false,
     })
@@ -160,7 +160,7 @@ fn share_dying_operands(program: &Program, roots: &mut [usize], lives: &[Life]) 
                     && lives[old].last == t
                     && !taken.contains(&old)
                     && program.buffers[old].size_bytes() == program.buffers[new].size_bytes()
-                    && may_share(kernel, from, to)
+                    && in_place_safe(kernel, from as u32, to as u32).is_ok()
             });
             if let Some((_, old)) = dying {
                 roots[new] = old.0 as usize;
