@@ -22,6 +22,8 @@ use std::collections::BTreeSet;
 
 /// The longest reduction of one tile: what keeps a panel of the right factor in the first-level cache.
 const MAX_DEPTH: usize = 512;
+/// The same where each step of the reduction reads another cache line of the left factor.
+const MAX_STRIDED_DEPTH: usize = 192;
 
 /// What is decided before loops are made.
 struct Plan {
@@ -107,24 +109,33 @@ fn plan(
     let n = spec.n.last().map_or(1, |d| d.extent);
     let tiling = choose(m, n, usize::from(target.lanes(dtype)), &target);
     let packed = pack::pack_if_worth_it(lowering, cluster, anchor, &spec, &tiling)?;
-    let inner: usize = spec.k.iter().skip(1).map(|d| d.extent).product();
-    let outermost = spec.k.first().map_or(1, |d| d.extent);
-    let depth_block =
-        if outermost * inner <= MAX_DEPTH { outermost } else { block(outermost, (MAX_DEPTH / 2 / inner).max(1)) };
-    let partial = (depth_block < outermost).then(|| partial_buffer(lowering, anchor, &results));
+    let depth_block = depth_block(&spec);
+    let partial =
+        (depth_block < spec.k.first().map_or(1, |d| d.extent)).then(|| partial_buffer(lowering, anchor, &results));
     let row_bytes = Spec::size(&spec.k) * dtype.size_bytes();
     let tallest = tiling.rows.first().map_or(1, |r| r.size);
     let row_tiles = (target.l2_bytes / 2 / (row_bytes * tallest)).max(4);
     Ok(Plan { cluster, anchor, results, spec, tiling, packed, partial, depth_block, row_tiles, dtype })
 }
 
-/// Partial sums wait where the anchor's own result or another of the cluster's goes, if it has the same type.
+/// Partial sums wait where the anchor's own result goes, if it is one. Not where another result of the cluster goes: that may be a
+/// state's next value, and share memory with the old one.
 fn partial_buffer(lowering: &mut Lowering<'_>, anchor: NodeId, results: &[NodeId]) -> BufferId {
-    let ty = lowering.graph.ty(anchor).clone();
-    match results.iter().find(|&&r| *lowering.graph.ty(r) == ty) {
-        Some(&result) => lowering.result_buffer(result),
-        None => lowering.temp(ty.dtype, ty.shape.numel()),
+    if results.contains(&anchor) {
+        return lowering.result_buffer(anchor);
     }
+    let ty = lowering.graph.ty(anchor).clone();
+    lowering.temp(ty.dtype, ty.shape.numel())
+}
+
+/// How many iterations of the outermost reduction dimension one block takes.
+fn depth_block(spec: &Spec) -> usize {
+    let inner: usize = spec.k.iter().skip(1).map(|d| d.extent).product();
+    let outermost = spec.k.first().map_or(1, |d| d.extent);
+    // Where a step of the reduction leaves the left factor's cache line, each step costs a line of the first-level cache.
+    let contiguous = spec.k.last().is_none_or(|d| d.a.abs() <= 1);
+    let (whole, part) = if contiguous { (MAX_DEPTH, MAX_DEPTH / 2) } else { (MAX_STRIDED_DEPTH, MAX_STRIDED_DEPTH) };
+    if outermost * inner <= whole { outermost } else { block(outermost, (part / inner).max(1)) }
 }
 
 impl Plan {
