@@ -11,6 +11,9 @@ pub struct Target {
     pub vector_bytes: usize,
     /// Vector registers.
     pub vector_registers: usize,
+    /// Vectors of sums that a register tile holds at most: fewer than registers, for the factors need some, and a tile that
+    /// takes all of them leaves none for the loop around.
+    pub tile_sums: usize,
     /// Whether fused multiply-add is an instruction.
     pub fma: bool,
     /// Bytes of the first-level data cache.
@@ -28,6 +31,7 @@ impl Target {
             name: "baseline".into(),
             vector_bytes: 16,
             vector_registers: 16,
+            tile_sums: 8,
             fma: true,
             l1_bytes: 32 << 10,
             l2_bytes: 256 << 10,

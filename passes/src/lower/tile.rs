@@ -19,12 +19,12 @@ pub(super) struct Tiling {
     pub(super) columns: Vec<Run>,
 }
 
-/// What one step of the reduction costs on a tile of `h` rows and `v` vectors (or single columns), in cycles: two fused
-/// multiply-adds and two loads a cycle, and a chain of four cycles per accumulator.
-fn step_cycles(h: usize, v: usize) -> f64 {
+/// What a tile of `h` rows and `v` vectors (or single columns) costs, in cycles. A step of the reduction: two fused multiply-adds and
+/// two loads a cycle, and a chain of four cycles per sum. The sums: a load or a store each, and the loop around.
+fn tile_cycles(h: usize, v: usize, depth: usize) -> f64 {
     let fma = (h * v) as f64 / 2.0;
     let loads = (h + v) as f64 / 2.0;
-    fma.max(loads).max(4.0)
+    fma.max(loads).max(4.0) * depth as f64 + (h * v) as f64 + 16.0
 }
 
 /// `extent` in tiles of at most `max`, as even as can be: two runs at the most.
@@ -52,13 +52,11 @@ pub(super) fn panel_runs(extent: usize, width: usize) -> Vec<Run> {
     runs
 }
 
-/// The register tile with the least estimated time.
-pub(super) fn choose(m: usize, n: usize, lanes: usize, target: &Target) -> Tiling {
+/// The register tile with the least estimated time, for a reduction of `depth` steps; of two that are alike the one with fewer runs.
+pub(super) fn choose((m, n, depth): (usize, usize, usize), lanes: usize, target: &Target) -> Tiling {
     let mut best: Option<(f64, Tiling)> = None;
-    for v in 1..=4 {
-        // Accumulators, one row of b, one broadcast element of a.
-        let Some(h) = (target.vector_registers - v - 1).checked_div(v).filter(|&h| h > 0) else { continue };
-        let h = h.min(8);
+    let tiles = (1..=4usize).flat_map(|v| (1..=8usize).map(move |h| (h, v)));
+    for (h, v) in tiles.filter(|(h, v)| h * v <= target.tile_sums) {
         let tiling = Tiling { rows: even_runs(m, h), columns: panel_runs(n, v * lanes) };
         let cycles: f64 = tiling
             .rows
@@ -66,9 +64,10 @@ pub(super) fn choose(m: usize, n: usize, lanes: usize, target: &Target) -> Tilin
             .flat_map(|r| tiling.columns.iter().map(move |c| (r, c)))
             .map(|(r, c)| {
                 let vectors = c.size / lanes + c.size % lanes;
-                (r.count * c.count) as f64 * step_cycles(r.size, vectors)
+                (r.count * c.count) as f64 * tile_cycles(r.size, vectors, depth)
             })
-            .sum();
+            .sum::<f64>()
+            * (1.0 + 0.02 * tiling.rows.len() as f64);
         if best.as_ref().is_none_or(|(least, _)| cycles < *least) {
             best = Some((cycles, tiling));
         }
@@ -108,9 +107,9 @@ mod tests {
     }
 
     #[test]
-    fn large_products_use_two_vectors_and_six_rows() {
-        let tiling = choose(384, 512, 4, &Target::baseline());
-        assert_eq!(tiling.rows, [Run { start: 0, size: 6, count: 64 }]);
+    fn large_products_fill_the_sums() {
+        let tiling = choose((400, 512, 256), 4, &Target::baseline());
+        assert_eq!(tiling.rows, [Run { start: 0, size: 4, count: 100 }]);
         assert_eq!(tiling.columns, [Run { start: 0, size: 8, count: 64 }]);
     }
 

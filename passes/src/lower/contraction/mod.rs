@@ -107,9 +107,10 @@ fn plan(
     let target = lowering.target.clone();
     let m = spec.m.last().map_or(1, |d| d.extent);
     let n = spec.n.last().map_or(1, |d| d.extent);
-    let tiling = choose(m, n, usize::from(target.lanes(dtype)), &target);
-    let packed = pack::pack_if_worth_it(lowering, cluster, anchor, &spec, &tiling)?;
     let depth_block = depth_block(&spec);
+    let inner: usize = spec.k.iter().skip(1).map(|d| d.extent).product();
+    let tiling = choose((m, n, depth_block * inner), usize::from(target.lanes(dtype)), &target);
+    let packed = pack::pack_if_worth_it(lowering, cluster, anchor, &spec, &tiling)?;
     let partial =
         (depth_block < spec.k.first().map_or(1, |d| d.extent)).then(|| partial_buffer(lowering, anchor, &results));
     let row_bytes = Spec::size(&spec.k) * dtype.size_bytes();
