@@ -53,7 +53,7 @@ pub fn host_target() -> Target {
         name: name.into(),
         vector_bytes: 16,
         vector_registers: registers,
-        tile_sums: registers / 2,
+        tile_sums: registers * 3 / 4,
         fma: has_fma(&*isa),
         l1_bytes: cache_bytes(1).unwrap_or(baseline.l1_bytes),
         l2_bytes: cache_bytes(2).unwrap_or(baseline.l2_bytes),

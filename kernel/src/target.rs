@@ -31,7 +31,7 @@ impl Target {
             name: "baseline".into(),
             vector_bytes: 16,
             vector_registers: 16,
-            tile_sums: 8,
+            tile_sums: 12,
             fma: true,
             l1_bytes: 32 << 10,
             l2_bytes: 256 << 10,

@@ -20,11 +20,13 @@ pub(super) struct Tiling {
 }
 
 /// What a tile of `h` rows and `v` vectors (or single columns) costs, in cycles. A step of the reduction: two fused multiply-adds and
-/// two loads a cycle, and a chain of four cycles per sum. The sums: a load or a store each, and the loop around.
-fn tile_cycles(h: usize, v: usize, depth: usize) -> f64 {
+/// two loads a cycle, and a chain of four cycles per sum; a little more where sums take most of the registers, as measured. The
+/// sums: a load or a store each, and the loop around.
+fn tile_cycles(h: usize, v: usize, depth: usize, roomy: usize) -> f64 {
     let fma = (h * v) as f64 / 2.0;
     let loads = (h + v) as f64 / 2.0;
-    fma.max(loads).max(4.0) * depth as f64 + (h * v) as f64 + 16.0
+    let crowded = if h * v > roomy { 1.08 } else { 1.0 };
+    crowded * fma.max(loads).max(4.0) * depth as f64 + (h * v) as f64 + 16.0
 }
 
 /// `extent` in tiles of at most `max`, as even as can be: two runs at the most.
@@ -64,7 +66,7 @@ pub(super) fn choose((m, n, depth): (usize, usize, usize), lanes: usize, target:
             .flat_map(|r| tiling.columns.iter().map(move |c| (r, c)))
             .map(|(r, c)| {
                 let vectors = c.size / lanes + c.size % lanes;
-                (r.count * c.count) as f64 * tile_cycles(r.size, vectors, depth)
+                (r.count * c.count) as f64 * tile_cycles(r.size, vectors, depth, target.vector_registers / 2)
             })
             .sum::<f64>()
             * (1.0 + 0.02 * tiling.rows.len() as f64);
