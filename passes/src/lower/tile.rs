@@ -58,7 +58,9 @@ pub(super) fn panel_runs(extent: usize, width: usize) -> Vec<Run> {
 pub(super) fn choose((m, n, depth): (usize, usize, usize), lanes: usize, target: &Target) -> Tiling {
     let mut best: Option<(f64, Tiling)> = None;
     let tiles = (1..=4usize).flat_map(|v| (1..=8usize).map(move |h| (h, v)));
-    for (h, v) in tiles.filter(|(h, v)| h * v <= target.tile_sums) {
+    // A row of the right factor, an element of the left one and one register to spare live beside the sums.
+    let fits = |&(h, v): &(usize, usize)| h * v <= target.tile_sums && h * v + v + 2 <= target.vector_registers;
+    for (h, v) in tiles.filter(fits) {
         let tiling = Tiling { rows: even_runs(m, h), columns: panel_runs(n, v * lanes) };
         let cycles: f64 = tiling
             .rows
