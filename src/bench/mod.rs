@@ -17,4 +17,5 @@ pub use error::BenchError;
 pub use explain::{Explanation, explain};
 pub use flops::contraction_flops;
 pub use measure::{Measurement, Settings, measure};
+pub use subject::Subject;
 pub use workload::{WORKLOADS, Workload};

@@ -6,8 +6,8 @@ use passes::{PassContext, Report, RunOptions, Stop};
 use runtime::{Executable, LoadOptions};
 use std::time::Instant;
 
-/// A workload that runs.
-pub(super) struct Subject {
+/// A workload that runs: compiled, with its initial values and its batch in memory.
+pub struct Subject {
     executable: Executable,
     /// Trainable numbers.
     pub(super) parameters: usize,
@@ -22,8 +22,11 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Declares, compiles and loads a workload. The initial values and the batch are in its memory afterwards.
-    pub(super) fn new(workload: &Workload, threads: usize) -> Result<Self, BenchError> {
+    /// Declares, compiles and loads a workload, to run on that many threads.
+    ///
+    /// # Errors
+    /// If it doesn't compile or load.
+    pub fn new(workload: &Workload, threads: usize) -> Result<Self, BenchError> {
         let start = Instant::now();
         let step = workload.step()?;
         let build_s = start.elapsed().as_secs_f64();
@@ -67,7 +70,10 @@ impl Subject {
     }
 
     /// Runs one step and gives its loss, which is that before the step's update.
-    pub(super) fn step(&mut self) -> Result<f32, BenchError> {
+    ///
+    /// # Errors
+    /// If a check in the step fails, which none of [`super::WORKLOADS`] does.
+    pub fn step(&mut self) -> Result<f32, BenchError> {
         self.executable.step()?;
         Ok(self.executable.output::<f32>("loss")?[0])
     }
