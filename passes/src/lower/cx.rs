@@ -81,6 +81,29 @@ impl KernelCx {
         extents.iter().map(|&n| Affine::term(self.open(n), 1)).collect()
     }
 
+    /// As [`KernelCx::open_all`], but while the outer loops have fewer than `shares` iterations together, they are one loop, whose
+    /// variable is taken apart: only the outermost loop is shared among threads.
+    pub(super) fn open_shared(&mut self, extents: &[usize], shares: usize) -> Vec<Affine> {
+        let mut total = 1;
+        let merged = extents.iter().take_while(|&&n| (total < shares).then(|| total *= n).is_some()).count();
+        let (first, rest) = extents.split_at(merged);
+        if first.len() < 2 {
+            return self.open_all(extents);
+        }
+        let mut whole = Affine::term(self.open(first.iter().product()), 1);
+        self.floor = 1;
+        let mut vars = vec![];
+        for &extent in first[1..].iter().rev() {
+            let (quotient, remainder) = self.div_rem(&whole, extent as i64);
+            vars.push(remainder);
+            whole = quotient;
+        }
+        vars.push(whole);
+        vars.reverse();
+        vars.extend(self.open_all(rest));
+        vars
+    }
+
     /// Opens a scope without a loop, whose statements [`KernelCx::close_scope`] returns.
     pub(super) fn open_scope(&mut self) {
         self.levels.push(Level { var: None, stmts: vec![] });
@@ -221,7 +244,7 @@ impl KernelCx {
     pub(super) fn index_value(&mut self, index: &Affine, dtype: DType) -> Placed {
         let level = self.level_of(index);
         let wide = if dtype == DType::I64 { DType::I64 } else { DType::I32 };
-        let value = Expr::Index { index: index.clone(), dtype: wide, lanes: 1, stride: 0 };
+        let value = Expr::Index { index: index.clone(), dtype: wide, lanes: 1, stride: 1 };
         let value = if wide == dtype { value } else { Expr::Cast(dtype, Box::new(value)) };
         self.bind(value, level)
     }
@@ -234,7 +257,7 @@ impl KernelCx {
 
     /// Loads one element at a level that may be deeper than the index asks for (after a store at that level).
     pub(super) fn load_at(&mut self, buf: BufRef, index: &Affine, level: usize) -> Placed {
-        self.bind(Expr::Load { buf, index: index.clone(), lanes: 1, stride: 0 }, level)
+        self.bind(Expr::load(buf, index.clone()), level)
     }
 
     /// Stores one element in the innermost scope.

@@ -25,6 +25,9 @@ const MAX_DEPTH: usize = 512;
 /// The same where each step of the reduction reads another cache line of the left factor.
 const MAX_STRIDED_DEPTH: usize = 192;
 
+/// As many iterations are enough for threads to share evenly.
+const SHARES: usize = 16;
+
 /// What is decided before loops are made.
 struct Plan {
     cluster: u32,
@@ -60,7 +63,7 @@ pub(super) fn lower(
     let name = lowering.kernel_name(nodes);
     let plan = plan(lowering, cluster, anchor, results, spec)?;
     // Column runs of different widths become kernels of their own, unless a loop around holds them together.
-    if plan.outer_loops() == 0 {
+    if plan.outer_dims().next().is_none() && plan.row_blocks().is_none() {
         for columns in plan.tiling.columns.clone() {
             emit_kernel(lowering, &plan, &[columns], &name)?;
         }
@@ -140,16 +143,19 @@ fn depth_block(spec: &Spec) -> usize {
 }
 
 impl Plan {
-    /// Loops around the panels: batch, all rows' dimensions but the innermost, all columns' but the innermost, row blocks.
-    fn outer_loops(&self) -> usize {
-        let blocks = usize::from(self.row_blocks().is_some());
-        self.spec.batch.len() + self.spec.m.len().saturating_sub(1) + self.spec.n.len().saturating_sub(1) + blocks
+    /// The dimensions of the loops around blocks and panels: batch, all rows' dimensions but the innermost, all columns' likewise.
+    fn outer_dims(&self) -> impl Iterator<Item = &Dim> {
+        self.spec.batch.iter().chain(outer(&self.spec.m)).chain(outer(&self.spec.n))
     }
 
-    /// (tiles in a block, blocks), where all tiles are equal and more than one block is needed.
+    /// (tiles in a block, blocks), where all tiles are equal and more than one block is wanted: so that a block's part of the left factor
+    /// stays in the cache, or, where there are few panels and no loops around them, for threads to share.
     fn row_blocks(&self) -> Option<(usize, usize)> {
         let [run] = self.tiling.rows.as_slice() else { return None };
-        let tiles = block(run.count, self.row_tiles);
+        let panels = self.tiling.columns.first().map_or(0, |c| c.count);
+        let few_panels = self.tiling.columns.len() > 1 || panels < SHARES;
+        let share = if self.outer_dims().next().is_none() && few_panels { run.count / SHARES } else { run.count };
+        let tiles = block(run.count, share.clamp(1, self.row_tiles));
         (tiles < run.count && run.count.is_multiple_of(tiles)).then(|| (tiles, run.count / tiles))
     }
 }
@@ -181,15 +187,16 @@ fn emit_kernel(lowering: &mut Lowering<'_>, plan: &Plan, columns: &[Run], name: 
     let rank = tiles.strides.len();
     let mut position = Position { a: Affine::default(), b: Affine::default(), at: vec![Affine::default(); rank] };
     let packed = plan.packed.is_some();
-    let (outer_m, outer_n) = (outer(&plan.spec.m), outer(&plan.spec.n));
-    for dim in plan.spec.batch.iter().chain(outer_m).chain(outer_n) {
-        let var = Affine::term(tiles.emit.cx.open(dim.extent), 1);
+    let blocks = plan.row_blocks();
+    let extents: Vec<usize> = plan.outer_dims().map(|d| d.extent).chain(blocks.map(|(_, n)| n)).collect();
+    let mut vars = tiles.emit.cx.open_shared(&extents, SHARES).into_iter();
+    for (dim, var) in plan.outer_dims().zip(vars.by_ref()) {
         position.walk(dim, &var, &tiles.strides, packed);
         if let Some(packed) = &plan.packed {
             position.b = position.b.add(&var.scale(packed.outer_stride(dim)));
         }
     }
-    let row_block = plan.row_blocks().map(|(size, blocks)| (size, Affine::term(tiles.emit.cx.open(blocks), 1)));
+    let row_block = blocks.map(|(size, _)| size).zip(vars.next());
     for &run in columns {
         tiles.panels(&position, run, row_block.as_ref())?;
     }
@@ -406,7 +413,7 @@ impl Tiles<'_, '_, '_> {
             let access = if segment.first { Access::Write } else { Access::ReadWrite };
             let buf = self.emit.cx.param(partial, self.plan.dtype, shape.numel(), access);
             if !segment.first {
-                init = Some(Expr::Load { buf, index: flat.clone(), lanes: 1, stride: 0 });
+                init = Some(Expr::load(buf, flat.clone()));
             }
             if !segment.last {
                 self.emit.cx.store(buf, &flat, Expr::Reg(acc));
