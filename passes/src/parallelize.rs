@@ -11,9 +11,7 @@
 //! `for i0 in 0..16 { vector i1 in 0..1024 { .. } }` becomes `parallel i0 in 0..16 { .. }`.
 
 use crate::{PassContext, PassError};
-use kernel::walk::{visit_exprs, visit_stmts};
-use kernel::{Affine, BufRef, Expr, IndexVar, Kernel, LoopKind, Program, Stmt, Types};
-use std::collections::BTreeMap;
+use kernel::{Kernel, LoopKind, Program, Spec, Stmt};
 
 /// Less work than this, in statements executed, isn't worth waking a thread: it takes a few microseconds.
 const MIN_WORK: usize = 1 << 14;
@@ -21,18 +19,22 @@ const MIN_WORK: usize = 1 << 14;
 /// Runs the pass.
 ///
 /// # Errors
-/// If a kernel doesn't type: a defect of an earlier pass.
+/// None.
 pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
-    for kernel in &mut program.kernels {
-        let types = Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)))?;
-        if is_worth_it(kernel)
-            && iterations_are_disjoint(kernel, &types)
-            && let [Stmt::For { kind, .. }] = kernel.body.as_mut_slice()
-        {
-            *kind = LoopKind::Parallel;
+    for kernel in program.kernels.iter_mut().filter(|k| is_worth_it(k)) {
+        set_kind(kernel, LoopKind::Parallel);
+        // What the verifier can't prove to be independent stays serial.
+        if kernel::verify_kernel(kernel, &program.checks, Spec::LOWERED).is_err() {
+            set_kind(kernel, LoopKind::Serial);
         }
     }
     Ok(())
+}
+
+fn set_kind(kernel: &mut Kernel, new: LoopKind) {
+    if let [Stmt::For { kind, .. }] = kernel.body.as_mut_slice() {
+        *kind = new;
+    }
 }
 
 fn is_worth_it(kernel: &Kernel) -> bool {
@@ -55,47 +57,4 @@ fn work(body: &[Stmt]) -> usize {
             _ => 1,
         })
         .sum()
-}
-
-/// True if no two iterations of the outermost loop meet in a buffer that one of them stores to: along the loop, all accesses to
-/// such a buffer move by one step that is longer than what an iteration spans.
-fn iterations_are_disjoint(kernel: &Kernel, types: &Types) -> bool {
-    let [Stmt::For { var, body, .. }] = kernel.body.as_slice() else { return false };
-    let mut accesses: BTreeMap<BufRef, Vec<(&Affine, i64)>> = BTreeMap::new();
-    visit_stmts(body, &mut |stmt| {
-        if let Stmt::Store { buf, index, value } = stmt {
-            let lanes = types.type_of(value).map_or(1, |t| i64::from(t.lanes));
-            accesses.entry(*buf).or_default().push((index, lanes - 1));
-        }
-    });
-    let mut loads = vec![];
-    visit_exprs(body, &mut |expr| {
-        if let Expr::Load { buf, index, lanes, stride } = expr {
-            loads.push((*buf, index, (i64::from(*lanes) - 1) * stride));
-        }
-    });
-    for (buf, index, reach) in loads {
-        if let Some(stores) = accesses.get_mut(&buf) {
-            stores.push((index, reach));
-        }
-    }
-    accesses
-        .iter()
-        .filter(|(buf, _)| matches!(buf, BufRef::Param(_)))
-        .all(|(_, all)| step_exceeds_span(*var, all, types))
-}
-
-fn step_exceeds_span(var: IndexVar, accesses: &[(&Affine, i64)], types: &Types) -> bool {
-    let step = accesses[0].0.coefficient(var);
-    let (mut lo, mut hi) = (i64::MAX, i64::MIN);
-    for (index, reach) in accesses {
-        let rest = (*index).clone().plus_term(var, -step);
-        let Some(range) = rest.range(types.ranges()) else { return false };
-        if rest.coefficient(var) != 0 {
-            return false;
-        }
-        lo = lo.min(range.lo).min(range.lo + reach);
-        hi = hi.max(range.hi).max(range.hi + reach);
-    }
-    step.abs() > hi - lo
 }

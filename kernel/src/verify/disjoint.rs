@@ -173,6 +173,26 @@ pub(super) fn reach(access: &MemoryAccess, ranges: &Ranges) -> Option<Interval> 
     access.index.range(ranges)?.plus(access.extra)
 }
 
+/// True if, provably, two accesses touch no common element, whatever the loops are at: modulo some coefficient, which divides all larger
+/// ones, their difference never comes to 0. So columns of different runs of a row never meet.
+pub(super) fn never_meet(a: &MemoryAccess, b: &MemoryAccess, ranges: &Ranges) -> bool {
+    let sizes = a.index.terms().iter().chain(b.index.terms()).map(|(_, c)| c.abs());
+    sizes.filter(|&size| size > 1).any(|modulus| differ_modulo(a, b, modulus, ranges) == Some(true))
+}
+
+fn differ_modulo(a: &MemoryAccess, b: &MemoryAccess, modulus: i64, ranges: &Ranges) -> Option<bool> {
+    let small = |access: &MemoryAccess| {
+        let terms = access.index.terms().iter().filter(|(_, c)| c % modulus != 0);
+        let part = terms.fold(Affine::constant(access.index.offset()), |sum, &(v, c)| sum.plus_term(v, c));
+        part.range(ranges)?.plus(access.extra)
+    };
+    let difference = small(a)?.plus(small(b)?.scale(-1)?)?;
+    Some(
+        difference.lo.rem_euclid(modulus) > 0
+            && difference.hi.checked_sub(difference.lo)? < modulus - difference.lo.rem_euclid(modulus),
+    )
+}
+
 /// Invariant 10, of a kernel whose only statement is a parallel loop.
 pub(super) fn check_parallel(kernel: &Kernel, at: usize, accesses: &Accesses, report: &mut Report) {
     let [Stmt::For { var, extent, kind: LoopKind::Parallel, .. }] = kernel.body.as_slice() else { return };

@@ -1,7 +1,7 @@
 //! Proves that a kernel may read from the memory that it writes to.
 
 use super::access::{Accesses, MemoryAccess};
-use super::disjoint::{iterations_are_disjoint, reach};
+use super::disjoint::{iterations_are_disjoint, never_meet, reach};
 use crate::{BufRef, Kernel};
 
 /// Whether parameter `write` may be bound to the memory of parameter `read`, both starting at one address: every element is loaded
@@ -43,6 +43,9 @@ fn loads_first(accesses: &Accesses, load: &MemoryAccess, store: &MemoryAccess) -
     if let (Some(a), Some(b)) = (reach(load, ranges), reach(store, ranges))
         && (a.hi < b.lo || b.hi < a.lo)
     {
+        return true;
+    }
+    if never_meet(load, store, ranges) {
         return true;
     }
     let shared: Vec<_> = load.loops.iter().zip(&store.loops).take_while(|(a, b)| a == b).map(|(a, _)| *a).collect();
