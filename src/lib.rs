@@ -4,9 +4,12 @@
 //! - [`dsl`]: tensors and graphs, declared by hand.
 //! - [`nn`]: layers, activations, losses, metrics.
 //! - [`optim`]: optimizers, gradient clipping, learning-rate schedules.
+//! - [`compile`]: the driver, from a declared step to a program that runs.
 //! - [`data`]: data sets and the files they come from.
 //! - [`io`]: files of weights.
 //! - [`model`]: layers put together, and the graphs for training, evaluation and prediction that one model gives.
+//! - [`train`]: fitting, evaluation, prediction, callbacks.
+//! - [`cli`]: the command line.
 //! - [`bench`]: timing of whole training steps.
 //!
 //! ```
@@ -21,6 +24,8 @@
 //! ```
 
 pub mod bench;
+pub mod cli;
+pub mod compile;
 pub mod data;
 pub mod dsl;
 pub mod io;
@@ -30,3 +35,4 @@ pub mod optim;
 pub mod prelude;
 #[cfg(test)]
 mod testing;
+pub mod train;

@@ -1,5 +1,7 @@
 //! What most programs use: `use gradc::prelude::*;`.
 
+pub use crate::compile::{CompileOptions, CompiledProgram};
+pub use crate::data::{Dataset, array};
 pub use crate::dsl::{GraphBuilder, ModelErrors, Step, Tensor, bool_, f32, f64, i32, i64, u8};
 pub use crate::model::{Batch, Functional, Model, Sequential};
 pub use crate::nn;
@@ -10,3 +12,5 @@ pub use crate::nn::{
     Padding, Regularizer, SparseCategoricalCrossEntropy,
 };
 pub use crate::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Schedule, Sgd};
+pub use crate::train::callback::{CsvLogger, EarlyStopping, LearningRateSchedule, ModelCheckpoint, ReduceLrOnPlateau};
+pub use crate::train::{Compile, Evaluation, Fit, History, TrainError, Trainer};

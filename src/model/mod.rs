@@ -6,7 +6,7 @@
 mod functional;
 mod sequential;
 mod summary;
-mod trace;
+pub(crate) mod trace;
 
 pub use functional::Functional;
 pub use sequential::Sequential;
@@ -16,6 +16,7 @@ pub use trace::{Batch, SAMPLE_WEIGHT, TARGET};
 use crate::dsl::{ModelErrors, Step, Tensor, TypeSpec};
 use crate::nn::{Loss, Metric};
 use crate::optim::Optimizer;
+use ir::Loc;
 
 /// A function of inputs with states, of which graphs are made. [`Sequential`] and [`Functional`] are models.
 pub trait Model {
@@ -54,7 +55,7 @@ pub trait Model {
     where
         Self: Sized,
     {
-        trace::training(self, batch.into(), loss, metrics, optimizer)
+        trace::training(self, batch.into(), loss, metrics, optimizer, Loc::caller())
     }
 
     /// One step of evaluation: inputs and outputs as in training, without updates, as in prediction.
@@ -71,7 +72,7 @@ pub trait Model {
     where
         Self: Sized,
     {
-        trace::evaluation(self, batch.into(), loss, metrics)
+        trace::evaluation(self, batch.into(), loss, metrics, Loc::caller())
     }
 
     /// One step of prediction: from the model's inputs to `output`.
@@ -83,7 +84,7 @@ pub trait Model {
     where
         Self: Sized,
     {
-        trace::inference(self, batch)
+        trace::inference(self, batch, &Loc::caller())
     }
 
     /// The layers with their output shapes and numbers of parameters, as a table.
@@ -95,7 +96,7 @@ pub trait Model {
     where
         Self: Sized,
     {
-        Ok(Summary::new(self.name(), &trace::inference(self, 1)?))
+        Ok(Summary::new(self.name(), &trace::inference(self, 1, &Loc::caller())?))
     }
 }
 

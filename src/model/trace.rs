@@ -33,17 +33,16 @@ impl From<usize> for Batch {
     }
 }
 
-/// The model's output in a new graph.
-#[track_caller]
-fn forward(model: &dyn Model, purpose: &str, batch: usize, training: bool) -> (GraphBuilder, Tensor) {
+/// The model's output in a new graph; `at` is the place of what is declared besides the model's own layers.
+fn forward(model: &dyn Model, purpose: &str, batch: usize, training: bool, at: &Loc) -> (GraphBuilder, Tensor) {
     let g = GraphBuilder::new(format!("{}_{purpose}", model.name()));
     g.set_training(training);
     let mut inputs = Vec::new();
     for (name, ty) in model.inputs() {
-        inputs.push(g.input(&name, ty.batched(batch)));
+        inputs.push(g.at(at.clone(), || g.input(&name, ty.batched(batch))));
     }
     if inputs.is_empty() {
-        let poisoned = g.fail("a model", &[], "it must have at least one input");
+        let poisoned = g.at(at.clone(), || g.fail("a model", &[], "it must have at least one input"));
         return (g, poisoned);
     }
     let output = model.forward(&inputs);
@@ -64,38 +63,37 @@ fn score(g: &GraphBuilder, output: &Tensor, batch: Batch, loss: &dyn Loss, metri
     value
 }
 
-#[track_caller]
-pub(super) fn training(
+pub(crate) fn training(
     model: &dyn Model,
     batch: Batch,
     loss: &dyn Loss,
     metrics: &[Metric],
     optimizer: &dyn Optimizer,
+    at: Loc,
 ) -> Result<Step, ModelErrors> {
-    let (g, output) = forward(model, "training", batch.size, true);
-    // Losses, metrics and optimizers are called through trait objects, which know no caller: the place is this call's.
-    g.at(Loc::caller(), || {
+    let (g, output) = forward(model, "training", batch.size, true, &at);
+    // Losses, metrics and optimizers are called through trait objects, which know no caller.
+    g.at(at, || {
         let value = score(&g, &output, batch, loss, metrics);
         g.update_parameters(&value, optimizer);
     });
     g.finish()
 }
 
-#[track_caller]
-pub(super) fn evaluation(
+pub(crate) fn evaluation(
     model: &dyn Model,
     batch: Batch,
     loss: &dyn Loss,
     metrics: &[Metric],
+    at: Loc,
 ) -> Result<Step, ModelErrors> {
-    let (g, output) = forward(model, "evaluation", batch.size, false);
-    g.at(Loc::caller(), || score(&g, &output, batch, loss, metrics));
+    let (g, output) = forward(model, "evaluation", batch.size, false, &at);
+    g.at(at, || score(&g, &output, batch, loss, metrics));
     g.finish()
 }
 
-#[track_caller]
-pub(super) fn inference(model: &dyn Model, batch: usize) -> Result<Step, ModelErrors> {
-    let (g, output) = forward(model, "inference", batch, false);
+pub(crate) fn inference(model: &dyn Model, batch: usize, at: &Loc) -> Result<Step, ModelErrors> {
+    let (g, output) = forward(model, "inference", batch, false, at);
     g.output("output", &output);
     g.finish()
 }

@@ -1,0 +1,26 @@
+//! A convolutional network that reads handwritten digits: `cargo run --release --example mnist`.
+//!
+//! Trains on the whole of MNIST if it lies in `data/full` (see `gradc data mnist`), else on the subset that comes with gradc.
+
+use gradc::prelude::*;
+
+#[allow(clippy::print_stdout)] // An example speaks to whoever runs it.
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (train, test) = gradc::data::mnist::load()?;
+    let model = Sequential::new([28, 28, 1])
+        .conv2d(32, 3)
+        .relu()
+        .max_pool2d(2)
+        .conv2d(64, 3)
+        .relu()
+        .max_pool2d(2)
+        .flatten()
+        .dense(10)
+        .softmax();
+    println!("{}", model.summary()?);
+
+    let mut trainer = model.compile(Adam::default(), SparseCategoricalCrossEntropy, [Accuracy])?;
+    trainer.fit(&train, Fit::epochs(5).batch(32).validate(&test))?;
+    println!("Test: {}", trainer.evaluate(&test)?);
+    Ok(())
+}

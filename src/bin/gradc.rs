@@ -1,0 +1,7 @@
+//! The command `gradc`; see [`gradc::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gradc::cli::main()
+}

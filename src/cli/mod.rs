@@ -1,0 +1,60 @@
+//! The command line: one file per subcommand.
+//!
+//! Exit codes: 0 success, 1 what was asked for failed, 2 the command line is wrong.
+
+mod data;
+mod dump;
+mod passes;
+
+use clap::{Parser, Subcommand};
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// A compiler for deep learning: a whole training step as native code.
+#[derive(Parser)]
+#[command(name = "gradc", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print a model's training step as it is after a pass
+    Dump(dump::Dump),
+    /// List the passes in the order they run, with the reason of each
+    Passes,
+    /// Get data sets
+    Data(data::Data),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.command {
+        Command::Dump(dump) => dump.run(),
+        Command::Passes => passes::run(),
+        Command::Data(data) => data.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the output has read enough.
+        Err(e) if is_broken_pipe(&*e) => ExitCode::SUCCESS,
+        Err(e) => {
+            let _ = writeln!(io::stderr(), "error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Writes to the standard output.
+fn print(text: &str) -> Result<(), Box<dyn Error>> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}

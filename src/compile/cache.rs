@@ -1,0 +1,51 @@
+//! Programs by signature: what has been compiled once is not compiled again.
+
+use super::{CompileError, CompileOptions, CompiledProgram};
+use crate::dsl::{ModelErrors, Step};
+use std::collections::BTreeMap;
+
+/// Compiled programs by a signature, which says all that distinguishes them: what for, at which batch size.
+#[derive(Debug)]
+pub struct ProgramCache<K> {
+    options: CompileOptions,
+    programs: BTreeMap<K, CompiledProgram>,
+}
+
+impl<K: Ord + Copy> ProgramCache<K> {
+    /// An empty cache; everything in it will be compiled with these options.
+    pub fn new(options: CompileOptions) -> Self {
+        Self { options, programs: BTreeMap::new() }
+    }
+
+    /// The options.
+    pub fn options(&self) -> &CompileOptions {
+        &self.options
+    }
+
+    /// The program of that signature, if it has been compiled.
+    pub fn get(&mut self, signature: K) -> Option<&mut CompiledProgram> {
+        self.programs.get_mut(&signature)
+    }
+
+    /// Declares and compiles the program of that signature, unless it has been. True if it has just been compiled.
+    ///
+    /// # Errors
+    /// What is wrong with the declared step or with compiling it.
+    pub fn ensure(
+        &mut self,
+        signature: K,
+        declare: impl FnOnce() -> Result<Step, ModelErrors>,
+    ) -> Result<bool, CompileError> {
+        if self.programs.contains_key(&signature) {
+            return Ok(false);
+        }
+        let program = declare()?.compile(&self.options)?;
+        self.programs.insert(signature, program);
+        Ok(true)
+    }
+
+    /// All programs compiled so far.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &CompiledProgram)> {
+        self.programs.iter()
+    }
+}

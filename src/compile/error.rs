@@ -1,0 +1,58 @@
+//! What can go wrong between a declared step and its results.
+
+use crate::dsl::ModelErrors;
+use ir::TensorType;
+use passes::PassError;
+use runtime::{LoadError, PortError, StepError};
+
+/// Why a step could not be compiled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// The model breaks rules; each is named with its place.
+    #[error(transparent)]
+    Model(#[from] ModelErrors),
+    /// A pass failed.
+    #[error(transparent)]
+    Pass(#[from] PassError),
+    /// The program could not be compiled to code or be given memory.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A state could not be filled.
+    #[error(transparent)]
+    State(#[from] RunError),
+    /// The pipeline ended with a graph.
+    #[error("the passes ended before the graph was lowered to loops: there is nothing to run")]
+    NotLowered,
+}
+
+/// Why a program could not be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// There is no such port, or it holds another type.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// A check failed while the step ran, an index out of range for instance; with the user's line where it is known. Outputs and
+    /// states are undefined after it.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// An input was not given.
+    #[error("input `{name}`, {ty}, is missing")]
+    Missing {
+        /// The input.
+        name: String,
+        /// Its type.
+        ty: TensorType,
+    },
+    /// A value has another type than its port.
+    #[error("`{name}` is {expected}, not {found}")]
+    Type {
+        /// The port.
+        name: String,
+        /// The port's type.
+        expected: TensorType,
+        /// The value's.
+        found: TensorType,
+    },
+}

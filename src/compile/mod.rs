@@ -1,0 +1,74 @@
+//! The driver: from a declared step to a program that runs.
+//!
+//! [`Step::compile`](crate::dsl::Step::compile) runs the passes, has the loops compiled to native code, gives the program its memory and
+//! fills the states with their initial values.
+//!
+//! ```
+//! use gradc::compile::CompileOptions;
+//! use gradc::data::array;
+//! use gradc::dsl::{f32, GraphBuilder, zeros};
+//! use gradc::optim::Sgd;
+//! let g = GraphBuilder::new("fit");
+//! let w = g.param("w", f32([2]), zeros());
+//! let loss = (g.input("x", f32([2])) - w).square().mean();
+//! let step = g.minimize(loss, &Sgd::new(0.5))?;
+//! let mut program = step.compile(&CompileOptions::default())?;
+//! let x = array([2], vec![3.0f32, 5.0])?;
+//! let out = program.run([("x", &x)])?;
+//! assert_eq!(out["loss"].to_f64_vec(), [17.0]);
+//! assert_eq!(program.state("w")?, [1.5f32, 2.5]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod cache;
+mod error;
+mod options;
+mod program;
+mod report;
+mod values;
+
+pub use cache::ProgramCache;
+pub use error::{CompileError, RunError};
+pub use options::CompileOptions;
+pub use program::CompiledProgram;
+pub use report::{CompileReport, KernelReport};
+pub(crate) use values::Elements;
+
+use crate::dsl::Step;
+use ir::Graph;
+use passes::{Outcome, PassContext, RunOptions, Stop};
+use runtime::{Executable, LoadOptions};
+use std::time::Instant;
+
+impl Step {
+    /// Compiles the step for this machine: passes, memory plan, native code; states get their initial values.
+    ///
+    /// # Errors
+    /// If a pass can't do what the graph asks for (the message names the pass, and the user's line where it is known), no code can be
+    /// generated, or memory or threads are not to be had.
+    pub fn compile(&self, options: &CompileOptions) -> Result<CompiledProgram, CompileError> {
+        let start = Instant::now();
+        let outcome = run_passes(self.graph.clone(), options, Stop::End)?;
+        let passes_time = start.elapsed();
+        let passes::Module::Program(program) = outcome.module else { return Err(CompileError::NotLowered) };
+        let memory = passes::plan_memory::report(&program);
+        let load =
+            LoadOptions { threads: options.threads.max(1), verify_code: options.verify_code, ..LoadOptions::default() };
+        let executable = Executable::load(program, &load)?;
+        let report = CompileReport::new(outcome.report, passes_time, start.elapsed(), memory, &executable);
+        let mut compiled = CompiledProgram::new(self, executable, report);
+        compiled.reset(options.seed)?;
+        Ok(compiled)
+    }
+}
+
+/// Runs the pipeline on a graph up to where `stop` says, for looking at what passes make.
+///
+/// # Errors
+/// What a pass can't do, and a stop after a pass that doesn't exist.
+pub fn run_passes(graph: Graph, options: &CompileOptions, stop: Stop) -> Result<Outcome, CompileError> {
+    let target = options.target.clone().unwrap_or_else(codegen::host_target);
+    let cx = PassContext { target, options: options.passes.clone() };
+    let run = RunOptions { verify: options.verify, stop, snapshots: options.snapshots.clone() };
+    Ok(passes::compile(graph, &cx, &run)?)
+}

@@ -1,0 +1,56 @@
+//! How to compile.
+
+use kernel::Target;
+use passes::{PassOptions, Snapshots};
+
+/// How to compile a step. `CompileOptions::default()` is what most programs want.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CompileOptions {
+    /// Threads that run parallel loops, the caller's included. The results are the same, bit by bit, whatever the number.
+    pub threads: usize,
+    /// Verify the program before the first pass and after each.
+    pub verify: bool,
+    /// Have the code generator verify its own intermediate code: for tests of the emitter.
+    pub verify_code: bool,
+    /// The machine that loops are shaped for; `None` for the one this process runs on.
+    pub target: Option<Target>,
+    /// Choices of single passes.
+    pub passes: PassOptions,
+    /// Which intermediate programs the report keeps as text.
+    pub snapshots: Snapshots,
+    /// The seed of initial values and random ops.
+    pub seed: u64,
+}
+
+impl Default for CompileOptions {
+    /// As many threads as the environment variable `GRADC_THREADS` says, else as the machine runs at once; verification after each pass;
+    /// seed 0.
+    fn default() -> Self {
+        Self {
+            threads: default_threads(),
+            verify: true,
+            verify_code: false,
+            target: None,
+            passes: PassOptions::default(),
+            snapshots: Snapshots::None,
+            seed: 0,
+        }
+    }
+}
+
+impl CompileOptions {
+    /// The default options with another number of threads.
+    pub fn threads(threads: usize) -> Self {
+        Self { threads, ..Self::default() }
+    }
+
+    /// With another seed.
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+}
+
+fn default_threads() -> usize {
+    let asked = std::env::var("GRADC_THREADS").ok().and_then(|text| text.parse().ok()).filter(|n| *n > 0);
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}

@@ -1,0 +1,217 @@
+//! A compiled step with its memory.
+
+use super::values::{Elements, read, with_input, write};
+use super::{CompileReport, RunError};
+use crate::dsl::{StateSpec, Step};
+use ir::{DType, TensorType, Value};
+use runtime::{Element, Executable, PortError, PortKind, StepError};
+use std::collections::BTreeMap;
+
+/// A step as native code, with its states, inputs and outputs in memory. Running it allocates nothing.
+pub struct CompiledProgram {
+    executable: Executable,
+    inputs: BTreeMap<String, TensorType>,
+    outputs: BTreeMap<String, TensorType>,
+    states: Vec<StateSpec>,
+    updates: bool,
+    report: CompileReport,
+}
+
+impl std::fmt::Debug for CompiledProgram {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = |ports: &BTreeMap<String, TensorType>| {
+            ports.iter().map(|(name, ty)| format!("{name}: {ty}")).collect::<Vec<_>>().join(", ")
+        };
+        write!(f, "CompiledProgram({} -> {}, {})", names(&self.inputs), names(&self.outputs), self.report)
+    }
+}
+
+impl CompiledProgram {
+    pub(super) fn new(step: &Step, executable: Executable, report: CompileReport) -> Self {
+        let graph = &step.graph;
+        Self {
+            executable,
+            inputs: graph.inputs().map(|(_, input)| (input.name.clone(), input.ty.clone())).collect(),
+            outputs: graph.outputs().iter().map(|(name, id)| (name.clone(), graph.ty(*id).clone())).collect(),
+            states: step.states.clone(),
+            updates: !graph.updates().is_empty(),
+            report,
+        }
+    }
+
+    /// Runs one step on the given inputs and gives the outputs. To run without copies, write to [`Self::input_mut`], call
+    /// [`Self::step`], read [`Self::output`].
+    ///
+    /// # Errors
+    /// An input that is missing, unknown or of another type; a check that failed in the step.
+    pub fn run<'a, K: AsRef<str>>(
+        &mut self,
+        inputs: impl IntoIterator<Item = (K, &'a Value)>,
+    ) -> Result<BTreeMap<String, Value>, RunError> {
+        let mut given = Vec::new();
+        for (name, value) in inputs {
+            self.set_input(name.as_ref(), value)?;
+            given.push(name.as_ref().to_string());
+        }
+        if let Some((name, ty)) = self.inputs.iter().find(|(name, _)| !given.contains(name)) {
+            return Err(RunError::Missing { name: name.clone(), ty: ty.clone() });
+        }
+        self.step()?;
+        self.outputs.keys().map(|name| Ok((name.clone(), self.output_value(name)?))).collect()
+    }
+
+    /// Runs one step on what the inputs hold.
+    ///
+    /// # Errors
+    /// A check that failed, with the place in the user's source; outputs and states are undefined then.
+    pub fn step(&mut self) -> Result<(), StepError> {
+        self.executable.step()
+    }
+
+    /// The inputs by name, with their types.
+    pub fn inputs(&self) -> &BTreeMap<String, TensorType> {
+        &self.inputs
+    }
+
+    /// The outputs by name, with their types.
+    pub fn outputs(&self) -> &BTreeMap<String, TensorType> {
+        &self.outputs
+    }
+
+    /// The states, in the order of their declaration.
+    pub fn states(&self) -> &[StateSpec] {
+        &self.states
+    }
+
+    /// Whether a step changes states.
+    pub fn updates_states(&self) -> bool {
+        self.updates
+    }
+
+    /// What compiling did and took.
+    pub fn report(&self) -> &CompileReport {
+        &self.report
+    }
+
+    /// The code with its memory, for measuring.
+    pub fn executable_mut(&mut self) -> &mut Executable {
+        &mut self.executable
+    }
+
+    /// The elements of an input, to write in place.
+    ///
+    /// # Errors
+    /// If there is no such input, its elements are no `T`, or they are truth values (see [`Self::set_input`]).
+    pub fn input_mut<T: Element>(&mut self, name: &str) -> Result<&mut [T], PortError> {
+        self.executable.input_mut(name)
+    }
+
+    /// Copies a tensor into an input.
+    ///
+    /// # Errors
+    /// If there is no such input, or it has another type.
+    pub fn set_input(&mut self, name: &str, value: &Value) -> Result<(), RunError> {
+        let ty = find(self.inputs.get(name), PortKind::Input, name, self.inputs.keys())?;
+        write(&mut self.executable, PortKind::Input, name, ty, value)
+    }
+
+    /// Shows `f` each input's name, type and elements, to write in place.
+    pub(crate) fn feed<E: From<PortError>>(
+        &mut self,
+        mut f: impl FnMut(&str, &TensorType, Elements<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (name, ty) in &self.inputs {
+            with_input(&mut self.executable, name, ty, |elements| f(name, ty, elements))?;
+        }
+        Ok(())
+    }
+
+    /// The elements of an output, as the last step left them.
+    ///
+    /// # Errors
+    /// If there is no such output, or its elements are no `T`.
+    pub fn output<T: Element>(&self, name: &str) -> Result<&[T], PortError> {
+        self.executable.output(name)
+    }
+
+    /// An output as a tensor of its own.
+    ///
+    /// # Errors
+    /// If there is no such output.
+    pub fn output_value(&self, name: &str) -> Result<Value, RunError> {
+        let ty = find(self.outputs.get(name), PortKind::Output, name, self.outputs.keys())?;
+        value(ty, read(&self.executable, PortKind::Output, name, ty)?, name)
+    }
+
+    /// The first element of a float output, widened: a loss, a metric.
+    ///
+    /// # Errors
+    /// If there is no such output, or it is no `f32` or `f64`.
+    pub fn scalar(&self, name: &str) -> Result<f64, PortError> {
+        match self.outputs.get(name).map(|ty| ty.dtype) {
+            Some(DType::F64) => Ok(self.output::<f64>(name)?[0]),
+            Some(DType::Bf16 | DType::F16) => {
+                let (dtype, bits) = (self.outputs[name].dtype, self.output::<u16>(name)?[0]);
+                Ok(ir::Scalar::from_bits(bits.into(), dtype).as_f64())
+            }
+            _ => Ok(self.output::<f32>(name)?[0].into()),
+        }
+    }
+
+    /// The elements of a state.
+    ///
+    /// # Errors
+    /// If there is no such state, or its elements are no `T`.
+    pub fn state<T: Element>(&self, name: &str) -> Result<&[T], PortError> {
+        self.executable.state(name)
+    }
+
+    /// A state as a tensor of its own.
+    ///
+    /// # Errors
+    /// If there is no such state.
+    pub fn state_value(&self, name: &str) -> Result<Value, RunError> {
+        let ty = self.state_type(name)?;
+        value(ty, read(&self.executable, PortKind::State, name, ty)?, name)
+    }
+
+    /// Copies a tensor into a state.
+    ///
+    /// # Errors
+    /// If there is no such state, or it has another type.
+    pub fn set_state(&mut self, name: &str, value: &Value) -> Result<(), RunError> {
+        let ty = self.state_type(name)?.clone();
+        write(&mut self.executable, PortKind::State, name, &ty, value)
+    }
+
+    /// Gives all states their initial values.
+    ///
+    /// # Errors
+    /// None that a program of this crate's own passes has.
+    pub fn reset(&mut self, seed: u64) -> Result<(), RunError> {
+        for state in &self.states {
+            write(&mut self.executable, PortKind::State, &state.name, &state.ty, &state.initial(seed))?;
+        }
+        Ok(())
+    }
+
+    fn state_type(&self, name: &str) -> Result<&TensorType, RunError> {
+        let state = self.states.iter().find(|state| state.name == name).map(|state| &state.ty);
+        find(state, PortKind::State, name, self.states.iter().map(|state| &state.name))
+    }
+}
+
+fn find<'t, 'n>(
+    found: Option<&'t TensorType>,
+    kind: PortKind,
+    name: &str,
+    known: impl Iterator<Item = &'n String>,
+) -> Result<&'t TensorType, RunError> {
+    let unknown = || PortError::Unknown { kind, name: name.into(), known: known.cloned().collect() };
+    Ok(found.ok_or_else(unknown)?)
+}
+
+fn value(ty: &TensorType, data: ir::Data, name: &str) -> Result<Value, RunError> {
+    let found = TensorType::new(data.dtype(), ty.shape.clone());
+    Value::new(ty.clone(), data).map_err(|_| RunError::Type { name: name.into(), expected: ty.clone(), found })
+}

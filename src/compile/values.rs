@@ -1,0 +1,96 @@
+//! Between host tensors and a program's memory.
+
+use super::RunError;
+use ir::{DType, Data, TensorType, Value};
+use runtime::{Element, Executable, PortError, PortKind};
+
+/// The elements of an input, to write in place.
+pub(crate) enum Elements<'a> {
+    F32(&'a mut [f32]),
+    F64(&'a mut [f64]),
+    I64(&'a mut [i64]),
+    I32(&'a mut [i32]),
+    /// `u8`, and truth values as 0 and 1.
+    Byte(&'a mut [u8]),
+    /// The bits of `bf16` or `f16`.
+    Bits16(&'a mut [u16]),
+}
+
+/// Shows `f` the elements of an input.
+pub(super) fn with_input<E: From<PortError>>(
+    executable: &mut Executable,
+    name: &str,
+    ty: &TensorType,
+    f: impl FnOnce(Elements<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    match ty.dtype {
+        DType::F32 => f(Elements::F32(executable.input_mut(name)?)),
+        DType::F64 => f(Elements::F64(executable.input_mut(name)?)),
+        DType::I64 => f(Elements::I64(executable.input_mut(name)?)),
+        DType::I32 => f(Elements::I32(executable.input_mut(name)?)),
+        DType::U8 => f(Elements::Byte(executable.input_mut(name)?)),
+        DType::Bf16 | DType::F16 => f(Elements::Bits16(executable.input_mut(name)?)),
+        DType::Bool => {
+            // Truth values go in by a copy, which checks them.
+            let mut bytes = vec![0u8; ty.shape.numel()];
+            f(Elements::Byte(&mut bytes))?;
+            Ok(executable.write_input(name, &bytes)?)
+        }
+    }
+}
+
+/// Copies a tensor into an input or a state.
+pub(super) fn write(
+    executable: &mut Executable,
+    kind: PortKind,
+    name: &str,
+    expected: &TensorType,
+    value: &Value,
+) -> Result<(), RunError> {
+    if value.ty() != expected {
+        let (name, expected, found) = (name.into(), expected.clone(), value.ty().clone());
+        return Err(RunError::Type { name, expected, found });
+    }
+    fn put<T: Element>(exe: &mut Executable, kind: PortKind, name: &str, elements: &[T]) -> Result<(), PortError> {
+        match kind {
+            PortKind::Input => exe.write_input(name, elements),
+            _ => exe.write_state(name, elements),
+        }
+    }
+    match value.data() {
+        Data::F32(v) => put(executable, kind, name, v),
+        Data::F64(v) => put(executable, kind, name, v),
+        Data::I64(v) => put(executable, kind, name, v),
+        Data::I32(v) => put(executable, kind, name, v),
+        Data::U8(v) => put(executable, kind, name, v),
+        data @ Data::Bool(_) => put(executable, kind, name, &data.to_bytes()),
+        data @ (Data::Bf16(_) | Data::F16(_)) => {
+            let bytes = data.to_bytes();
+            let bits: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect();
+            put(executable, kind, name, &bits)
+        }
+    }?;
+    Ok(())
+}
+
+/// The elements of an output or a state as a tensor.
+pub(super) fn read(executable: &Executable, kind: PortKind, name: &str, ty: &TensorType) -> Result<Data, RunError> {
+    fn get<'e, T: Element>(exe: &'e Executable, kind: PortKind, name: &str) -> Result<&'e [T], PortError> {
+        match kind {
+            PortKind::Output => exe.output(name),
+            _ => exe.state(name),
+        }
+    }
+    Ok(match ty.dtype {
+        DType::F32 => Data::F32(get(executable, kind, name)?.to_vec()),
+        DType::F64 => Data::F64(get(executable, kind, name)?.to_vec()),
+        DType::I64 => Data::I64(get(executable, kind, name)?.to_vec()),
+        DType::I32 => Data::I32(get(executable, kind, name)?.to_vec()),
+        DType::U8 | DType::Bool => Data::from_bytes(ty.dtype, get(executable, kind, name)?),
+        DType::Bf16 | DType::F16 => {
+            let bits: &[u16] = get(executable, kind, name)?;
+            let bytes: Vec<u8> = bits.iter().flat_map(|b| b.to_le_bytes()).collect();
+            Data::from_bytes(ty.dtype, &bytes)
+        }
+    })
+}

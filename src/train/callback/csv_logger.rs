@@ -1,0 +1,53 @@
+//! Writes what each epoch measured to a CSV file.
+
+use super::{Callback, Control};
+use crate::train::{EpochRecord, TrainError};
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// A line per epoch: `epoch`, the values by name, `seconds`, `samples_per_second`. An existing file is replaced.
+#[derive(Debug)]
+pub struct CsvLogger {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl CsvLogger {
+    /// To that file.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), file: None }
+    }
+
+    fn write(&mut self, fields: &[String]) -> Result<(), TrainError> {
+        let mut line = csv::Writer::from_writer(Vec::new());
+        let text = line
+            .write_record(fields)
+            .map_err(std::io::Error::from)
+            .and_then(|()| line.into_inner().map_err(|e| std::io::Error::other(e.to_string())));
+        let file = self.file.as_mut();
+        let written = text.and_then(|text| file.map_or(Ok(()), |file| file.write_all(&text)));
+        written.map_err(|source| TrainError::Log { path: self.path.clone(), source })
+    }
+}
+
+impl Callback for CsvLogger {
+    fn begin(&mut self, _: &mut Control<'_>) -> Result<(), TrainError> {
+        // Now, so that a wrong path shows before an epoch has been spent.
+        let created = File::create(&self.path);
+        self.file = Some(created.map_err(|source| TrainError::Log { path: self.path.clone(), source })?);
+        Ok(())
+    }
+
+    fn epoch_end(&mut self, record: &EpochRecord, _: &mut Control<'_>) -> Result<(), TrainError> {
+        let named = record.values.iter().map(|(name, value)| (name.clone(), value.to_string()));
+        let first = [("epoch".to_string(), record.epoch.to_string())];
+        let last = [("seconds", record.seconds), ("samples_per_second", record.samples_per_second)];
+        let last = last.into_iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        let (names, values): (Vec<String>, Vec<String>) = first.into_iter().chain(named).chain(last).unzip();
+        if record.epoch == 1 {
+            self.write(&names)?;
+        }
+        self.write(&values)
+    }
+}

@@ -1,0 +1,91 @@
+//! What happens between epochs: stopping early, saving the best, changing the learning rate, logging.
+
+mod checkpoint;
+mod csv_logger;
+mod early_stopping;
+mod learning_rate;
+mod monitor;
+
+pub use checkpoint::ModelCheckpoint;
+pub use csv_logger::CsvLogger;
+pub use early_stopping::EarlyStopping;
+pub use learning_rate::{LearningRateSchedule, ReduceLrOnPlateau};
+pub use monitor::{Mode, Monitor};
+
+use super::{EpochRecord, TrainError, Trainer};
+
+/// Something to do between epochs. A `&mut` of a callback is one too, for a look at it after training.
+pub trait Callback {
+    /// Before the first epoch.
+    ///
+    /// # Errors
+    /// What ends the training.
+    fn begin(&mut self, control: &mut Control<'_>) -> Result<(), TrainError> {
+        let _ = control;
+        Ok(())
+    }
+
+    /// Before an epoch, counted from 1.
+    ///
+    /// # Errors
+    /// What ends the training.
+    fn epoch_begin(&mut self, epoch: usize, control: &mut Control<'_>) -> Result<(), TrainError> {
+        let _ = (epoch, control);
+        Ok(())
+    }
+
+    /// After an epoch, validation included.
+    ///
+    /// # Errors
+    /// What ends the training.
+    fn epoch_end(&mut self, record: &EpochRecord, control: &mut Control<'_>) -> Result<(), TrainError>;
+
+    /// After the last epoch.
+    ///
+    /// # Errors
+    /// What `fit` is to return.
+    fn end(&mut self, control: &mut Control<'_>) -> Result<(), TrainError> {
+        let _ = control;
+        Ok(())
+    }
+}
+
+impl<C: Callback + ?Sized> Callback for &mut C {
+    fn begin(&mut self, control: &mut Control<'_>) -> Result<(), TrainError> {
+        (**self).begin(control)
+    }
+
+    fn epoch_begin(&mut self, epoch: usize, control: &mut Control<'_>) -> Result<(), TrainError> {
+        (**self).epoch_begin(epoch, control)
+    }
+
+    fn epoch_end(&mut self, record: &EpochRecord, control: &mut Control<'_>) -> Result<(), TrainError> {
+        (**self).epoch_end(record, control)
+    }
+
+    fn end(&mut self, control: &mut Control<'_>) -> Result<(), TrainError> {
+        (**self).end(control)
+    }
+}
+
+/// What a callback can do.
+pub struct Control<'a> {
+    trainer: &'a mut Trainer,
+    stopped: &'a mut Option<String>,
+}
+
+impl<'a> Control<'a> {
+    pub(super) fn new(trainer: &'a mut Trainer, stopped: &'a mut Option<String>) -> Self {
+        Self { trainer, stopped }
+    }
+
+    /// The trainer, with its weights and its learning rate.
+    pub fn trainer(&mut self) -> &mut Trainer {
+        self.trainer
+    }
+
+    /// Ends the training after this epoch, for a reason that is shown.
+    pub fn stop(&mut self, reason: impl Into<String>) {
+        *self.stopped = Some(reason.into());
+    }
+}

@@ -1,0 +1,71 @@
+//! What can go wrong in training.
+
+use crate::compile::{CompileError, RunError};
+use crate::data::DataError;
+use crate::dsl::ModelErrors;
+use crate::io::IoError;
+use runtime::{PortError, StepError};
+
+/// Why training, evaluation or prediction failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The model breaks rules; each is named with its place.
+    #[error(transparent)]
+    Model(#[from] ModelErrors),
+    /// A program could not be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The data don't fit the model.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A step failed: an index out of range, for instance a label that is no class.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Weights could not be saved or loaded.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// The loss is no number any more.
+    #[error(
+        "the loss is {loss} in epoch {epoch} at step {step}: the training has diverged (a lower learning rate or gradient clipping may help)"
+    )]
+    Diverged {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// The step within the epoch, from 1.
+        step: usize,
+        /// The loss.
+        loss: f64,
+    },
+    /// A callback watches something that isn't measured.
+    #[error("a callback watches `{name}`, which isn't measured; there are {}", known.join(", "))]
+    Monitor {
+        /// What it watches.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A setting that no training can have.
+    #[error("{0}")]
+    Setting(String),
+    /// A log could not be written.
+    #[error("{}: {source}", path.display())]
+    Log {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl From<PortError> for TrainError {
+    fn from(e: PortError) -> Self {
+        Self::Run(e.into())
+    }
+}
+
+impl From<StepError> for TrainError {
+    fn from(e: StepError) -> Self {
+        Self::Run(e.into())
+    }
+}

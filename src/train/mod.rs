@@ -1,0 +1,31 @@
+//! Training: `compile` a model, `fit` it to data, `evaluate` it, `predict` with it.
+//!
+//! ```
+//! use gradc::data::{Dataset, array};
+//! use gradc::prelude::*;
+//! let x = array([4, 2], vec![0.0f32, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?;
+//! let xor = Dataset::new(x, array([4], vec![0i32, 1, 1, 0])?)?;
+//! let model = Sequential::new([2]).dense(8).tanh().dense(2);
+//! let mut trainer = model.compile(Adam::new(0.05), SparseCategoricalCrossEntropy, [Accuracy])?;
+//! trainer.fit(&xor, Fit::epochs(100).batch(4).silent())?;
+//! assert_eq!(trainer.evaluate(&xor)?.metric("accuracy"), Some(1.0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod callback;
+mod error;
+mod evaluation;
+mod feed;
+mod fit;
+mod history;
+mod programs;
+mod progress;
+mod trainer;
+
+pub use callback::{Callback, Control};
+pub use error::TrainError;
+pub use evaluation::Evaluation;
+pub use fit::Fit;
+pub use history::{EpochRecord, History};
+pub use progress::Progress;
+pub use trainer::{Compile, Trainer};

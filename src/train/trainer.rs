@@ -1,0 +1,266 @@
+//! A model with a loss, metrics and an optimizer.
+
+use super::evaluation::Means;
+use super::feed::feed;
+use super::fit::{Fit, fit};
+use super::programs::{Programs, Purpose, Subject};
+use super::{Evaluation, History, TrainError};
+use crate::compile::{CompileOptions, CompileReport};
+use crate::data::{Batches, Dataset};
+use crate::dsl::{LEARNING_RATE, ModelErrors, STEP, StateRole};
+use crate::io::{load_tensors, save_tensors, select};
+use crate::model::Model;
+use crate::nn::{Loss, Metric};
+use crate::optim::Optimizer;
+use ir::{Loc, Scalar, Shape, TensorType, Value};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Samples in a batch, where nothing else is said.
+pub(super) const DEFAULT_BATCH: usize = 32;
+
+/// Models that can be trained: all of them.
+pub trait Compile: Model + Clone + 'static {
+    /// Puts the model together with what it is trained by. The graph of the training step is declared at once, so that errors of the model
+    /// show here; code is generated when the size of a batch is known.
+    ///
+    /// ```
+    /// use gradc::prelude::*;
+    /// let model = Sequential::new([28, 28, 1]).flatten().dense(10);
+    /// let trainer = model.compile(Adam::default(), SparseCategoricalCrossEntropy, [Accuracy])?;
+    /// # Ok::<(), ModelErrors>(())
+    /// ```
+    ///
+    /// # Errors
+    /// All rules that the model breaks.
+    #[track_caller]
+    fn compile(
+        &self,
+        optimizer: impl Optimizer + 'static,
+        loss: impl Loss + 'static,
+        metrics: impl IntoIterator<Item = Metric>,
+    ) -> Result<Trainer, ModelErrors> {
+        let subject = Subject {
+            model: Box::new(self.clone()),
+            loss: Box::new(loss),
+            metrics: metrics.into_iter().collect(),
+            optimizer: Box::new(optimizer),
+            at: Loc::caller(),
+        };
+        Trainer::new(subject)
+    }
+}
+
+impl<M: Model + Clone + 'static> Compile for M {}
+
+/// Trains, evaluates and predicts. Owns the weights, and the compiled programs: one for each purpose and batch size, made when first
+/// needed.
+pub struct Trainer {
+    pub(super) programs: Programs,
+    pub(super) metrics: Vec<String>,
+    /// Samples in a batch of evaluation and prediction: those of the last training.
+    pub(super) batch: usize,
+}
+
+impl std::fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Subject { model, loss, optimizer, .. } = &self.programs.subject;
+        write!(f, "Trainer({}, {}, {}, {:?})", model.name(), loss.name(), optimizer.name(), self.metrics)
+    }
+}
+
+impl Trainer {
+    fn new(subject: Subject) -> Result<Self, ModelErrors> {
+        let metrics = subject.metrics.iter().map(Metric::name).collect();
+        let programs = Programs::new(subject, CompileOptions::default())?;
+        Ok(Self { programs, metrics, batch: DEFAULT_BATCH })
+    }
+
+    /// With other options of compiling. Weights stay as they are.
+    ///
+    /// # Errors
+    /// None that a trainer without a failed step has.
+    pub fn with_options(mut self, options: CompileOptions) -> Result<Self, TrainError> {
+        self.programs.set_options(options)?;
+        Ok(self)
+    }
+
+    /// With initial weights, and random numbers of dropout, from another seed. Everything learnt so far is forgotten.
+    ///
+    /// # Errors
+    /// None that a trainer without a failed step has.
+    pub fn with_seed(mut self, seed: u64) -> Result<Self, TrainError> {
+        let options = self.programs.options().clone().seed(seed);
+        self.programs.set_options(options)?;
+        self.programs.reset()?;
+        Ok(self)
+    }
+
+    /// Trains. Shows its progress unless the options say otherwise.
+    ///
+    /// # Errors
+    /// Data that don't fit the model, a step that can't be compiled, a label that is no class, a loss that is no number any more,
+    /// a callback's failure.
+    pub fn fit(&mut self, data: &Dataset, options: Fit<'_>) -> Result<History, TrainError> {
+        fit(self, data, options)
+    }
+
+    /// The loss and the metrics on a data set: the means over all samples, whatever the size of the last batch.
+    ///
+    /// # Errors
+    /// Data that don't fit the model, a step that can't be compiled, a label that is no class.
+    pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation, TrainError> {
+        let batches = Batches::in_order(data, self.batch);
+        let mut means = Means::new(&self.metrics);
+        for rows in batches.iter() {
+            let program = self.programs.activate((Purpose::Evaluation, rows.len()))?;
+            feed(program, &batches, rows)?;
+            program.step()?;
+            means.add(rows.len(), |name| program.scalar(name))?;
+        }
+        Ok(means.finish())
+    }
+
+    /// The model's outputs for all samples, along the first axis. Targets in the data set are not looked at.
+    ///
+    /// # Errors
+    /// Data that don't fit the model, a step that can't be compiled.
+    pub fn predict(&mut self, data: &Dataset) -> Result<Value, TrainError> {
+        let batches = Batches::in_order(data, self.batch);
+        let mut parts = Vec::new();
+        for rows in batches.iter() {
+            let program = self.programs.activate((Purpose::Inference, rows.len()))?;
+            feed(program, &batches, rows)?;
+            program.step()?;
+            parts.push(program.output_value("output")?);
+        }
+        concatenate(&parts, data.len())
+    }
+
+    /// Trainable parameters and running statistics, by name.
+    ///
+    /// # Errors
+    /// None that a trainer without a failed step has.
+    pub fn weights(&mut self) -> Result<BTreeMap<String, Value>, TrainError> {
+        self.programs.states(is_weight)
+    }
+
+    /// Replaces weights; those that aren't named stay as they are.
+    ///
+    /// # Errors
+    /// A name that is no state of the model, a value of another type.
+    pub fn set_weights(&mut self, weights: BTreeMap<String, Value>) -> Result<(), TrainError> {
+        self.programs.set_states(weights)
+    }
+
+    /// Saves the weights as a safetensors file, atomically.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn save_weights(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
+        Ok(save_tensors(path, &self.weights()?)?)
+    }
+
+    /// Loads weights from a safetensors file. Other tensors than the model's weights, an optimizer's moments for instance, are not
+    /// looked at.
+    ///
+    /// # Errors
+    /// A file that can't be read, is damaged, lacks a weight or has one of another type. Nothing has changed then.
+    pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
+        self.load(path, is_weight)
+    }
+
+    /// Saves all there is to go on training from: weights, the optimizer's moments, the number of steps, the learning rate.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn save_checkpoint(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
+        Ok(save_tensors(path, &self.programs.states(|_| true)?)?)
+    }
+
+    /// Loads what [`Self::save_checkpoint`] saved.
+    ///
+    /// # Errors
+    /// As [`Self::load_weights`].
+    pub fn load_checkpoint(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
+        self.load(path, |_| true)
+    }
+
+    fn load(&mut self, path: impl AsRef<Path>, keep: impl Fn(StateRole) -> bool) -> Result<(), TrainError> {
+        let path = path.as_ref();
+        let wanted = self.programs.states(keep)?.into_iter().map(|(name, value)| (name, value.ty().clone())).collect();
+        let tensors = select(path, load_tensors(path)?, &wanted, false)?;
+        self.programs.set_states(tensors)
+    }
+
+    /// The learning rate of the next step.
+    ///
+    /// # Errors
+    /// None that a trainer without a failed step has.
+    pub fn learning_rate(&mut self) -> Result<f64, TrainError> {
+        let schedule = self.programs.subject.optimizer.schedule();
+        if schedule.is_constant() {
+            return self.runtime_state(LEARNING_RATE);
+        }
+        let schedule = schedule.clone();
+        Ok(schedule.at(self.steps()?))
+    }
+
+    /// Sets the learning rate, without compiling anything anew.
+    ///
+    /// # Errors
+    /// If the optimizer has a schedule, which would set another one at the next step; a rate that is not finite.
+    pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), TrainError> {
+        if !self.programs.subject.optimizer.schedule().is_constant() {
+            let what = "the optimizer follows a schedule: give it a constant rate to set one by hand or by a callback";
+            return Err(TrainError::Setting(what.into()));
+        }
+        if !rate.is_finite() {
+            return Err(TrainError::Setting(format!("a learning rate of {rate}")));
+        }
+        let states = self.programs.states(|role| role == StateRole::Runtime)?;
+        let Some(old) = states.get(LEARNING_RATE) else { return Ok(()) };
+        let value = Value::splat(Scalar::from_f64(rate, old.ty().dtype), Shape::scalar());
+        self.programs.set_states(BTreeMap::from([(LEARNING_RATE.to_string(), value)]))
+    }
+
+    /// The number of training steps taken.
+    ///
+    /// # Errors
+    /// None that a trainer without a failed step has.
+    pub fn steps(&mut self) -> Result<u64, TrainError> {
+        Ok(self.runtime_state(STEP)? as u64)
+    }
+
+    /// The learning rate of the last step.
+    pub(super) fn last_rate(&mut self) -> Result<f64, TrainError> {
+        self.runtime_state(LEARNING_RATE)
+    }
+
+    fn runtime_state(&mut self, name: &str) -> Result<f64, TrainError> {
+        let states = self.programs.states(|role| role == StateRole::Runtime)?;
+        Ok(states.get(name).map_or(0.0, |value| value.get(0).as_f64()))
+    }
+
+    /// What compiling did and took, of each program compiled so far: `training`, `evaluation` or `inference`, the samples of a batch, the
+    /// report.
+    pub fn reports(&self) -> Vec<(String, usize, &CompileReport)> {
+        let name = |purpose: Purpose| format!("{purpose:?}").to_lowercase();
+        self.programs.iter().map(|((purpose, batch), program)| (name(*purpose), *batch, program.report())).collect()
+    }
+}
+
+fn is_weight(role: StateRole) -> bool {
+    matches!(role, StateRole::Parameter | StateRole::Buffer)
+}
+
+/// Batches of outputs, one after the other along the first axis.
+fn concatenate(parts: &[Value], samples: usize) -> Result<Value, TrainError> {
+    let wrong = |e: &dyn std::fmt::Display| TrainError::Setting(format!("predictions can't be put together: {e}"));
+    let first = parts.first().ok_or_else(|| wrong(&"there are none"))?.ty();
+    let dims = [&[samples], first.shape.get(1..).unwrap_or_default()].concat();
+    let shape = Shape::new(&dims).map_err(|e| wrong(&e))?;
+    let mut elements = parts.iter().flat_map(|part| (0..part.data().len()).map(|i| part.get(i)));
+    let zero = Scalar::zero(first.dtype);
+    Ok(Value::from_fn(TensorType::new(first.dtype, shape), |_| elements.next().unwrap_or(zero)))
+}
