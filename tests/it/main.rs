@@ -13,3 +13,4 @@ mod reference;
 mod runner;
 mod sizes;
 mod source;
+mod workloads;
