@@ -142,7 +142,21 @@ impl Fuser<'_> {
             && info.space == self.graph.ty(node).shape
             && is_identity(&self.map_of(node, cluster), info.space.rank())
             && info.nodes.iter().all(|&n| self.follows(n, info, with_anchor))
+            && self.streams_fit(node, info)
             && !self.reaches(&self.other_users(node, cluster), cluster)
+    }
+
+    /// True if what the cluster reads and writes at the anchor's place, element by element, is one operand and one result, or stays in
+    /// the cache while tiles walk over it in columns: an optimizer's moments of a large weight are better streamed by a loop.
+    fn streams_fit(&self, anchor: NodeId, info: &Info) -> bool {
+        let outside = |n: &NodeId| *n != anchor && !info.nodes.contains(n) && self.graph.ty(*n).shape == info.space;
+        let varies = |n: &NodeId| !matches!(self.graph.op(*n), Op::Broadcast(_) | Op::Full(_));
+        let operands = info.nodes.iter().flat_map(|&n| self.graph.operands(n)).copied();
+        let reads: BTreeSet<NodeId> = operands.filter(|n| outside(n) && varies(n)).collect();
+        let inside = |u: &NodeId| info.nodes.contains(u);
+        let is_written = |n: &&NodeId| self.graph.is_result(**n) || !self.graph.users(**n).iter().all(inside);
+        let streams = reads.len() + info.nodes.iter().filter(is_written).count();
+        streams <= 2 || streams * self.graph.ty(anchor).size_bytes() <= self.cache_bytes
     }
 
     /// True if a node can run on a tile of the anchor's result.

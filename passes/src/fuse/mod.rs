@@ -39,16 +39,18 @@ struct Fuser<'g> {
     clusters: Vec<Option<Info>>,
     /// Nodes that must have a buffer because a contraction reads them at addresses of its own.
     forced: BTreeSet<NodeId>,
+    /// What tiles may touch besides their own result before it leaves the cache.
+    cache_bytes: usize,
 }
 
 /// Runs the pass.
 ///
 /// # Errors
 /// None of its own.
-pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
+pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
     graph.clear_clusters();
     let forced = forced(graph);
-    let mut fuser = Fuser { graph, clusters: vec![], forced };
+    let mut fuser = Fuser { graph, clusters: vec![], forced, cache_bytes: context.target.l2_bytes };
     let order = fuser.graph.topological();
     let live = fuser.graph.live();
     for &node in order.iter().rev().filter(|n| live.contains(n)) {
