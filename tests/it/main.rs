@@ -13,4 +13,6 @@ mod reference;
 mod runner;
 mod sizes;
 mod source;
+mod training;
+mod training_models;
 mod workloads;

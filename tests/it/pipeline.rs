@@ -3,40 +3,43 @@
 //! `GRADC_RANDOM_GRAPHS=100000` makes a long run of it.
 
 use crate::oracle::{Agreement, Ports, difference, evaluate, evaluate_program};
-use ir::DType;
 use ir::testing::{Limits, random_graph, random_values};
+use ir::{DType, Graph};
 use kernel::Target;
 use passes::pipeline::PIPELINE;
 use passes::{Module, Pass, PassContext, RunOptions};
 
-/// Runs the pipeline on the random graph of that seed; the first pass after which something else is computed, or that fails.
-fn first_fault(seed: u64, limits: &Limits, target: &Target, agreement: Agreement) -> Result<(), String> {
-    let graph = random_graph(seed, limits);
-    let (inputs, states) = random_values(&graph, seed);
-    let ports: Ports = inputs.into_iter().chain(states).collect();
-    let Ok(expected) = evaluate(&graph, &ports) else { return Ok(()) };
+/// Runs the pipeline on a graph with these values; says after which pass something else is computed first, or which fails.
+pub(crate) fn first_fault(
+    name: &str,
+    graph: &Graph,
+    ports: &Ports,
+    target: &Target,
+    same: &dyn Fn(&Ports, &Ports) -> Option<String>,
+) -> Result<(), String> {
+    let Ok(expected) = evaluate(graph, ports) else { return Ok(()) };
     let context = PassContext::new(target.clone());
     let mut before = graph.to_string();
     let mut first = None;
     let mut watch = |pass: &Pass, module: &Module| {
         let found = match module {
-            Module::Graph(after) => evaluate(after, &ports).map_err(|e| e.to_string()),
-            Module::Program(program) => evaluate_program(program, &graph, &ports).map_err(|e| e.to_string()),
+            Module::Graph(after) => evaluate(after, ports).map_err(|e| e.to_string()),
+            Module::Program(program) => evaluate_program(program, graph, ports).map_err(|e| e.to_string()),
         };
         let fault = match found {
-            Ok(found) => difference(&expected, &found, agreement),
+            Ok(found) => same(&expected, &found),
             Err(e) => Some(e),
         };
         let text = module.text();
         if let (Some(fault), None) = (fault, &first) {
-            first = Some(format!("seed {seed}, after `{}`: {fault}\n{before}\nbecame\n{text}", pass.name));
+            first = Some(format!("{name}, after `{}`: {fault}\n{before}\nbecame\n{text}", pass.name));
         }
         before = text;
     };
     let run = passes::run_watched(Module::Graph(graph.clone()), PIPELINE, &context, &RunOptions::default(), &mut watch);
     match (first, run) {
         (Some(fault), _) => Err(fault),
-        (None, Err(e)) => Err(format!("{e}\nseed {seed}, of\n{before}")),
+        (None, Err(e)) => Err(format!("{e}\n{name}, of\n{before}")),
         (None, Ok(_)) => Ok(()),
     }
 }
@@ -47,7 +50,11 @@ fn check(default_count: u64, dtypes: &[DType], agreement: Agreement) {
     let mut faults: Vec<String> = Vec::new();
     for seed in 0..count {
         let limits = Limits { steps: 2 + (seed % 16) as usize, dtypes: dtypes.to_vec(), ..Limits::default() };
-        faults.extend(first_fault(seed, &limits, &Target::baseline(), agreement).err());
+        let graph = random_graph(seed, &limits);
+        let (inputs, states) = random_values(&graph, seed);
+        let ports: Ports = inputs.into_iter().chain(states).collect();
+        let same = |a: &Ports, b: &Ports| difference(a, b, agreement);
+        faults.extend(first_fault(&format!("seed {seed}"), &graph, &ports, &Target::baseline(), &same).err());
     }
     let first = faults.iter().min_by_key(|fault| fault.len());
     assert!(

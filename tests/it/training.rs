@@ -1,0 +1,142 @@
+//! Training steps of random small models: machine code against the reference interpreter, several steps in a row.
+//!
+//! The states of each side are carried over by that side alone, so that an error stays and grows. `GRADC_RANDOM_GRAPHS=100000` makes a
+//! long run of it.
+
+use crate::differential::count;
+use crate::machine::{load, step};
+use crate::oracle::{Agreement, Ports, difference, evaluate};
+use crate::pipeline::first_fault;
+use crate::training_models::{CLASSES, Setup};
+use gradc::dsl::Step;
+use ir::testing::Rng;
+use ir::{DType, Graph, Scalar, TensorType, Value};
+use kernel::Target;
+use passes::{PassContext, autodiff};
+
+/// Steps of training for each model.
+const STEPS: u64 = 3;
+
+/// How far apart two results may be, relative to the largest element of the tensor, or to 1/100 if that is larger.
+fn tolerance(dtype: DType) -> f64 {
+    if dtype == DType::F64 { 1e-9 } else { 2e-3 }
+}
+
+/// The first tensor whose values are further apart than `tolerance` of the largest, or differ in kind.
+fn distance(expected: &Ports, found: &Ports, tolerance: f64) -> Option<String> {
+    if !expected.keys().eq(found.keys()) {
+        return Some(format!("results {:?} against {:?}", expected.keys(), found.keys()));
+    }
+    for (name, (a, b)) in expected.iter().zip(found.values()).map(|((n, a), b)| (n, (a, b))) {
+        if !a.ty().dtype.is_float() {
+            let one = |v: &Value| Ports::from([(name.clone(), v.clone())]);
+            match difference(&one(a), &one(b), Agreement::Bits) {
+                Some(difference) => return Some(difference),
+                None => continue,
+            }
+        }
+        let (a, b) = (a.to_f64_vec(), b.to_f64_vec());
+        let largest = a.iter().fold(0.01f64, |m, x| m.max(x.abs()));
+        // A NaN on either side is no agreement: the models here make none.
+        let far = |(x, y): (&f64, &f64)| (x - y).abs() > tolerance * largest || x.is_nan() || y.is_nan();
+        if let Some(i) = a.iter().zip(&b).position(far) {
+            return Some(format!("{name}[{i}]: {} against {}, the largest is {largest}", a[i], b[i]));
+        }
+    }
+    None
+}
+
+/// A new batch: labels and indices below their bound, everything else as targets and images are.
+fn batch(setup: &Setup, graph: &Graph, rng: &mut Rng) -> Ports {
+    let bound = |name: &str| match name {
+        "y" => CLASSES,
+        _ => setup.vocabulary.unwrap_or(1),
+    };
+    let unit = |rng: &mut Rng| rng.below(1 << 20) as f64 / f64::from(1 << 20);
+    let mut value = |name: &str, ty: &TensorType| {
+        Value::from_fn(ty.clone(), |_| match ty.dtype {
+            dtype if dtype.is_int() => Scalar::from_i64(rng.below(bound(name)) as i64, dtype),
+            // Targets and weights of samples are positive.
+            dtype if name != "x" => Scalar::from_f64(unit(rng), dtype),
+            dtype => Scalar::from_f64(2.0 * unit(rng) - 1.0, dtype),
+        })
+    };
+    graph.inputs().map(|(_, input)| (input.name.clone(), value(&input.name, &input.ty))).collect()
+}
+
+/// The graph of a step without placeholders of gradients, as the reference interpreter runs it.
+fn differentiated(step: &Step) -> Graph {
+    let mut graph = step.graph.clone();
+    autodiff::run(&mut graph, &PassContext::new(Target::baseline())).unwrap();
+    graph
+}
+
+/// The new states of a step, under their own names; the old ones where the graph leaves them alone.
+fn carry(states: &mut Ports, results: &Ports) {
+    for (name, value) in states.iter_mut() {
+        if let Some(new) = results.get(&format!("{name}'")) {
+            *value = new.clone();
+        }
+    }
+}
+
+/// Trains the model of that seed on both sides, then evaluates it.
+fn check(seed: u64, dtype: DType) {
+    let setup = Setup::random(seed, dtype);
+    let (training, evaluation) = (setup.training(), setup.evaluation());
+    let mut rng = Rng::new(seed);
+    let (mut expected_states, mut found_states): (Ports, Ports) = Default::default();
+    for (step_of, steps) in [(&training, STEPS), (&evaluation, 1)] {
+        let graph = differentiated(step_of);
+        let mut executable = load(&graph, 1 + (seed % 2) as usize);
+        for (name, value) in step_of.initial_values(seed) {
+            expected_states.entry(name.clone()).or_insert_with(|| value.clone());
+            found_states.entry(name).or_insert(value);
+        }
+        for i in 0..steps {
+            let inputs = batch(&setup, &graph, &mut rng);
+            let with = |states: &Ports| -> Ports { inputs.clone().into_iter().chain(states.clone()).collect() };
+            let expected = evaluate(&graph, &with(&expected_states)).unwrap();
+            let found = step(&mut executable, &graph, &with(&found_states)).unwrap();
+            if let Some(difference) = distance(&expected, &found, tolerance(dtype)) {
+                blame(seed, &setup, &graph, &with(&expected_states), &format!("step {i}: {difference}"));
+            }
+            carry(&mut expected_states, &expected);
+            carry(&mut found_states, &found);
+        }
+    }
+}
+
+/// Panics with the pass that goes wrong, or without one if the emitter does.
+fn blame(seed: u64, setup: &Setup, graph: &Graph, ports: &Ports, difference: &str) -> ! {
+    let same = |a: &Ports, b: &Ports| distance(a, b, tolerance(setup.dtype));
+    let fault = first_fault("it", graph, ports, &codegen::host_target(), &same);
+    let fault = fault.err().unwrap_or_else(|| "No pass computes something else: see the emitter.".into());
+    panic!("seed {seed}, {setup:?}\n{difference}\n{fault}");
+}
+
+#[test]
+fn f64_models_train_as_the_interpreter_does() {
+    (0..count(40)).for_each(|seed| check(seed, DType::F64));
+}
+
+#[test]
+fn f32_models_train_as_the_interpreter_does() {
+    (0..count(40)).for_each(|seed| check(1000 + seed, DType::F32));
+}
+
+/// Sums are split among threads by shapes alone.
+#[test]
+fn threads_don_t_change_training() {
+    for seed in 0..count(6) {
+        let setup = Setup::random(seed, DType::F32);
+        let training = setup.training();
+        let graph = differentiated(&training);
+        let inputs = batch(&setup, &graph, &mut Rng::new(seed));
+        let ports: Ports = inputs.into_iter().chain(training.initial_values(seed)).collect();
+        let run = |threads: usize| step(&mut load(&graph, threads), &graph, &ports).unwrap();
+        if let Some(difference) = difference(&run(1), &run(3), Agreement::Bits) {
+            panic!("seed {seed}, {setup:?}: {difference}");
+        }
+    }
+}
