@@ -178,6 +178,9 @@ fn in_place() {
         "for i0 in 0..15 { store p1[i0*4] = load.x4 p0[i0*4] } for i1 in 0..4 { store p1[i1 + 60] = load p0[i1 + 60] }",
         "for i0 in 0..64 { let v0 = load p0[i0] } for i1 in 0..64 { store p1[i1] = 0.0f32 }",
         "for i0 in 0..32 { store p1[i0] = load p0[i0 + 32] }",
+        // Unrolled: what is loaded after a store is elsewhere.
+        "for i0 in 0..32 { store p1[i0*2] = load p0[i0*2] store p1[i0*2 + 1] = load p0[i0*2 + 1] }",
+        "for i0 in 0..8 { store p1[i0*8] = load.x4 p0[i0*8] store p1[i0*8 + 4] = load.x4 p0[i0*8 + 4] }",
     ] {
         assert!(safe(body), "{body}");
     }
@@ -186,6 +189,9 @@ fn in_place() {
         "for i0 in 0..64 { store p1[i0] = load p0[i0*-1 + 63] }",
         "for i0 in 0..63 { store p1[i0 + 1] = load p0[i0] }",
         "for i0 in 0..2 { for i1 in 0..64 { store p1[i1] = load p0[i1] } }",
+        "for i0 in 0..8 { store p1[i0*8] = load.x4 p0[i0*8] store p1[i0*8 + 4] = load.x4 p0[i0*8 + 3] }",
+        "for i0 in 0..63 { store p1[i0] = load p0[i0] store p1[i0 + 1] = load p0[i0 + 1] }",
+        "for i0 in 0..32 { store p1[i0*2 + 1] = load p0[i0*2] store p1[i0*2] = load p0[i0*2 + 1] }",
         "for i0 in 0..8 { for i1 in 0..8 { store p1[i0*8 + i1] = load p0[i0*8] } }",
         "micro 1x8 a=p0[0], b=p0[0], reduce=[(1, 1, 1)], i=i0, j=i1, acc=v0 { store p1[i1] = v0 }",
     ] {

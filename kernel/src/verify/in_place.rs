@@ -2,7 +2,7 @@
 
 use super::access::{Accesses, MemoryAccess};
 use super::disjoint::{iterations_are_disjoint, never_meet, reach};
-use crate::{BufRef, Kernel};
+use crate::{BufRef, Kernel, Ranges};
 
 /// Whether parameter `write` may be bound to the memory of parameter `read`, both starting at one address: every element is loaded
 /// through `read` before it is stored through `write`, whatever order iterations run in where they may.
@@ -49,7 +49,16 @@ fn loads_first(accesses: &Accesses, load: &MemoryAccess, store: &MemoryAccess) -
         return true;
     }
     let shared: Vec<_> = load.loops.iter().zip(&store.loops).take_while(|(a, b)| a == b).map(|(a, _)| *a).collect();
-    let within_iteration_first =
-        load.path <= store.path && !(load.factor_of.is_some() && load.factor_of == store.tile_of);
-    within_iteration_first && iterations_are_disjoint(accesses, &shared, load, store)
+    let first = load.path <= store.path && !(load.factor_of.is_some() && load.factor_of == store.tile_of);
+    (first || apart(load, store, ranges) == Some(true)) && iterations_are_disjoint(accesses, &shared, load, store)
+}
+
+/// Whether the two touch different elements in one iteration of the loops that they share, where what both use has one value.
+fn apart(load: &MemoryAccess, store: &MemoryAccess, ranges: &Ranges) -> Option<bool> {
+    let mut distance = load.index.clone().checked_plus(store.index.offset().checked_neg()?)?;
+    for &(var, c) in store.index.terms() {
+        distance = distance.checked_plus_term(var, c.checked_neg()?)?;
+    }
+    let distance = distance.range(ranges)?.plus(load.extra)?.plus(store.extra.scale(-1)?)?;
+    Some(distance.lo > 0 || distance.hi < 0)
 }

@@ -2,7 +2,7 @@
 //!
 //! # Does
 //! Binds the next value of a state to the state's own memory where no kernel reads the old value afterwards, else appends a copy;
-//! lets an elementwise kernel write over an operand that dies there; then places buffers, the largest first, each as low as
+//! lets a kernel write over an operand that dies there, if it provably reads each element before that ([`kernel::in_place_safe`]); then places buffers, the largest first, each as low as
 //! the buffers alive at the same time leave room.
 //! # Requires
 //! Stage `decomposed`.
