@@ -97,14 +97,15 @@ fn losses() -> Vec<(Box<dyn Loss>, Metric)> {
     ]
 }
 
+/// Their epsilons are large, so that a gradient that is all rounding, as that of a bias before a normalization, stays as small as it is.
 fn optimizers() -> Vec<Box<dyn Optimizer>> {
     vec![
         Box::new(Sgd::new(0.1)),
         Box::new(Sgd::new(0.05).momentum(0.9)),
         Box::new(Sgd::new(0.05).momentum(0.8).nesterov(true).weight_decay(0.01)),
-        Box::new(Adam::new(0.01)),
-        Box::new(AdamW::new(0.01).weight_decay(0.1).clip_global_norm(0.5)),
-        Box::new(RmsProp::new(0.01).momentum(0.5).centered(true)),
+        Box::new(Adam::new(0.01).epsilon(1e-3)),
+        Box::new(AdamW::new(0.01).epsilon(1e-3).weight_decay(0.1).clip_global_norm(0.5)),
+        Box::new(RmsProp::new(0.01).epsilon(1e-3).momentum(0.5).centered(true)),
         Box::new(Adagrad::new(0.05).clip_value(0.3)),
     ]
 }
