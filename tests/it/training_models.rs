@@ -106,7 +106,7 @@ fn optimizers() -> Vec<Box<dyn Optimizer>> {
         Box::new(Adam::new(0.01).epsilon(1e-3)),
         Box::new(AdamW::new(0.01).epsilon(1e-3).weight_decay(0.1).clip_global_norm(0.5)),
         Box::new(RmsProp::new(0.01).epsilon(1e-3).momentum(0.5).centered(true)),
-        Box::new(Adagrad::new(0.05).clip_value(0.3)),
+        Box::new(Adagrad::new(0.05).epsilon(1e-3).clip_value(0.3)),
     ]
 }
 
