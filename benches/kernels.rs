@@ -7,10 +7,10 @@ use gradc::dsl::{GraphBuilder, Tensor, Window, f32};
 
 /// Times a function of tensors.
 fn bench(c: &mut Criterion, name: &str, throughput: Throughput, f: impl FnOnce(&GraphBuilder) -> Tensor) {
-    let mut executable = support::function(f);
+    let mut program = support::function(f);
     let mut group = c.benchmark_group("kernel");
     group.throughput(throughput);
-    group.bench_function(name, |b| b.iter(|| executable.step().expect("the kernel runs")));
+    group.bench_function(name, |b| b.iter(|| program.step().expect("the kernel runs")));
 }
 
 /// Bytes of that many floats, read or written once each.

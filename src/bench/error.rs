@@ -1,8 +1,9 @@
 //! What can go wrong in a benchmark.
 
+use crate::compile::{CompileError, RunError};
 use crate::dsl::ModelErrors;
-use passes::PassError;
-use runtime::{LoadError, PortError, StepError};
+use ir::ValueError;
+use runtime::{PortError, StepError};
 
 /// Why a benchmark has no result.
 #[derive(Debug, thiserror::Error)]
@@ -22,21 +23,21 @@ pub enum BenchError {
     /// The model breaks a rule.
     #[error(transparent)]
     Model(#[from] ModelErrors),
-    /// A pass failed.
+    /// The step doesn't compile.
     #[error(transparent)]
-    Pass(#[from] PassError),
-    /// The program can't be loaded.
+    Compile(#[from] CompileError),
+    /// A state or an input can't be set.
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Run(#[from] RunError),
     /// A port is not what the workload says.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// A batch has not the elements that its input takes.
+    #[error(transparent)]
+    Batch(#[from] ValueError),
     /// A step failed.
     #[error(transparent)]
     Step(#[from] StepError),
-    /// The passes ended before they made loops.
-    #[error("the passes ended with a graph: there is no program to run")]
-    NotLowered,
     /// The loss is not finite, so that what was timed is no training.
     #[error("the loss at step {step} is {loss}")]
     Diverged {

@@ -3,6 +3,7 @@
 use super::subject::Subject;
 use super::{BenchError, Settings, Workload};
 use std::fmt;
+use std::time::Duration;
 
 /// Of how many runs a kernel's fastest counts.
 const RUNS: usize = 50;
@@ -21,8 +22,10 @@ struct Launch {
 pub struct Explanation {
     workload: &'static str,
     compile_ms: f64,
-    passes: Vec<passes::PassRecord>,
+    passes_ms: f64,
     codegen_ms: f64,
+    memory: String,
+    passes: Vec<passes::PassRecord>,
     launches: Vec<Launch>,
 }
 
@@ -33,33 +36,40 @@ pub struct Explanation {
 pub fn explain(workload: &Workload, settings: &Settings) -> Result<Explanation, BenchError> {
     let mut subject = Subject::new(workload, settings.threads)?;
     let times = subject.executable().profile(RUNS)?;
-    let report = subject.executable().report().clone();
+    let report = subject.report();
     let launch = |time: &runtime::LaunchTime| {
         let kernel = report.kernels.iter().find(|k| k.name == time.kernel);
         Launch {
             kernel: time.kernel.clone(),
-            compile_ms: kernel.map_or(0.0, |k| k.compile_time.as_secs_f64() * 1e3),
+            compile_ms: kernel.map_or(0.0, |k| ms(k.compile_time)),
             code_bytes: kernel.map_or(0, |k| k.code_bytes),
-            best_us: time.best.as_secs_f64() * 1e6,
+            best_us: ms(time.best) * 1e3,
         }
     };
     Ok(Explanation {
         workload: workload.name,
-        compile_ms: subject.compile_s * 1e3,
-        passes: subject.passes.passes.clone(),
-        codegen_ms: report.compile_time.as_secs_f64() * 1e3,
+        compile_ms: ms(report.total_time),
+        passes_ms: ms(report.passes_time),
+        codegen_ms: ms(report.codegen_time),
+        memory: report.memory.to_string(),
+        passes: report.passes.clone(),
         launches: times.iter().map(launch).collect(),
     })
 }
 
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let passes_ms: f64 = self.passes.iter().map(|p| p.seconds * 1e3).sum();
-        let (name, total, codegen) = (self.workload, self.compile_ms, self.codegen_ms);
+        let (total, passes, code) = (self.compile_ms, self.passes_ms, self.codegen_ms);
         writeln!(
             f,
-            "{name}: compiled in {total:.2} ms: passes {passes_ms:.2} ms, code {codegen:.2} ms, the rest verifying"
+            "{}: compiled in {total:.2} ms: passes with verification {passes:.2} ms, code {code:.2} ms",
+            self.workload
         )?;
+        writeln!(f, "{}", self.memory)?;
         writeln!(f, "{:>10}  {:<16} {:>7} {:>7}", "ms", "pass", "before", "after")?;
         for pass in &self.passes {
             writeln!(f, "{:>10.3}  {:<16} {:>7} {:>7}", pass.seconds * 1e3, pass.name, pass.before, pass.after)?;

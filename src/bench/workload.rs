@@ -6,7 +6,8 @@ use crate::dsl::{ModelErrors, StateSpec, Step};
 use crate::model::{Model, Sequential, TARGET};
 use crate::nn::{Activation, Conv2d, Dense, MeanSquaredError, SparseCategoricalCrossEntropy};
 use crate::optim::{Adam, Sgd};
-use ir::{Data, Value};
+use ir::op::source::Input;
+use ir::{Data, Value, ValueError};
 
 /// The stream of the inputs.
 const INPUTS: u64 = 1001;
@@ -97,8 +98,22 @@ impl Workload {
         }
     }
 
-    /// The batch: `x` and `y`.
-    pub fn batch(&self) -> [(&'static str, Data); 2] {
+    /// The batch, by the names of the step's inputs.
+    ///
+    /// # Errors
+    /// None that a workload of [`WORKLOADS`] has.
+    pub fn batch(&self, step: &Step) -> Result<Vec<(String, Value)>, ValueError> {
+        let (mut x, mut y) = self.elements();
+        let take = |(_, input): (ir::NodeId, &Input)| {
+            let data = if input.name == TARGET { &mut y } else { &mut x };
+            let data = std::mem::replace(data, Data::F32(vec![]));
+            Ok((input.name.clone(), Value::new(input.ty.clone(), data)?))
+        };
+        step.graph.inputs().map(take).collect()
+    }
+
+    /// The elements of `x` and `y`.
+    fn elements(&self) -> (Data, Data) {
         let n = self.batch;
         let (x, y) = match self.network {
             Network::Regression { widths: [first, .., last] } => {
@@ -106,7 +121,7 @@ impl Workload {
             }
             _ => (uniform(INPUTS, n * 784, 0.0, 1.0), Data::I32(integers(TARGETS, n, CLASSES))),
         };
-        [("x", Data::F32(x)), (TARGET, y)]
+        (Data::F32(x), y)
     }
 
     /// The values of all states before the first step. Parameter `k`, from 1, is stream `k`, uniform in ±1/sqrt(fan_in); a bias has
@@ -190,14 +205,7 @@ mod tests {
                 let (id, _) = graph.states().find(|(_, s)| s.name == state).unwrap();
                 graph.set_update(state, id);
             }
-            let inputs: BTreeMap<String, Value> = workload
-                .batch()
-                .into_iter()
-                .map(|(name, data)| {
-                    let (id, _) = graph.inputs().find(|(_, input)| input.name == name).unwrap();
-                    (name.to_string(), Value::new(graph.ty(id).clone(), data).unwrap())
-                })
-                .collect();
+            let inputs: BTreeMap<String, Value> = workload.batch(&step).unwrap().into_iter().collect();
             let states = workload.initial_values(&step).into_iter().collect();
             let outcome = ir::eval::run(&graph, &inputs, &states).unwrap();
             let loss = outcome.outputs["loss"].get(0).as_f64();

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 success, 1 what was asked for failed, 2 the command line is wrong.
 
+mod bench;
 mod data;
 mod dump;
 mod passes;
@@ -25,6 +26,8 @@ enum Command {
     Dump(dump::Dump),
     /// List the passes in the order they run, with the reason of each
     Passes,
+    /// Time training steps of fixed workloads
+    Bench(bench::Bench),
     /// Get data sets
     Data(data::Data),
 }
@@ -35,6 +38,7 @@ pub fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Dump(dump) => dump.run(),
         Command::Passes => passes::run(),
+        Command::Bench(bench) => bench.run(),
         Command::Data(data) => data.run(),
     };
     match result {
