@@ -35,16 +35,14 @@ impl Bench {
         if self.explain {
             return workloads.iter().try_for_each(|w| print(&format!("{}\n", explain(w, &settings)?)));
         }
-        if !self.json {
-            print(&header())?;
-        }
         let mut failed = Vec::new();
+        let mut title = header();
         for workload in workloads {
             let measured =
                 if all { self.in_own_process(workload) } else { Ok(measure(workload, &settings)?.to_json()) };
             match measured {
                 Ok(json) if self.json => print(&format!("{json}\n"))?,
-                Ok(json) => print(&row(&json))?,
+                Ok(json) => print(&(std::mem::take(&mut title) + &row(&json)))?,
                 Err(e) => failed.push(format!("{}: {e}", workload.name)),
             }
         }

@@ -74,8 +74,8 @@ fn position(launch: &Launch, buffer: usize) -> Option<usize> {
 
 /// Binds `Next` buffers to their states' memory where that is safe.
 fn share_states(program: &Program, roots: &mut [usize]) {
-    for next in 0..program.buffers.len() {
-        let BufferKind::Next { name } = &program.buffers[next].kind else { continue };
+    for (next, buffer) in program.buffers.iter().enumerate() {
+        let BufferKind::Next { name } = &buffer.kind else { continue };
         let state = program.buffers.iter().position(|b| b.kind == BufferKind::State { name: name.clone() });
         if let Some(state) = state.filter(|&s| overwrites_safely(program, s, next)) {
             roots[next] = state;
@@ -99,9 +99,9 @@ fn overwrites_safely(program: &Program, state: usize, next: usize) -> bool {
 
 /// Appends copies from the next values that have memory of their own.
 fn copy_unshared_states(program: &mut Program, roots: &[usize]) {
-    for next in 0..roots.len() {
+    for (next, &root) in roots.iter().enumerate() {
         let BufferKind::Next { name } = program.buffers[next].kind.clone() else { continue };
-        if roots[next] != next {
+        if root != next {
             continue;
         }
         let Some(state) = program.buffers.iter().position(|b| b.kind == BufferKind::State { name: name.clone() })

@@ -64,7 +64,8 @@ pub(super) fn of_body(types: &Types, body: &[Stmt]) -> Option<Vec<Fold>> {
 
 /// What an op folds without a change.
 fn identity(op: ScalarOp, dtype: DType) -> Option<Scalar> {
-    let identities: [(ScalarOp, fn(DType) -> Scalar); 4] = [
+    type Identity = fn(DType) -> Scalar;
+    let identities: [(ScalarOp, Identity); 4] = [
         (ScalarOp::ADD, Scalar::zero),
         (ScalarOp::MUL, Scalar::one),
         (ScalarOp::MAX, Scalar::lowest),

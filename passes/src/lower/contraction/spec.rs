@@ -55,15 +55,15 @@ impl Spec {
             spec.batch.push(Dim { extent: a.shape[l], a: sa[l], b: sb[r], c: sc[axis], axis });
             axis += 1;
         }
-        for l in 0..sa.len() {
+        for (l, &stride) in sa.iter().enumerate() {
             if !op.batch.iter().chain(&op.contract).any(|p| p.0 == l) {
-                spec.m.push(Dim { extent: a.shape[l], a: sa[l], b: 0, c: sc[axis], axis });
+                spec.m.push(Dim { extent: a.shape[l], a: stride, b: 0, c: sc[axis], axis });
                 axis += 1;
             }
         }
-        for r in 0..sb.len() {
+        for (r, &stride) in sb.iter().enumerate() {
             if !op.batch.iter().chain(&op.contract).any(|p| p.1 == r) {
-                spec.n.push(Dim { extent: b.shape[r], a: 0, b: sb[r], c: sc[axis], axis });
+                spec.n.push(Dim { extent: b.shape[r], a: 0, b: stride, c: sc[axis], axis });
                 axis += 1;
             }
         }
