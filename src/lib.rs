@@ -10,7 +10,7 @@
 //! - [`model`]: layers put together, and the graphs for training, evaluation and prediction that one model gives.
 //! - [`train`]: fitting, evaluation, prediction, callbacks.
 //! - [`cli`]: the command line.
-//! - [`bench`]: timing of whole training steps.
+//! - [`mod@bench`]: timing of whole training steps.
 //!
 //! ```
 //! use gradc::prelude::*;
