@@ -2,7 +2,7 @@
 //!
 //! # Does
 //! Replaces each `gradient %loss, %wrt` by nodes that compute it, and each `stop_gradient` by its operand. All gradients of one loss
-//! share one reverse sweep (see [`sweep`]). A loss that depends on a gradient is differentiated after that gradient has been
+//! share one reverse sweep (see `sweep`). A loss that depends on a gradient is differentiated after that gradient has been
 //! expanded, through the nodes it was expanded to: gradients of gradients need nothing of their own. Where several gradients meet in
 //! a node they are added in the order in which the sweep, from the last node in topological order to the first, produces them; the
 //! order depends on the graph alone.

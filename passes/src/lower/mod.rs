@@ -2,7 +2,7 @@
 //!
 //! # Does
 //! Gives every value that is kept a buffer, and makes each cluster, in ascending order, into kernels and launches: loop clusters
-//! ([`loops`]), contractions ([`contraction`]), windows ([`window`]), the rest ([`opaque`]).
+//! (`loops`), contractions (`contraction`), windows (`window`), the rest (`opaque`).
 //! # Requires
 //! Stage `scheduled`: no gradients, valid convolutions only, clusters numbered in an order of execution.
 //! # Ensures
