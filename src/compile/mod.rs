@@ -25,6 +25,8 @@ mod error;
 mod options;
 mod program;
 mod report;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use cache::ProgramCache;

@@ -20,6 +20,8 @@ mod fit;
 mod history;
 mod programs;
 mod progress;
+#[cfg(test)]
+mod tests;
 mod trainer;
 
 pub use callback::{Callback, Control};

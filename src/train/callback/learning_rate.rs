@@ -57,6 +57,11 @@ impl ReduceLrOnPlateau {
         Self { min_lr, ..self }
     }
 
+    /// Changes up to this size are no improvement.
+    pub fn min_delta(self, min_delta: f64) -> Self {
+        Self { monitor: self.monitor.min_delta(min_delta), ..self }
+    }
+
     /// Which way is better, where the name doesn't tell.
     pub fn mode(self, mode: Mode) -> Self {
         Self { monitor: self.monitor.mode(mode), ..self }

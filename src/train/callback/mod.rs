@@ -5,6 +5,8 @@ mod csv_logger;
 mod early_stopping;
 mod learning_rate;
 mod monitor;
+#[cfg(test)]
+mod tests;
 
 pub use checkpoint::ModelCheckpoint;
 pub use csv_logger::CsvLogger;

@@ -1,0 +1,260 @@
+//! Training from end to end, through native code.
+
+use crate::compile::RunError;
+use crate::data::{array, mnist};
+use crate::model::trace;
+use crate::prelude::*;
+use ir::{Data, Value};
+
+const SEED: u64 = 3;
+
+/// Points of the plane in three classes: sectors of the circle.
+fn sectors(n: usize) -> Dataset {
+    let angle = |i: usize| (i as f32 * 0.618_034).fract();
+    let point = |i: usize| {
+        let (sin, cos) = (std::f32::consts::TAU * angle(i)).sin_cos();
+        [cos, sin]
+    };
+    let x = array([n, 2], (0..n).flat_map(point).collect()).unwrap();
+    Dataset::new(x, array([n], (0..n).map(|i| (angle(i) * 3.0) as i32).collect()).unwrap()).unwrap()
+}
+
+fn model() -> Sequential {
+    Sequential::new([2]).dense(16).tanh().dense(3)
+}
+
+fn trainer() -> Trainer {
+    let trainer = model().compile(Adam::new(0.01), SparseCategoricalCrossEntropy, [Accuracy]).unwrap();
+    trainer.with_options(CompileOptions::threads(1)).unwrap()
+}
+
+fn bits(value: &Value) -> Vec<u8> {
+    value.data().to_bytes()
+}
+
+fn weight_bits(trainer: &mut Trainer) -> Vec<Vec<u8>> {
+    trainer.weights().unwrap().values().map(bits).collect()
+}
+
+#[test]
+fn learns_what_can_be_learnt() {
+    let data = sectors(200);
+    let mut trainer = trainer();
+    let before = trainer.evaluate(&data).unwrap();
+    let history = trainer.fit(&data, Fit::epochs(40).batch(16).silent()).unwrap();
+    let after = trainer.evaluate(&data).unwrap();
+    assert!(after.loss < 0.5 * before.loss, "{before}, then {after}");
+    assert!(after.metric("accuracy").unwrap() > 0.95, "{after}");
+    assert_eq!(history.epochs.len(), 40);
+    assert!(history.last("loss").unwrap() < history.get("loss")[0]);
+}
+
+#[test]
+fn reads_digits() {
+    let subset = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist-subset");
+    let (train, test) = mnist::load_from(subset).unwrap();
+    let model = Sequential::new([28, 28, 1]).flatten().dense(10);
+    let mut trainer = model.compile(Adam::default(), SparseCategoricalCrossEntropy, [Accuracy]).unwrap();
+    trainer.fit(&train, Fit::epochs(2).batch(32).silent()).unwrap();
+    let accuracy = trainer.evaluate(&test).unwrap().metric("accuracy").unwrap();
+    // A linear classifier's, after two passes; a network that doesn't learn has 0.1.
+    assert!(accuracy > 0.85, "{accuracy}");
+}
+
+/// The mean over all samples, in `f64`, from the predictions.
+fn loss_by_hand(trainer: &mut Trainer, data: &Dataset) -> f64 {
+    let logits = trainer.predict(data).unwrap().to_f64_vec();
+    let labels = data.column("y").unwrap().value().to_f64_vec();
+    let losses = logits.chunks(3).zip(&labels).map(|(row, label)| {
+        let sum: f64 = row.iter().map(|x| x.exp()).sum();
+        sum.ln() - row[*label as usize]
+    });
+    losses.sum::<f64>() / labels.len() as f64
+}
+
+#[test]
+fn a_last_partial_batch_counts_by_its_samples() {
+    let data = sectors(23);
+    let mut trainer = trainer();
+    trainer.fit(&data, Fit::epochs(1).batch(10).silent()).unwrap();
+    let want = loss_by_hand(&mut trainer, &data);
+    for batch in [1, 4, 10, 22, 23, 50] {
+        trainer.batch = batch;
+        let evaluation = trainer.evaluate(&data).unwrap();
+        assert!((evaluation.loss - want).abs() < 1e-6, "batches of {batch}: {evaluation}, by hand {want}");
+    }
+}
+
+#[test]
+fn the_loss_of_an_epoch_is_the_mean_over_its_samples() {
+    let data = sectors(23);
+    let frozen = model().compile(Sgd::new(0.0), SparseCategoricalCrossEntropy, [Accuracy]).unwrap();
+    let mut trainer = frozen.with_options(CompileOptions::threads(1)).unwrap();
+    let history = trainer.fit(&data, Fit::epochs(1).batch(10).silent()).unwrap();
+    let want = loss_by_hand(&mut trainer, &data);
+    assert!((history.last("loss").unwrap() - want).abs() < 1e-6);
+    let history = trainer.fit(&data, Fit::epochs(1).batch(10).shuffle(false).drop_last(true).silent()).unwrap();
+    let want = loss_by_hand_of_first_20(&mut trainer);
+    assert!((history.last("loss").unwrap() - want).abs() < 1e-6);
+}
+
+fn loss_by_hand_of_first_20(trainer: &mut Trainer) -> f64 {
+    loss_by_hand(trainer, &sectors(20))
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_at_any_number_of_threads() {
+    let run = |threads, seed| {
+        let model = Sequential::new([2]).dense(64).relu().dropout(0.2).dense(3);
+        let trainer = model.compile(Adam::new(0.01), SparseCategoricalCrossEntropy, [Accuracy]).unwrap();
+        let options = CompileOptions::threads(threads).seed(seed);
+        let mut trainer = trainer.with_options(options).unwrap().with_seed(seed).unwrap();
+        let history = trainer.fit(&sectors(70), Fit::epochs(2).batch(32).seed(seed).silent()).unwrap();
+        (weight_bits(&mut trainer), history.get("loss"))
+    };
+    assert_eq!(run(1, SEED), run(1, SEED));
+    assert_eq!(run(1, SEED), run(2, SEED));
+    assert_ne!(run(1, SEED).0, run(1, SEED + 1).0);
+}
+
+#[test]
+fn programs_never_read_stale_states() {
+    let (data, other) = (sectors(30), sectors(7));
+    let mut trainer = trainer();
+    let untrained = trainer.predict(&other).unwrap();
+    trainer.fit(&data, Fit::epochs(1).batch(8).silent()).unwrap();
+    let trained = trainer.predict(&other).unwrap();
+    assert_ne!(bits(&trained), bits(&untrained));
+    let weights = trainer.weights().unwrap();
+    // Training goes on in the programs of 8 and of 6 samples, evaluation in others.
+    trainer.fit(&data, Fit::epochs(3).batch(8).silent()).unwrap();
+    assert_ne!(bits(&trainer.predict(&other).unwrap()), bits(&trained));
+    trainer.set_weights(weights).unwrap();
+    assert_eq!(bits(&trainer.predict(&other).unwrap()), bits(&trained));
+    // What was trained on is what is seen: the store and all programs agree with the reference interpreter.
+    let step = trace::inference(&model(), 7, &ir::Loc::caller()).unwrap();
+    let inputs = [("x".to_string(), other.column("x").unwrap().value().clone())].into();
+    let want = ir::eval::run(&step.graph, &inputs, &trainer.weights().unwrap()).unwrap().outputs["output"].to_f64_vec();
+    let close = trained.to_f64_vec().iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-5);
+    assert!(close, "{trained:?} against {want:?}");
+}
+
+#[test]
+fn a_program_is_compiled_once_for_each_batch_size() {
+    let mut trainer = trainer();
+    for _ in 0..3 {
+        trainer.fit(&sectors(20), Fit::epochs(2).batch(8).validate(&sectors(16)).silent()).unwrap();
+        trainer.evaluate(&sectors(8)).unwrap();
+    }
+    let programs: Vec<(String, usize)> = trainer.reports().into_iter().map(|(p, n, _)| (p, n)).collect();
+    assert_eq!(programs, [("training".to_string(), 4), ("training".to_string(), 8), ("evaluation".to_string(), 8)]);
+}
+
+#[test]
+fn training_goes_on_from_a_checkpoint_bit_by_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.safetensors");
+    let data = sectors(50);
+    let options = || Fit::epochs(2).batch(16).shuffle(false).silent();
+    let mut through = trainer();
+    through.fit(&data, options()).unwrap();
+    through.save_checkpoint(&path).unwrap();
+    through.fit(&data, options()).unwrap();
+    let mut resumed = trainer().with_seed(99).unwrap();
+    resumed.load_checkpoint(&path).unwrap();
+    assert_eq!(resumed.steps().unwrap(), 8);
+    resumed.fit(&data, options()).unwrap();
+    assert_eq!(weight_bits(&mut resumed), weight_bits(&mut through));
+    // Weights alone are another matter: Adam starts anew.
+    let mut fresh = trainer();
+    fresh.load_weights(&path).unwrap();
+    fresh.fit(&data, options()).unwrap();
+    assert_ne!(weight_bits(&mut fresh), weight_bits(&mut through));
+}
+
+#[test]
+fn loading_something_else_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("other.safetensors");
+    let wider = Sequential::new([2]).dense(17).tanh().dense(3);
+    let mut wider = wider.compile(Adam::default(), SparseCategoricalCrossEntropy, []).unwrap();
+    wider.save_weights(&path).unwrap();
+    let mut trainer = trainer();
+    let before = weight_bits(&mut trainer);
+    let error = trainer.load_weights(&path).unwrap_err().to_string();
+    assert!(error.contains("`dense/bias` is f32[17], but the model's state is f32[16]"), "{error}");
+    assert_eq!(weight_bits(&mut trainer), before);
+}
+
+#[test]
+fn a_diverging_training_says_where() {
+    let x = array([4, 1], vec![1.0f32; 4]).unwrap();
+    let data = Dataset::new(x.clone(), x).unwrap();
+    let mut trainer = Sequential::new([1]).dense(1).compile(Sgd::new(1e30), MeanSquaredError, []).unwrap();
+    match trainer.fit(&data, Fit::epochs(5).batch(1).silent()) {
+        Err(TrainError::Diverged { epoch: 1, step, loss }) => assert!(step > 1 && !loss.is_finite()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_label_that_is_no_class_names_the_users_line() {
+    let data = Dataset::new(array([2, 2], vec![0.0f32; 4]).unwrap(), array([2], vec![0i32, 3]).unwrap()).unwrap();
+    let line = line!() + 1;
+    let mut trainer = model().compile(Adam::default(), SparseCategoricalCrossEntropy, [Accuracy]).unwrap();
+    match trainer.fit(&data, Fit::epochs(1).silent()) {
+        Err(TrainError::Run(RunError::Step(e))) => {
+            assert_eq!(e.loc.as_deref().map(|loc| loc.contains(&format!("{}:{line}:", file!()))), Some(true), "{e}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn data_that_do_not_fit_are_named() {
+    let mut trainer = trainer();
+    let wide = Dataset::new(array([2, 3], vec![0.0f32; 6]).unwrap(), array([2], vec![0i32; 2]).unwrap()).unwrap();
+    let error = trainer.evaluate(&wide).unwrap_err().to_string();
+    assert_eq!(error, "samples of `x` are f32[3], but the model takes f32[2] (without the batch)");
+    let unlabelled = Dataset::unlabelled(array([2, 2], vec![0.0f32; 4]).unwrap()).unwrap();
+    assert!(trainer.predict(&unlabelled).is_ok());
+    let error = trainer.evaluate(&unlabelled).unwrap_err().to_string();
+    assert_eq!(error, "the model's input `y` has no data; the data set has x");
+    assert!(trainer.fit(&sectors(5), Fit::epochs(1).batch(0)).is_err());
+    assert!(trainer.fit(&sectors(5), Fit::epochs(1).batch(8).drop_last(true)).is_err());
+}
+
+#[test]
+fn a_model_that_breaks_a_rule_says_so_when_it_is_compiled() {
+    let wrong = Sequential::new([28, 28, 1]).conv2d(8, 31).flatten().dense(10);
+    let errors = wrong.compile(Adam::default(), SparseCategoricalCrossEntropy, [Accuracy]).unwrap_err();
+    assert!(errors.to_string().contains(file!()), "{errors}");
+}
+
+#[test]
+fn a_validation_split_is_not_trained_on() {
+    let data = sectors(20);
+    // The last quarter has labels that are no classes: only evaluation would find them.
+    let Data::I32(labels) = data.column("y").unwrap().value().data() else { panic!() };
+    let bad: Vec<i32> = labels.iter().enumerate().map(|(i, l)| if i < 15 { *l } else { 7 }).collect();
+    let x = data.column("x").unwrap().value().clone();
+    let data = Dataset::new(x, array([20], bad).unwrap()).unwrap();
+    let mut trainer = trainer();
+    assert!(trainer.fit(&data, Fit::epochs(1).batch(5).validation_split(0.25).silent()).is_err());
+    assert_eq!(trainer.steps().unwrap(), 3, "training itself went through");
+    let both = Fit::epochs(1).validation_split(0.25).validate(&data).silent();
+    assert!(trainer.fit(&data, both).is_err());
+}
+
+#[test]
+fn the_optimizers_schedule_sets_the_rate_of_each_step() {
+    let schedule = Schedule::exponential(0.1, 10, 0.5);
+    let scheduled = model().compile(Sgd::new(schedule.clone()), SparseCategoricalCrossEntropy, []).unwrap();
+    let mut trainer = scheduled.with_options(CompileOptions::threads(1)).unwrap();
+    let history = trainer.fit(&sectors(30), Fit::epochs(2).batch(10).silent()).unwrap();
+    for (lr, step) in history.get("lr").into_iter().zip([2, 5]) {
+        assert!((lr - schedule.at(step)).abs() < 1e-8, "{lr} at step {step}");
+    }
+    assert_eq!(trainer.learning_rate().unwrap(), schedule.at(6));
+    assert!(trainer.set_learning_rate(0.1).is_err(), "the schedule would undo it");
+}
