@@ -5,12 +5,13 @@
 //! graph "case" { .. }
 //! ```
 //!
-//! A case for passes on loops is a program in the kernel's text instead. What the passes make of a graph must also compute the same as the graph did. A negative test says `; error: text` at the end of the offending
+//! A case for passes on loops is a program in the kernel's text instead. What the passes make of a case must also compute the same as the
+//! case did, checked by the interpreters. A negative test says `; error: text` at the end of the offending
 //! line or on the line after it, or in the header if no line is to blame. `INSTA_UPDATE=always` writes the snapshots anew.
 
-use crate::oracle::{Agreement, difference, evaluate, random_ports};
+use crate::oracle::{Agreement, difference, evaluate, evaluate_program, flat, random_ports, random_tensors};
 use ir::Graph;
-use kernel::Target;
+use kernel::{Program, Target};
 use passes::{Module, Pass, PassContext, PassError, RunOptions, pipeline, simplify};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -116,8 +117,13 @@ fn positive(case: &Case) -> Result<(), String> {
     let before = case.module();
     let outcome =
         passes::run(before.clone(), &case.passes(), &context(), &RunOptions::default()).map_err(|e| e.to_string())?;
-    if let (Some(before), Some(after)) = (before.graph(), outcome.module.graph()) {
-        same_meaning(before, after, case.passes().iter().any(|pass| pass.name == "simplify"))?;
+    match (&before, &outcome.module) {
+        (Module::Graph(before), Module::Graph(after)) => {
+            same_meaning(before, after, case.passes().iter().any(|pass| pass.name == "simplify"))?;
+        }
+        (Module::Graph(before), Module::Program(after)) => same_loops(before, after)?,
+        (Module::Program(before), Module::Program(after)) => same_results(before, after)?,
+        (Module::Program(_), Module::Graph(_)) => return Err("no pass makes a graph of loops".into()),
     }
     let text = outcome.module.text();
     let compare = std::panic::AssertUnwindSafe(|| snapshot(case, &text));
@@ -146,6 +152,42 @@ fn same_meaning(before: &Graph, after: &Graph, simplified: bool) -> Result<(), S
         let found = evaluate(after, &ports).map_err(|e| format!("what the passes made fails: {e}"))?;
         if let Some(difference) = difference(&expected, &found, agreement) {
             return Err(format!("the passes changed what is computed: {difference}"));
+        }
+    }
+    Ok(())
+}
+
+/// What loops may differ by from the graph they were lowered from, and from loops before a pass: sums are reordered, products contracted,
+/// and functions of `f64` may have been computed in `f32`.
+const LOOPS: Agreement = Agreement::Within(1e-5);
+
+/// Compares what a graph computes with the loops made of it.
+fn same_loops(before: &Graph, after: &Program) -> Result<(), String> {
+    if before.ids().any(|id| before.op(id).family() == ir::Family::Control) {
+        return Ok(());
+    }
+    for seed in 0..4 {
+        let ports = random_ports(before, seed);
+        let Ok(expected) = evaluate(before, &ports) else { continue };
+        let found = evaluate_program(after, before, &ports).map_err(|e| format!("what the passes made fails: {e}"))?;
+        if let Some(difference) = difference(&expected, &found, LOOPS) {
+            return Err(format!("the passes changed what is computed: {difference}"));
+        }
+    }
+    Ok(())
+}
+
+/// Compares what programs of loops compute.
+fn same_results(before: &Program, after: &Program) -> Result<(), String> {
+    for seed in 0..4 {
+        let [inputs, states] = random_tensors(before, seed);
+        let Ok(expected) = kernel::eval::eval(before, &inputs, &states) else { continue };
+        let found = kernel::eval::eval(after, &inputs, &states);
+        let found = found.map_err(|e| format!("what the passes made fails: {e}"))?;
+        for (expected, found) in [(expected.0, found.0), (expected.1, found.1)] {
+            if let Some(difference) = difference(&flat(expected), &flat(found), LOOPS) {
+                return Err(format!("the passes changed what is computed: {difference}"));
+            }
         }
     }
     Ok(())
@@ -197,4 +239,24 @@ fn every_rule_fires() {
         }
     }
     assert!(idle.is_empty(), "rules without a file test `tests/files/simplify/<rule>.ir` in which they fire: {idle:?}");
+}
+
+/// Each pass has cases of its own, in the folder of its name, and does something in one of them.
+#[test]
+fn every_pass_has_cases() {
+    let cases = cases();
+    for name in pipeline::names() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name);
+        let own = || cases.iter().filter(|case| case.path.starts_with(&folder));
+        assert!(own().count() > 0, "there is no file test in tests/files/{name}");
+        let acts = own().filter(|case| case.expected_errors().is_empty()).any(|case| changes(case, name));
+        assert!(acts, "no file test in tests/files/{name} has something to do for the pass");
+    }
+}
+
+/// Whether the pass of that name changes the case.
+fn changes(case: &Case, name: &str) -> bool {
+    let outcome = passes::run(case.module(), &case.passes(), &context(), &RunOptions::default());
+    let outcome = outcome.unwrap_or_else(|e| panic!("{}: {e}", case.name()));
+    outcome.report.passes.iter().any(|record| record.name == name && record.changed)
 }

@@ -7,6 +7,7 @@ mod differential;
 mod filetests;
 mod floors;
 mod machine;
+mod models;
 mod oracle;
 mod pipeline;
 mod reference;

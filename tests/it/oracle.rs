@@ -1,9 +1,9 @@
 //! What a graph computes, by the reference rules, on given or random values; and when two results agree.
 
 use ir::eval::RunError;
-use ir::{DType, Data, Graph, Scalar, TensorType, Value};
-use kernel::Program;
+use ir::{DType, Data, Graph, Scalar, Shape, TensorType, Value};
 use kernel::eval::Tensors;
+use kernel::{BufferKind, Program};
 use std::collections::BTreeMap;
 
 /// Values by the name of a port.
@@ -136,4 +136,27 @@ pub(crate) fn evaluate_program(
         results.insert(format!("{}'", port.name), typed(like.ty(id), after[&port.name].clone()));
     }
     Ok(results)
+}
+
+/// As [`random_ports`], for the inputs and the states of a program of loops.
+pub(crate) fn random_tensors(program: &Program, seed: u64) -> [Tensors; 2] {
+    let mut random = SplitMix(seed);
+    let mut tensors = [Tensors::new(), Tensors::new()];
+    for buffer in &program.buffers {
+        let (kind, name) = match &buffer.kind {
+            BufferKind::Input { name } => (0, name),
+            BufferKind::State { name } => (1, name),
+            _ => continue,
+        };
+        let ty = TensorType::new(buffer.dtype, Shape::new([buffer.len]).unwrap());
+        tensors[kind].insert(name.clone(), random_value(&ty, &mut random).data().clone());
+    }
+    tensors
+}
+
+/// The elements of buffers as tensors of one axis.
+pub(crate) fn flat(tensors: Tensors) -> Ports {
+    let value =
+        |data: Data| Value::new(TensorType::new(data.dtype(), Shape::new([data.len()]).unwrap()), data).unwrap();
+    tensors.into_iter().map(|(name, data)| (name, value(data))).collect()
 }
