@@ -36,3 +36,8 @@ pub mod prelude;
 #[cfg(test)]
 mod testing;
 pub mod train;
+
+/// The programs in the project's front page, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
