@@ -6,7 +6,7 @@ use passes::PassError;
 use runtime::{LoadError, PortError, StepError};
 
 /// Why a step could not be compiled.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
     /// The model breaks rules; each is named with its place.
@@ -27,7 +27,7 @@ pub enum CompileError {
 }
 
 /// Why a program could not be run.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// There is no such port, or it holds another type.
@@ -55,4 +55,18 @@ pub enum RunError {
         /// The value's.
         found: TensorType,
     },
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for CompileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for RunError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }

@@ -16,7 +16,7 @@
 //! let x = array([2], vec![3.0f32, 5.0])?;
 //! let out = program.run([("x", &x)])?;
 //! assert_eq!(out["loss"].to_f64_vec(), [17.0]);
-//! assert_eq!(program.state("w")?, [1.5f32, 2.5]);
+//! assert_eq!(program.state::<f32>("w")?, [1.5, 2.5]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -4,7 +4,7 @@ use ir::{DType, TensorType};
 use std::path::{Path, PathBuf};
 
 /// Why data could not be read, put together or given to a program.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
     /// A file could not be read.
@@ -89,5 +89,12 @@ impl DataError {
 
     pub(super) fn file(path: &Path, what: impl Into<String>) -> Self {
         Self::File { path: path.into(), what: what.into() }
+    }
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for DataError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
     }
 }

@@ -32,13 +32,20 @@ impl fmt::Display for Diagnostic {
 
 /// All rules that a model breaks, in the order in which they were met. Prints one a line:
 /// `src/main.rs:12:9: matmul of f32[32,784] and f32[512,10]: contracted extents must be equal, 784 and 512`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ModelErrors {
     /// At least one.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl std::error::Error for ModelErrors {}
+
+/// The message: what a program shows that returns the error from `main`.
+impl fmt::Debug for ModelErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl fmt::Display for ModelErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

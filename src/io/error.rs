@@ -4,7 +4,7 @@ use ir::TensorType;
 use std::path::PathBuf;
 
 /// Why weights could not be saved or loaded.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum IoError {
     /// A file could not be written or read.
@@ -67,4 +67,11 @@ pub enum IoError {
         /// The state's.
         expected: TensorType,
     },
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for IoError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }

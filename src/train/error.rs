@@ -7,7 +7,7 @@ use crate::io::IoError;
 use runtime::{PortError, StepError};
 
 /// Why training, evaluation or prediction failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
     /// The model breaks rules; each is named with its place.
@@ -67,5 +67,12 @@ impl From<PortError> for TrainError {
 impl From<StepError> for TrainError {
     fn from(e: StepError) -> Self {
         Self::Run(e.into())
+    }
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for TrainError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
     }
 }
