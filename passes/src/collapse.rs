@@ -1,7 +1,8 @@
 //! Merges nested loops that walk contiguous elements.
 //!
 //! # Does
-//! Two loops, one directly inside the other, become one wherever every index walks both with one stride. Loops that run once go.
+//! Two loops, one directly inside the other, become one wherever every index walks both with one stride; loads between them of what is
+//! the same in every iteration go before. Loops that run once go.
 //! # Requires
 //! Stage `lowered`.
 //! # Ensures
@@ -10,8 +11,8 @@
 //! `for i0 in 0..8 { for i1 in 0..4 { store p1[i0*4 + i1] = .. } }` becomes `for i2 in 0..32 { store p1[i2] = .. }`.
 
 use crate::{PassContext, PassError};
-use kernel::walk::{map_indices, substitute};
-use kernel::{Affine, Fresh, IndexVar, LoopKind, Program, Stmt};
+use kernel::walk::{map_indices, substitute, visit_stmts};
+use kernel::{Affine, Expr, Fresh, IndexVar, LoopKind, Program, Stmt};
 
 /// Runs the pass.
 ///
@@ -20,7 +21,7 @@ use kernel::{Affine, Fresh, IndexVar, LoopKind, Program, Stmt};
 pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
     for kernel in &mut program.kernels {
         let mut fresh = Fresh::above(&kernel.body);
-        kernel.body = collapse(std::mem::take(&mut kernel.body), &mut fresh);
+        kernel.body = enclose(collapse(std::mem::take(&mut kernel.body), &mut fresh));
     }
     Ok(())
 }
@@ -35,7 +36,7 @@ fn collapse(body: Vec<Stmt>, fresh: &mut Fresh) -> Vec<Stmt> {
             }
             Stmt::For { var, extent, kind, body } => {
                 let body = collapse(body, fresh);
-                out.push(merge(var, extent, kind, body, fresh));
+                out.extend(merge(var, extent, kind, body, fresh));
             }
             other => out.push(other),
         }
@@ -43,22 +44,55 @@ fn collapse(body: Vec<Stmt>, fresh: &mut Fresh) -> Vec<Stmt> {
     out
 }
 
-/// The loop, merged with the one that is all its body, if they walk as one.
-fn merge(var: IndexVar, extent: usize, kind: LoopKind, body: Vec<Stmt>, fresh: &mut Fresh) -> Stmt {
-    let [Stmt::For { var: inner, extent: inner_extent, kind: LoopKind::Serial, body: inner_body }] = body.as_slice()
+/// The loop, merged with the one that is all its body but for loads of what is the same in every iteration, if they walk as one. Those
+/// loads, of a learning rate for instance, go before it.
+fn merge(var: IndexVar, extent: usize, kind: LoopKind, mut body: Vec<Stmt>, fresh: &mut Fresh) -> Vec<Stmt> {
+    let whole = |body| vec![Stmt::For { var, extent, kind, body }];
+    let Some((Stmt::For { var: inner, extent: inner_extent, kind: LoopKind::Serial, body: inner_body }, loads)) =
+        body.split_last()
     else {
-        return Stmt::For { var, extent, kind, body };
+        return whole(body);
     };
-    let mut merged_body = inner_body.clone();
+    if !loads.iter().all(|load| is_fixed_load(load, var, inner_body)) {
+        return whole(body);
+    }
+    let (inner, inner_extent, mut merged_body) = (*inner, *inner_extent, inner_body.clone());
     let mut as_one = true;
     map_indices(&mut merged_body, &mut |index| {
-        as_one &= index.coefficient(var) == index.coefficient(*inner) * *inner_extent as i64;
+        as_one &= index.coefficient(var) == index.coefficient(inner) * inner_extent as i64;
     });
     if !as_one {
-        return Stmt::For { var, extent, kind, body };
+        return whole(body);
     }
     let merged = fresh.index();
     substitute(&mut merged_body, var, &Affine::constant(0));
-    substitute(&mut merged_body, *inner, &Affine::term(merged, 1));
-    Stmt::For { var: merged, extent: extent * inner_extent, kind, body: merged_body }
+    substitute(&mut merged_body, inner, &Affine::term(merged, 1));
+    body.pop();
+    body.push(Stmt::For { var: merged, extent: extent * inner_extent, kind, body: merged_body });
+    body
+}
+
+/// Binds an element that is the same in all iterations of the loop over `var`, in which `body` does all that is stored.
+fn is_fixed_load(stmt: &Stmt, var: IndexVar, body: &[Stmt]) -> bool {
+    let Stmt::Let { value: Expr::Load { buf, index, .. }, .. } = stmt else { return false };
+    let mut stored = false;
+    visit_stmts(body, &mut |stmt| stored |= matches!(stmt, Stmt::Store { buf: to, .. } if to == buf));
+    index.coefficient(var) == 0 && !stored
+}
+
+/// Puts what stands before the only loop of a kernel in it, where that is a loop of loops: it may be shared among threads.
+fn enclose(mut body: Vec<Stmt>) -> Vec<Stmt> {
+    let before = body.len().saturating_sub(1);
+    let is_load = |stmt: &Stmt| matches!(stmt, Stmt::Let { value: Expr::Load { .. }, .. });
+    match body.last() {
+        Some(Stmt::For { body: inner, .. })
+            if body[..before].iter().all(is_load) && inner.iter().any(|s| matches!(s, Stmt::For { .. })) => {}
+        _ => return body,
+    }
+    let mut last = body.split_off(before);
+    if let Some(Stmt::For { body: inner, .. }) = last.first_mut() {
+        body.append(inner);
+        *inner = body;
+    }
+    last
 }
