@@ -8,7 +8,7 @@ use gradc::model::{Model, Sequential};
 use gradc::nn::{Activation, Conv2d, Dense, MeanSquaredError, SparseCategoricalCrossEntropy};
 use gradc::optim::{Adam, Sgd};
 use ir::Graph;
-use kernel::Target;
+use kernel::{Program, Target};
 use passes::{PassContext, RunOptions, Snapshots, compile};
 
 /// Few samples, so that the text stays short.
@@ -44,6 +44,8 @@ fn texts(graph: &Graph) -> [String; 2] {
 
 fn check(name: &str, step: &Step) {
     let [graph, kernels] = texts(&step.graph);
+    assert_eq!(Graph::parse(&graph).unwrap().to_string(), graph, "the graph's text doesn't parse to itself");
+    assert_eq!(kernels.parse::<Program>().unwrap().to_string(), kernels, "the kernels' text doesn't parse to itself");
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/models"));
     settings.set_prepend_module_to_snapshot(false);

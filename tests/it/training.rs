@@ -125,6 +125,35 @@ fn f32_models_train_as_the_interpreter_does() {
     (0..count(40)).for_each(|seed| check(1000 + seed, DType::F32));
 }
 
+/// Machines with other vectors, more registers, smaller caches, or without a fused multiply-add.
+fn targets() -> Vec<Target> {
+    let baseline = Target::baseline();
+    vec![
+        Target { vector_bytes: 32, vector_registers: 16, ..baseline.clone() },
+        Target { vector_bytes: 64, vector_registers: 32, tile_sums: 28, ..baseline.clone() },
+        Target { l1_bytes: 512, l2_bytes: 1024, l3_bytes: 4096, ..baseline.clone() },
+        Target { fma: false, ..baseline },
+    ]
+}
+
+/// The loops for other targets than this machine compute the same; the interpreter of loops runs them.
+#[test]
+fn other_targets_compute_the_same() {
+    for seed in 0..count(8) {
+        let setup = Setup::random(2000 + seed, DType::F64);
+        let training = setup.training();
+        let graph = differentiated(&training);
+        let inputs = batch(&setup, &graph, &mut Rng::new(seed));
+        let ports: Ports = inputs.into_iter().chain(training.initial_values(seed)).collect();
+        let same = |a: &Ports, b: &Ports| distance(a, b, tolerance(setup.dtype));
+        for target in targets() {
+            if let Err(fault) = first_fault(&target.name, &graph, &ports, &target, &same) {
+                panic!("seed {seed}, {setup:?}, {target:?}\n{fault}");
+            }
+        }
+    }
+}
+
 /// Sums are split among threads by shapes alone.
 #[test]
 fn threads_don_t_change_training() {
