@@ -17,7 +17,8 @@ use passes::{PassContext, autodiff};
 /// Steps of training for each model.
 const STEPS: u64 = 3;
 
-/// How far apart two results may be, relative to the largest element of the tensor, or to 1/100 if that is larger.
+/// How far apart two results may be, relative to the largest element of the tensor, or to 1/10 if that is larger: a
+/// gradient that is all rounding, as that of a bias before a normalization, has no digit to agree in.
 fn tolerance(dtype: DType) -> f64 {
     if dtype == DType::F64 { 1e-9 } else { 2e-3 }
 }
@@ -36,7 +37,7 @@ fn distance(expected: &Ports, found: &Ports, tolerance: f64) -> Option<String> {
             }
         }
         let (a, b) = (a.to_f64_vec(), b.to_f64_vec());
-        let largest = a.iter().fold(0.01f64, |m, x| m.max(x.abs()));
+        let largest = a.iter().fold(0.1f64, |m, x| m.max(x.abs()));
         // A NaN on either side is no agreement: the models here make none.
         let far = |(x, y): (&f64, &f64)| (x - y).abs() > tolerance * largest || x.is_nan() || y.is_nan();
         if let Some(i) = a.iter().zip(&b).position(far) {
