@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
 
 mod autodiff;
+mod command;
 mod conventions;
 mod differential;
 mod filetests;
