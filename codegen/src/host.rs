@@ -1,9 +1,10 @@
 //! The machine this process runs on: as a target for scheduling, and as a code generator for it.
 
 use crate::CodegenError;
+use crate::x86::Wide;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
-use kernel::Target;
+use kernel::{Target, TileTarget};
 use std::path::Path;
 
 /// What Cranelift may do to a function before it selects instructions.
@@ -53,11 +54,28 @@ pub fn host_target() -> Target {
         name: name.into(),
         vector_bytes: 16,
         vector_registers: registers,
-        tile_sums: registers * 3 / 4,
+        tile: tile_target(registers),
         fma: has_fma(&*isa),
         l1_bytes: cache_bytes(1).unwrap_or(baseline.l1_bytes),
         l2_bytes: cache_bytes(2).unwrap_or(baseline.l2_bytes),
         l3_bytes: cache_bytes(3).unwrap_or(baseline.l3_bytes),
+    }
+}
+
+/// What tiles use: the widest vectors there are for them.
+fn tile_target(registers: usize) -> TileTarget {
+    let portable = TileTarget { registers, ..TileTarget::PORTABLE };
+    let Some(wide) = Wide::of_host() else { return portable };
+    let registers = wide.registers();
+    TileTarget {
+        vector_bytes: wide.vector_bytes(),
+        registers,
+        spare: 1,
+        roomy: registers,
+        rows: 14,
+        // Processors with two 512-bit units would take two; tiles that are good for one are good for two.
+        fmas: if wide == Wide::Avx512 { 1 } else { 2 },
+        masked: wide == Wide::Avx512,
     }
 }
 

@@ -1,13 +1,16 @@
 //! Compiles a program into this process's memory.
 
 use crate::clif::step::{StepLaunch, emit_step, step_signature};
+use crate::clif::wide::{TileFunctions, shapes};
 use crate::clif::{emit_kernel, kernel_signature, parallel_extent, scratch_layout};
 use crate::host::{Rewriting, has_fma, host_isa};
+use crate::x86::{Wide, assemble};
 use crate::{CodegenError, cost};
+use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::{ExternalName, UserFuncName};
+use cranelift_codegen::ir::{AbiParam, UserFuncName, types};
+use cranelift_codegen::isa::CallConv;
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_codegen::{Context, FinalizedRelocTarget};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleReloc};
@@ -25,11 +28,13 @@ pub struct JitOptions {
     pub dump: bool,
     /// Threads to compile kernels on; the result doesn't depend on it.
     pub threads: usize,
+    /// The vectors that tiles are computed in; `None` leaves them to the portable emitter's 128 bits.
+    pub wide: Option<Wide>,
 }
 
 impl Default for JitOptions {
     fn default() -> Self {
-        Self { verify: cfg!(debug_assertions), dump: false, threads: 1 }
+        Self { verify: cfg!(debug_assertions), dump: false, threads: 1, wide: Wide::of_host() }
     }
 }
 
@@ -90,8 +95,10 @@ pub fn jit(program: &Program, options: &JitOptions) -> Result<Jit, CodegenError>
     let tile_isa = host_isa(options.verify, Rewriting::KeepOrder)?;
     let firsts = first_equals(&program.kernels);
     let distinct: Vec<usize> = (0..firsts.len()).filter(|&k| firsts[k] == k).collect();
-    let bodies = compile_all(program, &distinct, [&*isa, &*tile_isa], options)?;
-    let mut module = JITModule::new(JITBuilder::with_isa(isa, cranelift_module::default_libcall_names()));
+    let mut module = JITModule::new(JITBuilder::with_isa(isa.clone(), cranelift_module::default_libcall_names()));
+    let tiles =
+        options.wide.map(|wide| Ok((define_tiles(&mut module, program, &distinct, wide)?, wide))).transpose()?;
+    let bodies = compile_all(program, &distinct, ([&*isa, &*tile_isa], tiles.as_ref()), options)?;
     let mut functions: Vec<Option<FuncId>> = vec![None; program.kernels.len()];
     for (&k, body) in distinct.iter().zip(&bodies) {
         functions[k] = Some(define_kernel(&mut module, &program.kernels[k], k, body)?);
@@ -144,7 +151,7 @@ struct Compiled {
 fn compile_all(
     program: &Program,
     numbers: &[usize],
-    [isa, tile_isa]: [&dyn TargetIsa; 2],
+    ([isa, tile_isa], tiles): ([&dyn TargetIsa; 2], Option<&(TileFunctions, Wide)>),
     options: &JitOptions,
 ) -> Result<Vec<Compiled>, CodegenError> {
     let next = AtomicUsize::new(0);
@@ -157,7 +164,7 @@ fn compile_all(
             let kernel = &program.kernels[number];
             // Rewriting would move a tile's multiplications behind all its loads, which no register file holds.
             let isa = if has_tile(kernel) { tile_isa } else { isa };
-            let compiled = compile_kernel(kernel, number, isa, options);
+            let compiled = compile_kernel(kernel, number, (isa, tiles), options);
             results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(compiled);
         }
     };
@@ -179,7 +186,7 @@ fn has_tile(kernel: &Kernel) -> bool {
 fn compile_kernel(
     kernel: &Kernel,
     number: usize,
-    isa: &dyn TargetIsa,
+    (isa, tiles): (&dyn TargetIsa, Option<&(TileFunctions, Wide)>),
     options: &JitOptions,
 ) -> Result<Compiled, CodegenError> {
     let start = Instant::now();
@@ -187,7 +194,8 @@ fn compile_kernel(
     context.func.signature = kernel_signature(isa.default_call_conv());
     context.func.name = UserFuncName::user(0, number as u32);
     let config = isa.frontend_config();
-    emit_kernel(kernel, has_fma(isa), config, &mut context.func, &mut FunctionBuilderContext::new())
+    let tiles = tiles.map(|(functions, wide)| (functions, *wide));
+    emit_kernel(kernel, has_fma(isa), tiles, config, &mut context.func, &mut FunctionBuilderContext::new())
         .map_err(|e| e.in_kernel(&kernel.name))?;
     let clif = options.dump.then(|| context.func.display().to_string());
     context.set_disasm(options.dump);
@@ -197,6 +205,31 @@ fn compile_kernel(
     let dump = clif.map(|clif| Dump { clif, assembly: code.vcode.clone().unwrap_or_default() });
     let (bytes, alignment) = (code.code_buffer().to_vec(), u64::from(code.buffer.alignment));
     Ok(Compiled { bytes, alignment, context, time: start.elapsed(), dump })
+}
+
+/// Assembles the tiles of all kernels, each shape once.
+fn define_tiles(
+    module: &mut JITModule,
+    program: &Program,
+    numbers: &[usize],
+    wide: Wide,
+) -> Result<TileFunctions, CodegenError> {
+    let mut signature = module.make_signature();
+    signature.call_conv = CallConv::SystemV;
+    signature.params.extend([AbiParam::new(types::I64); 3]);
+    let mut functions = TileFunctions::new();
+    for shape in numbers.iter().flat_map(|&k| shapes(&program.kernels[k], wide)) {
+        if functions.contains_key(&shape) {
+            continue;
+        }
+        // What can't be assembled is left to the portable emitter.
+        let Ok(code) = assemble(&shape) else { continue };
+        let name = format!("tile{}", functions.len());
+        let id = module.declare_function(&name, Linkage::Local, &signature).map_err(|e| backend(&name, &e))?;
+        module.define_function_bytes(id, 64, &code, &[]).map_err(|e| backend(&name, &e))?;
+        functions.insert(shape, id.as_u32());
+    }
+    Ok(functions)
 }
 
 fn define_kernel(
@@ -215,10 +248,7 @@ fn define_kernel(
         .map(|code| code.buffer.relocs())
         .unwrap_or_default()
         .iter()
-        .map(|reloc| {
-            debug_assert!(!matches!(reloc.target, FinalizedRelocTarget::ExternalName(ExternalName::User(_))));
-            ModuleReloc::from_mach_reloc(reloc, &body.context.func, id)
-        })
+        .map(|reloc| ModuleReloc::from_mach_reloc(reloc, &body.context.func, id))
         .collect();
     module
         .define_function_bytes(id, body.alignment.max(64), &body.bytes, &relocs)

@@ -9,9 +9,11 @@ mod cost;
 mod error;
 mod host;
 mod jit;
+mod x86;
 
 pub use abi::{ABI_VERSION, KernelFn, ParallelFor, StepContext, StepFn};
 pub use cranelift_jit::JITModule as JitModule;
 pub use error::CodegenError;
 pub use host::host_target;
 pub use jit::{Dump, Jit, JitOptions, KernelCode, jit};
+pub use x86::Wide;

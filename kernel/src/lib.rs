@@ -35,7 +35,7 @@ pub use ir::{DType, Data, Scalar, ScalarOp, scalar};
 pub use kernel::{Access, Kernel, Local, Param};
 pub use micro::{Micro, Operand, ReduceDim};
 pub use stmt::{LoopKind, Stmt};
-pub use target::Target;
+pub use target::{Target, TileTarget};
 pub use typing::{MAX_LANES, TypeError, Types, ValueType, check_foldable};
 pub use vectorize::vectorize_body;
 pub use verify::{Spec, VerifyError, VerifyErrors, in_place_safe, verify, verify_kernel};

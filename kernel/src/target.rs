@@ -2,6 +2,31 @@
 
 use crate::DType;
 
+/// What a register tile of a contraction may use, and how fast that is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TileTarget {
+    /// Bytes of its vectors; the emitter may have wider ones for tiles than for other code.
+    pub vector_bytes: usize,
+    /// Registers for sums and factors.
+    pub registers: usize,
+    /// Registers that must be left besides sums and a row of the right factor.
+    pub spare: usize,
+    /// As many sums cost nothing extra; a tile with more is a little slower.
+    pub roomy: usize,
+    /// Most rows.
+    pub rows: usize,
+    /// Fused multiply-adds of such vectors per cycle.
+    pub fmas: usize,
+    /// Whether columns that don't fill a vector take one masked vector, rather than a scalar each.
+    pub masked: bool,
+}
+
+impl TileTarget {
+    /// 128-bit vectors in 16 registers, by Cranelift.
+    pub const PORTABLE: Self =
+        Self { vector_bytes: 16, registers: 16, spare: 2, roomy: 8, rows: 8, fmas: 2, masked: false };
+}
+
 /// What scheduling needs to know of a machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Target {
@@ -11,9 +36,8 @@ pub struct Target {
     pub vector_bytes: usize,
     /// Vector registers.
     pub vector_registers: usize,
-    /// Vectors of sums that a register tile holds at most: fewer than registers, for the factors need some, and a tile that
-    /// takes all of them leaves none for the loop around.
-    pub tile_sums: usize,
+    /// What register tiles are made of.
+    pub tile: TileTarget,
     /// Whether fused multiply-add is an instruction.
     pub fma: bool,
     /// Bytes of the first-level data cache.
@@ -31,7 +55,7 @@ impl Target {
             name: "baseline".into(),
             vector_bytes: 16,
             vector_registers: 16,
-            tile_sums: 12,
+            tile: TileTarget::PORTABLE,
             fma: true,
             l1_bytes: 32 << 10,
             l2_bytes: 256 << 10,

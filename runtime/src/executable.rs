@@ -83,7 +83,8 @@ impl Executable {
         let ports = collect(&program)?;
         kernel::verify(&program, Spec::PLANNED).map_err(|e| LoadError::Invalid(e.to_string()))?;
         let threads = options.threads.max(1);
-        let jit_options = JitOptions { verify: options.verify_code, dump: options.dump, threads };
+        let jit_options =
+            JitOptions { verify: options.verify_code, dump: options.dump, threads, ..JitOptions::default() };
         let jit = codegen::jit(&program, &jit_options)?;
         let mut arena = Arena::new(arena_bytes, "the arena")?;
         fill_constants(&program, &mut arena);

@@ -1,7 +1,9 @@
 //! What the emission of one kernel carries along, and conversions between the shapes a value can have.
 
 use super::value::{Parts, Val, bits_type, clif_type};
+use super::wide::TileFunctions;
 use crate::error::{EmitError, malformed};
+use crate::x86::Wide;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Value, types};
 use cranelift_frontend::{FunctionBuilder, Variable};
@@ -58,6 +60,8 @@ pub(super) struct Emitter<'a, 'f> {
     pub(super) addresses: Vec<KnownAddress>,
     /// Within a tile's body: scalar code stands for this many columns, along this variable.
     pub(super) widen: Option<(IndexVar, u16)>,
+    /// The wide-vector functions that compute tiles, where this machine has such vectors.
+    pub(super) tiles: Option<(&'a TileFunctions, Wide)>,
 }
 
 /// Loads and stores of kernels: addresses are valid (the verifier's promise), alignment is that of the element.

@@ -68,6 +68,9 @@ impl Emitter<'_, '_> {
         if !self.fma {
             return unsupported("a micro tile needs fused multiply-add, which this machine doesn't have");
         }
+        if self.wide_tile(micro)? {
+            return Ok(());
+        }
         let lanes = if dtype == DType::F32 { 4 } else { 2 };
         let mut tile = Tile { micro, dtype, lanes, sums: vec![] };
         let known = self.addresses.len();

@@ -10,8 +10,10 @@ pub(crate) mod step;
 mod stmt;
 mod strides;
 mod value;
+pub(crate) mod wide;
 
 use crate::error::EmitError;
+use crate::x86::Wide;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, types};
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
@@ -20,6 +22,7 @@ use emitter::Emitter;
 use kernel::{Kernel, LoopKind, Stmt};
 use std::collections::BTreeMap;
 use strides::index_use;
+use wide::TileFunctions;
 
 /// Where locals start in the scratch memory: multiples of a cache line.
 pub(crate) const LOCAL_ALIGN: usize = 64;
@@ -59,6 +62,7 @@ pub(crate) fn parallel_extent(kernel: &Kernel) -> Option<usize> {
 pub(crate) fn emit_kernel(
     kernel: &Kernel,
     fma: bool,
+    tiles: Option<(&TileFunctions, Wide)>,
     config: TargetFrontendConfig,
     function: &mut Function,
     context: &mut FunctionBuilderContext,
@@ -83,6 +87,7 @@ pub(crate) fn emit_kernel(
         regs: BTreeMap::new(),
         addresses: Vec::new(),
         widen: None,
+        tiles,
     };
     if let [Stmt::For { kind: LoopKind::Parallel, var, body, .. }] = kernel.body.as_slice() {
         let (run, done) = (emitter.b.create_block(), emitter.b.create_block());

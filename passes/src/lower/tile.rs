@@ -1,6 +1,6 @@
 //! How a contraction is cut: register tiles, and blocks that stay in the caches.
 
-use kernel::Target;
+use kernel::{DType, TileTarget};
 
 /// Runs of equal tiles that cover an extent: (first element, tile extent, how many).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,13 +19,13 @@ pub(super) struct Tiling {
     pub(super) columns: Vec<Run>,
 }
 
-/// What a tile of `h` rows and `v` vectors (or single columns) costs, in cycles. A step of the reduction: two fused multiply-adds and
-/// two loads a cycle, and a chain of four cycles per sum; a little more where sums take most of the registers, as measured. The
+/// What a tile of `h` rows and `v` vectors (or single columns) costs, in cycles. A step of the reduction: the multiply-adds, as many
+/// loads of vectors and two broadcasts a cycle, and a chain of four cycles per sum; a little more where sums take most of the registers, as measured. The
 /// sums: a load or a store each, and the loop around.
-fn tile_cycles(h: usize, v: usize, depth: usize, roomy: usize) -> f64 {
-    let fma = (h * v) as f64 / 2.0;
-    let loads = (h + v) as f64 / 2.0;
-    let crowded = if h * v > roomy { 1.08 } else { 1.0 };
+fn tile_cycles(h: usize, v: usize, depth: usize, target: &TileTarget) -> f64 {
+    let fma = (h * v) as f64 / target.fmas as f64;
+    let loads = h as f64 / 2.0 + v as f64 / target.fmas as f64;
+    let crowded = if h * v > target.roomy { 1.08 } else { 1.0 };
     crowded * fma.max(loads).max(4.0) * depth as f64 + (h * v) as f64 + 16.0
 }
 
@@ -55,11 +55,11 @@ pub(super) fn panel_runs(extent: usize, width: usize) -> Vec<Run> {
 }
 
 /// The register tile with the least estimated time, for a reduction of `depth` steps; of two that are alike the one with fewer runs.
-pub(super) fn choose((m, n, depth): (usize, usize, usize), lanes: usize, target: &Target) -> Tiling {
+pub(super) fn choose((m, n, depth): (usize, usize, usize), dtype: DType, target: &TileTarget) -> Tiling {
+    let lanes = target.vector_bytes / dtype.size_bytes();
     let mut best: Option<(f64, Tiling)> = None;
-    let tiles = (1..=4usize).flat_map(|v| (1..=8usize).map(move |h| (h, v)));
-    // A row of the right factor, an element of the left one and one register to spare live beside the sums.
-    let fits = |&(h, v): &(usize, usize)| h * v <= target.tile_sums && h * v + v + 2 <= target.vector_registers;
+    let tiles = (1..=4usize).flat_map(|v| (1..=target.rows).map(move |h| (h, v)));
+    let fits = |&(h, v): &(usize, usize)| h * v + v + target.spare <= target.registers;
     for (h, v) in tiles.filter(fits) {
         let tiling = Tiling { rows: even_runs(m, h), columns: panel_runs(n, v * lanes) };
         let cycles: f64 = tiling
@@ -67,8 +67,9 @@ pub(super) fn choose((m, n, depth): (usize, usize, usize), lanes: usize, target:
             .iter()
             .flat_map(|r| tiling.columns.iter().map(move |c| (r, c)))
             .map(|(r, c)| {
-                let vectors = c.size / lanes + c.size % lanes;
-                (r.count * c.count) as f64 * tile_cycles(r.size, vectors, depth, target.vector_registers / 2)
+                let rest = c.size % lanes;
+                let vectors = c.size / lanes + if target.masked { usize::from(rest > 0) } else { rest };
+                (r.count * c.count) as f64 * tile_cycles(r.size, vectors, depth, target)
             })
             .sum::<f64>()
             * (1.0 + 0.02 * tiling.rows.len() as f64);
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn large_products_fill_the_sums() {
-        let tiling = choose((400, 512, 256), 4, &Target::baseline());
+        let tiling = choose((400, 512, 256), DType::F32, &TileTarget::PORTABLE);
         assert_eq!(tiling.rows, [Run { start: 0, size: 4, count: 100 }]);
         assert_eq!(tiling.columns, [Run { start: 0, size: 8, count: 64 }]);
     }

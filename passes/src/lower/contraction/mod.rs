@@ -112,7 +112,7 @@ fn plan(
     let n = spec.n.last().map_or(1, |d| d.extent);
     let depth_block = depth_block(&spec);
     let inner: usize = spec.k.iter().skip(1).map(|d| d.extent).product();
-    let tiling = choose((m, n, depth_block * inner), usize::from(target.lanes(dtype)), &target);
+    let tiling = choose((m, n, depth_block * inner), dtype, &target.tile);
     let packed = pack::pack_if_worth_it(lowering, cluster, anchor, &spec, &tiling)?;
     let partial =
         (depth_block < spec.k.first().map_or(1, |d| d.extent)).then(|| partial_buffer(lowering, anchor, &results));

@@ -1,0 +1,222 @@
+//! Tiles whose sums are computed by a wide-vector function: the call, and what follows the sum.
+//!
+//! A tile whose body only stores the sums hands the function the place to store them. Otherwise they wait on the stack, and the body
+//! runs over them in loops.
+
+use super::emitter::{Binding, Emitter, IndexValue, memory_flags};
+use super::memory::Address;
+use super::value::{Parts, Val, clif_type};
+use crate::error::EmitError;
+use crate::x86::{TileShape, Wide};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{
+    AbiParam, BlockArg, ExtFuncData, ExternalName, InstBuilder, Signature, StackSlotData, StackSlotKind,
+    UserExternalName, Value, types,
+};
+use cranelift_codegen::isa::CallConv;
+use kernel::{Affine, BufRef, DType, Expr, IndexVar, Kernel, Micro, Stmt, walk::visit_stmts};
+use std::collections::BTreeMap;
+
+/// The functions that compute tiles, by shape: their numbers in the module.
+pub(crate) type TileFunctions = BTreeMap<TileShape, u32>;
+
+/// A place in memory for the sums, and how far apart its rows are, in elements.
+struct Place {
+    buf: BufRef,
+    first: Affine,
+    row: i64,
+}
+
+/// How a tile is computed.
+struct Form {
+    shape: TileShape,
+    /// Where the sums go, if the body does nothing but store them.
+    direct: Option<Place>,
+}
+
+/// The shapes of all tiles of a kernel that have a wide form.
+pub(crate) fn shapes(kernel: &Kernel, wide: Wide) -> Vec<TileShape> {
+    let mut shapes = vec![];
+    visit_stmts(&kernel.body, &mut |stmt| {
+        if let Stmt::Micro(micro) = stmt {
+            shapes.extend(form(kernel, micro, wide).map(|form| form.shape));
+        }
+    });
+    shapes
+}
+
+fn dtype_of(kernel: &Kernel, buf: BufRef) -> Option<DType> {
+    match buf {
+        BufRef::Param(p) => kernel.params.get(p as usize).map(|p| p.dtype),
+        BufRef::Local(l) => kernel.locals.get(l as usize).map(|l| l.dtype),
+    }
+}
+
+fn form(kernel: &Kernel, micro: &Micro, wide: Wide) -> Option<Form> {
+    let dtype = dtype_of(kernel, micro.a.buf).filter(|d| matches!(d, DType::F32 | DType::F64))?;
+    let direct = direct_place(micro);
+    let row = direct.as_ref().map_or(micro.n as i64, |place| place.row);
+    let shape = TileShape::of(micro, dtype, wide, micro.init.is_some(), row * dtype.size_bytes() as i64)?;
+    Some(Form { shape, direct })
+}
+
+/// The place of the sums, if the body is one store of them and they start from 0 or from just that place.
+fn direct_place(micro: &Micro) -> Option<Place> {
+    let [Stmt::Store { buf, index, value: Expr::Reg(reg) }] = micro.body.as_slice() else { return None };
+    let starts_there = match &micro.init {
+        None => true,
+        Some(Expr::Load { buf: from, index: at, lanes: 1, .. }) => from == buf && at == index,
+        Some(_) => false,
+    };
+    if *reg != micro.acc || index.coefficient(micro.j) != 1 || !starts_there {
+        return None;
+    }
+    let zero = Affine::constant(0);
+    let first = index.substitute(micro.i, &zero).substitute(micro.j, &zero);
+    Some(Place { buf: *buf, first, row: index.coefficient(micro.i) })
+}
+
+impl Emitter<'_, '_> {
+    /// Emits a tile by a call, if it has a wide form that has been assembled.
+    pub(super) fn wide_tile(&mut self, micro: &Micro) -> Result<bool, EmitError> {
+        let Some((functions, wide)) = self.tiles else { return Ok(false) };
+        let Some(form) = form(self.kernel, micro, wide) else { return Ok(false) };
+        let Some(&function) = functions.get(&form.shape) else { return Ok(false) };
+        let known = self.addresses.len();
+        let a = self.address(micro.a.buf, &micro.a.base)?;
+        let b = self.address(micro.b.buf, &micro.b.base)?;
+        let (a, b) = (self.pointer(a), self.pointer(b));
+        match &form.direct {
+            Some(place) => {
+                let c = self.address(place.buf, &place.first)?;
+                let c = self.pointer(c);
+                self.call_tile(function, [a, b, c]);
+            }
+            None => self.tile_with_body(micro, &form.shape, function, [a, b])?,
+        }
+        self.addresses.truncate(known);
+        Ok(true)
+    }
+
+    fn pointer(&mut self, at: Address) -> Value {
+        if at.offset == 0 { at.base } else { self.b.ins().iadd_imm_s(at.base, at.offset) }
+    }
+
+    fn call_tile(&mut self, function: u32, args: [Value; 3]) {
+        let mut signature = Signature::new(CallConv::SystemV);
+        signature.params.extend([AbiParam::new(types::I64); 3]);
+        let signature = self.b.import_signature(signature);
+        let name = self.b.func.declare_imported_user_function(UserExternalName { namespace: 0, index: function });
+        let callee = self.b.import_function(ExtFuncData {
+            name: ExternalName::user(name),
+            signature,
+            colocated: true,
+            patchable: false,
+        });
+        self.b.ins().call(callee, &args);
+    }
+
+    fn tile_with_body(
+        &mut self,
+        micro: &Micro,
+        shape: &TileShape,
+        function: u32,
+        [a, b]: [Value; 2],
+    ) -> Result<(), EmitError> {
+        let dtype = if shape.double { DType::F64 } else { DType::F32 };
+        let bytes = micro.m * micro.n * dtype.size_bytes();
+        let slot = self.b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes as u32, 6));
+        let sums = self.b.ins().stack_addr(types::I64, slot, 0);
+        if let Some(init) = &micro.init {
+            self.over_tile(micro, dtype, sums, &mut |e, at, lanes| {
+                let first = e.expr(init)?;
+                let first = if first.lanes == lanes { first } else { e.splat(&first, lanes, lanes) };
+                e.b.ins().store(memory_flags(), first.parts[0], at, 0);
+                Ok(())
+            })?;
+        }
+        self.call_tile(function, [a, b, sums]);
+        self.over_tile(micro, dtype, sums, &mut |e, at, lanes| {
+            let sum = e.b.ins().load(clif_type(dtype, lanes), memory_flags(), at, 0);
+            let sum = Val::new(dtype, lanes, Parts::from_slice(&[sum]));
+            e.regs.insert(micro.acc, Binding::Let(sum));
+            micro.body.iter().try_for_each(|stmt| e.stmt(stmt))
+        })
+    }
+
+    /// Runs `emit` for each row and each 128 bits of a row, then for each column that is left; it gets the place of the sums and the
+    /// lanes.
+    fn over_tile(
+        &mut self,
+        micro: &Micro,
+        dtype: DType,
+        sums: Value,
+        emit: &mut dyn FnMut(&mut Self, Value, u16) -> Result<(), EmitError>,
+    ) -> Result<(), EmitError> {
+        let (size, lanes) = (dtype.size_bytes() as i64, 16 / dtype.size_bytes() as i64);
+        let (n, whole) = (micro.n as i64, micro.n as i64 / lanes * lanes);
+        self.counted(micro.i, micro.m as i64, 1, |e, i| {
+            let row = e.b.ins().imul_imm_s(i, n * size);
+            let row = e.b.ins().iadd(sums, row);
+            for (from, to, step) in [(0, whole, lanes), (whole, n, 1)] {
+                if from < to {
+                    e.columns(micro.j, (from, to, step), row, size, emit)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn columns(
+        &mut self,
+        j: IndexVar,
+        (from, to, step): (i64, i64, i64),
+        row: Value,
+        size: i64,
+        emit: &mut dyn FnMut(&mut Self, Value, u16) -> Result<(), EmitError>,
+    ) -> Result<(), EmitError> {
+        self.counted_from(j, (from, to, step), |e, column| {
+            let at = e.b.ins().imul_imm_s(column, size);
+            let at = e.b.ins().iadd(row, at);
+            let outer = e.widen.take();
+            e.widen = (step > 1).then_some((j, step as u16));
+            let result = emit(e, at, step as u16);
+            e.widen = outer;
+            result
+        })
+    }
+
+    fn counted(
+        &mut self,
+        var: IndexVar,
+        to: i64,
+        step: i64,
+        body: impl FnOnce(&mut Self, Value) -> Result<(), EmitError>,
+    ) -> Result<(), EmitError> {
+        self.counted_from(var, (0, to, step), body)
+    }
+
+    /// A loop in which `var` takes the values from `from` below `to`, at least one.
+    fn counted_from(
+        &mut self,
+        var: IndexVar,
+        (from, to, step): (i64, i64, i64),
+        body: impl FnOnce(&mut Self, Value) -> Result<(), EmitError>,
+    ) -> Result<(), EmitError> {
+        let known = self.addresses.len();
+        let (header, exit) = (self.b.create_block(), self.b.create_block());
+        let counter = self.b.append_block_param(header, types::I64);
+        let start = self.b.ins().iconst(types::I64, from);
+        self.b.ins().jump(header, &[BlockArg::Value(start)]);
+        self.b.switch_to_block(header);
+        self.bind_index(var, IndexValue::Value(counter), vec![]);
+        body(self, counter)?;
+        let next = self.b.ins().iadd_imm_s(counter, step);
+        let again = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, next, to);
+        self.b.ins().brif(again, header, &[BlockArg::Value(next)], exit, &[]);
+        self.b.seal_block(header);
+        self.enter(exit);
+        self.addresses.truncate(known);
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! Register tiles in wide vectors: what Cranelift's x86-64 backend, which stops at 128 bits, can't emit.
+//!
+//! A tile is a function of its own, `fn(a, b, c)` by the System V convention, whose shape and strides are in its code. The portable
+//! emitter calls it for a [`kernel::Micro`] and runs what follows the sum. Each element has one sum whose steps come in ascending
+//! order, so results are those of the portable tile to the bit.
+
+mod assemble;
+
+pub(crate) use assemble::assemble;
+
+use kernel::{DType, Micro};
+
+/// The widest vectors with fused multiply-add that tiles may use.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Wide {
+    /// 256 bits, 16 registers.
+    Avx2,
+    /// 512 bits, 32 registers, and masks for columns that don't fill a vector.
+    Avx512,
+}
+
+impl Wide {
+    /// What this process may use: what the processor has, but no more than the environment variable `GRADC_TARGET` allows, which can be
+    /// `baseline` (no wide vectors at all), `avx2` or `avx512`.
+    pub fn of_host() -> Option<Self> {
+        let limit = match std::env::var("GRADC_TARGET").as_deref() {
+            Ok("baseline") => return None,
+            Ok("avx2") => Self::Avx2,
+            _ => Self::Avx512,
+        };
+        Self::of_processor().map(|wide| wide.min(limit))
+    }
+
+    fn of_processor() -> Option<Self> {
+        #[cfg(all(target_arch = "x86_64", not(windows)))]
+        {
+            if std::arch::is_x86_feature_detected!("avx512f") {
+                return Some(Self::Avx512);
+            }
+            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                return Some(Self::Avx2);
+            }
+        }
+        None
+    }
+
+    /// Bytes of a vector.
+    pub fn vector_bytes(self) -> usize {
+        match self {
+            Self::Avx2 => 32,
+            Self::Avx512 => 64,
+        }
+    }
+
+    /// Vector registers.
+    pub fn registers(self) -> usize {
+        match self {
+            Self::Avx2 => 16,
+            Self::Avx512 => 32,
+        }
+    }
+}
+
+/// One loop of the reduction; what an iteration adds to the pointers, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Dim {
+    pub(crate) extent: usize,
+    pub(crate) a: i64,
+    pub(crate) b: i64,
+}
+
+/// Everything that the code of a tile depends on.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct TileShape {
+    pub(crate) wide: Wide,
+    /// `f64`, else `f32`.
+    pub(crate) double: bool,
+    pub(crate) m: usize,
+    pub(crate) n: usize,
+    /// From one row of `a` to the next, in bytes.
+    pub(crate) a_row: i64,
+    pub(crate) reduce: Vec<Dim>,
+    /// Whether sums start from `c`, or from 0.
+    pub(crate) accumulate: bool,
+    /// From one row of `c` to the next, in bytes.
+    pub(crate) c_row: i64,
+}
+
+impl TileShape {
+    /// The shape of a tile that writes rows of `c` that far apart; `None` if it has no wide form.
+    pub(crate) fn of(micro: &Micro, dtype: DType, wide: Wide, accumulate: bool, c_row: i64) -> Option<Self> {
+        let size = dtype.size_bytes() as i64;
+        let reduce = micro.reduce.iter().map(|d| Dim { extent: d.extent, a: d.a_stride * size, b: d.b_stride * size });
+        let shape = Self {
+            wide,
+            double: dtype == DType::F64,
+            m: micro.m,
+            n: micro.n,
+            a_row: micro.a.stride * size,
+            reduce: reduce.filter(|d| d.extent > 1).collect(),
+            accumulate,
+            c_row,
+        };
+        shape.fits().then_some(shape)
+    }
+
+    /// Elements of a vector.
+    fn lanes(&self) -> usize {
+        self.wide.vector_bytes() / if self.double { 8 } else { 4 }
+    }
+
+    /// Vectors of a row, the last one perhaps not full.
+    fn vectors(&self) -> usize {
+        self.n.div_ceil(self.lanes())
+    }
+
+    /// Sums, a row of `b` and a broadcast element must fit the registers; columns that don't fill a vector need masks.
+    fn fits(&self) -> bool {
+        let registers = self.m * self.vectors() + self.vectors() + 1;
+        let whole = self.n.is_multiple_of(self.lanes());
+        registers <= self.wide.registers() && (whole || self.wide == Wide::Avx512) && self.reduce.len() <= 6
+    }
+}
