@@ -13,7 +13,7 @@ fn program(body: &str, dtype: &str) -> Program {
 }
 
 fn options() -> JitOptions {
-    JitOptions { verify: true, dump: true, threads: 2 }
+    JitOptions { verify: true, dump: true, threads: 2, ..JitOptions::default() }
 }
 
 fn refused(program: &Program) -> CodegenError {

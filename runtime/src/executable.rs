@@ -4,7 +4,7 @@ use crate::arena::Arena;
 use crate::pool::{Pool, parallel_for};
 use crate::ports::{Ports, collect};
 use crate::{Element, LoadError, Port, PortError, PortKind, StepError, plan};
-use codegen::{ABI_VERSION, Jit, JitOptions, KernelCode, StepContext, StepFn};
+use codegen::{ABI_VERSION, Jit, JitOptions, KernelCode, StepContext, StepFn, Wide};
 use kernel::{BufferKind, Check, DType, Program, Spec};
 use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
@@ -18,12 +18,15 @@ pub struct LoadOptions {
     pub verify_code: bool,
     /// Keeps intermediate code and assembly of each kernel in the report.
     pub dump: bool,
+    /// The vectors that register tiles are computed in; `None` for the portable 128 bits. More than the processor has is not used.
+    pub wide: Option<Wide>,
 }
 
 impl Default for LoadOptions {
     /// One thread, the defaults of [`JitOptions`].
     fn default() -> Self {
-        Self { threads: 1, verify_code: JitOptions::default().verify, dump: false }
+        let jit = JitOptions::default();
+        Self { threads: 1, verify_code: jit.verify, dump: jit.dump, wide: jit.wide }
     }
 }
 
@@ -83,8 +86,12 @@ impl Executable {
         let ports = collect(&program)?;
         kernel::verify(&program, Spec::PLANNED).map_err(|e| LoadError::Invalid(e.to_string()))?;
         let threads = options.threads.max(1);
-        let jit_options =
-            JitOptions { verify: options.verify_code, dump: options.dump, threads, ..JitOptions::default() };
+        let jit_options = JitOptions {
+            verify: options.verify_code,
+            dump: options.dump,
+            threads,
+            wide: options.wide.min(Wide::of_host()),
+        };
         let jit = codegen::jit(&program, &jit_options)?;
         let mut arena = Arena::new(arena_bytes, "the arena")?;
         fill_constants(&program, &mut arena);

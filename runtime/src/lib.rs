@@ -15,6 +15,7 @@ mod pool;
 mod ports;
 mod profile;
 
+pub use codegen::Wide;
 pub use element::Element;
 pub use error::{LoadError, PlanError, PortError, StepError};
 pub use executable::{CompileReport, Executable, LoadOptions};

@@ -12,3 +12,4 @@ mod parallel;
 mod ports;
 mod random;
 mod support;
+mod wide;

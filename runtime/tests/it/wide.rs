@@ -1,0 +1,107 @@
+//! Random register tiles in vectors of each width against the kernel interpreter, to the bit.
+
+use crate::support::program;
+use kernel::{Data, eval};
+use runtime::{Executable, LoadOptions, Wide};
+use std::collections::BTreeMap;
+
+/// Sebastiano Vigna's splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn within(&mut self, low: usize, high: usize) -> usize {
+        low + (self.next() % (high - low + 1) as u64) as usize
+    }
+
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    }
+}
+
+/// A program of one tile with random extents and strides.
+fn tile(random: &mut Random, dtype: &str) -> String {
+    let (m, n) = (random.within(1, 14), random.within(1, 70));
+    let dims: Vec<usize> = (0..random.within(1, 3)).map(|_| random.within(1, 19)).collect();
+    let depth: usize = dims.iter().product();
+    // `a` with rows or with steps contiguous, `b` with some room after each row, the dimensions of the reduction from the outside in.
+    let (a_row, a_step) = if random.next().is_multiple_of(2) { (depth, 1) } else { (1, m) };
+    let b_step = n + random.within(0, 3);
+    let mut strides = vec![];
+    let mut below = 1;
+    for &extent in dims.iter().rev() {
+        strides.push(format!("({extent}, {}, {})", below * a_step, below * b_step));
+        below *= extent;
+    }
+    strides.reverse();
+    let c_row = n + random.within(0, 5);
+    let (an, bn, cn) = (m * depth, depth * b_step, m * c_row);
+    let at = format!("i0*{c_row} + i1");
+    let init = ["", ", init=load p2[i1]", ", init=load p3[AT]"][random.within(0, 2)].replace("AT", &at);
+    let body = [
+        "store p3[AT] = v0",
+        "let v1 = max(v0, load p2[i1]) store p3[AT] = v1",
+        "store p3[AT] = add(v0, cast(index i0 : i32 : DTYPE))",
+    ][random.within(0, 2)]
+    .replace("AT", &at)
+    .replace("DTYPE", dtype);
+    format!(
+        "program \"g\" b0: {dtype}[{an}] input \"a\" b1: {dtype}[{bn}] input \"b\" b2: {dtype}[{c_row}] input \"bias\"
+        b3: {dtype}[{cn}] state \"c\"
+        kernel g(p0: read {dtype}[{an}], p1: read {dtype}[{bn}], p2: read {dtype}[{c_row}], p3: readwrite {dtype}[{cn}]) {{
+          micro {m}x{n} a=p0[0] stride {a_row}, b=p1[0], reduce=[{}], i=i0, j=i1, acc=v0{init} {{ {body} }}
+        }} launch g(b0, b1, b2, b3)",
+        strides.join(", ")
+    )
+}
+
+fn compare(seed: u64, single: bool) {
+    let mut random = Random(seed);
+    let text = tile(&mut random, if single { "f32" } else { "f64" });
+    let program = program(&text);
+    let mut values = BTreeMap::new();
+    for (name, buffer) in ["a", "b", "bias", "c"].into_iter().zip(&program.buffers) {
+        let noise: Vec<f64> = (0..buffer.len).map(|_| random.unit()).collect();
+        let data = if single { Data::F32(noise.iter().map(|&x| x as f32).collect()) } else { Data::F64(noise) };
+        values.insert(name.to_string(), data);
+    }
+    let states = BTreeMap::from([("c".to_string(), values["c"].clone())]);
+    let inputs: BTreeMap<String, Data> =
+        values.iter().filter(|(n, _)| *n != "c").map(|(n, d)| (n.clone(), d.clone())).collect();
+    let (_, after) = eval::eval(&program, &inputs, &states).unwrap();
+    for wide in [None, Some(Wide::Avx2), Some(Wide::Avx512)] {
+        let options = LoadOptions { verify_code: true, wide, ..LoadOptions::default() };
+        let mut executable = Executable::load(program.clone(), &options).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        for (name, data) in &values {
+            match (data, name.as_str()) {
+                (Data::F32(v), "c") => executable.write_state(name, v).unwrap(),
+                (Data::F32(v), _) => executable.write_input(name, v).unwrap(),
+                (Data::F64(v), "c") => executable.write_state(name, v).unwrap(),
+                (Data::F64(v), _) => executable.write_input(name, v).unwrap(),
+                _ => unreachable!("floats only"),
+            }
+        }
+        executable.step().unwrap();
+        let found = if single {
+            Data::F32(executable.state::<f32>("c").unwrap().to_vec())
+        } else {
+            Data::F64(executable.state::<f64>("c").unwrap().to_vec())
+        };
+        for i in 0..found.len() {
+            assert_eq!(found.get(i), after["c"].get(i), "seed {seed}, {wide:?}, element {i}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn wide_tiles_are_the_interpreter_s_to_the_bit() {
+    for seed in 0..120 {
+        compare(seed, !seed.is_multiple_of(4));
+    }
+}
