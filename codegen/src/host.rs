@@ -64,18 +64,10 @@ pub fn host_target() -> Target {
 
 /// What tiles use: the widest vectors there are for them.
 fn tile_target(registers: usize) -> TileTarget {
-    let portable = TileTarget { registers, ..TileTarget::PORTABLE };
-    let Some(wide) = Wide::of_host() else { return portable };
-    let registers = wide.registers();
-    TileTarget {
-        vector_bytes: wide.vector_bytes(),
-        registers,
-        spare: 1,
-        roomy: registers,
-        rows: 14,
-        // Processors with two 512-bit units would take two; tiles that are good for one are good for two.
-        fmas: if wide == Wide::Avx512 { 1 } else { 2 },
-        masked: wide == Wide::Avx512,
+    match Wide::of_host() {
+        Some(Wide::Avx512) => TileTarget::AVX512,
+        Some(Wide::Avx2) => TileTarget::AVX2,
+        None => TileTarget { registers, ..TileTarget::PORTABLE },
     }
 }
 

@@ -25,6 +25,15 @@ impl TileTarget {
     /// 128-bit vectors in 16 registers, by Cranelift.
     pub const PORTABLE: Self =
         Self { vector_bytes: 16, registers: 16, spare: 2, roomy: 8, rows: 8, fmas: 2, masked: false };
+
+    /// 256-bit vectors in 16 registers, assembled.
+    pub const AVX2: Self =
+        Self { vector_bytes: 32, registers: 16, spare: 1, roomy: 16, rows: 14, fmas: 2, masked: false };
+
+    /// 512-bit vectors in 32 registers, assembled. Processors with two 512-bit units multiply twice a cycle; tiles that are good for
+    /// one unit are good for two.
+    pub const AVX512: Self =
+        Self { vector_bytes: 64, registers: 32, spare: 1, roomy: 32, rows: 14, fmas: 1, masked: true };
 }
 
 /// What scheduling needs to know of a machine.

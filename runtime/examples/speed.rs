@@ -17,7 +17,7 @@ fn load(text: &str, threads: usize, dump: bool) -> Result<Executable, Box<dyn st
         end += Buffer::size_bytes(buffer).next_multiple_of(64);
     }
     program.arena_bytes = Some(end);
-    let options = LoadOptions { threads, verify_code: false, dump };
+    let options = LoadOptions { threads, verify_code: false, dump, ..LoadOptions::default() };
     Executable::load(program, &options).map_err(|e: LoadError| e.into())
 }
 
