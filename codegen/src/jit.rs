@@ -91,6 +91,7 @@ impl Jit {
 /// # Errors
 /// If this machine is not supported, or a kernel uses an op, a type or a shape of statement that the emitter doesn't provide.
 pub fn jit(program: &Program, options: &JitOptions) -> Result<Jit, CodegenError> {
+    Wide::allowed()?;
     let isa = host_isa(options.verify, Rewriting::Full)?;
     let tile_isa = host_isa(options.verify, Rewriting::KeepOrder)?;
     let firsts = first_equals(&program.kernels);

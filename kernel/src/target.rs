@@ -26,9 +26,9 @@ impl TileTarget {
     pub const PORTABLE: Self =
         Self { vector_bytes: 16, registers: 16, spare: 2, roomy: 8, rows: 8, fmas: 2, masked: false };
 
-    /// 256-bit vectors in 16 registers, assembled.
+    /// 256-bit vectors in 16 registers, assembled; one register is left for a mask.
     pub const AVX2: Self =
-        Self { vector_bytes: 32, registers: 16, spare: 1, roomy: 16, rows: 14, fmas: 2, masked: false };
+        Self { vector_bytes: 32, registers: 16, spare: 2, roomy: 16, rows: 14, fmas: 2, masked: true };
 
     /// 512-bit vectors in 32 registers, assembled. Processors with two 512-bit units multiply twice a cycle; tiles that are good for
     /// one unit are good for two.

@@ -3,8 +3,8 @@
 use super::{Dim, TileShape, Wide};
 use iced_x86::IcedError;
 use iced_x86::code_asm::{
-    AsmMemoryOperand, AsmRegister64, AsmRegisterYmm, AsmRegisterZmm, CodeAssembler, dword_bcst, dword_ptr, eax, k1,
-    qword_bcst, qword_ptr, r8, r9, r10, r11, ymmword_ptr, zmmword_ptr,
+    AsmMemoryOperand, AsmRegister64, AsmRegisterYmm, AsmRegisterZmm, CodeAssembler, CodeLabel, dword_bcst, dword_ptr,
+    eax, k1, qword_bcst, qword_ptr, r8, r9, r10, r11, ymmword_ptr, zmmword_ptr,
 };
 use iced_x86::code_asm::{rax, rcx, rdi, rdx, registers, rsi};
 
@@ -20,19 +20,24 @@ const COUNTERS: [AsmRegister64; 6] = [rax, rcx, r8, r9, r10, r11];
 /// # Errors
 /// What the assembler refuses: an offset that doesn't fit an instruction. The caller then does without the tile.
 pub(crate) fn assemble(shape: &TileShape) -> Result<Vec<u8>, IcedError> {
-    let mut tile = Tile { asm: CodeAssembler::new(64)?, shape };
+    let mut asm = CodeAssembler::new(64)?;
+    let mask = asm.create_label();
+    let mut tile = Tile { asm, shape, mask };
     tile.prepare_mask()?;
     tile.start_sums()?;
     tile.reduce(&shape.reduce, 0)?;
     tile.store_sums()?;
     tile.asm.vzeroupper()?;
     tile.asm.ret()?;
+    tile.mask_data()?;
     tile.asm.assemble(0)
 }
 
 struct Tile<'s> {
     asm: CodeAssembler,
     shape: &'s TileShape,
+    /// Where the mask of 256-bit vectors stands, after the code.
+    mask: CodeLabel,
 }
 
 fn zmm(number: usize) -> AsmRegisterZmm {
@@ -68,14 +73,35 @@ impl Tile<'_> {
         (vector + 1) * self.shape.lanes() > self.shape.n
     }
 
-    /// `k1` has a bit for each column of the last vector, where that isn't full.
+    /// The register of the mask of 256-bit vectors.
+    fn mask_register(&self) -> usize {
+        self.broadcast() + 1
+    }
+
+    /// The mask has a bit (in `k1`) or a lane of ones (in a register) for each column of the last vector, where that isn't full.
     fn prepare_mask(&mut self) -> Result<(), IcedError> {
-        let rest = self.shape.n % self.shape.lanes();
-        if rest > 0 {
-            self.asm.mov(eax, (1i32 << rest) - 1)?;
-            self.asm.kmovw(k1, eax)?;
+        if !self.shape.is_masked() {
+            return Ok(());
         }
-        Ok(())
+        match self.shape.wide {
+            Wide::Avx512 => {
+                self.asm.mov(eax, (1i32 << (self.shape.n % self.shape.lanes())) - 1)?;
+                self.asm.kmovw(k1, eax)
+            }
+            Wide::Avx2 => self.asm.vmovups(ymm(self.mask_register()), ymmword_ptr(self.mask)),
+        }
+    }
+
+    /// The lanes of the mask of 256-bit vectors.
+    fn mask_data(&mut self) -> Result<(), IcedError> {
+        if !self.shape.is_masked() || self.shape.wide != Wide::Avx2 {
+            return Ok(());
+        }
+        let size = 32 / self.shape.lanes();
+        let bytes: Vec<u8> =
+            (0..32).map(|at| if at / size < self.shape.n % self.shape.lanes() { 0xff } else { 0 }).collect();
+        self.asm.set_label(&mut self.mask)?;
+        self.asm.db(&bytes)
     }
 
     fn offset_in_c(&self, row: usize, vector: usize) -> i64 {
@@ -103,6 +129,12 @@ impl Tile<'_> {
     /// Loads a vector; where it isn't full, the other lanes are 0 and not touched in memory.
     fn load(&mut self, register: usize, base: AsmRegister64, at: i64, partial: bool) -> Result<(), IcedError> {
         match (self.shape.wide, self.shape.double) {
+            (Wide::Avx2, false) if partial => {
+                self.asm.vmaskmovps(ymm(register), ymm(self.mask_register()), ymmword_ptr(base + at))
+            }
+            (Wide::Avx2, true) if partial => {
+                self.asm.vmaskmovpd(ymm(register), ymm(self.mask_register()), ymmword_ptr(base + at))
+            }
             (Wide::Avx2, _) => self.asm.vmovups(ymm(register), ymmword_ptr(base + at)),
             (Wide::Avx512, false) if partial => self.asm.vmovups(zmm(register).k1().z(), zmmword_ptr(base + at)),
             (Wide::Avx512, true) if partial => self.asm.vmovupd(zmm(register).k1().z(), zmmword_ptr(base + at)),
@@ -116,6 +148,14 @@ impl Tile<'_> {
                 let (register, at) = (self.sum(row, vector), self.offset_in_c(row, vector));
                 let place = rdx + at;
                 match (self.shape.wide, self.shape.double) {
+                    (Wide::Avx2, double) if self.is_partial(vector) => {
+                        let (place, mask) = (ymmword_ptr(place), ymm(self.mask_register()));
+                        if double {
+                            self.asm.vmaskmovpd(place, mask, ymm(register))?;
+                        } else {
+                            self.asm.vmaskmovps(place, mask, ymm(register))?;
+                        }
+                    }
                     (Wide::Avx2, _) => self.asm.vmovups(ymmword_ptr(place), ymm(register))?,
                     (Wide::Avx512, double) if self.is_partial(vector) => {
                         let place: AsmMemoryOperand = zmmword_ptr(place).k1();

@@ -8,27 +8,37 @@ mod assemble;
 
 pub(crate) use assemble::assemble;
 
+use crate::CodegenError;
 use kernel::{DType, Micro};
 
 /// The widest vectors with fused multiply-add that tiles may use.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Wide {
-    /// 256 bits, 16 registers.
+    /// 256 bits, 16 registers; a register masks columns that don't fill a vector.
     Avx2,
-    /// 512 bits, 32 registers, and masks for columns that don't fill a vector.
+    /// 512 bits, 32 registers; masks have registers of their own.
     Avx512,
 }
 
 impl Wide {
     /// What this process may use: what the processor has, but no more than the environment variable `GRADC_TARGET` allows, which can be
-    /// `baseline` (no wide vectors at all), `avx2` or `avx512`.
+    /// `baseline` (no wide vectors at all), `avx2` or `avx512`. Other values allow nothing wide; [`crate::jit`] refuses them.
     pub fn of_host() -> Option<Self> {
-        let limit = match std::env::var("GRADC_TARGET").as_deref() {
-            Ok("baseline") => return None,
-            Ok("avx2") => Self::Avx2,
-            _ => Self::Avx512,
-        };
-        Self::of_processor().map(|wide| wide.min(limit))
+        Self::of_processor().min(Self::allowed().ok().flatten())
+    }
+
+    /// The limit that the environment sets.
+    ///
+    /// # Errors
+    /// If it isn't one of the names there are.
+    pub(crate) fn allowed() -> Result<Option<Self>, CodegenError> {
+        let Some(name) = std::env::var_os("GRADC_TARGET") else { return Ok(Some(Self::Avx512)) };
+        match name.to_str() {
+            Some("baseline") => Ok(None),
+            Some("avx2") => Ok(Some(Self::Avx2)),
+            Some("avx512") => Ok(Some(Self::Avx512)),
+            _ => Err(CodegenError::Host(format!("GRADC_TARGET is {name:?}, it can be baseline, avx2 or avx512"))),
+        }
     }
 
     fn of_processor() -> Option<Self> {
@@ -114,10 +124,15 @@ impl TileShape {
         self.n.div_ceil(self.lanes())
     }
 
-    /// Sums, a row of `b` and a broadcast element must fit the registers; columns that don't fill a vector need masks.
+    /// Whether the last vector of a row is not full.
+    fn is_masked(&self) -> bool {
+        !self.n.is_multiple_of(self.lanes())
+    }
+
+    /// Sums, a row of `b`, a broadcast element and, with 256 bits, a mask must fit the registers.
     fn fits(&self) -> bool {
-        let registers = self.m * self.vectors() + self.vectors() + 1;
-        let whole = self.n.is_multiple_of(self.lanes());
-        registers <= self.wide.registers() && (whole || self.wide == Wide::Avx512) && self.reduce.len() <= 6
+        let mask = usize::from(self.is_masked() && self.wide == Wide::Avx2);
+        let registers = self.m * self.vectors() + self.vectors() + 1 + mask;
+        registers <= self.wide.registers() && self.reduce.len() <= 6
     }
 }

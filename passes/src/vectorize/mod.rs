@@ -112,7 +112,7 @@ impl Vectorizer {
         for map in &accumulators {
             out.extend(folds.iter().map(|f| declare(f, map, lanes)));
         }
-        out.push(self.vectors(l, lanes, &accumulators, (main, 0))?);
+        out.extend(self.vectors(l, lanes, &accumulators, (main, 0))?);
         for map in accumulators.iter().skip(1) {
             out.extend(folds.iter().map(|f| Stmt::Accumulate {
                 reg: accumulators[0][&f.reg],
@@ -122,7 +122,7 @@ impl Vectorizer {
         }
         if rest > 0 {
             let first = main * interleave * usize::from(lanes);
-            out.push(self.vectors(l, lanes, &accumulators[..1], (rest, first))?);
+            out.extend(self.vectors(l, lanes, &accumulators[..1], (rest, first))?);
         }
         for f in &folds {
             let value = Expr::Fold(f.op, Box::new(Expr::Reg(accumulators[0][&f.reg])));
@@ -132,14 +132,15 @@ impl Vectorizer {
         Some(out)
     }
 
-    /// A loop over `count` groups of vectors from element `first`; a group has one vector per map of accumulators.
+    /// A loop over `count` groups of vectors from element `first`, or the one group there is; a group has one vector per map of
+    /// accumulators.
     fn vectors(
         &mut self,
         l: Loop<'_>,
         lanes: u16,
         accumulators: &[BTreeMap<Reg, Reg>],
         (count, first): (usize, usize),
-    ) -> Option<Stmt> {
+    ) -> Option<Vec<Stmt>> {
         let var = self.fresh.index();
         let step = usize::from(lanes) * accumulators.len();
         let mut copies = vec![];
@@ -152,13 +153,17 @@ impl Vectorizer {
             substitute(&mut copy, l.var, &at);
             copies.push(copy);
         }
-        let body = jam(copies);
+        let mut body = jam(copies);
+        if count == 1 {
+            substitute(&mut body, var, &Affine::constant(0));
+            return Some(body);
+        }
         let kind = if body.iter().any(|s| matches!(s, Stmt::For { .. } | Stmt::LetIndex { .. } | Stmt::Decl { .. })) {
             LoopKind::Serial
         } else {
             LoopKind::Vector
         };
-        Some(Stmt::For { var, extent: count, kind, body })
+        Some(vec![Stmt::For { var, extent: count, kind, body }])
     }
 
     /// The scalar iterations from `first` on.
