@@ -114,12 +114,18 @@ fn plan(
     let inner: usize = spec.k.iter().skip(1).map(|d| d.extent).product();
     let tiling = choose((m, n, depth_block * inner), dtype, &target.tile);
     let packed = pack::pack_if_worth_it(lowering, cluster, anchor, &spec, &tiling)?;
-    let partial =
-        (depth_block < spec.k.first().map_or(1, |d| d.extent)).then(|| partial_buffer(lowering, anchor, &results));
     let row_bytes = Spec::size(&spec.k) * dtype.size_bytes();
     let tallest = tiling.rows.first().map_or(1, |r| r.size);
     let row_tiles = (target.l2_bytes / 2 / (row_bytes * tallest)).max(4);
-    Ok(Plan { cluster, anchor, results, spec, tiling, packed, partial, depth_block, row_tiles, dtype })
+    let mut plan =
+        Plan { cluster, anchor, results, spec, tiling, packed, partial: None, depth_block, row_tiles, dtype };
+    let outermost = plan.spec.k.first().map_or(1, |d| d.extent);
+    if plan.tiles_of_panel() == 1 {
+        // Nothing comes back to a block of the panel while it is in the cache.
+        plan.depth_block = outermost;
+    }
+    plan.partial = (plan.depth_block < outermost).then(|| partial_buffer(lowering, anchor, &plan.results));
+    Ok(plan)
 }
 
 /// Partial sums wait where the anchor's own result goes, if it is one. Not where another result of the cluster goes: that may be a
@@ -143,6 +149,11 @@ fn depth_block(spec: &Spec) -> usize {
 }
 
 impl Plan {
+    /// How many tiles one panel of columns serves before the next.
+    fn tiles_of_panel(&self) -> usize {
+        self.row_blocks().map_or_else(|| self.tiling.rows.iter().map(|r| r.count).sum(), |(tiles, _)| tiles)
+    }
+
     /// The dimensions of the loops around blocks and panels: batch, all rows' dimensions but the innermost, all columns' likewise.
     fn outer_dims(&self) -> impl Iterator<Item = &Dim> {
         self.spec.batch.iter().chain(outer(&self.spec.m)).chain(outer(&self.spec.n))
