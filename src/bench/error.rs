@@ -20,6 +20,14 @@ pub enum BenchError {
     /// A setting that no run can have.
     #[error("{0}")]
     Setting(String),
+    /// A file of results has a line that is none.
+    #[error("line {line} of the results: {what}")]
+    Results {
+        /// The line, from 1.
+        line: usize,
+        /// What it should be.
+        what: String,
+    },
     /// The model breaks a rule.
     #[error(transparent)]
     Model(#[from] ModelErrors),

@@ -2,8 +2,10 @@
 //!
 //! [`Workload`] says what is timed, with weights and batches from a generator that other frameworks can follow ([`stream`]), so that
 //! losses can be compared number by number. [`measure()`] times one and gives a [`Measurement`]; [`explain`] says where the time goes.
-//! `gradc bench` prints both. To pin a run to a core, start it by `taskset`.
+//! `gradc bench` prints both, and [`compare()`] lays a
+//! file of results of several frameworks side by side. To pin a run to a core, start it by `taskset`.
 
+mod compare;
 mod error;
 mod explain;
 mod flops;
@@ -13,6 +15,7 @@ pub mod stream;
 mod subject;
 mod workload;
 
+pub use compare::{Comparison, Row, compare};
 pub use error::BenchError;
 pub use explain::{Explanation, explain};
 pub use flops::contraction_flops;

@@ -1,10 +1,11 @@
 //! `gradc bench`: how long training steps take, as a table or as a JSON line for each.
 
 use super::print;
-use crate::bench::{Settings, WORKLOADS, Workload, explain, measure};
+use crate::bench::{Settings, WORKLOADS, Workload, compare, explain, measure};
 use clap::Args;
 use serde_json::Value as Json;
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// What to time, and how long.
@@ -25,10 +26,17 @@ pub(super) struct Bench {
     /// Print the time of each pass, of compiling each kernel and of each kernel's launch instead
     #[arg(long, conflicts_with = "json")]
     explain: bool,
+    /// Time nothing: read JSON lines of several frameworks, gradc's among them, and print gradc's ratio to the best other one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "explain"])]
+    compare: Option<PathBuf>,
 }
 
 impl Bench {
     pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
+        if let Some(path) = &self.compare {
+            let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+            return print(&compare(&text).map_err(|e| format!("{}: {e}", path.display()))?.to_string());
+        }
         let settings = Settings { threads: self.threads, seconds: self.seconds };
         let all = self.workload == "all";
         let workloads = if all { WORKLOADS } else { std::slice::from_ref(Workload::named(&self.workload)?) };
