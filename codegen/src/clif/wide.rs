@@ -17,6 +17,9 @@ use cranelift_codegen::isa::CallConv;
 use kernel::{Affine, BufRef, DType, Expr, IndexVar, Kernel, Micro, Stmt, walk::visit_stmts};
 use std::collections::BTreeMap;
 
+/// A row of a tile is unrolled to at most that many statements of the body; a longer one is a loop.
+const MAX_UNROLLED: i64 = 160;
+
 /// The functions that compute tiles, by shape: their numbers in the module.
 pub(crate) type TileFunctions = BTreeMap<TileShape, u32>;
 
@@ -128,30 +131,30 @@ impl Emitter<'_, '_> {
         let slot = self.b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes as u32, 6));
         let sums = self.b.ins().stack_addr(types::I64, slot, 0);
         if let Some(init) = &micro.init {
-            self.over_tile(micro, dtype, sums, &mut |e, at, lanes| {
+            self.over_tile(micro, dtype, sums, &mut |e, (at, offset), lanes| {
                 let first = e.expr(init)?;
                 let first = if first.lanes == lanes { first } else { e.splat(&first, lanes, lanes) };
-                e.b.ins().store(memory_flags(), first.parts[0], at, 0);
+                e.b.ins().store(memory_flags(), first.parts[0], at, offset);
                 Ok(())
             })?;
         }
         self.call_tile(function, [a, b, sums]);
-        self.over_tile(micro, dtype, sums, &mut |e, at, lanes| {
-            let sum = e.b.ins().load(clif_type(dtype, lanes), memory_flags(), at, 0);
+        self.over_tile(micro, dtype, sums, &mut |e, (at, offset), lanes| {
+            let sum = e.b.ins().load(clif_type(dtype, lanes), memory_flags(), at, offset);
             let sum = Val::new(dtype, lanes, Parts::from_slice(&[sum]));
             e.regs.insert(micro.acc, Binding::Let(sum));
             micro.body.iter().try_for_each(|stmt| e.stmt(stmt))
         })
     }
 
-    /// Runs `emit` for each row and each 128 bits of a row, then for each column that is left; it gets the place of the sums and the
-    /// lanes.
+    /// Runs `emit` for each row and each 128 bits of a row, then for each column that is left; it gets the place of the sums (a pointer
+    /// and an offset in bytes) and the lanes.
     fn over_tile(
         &mut self,
         micro: &Micro,
         dtype: DType,
         sums: Value,
-        emit: &mut dyn FnMut(&mut Self, Value, u16) -> Result<(), EmitError>,
+        emit: &mut dyn FnMut(&mut Self, (Value, i32), u16) -> Result<(), EmitError>,
     ) -> Result<(), EmitError> {
         let (size, lanes) = (dtype.size_bytes() as i64, 16 / dtype.size_bytes() as i64);
         let (n, whole) = (micro.n as i64, micro.n as i64 / lanes * lanes);
@@ -160,7 +163,7 @@ impl Emitter<'_, '_> {
             let row = e.b.ins().iadd(sums, row);
             for (from, to, step) in [(0, whole, lanes), (whole, n, 1)] {
                 if from < to {
-                    e.columns(micro.j, (from, to, step), row, size, emit)?;
+                    e.columns(micro, (from, to, step), row, size, emit)?;
                 }
             }
             Ok(())
@@ -169,20 +172,30 @@ impl Emitter<'_, '_> {
 
     fn columns(
         &mut self,
-        j: IndexVar,
+        micro: &Micro,
         (from, to, step): (i64, i64, i64),
         row: Value,
         size: i64,
-        emit: &mut dyn FnMut(&mut Self, Value, u16) -> Result<(), EmitError>,
+        emit: &mut dyn FnMut(&mut Self, (Value, i32), u16) -> Result<(), EmitError>,
     ) -> Result<(), EmitError> {
-        self.counted_from(j, (from, to, step), |e, column| {
-            let at = e.b.ins().imul_imm_s(column, size);
-            let at = e.b.ins().iadd(row, at);
+        let mut widened = |e: &mut Self, at: Value, offset: i64| {
             let outer = e.widen.take();
-            e.widen = (step > 1).then_some((j, step as u16));
-            let result = emit(e, at, step as u16);
+            e.widen = (step > 1).then_some((micro.j, step as u16));
+            let result = emit(e, (at, offset as i32), step as u16);
             e.widen = outer;
             result
+        };
+        let statements = (to - from) / step * micro.body.len() as i64;
+        if statements > MAX_UNROLLED {
+            return self.counted_from(micro.j, (from, to, step), |e, column| {
+                let at = e.b.ins().imul_imm_s(column, size);
+                let at = e.b.ins().iadd(row, at);
+                widened(e, at, 0)
+            });
+        }
+        (0..(to - from) / step).map(|at| from + at * step).try_for_each(|column| {
+            self.bind_index(micro.j, IndexValue::Constant(column), vec![]);
+            widened(self, row, column * size)
         })
     }
 
