@@ -30,6 +30,15 @@ struct Place {
     row: i64,
 }
 
+/// Neighbouring sums of a row, on the stack.
+#[derive(Clone, Copy)]
+struct Sums {
+    at: Value,
+    /// In bytes.
+    offset: i32,
+    lanes: u16,
+}
+
 /// How a tile is computed.
 struct Form {
     shape: TileShape,
@@ -131,30 +140,30 @@ impl Emitter<'_, '_> {
         let slot = self.b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes as u32, 6));
         let sums = self.b.ins().stack_addr(types::I64, slot, 0);
         if let Some(init) = &micro.init {
-            self.over_tile(micro, dtype, sums, &mut |e, (at, offset), lanes| {
+            self.over_tile(micro, dtype, sums, &mut |e, sums| {
+                let lanes = sums.lanes;
                 let first = e.expr(init)?;
                 let first = if first.lanes == lanes { first } else { e.splat(&first, lanes, lanes) };
-                e.b.ins().store(memory_flags(), first.parts[0], at, offset);
+                e.b.ins().store(memory_flags(), first.parts[0], sums.at, sums.offset);
                 Ok(())
             })?;
         }
         self.call_tile(function, [a, b, sums]);
-        self.over_tile(micro, dtype, sums, &mut |e, (at, offset), lanes| {
-            let sum = e.b.ins().load(clif_type(dtype, lanes), memory_flags(), at, offset);
-            let sum = Val::new(dtype, lanes, Parts::from_slice(&[sum]));
+        self.over_tile(micro, dtype, sums, &mut |e, sums| {
+            let sum = e.b.ins().load(clif_type(dtype, sums.lanes), memory_flags(), sums.at, sums.offset);
+            let sum = Val::new(dtype, sums.lanes, Parts::from_slice(&[sum]));
             e.regs.insert(micro.acc, Binding::Let(sum));
             micro.body.iter().try_for_each(|stmt| e.stmt(stmt))
         })
     }
 
-    /// Runs `emit` for each row and each 128 bits of a row, then for each column that is left; it gets the place of the sums (a pointer
-    /// and an offset in bytes) and the lanes.
+    /// Runs `emit` for each row and each 128 bits of a row, then for each column that is left; it gets the sums' place.
     fn over_tile(
         &mut self,
         micro: &Micro,
         dtype: DType,
         sums: Value,
-        emit: &mut dyn FnMut(&mut Self, (Value, i32), u16) -> Result<(), EmitError>,
+        emit: &mut dyn FnMut(&mut Self, Sums) -> Result<(), EmitError>,
     ) -> Result<(), EmitError> {
         let (size, lanes) = (dtype.size_bytes() as i64, 16 / dtype.size_bytes() as i64);
         let (n, whole) = (micro.n as i64, micro.n as i64 / lanes * lanes);
@@ -176,12 +185,12 @@ impl Emitter<'_, '_> {
         (from, to, step): (i64, i64, i64),
         row: Value,
         size: i64,
-        emit: &mut dyn FnMut(&mut Self, (Value, i32), u16) -> Result<(), EmitError>,
+        emit: &mut dyn FnMut(&mut Self, Sums) -> Result<(), EmitError>,
     ) -> Result<(), EmitError> {
         let mut widened = |e: &mut Self, at: Value, offset: i64| {
             let outer = e.widen.take();
             e.widen = (step > 1).then_some((micro.j, step as u16));
-            let result = emit(e, (at, offset as i32), step as u16);
+            let result = emit(e, Sums { at, offset: offset as i32, lanes: step as u16 });
             e.widen = outer;
             result
         };
