@@ -75,10 +75,8 @@ impl Plan {
             }
             None => Space { shape: graph.ty(results[0]).shape.clone(), reduced: vec![] },
         };
-        let (full, outer) = results
-            .into_iter()
-            .filter(|n| !reduces.contains(n) || !space.reduced.is_empty())
-            .partition(|&n| graph.ty(n).shape == space.shape && !reduces.contains(&n));
+        let (full, outer) =
+            results.into_iter().partition(|&n| graph.ty(n).shape == space.shape && !reduces.contains(&n));
         let mut plan = Self { space, stage: BTreeMap::new(), reduces, full, outer };
         for &node in nodes {
             plan.stage_of(lowering, cluster, node);
