@@ -1,15 +1,14 @@
 //! Compiles a program into this process's memory.
 
 use crate::clif::step::{StepLaunch, emit_step, step_signature};
-use crate::clif::wide::{TileFunctions, shapes};
+use crate::clif::wide::{TileFunctions, shapes, tile_signature};
 use crate::clif::{emit_kernel, kernel_signature, parallel_extent, scratch_layout};
 use crate::host::{Rewriting, has_fma, host_isa};
 use crate::x86::{Wide, assemble};
 use crate::{CodegenError, cost};
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::{AbiParam, UserFuncName, types};
-use cranelift_codegen::isa::CallConv;
+use cranelift_codegen::ir::UserFuncName;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{JITBuilder, JITModule};
@@ -94,7 +93,7 @@ pub fn jit(program: &Program, options: &JitOptions) -> Result<Jit, CodegenError>
     Wide::allowed()?;
     let isa = host_isa(options.verify, Rewriting::Full)?;
     let tile_isa = host_isa(options.verify, Rewriting::KeepOrder)?;
-    let firsts = first_equals(&program.kernels);
+    let firsts = program.first_of_same_code();
     let distinct: Vec<usize> = (0..firsts.len()).filter(|&k| firsts[k] == k).collect();
     let mut module = JITModule::new(JITBuilder::with_isa(isa.clone(), cranelift_module::default_libcall_names()));
     let tiles =
@@ -130,12 +129,6 @@ pub fn jit(program: &Program, options: &JitOptions) -> Result<Jit, CodegenError>
 
 fn backend(function: &str, error: &dyn std::fmt::Display) -> CodegenError {
     CodegenError::Backend { function: function.to_owned(), message: error.to_string() }
-}
-
-/// For each kernel, the first one that is equal to it but for the name.
-fn first_equals(kernels: &[Kernel]) -> Vec<usize> {
-    let equal = |a: &Kernel, b: &Kernel| a.params == b.params && a.locals == b.locals && a.body == b.body;
-    (0..kernels.len()).map(|k| (0..k).find(|&first| equal(&kernels[first], &kernels[k])).unwrap_or(k)).collect()
 }
 
 /// A function's machine code before it has a place.
@@ -215,9 +208,7 @@ fn define_tiles(
     numbers: &[usize],
     wide: Wide,
 ) -> Result<TileFunctions, CodegenError> {
-    let mut signature = module.make_signature();
-    signature.call_conv = CallConv::SystemV;
-    signature.params.extend([AbiParam::new(types::I64); 3]);
+    let signature = tile_signature();
     let mut functions = TileFunctions::new();
     for shape in numbers.iter().flat_map(|&k| shapes(&program.kernels[k], wide)) {
         if functions.contains_key(&shape) {

@@ -22,14 +22,15 @@ impl Kernel {
 impl Program {
     /// Keeps one of each group of kernels that are the same code, the first, and launches that. Unused kernels stay.
     pub fn merge_kernels(&mut self) {
-        let mut first: BTreeMap<Kernel, u32> = BTreeMap::new();
+        let firsts = self.first_of_same_code();
         let mut kept = vec![];
-        let mut now_at = vec![];
-        for kernel in std::mem::take(&mut self.kernels) {
-            let at = *first.entry(kernel.canonical()).or_insert(kept.len() as u32);
-            now_at.push(at);
-            if at as usize == kept.len() {
+        let mut now_at: Vec<u32> = vec![];
+        for (at, kernel) in std::mem::take(&mut self.kernels).into_iter().enumerate() {
+            if firsts[at] == at {
+                now_at.push(kept.len() as u32);
                 kept.push(kernel);
+            } else {
+                now_at.push(now_at[firsts[at]]);
             }
         }
         self.kernels = kept;
@@ -38,6 +39,13 @@ impl Program {
                 launch.kernel = at;
             }
         }
+    }
+
+    /// For each kernel, the position of the first one that is the same code: its own, if none is before it.
+    pub fn first_of_same_code(&self) -> Vec<usize> {
+        let mut first: BTreeMap<Kernel, usize> = BTreeMap::new();
+        let at = |(at, kernel): (usize, &Kernel)| *first.entry(kernel.canonical()).or_insert(at);
+        self.kernels.iter().enumerate().map(at).collect()
     }
 }
 

@@ -69,13 +69,17 @@ pub(super) fn memory_flags() -> MemFlagsData {
     MemFlagsData::new().with_notrap().with_endianness(Endianness::Little)
 }
 
+/// The element type of a kernel's buffer, if it has that buffer.
+pub(super) fn element_type(kernel: &Kernel, buf: BufRef) -> Option<DType> {
+    match buf {
+        BufRef::Param(p) => kernel.params.get(p as usize).map(|p| p.dtype),
+        BufRef::Local(l) => kernel.locals.get(l as usize).map(|l| l.dtype),
+    }
+}
+
 impl Emitter<'_, '_> {
     pub(super) fn buffer_dtype(&self, buf: BufRef) -> Result<DType, EmitError> {
-        let dtype = match buf {
-            BufRef::Param(p) => self.kernel.params.get(p as usize).map(|p| p.dtype),
-            BufRef::Local(l) => self.kernel.locals.get(l as usize).map(|l| l.dtype),
-        };
-        dtype.map_or_else(|| malformed(format!("there is no buffer {buf:?}")), Ok)
+        element_type(self.kernel, buf).map_or_else(|| malformed(format!("there is no buffer {buf:?}")), Ok)
     }
 
     pub(super) fn bind_index(&mut self, var: IndexVar, value: IndexValue, scaled: Vec<(i64, Value)>) {

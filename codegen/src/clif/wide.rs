@@ -3,7 +3,7 @@
 //! A tile whose body only stores the sums hands the function the place to store them. Otherwise they wait on the stack, and the body
 //! runs over them in loops.
 
-use super::emitter::{Binding, Emitter, IndexValue, memory_flags};
+use super::emitter::{Binding, Emitter, IndexValue, element_type, memory_flags};
 use super::memory::Address;
 use super::value::{Parts, Val, clif_type};
 use crate::error::EmitError;
@@ -57,15 +57,15 @@ pub(crate) fn shapes(kernel: &Kernel, wide: Wide) -> Vec<TileShape> {
     shapes
 }
 
-fn dtype_of(kernel: &Kernel, buf: BufRef) -> Option<DType> {
-    match buf {
-        BufRef::Param(p) => kernel.params.get(p as usize).map(|p| p.dtype),
-        BufRef::Local(l) => kernel.locals.get(l as usize).map(|l| l.dtype),
-    }
+/// The signature of the functions that compute tiles: `a`, `b` and `c` as pointers.
+pub(crate) fn tile_signature() -> Signature {
+    let mut signature = Signature::new(CallConv::SystemV);
+    signature.params.extend([AbiParam::new(types::I64); 3]);
+    signature
 }
 
 fn form(kernel: &Kernel, micro: &Micro, wide: Wide) -> Option<Form> {
-    let dtype = dtype_of(kernel, micro.a.buf).filter(|d| matches!(d, DType::F32 | DType::F64))?;
+    let dtype = element_type(kernel, micro.a.buf).filter(|d| matches!(d, DType::F32 | DType::F64))?;
     let direct = direct_place(micro);
     let row = direct.as_ref().map_or(micro.n as i64, |place| place.row);
     let shape = TileShape::of(micro, dtype, wide, micro.init.is_some(), row * dtype.size_bytes() as i64)?;
@@ -115,9 +115,7 @@ impl Emitter<'_, '_> {
     }
 
     fn call_tile(&mut self, function: u32, args: [Value; 3]) {
-        let mut signature = Signature::new(CallConv::SystemV);
-        signature.params.extend([AbiParam::new(types::I64); 3]);
-        let signature = self.b.import_signature(signature);
+        let signature = self.b.import_signature(tile_signature());
         let name = self.b.func.declare_imported_user_function(UserExternalName { namespace: 0, index: function });
         let callee = self.b.import_function(ExtFuncData {
             name: ExternalName::user(name),
@@ -167,7 +165,7 @@ impl Emitter<'_, '_> {
     ) -> Result<(), EmitError> {
         let (size, lanes) = (dtype.size_bytes() as i64, 16 / dtype.size_bytes() as i64);
         let (n, whole) = (micro.n as i64, micro.n as i64 / lanes * lanes);
-        self.counted(micro.i, micro.m as i64, 1, |e, i| {
+        self.counted(micro.i, (0, micro.m as i64, 1), |e, i| {
             let row = e.b.ins().imul_imm_s(i, n * size);
             let row = e.b.ins().iadd(sums, row);
             for (from, to, step) in [(0, whole, lanes), (whole, n, 1)] {
@@ -196,7 +194,7 @@ impl Emitter<'_, '_> {
         };
         let statements = (to - from) / step * micro.body.len() as i64;
         if statements > MAX_UNROLLED {
-            return self.counted_from(micro.j, (from, to, step), |e, column| {
+            return self.counted(micro.j, (from, to, step), |e, column| {
                 let at = e.b.ins().imul_imm_s(column, size);
                 let at = e.b.ins().iadd(row, at);
                 widened(e, at, 0)
@@ -208,18 +206,8 @@ impl Emitter<'_, '_> {
         })
     }
 
-    fn counted(
-        &mut self,
-        var: IndexVar,
-        to: i64,
-        step: i64,
-        body: impl FnOnce(&mut Self, Value) -> Result<(), EmitError>,
-    ) -> Result<(), EmitError> {
-        self.counted_from(var, (0, to, step), body)
-    }
-
     /// A loop in which `var` takes the values from `from` below `to`, at least one.
-    fn counted_from(
+    fn counted(
         &mut self,
         var: IndexVar,
         (from, to, step): (i64, i64, i64),
