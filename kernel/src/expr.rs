@@ -16,7 +16,8 @@ pub enum BufRef {
 }
 
 /// An expression. Every expression has an element type and a number of lanes, 1 for a scalar; operands of a [`Expr::Apply`] agree
-/// in lanes, which are a power of two up to [`crate::MAX_LANES`]. `bool` in memory is a byte of 0 or 1; as a value it is a truth value or a mask.
+/// in lanes, of which there are 1 to [`crate::MAX_LANES`]: as many as a register holds, fewer for the rest of a row, or more, which an
+/// emitter splits. `bool` in memory is a byte of 0 or 1; as a value it is a truth value or a mask.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Expr {
     /// A constant. Text: `1.5f32`, `true`, `nan:f32`, `-inf:f64`, the bits of another NaN `0x7fc00001:f32`.
@@ -56,7 +57,8 @@ pub enum Expr {
     Bitcast(DType, Box<Expr>),
     /// A scalar in all lanes. Text: `splat.x4(v1)`.
     Splat(u16, Box<Expr>),
-    /// The lanes of a vector folded by an associative and commutative op, pairwise from the halves: `(l0 op l2) op (l1 op l3)`.
+    /// The lanes of a vector folded by an associative and commutative op, pairwise from the halves: `(l0 op l2) op (l1 op l3)`. Lanes
+    /// that lack to a power of two change nothing: 3 lanes are `(l0 op l2) op l1` (an emitter that pads an `add` does it with -0).
     /// Text: `fold add(v1)`.
     Fold(ScalarOp, Box<Expr>),
 }

@@ -254,8 +254,8 @@ impl Types {
 
     fn type_of_fold(&self, op: ScalarOp, value: &Expr) -> Result<ValueType, TypeError> {
         let ty = self.type_of(value)?;
-        if !ty.lanes.is_power_of_two() || ty.lanes < 2 {
-            return broken(format!("fold of {ty}: it takes a vector whose lanes are a power of two"));
+        if !ty.is_vector() {
+            return broken(format!("fold of {ty}: it takes a vector"));
         }
         check_foldable(op, ty.dtype)?;
         Ok(ValueType::scalar(ty.dtype))
@@ -263,8 +263,8 @@ impl Types {
 }
 
 fn checked_lanes(dtype: DType, lanes: u16) -> Result<ValueType, TypeError> {
-    if !lanes.is_power_of_two() || lanes > MAX_LANES {
-        return broken(format!("{lanes} lanes: a power of two up to {MAX_LANES} is needed"));
+    if lanes == 0 || lanes > MAX_LANES {
+        return broken(format!("{lanes} lanes: 1 to {MAX_LANES} are possible"));
     }
     Ok(ValueType { dtype, lanes })
 }

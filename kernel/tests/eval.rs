@@ -69,6 +69,14 @@ fn folds_go_by_halves() {
     let x = [1e8, 1.0, -1e8, 3.0, 0.0, 0.0, 0.0, 0.0];
     let body = "store p1[0] = splat.x8(fold add(load.x4 p0[0]))";
     assert_eq!(run(x, [0, 0], body).unwrap(), [4.0; 8]);
+    // Of three lanes the second one waits: (l0 + l2) + l1.
+    let body = "store p1[0] = splat.x8(fold add(load.x3 p0[0]))";
+    assert_eq!(run(x, [0, 0], body).unwrap(), [1.0; 8]);
+    // ((l0 + l4) + l2) + ((l1) + l3), and no lane turns -0 to 0.
+    let x = [1e8, 1.0, 0.5, 1.0, -1e8, 0.0, 0.0, 0.0];
+    assert_eq!(run(x, [0, 0], "store p1[0] = splat.x8(fold add(load.x5 p0[0]))").unwrap(), [2.5; 8]);
+    let zeros = run([-0.0; 8], [0, 0], "store p1[0] = splat.x8(fold add(load.x7 p0[0]))").unwrap();
+    assert!(zeros.iter().all(|z| z.is_sign_negative()));
     let body = "store p1[0] = splat.x8(fold add(load.x4 p0[1] stride -1))";
     assert!(matches!(run(x, [0, 0], body), Err(EvalError::OutOfBounds { index: -1, len: 8, .. })));
 }

@@ -239,6 +239,24 @@ proptest! {
         let (scalar, vector) = (run(&kernel, false, ParallelOrder::Forward), run(&vectorized, false, ParallelOrder::Forward));
         prop_assert_eq!(bits(&scalar.unwrap().1), bits(&vector.unwrap().1));
     }
+
+    #[test]
+    fn vectors_have_any_length(bytes in prop::collection::vec(any::<u8>(), 0..80), cut in 2u16..14) {
+        let (kernel, body, var) = any_map(&bytes);
+        let types = Types::of_kernel(&kernel).unwrap();
+        let (mut builder, _) = KernelBuilder::reopen(kernel.clone());
+        let mut both = vec![];
+        for (first, lanes) in [(0, cut), (i64::from(cut), 16 - cut)] {
+            let vector = vectorize_body(&types, &body, var, lanes, builder.fresh(), &BTreeMap::new());
+            let mut vector = vector.expect("the generator makes nothing that has no vector form");
+            substitute(&mut vector, var, &Affine::constant(first));
+            both.extend(vector);
+        }
+        let vectorized = builder.finish(both);
+        prop_assert!(verify_kernel(&vectorized, &[], Spec::LOWERED).is_ok(), "{}", vectorized);
+        let (scalar, vector) = (run(&kernel, false, ParallelOrder::Forward), run(&vectorized, false, ParallelOrder::Forward));
+        prop_assert_eq!(bits(&scalar.unwrap().1), bits(&vector.unwrap().1));
+    }
 }
 
 /// The properties say little if the prover never proves: over fixed bytes, a good part of the kernels must pass, and of those some must

@@ -45,9 +45,10 @@ fn names_and_types() {
         (3, "let v0 = fold sub(splat.x4(1.0f32))"),
         (3, "let v0 = load.x4 p0[0] stride 0"),
         (3, "let v0 = splat.x4(splat.x4(1.0f32))"),
-        (3, "let v0 = splat.x3(1.0f32)"),
-        (3, "let v0 = load.x3 p0[0]"),
-        (3, "let v0 = splat.x128(1.0f32)"),
+        (3, "let v0 = splat.x1(1.0f32)"),
+        (3, "let v0 = index 3 : i32x0 stride 1"),
+        (3, "let v0 = splat.x65(1.0f32)"),
+        (3, "let v0 = fold add(load p0[0])"),
         (3, "let v0 = bitcast(1.0f32 : i64)"),
     ] {
         assert_eq!(broken(XY, body), [invariant], "{body}");

@@ -216,9 +216,6 @@ impl Emitter<'_, '_> {
     /// Folds the lanes, halves onto each other.
     fn fold(&mut self, op: ScalarOp, value: &Expr) -> Result<Val, EmitError> {
         let value = self.expr(value)?;
-        if !value.lanes.is_power_of_two() {
-            return malformed(format!("a fold of {} lanes, not a power of two", value.lanes));
-        }
         let dtype = value.dtype;
         let mut current = value;
         // Whole parts first, as vectors; the lanes of the last one as scalars.
@@ -227,10 +224,15 @@ impl Emitter<'_, '_> {
                 let lanes = self.split(&current);
                 current = Val::new(dtype, current.lanes, lanes);
             }
-            let half = current.parts.len() / 2;
-            let low = Val::new(dtype, current.lanes / 2, Parts::from_slice(&current.parts[..half]));
-            let high = Val::new(dtype, current.lanes / 2, Parts::from_slice(&current.parts[half..]));
-            current = self.apply(op, &[low, high])?;
+            // Of a number of parts that is no power of two, some have no partner and stay as they are.
+            let (chunk, half) = (current.chunk(), current.parts.len().next_power_of_two() / 2);
+            let pairs = current.parts.len() - half;
+            let lanes = chunk * pairs as u16;
+            let low = Val::new(dtype, lanes, Parts::from_slice(&current.parts[..pairs]));
+            let high = Val::new(dtype, lanes, Parts::from_slice(&current.parts[half..]));
+            let mut parts = self.apply(op, &[low, high])?.parts;
+            parts.extend_from_slice(&current.parts[pairs..half]);
+            current = Val::new(dtype, chunk * half as u16, parts);
         }
         Ok(current)
     }

@@ -202,7 +202,7 @@ impl Frame<'_> {
             Node::Fold { op, value, lanes } => {
                 let mut all = (0..*lanes).map(|l| self.value(value, l)).collect::<Run<Vec<_>>>()?;
                 while all.len() > 1 {
-                    let upper = all.split_off(all.len() / 2);
+                    let upper = all.split_off(all.len().next_power_of_two() / 2);
                     for (low, high) in all.iter_mut().zip(upper) {
                         *low = op.eval(&[*low, high]);
                     }

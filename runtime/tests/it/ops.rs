@@ -6,7 +6,7 @@ use kernel::scalar::Typing;
 use kernel::{DType, Scalar, ScalarOp};
 use std::fmt::Write;
 
-const LANES: [usize; 5] = [1, 2, 4, 8, 16];
+const LANES: [usize; 7] = [1, 2, 4, 5, 6, 8, 16];
 
 /// The operand types of an op for a type of its class.
 fn operand_types(op: ScalarOp, dtype: DType) -> Option<Vec<DType>> {
@@ -17,13 +17,13 @@ fn operand_types(op: ScalarOp, dtype: DType) -> Option<Vec<DType>> {
     op.def().typing.infer(&operands).ok().map(|_| operands)
 }
 
-/// All combinations of edge values, operand by operand, filled up to a multiple of 16.
+/// All combinations of edge values, operand by operand, filled up to a multiple of all lengths.
 fn combinations(operands: &[DType]) -> Vec<Vec<Scalar>> {
     let mut columns: Vec<Vec<Scalar>> = vec![vec![]; operands.len()];
     let choices: Vec<Vec<Scalar>> = operands.iter().map(|&d| edge_values(d)).collect();
     let total: usize = choices.iter().map(Vec::len).product();
     // Three operands make too many combinations: a stride that shares no factor with the total visits a spread-out part.
-    let count = total.min(6000).next_multiple_of(16);
+    let count = total.min(6000).next_multiple_of(240);
     for n in 0..count {
         let mut code = (n * 7919) % total;
         for (column, choice) in columns.iter_mut().zip(&choices) {

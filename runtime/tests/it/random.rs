@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 /// What inputs and values are made of; `f16` isn't provided, and 16-bit floats have tests of their own.
 const TYPES: [DType; 6] = [DType::F32, DType::F64, DType::I32, DType::I64, DType::U8, DType::Bool];
-const LEN: usize = 96;
+const LEN: usize = 144;
 
 /// A linear congruential generator: enough to vary programs.
 struct Rng(u64);
@@ -99,7 +99,7 @@ impl Generator {
 
 fn random_program(seed: u64) -> String {
     let mut rng = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let lanes = rng.pick(&[1, 1, 2, 4, 4, 8]);
+    let lanes = rng.pick(&[1, 1, 2, 3, 4, 4, 6, 8, 12, 16]);
     let (rows, cols) = rng.pick(&[(1, LEN / lanes), (3, LEN / lanes / 3), (LEN / lanes, 1)]);
     let index = format!("i0*{} + i1*{lanes}", cols * lanes);
     let (out, kind) = (rng.pick(&TYPES), rng.pick(&["for", "parallel"]));
