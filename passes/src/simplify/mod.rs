@@ -28,6 +28,7 @@ mod index;
 mod matching;
 mod movement;
 mod reduce;
+mod window;
 
 use crate::dce::remove_dead;
 use crate::{PassContext, PassError};
@@ -58,8 +59,8 @@ pub const DEPTH: usize = 2;
 
 /// All rules, by family, in the order in which they are tried.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    let families: [&[&[Rule]]; 5] =
-        [elementwise::RULES, movement::RULES, reduce::RULES, contraction::RULES, index::RULES];
+    let families: [&[&[Rule]]; 6] =
+        [elementwise::RULES, movement::RULES, window::RULES, reduce::RULES, contraction::RULES, index::RULES];
     families.into_iter().flatten().copied().flatten()
 }
 
