@@ -64,7 +64,16 @@ fn measured(json: &Json) -> Option<((String, u64), String, f64)> {
         Some(mode) if peer != GRADC => format!("{peer}/{mode}"),
         _ => peer.to_owned(),
     };
-    Some(((workload.to_owned(), json["threads"].as_u64()?), name, ms))
+    Some(((canonical(workload), json["threads"].as_u64()?), name, ms))
+}
+
+/// The name of a workload, whatever the benchmark that it comes from calls it: some write `k_` before kernels, and some names differ.
+fn canonical(workload: &str) -> String {
+    let name = workload.strip_prefix("k_").unwrap_or(workload);
+    match name {
+        "conv2d_same" => "conv3x3_fwd".into(),
+        _ => name.replace("infer_cnn_mnist_", "infer_cnn_"),
+    }
 }
 
 const GRADC: &str = "gradc";
@@ -136,6 +145,20 @@ mod tests {
         let text = comparison.to_string();
         assert!(text.contains("| logreg | 1 | 0.50000 | candle | 1.00000 | 2.00 |"), "{text}");
         assert!(text.ends_with("Geometric mean of the ratios: 1.00\n"), "{text}");
+    }
+
+    #[test]
+    fn one_workload_under_two_names_is_one_row() {
+        let lines = r#"
+{"peer": "gradc", "mode": "jit", "workload": "k_sgemm_64", "threads": 1, "step_ms": 2.0}
+{"peer": "torch", "mode": "eager", "workload": "k_sgemm_64", "threads": 1, "step_ms": 8.0}
+{"peer": "gemm", "workload": "sgemm_64", "threads": 1, "step_ms": 4.0}
+{"peer": "gradc", "mode": "jit", "workload": "k_conv3x3_fwd", "threads": 1, "step_ms": 1.0}
+{"peer": "candle", "workload": "conv2d_same", "threads": 1, "step_ms": 3.0}
+"#;
+        let comparison = compare(lines).unwrap();
+        let found: Vec<_> = comparison.rows.iter().map(|r| (r.workload.as_str(), r.ratio())).collect();
+        assert_eq!(found, [("conv3x3_fwd", Some(3.0)), ("sgemm_64", Some(2.0))]);
     }
 
     #[test]

@@ -2,16 +2,18 @@
 
 use super::process::{age_s, peak_rss_mb};
 use super::subject::Subject;
-use super::{BenchError, Workload};
+use super::{BenchError, Kind, Work, Workload};
 use serde_json::{Value as Json, json};
 use std::time::Instant;
 
-/// After how many steps [`Measurement::loss_n`] is taken.
+/// After how many steps the second loss is taken.
 const LOSS_STEPS: usize = 20;
+/// Steps of anything but training before the warm-up.
+const FIRST_STEPS: usize = 5;
 /// Fewer samples are no distribution, however long they take.
 const FEWEST_SAMPLES: usize = 7;
-/// Samples that are kept at most.
-const MOST_SAMPLES: usize = 2_000_000;
+/// Samples that are kept at most: a few MiB, which count as memory of the process.
+const MOST_SAMPLES: usize = 500_000;
 
 /// How to measure.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -22,12 +24,30 @@ pub struct Settings {
     pub seconds: f64,
 }
 
-/// What was measured. Times of a step are from its call until its loss is on the host, each step for itself.
+/// What shows that a step computes what it should.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Proof {
+    /// Losses of training, each that before its step's update.
+    Losses {
+        /// That of the first step.
+        first: f32,
+        /// That of step `steps`.
+        last: f32,
+        /// Which step `last` is from.
+        steps: usize,
+    },
+    /// The mean magnitude of all results of the first step.
+    Mean(f64),
+}
+
+/// What was measured. Times of a step are from its call until its result is in memory, each step for itself.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Measurement {
     /// The workload.
     pub workload: &'static str,
-    /// Samples in a batch.
+    /// What it is a case of.
+    pub kind: Kind,
+    /// Samples in a batch; 1 for kernels.
     pub batch: usize,
     /// Trainable numbers.
     pub params: usize,
@@ -39,7 +59,7 @@ pub struct Measurement {
     pub build_s: f64,
     /// From the finished graph to the runnable step, in seconds.
     pub compile_s: f64,
-    /// From the start of the process to the first loss, in seconds; `None` where the operating system doesn't say.
+    /// From the start of the process to the first result, in seconds; `None` where the operating system doesn't say.
     pub start_to_step1_s: Option<f64>,
     /// The first step, in seconds.
     pub first_step_s: f64,
@@ -47,36 +67,27 @@ pub struct Measurement {
     pub peak_rss_mb: Option<f64>,
     /// The arena: inputs, states, outputs, constants and everything between, in MiB.
     pub arena_mb: f64,
-    /// The loss of the first step, before its update.
-    pub loss_1: f32,
-    /// The loss of step [`Measurement::loss_steps`], before its update.
-    pub loss_n: f32,
-    /// Which step `loss_n` is from.
-    pub loss_steps: usize,
-    /// Floating-point operations of the contractions of a step.
-    pub flops: f64,
+    /// What it computed.
+    pub proof: Proof,
+    /// What a step has to do.
+    pub work: Work,
 }
 
 /// Declares, compiles, checks and times a workload.
 ///
 /// # Errors
-/// If it doesn't compile or run, or a loss is not finite.
+/// If it doesn't compile or run, or a result is not finite.
 pub fn measure(workload: &Workload, settings: &Settings) -> Result<Measurement, BenchError> {
     check(settings)?;
     let mut subject = Subject::new(workload, settings.threads)?;
-    let mut losses = Vec::with_capacity(LOSS_STEPS);
     let start = Instant::now();
-    losses.push(subject.step()?);
+    let first = subject.step()?;
     let (first_step_s, start_to_step1_s) = (start.elapsed().as_secs_f64(), age_s());
-    while losses.len() < LOSS_STEPS {
-        losses.push(subject.step()?);
-    }
-    if let Some(at) = losses.iter().position(|loss| !loss.is_finite()) {
-        return Err(BenchError::Diverged { step: at + 1, loss: losses[at] });
-    }
+    let proof = prove(&mut subject, workload.kind(), first)?;
     let samples_ms = sample(&mut subject, settings.seconds)?;
     Ok(Measurement {
         workload: workload.name,
+        kind: workload.kind(),
         batch: workload.batch,
         params: subject.parameters,
         threads: settings.threads,
@@ -87,11 +98,30 @@ pub fn measure(workload: &Workload, settings: &Settings) -> Result<Measurement, 
         first_step_s,
         peak_rss_mb: peak_rss_mb(),
         arena_mb: subject.executable().arena_bytes() as f64 / f64::from(1 << 20),
-        loss_1: losses[0],
-        loss_n: losses[LOSS_STEPS - 1],
-        loss_steps: LOSS_STEPS,
-        flops: subject.flops,
+        proof,
+        work: subject.work,
     })
+}
+
+/// What the first steps computed; `first` is what the first one gave.
+fn prove(subject: &mut Subject, kind: Kind, first: f32) -> Result<Proof, BenchError> {
+    let finite =
+        |step: usize, loss: f32| if loss.is_finite() { Ok(()) } else { Err(BenchError::Diverged { step, loss }) };
+    finite(1, first)?;
+    if kind != Kind::Training {
+        let mean = subject.check()?;
+        finite(1, mean as f32)?;
+        for _ in 1..FIRST_STEPS {
+            subject.step()?;
+        }
+        return Ok(Proof::Mean(mean));
+    }
+    let mut last = first;
+    for step in 2..=LOSS_STEPS {
+        last = subject.step()?;
+        finite(step, last)?;
+    }
+    Ok(Proof::Losses { first, last, steps: LOSS_STEPS })
 }
 
 fn check(settings: &Settings) -> Result<(), BenchError> {
@@ -135,24 +165,29 @@ impl Measurement {
         self.percentile_ms(0.5)
     }
 
-    /// Billions of floating-point operations of contractions in a second of median steps.
-    pub fn gflops(&self) -> f64 {
-        self.flops / (self.step_ms() * 1e6)
+    /// Billions of floating-point operations of contractions in a second of median steps; `None` where there are none.
+    pub fn gflops(&self) -> Option<f64> {
+        self.work.flops.map(|flops| flops / (self.step_ms() * 1e6))
     }
 
-    /// Samples trained on in a second of median steps.
+    /// Billions of bytes that have to move in a second of median steps; `None` where arithmetic is what takes time.
+    pub fn gbytes_s(&self) -> Option<f64> {
+        self.work.bytes.map(|bytes| bytes / (self.step_ms() * 1e6))
+    }
+
+    /// Samples in a second of median steps; for kernels, calls.
     pub fn items_per_s(&self) -> f64 {
         self.batch as f64 / (self.step_ms() * 1e-3)
     }
 
     /// The measurement as one JSON object, with the field names that the benchmarks of other frameworks use.
     pub fn to_json(&self) -> Json {
-        json!({
+        let mut json = json!({
             "peer": "gradc",
             "version": env!("CARGO_PKG_VERSION"),
             "mode": "jit",
             "workload": self.workload,
-            "kind": "train",
+            "kind": self.kind.name(),
             "threads": self.threads,
             "params": self.params,
             "batch": self.batch,
@@ -167,12 +202,20 @@ impl Measurement {
             "first_step_s": digits(self.first_step_s),
             "peak_rss_mb": self.peak_rss_mb.map(digits),
             "arena_mb": digits(self.arena_mb),
-            "loss_1": self.loss_1,
-            "loss_n": self.loss_n,
-            "loss_steps": self.loss_steps,
             "items_per_s": digits(self.items_per_s()),
-            "gflops": digits(self.gflops()),
-        })
+        });
+        match self.proof {
+            Proof::Losses { first, last, steps } => {
+                (json["loss_1"], json["loss_n"], json["loss_steps"]) = (json!(first), json!(last), json!(steps));
+            }
+            Proof::Mean(mean) => json["check"] = json!(digits(mean)),
+        }
+        for (name, rate) in [("gflops", self.gflops()), ("gbytes_s", self.gbytes_s())] {
+            if let Some(rate) = rate {
+                json[name] = json!(digits(rate));
+            }
+        }
+        json
     }
 }
 
@@ -188,6 +231,7 @@ mod tests {
     fn measurement() -> Measurement {
         Measurement {
             workload: "mlp_tiny",
+            kind: Kind::Training,
             batch: 8,
             params: 386,
             threads: 1,
@@ -198,10 +242,8 @@ mod tests {
             first_step_s: 0.1,
             peak_rss_mb: Some(12.0),
             arena_mb: 0.5,
-            loss_1: 1.5,
-            loss_n: 1.25,
-            loss_steps: 20,
-            flops: 12e6,
+            proof: Proof::Losses { first: 1.5, last: 1.25, steps: 20 },
+            work: Work { flops: Some(12e6), bytes: None },
         }
     }
 
@@ -209,7 +251,7 @@ mod tests {
     fn figures_come_from_the_samples() {
         let m = measurement();
         assert_eq!((m.step_ms(), m.percentile_ms(0.1), m.percentile_ms(0.9)), (6.0, 2.0, 10.0));
-        assert_eq!(m.gflops(), 2.0);
+        assert_eq!((m.gflops(), m.gbytes_s()), (Some(2.0), None));
         assert!((m.items_per_s() - 8.0 / 0.006).abs() < 1e-9);
     }
 
@@ -221,7 +263,17 @@ mod tests {
         assert_eq!(json["loss_n"], 1.25);
         assert!(json["start_to_step1_s"].is_null());
         assert_eq!((json["peer"].as_str(), json["n"].as_u64()), (Some("gradc"), Some(11)));
+        assert_eq!((json["gflops"].as_f64(), json.get("gbytes_s"), json.get("check")), (Some(2.0), None, None));
         assert!(!json.to_string().contains('\n'));
+    }
+
+    #[test]
+    fn a_kernel_has_a_check_and_bytes() {
+        let work = Work { flops: None, bytes: Some(12e6) };
+        let kernel = Measurement { kind: Kind::Kernel, proof: Proof::Mean(0.5), work, ..measurement() };
+        let json = kernel.to_json();
+        assert_eq!((json["check"].as_f64(), json["gbytes_s"].as_f64()), (Some(0.5), Some(2.0)));
+        assert_eq!((json["kind"].as_str(), json.get("loss_1"), json.get("gflops")), (Some("kernel"), None, None));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Benchmarks of whole training steps: fixed models on a fixed batch in memory, timed step by step.
+//! Benchmarks: whole training steps of fixed models on a fixed batch in memory, and single kernels, timed step by step.
 //!
 //! [`Workload`] says what is timed, with weights and batches from a generator that other frameworks can follow ([`stream`]), so that
 //! losses can be compared number by number. [`measure()`] times one and gives a [`Measurement`]; [`explain`] says where the time goes.
@@ -21,4 +21,4 @@ pub use explain::{Explanation, explain};
 pub use flops::contraction_flops;
 pub use measure::{Measurement, Settings, measure};
 pub use subject::Subject;
-pub use workload::{WORKLOADS, Workload};
+pub use workload::{INFERENCE, KERNELS, Kind, WORKLOADS, Work, Workload};

@@ -1,19 +1,28 @@
-//! A workload made runnable, and its states and batch written.
+//! A workload made runnable, and its states and inputs written.
 
-use super::{BenchError, Workload, contraction_flops};
+use super::{BenchError, Kind, Work, Workload, contraction_flops};
 use crate::compile::{CompileOptions, CompileReport, CompiledProgram, run_passes};
 use crate::dsl::Step;
 use passes::Stop;
 use runtime::Executable;
 use std::time::Instant;
 
-/// A workload that runs: compiled, with its initial values and its batch in memory.
+/// A result of a step, by its port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Port {
+    Output(String),
+    State(String),
+}
+
+/// A workload that runs: compiled, with its initial values and its inputs in memory.
 pub struct Subject {
     program: CompiledProgram,
+    /// What a step computes: its outputs, or the states that it updates if it has none.
+    results: Vec<Port>,
     /// Trainable numbers.
     pub(super) parameters: usize,
-    /// Floating-point operations of a step's contractions.
-    pub(super) flops: f64,
+    /// What a step has to do.
+    pub(super) work: Work,
     /// From the model to the finished graph.
     pub(super) build_s: f64,
     /// From the finished graph to the runnable step.
@@ -35,23 +44,62 @@ impl Subject {
         let mut program = step.compile(&options)?;
         let compile_s = start.elapsed().as_secs_f64();
 
-        for (name, value) in workload.initial_values(&step) {
+        for (name, value) in workload.initial_values(&step)? {
             program.set_state(&name, &value)?;
         }
-        for (name, value) in workload.batch(&step)? {
+        for (name, value) in workload.inputs(&step)? {
             program.set_input(&name, &value)?;
         }
-        let flops = flops(&step, &options)?;
-        Ok(Self { program, parameters: step.parameter_count(), flops, build_s, compile_s })
+        let work = match workload.kind() {
+            Kind::Kernel => workload.work().unwrap_or_default(),
+            Kind::Training | Kind::Inference => Work { flops: Some(flops(&step, &options)?), bytes: None },
+        };
+        Ok(Self { program, results: results(&step), parameters: step.parameter_count(), work, build_s, compile_s })
     }
 
-    /// Runs one step and gives its loss, which is that before the step's update.
+    /// Runs one step and gives the first number of its result: for training the loss, which is that before the step's update.
     ///
     /// # Errors
-    /// If a check in the step fails, which none of [`super::WORKLOADS`] does.
+    /// If a check in the step fails, which none of a workload does.
     pub fn step(&mut self) -> Result<f32, BenchError> {
         self.program.step()?;
-        Ok(self.program.output::<f32>("loss")?[0])
+        match self.results.first() {
+            Some(port) => Ok(self.elements(port)?[0]),
+            None => Ok(0.0),
+        }
+    }
+
+    /// The mean magnitude of all elements of the step's results.
+    ///
+    /// # Errors
+    /// If a result is not of the type `f32`, which none of a workload is.
+    pub fn check(&self) -> Result<f64, BenchError> {
+        let (mut sum, mut count) = (0.0, 0);
+        for port in &self.results {
+            let elements = self.elements(port)?;
+            sum += elements.iter().map(|x| f64::from(x.abs())).sum::<f64>();
+            count += elements.len();
+        }
+        Ok(sum / count.max(1) as f64)
+    }
+
+    /// The bits of all results of the last step.
+    ///
+    /// # Errors
+    /// As [`Subject::check`].
+    pub fn result_bits(&self) -> Result<Vec<u32>, BenchError> {
+        let mut bits = Vec::new();
+        for port in &self.results {
+            bits.extend(self.elements(port)?.iter().map(|x| x.to_bits()));
+        }
+        Ok(bits)
+    }
+
+    fn elements(&self, port: &Port) -> Result<&[f32], BenchError> {
+        Ok(match port {
+            Port::Output(name) => self.program.output(name)?,
+            Port::State(name) => self.program.state(name)?,
+        })
     }
 
     pub(super) fn report(&self) -> &CompileReport {
@@ -61,6 +109,15 @@ impl Subject {
     pub(super) fn executable(&mut self) -> &mut Executable {
         self.program.executable_mut()
     }
+}
+
+/// The outputs; where there are none, the trained parameters.
+fn results(step: &Step) -> Vec<Port> {
+    let outputs: Vec<Port> = step.graph.outputs().iter().map(|(name, _)| Port::Output(name.clone())).collect();
+    if !outputs.is_empty() {
+        return outputs;
+    }
+    step.states.iter().filter(|s| s.trainable()).map(|s| Port::State(s.name.clone())).collect()
 }
 
 /// What the contractions of a step are once nothing superfluous is left.

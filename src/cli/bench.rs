@@ -1,7 +1,7 @@
-//! `gradc bench`: how long training steps take, as a table or as a JSON line for each.
+//! `gradc bench`: how long training steps, predictions and kernels take, as tables or as a JSON line for each.
 
 use super::print;
-use crate::bench::{Settings, WORKLOADS, Workload, compare, explain, measure};
+use crate::bench::{BenchError, INFERENCE, KERNELS, Kind, Settings, WORKLOADS, Workload, compare, explain, measure};
 use clap::Args;
 use serde_json::Value as Json;
 use std::error::Error;
@@ -11,9 +11,13 @@ use std::process::{Command, Stdio};
 /// What to time, and how long.
 #[derive(Args)]
 pub(super) struct Bench {
-    /// mlp_tiny, mlp_small, mlp_large, logreg, cnn_mnist_b32 or cnn_mnist_b128; or `all`, each in a process of its own
-    #[arg(long, value_name = "NAME", default_value = "all")]
+    /// Names of workloads with commas between; or `all` training steps, `inference`, `kernels`. Several are measured each in a process of
+    /// its own. An unknown name prints those that there are
+    #[arg(long, value_name = "NAMES", default_value = "all")]
     workload: String,
+    /// All kernels: the same as `--workload kernels`
+    #[arg(long, conflicts_with = "workload")]
+    kernels: bool,
     /// Threads that run a step; pin the process to as many cores with `taskset`
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
@@ -38,19 +42,28 @@ impl Bench {
             return print(&compare(&text).map_err(|e| format!("{}: {e}", path.display()))?.to_string());
         }
         let settings = Settings { threads: self.threads, seconds: self.seconds };
-        let all = self.workload == "all";
-        let workloads = if all { WORKLOADS } else { std::slice::from_ref(Workload::named(&self.workload)?) };
+        let workloads = if self.kernels { KERNELS.iter().collect() } else { selected(&self.workload)? };
         if self.explain {
             return workloads.iter().try_for_each(|w| print(&format!("{}\n", explain(w, &settings)?)));
         }
         let mut failed = Vec::new();
-        let mut title = header();
-        for workload in workloads {
-            let measured =
-                if all { self.in_own_process(workload) } else { Ok(measure(workload, &settings)?.to_json()) };
+        let mut titled = None;
+        for workload in &workloads {
+            let measured = match workloads.len() {
+                1 => Ok(measure(workload, &settings)?.to_json()),
+                _ => self.in_own_process(workload),
+            };
             match measured {
                 Ok(json) if self.json => print(&format!("{json}\n"))?,
-                Ok(json) => print(&(std::mem::take(&mut title) + &row(&json)))?,
+                Ok(json) => {
+                    let columns = columns(workload.kind());
+                    let title = if titled.replace(workload.kind()) == Some(workload.kind()) {
+                        String::new()
+                    } else {
+                        header(columns)
+                    };
+                    print(&(title + &row(columns, &json)))?;
+                }
                 Err(e) => failed.push(format!("{}: {e}", workload.name)),
             }
         }
@@ -71,33 +84,82 @@ impl Bench {
     }
 }
 
-/// The columns of the table: title, width, field of the JSON line, what it is multiplied with, decimals.
-const COLUMNS: [(&str, usize, &str, f64, usize); 11] = [
-    ("step ms", 10, "step_ms", 1.0, 4),
-    ("p10", 10, "p10_ms", 1.0, 4),
-    ("p90", 10, "p90_ms", 1.0, 4),
-    ("steps", 8, "n", 1.0, 0),
-    ("compile ms", 11, "compile_s", 1e3, 1),
-    ("items/s", 10, "items_per_s", 1.0, 0),
-    ("GFLOP/s", 8, "gflops", 1.0, 1),
-    ("arena MiB", 10, "arena_mb", 1.0, 2),
-    ("peak MiB", 9, "peak_rss_mb", 1.0, 1),
-    ("loss 1", 8, "loss_1", 1.0, 4),
-    ("loss 20", 8, "loss_n", 1.0, 4),
-];
-
-fn header() -> String {
-    let titles: String = COLUMNS.iter().map(|(title, width, ..)| format!(" {title:>width$}")).collect();
-    format!("{:<15}{titles}\n", "workload")
+/// The workloads of a list of names, each a workload or a group.
+fn selected(names: &str) -> Result<Vec<&'static Workload>, BenchError> {
+    let mut found = Vec::new();
+    for name in names.split(',').map(str::trim) {
+        match name {
+            "all" => found.extend(WORKLOADS),
+            "inference" => found.extend(INFERENCE),
+            "kernels" => found.extend(KERNELS),
+            name => found.push(Workload::named(name)?),
+        }
+    }
+    Ok(found)
 }
 
-fn row(json: &Json) -> String {
-    let cell = |&(_, width, field, factor, decimals): &(&str, usize, &str, f64, usize)| match json[field].as_f64() {
+/// A column of a table.
+struct Column {
+    title: &'static str,
+    width: usize,
+    /// The field of the JSON line.
+    field: &'static str,
+    /// What the field is multiplied with.
+    factor: f64,
+    decimals: usize,
+}
+
+const fn column(title: &'static str, width: usize, field: &'static str, factor: f64, decimals: usize) -> Column {
+    Column { title, width, field, factor, decimals }
+}
+
+const MODELS: &[Column] = &[
+    column("step ms", 10, "step_ms", 1.0, 4),
+    column("min", 10, "min_ms", 1.0, 4),
+    column("p10", 10, "p10_ms", 1.0, 4),
+    column("p90", 10, "p90_ms", 1.0, 4),
+    column("steps", 8, "n", 1.0, 0),
+    column("compile ms", 11, "compile_s", 1e3, 1),
+    column("items/s", 10, "items_per_s", 1.0, 0),
+    column("GFLOP/s", 8, "gflops", 1.0, 1),
+    column("arena MiB", 10, "arena_mb", 1.0, 2),
+    column("peak MiB", 9, "peak_rss_mb", 1.0, 1),
+    column("loss 1", 8, "loss_1", 1.0, 4),
+    column("loss 20", 8, "loss_n", 1.0, 4),
+];
+
+const SINGLE: &[Column] = &[
+    column("ms", 10, "step_ms", 1.0, 4),
+    column("min", 10, "min_ms", 1.0, 4),
+    column("p90", 10, "p90_ms", 1.0, 4),
+    column("steps", 8, "n", 1.0, 0),
+    column("compile ms", 11, "compile_s", 1e3, 1),
+    column("GFLOP/s", 8, "gflops", 1.0, 1),
+    column("GB/s", 8, "gbytes_s", 1.0, 1),
+    column("arena MiB", 10, "arena_mb", 1.0, 2),
+    column("peak MiB", 9, "peak_rss_mb", 1.0, 1),
+    column("check", 10, "check", 1.0, 6),
+];
+
+fn columns(kind: Kind) -> &'static [Column] {
+    if kind == Kind::Training { MODELS } else { SINGLE }
+}
+
+/// The width of the column with the names.
+const NAMES: usize = 22;
+
+fn header(columns: &[Column]) -> String {
+    let titles: String = columns.iter().map(|c| format!(" {:>width$}", c.title, width = c.width)).collect();
+    format!("{:<NAMES$}{titles}\n", "workload")
+}
+
+fn row(columns: &[Column], json: &Json) -> String {
+    let cell = |&Column { width, field, factor, decimals, .. }: &Column| match json[field].as_f64() {
         Some(x) => format!(" {:>width$.decimals$}", x * factor),
         None => format!(" {:>width$}", "-"),
     };
-    let cells: String = COLUMNS.iter().map(cell).collect();
-    format!("{:<15}{cells}\n", json["workload"].as_str().unwrap_or_default())
+    let cells: String = columns.iter().map(cell).collect();
+    format!("{:<NAMES$}{cells}\n", json["workload"].as_str().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -107,19 +169,31 @@ mod tests {
 
     #[test]
     fn columns_stand_under_their_titles() {
-        let row = row(&json!({"workload": "mlp_tiny", "step_ms": 0.0125, "compile_s": 0.25, "n": 100}));
-        assert_eq!(row.len(), header().len());
+        let row = row(MODELS, &json!({"workload": "mlp_tiny", "step_ms": 0.0125, "compile_s": 0.25, "n": 100}));
+        assert_eq!(row.len(), header(MODELS).len());
         assert_eq!(row.split_whitespace().take(2).collect::<Vec<_>>(), ["mlp_tiny", "0.0125"]);
         assert!(row.contains(" 250.0 "));
     }
 
     #[test]
-    fn the_table_reads_fields_that_the_line_has() {
+    fn the_tables_read_fields_that_the_lines_have() {
         let settings = Settings { threads: 1, seconds: 0.0 };
-        let json = measure(Workload::named("mlp_tiny").unwrap(), &settings).unwrap().to_json();
-        assert!(COLUMNS.iter().all(|(_, _, field, ..)| !json[field].is_null()), "{json}");
+        let line = |name: &str| measure(Workload::named(name).unwrap(), &settings).unwrap().to_json();
+        let json = line("mlp_tiny");
+        assert!(MODELS.iter().all(|c| !json[c.field].is_null()), "{json}");
         let loss = json["loss_1"].as_f64().unwrap();
         assert!((loss - 0.46017).abs() < 1e-5, "{loss}");
         assert!(json["loss_n"].as_f64().unwrap() < loss);
+        let (product, map) = (line("k_sgemm_64"), line("k_tanh_64k"));
+        assert!(SINGLE.iter().all(|c| !product[c.field].is_null() || !map[c.field].is_null()), "{product} {map}");
+    }
+
+    #[test]
+    fn names_and_groups_select_workloads() {
+        let names = |text: &str| selected(text).unwrap().iter().map(|w| w.name).collect::<Vec<_>>();
+        assert_eq!(names("k_tanh_64k, mlp_tiny"), ["k_tanh_64k", "mlp_tiny"]);
+        assert_eq!(names("all").len(), WORKLOADS.len());
+        assert_eq!(names("inference,kernels").len(), INFERENCE.len() + KERNELS.len());
+        assert!(selected("mlp").unwrap_err().to_string().contains("mlp_tiny, "));
     }
 }

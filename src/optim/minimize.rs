@@ -14,6 +14,26 @@ struct Shared {
 }
 
 impl Shared {
+    /// Declares the learning rate, in that type, and the count of steps.
+    #[track_caller]
+    fn declare(g: &GraphBuilder, dtype: DType, optimizer: &dyn Optimizer) -> Self {
+        let initial = optimizer.schedule().at(0);
+        let lr = g.port(LEARNING_RATE, TypeSpec::new(dtype, []), constant(initial), StateRole::Runtime);
+        Self { lr, step: g.step_count(), by_dtype: BTreeMap::new() }
+    }
+
+    /// Updates parameters by their gradients.
+    #[track_caller]
+    fn update(&mut self, parameters: &[(String, Tensor)], gradients: Vec<Tensor>, optimizer: &dyn Optimizer) {
+        let gradients = optimizer.prepare(gradients);
+        for ((name, parameter), gradient) in parameters.iter().zip(&gradients) {
+            let Some(dtype) = parameter.dtype() else { continue };
+            let (lr, t) = self.get(dtype);
+            let cx = Update { optimizer: optimizer.name(), parameter: name, lr, t };
+            parameter.builder().set_update(name, &optimizer.update(&cx, parameter, gradient));
+        }
+    }
+
     /// Learning rate and number of the step in that type.
     #[track_caller]
     fn get(&mut self, dtype: DType) -> (Tensor, Tensor) {
@@ -79,16 +99,46 @@ impl GraphBuilder {
             return;
         }
         let dtype = if ty.dtype == DType::F64 { DType::F64 } else { DType::F32 };
-        let initial = optimizer.schedule().at(0);
-        let lr = self.port(LEARNING_RATE, TypeSpec::new(dtype, []), constant(initial), StateRole::Runtime);
-        let mut shared = Shared { lr, step: self.step_count(), by_dtype: BTreeMap::new() };
+        let mut shared = Shared::declare(self, dtype, optimizer);
         let wrt: Vec<&Tensor> = parameters.iter().map(|(_, p)| p).collect();
-        let gradients = optimizer.prepare(self.gradients(loss, &wrt));
-        for ((name, parameter), gradient) in parameters.iter().zip(&gradients) {
-            let Some(dtype) = parameter.dtype() else { continue };
-            let (lr, t) = shared.get(dtype);
-            let cx = Update { optimizer: optimizer.name(), parameter: name, lr, t };
-            self.set_update(name, &optimizer.update(&cx, parameter, gradient));
+        shared.update(&parameters, self.gradients(loss, &wrt), optimizer);
+    }
+
+    /// Updates every parameter declared so far by a gradient that has been computed otherwise than by [`GraphBuilder::minimize`]: one for
+    /// each parameter, of its type, in the order of their declaration. The states are those of `minimize`; the learning rate is `f64` if
+    /// all parameters are, else `f32`.
+    ///
+    /// ```
+    /// use gradc::dsl::{f32, GraphBuilder, zeros};
+    /// use gradc::optim::Sgd;
+    /// let g = GraphBuilder::new("update");
+    /// g.param("w", f32([3]), zeros());
+    /// g.apply_gradients(&[g.input("dw", f32([3]))], &Sgd::new(0.1));
+    /// assert_eq!(g.finish().unwrap().graph.updates()[0].0, "w");
+    /// ```
+    #[track_caller]
+    pub fn apply_gradients(&self, gradients: &[Tensor], optimizer: &dyn Optimizer) {
+        let parameters = self.parameters();
+        if gradients.len() != parameters.len() {
+            let rule =
+                format!("{} gradients for {} parameters: one for each is needed", gradients.len(), parameters.len());
+            self.fail("apply_gradients", &gradients.iter().collect::<Vec<_>>(), rule);
+            return;
         }
+        for ((name, parameter), gradient) in parameters.iter().zip(gradients) {
+            if let (Some(wanted), Some(found)) = (parameter.ty(), gradient.ty())
+                && wanted != found
+            {
+                let rule = format!("the gradient of {name:?} must have its type, {wanted}");
+                self.fail("apply_gradients", &[gradient], rule);
+                return;
+            }
+        }
+        let all_double = parameters.iter().all(|(_, p)| p.dtype() == Some(DType::F64));
+        let dtype = if all_double { DType::F64 } else { DType::F32 };
+        // Optimizers are called through a trait object, which knows no caller.
+        self.at(Loc::caller(), || {
+            Shared::declare(self, dtype, optimizer).update(&parameters, gradients.to_vec(), optimizer);
+        });
     }
 }

@@ -125,3 +125,44 @@ fn minimize_checks_the_loss_at_the_caller() {
     let text = g.minimize(g.input("x", f32([])), &Sgd::default()).unwrap_err().to_string();
     assert!(text.ends_with("the graph has no parameter to train"), "{text}");
 }
+
+#[test]
+fn gradients_from_elsewhere_update_as_a_loss_with_these_gradients_does() {
+    let (p0, dp) = ([0.5, -1.0], [3.0, -0.25]);
+    let declare = |by_loss: bool| {
+        let g = GraphBuilder::new("test");
+        let p = g.param("p", f64([2]), crate::dsl::zeros());
+        let dp = g.input("dp", f64([2]));
+        if by_loss {
+            return g.minimize((p * dp).sum(), &Adam::new(0.1)).unwrap();
+        }
+        g.apply_gradients(&[dp], &Adam::new(0.1));
+        g.finish().unwrap()
+    };
+    let after = |by_loss: bool| {
+        let mut runner = Runner::new(&declare(by_loss));
+        runner.states.insert("p".into(), value(f64([2]), &p0));
+        for _ in 0..3 {
+            runner.step(&[("dp", value(f64([2]), &dp))]);
+        }
+        runner.state("p")
+    };
+    let (direct, through_loss) = (after(false), after(true));
+    assert_close(&direct, &through_loss, 1e-15);
+    assert!((direct[0] - p0[0]).abs() > 0.1);
+}
+
+#[test]
+fn apply_gradients_wants_one_of_the_type_of_each_parameter() {
+    let error = |declare: &dyn Fn(&GraphBuilder) -> Vec<Tensor>| {
+        let g = GraphBuilder::new("test");
+        g.param("p", f32([2]), crate::dsl::zeros());
+        let gradients = declare(&g);
+        g.apply_gradients(&gradients, &Sgd::default());
+        g.finish().unwrap_err().to_string()
+    };
+    let text = error(&|_| vec![]);
+    assert!(text.ends_with("0 gradients for 1 parameters: one for each is needed"), "{text}");
+    let text = error(&|g| vec![g.input("dp", f32([3]))]);
+    assert!(text.ends_with("the gradient of \"p\" must have its type, f32[2]"), "{text}");
+}

@@ -1,7 +1,7 @@
-//! The workloads: models, batches, losses, optimizers, all with fixed numbers.
+//! Training steps, and predictions of the same models: models, batches, losses, optimizers, all with fixed numbers.
 
-use super::BenchError;
-use super::stream::{integers, uniform};
+use super::{Definition, Workload};
+use crate::bench::stream::{integers, uniform};
 use crate::dsl::{ModelErrors, StateSpec, Step};
 use crate::model::{Model, Sequential, TARGET};
 use crate::nn::{Activation, Conv2d, Dense, MeanSquaredError, SparseCategoricalCrossEntropy};
@@ -18,7 +18,7 @@ const CLASSES: usize = 10;
 
 /// What is trained.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Network {
+pub(super) enum Network {
     /// Dense layers of these widths, the activation between them; softmax cross-entropy and SGD at 0.01, or with `adam` Adam at 0.001.
     Classifier { widths: &'static [usize], adam: bool },
     /// Dense layers of these widths with tanh between them; mean squared error, Adam at 0.001.
@@ -27,21 +27,15 @@ enum Network {
     Convolutional,
 }
 
-/// A training step on a fixed batch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Workload {
-    /// The name, as other frameworks' benchmarks of the same step have it.
-    pub name: &'static str,
-    /// Samples in the batch.
-    pub batch: usize,
-    network: Network,
+const fn training(name: &'static str, batch: usize, network: Network) -> Workload {
+    Workload { name, batch, definition: Definition::Training(network) }
 }
 
 const fn classifier(name: &'static str, batch: usize, widths: &'static [usize], adam: bool) -> Workload {
-    Workload { name, batch, network: Network::Classifier { widths, adam } }
+    training(name, batch, Network::Classifier { widths, adam })
 }
 
-/// All workloads.
+/// All training steps.
 ///
 /// | name | model | batch, optimizer |
 /// |---|---|---|
@@ -52,58 +46,58 @@ const fn classifier(name: &'static str, batch: usize, widths: &'static [usize], 
 /// | `logreg` | 784-10, softmax cross-entropy | 256, SGD 0.01 |
 pub const WORKLOADS: &[Workload] = &[
     classifier("mlp_small", 32, &[784, 128, 10], false),
-    Workload { name: "mlp_tiny", batch: 8, network: Network::Regression { widths: &[4, 16, 16, 2] } },
+    training("mlp_tiny", 8, Network::Regression { widths: &[4, 16, 16, 2] }),
     classifier("mlp_large", 128, &[784, 1024, 1024, 10], true),
-    Workload { name: "cnn_mnist_b32", batch: 32, network: Network::Convolutional },
-    Workload { name: "cnn_mnist_b128", batch: 128, network: Network::Convolutional },
+    training("cnn_mnist_b32", 32, Network::Convolutional),
+    training("cnn_mnist_b128", 128, Network::Convolutional),
     classifier("logreg", 256, &[784, 10], false),
 ];
 
-impl Workload {
-    /// The workload of that name.
-    ///
-    /// # Errors
-    /// If there is none; the message lists the names there are.
-    ///
-    /// ```
-    /// use gradc::bench::Workload;
-    /// assert_eq!(Workload::named("mlp_tiny").unwrap().batch, 8);
-    /// assert!(Workload::named("gpt").unwrap_err().to_string().contains("mlp_tiny"));
-    /// ```
-    pub fn named(name: &str) -> Result<&'static Self, BenchError> {
-        let known = || WORKLOADS.iter().map(|w| w.name).collect();
-        WORKLOADS
-            .iter()
-            .find(|w| w.name == name)
-            .ok_or_else(|| BenchError::UnknownWorkload { name: name.into(), known: known() })
-    }
+const fn inference(name: &'static str, batch: usize, network: Network) -> Workload {
+    Workload { name, batch, definition: Definition::Inference(network) }
+}
 
-    /// The training step: inputs `x` and `y`, output `loss`.
-    ///
-    /// # Errors
-    /// None that a workload of [`WORKLOADS`] has.
-    pub fn step(&self) -> Result<Step, ModelErrors> {
-        let (adam, cross_entropy) = (Adam::new(1e-3), SparseCategoricalCrossEntropy);
-        match self.network {
-            Network::Classifier { widths, adam: true } => {
-                dense_layers(widths, Activation::Relu).training_graph(self.batch, &cross_entropy, &[], &adam)
-            }
-            Network::Classifier { widths, adam: false } => {
-                dense_layers(widths, Activation::Relu).training_graph(self.batch, &cross_entropy, &[], &Sgd::new(0.01))
-            }
-            Network::Regression { widths } => {
-                dense_layers(widths, Activation::Tanh).training_graph(self.batch, &MeanSquaredError, &[], &adam)
-            }
-            Network::Convolutional => convolutional().training_graph(self.batch, &cross_entropy, &[], &adam),
+/// All predictions.
+///
+/// | name | model | batch |
+/// |---|---|---|
+/// | `infer_mlp_small_b1` | that of `mlp_small` | 1 |
+/// | `infer_cnn_b1`, `infer_cnn_b32` | that of `cnn_mnist_b32` | 1 or 32 |
+pub const INFERENCE: &[Workload] = &[
+    inference("infer_mlp_small_b1", 1, Network::Classifier { widths: &[784, 128, 10], adam: false }),
+    inference("infer_cnn_b1", 1, Network::Convolutional),
+    inference("infer_cnn_b32", 32, Network::Convolutional),
+];
+
+impl Network {
+    fn model(self) -> Sequential {
+        match self {
+            Self::Classifier { widths, .. } => dense_layers(widths, Activation::Relu),
+            Self::Regression { widths } => dense_layers(widths, Activation::Tanh),
+            Self::Convolutional => convolutional(),
         }
     }
 
+    /// The training step: inputs `x` and `y`, output `loss`.
+    pub(super) fn training(self, batch: usize) -> Result<Step, ModelErrors> {
+        let (model, adam, sgd) = (self.model(), Adam::new(1e-3), Sgd::new(0.01));
+        match self {
+            Self::Regression { .. } => model.training_graph(batch, &MeanSquaredError, &[], &adam),
+            Self::Classifier { adam: false, .. } => {
+                model.training_graph(batch, &SparseCategoricalCrossEntropy, &[], &sgd)
+            }
+            _ => model.training_graph(batch, &SparseCategoricalCrossEntropy, &[], &adam),
+        }
+    }
+
+    /// From the input `x` to the output `output`.
+    pub(super) fn inference(self, batch: usize) -> Result<Step, ModelErrors> {
+        self.model().inference_graph(batch)
+    }
+
     /// The batch, by the names of the step's inputs.
-    ///
-    /// # Errors
-    /// None that a workload of [`WORKLOADS`] has.
-    pub fn batch(&self, step: &Step) -> Result<Vec<(String, Value)>, ValueError> {
-        let (mut x, mut y) = self.elements();
+    pub(super) fn batch(self, batch: usize, step: &Step) -> Result<Vec<(String, Value)>, ValueError> {
+        let (mut x, mut y) = self.elements(batch);
         let take = |(_, input): (ir::NodeId, &Input)| {
             let data = if input.name == TARGET { &mut y } else { &mut x };
             let data = std::mem::replace(data, Data::F32(vec![]));
@@ -113,10 +107,9 @@ impl Workload {
     }
 
     /// The elements of `x` and `y`.
-    fn elements(&self) -> (Data, Data) {
-        let n = self.batch;
-        let (x, y) = match self.network {
-            Network::Regression { widths: [first, .., last] } => {
+    fn elements(self, n: usize) -> (Data, Data) {
+        let (x, y) = match self {
+            Self::Regression { widths: [first, .., last] } => {
                 (uniform(INPUTS, n * first, -1.0, 1.0), Data::F32(uniform(TARGETS, n * last, -1.0, 1.0)))
             }
             _ => (uniform(INPUTS, n * 784, 0.0, 1.0), Data::I32(integers(TARGETS, n, CLASSES))),
@@ -127,7 +120,7 @@ impl Workload {
     /// The values of all states before the first step. Parameter `k`, from 1, is stream `k`, uniform in ±1/sqrt(fan_in); a bias has
     /// its kernel's fan-in. Streams run through a kernel as other frameworks lay it out: filters `[out, in, kh, kw]`, and the rows
     /// of the dense layer after the convolutions by channel, height, width.
-    pub fn initial_values(&self, step: &Step) -> Vec<(String, Value)> {
+    pub(super) fn initial_values(self, step: &Step) -> Vec<(String, Value)> {
         let mut fan_in = 1;
         let mut k = 0;
         let value = |state: &StateSpec| {
@@ -148,14 +141,14 @@ impl Workload {
     }
 
     /// From the position of an element in a parameter to its position in the stream.
-    fn order(&self, dims: &[usize]) -> Box<dyn Fn(usize) -> usize> {
+    fn order(self, dims: &[usize]) -> Box<dyn Fn(usize) -> usize> {
         match *dims {
             [height, width, inputs, outputs] => Box::new(move |i| {
                 let (o, c, x, y) =
                     (i % outputs, i / outputs % inputs, i / outputs / inputs % width, i / outputs / inputs / width);
                 ((o * inputs + c) * height + y) * width + x
             }),
-            [rows, columns] if self.network == Network::Convolutional => Box::new(move |i| {
+            [rows, columns] if self == Self::Convolutional => Box::new(move |i| {
                 let (row, column) = (i / columns, i % columns);
                 let (position, channel) = (row / LAST_CHANNELS, row % LAST_CHANNELS);
                 (channel * (rows / LAST_CHANNELS) + position) * columns + column
@@ -190,6 +183,7 @@ fn convolutional() -> Sequential {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::Workload;
     use std::collections::BTreeMap;
 
     /// What several frameworks compute from the same numbers: the loss of the first step.
@@ -205,8 +199,8 @@ mod tests {
                 let (id, _) = graph.states().find(|(_, s)| s.name == state).unwrap();
                 graph.set_update(state, id);
             }
-            let inputs: BTreeMap<String, Value> = workload.batch(&step).unwrap().into_iter().collect();
-            let states = workload.initial_values(&step).into_iter().collect();
+            let inputs: BTreeMap<String, Value> = workload.inputs(&step).unwrap().into_iter().collect();
+            let states = workload.initial_values(&step).unwrap().into_iter().collect();
             let outcome = ir::eval::run(&graph, &inputs, &states).unwrap();
             let loss = outcome.outputs["loss"].get(0).as_f64();
             assert!((loss - want).abs() < 6e-6, "{name}: {loss}, not {want}");

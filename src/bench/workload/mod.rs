@@ -1,0 +1,142 @@
+//! The workloads: graphs, initial values and inputs, all with fixed numbers. Names, shapes and definitions are those that other
+//! frameworks' benchmarks of the same things use.
+
+mod kernel;
+mod train;
+
+pub use kernel::KERNELS;
+pub use train::{INFERENCE, WORKLOADS};
+
+use super::BenchError;
+use crate::dsl::{ModelErrors, Step};
+use ir::{Value, ValueError};
+use kernel::Kernel;
+use train::Network;
+
+/// What one step of a workload does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Definition {
+    /// Forward, backward and update on a batch.
+    Training(Network),
+    /// Forward on a batch.
+    Inference(Network),
+    /// A single function of tensors.
+    Kernel(Kernel),
+}
+
+/// What a workload is a case of; its name in results is that of the other frameworks' benchmarks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Kind {
+    /// A training step.
+    Training,
+    /// The output of a model for a batch.
+    Inference,
+    /// A single function of tensors: a matrix product, a softmax, an optimizer's update.
+    Kernel,
+}
+
+impl Kind {
+    /// `train`, `infer`, `kernel`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Training => "train",
+            Self::Inference => "infer",
+            Self::Kernel => "kernel",
+        }
+    }
+}
+
+/// Something fixed that is timed: a graph, its inputs, its states.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Workload {
+    /// The name, as other frameworks' benchmarks of the same have it.
+    pub name: &'static str,
+    /// Samples in the batch; 1 for a kernel.
+    pub batch: usize,
+    definition: Definition,
+}
+
+/// What a step has to do, by the count of other frameworks' benchmarks.
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
+pub struct Work {
+    /// Floating-point operations of contractions, two for each multiply-add; `None` where there is none.
+    pub flops: Option<f64>,
+    /// Bytes that have to move, each operand and each result once; `None` where arithmetic is what takes time.
+    pub bytes: Option<f64>,
+}
+
+impl Workload {
+    /// The workload of that name.
+    ///
+    /// # Errors
+    /// If there is none; the message lists the names there are.
+    ///
+    /// ```
+    /// use gradc::bench::Workload;
+    /// assert_eq!(Workload::named("mlp_tiny").unwrap().batch, 8);
+    /// assert!(Workload::named("gpt").unwrap_err().to_string().contains("mlp_tiny"));
+    /// ```
+    pub fn named(name: &str) -> Result<&'static Self, BenchError> {
+        let known = || Self::all().map(|w| w.name).collect();
+        Self::all()
+            .find(|w| w.name == name)
+            .ok_or_else(|| BenchError::UnknownWorkload { name: name.into(), known: known() })
+    }
+
+    /// All workloads there are.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        WORKLOADS.iter().chain(INFERENCE).chain(KERNELS)
+    }
+
+    /// What it is a case of.
+    pub fn kind(&self) -> Kind {
+        match self.definition {
+            Definition::Training(_) => Kind::Training,
+            Definition::Inference(_) => Kind::Inference,
+            Definition::Kernel(_) => Kind::Kernel,
+        }
+    }
+
+    /// What runs: for training, inputs `x` and `y` and the output `loss`; for inference, the input `x` and the output `output`; for a kernel, its
+    /// operands and results by name.
+    ///
+    /// # Errors
+    /// None that a workload of this crate has.
+    pub fn step(&self) -> Result<Step, ModelErrors> {
+        match self.definition {
+            Definition::Training(network) => network.training(self.batch),
+            Definition::Inference(network) => network.inference(self.batch),
+            Definition::Kernel(kernel) => kernel.step(self.name),
+        }
+    }
+
+    /// The inputs' values, by the names of the step's inputs.
+    ///
+    /// # Errors
+    /// None that a workload of this crate has.
+    pub fn inputs(&self, step: &Step) -> Result<Vec<(String, Value)>, ValueError> {
+        match self.definition {
+            Definition::Training(network) | Definition::Inference(network) => network.batch(self.batch, step),
+            Definition::Kernel(kernel) => kernel.inputs(step),
+        }
+    }
+
+    /// The values of all states before the first step.
+    ///
+    /// # Errors
+    /// None that a workload of this crate has.
+    pub fn initial_values(&self, step: &Step) -> Result<Vec<(String, Value)>, ValueError> {
+        match self.definition {
+            Definition::Training(network) | Definition::Inference(network) => Ok(network.initial_values(step)),
+            Definition::Kernel(kernel) => kernel.initial_values(step),
+        }
+    }
+
+    /// What a kernel's figures are computed from; `None` for whole models, whose contractions are counted in their graphs.
+    pub fn work(&self) -> Option<Work> {
+        match self.definition {
+            Definition::Training(_) | Definition::Inference(_) => None,
+            Definition::Kernel(kernel) => Some(kernel.work()),
+        }
+    }
+}
