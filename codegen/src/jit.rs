@@ -1,18 +1,17 @@
-//! Compiles a program into this process's memory.
+//! Compiles a program for the machine this process runs on.
 
 use crate::clif::step::{StepLaunch, emit_step, step_signature};
-use crate::clif::wide::{TileFunctions, shapes, tile_signature};
+use crate::clif::wide::{TileFunctions, shapes};
 use crate::clif::{emit_kernel, kernel_signature, parallel_extent, scratch_layout};
 use crate::host::{Rewriting, has_fma, host_isa};
+use crate::image::{Function, FunctionId, Linker};
 use crate::x86::{Wide, assemble};
-use crate::{CodegenError, cost};
+use crate::{CodegenError, Dump, Image, KernelCode, cost};
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::UserFuncName;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::FunctionBuilderContext;
-use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{FuncId, Linkage, Module, ModuleReloc};
 use kernel::{Kernel, Program};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -37,106 +36,68 @@ impl Default for JitOptions {
     }
 }
 
-/// Text of a compiled kernel.
-#[derive(Clone, Debug)]
-pub struct Dump {
-    /// Cranelift's intermediate code, as emitted.
-    pub clif: String,
-    /// The machine code as assembly.
-    pub assembly: String,
-}
-
-/// A compiled kernel.
-#[derive(Clone, Debug)]
-pub struct KernelCode {
-    /// The kernel's name.
-    pub name: String,
-    /// Where its function starts: a [`crate::KernelFn`].
-    pub address: *const u8,
-    /// Bytes of scratch memory it needs.
-    pub scratch_bytes: usize,
-    /// Iterations of its parallel loop, if it has one.
-    pub parallel: Option<usize>,
-    /// Bytes of machine code, constants included. 0 where the code is that of an equal kernel before it.
-    pub code_bytes: usize,
-    /// How long it took to compile.
-    pub compile_time: Duration,
-    /// Its text, if [`JitOptions::dump`] asked for it.
-    pub dump: Option<Dump>,
-}
-
-/// A compiled program. It holds addresses of machine code; calling them is up to whoever owns the memory they work on.
-pub struct Jit {
-    module: JITModule,
-    /// The kernels, in the order of [`Program::kernels`].
-    pub kernels: Vec<KernelCode>,
-    /// Where the step's function starts: a [`crate::StepFn`].
-    pub step: *const u8,
-    /// For each launch, the position of its first parameter in the table of addresses.
-    pub launch_args: Vec<usize>,
-    /// Scratch memory a thread needs, in bytes.
-    pub scratch_bytes: usize,
-}
-
-impl Jit {
-    /// The module that owns the code. The code is never freed unless the module's `free_memory` is called.
-    pub fn into_module(self) -> JITModule {
-        self.module
-    }
-}
-
-/// Compiles every distinct kernel of a program and the step that launches them.
+/// Compiles every distinct kernel of a program and the step that launches them. The same program gives the same code, whatever the number of
+/// threads it is compiled on.
 ///
 /// # Errors
 /// If this machine is not supported, or a kernel uses an op, a type or a shape of statement that the emitter doesn't provide.
-pub fn jit(program: &Program, options: &JitOptions) -> Result<Jit, CodegenError> {
+pub fn jit(program: Program, options: &JitOptions) -> Result<Image, CodegenError> {
     Wide::allowed()?;
     let isa = host_isa(options.verify, Rewriting::Full)?;
     let tile_isa = host_isa(options.verify, Rewriting::KeepOrder)?;
     let firsts = program.first_of_same_code();
     let distinct: Vec<usize> = (0..firsts.len()).filter(|&k| firsts[k] == k).collect();
-    let mut module = JITModule::new(JITBuilder::with_isa(isa.clone(), cranelift_module::default_libcall_names()));
-    let tiles =
-        options.wide.map(|wide| Ok((define_tiles(&mut module, program, &distinct, wide)?, wide))).transpose()?;
-    let bodies = compile_all(program, &distinct, ([&*isa, &*tile_isa], tiles.as_ref()), options)?;
-    let mut functions: Vec<Option<FuncId>> = vec![None; program.kernels.len()];
+    let mut linker = Linker::default();
+    let tiles = options.wide.map(|wide| (add_tiles(&mut linker, &program, &distinct, wide), wide));
+    let bodies = compile_all(&program, &distinct, ([&*isa, &*tile_isa], tiles.as_ref()), options)?;
+    let mut functions: Vec<Option<FunctionId>> = vec![None; program.kernels.len()];
     for (&k, body) in distinct.iter().zip(&bodies) {
-        functions[k] = Some(define_kernel(&mut module, &program.kernels[k], k, body)?);
+        functions[k] = Some(linker.add(&body.function));
     }
-    let functions: Vec<FuncId> = firsts.iter().filter_map(|&k| functions[k]).collect();
-    let (step, launch_args) = define_step(&mut module, program, &functions)?;
-    module.finalize_definitions().map_err(|e| backend("step", &e))?;
+    let functions: Vec<FunctionId> = firsts.iter().filter_map(|&k| functions[k]).collect();
+    let (step, launch_args) = compile_step(&program, &functions, &*isa)?;
+    let step = linker.add(&step);
+    let linked = linker.link()?;
+    let start = |id: FunctionId| linked.starts[id.0 as usize];
     let kernels: Vec<KernelCode> = program
         .kernels
-        .iter()
+        .into_iter()
         .enumerate()
         .map(|(k, kernel)| {
             let body = distinct.iter().position(|&d| d == k).map(|at| &bodies[at]);
             KernelCode {
-                name: kernel.name.clone(),
-                address: module.get_finalized_function(functions[k]),
-                scratch_bytes: scratch_layout(kernel).1,
-                parallel: parallel_extent(kernel),
-                code_bytes: body.map_or(0, |b| b.bytes.len()),
+                start: start(functions[k]),
+                scratch_bytes: scratch_layout(&kernel).1,
+                parallel: parallel_extent(&kernel),
+                code_bytes: body.map_or(0, |b| b.function.bytes.len()),
                 compile_time: body.map_or(Duration::ZERO, |b| b.time),
                 dump: body.and_then(|b| b.dump.clone()),
+                name: kernel.name,
+                params: kernel.params,
             }
         })
         .collect();
-    let scratch_bytes = kernels.iter().map(|k| k.scratch_bytes).max().unwrap_or(0);
-    Ok(Jit { step: module.get_finalized_function(step), module, kernels, launch_args, scratch_bytes })
+    Ok(Image {
+        step: start(step),
+        scratch_bytes: kernels.iter().map(|k| k.scratch_bytes).max().unwrap_or(0),
+        code: linked.code,
+        lib_calls: linked.lib_calls,
+        kernels,
+        launches: program.launches,
+        launch_args,
+        buffers: program.buffers,
+        arena_bytes: program.arena_bytes,
+        checks: program.checks,
+    })
 }
 
 fn backend(function: &str, error: &dyn std::fmt::Display) -> CodegenError {
     CodegenError::Backend { function: function.to_owned(), message: error.to_string() }
 }
 
-/// A function's machine code before it has a place.
+/// A compiled kernel before it has a place.
 struct Compiled {
-    bytes: Vec<u8>,
-    alignment: u64,
-    /// References to functions outside, with the function they stand in.
-    context: Context,
+    function: Function,
     time: Duration,
     dump: Option<Dump>,
 }
@@ -197,78 +158,40 @@ fn compile_kernel(
         .compile(isa, &mut ControlPlane::default())
         .map_err(|e| backend(&kernel.name, &format!("{:?}", e.inner)))?;
     let dump = clif.map(|clif| Dump { clif, assembly: code.vcode.clone().unwrap_or_default() });
-    let (bytes, alignment) = (code.code_buffer().to_vec(), u64::from(code.buffer.alignment));
-    Ok(Compiled { bytes, alignment, context, time: start.elapsed(), dump })
+    let function = Function::of_cranelift(&context).map_err(|e| backend(&kernel.name, &e))?;
+    Ok(Compiled { function, time: start.elapsed(), dump })
 }
 
-/// Assembles the tiles of all kernels, each shape once.
-fn define_tiles(
-    module: &mut JITModule,
-    program: &Program,
-    numbers: &[usize],
-    wide: Wide,
-) -> Result<TileFunctions, CodegenError> {
-    let signature = tile_signature();
+/// Assembles the tiles of all kernels, each shape once. What can't be assembled is left to the portable emitter.
+fn add_tiles(linker: &mut Linker, program: &Program, numbers: &[usize], wide: Wide) -> TileFunctions {
     let mut functions = TileFunctions::new();
     for shape in numbers.iter().flat_map(|&k| shapes(&program.kernels[k], wide)) {
         if functions.contains_key(&shape) {
             continue;
         }
-        // What can't be assembled is left to the portable emitter.
-        let Ok(code) = assemble(&shape) else { continue };
-        let name = format!("tile{}", functions.len());
-        let id = module.declare_function(&name, Linkage::Local, &signature).map_err(|e| backend(&name, &e))?;
-        module.define_function_bytes(id, 64, &code, &[]).map_err(|e| backend(&name, &e))?;
-        functions.insert(shape, id.as_u32());
+        let Ok(bytes) = assemble(&shape) else { continue };
+        functions.insert(shape, linker.add(&Function { bytes, relocs: vec![] }).0);
     }
-    Ok(functions)
+    functions
 }
 
-fn define_kernel(
-    module: &mut JITModule,
-    kernel: &Kernel,
-    number: usize,
-    body: &Compiled,
-) -> Result<FuncId, CodegenError> {
-    let signature = kernel_signature(module.isa().default_call_conv());
-    let id = module
-        .declare_function(&format!("kernel{number}"), Linkage::Local, &signature)
-        .map_err(|e| backend(&kernel.name, &e))?;
-    let relocs: Vec<ModuleReloc> = body
-        .context
-        .compiled_code()
-        .map(|code| code.buffer.relocs())
-        .unwrap_or_default()
-        .iter()
-        .map(|reloc| ModuleReloc::from_mach_reloc(reloc, &body.context.func, id))
-        .collect();
-    module
-        .define_function_bytes(id, body.alignment.max(64), &body.bytes, &relocs)
-        .map_err(|e| backend(&kernel.name, &e))?;
-    Ok(id)
-}
-
-fn define_step(
-    module: &mut JITModule,
+/// Compiles the step, and says for each launch where its parameters are in the table of addresses.
+fn compile_step(
     program: &Program,
-    functions: &[FuncId],
-) -> Result<(FuncId, Vec<usize>), CodegenError> {
-    let signature = step_signature(module.isa().default_call_conv());
-    let id = module.declare_function("step", Linkage::Local, &signature).map_err(|e| backend("step", &e))?;
-    let mut context = module.make_context();
-    context.func.signature = signature;
-    let references: Vec<_> = functions.iter().map(|&f| module.declare_func_in_func(f, &mut context.func)).collect();
+    functions: &[FunctionId],
+    isa: &dyn TargetIsa,
+) -> Result<(Function, Vec<usize>), CodegenError> {
     let mut launch_args = Vec::new();
     let mut launches = Vec::new();
     let mut next = 0;
     for launch in &program.launches {
         let number = launch.kernel as usize;
-        let (Some(kernel), Some(&reference)) = (program.kernels.get(number), references.get(number)) else {
+        let (Some(kernel), Some(&function)) = (program.kernels.get(number), functions.get(number)) else {
             return Err(backend("step", &format!("a launch of kernel {number}, which doesn't exist")));
         };
         let extent = parallel_extent(kernel);
         launches.push(StepLaunch {
-            kernel: reference,
+            kernel: function.0,
             args: next,
             extent: extent.unwrap_or(1),
             parallel: extent.is_some_and(|e| e > 1) && cost::worth_a_fork(kernel),
@@ -276,7 +199,9 @@ fn define_step(
         launch_args.push(next);
         next += launch.args.len();
     }
-    emit_step(&launches, module.target_config(), &mut context.func, &mut FunctionBuilderContext::new());
-    module.define_function(id, &mut context).map_err(|e| backend("step", &e))?;
-    Ok((id, launch_args))
+    let mut context = Context::new();
+    context.func.signature = step_signature(isa.default_call_conv());
+    emit_step(&launches, isa.frontend_config(), &mut context.func, &mut FunctionBuilderContext::new());
+    context.compile(isa, &mut ControlPlane::default()).map_err(|e| backend("step", &format!("{:?}", e.inner)))?;
+    Ok((Function::of_cranelift(&context).map_err(|e| backend("step", &e))?, launch_args))
 }

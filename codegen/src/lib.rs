@@ -1,6 +1,6 @@
 //! Machine code from kernel programs, by Cranelift.
 //!
-//! [`jit`] compiles a [`kernel::Program`] into this process; [`host_target`] describes the machine to the passes that schedule for it; [`abi`]
+//! [`jit`] compiles a [`kernel::Program`] into an [`Image`]; [`host_target`] describes the machine to the passes that schedule for it; [`abi`]
 //! is how the code is called. Nothing here runs code or is unsafe: `runtime` does.
 
 pub mod abi;
@@ -8,12 +8,13 @@ mod clif;
 mod cost;
 mod error;
 mod host;
+pub mod image;
 mod jit;
 mod x86;
 
 pub use abi::{ABI_VERSION, KernelFn, ParallelFor, StepContext, StepFn};
-pub use cranelift_jit::JITModule as JitModule;
 pub use error::CodegenError;
 pub use host::host_target;
-pub use jit::{Dump, Jit, JitOptions, KernelCode, jit};
+pub use image::{Dump, Image, KernelCode};
+pub use jit::{JitOptions, jit};
 pub use x86::Wide;

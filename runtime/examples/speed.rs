@@ -60,9 +60,9 @@ fn tiles(peak: f64, dump: bool) -> Result<(), Box<dyn std::error::Error>> {
         let mut executable = load(&tile_program(m, n, k, times), 1, dump)?;
         let seconds = best(&mut executable, 4)?;
         let speed = 2.0 * (m * n * k * times) as f64 / seconds / 1e9;
-        let compile = executable.report().kernels[0].compile_time;
+        let compile = executable.loaded().kernels()[0].compile_time;
         println!("{m:2}x{n:<3} {speed:7.1}  {:5.0} %  {compile:?}", 100.0 * speed / peak);
-        if let (6, 8, Some(dump)) = (m, n, &executable.report().kernels[0].dump) {
+        if let (6, 8, Some(dump)) = (m, n, &executable.loaded().kernels()[0].dump) {
             println!("{}", dump.assembly);
         }
     }

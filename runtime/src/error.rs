@@ -25,6 +25,12 @@ pub enum LoadError {
         /// How many bytes were asked for.
         bytes: usize,
     },
+    /// The system doesn't let this process run code that it has made.
+    #[error("machine code could not be made executable: {0}")]
+    Protect(#[source] std::io::Error),
+    /// A compiled program contradicts itself.
+    #[error("the compiled program is broken: {0}")]
+    BrokenImage(&'static str),
     /// A worker thread could not be started.
     #[error("could not start a worker thread: {0}")]
     Threads(#[from] std::io::Error),

@@ -1,107 +1,50 @@
 //! A program, compiled and given memory.
 
 use crate::arena::Arena;
+use crate::loaded::{LoadOptions, Loaded};
 use crate::pool::{Pool, parallel_for};
 use crate::ports::{Ports, collect};
-use crate::{Element, LoadError, Port, PortError, PortKind, StepError, plan};
-use codegen::{ABI_VERSION, Jit, JitOptions, KernelCode, StepContext, StepFn, Wide};
-use kernel::{BufferKind, Check, DType, Program, Spec};
-use std::mem::ManuallyDrop;
-use std::time::{Duration, Instant};
+use crate::{Element, LoadError, PlanError, Port, PortError, PortKind, StepError};
+use codegen::{ABI_VERSION, Image, StepContext, StepFn};
+use kernel::{Buffer, BufferKind, Check, DType, Program};
+use std::sync::Arc;
 
-/// How to load a program.
-#[derive(Clone, Debug)]
-pub struct LoadOptions {
-    /// Threads that run parallel loops, the caller included; at least 1.
-    pub threads: usize,
-    /// Has Cranelift's verifier check every function: for tests of the emitter.
-    pub verify_code: bool,
-    /// Keeps intermediate code and assembly of each kernel in the report.
-    pub dump: bool,
-    /// The vectors that register tiles are computed in; `None` for the portable 128 bits. More than the processor has is not used.
-    pub wide: Option<Wide>,
-}
-
-impl Default for LoadOptions {
-    /// One thread, the defaults of [`JitOptions`].
-    fn default() -> Self {
-        let jit = JitOptions::default();
-        Self { threads: 1, verify_code: jit.verify, dump: jit.dump, wide: jit.wide }
-    }
-}
-
-/// What compiling took, kernel by kernel.
-#[derive(Clone, Debug)]
-pub struct CompileReport {
-    /// The kernels, in the program's order; [`KernelCode::address`] is valid as long as the executable lives.
-    pub kernels: Vec<KernelCode>,
-    /// From the program to runnable code.
-    pub compile_time: Duration,
-    /// Scratch memory per thread, in bytes.
-    pub scratch_bytes: usize,
-}
-
-/// A loaded program: owns its code, its arena and its threads.
+/// A loaded program: owns its arena and its threads.
 pub struct Executable {
-    pub(crate) program: Program,
-    // Before the code: its threads must be gone when the code is freed.
+    pub(crate) loaded: Arc<Loaded>,
+    step: StepFn,
     pub(crate) pool: Box<Pool>,
-    code: Code,
     arena: Arena,
     /// The addresses of all launches' parameters.
     pub(crate) args: Vec<*mut u8>,
-    pub(crate) launch_args: Vec<usize>,
     ports: Ports,
-    report: CompileReport,
 }
 
 // SAFETY: the addresses point into the arena and the code, which move along; nothing refers to the thread that made it.
 unsafe impl Send for Executable {}
 
-/// Machine code, and the step's function in it.
-struct Code {
-    module: ManuallyDrop<codegen::JitModule>,
-    step: StepFn,
-}
-
-impl Drop for Code {
-    fn drop(&mut self) {
-        // SAFETY: the module is taken once, here.
-        let module = unsafe { ManuallyDrop::take(&mut self.module) };
-        // SAFETY: no code runs any more: a step borrows the executable exclusively, and its threads have been joined.
-        unsafe { module.free_memory() }
-    }
-}
-
 impl Executable {
-    /// Verifies and compiles a program, allocates its memory (all zeros, constants filled in) and starts its threads. The verification is
-    /// no option: it is what makes running the code safe.
+    /// Verifies and compiles a program and gives it memory and threads: [`Loaded::compile`], then [`Self::new`].
     ///
     /// # Errors
-    /// If the program is invalid or has no memory plan, uses what this machine's emitter doesn't provide, or memory or threads are not to
-    /// be had.
+    /// As both.
     pub fn load(program: Program, options: &LoadOptions) -> Result<Self, LoadError> {
-        let start = Instant::now();
-        let arena_bytes = plan::check(&program)?;
-        let ports = collect(&program)?;
-        kernel::verify(&program, Spec::PLANNED).map_err(|e| LoadError::Invalid(e.to_string()))?;
-        let threads = options.threads.max(1);
-        let jit_options = JitOptions {
-            verify: options.verify_code,
-            dump: options.dump,
-            threads,
-            wide: options.wide.min(Wide::of_host()),
-        };
-        let jit = codegen::jit(&program, &jit_options)?;
-        let mut arena = Arena::new(arena_bytes, "the arena")?;
-        fill_constants(&program, &mut arena);
-        let args = addresses(&program, &arena);
-        let pool = Box::new(Pool::new(threads, jit.scratch_bytes)?);
-        let (kernels, launch_args) = (jit.kernels.clone(), jit.launch_args.clone());
-        let scratch_bytes = jit.scratch_bytes;
-        let code = Code::new(jit);
-        let report = CompileReport { kernels, compile_time: start.elapsed(), scratch_bytes };
-        Ok(Self { program, pool, code, arena, args, launch_args, ports, report })
+        Self::new(Arc::new(Loaded::compile(program, options)?), options.threads)
+    }
+
+    /// Allocates a program's memory, all zeros, fills in its constants, and starts threads, the caller's counted.
+    ///
+    /// # Errors
+    /// If memory or threads are not to be had.
+    pub fn new(loaded: Arc<Loaded>, threads: usize) -> Result<Self, LoadError> {
+        let image = loaded.image();
+        let ports = collect(&image.buffers)?;
+        let mut arena = Arena::new(image.arena_bytes.ok_or(PlanError::Unplanned)?, "the arena")?;
+        fill_constants(&image.buffers, &mut arena);
+        let args = addresses(image, &arena);
+        let pool = Box::new(Pool::new(threads.max(1), image.scratch_bytes)?);
+        let step = loaded.step();
+        Ok(Self { loaded, step, pool, arena, args, ports })
     }
 
     /// Runs the program once. Allocates nothing.
@@ -112,7 +55,7 @@ impl Executable {
         let context = self.context();
         // SAFETY: the function was compiled from a verified program, and the context holds what it was compiled for: the addresses of all
         // parameters, each as large as its kernel expects, scratch memory for this thread, and the pool.
-        let status = unsafe { (self.code.step)(&raw const context) };
+        let status = unsafe { (self.step)(&raw const context) };
         self.check(status)
     }
 
@@ -131,7 +74,7 @@ impl Executable {
         if status == 0 {
             return Ok(());
         }
-        let check = usize::try_from(status - 1).ok().and_then(|at| self.program.checks.get(at));
+        let check = usize::try_from(status - 1).ok().and_then(|at| self.loaded.image().checks.get(at));
         let unknown = || Check { message: format!("the step returned the unknown status {status}"), loc: None };
         let Check { message, loc } = check.cloned().unwrap_or_else(unknown);
         Err(StepError { message, loc })
@@ -147,9 +90,9 @@ impl Executable {
         self.arena.bytes()
     }
 
-    /// What compiling took.
-    pub fn report(&self) -> &CompileReport {
-        &self.report
+    /// The compiled program.
+    pub fn loaded(&self) -> &Arc<Loaded> {
+        &self.loaded
     }
 
     /// Threads that run parallel loops.
@@ -250,16 +193,8 @@ impl Executable {
     }
 }
 
-impl Code {
-    fn new(jit: Jit) -> Self {
-        // SAFETY: the address is that of the step's function, which has this signature and calling convention.
-        let step = unsafe { std::mem::transmute::<*const u8, StepFn>(jit.step) };
-        Self { module: ManuallyDrop::new(jit.into_module()), step }
-    }
-}
-
-fn fill_constants(program: &Program, arena: &mut Arena) {
-    for buffer in &program.buffers {
+fn fill_constants(buffers: &[Buffer], arena: &mut Arena) {
+    for buffer in buffers {
         if let (BufferKind::Constant { bytes }, Some(offset)) = (&buffer.kind, buffer.offset) {
             arena.slice_mut::<u8>(offset, bytes.len()).copy_from_slice(bytes);
         }
@@ -267,7 +202,7 @@ fn fill_constants(program: &Program, arena: &mut Arena) {
 }
 
 /// The addresses of all launches' parameters, launch after launch.
-fn addresses(program: &Program, arena: &Arena) -> Vec<*mut u8> {
-    let offsets = program.launches.iter().flat_map(|l| l.args.iter().map(|&id| program.buffer(id).offset));
+fn addresses(image: &Image, arena: &Arena) -> Vec<*mut u8> {
+    let offsets = image.launches.iter().flat_map(|l| l.args.iter().map(|&id| image.buffers[id.0 as usize].offset));
     offsets.map(|offset| arena.address(offset.unwrap_or(0))).collect()
 }

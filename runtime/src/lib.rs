@@ -7,9 +7,11 @@
 #![allow(unsafe_code)]
 
 mod arena;
+mod code;
 mod element;
 mod error;
 mod executable;
+mod loaded;
 mod plan;
 mod pool;
 mod ports;
@@ -18,6 +20,7 @@ mod profile;
 pub use codegen::Wide;
 pub use element::Element;
 pub use error::{LoadError, PlanError, PortError, StepError};
-pub use executable::{CompileReport, Executable, LoadOptions};
+pub use executable::Executable;
+pub use loaded::{LoadOptions, Loaded};
 pub use ports::{Port, PortKind};
 pub use profile::LaunchTime;

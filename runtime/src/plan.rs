@@ -1,12 +1,20 @@
 //! Checks that a program's memory plan can be executed: what the code relies on besides the kernels being valid.
 
 use crate::PlanError;
-use kernel::{BufferKind, DType, Program};
+use kernel::{Buffer, BufferKind, DType, Launch, Param};
 
-/// The arena's size, once every buffer is known to lie in it and every launch to fit its kernel.
-pub(crate) fn check(program: &Program) -> Result<usize, PlanError> {
-    let arena = program.arena_bytes.ok_or(PlanError::Unplanned)?;
-    for (b, buffer) in program.buffers.iter().enumerate() {
+/// A kernel's name and parameters.
+pub(crate) type Signature<'k> = (&'k str, &'k [Param]);
+
+/// Checks that every buffer lies in the arena and every launch fits its kernel.
+pub(crate) fn check(
+    buffers: &[Buffer],
+    arena_bytes: Option<usize>,
+    launches: &[Launch],
+    kernels: &[Signature<'_>],
+) -> Result<(), PlanError> {
+    let arena = arena_bytes.ok_or(PlanError::Unplanned)?;
+    for (b, buffer) in buffers.iter().enumerate() {
         let size = buffer.len.checked_mul(buffer.dtype.size_bytes());
         let end = buffer.offset.zip(size).and_then(|(o, s)| o.checked_add(s));
         let aligned = buffer.offset.is_some_and(|o| o.is_multiple_of(buffer.dtype.size_bytes()));
@@ -21,26 +29,25 @@ pub(crate) fn check(program: &Program) -> Result<usize, PlanError> {
             _ => {}
         }
     }
-    for (at, launch) in program.launches.iter().enumerate() {
-        check_launch(program, launch).map_err(|what| PlanError::Launch { launch: at, what })?;
+    for (at, launch) in launches.iter().enumerate() {
+        check_launch(launch, buffers, kernels).map_err(|what| PlanError::Launch { launch: at, what })?;
     }
-    Ok(arena)
+    Ok(())
 }
 
-fn check_launch(program: &Program, launch: &kernel::Launch) -> Result<(), String> {
-    let kernel =
-        program.kernels.get(launch.kernel as usize).ok_or_else(|| format!("there is no kernel {}", launch.kernel))?;
-    if launch.args.len() != kernel.params.len() {
-        let (found, expected) = (launch.args.len(), kernel.params.len());
-        return Err(format!("`{}` takes {expected} buffers, not {found}", kernel.name));
+fn check_launch(launch: &Launch, buffers: &[Buffer], kernels: &[Signature<'_>]) -> Result<(), String> {
+    let unknown = || format!("there is no kernel {}", launch.kernel);
+    let (name, params) = kernels.get(launch.kernel as usize).ok_or_else(unknown)?;
+    if launch.args.len() != params.len() {
+        let (found, expected) = (launch.args.len(), params.len());
+        return Err(format!("`{name}` takes {expected} buffers, not {found}"));
     }
-    for (p, (id, param)) in launch.args.iter().zip(&kernel.params).enumerate() {
-        let buffer = program.buffers.get(id.0 as usize).ok_or_else(|| format!("there is no buffer b{}", id.0))?;
+    for (p, (id, param)) in launch.args.iter().zip(*params).enumerate() {
+        let buffer = buffers.get(id.0 as usize).ok_or_else(|| format!("there is no buffer b{}", id.0))?;
         if (buffer.dtype, buffer.len) != (param.dtype, param.len) {
             let describe = |dtype: DType, len: usize| format!("{dtype}[{len}]");
             return Err(format!(
-                "p{p} of `{}` is {}, but b{} is {}",
-                kernel.name,
+                "p{p} of `{name}` is {}, but b{} is {}",
                 describe(param.dtype, param.len),
                 id.0,
                 describe(buffer.dtype, buffer.len)

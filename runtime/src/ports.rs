@@ -1,7 +1,7 @@
 //! The named buffers of a program: inputs, outputs, states.
 
 use crate::PlanError;
-use kernel::{BufferKind, DType, Program};
+use kernel::{Buffer, BufferKind, DType};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -44,10 +44,10 @@ pub struct Port {
 /// All ports, by kind and name.
 pub(crate) type Ports = BTreeMap<PortKind, BTreeMap<String, Port>>;
 
-/// Collects the ports of a program whose plan has been checked.
-pub(crate) fn collect(program: &Program) -> Result<Ports, PlanError> {
+/// Collects the ports among buffers whose places have been checked.
+pub(crate) fn collect(buffers: &[Buffer]) -> Result<Ports, PlanError> {
     let mut ports = Ports::new();
-    for buffer in &program.buffers {
+    for buffer in buffers {
         let (kind, name) = match &buffer.kind {
             BufferKind::Input { name } => (PortKind::Input, name),
             BufferKind::Output { name } => (PortKind::Output, name),

@@ -1,7 +1,6 @@
 //! How long each launch takes.
 
 use crate::{Executable, StepError};
-use codegen::KernelFn;
 use std::time::{Duration, Instant};
 
 /// The time of one launch.
@@ -20,7 +19,7 @@ impl Executable {
     /// # Errors
     /// If a check failed; see [`StepError`].
     pub fn profile(&mut self, runs: usize) -> Result<Vec<LaunchTime>, StepError> {
-        let mut best = vec![Duration::MAX; self.program.launches.len()];
+        let mut best = vec![Duration::MAX; self.loaded.launches().len()];
         for _ in 0..runs {
             for (at, best) in best.iter_mut().enumerate() {
                 let start = Instant::now();
@@ -29,17 +28,16 @@ impl Executable {
                 self.check(status)?;
             }
         }
-        let names = self.program.launches.iter().map(|l| &self.program.kernels[l.kernel as usize].name);
+        let loaded = self.loaded();
+        let names = loaded.launches().iter().map(|l| &loaded.kernels()[l.kernel as usize].name);
         Ok(names.zip(best).map(|(kernel, best)| LaunchTime { kernel: kernel.clone(), best }).collect())
     }
 
     fn run_launch(&mut self, at: usize) -> i32 {
-        let kernel = &self.report().kernels[self.program.launches[at].kernel as usize];
-        let (address, extent) = (kernel.address, kernel.parallel.unwrap_or(1) as i64);
-        // SAFETY: the address is that of a kernel's function, which has this signature and calling convention.
-        let function = unsafe { std::mem::transmute::<*const u8, KernelFn>(address) };
+        let (function, extent) = self.loaded.launch_function(at);
+        let args = self.loaded.launch_args(at);
         // SAFETY: as in `step`: a verified kernel with the addresses of this launch's parameters, its whole range of iterations, and
         // scratch memory that no other thread uses, since the pool is idle outside of steps.
-        unsafe { function(self.args[self.launch_args[at]..].as_ptr(), self.pool.caller_scratch(), 0, extent) }
+        unsafe { function(self.args[args..].as_ptr(), self.pool.caller_scratch(), 0, extent) }
     }
 }

@@ -46,7 +46,7 @@ impl CompileReport {
         memory: MemoryReport,
         executable: &Executable,
     ) -> Self {
-        let code = executable.report();
+        let code = executable.loaded();
         let kernel = |k: &codegen::KernelCode| KernelReport {
             name: k.name.clone(),
             compile_time: k.compile_time,
@@ -56,11 +56,11 @@ impl CompileReport {
             passes: passes.passes,
             snapshots: passes.snapshots,
             passes_time,
-            codegen_time: code.compile_time,
+            codegen_time: code.compile_time(),
             total_time,
-            kernels: code.kernels.iter().map(kernel).collect(),
+            kernels: code.kernels().iter().map(kernel).collect(),
             memory,
-            scratch_bytes: code.scratch_bytes,
+            scratch_bytes: code.scratch_bytes(),
         }
     }
 

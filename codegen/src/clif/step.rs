@@ -1,9 +1,11 @@
 //! The step: a function that runs all launches in order.
 
+use super::kernel_signature;
 use crate::abi::StepContext;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    AbiParam, Block, BlockArg, FuncRef, Function, InstBuilder, MemFlagsData, Signature, Type, Value, types,
+    AbiParam, Block, BlockArg, ExtFuncData, ExternalName, FuncRef, Function, InstBuilder, MemFlagsData, Signature,
+    Type, UserExternalName, Value, types,
 };
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -11,8 +13,8 @@ use std::mem::offset_of;
 
 /// One launch as the step sees it.
 pub(crate) struct StepLaunch {
-    /// The kernel's function.
-    pub(crate) kernel: FuncRef,
+    /// The kernel's function, by its number in the linker.
+    pub(crate) kernel: u32,
     /// Position of its first parameter in the table of addresses.
     pub(crate) args: usize,
     /// Iterations of its parallel loop, 1 if there is none.
@@ -38,10 +40,9 @@ pub(crate) fn emit_step(
 ) {
     let call_conv = function.signature.call_conv;
     let mut b = FunctionBuilder::new(function, context);
-    let mut signature = Signature::new(call_conv);
-    signature.params.extend([AbiParam::new(types::I64); 4]);
-    signature.returns.push(AbiParam::new(types::I32));
-    let parallel_for = b.import_signature(signature);
+    // `(context, kernel, args, extent) -> status`: four words and a status, as a kernel.
+    let parallel_for = b.import_signature(kernel_signature(call_conv));
+    let kernels: Vec<FuncRef> = launches.iter().map(|launch| reference(&mut b, launch.kernel)).collect();
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
@@ -57,7 +58,7 @@ pub(crate) fn emit_step(
     let scratch = field(&mut b, types::I64, offset_of!(StepContext, scratch));
     let threads = field(&mut b, types::I32, offset_of!(StepContext, threads));
     let threaded = b.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, threads, 1);
-    for launch in launches {
+    for (launch, kernel) in launches.iter().zip(kernels) {
         let launch_args = b.ins().iadd_imm_s(args, launch.args as i64 * 8);
         let extent = b.ins().iconst(types::I64, launch.extent as i64);
         let result = if launch.parallel {
@@ -66,16 +67,16 @@ pub(crate) fn emit_step(
             let result = b.append_block_param(after, types::I32);
             b.ins().brif(threaded, fork, &[], alone, &[]);
             enter(&mut b, fork);
-            let kernel = b.ins().func_addr(types::I64, launch.kernel);
-            let call = b.ins().call_indirect(parallel_for, callee, &[ctx, kernel, launch_args, extent]);
+            let address = b.ins().func_addr(types::I64, kernel);
+            let call = b.ins().call_indirect(parallel_for, callee, &[ctx, address, launch_args, extent]);
             jump_with_result(&mut b, call, after);
             enter(&mut b, alone);
-            let call = direct_call(&mut b, launch, launch_args, scratch, extent);
+            let call = direct_call(&mut b, kernel, launch_args, scratch, extent);
             jump_with_result(&mut b, call, after);
             enter(&mut b, after);
             result
         } else {
-            let call = direct_call(&mut b, launch, launch_args, scratch, extent);
+            let call = direct_call(&mut b, kernel, launch_args, scratch, extent);
             b.inst_results(call)[0]
         };
         let next = b.create_block();
@@ -87,6 +88,14 @@ pub(crate) fn emit_step(
     enter(&mut b, failed);
     b.ins().return_(&[status]);
     b.finalize(config);
+}
+
+/// A kernel's function as something to call.
+fn reference(b: &mut FunctionBuilder<'_>, kernel: u32) -> FuncRef {
+    let signature = b.import_signature(kernel_signature(b.func.signature.call_conv));
+    let name = b.func.declare_imported_user_function(UserExternalName { namespace: 0, index: kernel });
+    let name = ExternalName::user(name);
+    b.import_function(ExtFuncData { name, signature, colocated: true, patchable: false })
 }
 
 fn enter(b: &mut FunctionBuilder<'_>, block: Block) {
@@ -101,11 +110,11 @@ fn jump_with_result(b: &mut FunctionBuilder<'_>, call: cranelift_codegen::ir::In
 
 fn direct_call(
     b: &mut FunctionBuilder<'_>,
-    launch: &StepLaunch,
+    kernel: FuncRef,
     args: Value,
     scratch: Value,
     extent: Value,
 ) -> cranelift_codegen::ir::Inst {
     let zero = b.ins().iconst(types::I64, 0);
-    b.ins().call(launch.kernel, &[args, scratch, zero, extent])
+    b.ins().call(kernel, &[args, scratch, zero, extent])
 }
