@@ -3,6 +3,7 @@
 use crate::op::elementwise::Cast;
 use crate::op::movement::{Broadcast, Permute, Reshape};
 use crate::op::reduce::{Reduce, ReduceKind};
+use crate::op::scan::Scan;
 use crate::op::source::Full;
 use crate::{BuildError, DType, Graph, Loc, NodeId, Op, Scalar, ScalarOp, Shape, TensorType};
 
@@ -152,6 +153,14 @@ impl<'g> Builder<'g> {
             return Ok(x);
         }
         self.add(Op::Reduce(Reduce { kind, axes: axes.to_vec() }), &[x])
+    }
+
+    /// All results of a scan, by number; `scan.select` doesn't matter. Operands: first carries, sequences, invariants.
+    ///
+    /// # Errors
+    /// If an operand isn't what the body's ports ask for.
+    pub fn scan(&mut self, scan: &Scan, operands: &[NodeId]) -> Result<Vec<NodeId>, BuildError> {
+        (0..scan.result_count()).map(|select| self.add(Op::Scan(scan.selecting(select)), operands)).collect()
     }
 
     /// The sum over axes (ascending).

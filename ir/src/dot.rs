@@ -57,6 +57,7 @@ fn colour(family: Family) -> &'static str {
         Family::Contraction => "#f9d2d2",
         Family::Index => "#e2f2d5",
         Family::Random => "#ead9f2",
+        Family::Loop => "#cfeee8",
         Family::Control => "#fff7b0",
     }
 }

@@ -1,6 +1,6 @@
 //! Tensors on the host: constants, inputs and results of the interpreter.
 
-use crate::{DType, Scalar, TensorType};
+use crate::{DType, Scalar, Shape, TensorType};
 use half::{bf16, f16};
 
 /// The elements of a tensor, row-major and dense.
@@ -118,6 +118,34 @@ impl Data {
         }
     }
 
+    /// The elements at these places.
+    ///
+    /// # Panics
+    /// If the range isn't inside.
+    pub fn range(&self, range: std::ops::Range<usize>) -> Self {
+        macro_rules! part {
+            ($($variant:ident),*) => {
+                match self {
+                    $(Self::$variant(v) => Self::$variant(v[range].to_vec()),)*
+                }
+            };
+        }
+        part!(F32, F64, Bf16, F16, I64, I32, U8, Bool)
+    }
+
+    /// Appends elements of the same type; those of another type are left out.
+    fn append(&mut self, more: &Self) {
+        macro_rules! append {
+            ($($variant:ident),*) => {
+                match (self, more) {
+                    $((Self::$variant(v), Self::$variant(more)) => v.extend_from_slice(more),)*
+                    _ => debug_assert!(false, "elements of one type are appended"),
+                }
+            };
+        }
+        append!(F32, F64, Bf16, F16, I64, I32, U8, Bool);
+    }
+
     /// `len` times the same element.
     pub fn splat(value: Scalar, len: usize) -> Self {
         match value {
@@ -168,7 +196,7 @@ impl Value {
     }
 
     /// The tensor whose elements are all `value`; the element type is `value`'s.
-    pub fn splat(value: Scalar, shape: crate::Shape) -> Self {
+    pub fn splat(value: Scalar, shape: Shape) -> Self {
         let data = Data::splat(value, shape.numel());
         Self { ty: TensorType::new(value.dtype(), shape), data }
     }
@@ -183,6 +211,30 @@ impl Value {
             data.set(i, f(i));
         }
         Self { ty, data }
+    }
+
+    /// The tensor at place `i` of the leading axis.
+    ///
+    /// # Panics
+    /// If the rank is 0 or the place is out of range.
+    pub fn part(&self, i: usize) -> Self {
+        let rest = Shape::new(&self.ty.shape[1..]).expect("a part of a shape's extents is a shape");
+        let len = rest.numel();
+        Self { ty: self.ty.with_shape(rest), data: self.data.range(i * len..(i + 1) * len) }
+    }
+
+    /// Tensors of one type, one after the other along a new leading axis; `None` if there are none, or they can't be one tensor.
+    pub fn stack(parts: &[Self]) -> Option<Self> {
+        let first = parts.first()?;
+        let shape = Shape::new([&[parts.len()], first.ty.shape.dims()].concat()).ok()?;
+        let mut data = first.data.clone();
+        for part in &parts[1..] {
+            if part.ty != first.ty {
+                return None;
+            }
+            data.append(&part.data);
+        }
+        Some(Self { ty: first.ty.with_shape(shape), data })
     }
 
     /// The type.

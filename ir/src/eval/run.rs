@@ -1,6 +1,7 @@
 //! Evaluates a whole graph, node by node.
 
 use super::{Port, RunError, Site};
+use crate::op::scan;
 use crate::{Graph, NodeId, Op, TensorType, Value};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,11 +30,15 @@ pub fn run(
     let order = live_order(graph)?;
     let mut pending = uses(graph, &order);
     let mut values: BTreeMap<NodeId, Cow<'_, Value>> = BTreeMap::new();
+    let mut scanned: BTreeMap<NodeId, Value> = BTreeMap::new();
     for &id in &order {
         let value = match graph.op(id) {
             Op::Input(input) => Cow::Borrowed(&inputs[&input.name]),
             Op::State(state) => Cow::Borrowed(&states[&state.name]),
-            _ => Cow::Owned(node(graph, id, &values)?),
+            _ => match scanned.remove(&id) {
+                Some(value) => Cow::Owned(value),
+                None => Cow::Owned(node(graph, id, &values, &mut scanned)?),
+            },
         };
         values.insert(id, value);
         for operand in graph.operands(id) {
@@ -98,11 +103,27 @@ fn uses(graph: &Graph, order: &[NodeId]) -> BTreeMap<NodeId, usize> {
     uses
 }
 
-fn node(graph: &Graph, id: NodeId, values: &BTreeMap<NodeId, Cow<'_, Value>>) -> Result<Value, RunError> {
+/// The value of a node. A scan is run once: the values of the other nodes that are results of it go to `scanned`.
+fn node(
+    graph: &Graph,
+    id: NodeId,
+    values: &BTreeMap<NodeId, Cow<'_, Value>>,
+    scanned: &mut BTreeMap<NodeId, Value>,
+) -> Result<Value, RunError> {
     let node = graph.node(id);
     let operands: Vec<&Value> = node.operands().iter().map(|o| values[o].as_ref()).collect();
     let site = || Box::new(Site { node: id, op: node.op().to_string(), loc: graph.loc(id).cloned() });
-    let value = node.op().rules().eval(&operands, node.ty()).map_err(|error| RunError::Op { at: site(), error })?;
+    let failed = |error| RunError::Op { at: site(), error };
+    let value = match node.op() {
+        Op::Scan(scan) => {
+            let mut results = scan::results(scan, &operands).map_err(failed)?;
+            for (other, select) in graph.same_scan(id).into_iter().filter(|(other, _)| *other != id) {
+                scanned.insert(other, results[select].clone());
+            }
+            results.swap_remove(scan.select)
+        }
+        op => op.rules().eval(&operands, node.ty()).map_err(failed)?,
+    };
     if value.ty() != node.ty() {
         return Err(RunError::Defect { at: site(), want: node.ty().clone(), got: value.ty().clone() });
     }

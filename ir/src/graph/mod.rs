@@ -4,6 +4,7 @@
 //! edges are derived from it and serve the traversals.
 
 mod order;
+mod scans;
 mod schedule;
 
 use crate::op::source::{Input, State};

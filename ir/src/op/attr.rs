@@ -1,5 +1,6 @@
 //! Attributes of ops: the few kinds of values they may have, how they print and how they are read.
 
+use super::scan::Body;
 use crate::{DType, RuleError, Scalar, Shape, TensorType};
 use std::fmt;
 
@@ -18,6 +19,8 @@ pub enum Attr {
     Type(TensorType),
     /// Literals of an element type whose type stands elsewhere on the line: `(1.0, -inf)`.
     Literals(Vec<String>),
+    /// `graph "cell" { ... }`: the body of a scan. Displayed by its name alone; the text of a graph has it in full.
+    Body(Body),
 }
 
 impl fmt::Display for Attr {
@@ -35,6 +38,7 @@ impl fmt::Display for Attr {
             Self::Str(v) => write!(f, "{v:?}"),
             Self::Type(v) => write!(f, "{v}"),
             Self::Literals(v) => write!(f, "({})", v.join(", ")),
+            Self::Body(v) => write!(f, "graph {:?}", v.graph().name()),
         }
     }
 }
@@ -154,6 +158,28 @@ impl AttrMap {
     /// If there is none of that name, it is something else, or not a shape.
     pub fn shape(&mut self, name: &str) -> Result<Shape, RuleError> {
         Ok(Shape::new(self.usizes(name)?)?)
+    }
+
+    /// Takes a truth value, written as 0 or 1.
+    ///
+    /// # Errors
+    /// If there is none of that name or it is something else.
+    pub fn flag(&mut self, name: &str) -> Result<bool, RuleError> {
+        match self.take(name)? {
+            Attr::Int(v @ (0 | 1)) => Ok(v == 1),
+            other => Err(wrong(name, "0 or 1", &other)),
+        }
+    }
+
+    /// Takes the body of a scan.
+    ///
+    /// # Errors
+    /// If there is none of that name or it is something else.
+    pub fn body(&mut self, name: &str) -> Result<Body, RuleError> {
+        match self.take(name)? {
+            Attr::Body(body) => Ok(body),
+            other => Err(wrong(name, "a graph", &other)),
+        }
     }
 
     /// Takes an element type, written as a string.

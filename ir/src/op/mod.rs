@@ -15,6 +15,7 @@ pub mod parse;
 pub mod random;
 pub mod reduce;
 mod reduce_gradient;
+pub mod scan;
 pub mod source;
 pub(crate) mod walk;
 pub mod window;
@@ -28,6 +29,7 @@ use index::{CheckIndex, Gather, ScatterAdd};
 use movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
 use random::Random;
 use reduce::{ArgReduce, Reduce};
+use scan::Scan;
 use source::{Constant, Full, Input, Iota, State};
 use window::{Pool, PoolMaxGrad, PoolMaxTake, PoolSumGrad};
 
@@ -50,6 +52,8 @@ pub enum Family {
     Index,
     /// Random numbers.
     Random,
+    /// A body that runs again and again.
+    Loop,
     /// Gradients to be derived, barriers to them.
     Control,
 }
@@ -170,6 +174,7 @@ ops! {
     ScatterAdd(ScatterAdd),
     CheckIndex(CheckIndex),
     Random(Random),
+    Scan(Scan),
     Gradient(Gradient),
     StopGradient(StopGradient),
 }

@@ -10,6 +10,7 @@ use super::index::{CheckIndex, Gather, ScatterAdd};
 use super::movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
 use super::random::{Random, RandomKind};
 use super::reduce::{ArgKind, ArgReduce, Reduce, ReduceKind};
+use super::scan::Scan;
 use super::source::{Constant, Full, Input, Iota, State};
 use super::window::{Pool, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad};
 use crate::{Op, RuleError, ScalarOp, TensorType};
@@ -52,6 +53,7 @@ const OPS: &[(&str, Make)] = &[
     ("check_index", |a, _| CheckIndex::from_attrs(a).map(Op::CheckIndex)),
     ("random_uniform", |a, ty| Random::from_attrs(RandomKind::Uniform, a, ty).map(Op::Random)),
     ("random_normal", |a, ty| Random::from_attrs(RandomKind::Normal, a, ty).map(Op::Random)),
+    ("scan", |a, _| Scan::from_attrs(a).map(Op::Scan)),
     ("gradient", |_, _| Ok(Op::Gradient(Gradient))),
     ("stop_gradient", |_, _| Ok(Op::StopGradient(StopGradient))),
 ];

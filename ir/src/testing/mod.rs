@@ -54,7 +54,7 @@ impl Default for Limits {
     }
 }
 
-/// A valid graph of all op families but control, with 1 to 3 outputs and, mostly, states with updates.
+/// A valid graph of all op families but loops and control, with 1 to 3 outputs and, mostly, states with updates.
 ///
 /// # Panics
 /// If `limits` names no float type, or an op's type rule refuses what the generator holds for valid: a defect of one of the two.

@@ -19,12 +19,13 @@
 //! node    = id "=" opname [id ("," id)*] ["{" [attr ("," attr)*] "}"] ":" type ["@" number]
 //! port    = ("output" | "update") string "=" id
 //! attr    = word "=" value
-//! value   = integer | string | type | "[" [integer ("," integer)*] "]" | "[" pair ("," pair)* "]" | "(" [word ("," word)*] ")"
+//! value   = graph | id | integer | string | type | "[" [integer ("," integer)*] "]" | "[" pair ("," pair)* "]" | "(" [word ("," word)*] ")"
 //! pair    = "(" integer "," integer ")"
 //! type    = dtype "[" [number ("," number)*] "]"
 //! id      = "%" number
 //! ```
 //!
+//! A graph as a value is the body of a scan, whose ids are its own; an id stands for the body of the node of that id, above.
 //! `@n` is the node's cluster. Strings have Rust's escapes. A comment runs from `//` or `;` to the end of its line. White space and line
 //! ends separate words and mean nothing else. A node's operands are defined before it.
 //!

@@ -1,11 +1,12 @@
-//! The parser: one function per line of the grammar, none of which calls itself.
+//! The parser: one function per line of the grammar. Only graphs inside graphs make it call itself, to a limited depth.
 
 use super::ParseError;
 use super::cursor::Cursor;
 use super::lexer::Token;
 use crate::op::attr::{Attr, AttrMap};
 use crate::op::parse::parse_op;
-use crate::{Graph, Loc, NodeId};
+use crate::op::scan::Body;
+use crate::{Graph, Loc, NodeId, Op};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -32,7 +33,12 @@ struct Parser<'t> {
     file: Option<Lines>,
     nodes: BTreeMap<u64, NodeId>,
     ports: BTreeSet<(&'static str, String)>,
+    /// How many graphs are around this one.
+    depth: usize,
 }
+
+/// How deep graphs may be nested: what no program needs, and no stack is too small for.
+const MAX_DEPTH: usize = 16;
 
 /// The name of a file and the bytes at which its lines start, so that locations cost no search of the whole text.
 struct Lines {
@@ -56,10 +62,19 @@ impl<'t> Parser<'t> {
             let ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
             Lines { file, starts: std::iter::once(0).chain(ends.map(|(i, _)| i + 1)).collect() }
         });
-        Ok(Self { cursor: Cursor::new(text)?, file, nodes: BTreeMap::new(), ports: BTreeSet::new() })
+        Ok(Self { cursor: Cursor::new(text)?, file, nodes: BTreeMap::new(), ports: BTreeSet::new(), depth: 0 })
     }
 
     fn graph(mut self) -> Result<Graph, ParseError> {
+        let graph = self.braced()?;
+        match self.cursor.token() {
+            Token::End => Ok(graph),
+            _ => Err(self.cursor.expected("the end of the text")),
+        }
+    }
+
+    /// From the word `graph` to the closing brace.
+    fn braced(&mut self) -> Result<Graph, ParseError> {
         self.cursor.keyword("graph")?;
         let mut graph = Graph::new(self.cursor.string("the graph's name as a string")?);
         self.cursor.mark('{')?;
@@ -69,9 +84,30 @@ impl<'t> Parser<'t> {
         while !self.cursor.eat('}')? {
             self.port(&mut graph)?;
         }
-        match self.cursor.token() {
-            Token::End => Ok(graph),
-            _ => Err(self.cursor.expected("the end of the text")),
+        Ok(graph)
+    }
+
+    /// A graph inside another one, whose ids are its own.
+    fn body(&mut self) -> Result<Attr, ParseError> {
+        let at = self.cursor.at();
+        if self.depth == MAX_DEPTH {
+            return Err(self.cursor.error(at, format!("graphs are nested more than {MAX_DEPTH} deep")));
+        }
+        let outer = (std::mem::take(&mut self.nodes), std::mem::take(&mut self.ports));
+        self.depth += 1;
+        let graph = self.braced()?;
+        self.depth -= 1;
+        (self.nodes, self.ports) = outer;
+        Body::new(graph).map(Attr::Body).map_err(|e| self.cursor.error(at, e.to_string()))
+    }
+
+    /// The body of a node above.
+    fn body_of(&mut self, graph: &Graph) -> Result<Attr, ParseError> {
+        let at = self.cursor.at();
+        let node = self.operand()?;
+        match graph.op(node) {
+            Op::Scan(scan) => Ok(Attr::Body(scan.body.clone())),
+            op => Err(self.cursor.error(at, format!("this is a `{}`, which has no body", op.name()))),
         }
     }
 
@@ -85,7 +121,7 @@ impl<'t> Parser<'t> {
         let op_at = self.cursor.at();
         let name = self.cursor.word("the name of an op")?;
         let operands = self.operands()?;
-        let attrs = self.attrs()?;
+        let attrs = self.attrs(graph)?;
         self.cursor.mark(':')?;
         let type_at = self.cursor.at();
         let stated = self.cursor.ty()?;
@@ -129,22 +165,31 @@ impl<'t> Parser<'t> {
         Ok(operands)
     }
 
-    fn attrs(&mut self) -> Result<AttrMap, ParseError> {
-        if !self.cursor.eat('{')? {
-            return Ok(AttrMap::default());
+    fn attrs(&mut self, graph: &Graph) -> Result<AttrMap, ParseError> {
+        let mut items: Vec<(String, Attr)> = Vec::new();
+        if !self.cursor.eat('{')? || self.cursor.eat('}')? {
+            return Ok(AttrMap(items));
         }
-        let mut names = BTreeSet::new();
-        let items = self.cursor.list('}', |c| {
-            let at = c.at();
-            let name = c.word("the name of an attribute")?;
-            if !names.insert(name.clone()) {
-                return Err(c.error(at, format!("attribute `{name}` is given twice")));
+        loop {
+            let at = self.cursor.at();
+            let name = self.cursor.word("the name of an attribute")?;
+            if items.iter().any(|(n, _)| *n == name) {
+                return Err(self.cursor.error(at, format!("attribute `{name}` is given twice")));
             }
-            c.mark('=')?;
-            let value: Attr = c.attr()?;
-            Ok((name, value))
-        })?;
-        Ok(AttrMap(items))
+            self.cursor.mark('=')?;
+            let value = match self.cursor.token() {
+                Token::Word(w) if w == "graph" => self.body()?,
+                Token::Id(_) => self.body_of(graph)?,
+                _ => self.cursor.attr()?,
+            };
+            items.push((name, value));
+            if self.cursor.eat('}')? {
+                return Ok(AttrMap(items));
+            }
+            if !self.cursor.eat(',')? {
+                return Err(self.cursor.expected("`,` or `}`"));
+            }
+        }
     }
 
     fn port(&mut self, graph: &mut Graph) -> Result<(), ParseError> {

@@ -1,7 +1,7 @@
 //! The printer.
 
 use crate::op::attr::Attr;
-use crate::{Graph, NodeId};
+use crate::{Graph, NodeId, Op};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -114,7 +114,8 @@ impl Printer<'_> {
         }
         let attrs = node.op().rules().attrs();
         if !attrs.is_empty() {
-            let items: Vec<String> = attrs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let items: Vec<String> =
+                attrs.iter().map(|(name, value)| format!("{name}={}", self.attr(id, value))).collect();
             line.push_str(&format!(" {{{}}}", items.join(", ")));
         }
         line.push_str(&format!(" : {}", node.ty()));
@@ -122,5 +123,17 @@ impl Printer<'_> {
             line.push_str(&format!(" @{cluster}"));
         }
         line
+    }
+
+    /// The value of a node's attribute: a body in full, indented, where it first occurs, and the id of that line after it.
+    fn attr(&self, id: NodeId, value: &Attr) -> String {
+        let Attr::Body(body) = value else { return value.to_string() };
+        let own = self.position.get(&id);
+        let same = |other: NodeId| matches!(self.graph.op(other), Op::Scan(scan) if scan.body == *body);
+        let before = self.position.iter().filter(|(other, at)| Some(*at) < own && same(**other));
+        match before.min_by_key(|(_, at)| **at) {
+            Some((first, _)) => self.id(*first),
+            None => body.graph().to_string().trim_end().replace('\n', "\n  "),
+        }
     }
 }

@@ -24,6 +24,7 @@ impl<'g> Checker<'g> {
         self.results("output", self.graph.outputs(), Subject::Output);
         self.results("update", self.graph.updates(), Subject::Update);
         self.updates();
+        self.bodies(spec);
         if spec.stage >= Stage::Differentiated {
             self.placeholders();
         }
@@ -151,6 +152,16 @@ impl<'g> Checker<'g> {
         }
     }
 
+    fn bodies(&mut self, spec: Spec) {
+        for id in self.graph.ids() {
+            let Op::Scan(scan) = self.graph.op(id) else { continue };
+            if let Err(errors) = super::verify(scan.body.graph(), spec) {
+                let text = errors.to_string().replace('\n', "\n  //   ");
+                self.report(11, Subject::Node(id), format!("in the body: {text}"));
+            }
+        }
+    }
+
     fn circles(&mut self) {
         if let Some(circle) = self.graph.cluster_circle() {
             let path: Vec<String> = circle.0.iter().map(|c| format!("@{c}")).collect();
@@ -161,7 +172,7 @@ impl<'g> Checker<'g> {
     fn unclustered(&mut self) {
         for id in self.graph.live() {
             let op = self.graph.op(id);
-            let computes = matches!(op.family(), Family::Reduce | Family::Window | Family::Contraction);
+            let computes = matches!(op.family(), Family::Reduce | Family::Window | Family::Contraction | Family::Loop);
             if computes && self.graph.cluster(id).is_none() {
                 self.report(9, Subject::Node(id), format!("`{}` is in no cluster", op.name()));
             }

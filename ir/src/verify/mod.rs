@@ -7,6 +7,7 @@
 //! 4. Inputs have distinct names that aren't empty; so have states.
 //! 5. Outputs have distinct names that aren't empty, and are nodes of the graph; so it is with updates.
 //! 6. An update names a state of the graph and has its type.
+//! 11. The body of a scan is a valid graph of the same stage.
 //!
 //! From [`Stage::Differentiated`] on:
 //!
@@ -15,7 +16,7 @@
 //! From [`Stage::Fused`] on:
 //!
 //! 8. Clusters don't depend on each other in a circle.
-//! 9. Each reduction, window or contraction that a result needs is in a cluster.
+//! 9. Each reduction, window, contraction or scan that a result needs is in a cluster.
 //!
 //! From [`Stage::Scheduled`] on:
 //!

@@ -6,8 +6,9 @@ use ir::op::attr::{Attr, AttrMap};
 use ir::op::control::{Gradient, StopGradient};
 use ir::op::movement::{Broadcast, Pad, Slice};
 use ir::op::parse::{op_names, parse_op};
+use ir::op::scan::{Body, Scan};
 use ir::op::source::{Constant, Full, Input, State};
-use ir::{Op, Scalar, ScalarOp, TensorType, Value};
+use ir::{Graph, Op, Scalar, ScalarOp, TensorType, Value};
 use std::collections::BTreeSet;
 
 fn attrs_of(op: &Op) -> AttrMap {
@@ -28,10 +29,23 @@ fn samples() -> Vec<(Op, TensorType)> {
     samples.push((Op::Input(Input { name, ty: result.clone() }), result));
     let (name, result) = port();
     samples.push((Op::State(State { name, ty: result.clone() }), result));
+    samples.push(scan());
     samples.push((Op::Gradient(Gradient), ty("f32[2]")));
     samples.push((Op::StopGradient(StopGradient), ty("f32[2]")));
     samples.push((Op::Broadcast(Broadcast { shape: shape("[2]"), axes: vec![] }), ty("f32[2]")));
     samples
+}
+
+/// A running sum, as a scan.
+fn scan() -> (Op, TensorType) {
+    let text = r#"graph "sum" {
+        %0 = input {name="carry0"} : f32[2]
+        %1 = input {name="x0"} : f32[2]
+        %2 = add %0, %1 : f32[2]
+        output "carry0" = %2
+    }"#;
+    let body = Body::new(Graph::parse(text).unwrap()).unwrap();
+    (Op::Scan(Scan { length: 3, reverse: true, recompute: false, select: 0, body }), ty("f32[2]"))
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(crate) fn anchor_kind(graph: &Graph, node: NodeId) -> Option<Kind> {
     match (graph.op(node).family(), graph.op(node)) {
         (Family::Contraction, _) => Some(Kind::Contraction(node)),
         (Family::Window, _) => Some(Kind::Window(node)),
-        (_, Op::ArgReduce(_) | Op::ScatterAdd(_)) => Some(Kind::Opaque(node)),
+        (_, Op::ArgReduce(_) | Op::ScatterAdd(_) | Op::Scan(_)) => Some(Kind::Opaque(node)),
         _ => None,
     }
 }

@@ -183,6 +183,7 @@ impl Fuser<'_> {
         match self.graph.op(from).family() {
             Family::Source => is_port(self.graph.op(from)) || matches!(self.graph.op(from), Op::Full(_)),
             Family::Movement | Family::Control => false,
+            Family::Loop => true,
             // What is trivially computed would be computed here, by rules that tiles don't have.
             Family::Elementwise => !self.trivial(from),
             Family::Index | Family::Random => true,

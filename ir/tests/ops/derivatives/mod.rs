@@ -14,8 +14,9 @@ use ir::scalar::{Class, Typing};
 use ir::{DType, Data, Family, Op, Scalar, ScalarOp, Shape, TensorType, Value};
 use std::collections::BTreeSet;
 
-/// Ops whose rule a test of its own checks, in [`special`]: their gradient is not that of their value.
-const SPECIAL: [&str; 2] = ["stop_gradient", "gradient"];
+/// Ops whose rule a test of its own checks, in [`special`], since their gradient is not that of their value; and `scan`, which the pass `autodiff`
+/// differentiates (tests/it/scan.rs).
+const SPECIAL: [&str; 3] = ["stop_gradient", "gradient", "scan"];
 /// Ops that have no operands and no evaluation: the harness feeds them.
 const FED: [&str; 2] = ["input", "state"];
 

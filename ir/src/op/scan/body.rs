@@ -1,0 +1,209 @@
+//! What one step of a scan does: a graph whose ports have names that say what they are.
+
+use crate::{Graph, NodeId, Op};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// What an input of a body stands for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Role {
+    /// What the step before left. Named `carry0`, `carry1`, ...
+    Carry,
+    /// This step's part of a sequence. Named `x0`, `x1`, ...
+    Sequence,
+    /// The same in every step. Named `w0`, `w1`, ...
+    Invariant,
+}
+
+impl Role {
+    /// How names of such inputs begin.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Carry => "carry",
+            Self::Sequence => "x",
+            Self::Invariant => "w",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Carry => "carry",
+            Self::Sequence => "sequence",
+            Self::Invariant => "invariant",
+        })
+    }
+}
+
+/// The body of a scan. Its inputs are `carry0`.., `x0`.., `w0`..; its outputs `carry0`.. (what is carried on, of the carry's type) and `y0`.. (the
+/// step's results); in each group the numbers are consecutive from 0. It has no states, no updates and no gradients to be derived.
+///
+/// Shared by the nodes of one scan; equal if the graphs are ([`Graph::same_as`]).
+#[derive(Clone)]
+pub struct Body(Arc<Ports>);
+
+/// The graph, and its ports by number.
+struct Ports {
+    graph: Graph,
+    carries: Vec<NodeId>,
+    sequences: Vec<NodeId>,
+    invariants: Vec<NodeId>,
+    next: Vec<NodeId>,
+    stacked: Vec<NodeId>,
+}
+
+/// Why a graph is no body of a scan.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum BodyError {
+    /// A port's name is none that a body's ports have, or a number is left out.
+    #[error(
+        "{port} {name:?} of a scan's body: inputs are named carry0.., x0.., w0.., outputs carry0.., y0.., without gaps"
+    )]
+    Name {
+        /// "input" or "output".
+        port: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// As many carries go in as come out.
+    #[error("the body of a scan takes {taken} carries and gives {given}")]
+    Carries {
+        /// Inputs that are carries.
+        taken: usize,
+        /// Outputs that are.
+        given: usize,
+    },
+    /// A carry changes its type.
+    #[error("carry {index} of a scan is {taken}, the body carries on {given}")]
+    CarryType {
+        /// Which.
+        index: usize,
+        /// The type of the input.
+        taken: crate::TensorType,
+        /// The type of the output.
+        given: crate::TensorType,
+    },
+    /// Something that a body can't have.
+    #[error("the body of a scan has a {0}")]
+    Forbidden(&'static str),
+    /// A scan without a result.
+    #[error("the body of a scan gives nothing")]
+    NoResult,
+}
+
+impl Body {
+    /// The body that a graph is.
+    ///
+    /// # Errors
+    /// If its ports are not those of a body, or it has a state, an update or a gradient to be derived.
+    pub fn new(graph: Graph) -> Result<Self, BodyError> {
+        if graph.states().next().is_some() || !graph.updates().is_empty() {
+            return Err(BodyError::Forbidden("state: pass it as a carry"));
+        }
+        if graph.ids().any(|id| matches!(graph.op(id), Op::Gradient(_))) {
+            return Err(BodyError::Forbidden("gradient: take it outside of the scan"));
+        }
+        let inputs: Vec<(&str, NodeId)> = graph.inputs().map(|(id, input)| (input.name.as_str(), id)).collect();
+        let outputs: Vec<(&str, NodeId)> = graph.outputs().iter().map(|(name, id)| (name.as_str(), *id)).collect();
+        let [carries, sequences, invariants] = grouped("input", &inputs, ["carry", "x", "w"])?;
+        let [next, stacked] = grouped("output", &outputs, ["carry", "y"])?;
+        if carries.len() != next.len() {
+            return Err(BodyError::Carries { taken: carries.len(), given: next.len() });
+        }
+        for (index, (&taken, &given)) in carries.iter().zip(&next).enumerate() {
+            if graph.ty(taken) != graph.ty(given) {
+                let (taken, given) = (graph.ty(taken).clone(), graph.ty(given).clone());
+                return Err(BodyError::CarryType { index, taken, given });
+            }
+        }
+        if next.is_empty() && stacked.is_empty() {
+            return Err(BodyError::NoResult);
+        }
+        Ok(Self(Arc::new(Ports { graph, carries, sequences, invariants, next, stacked })))
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.0.graph
+    }
+
+    /// The inputs that are carries, by number.
+    pub fn carries(&self) -> &[NodeId] {
+        &self.0.carries
+    }
+
+    /// The inputs that are parts of sequences, by number.
+    pub fn sequences(&self) -> &[NodeId] {
+        &self.0.sequences
+    }
+
+    /// The inputs that are the same in every step, by number.
+    pub fn invariants(&self) -> &[NodeId] {
+        &self.0.invariants
+    }
+
+    /// What is carried on, by the carry's number.
+    pub fn next(&self) -> &[NodeId] {
+        &self.0.next
+    }
+
+    /// The step's results, by number.
+    pub fn stacked(&self) -> &[NodeId] {
+        &self.0.stacked
+    }
+
+    /// Each input's role and number, in the order of a scan's operands.
+    pub fn inputs(&self) -> Vec<(Role, usize)> {
+        let groups = [
+            (Role::Carry, &self.0.carries),
+            (Role::Sequence, &self.0.sequences),
+            (Role::Invariant, &self.0.invariants),
+        ];
+        groups.iter().flat_map(|(role, ids)| (0..ids.len()).map(|i| (*role, i))).collect()
+    }
+
+    /// True if both are one body in memory, which equal ones need not be.
+    pub fn is_shared_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_shared_with(other) || self.graph().same_as(other.graph())
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({:?})", self.graph().name())
+    }
+}
+
+/// The ports of each group by number.
+fn grouped<const N: usize>(
+    port: &'static str,
+    ports: &[(&str, NodeId)],
+    prefixes: [&str; N],
+) -> Result<[Vec<NodeId>; N], BodyError> {
+    let mut groups: [BTreeMap<usize, NodeId>; N] = std::array::from_fn(|_| BTreeMap::new());
+    let name = |name: &str| BodyError::Name { port, name: name.into() };
+    for &(text, id) in ports {
+        let number = |prefix: &str| text.strip_prefix(prefix)?.parse::<usize>().ok();
+        let found = prefixes.iter().enumerate().find_map(|(g, prefix)| Some((g, number(prefix)?)));
+        let (group, number) = found.ok_or_else(|| name(text))?;
+        // No gaps: a number at least as large as there are ports leaves one out; a number twice does too.
+        if number >= ports.len() || groups[group].insert(number, id).is_some() {
+            return Err(name(text));
+        }
+    }
+    for (group, prefix) in groups.iter().zip(prefixes) {
+        if let Some((at, (number, _))) = group.iter().enumerate().find(|(at, (number, _))| at != *number) {
+            debug_assert!(at < *number);
+            return Err(name(&format!("{prefix}{number}")));
+        }
+    }
+    Ok(groups.map(|group| group.into_values().collect()))
+}
