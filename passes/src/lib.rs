@@ -4,6 +4,7 @@
 //! graph or on a program of loops; its module says under four headings what it does, requires and ensures, with an example.
 
 pub mod autodiff;
+mod bodies;
 pub mod collapse;
 pub mod cse;
 pub mod dce;

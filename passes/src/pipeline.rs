@@ -3,7 +3,7 @@
 //! The names here are the names everywhere: in reports, on the command line, in the headers of file tests.
 
 use crate::{
-    PassError, autodiff, collapse, cse, dce, decompose, fold, fuse, legalize, lower, parallelize, plan_memory,
+    PassError, autodiff, bodies, collapse, cse, dce, decompose, fold, fuse, legalize, lower, parallelize, plan_memory,
     schedule, simplify, tile, unroll, vectorize,
 };
 use ir::Graph;
@@ -61,8 +61,7 @@ pub enum Stage {
 impl Stage {
     /// The stage that a graph is in, by what stands in it.
     pub fn of(graph: &Graph) -> Self {
-        let placeholder = |id| graph.op(id).family() == ir::Family::Control;
-        if graph.ids().any(placeholder) {
+        if bodies::any(graph, &|op| op.family() == ir::Family::Control) {
             Self::Declared
         } else if graph.ids().all(|id| graph.cluster(id).is_none()) {
             Self::Differentiated

@@ -229,7 +229,7 @@ fn step(
 fn apply(module: Module, pass: &Pass, cx: &PassContext) -> Result<Module, PassError> {
     match (pass.run, module) {
         (PassFn::Graph(f), Module::Graph(mut graph)) => {
-            f(&mut graph, cx)?;
+            apply_to_graph(f, &mut graph, cx)?;
             Ok(Module::Graph(graph))
         }
         (PassFn::Lower(f), Module::Graph(graph)) => Ok(Module::Program(f(&graph, cx)?)),
@@ -243,6 +243,16 @@ fn apply(module: Module, pass: &Pass, cx: &PassContext) -> Result<Module, PassEr
             loc: None,
         }),
     }
+}
+
+/// Runs a pass on a graph, then on the bodies of scans in it.
+fn apply_to_graph(
+    pass: fn(&mut Graph, &PassContext) -> Result<(), PassError>,
+    graph: &mut Graph,
+    cx: &PassContext,
+) -> Result<(), PassError> {
+    pass(graph, cx)?;
+    crate::bodies::for_each(graph, &mut |body| apply_to_graph(pass, body, cx))
 }
 
 /// True if two programs are the same, node numbers included.

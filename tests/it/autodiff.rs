@@ -33,7 +33,7 @@ fn quotient(graph: &Graph, ports: &Ports, loss: &str, port: &str, i: usize) -> f
 }
 
 /// Checks each output `d<port>` of the graph, after `autodiff` and after the whole clean-up, against quotients of output `loss`.
-fn check(text: &str) {
+pub(crate) fn check(text: &str) {
     let declared = Graph::parse(text).unwrap();
     for last in ["autodiff", "dce"] {
         let graph = transform(&declared, last);

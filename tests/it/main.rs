@@ -13,6 +13,7 @@ mod oracle;
 mod pipeline;
 mod reference;
 mod runner;
+mod scan;
 mod sizes;
 mod source;
 mod training;

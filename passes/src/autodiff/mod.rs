@@ -5,7 +5,7 @@
 //! share one reverse sweep (see `sweep`). A loss that depends on a gradient is differentiated after that gradient has been
 //! expanded, through the nodes it was expanded to: gradients of gradients need nothing of their own. Where several gradients meet in
 //! a node they are added in the order in which the sweep, from the last node in topological order to the first, produces them; the
-//! order depends on the graph alone.
+//! order depends on the graph alone. All results of a scan are differentiated together, to another scan in the other direction (see `scan`).
 //!
 //! # Requires
 //! Losses are float scalars (the verifier checks it).
@@ -25,6 +25,7 @@
 //! ```
 //! (The forward nodes, which nothing needs here, are left to `dce`.)
 
+mod scan;
 mod sweep;
 
 use crate::dce::remove_dead;
@@ -36,9 +37,9 @@ use std::collections::BTreeSet;
 ///
 /// # Errors
 /// If an op on a path from a loss to what it is differentiated by has no derivative.
-pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
+pub fn run(graph: &mut Graph, cx: &PassContext) -> Result<(), PassError> {
     while let Some(loss) = innermost_loss(graph) {
-        expand(graph, loss)?;
+        expand(graph, loss, cx)?;
     }
     remove_barriers(graph);
     Ok(())
@@ -55,11 +56,11 @@ fn is_gradient(graph: &Graph, id: NodeId) -> bool {
 }
 
 /// Replaces all gradients of `loss`.
-fn expand(graph: &mut Graph, loss: NodeId) -> Result<(), PassError> {
+fn expand(graph: &mut Graph, loss: NodeId, cx: &PassContext) -> Result<(), PassError> {
     let gradients: Vec<NodeId> =
         graph.users(loss).into_iter().filter(|&id| is_gradient(graph, id) && graph.operands(id)[0] == loss).collect();
     let wrt: BTreeSet<NodeId> = gradients.iter().map(|&id| graph.operands(id)[1]).collect();
-    let found = sweep::reverse(graph, loss, &wrt)?;
+    let found = sweep::reverse(graph, loss, &wrt, cx)?;
     for id in gradients {
         // Looked up late: if it was itself a gradient of this loss, it has been replaced by now, and the loss does not depend on it.
         let wrt = graph.operands(id)[1];

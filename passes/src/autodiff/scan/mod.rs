@@ -1,0 +1,219 @@
+//! The derivative of a scan: another scan, in the other direction, over what the first one kept.
+//!
+//! A step's forward and backward ops are first one graph, in which forward values are simplified together with what the derivative makes
+//! of them. `split` then says which forward values are kept for the backward step (*residuals*) and which it computes again. The residuals
+//! become further stacked results of the forward scan. The backward scan carries the cotangents of the carries; its sequences are
+//! the residuals, the forward scan's sequences and the cotangents of its stacked results; its stacked results are the gradients of the sequences.
+//!
+//! The gradient of an invariant is the sum of what all steps contribute. A contribution that is a contraction or a sum is stacked
+//! and summed after the scan (the pass `hoist` then makes one contraction over all steps of it); others are added up in a carry.
+
+mod backward;
+mod split;
+
+use super::sweep::pull_back;
+use crate::{PassContext, PassError, cse, dce, fold, simplify};
+use ir::op::scan::Scan;
+use ir::op::source::Input;
+use ir::{Builder, Graph, NodeId, Op, ScalarOp, TensorType};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The gradients by the operands of the scan that node `id` is a result of, from the cotangents of its nodes. Operands that aren't `wanted` have
+/// none. The scan's nodes get a body that gives residuals too.
+///
+/// # Errors
+/// If an op of the body has no derivative.
+pub(super) fn gradients(
+    graph: &mut Graph,
+    id: NodeId,
+    cotangents: &BTreeMap<NodeId, NodeId>,
+    wanted: &BTreeSet<NodeId>,
+    cx: &PassContext,
+) -> Result<Vec<Option<NodeId>>, PassError> {
+    let Op::Scan(scan) = graph.op(id).clone() else {
+        return Err(PassError::defect(graph, id, "this is no scan"));
+    };
+    let cotangents = by_result(graph, cotangents)?;
+    let wanted: Vec<bool> = graph.operands(id).iter().map(|operand| wanted.contains(operand)).collect();
+    let joint = Joint::new(&scan, &cotangents, &wanted, cx)?;
+    let split = split::Split::new(&joint, scan.recompute);
+    let scan = split::keep(graph, id, &scan, &joint, &split)?;
+    backward::emit(graph, id, &scan, &joint, &split, &cotangents)
+}
+
+/// The cotangent of each result, by its number.
+fn by_result(graph: &mut Graph, cotangents: &BTreeMap<NodeId, NodeId>) -> Result<BTreeMap<usize, NodeId>, PassError> {
+    let mut sums: BTreeMap<usize, NodeId> = BTreeMap::new();
+    for (&node, &cotangent) in cotangents {
+        let Op::Scan(scan) = graph.op(node) else { continue };
+        let (select, loc) = (scan.select, graph.loc(node).cloned());
+        let sum = match sums.get(&select) {
+            Some(&other) => Builder::new(graph, loc).binary(ScalarOp::ADD, other, cotangent)?,
+            None => cotangent,
+        };
+        sums.insert(select, sum);
+    }
+    Ok(sums)
+}
+
+/// One step forward and backward. Its outputs are the body's and, named [`Joint::gradient_name`], the gradients of the body's inputs.
+struct Joint {
+    graph: Graph,
+    /// The body's inputs: carries, sequences, invariants.
+    carries: Vec<NodeId>,
+    sequences: Vec<NodeId>,
+    invariants: Vec<NodeId>,
+    /// For each carry the input that is the cotangent of its next value, where that isn't zero throughout.
+    carry_cotangents: Vec<Option<NodeId>>,
+    /// (which stacked result, the input that is its cotangent)
+    step_cotangents: Vec<(usize, NodeId)>,
+    /// Whether the gradients of the operands are wanted.
+    wanted: Vec<bool>,
+}
+
+impl Joint {
+    fn new(
+        scan: &Scan,
+        cotangents: &BTreeMap<usize, NodeId>,
+        wanted: &[bool],
+        cx: &PassContext,
+    ) -> Result<Self, PassError> {
+        let body = &scan.body;
+        let mut joint = Self {
+            graph: body.graph().clone(),
+            carries: body.carries().to_vec(),
+            sequences: body.sequences().to_vec(),
+            invariants: body.invariants().to_vec(),
+            carry_cotangents: vec![],
+            step_cotangents: vec![],
+            wanted: wanted.to_vec(),
+        };
+        let mut seeds = joint.seed_carries(body.next())?;
+        seeds.extend(joint.seed_steps(body.carries().len(), body.stacked(), cotangents)?);
+        let wrt: BTreeSet<NodeId> =
+            joint.inputs().filter(|&(i, id)| joint.takes_gradient(i, id)).map(|(_, id)| id).collect();
+        let found = pull_back(&mut joint.graph, &seeds, &wrt, cx)?;
+        joint.drop_zeros(&found, cotangents)?;
+        for (i, input) in joint.inputs().collect::<Vec<_>>() {
+            let gradient = found.get(&input).copied();
+            let is_carried = joint.carry_cotangents.get(i).is_some_and(Option::is_some);
+            let gradient = match gradient {
+                None if is_carried => Some(Builder::new(&mut joint.graph, None).zeros_like(input)?),
+                other => other,
+            };
+            if let Some(gradient) = gradient {
+                joint.graph.set_output(Self::gradient_name(i), gradient);
+            }
+        }
+        super::remove_barriers(&mut joint.graph);
+        joint.clean(cx)?;
+        Ok(joint)
+    }
+
+    /// The name of the output that is the gradient of input number `i`.
+    fn gradient_name(i: usize) -> String {
+        format!("gradient{i}")
+    }
+
+    /// The gradient of input number `i`, if it isn't zero throughout.
+    fn gradient(&self, i: usize) -> Option<NodeId> {
+        let name = Self::gradient_name(i);
+        self.graph.outputs().iter().find(|(n, _)| *n == name).map(|(_, id)| *id)
+    }
+
+    /// The body's inputs with their numbers, in the order of the scan's operands.
+    fn inputs(&self) -> impl Iterator<Item = (usize, NodeId)> + '_ {
+        self.carries.iter().chain(&self.sequences).chain(&self.invariants).copied().enumerate()
+    }
+
+    /// Carries have a gradient since steps pass it on; others if somebody wants it.
+    fn takes_gradient(&self, i: usize, id: NodeId) -> bool {
+        self.graph.ty(id).dtype.is_float() && (i < self.carries.len() || self.wanted[i])
+    }
+
+    fn cotangent(&mut self, name: String, like: NodeId) -> Result<NodeId, PassError> {
+        let ty: TensorType = self.graph.ty(like).clone();
+        Ok(self.graph.add(Op::Input(Input { name, ty }), &[], None)?)
+    }
+
+    fn seed_carries(&mut self, next: &[NodeId]) -> Result<Vec<(NodeId, NodeId)>, PassError> {
+        let mut seeds = vec![];
+        for (i, &id) in next.iter().enumerate() {
+            let float = self.graph.ty(id).dtype.is_float();
+            let input = if float { Some(self.cotangent(format!("of carry{i}"), id)?) } else { None };
+            seeds.extend(input.map(|input| (id, input)));
+            self.carry_cotangents.push(input);
+        }
+        Ok(seeds)
+    }
+
+    fn seed_steps(
+        &mut self,
+        carries: usize,
+        stacked: &[NodeId],
+        cotangents: &BTreeMap<usize, NodeId>,
+    ) -> Result<Vec<(NodeId, NodeId)>, PassError> {
+        let mut seeds = vec![];
+        for (j, &id) in stacked.iter().enumerate().filter(|(j, _)| cotangents.contains_key(&(carries + j))) {
+            let input = self.cotangent(format!("of y{j}"), id)?;
+            self.step_cotangents.push((j, input));
+            seeds.push((id, input));
+        }
+        Ok(seeds)
+    }
+
+    /// Replaces by zero the cotangents of carries that are zero in every step: nothing comes in at the end, and no step adds anything.
+    fn drop_zeros(
+        &mut self,
+        found: &BTreeMap<NodeId, NodeId>,
+        cotangents: &BTreeMap<usize, NodeId>,
+    ) -> Result<(), PassError> {
+        let mut sources: BTreeSet<NodeId> = self.step_cotangents.iter().map(|(_, id)| *id).collect();
+        sources.extend(
+            (0..self.carries.len()).filter(|i| cotangents.contains_key(i)).filter_map(|i| self.carry_cotangents[i]),
+        );
+        loop {
+            let reached = below(&self.graph, &sources);
+            let more = |i: usize| {
+                let cotangent = self.carry_cotangents[i].filter(|id| !sources.contains(id));
+                cotangent.filter(|_| found.get(&self.carries[i]).is_some_and(|g| reached.contains(g)))
+            };
+            let more: Vec<NodeId> = (0..self.carries.len()).filter_map(more).collect();
+            if more.is_empty() {
+                break;
+            }
+            sources.extend(more);
+        }
+        for cotangent in &mut self.carry_cotangents {
+            if let Some(id) = cotangent.filter(|id| !sources.contains(id)) {
+                let zeros = Builder::new(&mut self.graph, None).zeros_like(id)?;
+                self.graph.replace_uses(id, zeros);
+                *cotangent = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn clean(&mut self, cx: &PassContext) -> Result<(), PassError> {
+        for pass in [simplify::run, fold::run, cse::run, simplify::run, cse::run, dce::run] {
+            pass(&mut self.graph, cx)?;
+        }
+        Ok(())
+    }
+
+    /// The inputs that are cotangents.
+    fn cotangents(&self) -> BTreeSet<NodeId> {
+        self.carry_cotangents.iter().flatten().copied().chain(self.step_cotangents.iter().map(|(_, id)| *id)).collect()
+    }
+}
+
+/// The nodes that depend on one of `sources`, themselves included.
+fn below(graph: &Graph, sources: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    let mut reached = sources.clone();
+    for id in graph.topological() {
+        if graph.operands(id).iter().any(|o| reached.contains(o)) {
+            reached.insert(id);
+        }
+    }
+    reached
+}

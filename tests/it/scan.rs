@@ -1,0 +1,174 @@
+//! Scans through the compiler: derivatives against finite differences, passes and machine code against the interpreter.
+
+use crate::autodiff::check;
+
+/// A graph that sums the squares of a scan's results and takes gradients by all of its float operands.
+struct Recurrence<'t> {
+    /// The body's text.
+    body: &'t str,
+    /// Each operand of the scan: port name and type.
+    operands: &'t [(&'t str, &'t str)],
+    /// Each result: its number and its type.
+    results: &'t [(usize, &'t str)],
+    /// How many steps, and whether they go backward.
+    steps: (usize, bool),
+    recompute: bool,
+}
+
+impl Recurrence<'_> {
+    fn text(&self) -> String {
+        let mut lines = vec!["graph \"recurrence\" {".to_string()];
+        for (i, (name, ty)) in self.operands.iter().enumerate() {
+            lines.push(format!("%{i} = input {{name=\"{name}\"}} : {ty}"));
+        }
+        let operands: Vec<String> = (0..self.operands.len()).map(|i| format!("%{i}")).collect();
+        let flags = format!("reverse={}, recompute={}", u8::from(self.steps.1), u8::from(self.recompute));
+        let (mut next, mut first, mut losses) = (self.operands.len(), None, vec![]);
+        for (select, ty) in self.results {
+            let body = first.map_or_else(|| self.body.to_string(), |first: usize| format!("%{first}"));
+            let (operands, length) = (operands.join(", "), self.steps.0);
+            lines.push(format!(
+                "%{next} = scan {operands} {{length={length}, {flags}, select={select}, body={body}}} : {ty}"
+            ));
+            first = first.or(Some(next));
+            let rank = ty.split('[').nth(1).unwrap().split(',').filter(|d| *d != "]").count();
+            let axes: Vec<String> = (0..rank).map(|axis| axis.to_string()).collect();
+            lines.push(format!("%{} = mul %{next}, %{next} : {ty}", next + 1));
+            lines.push(format!("%{} = reduce_sum %{} {{axes=[{}]}} : f64[]", next + 2, next + 1, axes.join(",")));
+            losses.push(next + 2);
+            next += 3;
+        }
+        let mut loss = losses[0];
+        for other in &losses[1..] {
+            lines.push(format!("%{next} = add %{loss}, %{other} : f64[]"));
+            loss = next;
+            next += 1;
+        }
+        let mut outputs = vec![format!("output \"loss\" = %{loss}")];
+        for (i, (name, ty)) in self.operands.iter().enumerate().filter(|(_, (_, ty))| ty.starts_with('f')) {
+            lines.push(format!("%{next} = gradient %{loss}, %{i} : {ty}"));
+            outputs.push(format!("output \"d{name}\" = %{next}"));
+            next += 1;
+        }
+        lines.extend(outputs);
+        lines.push("}".into());
+        lines.join("\n")
+    }
+
+    /// In both directions, keeping residuals and computing them again.
+    fn check(mut self) {
+        for (reverse, recompute) in [(false, false), (true, false), (false, true)] {
+            (self.steps.1, self.recompute) = (reverse, recompute);
+            check(&self.text());
+        }
+    }
+}
+
+/// `h' = tanh(x W + h U + b)`; everything inside.
+const SIMPLE: &str = r#"graph "rnn" {
+  %0 = input {name="carry0"} : f64[3,4]
+  %1 = input {name="x0"} : f64[3,2]
+  %2 = input {name="w0"} : f64[2,4]
+  %3 = input {name="w1"} : f64[4,4]
+  %4 = input {name="w2"} : f64[4]
+  %5 = dot %1, %2 {batch=[], contract=[(1,0)]} : f64[3,4]
+  %6 = dot %0, %3 {batch=[], contract=[(1,0)]} : f64[3,4]
+  %7 = broadcast %4 {axes=[1]} : f64[3,4]
+  %8 = add %5, %6 : f64[3,4]
+  %9 = add %8, %7 : f64[3,4]
+  %10 = tanh %9 : f64[3,4]
+  output "carry0" = %10
+  output "y0" = %10
+}"#;
+
+const SIMPLE_OPERANDS: [(&str, &str); 5] =
+    [("h", "f64[3,4]"), ("x", "f64[5,3,2]"), ("w", "f64[2,4]"), ("u", "f64[4,4]"), ("b", "f64[4]")];
+
+#[test]
+fn a_simple_recurrence_by_all_its_results() {
+    for results in [&[(1, "f64[5,3,4]")][..], &[(0, "f64[3,4]")], &[(1, "f64[5,3,4]"), (0, "f64[3,4]")]] {
+        Recurrence { body: SIMPLE, operands: &SIMPLE_OPERANDS, results, steps: (5, false), recompute: false }.check();
+    }
+}
+
+/// Two carries, gates cut out of one product, padded steps carried through.
+const LSTM: &str = r#"graph "lstm" {
+  %0 = input {name="carry0"} : f64[2,3]
+  %1 = input {name="carry1"} : f64[2,3]
+  %2 = input {name="x0"} : f64[2,12]
+  %3 = input {name="x1"} : i32[2]
+  %4 = input {name="w0"} : f64[3,12]
+  %5 = dot %0, %4 {batch=[], contract=[(1,0)]} : f64[2,12]
+  %6 = add %5, %2 : f64[2,12]
+  %7 = slice %6 {start=[0,0], limit=[2,3], stride=[1,1]} : f64[2,3]
+  %8 = slice %6 {start=[0,3], limit=[2,6], stride=[1,1]} : f64[2,3]
+  %9 = slice %6 {start=[0,6], limit=[2,9], stride=[1,1]} : f64[2,3]
+  %10 = slice %6 {start=[0,9], limit=[2,12], stride=[1,1]} : f64[2,3]
+  %11 = sigmoid %7 : f64[2,3]
+  %12 = sigmoid %8 : f64[2,3]
+  %13 = tanh %9 : f64[2,3]
+  %14 = sigmoid %10 : f64[2,3]
+  %15 = mul %12, %1 : f64[2,3]
+  %16 = mul %11, %13 : f64[2,3]
+  %17 = add %15, %16 : f64[2,3]
+  %18 = tanh %17 : f64[2,3]
+  %19 = mul %14, %18 : f64[2,3]
+  %20 = full {value=(1)} : i32[2]
+  %21 = lt %3, %20 : bool[2]
+  %22 = broadcast %21 {axes=[0]} : bool[2,3]
+  %23 = select %22, %0, %19 : f64[2,3]
+  %24 = select %22, %1, %17 : f64[2,3]
+  output "carry0" = %23
+  output "carry1" = %24
+  output "y0" = %23
+}"#;
+
+const LSTM_OPERANDS: [(&str, &str); 5] =
+    [("h", "f64[2,3]"), ("c", "f64[2,3]"), ("x", "f64[4,2,12]"), ("mask", "i32[4,2]"), ("u", "f64[3,12]")];
+
+#[test]
+fn two_carries_with_gates_and_a_mask() {
+    for results in [&[(0, "f64[2,3]")][..], &[(2, "f64[4,2,3]")], &[(2, "f64[4,2,3]"), (1, "f64[2,3]")]] {
+        Recurrence { body: LSTM, operands: &LSTM_OPERANDS, results, steps: (4, false), recompute: false }.check();
+    }
+}
+
+/// Uses of invariants that are no contractions: contributions added up in a carry.
+const SCALED: &str = r#"graph "scaled" {
+  %0 = input {name="carry0"} : f64[3]
+  %1 = input {name="carry1"} : i32[]
+  %2 = input {name="x0"} : f64[3]
+  %3 = input {name="w0"} : f64[3]
+  %4 = mul %0, %3 : f64[3]
+  %5 = add %4, %2 : f64[3]
+  %6 = sin %5 : f64[3]
+  %7 = full {value=(1)} : i32[]
+  %8 = add %1, %7 : i32[]
+  %9 = mul %6, %2 : f64[3]
+  output "carry0" = %6
+  output "carry1" = %8
+  output "y0" = %9
+}"#;
+
+#[test]
+fn elementwise_invariants_and_a_counter() {
+    let operands = [("h", "f64[3]"), ("n", "i32[]"), ("x", "f64[6,3]"), ("w", "f64[3]")];
+    for results in [&[(2, "f64[6,3]")][..], &[(0, "f64[3]")]] {
+        Recurrence { body: SCALED, operands: &operands, results, steps: (6, false), recompute: false }.check();
+    }
+}
+
+#[test]
+fn gradients_of_gradients() {
+    let cell = SCALED.replace("%6 = sin %5", "%6 = tanh %5");
+    let flags = "length=3, reverse=0, recompute=0";
+    check(&format!(
+        "graph \"second\" {{\n%0 = input {{name=\"h\"}} : f64[3]\n%1 = input {{name=\"n\"}} : i32[]\n%2 = input {{name=\"x\"}} : f64[3,3]\n\
+         %3 = input {{name=\"w\"}} : f64[3]\n%4 = scan %0, %1, %2, %3 {{{flags}, select=0, body={cell}}} : f64[3]\n\
+         %5 = mul %4, %4 : f64[3]\n%6 = reduce_sum %5 {{axes=[0]}} : f64[]\n%7 = gradient %6, %3 : f64[3]\n%8 = gradient %6, %2 : f64[3,3]\n\
+         %9 = mul %7, %7 : f64[3]\n%10 = reduce_sum %9 {{axes=[0]}} : f64[]\n%11 = mul %8, %8 : f64[3,3]\n\
+         %12 = reduce_sum %11 {{axes=[0,1]}} : f64[]\n%13 = add %10, %12 : f64[]\n%14 = gradient %13, %0 : f64[3]\n\
+         %15 = gradient %13, %2 : f64[3,3]\n%16 = gradient %13, %3 : f64[3]\n\
+         output \"loss\" = %13\noutput \"dh\" = %14\noutput \"dx\" = %15\noutput \"dw\" = %16\n}}"
+    ));
+}
