@@ -86,3 +86,62 @@ pub(crate) fn assert_close(got: &[f64], want: &[f64], tolerance: f64) {
         assert!((g - w).abs() <= tolerance * w.abs().max(1.0), "element {i}: {g}, not {w}; all: {got:?}");
     }
 }
+
+/// Numbers on [-1, 1) that the seed decides.
+pub(crate) fn random(seed: u64, count: usize) -> Vec<f64> {
+    let mut rng = ir::testing::Rng::new(seed);
+    (0..count).map(|_| rng.below(1 << 20) as f64 / f64::from(1 << 19) - 1.0).collect()
+}
+
+/// The step that `declare` makes, whose result is `y`, with random values for all parameters. Everything is in `f64`.
+pub(crate) fn random_runner(declare: &dyn Fn(&GraphBuilder) -> Tensor) -> Runner {
+    let g = GraphBuilder::new("test");
+    g.output("y", &declare(&g));
+    let step = g.finish().unwrap_or_else(|e| panic!("{e}"));
+    let mut runner = Runner::new(&step);
+    for (i, state) in step.states.iter().filter(|s| s.trainable()).enumerate() {
+        let numbers = random(100 + i as u64, state.ty.shape.numel());
+        runner.states.insert(state.name.clone(), value((&state.ty).into(), &numbers));
+    }
+    runner
+}
+
+/// Checks the gradients of a weighted sum of the results by every parameter against central differences, at random parameters. A tensor that is to
+/// be differentiated by is declared as a parameter.
+#[track_caller]
+pub(crate) fn check_gradients(declare: impl Fn(&GraphBuilder) -> Tensor) {
+    let loss = |g: &GraphBuilder| {
+        let y = declare(g);
+        let dims = y.shape().unwrap_or_else(|| panic!("{}", g.finish().unwrap_err())).dims().to_vec();
+        (&y * constant(g, &dims, &random(7, dims.iter().product()))).sum()
+    };
+    let mut runner = random_runner(&|g| loss(g));
+    let gradients = random_runner(&|g| {
+        let loss = loss(g);
+        for (name, parameter) in g.parameters() {
+            g.output(&format!("d {name}"), &g.gradients(&loss, &[&parameter])[0]);
+        }
+        loss
+    })
+    .step(&[]);
+    let names: Vec<String> = runner.states.keys().cloned().collect();
+    let mut checked = 0;
+    for name in names {
+        let Some(gradient) = gradients.get(&format!("d {name}")) else { continue };
+        let start = runner.states[&name].clone();
+        for (i, got) in gradient.to_f64_vec().into_iter().enumerate() {
+            let h = 1e-5;
+            let [above, below] = [h, -h].map(|h| {
+                let mut numbers = start.to_f64_vec();
+                numbers[i] += h;
+                runner.states.insert(name.clone(), value(start.ty().into(), &numbers));
+                runner.step(&[])["y"].to_f64_vec()[0]
+            });
+            let want = (above - below) / (2.0 * h);
+            assert!((got - want).abs() <= 1e-7 * want.abs().max(1.0), "{name}[{i}]: gradient {got}, not {want}");
+            checked += 1;
+        }
+        runner.states.insert(name, start);
+    }
+    assert!(checked > 0, "no parameter was declared");
+}

@@ -13,6 +13,8 @@ pub enum StateRole {
     Buffer,
     /// An optimizer's memory of one parameter: a moment, a sum of squares.
     Slot,
+    /// What a step leaves for the next one and no checkpoint holds: keys and values of the positions seen so far.
+    Cache,
     /// A scalar that the host or the step keeps for the run: learning rate, step count, random key.
     Runtime,
 }

@@ -3,8 +3,8 @@
 use super::Model;
 use crate::dsl::{Tensor, TypeSpec};
 use crate::nn::{
-    Activation, ActivationLayer, AvgPool2d, BatchNorm, Conv2d, Dense, Dropout, Flatten, GlobalAvgPool2d, Layer,
-    MaxPool2d, Pair, Reshape,
+    Activation, ActivationLayer, AvgPool1d, AvgPool2d, BatchNorm, Conv1d, Conv2d, Dense, Dropout, Embedding, Flatten,
+    GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, Layer, LayerNorm, MaxPool1d, MaxPool2d, Pair, Reshape,
 };
 use ir::{DType, Loc};
 use std::rc::Rc;
@@ -77,6 +77,13 @@ layers! {
     max_pool2d(size: impl Into<Pair>) => MaxPool2d::new(size), "Appends a [`MaxPool2d`] layer whose stride is its size.";
     avg_pool2d(size: impl Into<Pair>) => AvgPool2d::new(size), "Appends an [`AvgPool2d`] layer whose stride is its size.";
     global_avg_pool2d() => GlobalAvgPool2d, "Appends a [`GlobalAvgPool2d`] layer.";
+    conv1d(filters: usize, kernel_size: usize) => Conv1d::new(filters, kernel_size), "Appends a [`Conv1d`] layer with stride 1 and valid padding.";
+    max_pool1d(size: usize) => MaxPool1d::new(size), "Appends a [`MaxPool1d`] layer whose stride is its size.";
+    avg_pool1d(size: usize) => AvgPool1d::new(size), "Appends an [`AvgPool1d`] layer whose stride is its size.";
+    global_avg_pool1d() => GlobalAvgPool1d, "Appends a [`GlobalAvgPool1d`] layer.";
+    global_max_pool1d() => GlobalMaxPool1d, "Appends a [`GlobalMaxPool1d`] layer.";
+    embedding(vocabulary: usize, width: usize) => Embedding::new(vocabulary, width), "Appends an [`Embedding`] layer.";
+    layer_norm() => LayerNorm::new(), "Appends a [`LayerNorm`] layer.";
     flatten() => Flatten, "Appends a [`Flatten`] layer.";
     reshape(dims: impl AsRef<[isize]>) => Reshape::new(dims), "Appends a [`Reshape`] layer; extents without the batch.";
     dropout(rate: f64) => Dropout::new(rate), "Appends a [`Dropout`] layer.";

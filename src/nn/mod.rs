@@ -21,8 +21,10 @@ pub mod metric;
 
 pub use activation::Activation;
 pub use layer::{
-    ActivationLayer, AvgPool2d, BatchNorm, Conv2d, Dense, Dropout, Embedding, Flatten, GlobalAvgPool2d, Layer,
-    MaxPool2d, Padding, Pair, Regularizer, Reshape,
+    ActivationLayer, AttentionMask, AvgPool1d, AvgPool2d, BatchNorm, Conv1d, Conv2d, Dense, Dropout, Embedding,
+    Flatten, GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GlobalMaxPool2d, GroupNorm, Layer, LayerNorm,
+    LearnedPositions, MaxPool1d, MaxPool2d, MultiHeadAttention, Padding, Padding1d, Pair, Regularizer, Reshape,
+    RmsNorm, Rotary, TiedHead, TransformerBlock, attention, attention_weights,
 };
 pub use loss::{
     BinaryCrossEntropy, CategoricalCrossEntropy, Hinge, Huber, KlDivergence, Loss, MeanAbsoluteError, MeanSquaredError,

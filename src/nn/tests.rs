@@ -16,7 +16,7 @@ fn softplus(x: f64) -> f64 {
 }
 
 /// The normal distribution function, by Simpson's rule from 0: independent of the error function that is tested.
-fn phi(x: f64) -> f64 {
+pub(super) fn phi(x: f64) -> f64 {
     let (x, n) = (x.clamp(-40.0, 40.0), 4000);
     let (h, pdf) = (x / n as f64, |t: f64| (-t * t / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt());
     let sum: f64 =

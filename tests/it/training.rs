@@ -81,9 +81,9 @@ fn carry(states: &mut Ports, results: &Ports) {
     }
 }
 
-/// Trains the model of that seed on both sides, then evaluates it.
-fn check(seed: u64, dtype: DType) {
-    let setup = Setup::random(seed, dtype);
+/// Trains the model on both sides, then evaluates it.
+fn check(seed: u64, setup: Setup) {
+    let dtype = setup.dtype;
     let (training, evaluation) = (setup.training(), setup.evaluation());
     let mut rng = Rng::new(seed);
     let (mut expected_states, mut found_states): (Ports, Ports) = Default::default();
@@ -118,12 +118,22 @@ fn blame(seed: u64, setup: &Setup, graph: &Graph, ports: &Ports, difference: &st
 
 #[test]
 fn f64_models_train_as_the_interpreter_does() {
-    (0..count(40)).for_each(|seed| check(seed, DType::F64));
+    (0..count(40)).for_each(|seed| check(seed, Setup::random(seed, DType::F64)));
 }
 
 #[test]
 fn f32_models_train_as_the_interpreter_does() {
-    (0..count(40)).for_each(|seed| check(1000 + seed, DType::F32));
+    (1000..1000 + count(40)).for_each(|seed| check(seed, Setup::random(seed, DType::F32)));
+}
+
+#[test]
+fn f64_models_of_sequences_train_as_the_interpreter_does() {
+    (3000..3000 + count(40)).for_each(|seed| check(seed, Setup::sequence(seed, DType::F64)));
+}
+
+#[test]
+fn f32_models_of_sequences_train_as_the_interpreter_does() {
+    (4000..4000 + count(40)).for_each(|seed| check(seed, Setup::sequence(seed, DType::F32)));
 }
 
 /// Machines with other vectors, more registers, smaller caches, or without a fused multiply-add.
@@ -140,8 +150,10 @@ fn targets() -> Vec<Target> {
 /// The loops for other targets than this machine compute the same; the interpreter of loops runs them.
 #[test]
 fn other_targets_compute_the_same() {
-    for seed in 0..count(8) {
-        let setup = Setup::random(2000 + seed, DType::F64);
+    let setups = (0..count(8)).flat_map(|seed| {
+        [Setup::random(2000 + seed, DType::F64), Setup::sequence(5000 + seed, DType::F64)].map(|setup| (seed, setup))
+    });
+    for (seed, setup) in setups {
         let training = setup.training();
         let graph = differentiated(&training);
         let inputs = batch(&setup, &graph, &mut Rng::new(seed));

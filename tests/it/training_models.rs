@@ -3,13 +3,22 @@
 use gradc::dsl::{Initializer, Step, Tensor, TypeSpec, glorot_uniform, uniform};
 use gradc::model::{Batch, Functional, Model};
 use gradc::nn::{
-    Activation, ActivationLayer, AvgPool2d, BatchNorm, BinaryCrossEntropy, CategoricalCrossEntropy, Conv2d, Dense,
-    Dropout, Embedding, Flatten, GlobalAvgPool2d, Hinge, Huber, KlDivergence, Layer, Loss, MaxPool2d,
-    MeanAbsoluteError, MeanSquaredError, Metric, Padding, Regularizer, SparseCategoricalCrossEntropy,
+    Activation, ActivationLayer, AvgPool1d, AvgPool2d, BatchNorm, BinaryCrossEntropy, CategoricalCrossEntropy, Conv1d,
+    Conv2d, Dense, Dropout, Embedding, Flatten, GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GroupNorm, Hinge,
+    Huber, KlDivergence, Layer, LayerNorm, LearnedPositions, Loss, MaxPool1d, MaxPool2d, MeanAbsoluteError,
+    MeanSquaredError, Metric, MultiHeadAttention, Padding, Padding1d, Regularizer, RmsNorm, Rotary,
+    SparseCategoricalCrossEntropy, TransformerBlock,
 };
 use gradc::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
 use ir::DType;
 use ir::testing::Rng;
+use std::fmt::Debug;
+use std::rc::Rc;
+
+/// A layer that can be printed.
+pub(crate) trait Printed: Layer + Debug {}
+
+impl<L: Layer + Debug> Printed for L {}
 
 /// A part of a model.
 #[derive(Clone, Debug)]
@@ -36,6 +45,8 @@ pub(crate) enum Piece {
     Dense(Box<Dense>),
     /// Rows of a table.
     Embedding(Embedding),
+    /// A layer of sequences.
+    Sequence(Rc<dyn Printed>),
 }
 
 impl Piece {
@@ -57,6 +68,7 @@ impl Piece {
             Self::GlobalAvgPool => GlobalAvgPool2d.apply(x),
             Self::Dense(dense) => dense.apply(x),
             Self::Embedding(embedding) => embedding.apply(x),
+            Self::Sequence(layer) => layer.apply(x),
         }
     }
 }
@@ -135,7 +147,32 @@ impl Setup {
                 pieces.push(Piece::Dropout(Dropout::new(0.3)));
             }
         }
-        pieces.push(Piece::Dense(Box::new(dense(&mut rng, CLASSES))));
+        Self::ending(&mut rng, dtype, sample, vocabulary, pieces, batch)
+    }
+
+    /// A model of sequences.
+    pub(crate) fn sequence(seed: u64, dtype: DType) -> Self {
+        let mut rng = Rng::new(seed);
+        let batch = rng.between(1, 3).into();
+        let (length, heads) = (rng.between(2, 9), rng.between(1, 3));
+        let width = heads * 2 * rng.between(1, 4);
+        let tokens = rng.one_in(2);
+        let mut pieces = if tokens { vec![embedding(7, width, dtype)] } else { vec![] };
+        sequences(&mut rng, [length, width, heads], &mut pieces);
+        let sample = if tokens { vec![length] } else { vec![length, width] };
+        Self::ending(&mut rng, dtype, sample, tokens.then_some(7), pieces, batch)
+    }
+
+    /// With a dense layer at the end, and a loss that suits.
+    fn ending(
+        rng: &mut Rng,
+        dtype: DType,
+        sample: Vec<usize>,
+        vocabulary: Option<usize>,
+        mut pieces: Vec<Piece>,
+        batch: Batch,
+    ) -> Self {
+        pieces.push(Piece::Dense(Box::new(dense(rng, CLASSES))));
         let (loss, optimizer) = (rng.below(losses().len()), rng.below(optimizers().len()));
         let needs_probabilities = losses()[loss].0.name() == "kl_divergence";
         if needs_probabilities {
@@ -273,4 +310,38 @@ fn conv(rng: &mut Rng, window: &Geometry, [height, width, channels]: [usize; 3])
     let dilated = window.padding == Padding::Same && height > 4 && width > 4 && rng.one_in(4);
     conv = if dilated && window.stride == (1, 1) { conv.dilation(2) } else { conv.stride(window.stride) };
     (conv, filters)
+}
+
+/// Layers that keep a sequence `[length, width]` one, then a layer that leaves rows.
+fn sequences(rng: &mut Rng, [mut length, width, heads]: [usize; 3], pieces: &mut Vec<Piece>) {
+    let causal = rng.one_in(2);
+    for _ in 0..rng.between(1, 3) {
+        let layer: Rc<dyn Printed> = match rng.below(9) {
+            0 => Rc::new(LayerNorm::new()),
+            1 => Rc::new(RmsNorm::new().epsilon(1e-3)),
+            2 => Rc::new(GroupNorm::new(heads)),
+            3 => Rc::new(LearnedPositions::new(length + rng.below(3))),
+            4 => Rc::new(MultiHeadAttention::new(heads, rng.between(1, 5)).causal(causal)),
+            5 => Rc::new(MultiHeadAttention::new(heads, 2).rotary(Rotary::default()).dropout(0.2)),
+            6 => {
+                let padding = rng.pick(&[Padding1d::Same, Padding1d::Causal]);
+                let conv = Conv1d::new(width, rng.between(1, 3)).padding(padding).dilation(rng.between(1, 2));
+                Rc::new(conv.activation(activation(rng)))
+            }
+            7 if length >= 4 => {
+                length /= 2;
+                if causal { Rc::new(MaxPool1d::new(2)) } else { Rc::new(AvgPool1d::new(2)) }
+            }
+            _ => {
+                let block = TransformerBlock::new(heads).causal(causal).hidden(rng.between(1, 9));
+                Rc::new(block.root_mean_square(rng.one_in(2)).epsilon(1e-3))
+            }
+        };
+        pieces.push(Piece::Sequence(layer));
+    }
+    pieces.push(match rng.below(3) {
+        0 => Piece::Flatten,
+        1 => Piece::Sequence(Rc::new(GlobalAvgPool1d)),
+        _ => Piece::Sequence(Rc::new(GlobalMaxPool1d)),
+    });
 }

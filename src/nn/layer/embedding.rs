@@ -1,7 +1,7 @@
-//! The embedding layer.
+//! The embedding layer, and the output head that shares its table.
 
-use super::Layer;
-use crate::dsl::{Initializer, Tensor, TypeSpec, uniform};
+use super::{Layer, weight};
+use crate::dsl::{Initializer, Tensor, TypeSpec, uniform, zeros};
 use ir::DType;
 
 /// Rows of a trainable table: integers `[batch, ...]` (`i32` or `i64`) to `[batch, ..., width]`; table `[vocabulary, width]`. An integer
@@ -53,5 +53,60 @@ impl Layer for Embedding {
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
         let ty = TypeSpec::new(self.dtype, [self.vocabulary, self.width]);
         x.builder().param(&format!("{name}/embeddings"), ty, self.initializer.clone()).gather(x)
+    }
+}
+
+/// The logits of each row of an [`Embedding`]'s table: `x · tableᵀ`, `[batch, ..., width]` to `[batch, ..., vocabulary]` (Press and Wolf,
+/// "Using the Output Embedding to Improve Language Models", arXiv 1608.05859). The table is one parameter, trained by both uses.
+///
+/// ```
+/// use gradc::dsl::{i32, GraphBuilder};
+/// use gradc::nn::{Embedding, Layer, TiedHead};
+/// let g = GraphBuilder::new("tied");
+/// let h = Embedding::new(65, 16).apply(&g.input("x", i32([4, 8])));
+/// g.output("logits", &TiedHead::new("embedding").apply(&h));
+/// assert_eq!(g.finish().unwrap().parameter_count(), 65 * 16);
+/// ```
+#[derive(Clone, Debug)]
+pub struct TiedHead {
+    embedding: String,
+    use_bias: bool,
+}
+
+impl TiedHead {
+    /// With the table of the embedding layer of that (unique) name, which must have been applied before; no bias.
+    pub fn new(embedding: &str) -> Self {
+        Self { embedding: embedding.into(), use_bias: false }
+    }
+
+    /// With or without a bias `[vocabulary]`, zero at first.
+    pub fn use_bias(mut self, use_bias: bool) -> Self {
+        self.use_bias = use_bias;
+        self
+    }
+}
+
+impl Layer for TiedHead {
+    fn base(&self) -> &str {
+        "tied_head"
+    }
+
+    fn kind(&self) -> &str {
+        "TiedHead"
+    }
+
+    #[track_caller]
+    fn call(&self, x: &Tensor, name: &str) -> Tensor {
+        let Some(table) = x.builder().find_state(&format!("{}/embeddings", self.embedding)) else {
+            return x.fail("tied_head", format!("no layer {:?} with a table was applied before", self.embedding));
+        };
+        let (Some(ty), Some(table_ty)) = (x.ty(), table.ty()) else { return x.poisoned() };
+        let rank = ty.shape.rank();
+        if rank < 2 || ty.dtype != table_ty.dtype || ty.shape[rank - 1] != table_ty.shape[1] {
+            let rule = "the input must be [batch, ..., width] with the table's width and element type";
+            return x.builder().fail("tied_head", &[x, &table], rule);
+        }
+        let y = x.dot_general(&table, [], [(rank - 1, 1)]);
+        if self.use_bias { y + weight(x, name, "bias", &[table_ty.shape[0]], &zeros()) } else { y }
     }
 }

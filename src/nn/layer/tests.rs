@@ -3,7 +3,7 @@
 use super::*;
 use crate::dsl::{GraphBuilder, Step, f32, f64};
 use crate::nn::Activation;
-use crate::testing::{Runner, assert_close, eval, value};
+use crate::testing::{Runner, assert_close, check_gradients, eval, random_runner, value};
 
 fn apply(layer: &dyn Layer, input: TypeSpec, training: bool) -> Step {
     let g = GraphBuilder::new("test");
@@ -30,9 +30,25 @@ fn output_shapes_are_keras_s() {
     assert_eq!(output_shape(&MaxPool2d::new(3).stride(2).padding(Padding::Same), &[2, 11, 11, 3]), [2, 6, 6, 3]);
     assert_eq!(output_shape(&AvgPool2d::new((2, 1)), &[2, 4, 4, 3]), [2, 2, 4, 3]);
     assert_eq!(output_shape(&GlobalAvgPool2d, &[2, 4, 4, 3]), [2, 3]);
+    assert_eq!(output_shape(&GlobalMaxPool2d, &[2, 4, 4, 3]), [2, 3]);
     assert_eq!(output_shape(&Flatten, &[2, 4, 4, 3]), [2, 48]);
     assert_eq!(output_shape(&Reshape::new([-1, 6]), &[2, 4, 3]), [2, 2, 6]);
     assert_eq!(output_shape(&Dense::new(5), &[2, 7, 3]), [2, 7, 5]);
+}
+
+#[test]
+fn output_shapes_of_sequences_are_keras_s() {
+    let conv = Conv1d::new(8, 3);
+    assert_eq!(output_shape(&conv, &[2, 11, 4]), [2, 9, 8]);
+    assert_eq!(output_shape(&conv.clone().padding(Padding1d::Same).stride(2), &[2, 11, 4]), [2, 6, 8]);
+    assert_eq!(output_shape(&conv.clone().padding(Padding1d::Causal).dilation(3), &[2, 11, 4]), [2, 11, 8]);
+    assert_eq!(output_shape(&conv.groups(4).padding(Padding1d::Both(2)), &[2, 11, 4]), [2, 13, 8]);
+    assert_eq!(output_shape(&MaxPool1d::new(2), &[2, 11, 3]), [2, 5, 3]);
+    assert_eq!(output_shape(&AvgPool1d::new(3).stride(2).padding(Padding1d::Same), &[2, 11, 3]), [2, 6, 3]);
+    assert_eq!(output_shape(&GlobalAvgPool1d, &[2, 11, 3]), [2, 3]);
+    assert_eq!(output_shape(&GlobalMaxPool1d, &[2, 11, 3]), [2, 3]);
+    assert_eq!(output_shape(&LayerNorm::new(), &[2, 11, 3]), [2, 11, 3]);
+    assert_eq!(output_shape(&MultiHeadAttention::new(4, 5).output_width(7), &[2, 11, 3]), [2, 11, 7]);
 }
 
 #[test]
@@ -72,6 +88,95 @@ fn embeddings_are_rows_that_learn() {
     runner.states.insert("embedding/embeddings".into(), value(f64([3, 2]), &[0.0; 6]));
     runner.step(&[("x", value(crate::dsl::i32([2, 2]), &[2.0, 0.0, 2.0, 2.0]))]);
     assert_eq!(runner.state("embedding/embeddings"), [-1.0, -1.0, 0.0, 0.0, -3.0, -3.0]);
+}
+
+/// The sum over taps, by indices: `x [length, channels]`, `kernel [size, channels, filters]`, one group; tap `t` of output `o` reads position
+/// `o stride + t dilation - before`.
+fn conv1d(
+    x: &[f64],
+    kernel: &[f64],
+    dims: [usize; 4],
+    [stride, dilation, before]: [usize; 3],
+    outputs: usize,
+) -> Vec<f64> {
+    let [length, size, channels, filters] = dims;
+    let mut y = vec![0.0; outputs * filters];
+    for (o, t, c, f) in (0..outputs * size * channels * filters)
+        .map(|i| (i / filters / channels / size, i / filters / channels % size, i / filters % channels, i % filters))
+    {
+        let at = o * stride + t * dilation;
+        if (before..before + length).contains(&at) {
+            y[o * filters + f] += x[(at - before) * channels + c] * kernel[(t * channels + c) * filters + f];
+        }
+    }
+    y
+}
+
+#[test]
+fn convolution_of_sequences_is_a_sum_over_taps() {
+    let cases = [
+        (Conv1d::new(2, 3), [1, 1, 0], 5),
+        (Conv1d::new(2, 3).padding(Padding1d::Causal).dilation(2), [1, 2, 4], 7),
+        (Conv1d::new(2, 4).padding(Padding1d::Same).stride(2), [2, 1, 1], 4),
+    ];
+    for (layer, geometry, outputs) in cases {
+        let layer = layer.use_bias(false);
+        let mut runner = random_runner(&|g| layer.apply(&g.param("x", f64([2, 7, 3]), crate::dsl::zeros())));
+        let (x, kernel) = (runner.state("x"), runner.state("conv1d/kernel"));
+        let dims = [7, kernel.len() / 6, 3, 2];
+        let want: Vec<f64> = x.chunks(21).flat_map(|x| conv1d(x, &kernel, dims, geometry, outputs)).collect();
+        assert_close(&runner.step(&[])["y"].to_f64_vec(), &want, 1e-13);
+    }
+}
+
+#[test]
+fn pooling_of_sequences_takes_windows_and_the_global_mean_a_mask() {
+    let x = |g: &GraphBuilder| crate::testing::constant(g, &[1, 4, 2], &[1.0, -1.0, 5.0, -2.0, 2.0, -7.0, 3.0, 0.0]);
+    assert_eq!(eval(|g| MaxPool1d::new(2).apply(&x(g))), [5.0, -1.0, 3.0, 0.0]);
+    assert_eq!(eval(|g| AvgPool1d::new(2).stride(1).padding(Padding1d::Same).apply(&x(g)))[4..], [2.5, -3.5, 3.0, 0.0]);
+    assert_eq!(eval(|g| GlobalMaxPool1d.apply(&x(g))), [5.0, 0.0]);
+    assert_eq!(eval(|g| GlobalAvgPool1d.apply(&x(g))), [2.75, -2.5]);
+    let masked = |mask: [f64; 4]| {
+        eval(|g| GlobalAvgPool1d.apply_masked(&x(g), &g.constant(value(crate::dsl::bool_([1, 4]), &mask))))
+    };
+    assert_eq!(masked([1.0, 0.0, 1.0, 0.0]), [1.5, -4.0]);
+    assert_eq!(masked([0.0; 4]), [0.0, 0.0]);
+}
+
+#[test]
+fn gradients_of_sequence_layers_are_difference_quotients() {
+    let x = |g: &GraphBuilder| g.param("x", f64([2, 5, 2]), crate::dsl::zeros());
+    check_gradients(|g| Conv1d::new(2, 3).padding(Padding1d::Causal).activation(Activation::Tanh).apply(&x(g)));
+    check_gradients(|g| Conv1d::new(4, 2).groups(2).stride(2).apply(&x(g)));
+    check_gradients(|g| MaxPool1d::new(2).stride(1).apply(&x(g)));
+    check_gradients(|g| AvgPool1d::new(3).padding(Padding1d::Same).apply(&x(g)));
+    check_gradients(|g| GlobalMaxPool1d.apply(&x(g)));
+    check_gradients(|g| {
+        let mask = g.constant(value(crate::dsl::bool_([2, 5]), &[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]));
+        GlobalAvgPool1d.apply_masked(&x(g), &mask)
+    });
+}
+
+#[test]
+fn a_tied_head_shares_and_trains_the_table() {
+    let tied = |g: &GraphBuilder| {
+        let ids = g.constant(value(crate::dsl::i32([2, 2]), &[2.0, 0.0, 2.0, 1.0]));
+        let h = Embedding::new(3, 2).dtype(ir::DType::F64).apply(&ids).tanh();
+        TiedHead::new("embedding").use_bias(true).apply(&h)
+    };
+    let mut runner = random_runner(&tied);
+    let (table, bias) = (runner.state("embedding/embeddings"), runner.state("tied_head/bias"));
+    let logit = |id: usize, v: usize| -> f64 {
+        bias[v] + (0..2).map(|i| table[id * 2 + i].tanh() * table[v * 2 + i]).sum::<f64>()
+    };
+    let want: Vec<f64> =
+        [2, 0, 2, 1].iter().flat_map(|&id| (0..3).map(move |v| (id, v))).map(|(id, v)| logit(id, v)).collect();
+    assert_close(&runner.step(&[])["y"].to_f64_vec(), &want, 1e-14);
+    check_gradients(tied);
+    let g = GraphBuilder::new("test");
+    let _ = TiedHead::new("other").apply(&g.input("h", f64([2, 2])));
+    let error = g.finish().unwrap_err().to_string();
+    assert!(error.contains("no layer \"other\" with a table was applied before"), "{error}");
 }
 
 #[test]

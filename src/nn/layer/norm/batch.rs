@@ -1,7 +1,8 @@
 //! Batch normalization.
 
-use super::{Layer, weight};
+use super::{center_option, features, norm_options, weight};
 use crate::dsl::{Tensor, TypeSpec, ones, zeros};
+use crate::nn::Layer;
 
 /// `gamma (x - mean) / sqrt(variance + epsilon) + beta` per channel, the last axis (Ioffe and Szegedy, arXiv 1502.03167).
 ///
@@ -29,33 +30,9 @@ impl BatchNorm {
         Self { name: "batch_normalization".into(), momentum: 0.99, epsilon: 1e-3, scale: true, center: true }
     }
 
-    /// With another name than the kind's.
-    pub fn name(mut self, name: &str) -> Self {
-        self.name = name.into();
-        self
-    }
-
     /// How much of the moving statistics stays in a step.
     pub fn momentum(mut self, momentum: f64) -> Self {
         self.momentum = momentum;
-        self
-    }
-
-    /// What is added to the variance.
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// With or without gamma.
-    pub fn scale(mut self, scale: bool) -> Self {
-        self.scale = scale;
-        self
-    }
-
-    /// With or without beta.
-    pub fn center(mut self, center: bool) -> Self {
-        self.center = center;
         self
     }
 
@@ -66,6 +43,9 @@ impl BatchNorm {
         moving.builder().set_update(state, &new);
     }
 }
+
+norm_options!(BatchNorm);
+center_option!(BatchNorm);
 
 impl Layer for BatchNorm {
     fn base(&self) -> &str {
@@ -78,11 +58,11 @@ impl Layer for BatchNorm {
 
     #[track_caller]
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
-        let Some(ty) = x.ty() else { return x.clone() };
+        let ty = match features("batch_normalization", x) {
+            Ok(ty) => ty,
+            Err(poisoned) => return poisoned,
+        };
         let rank = ty.shape.rank();
-        if rank < 2 || !ty.dtype.is_float() {
-            return x.fail("batch_normalization", "the input must be [batch, ..., channels] of floats");
-        }
         let (g, channels) = (x.builder(), ty.shape[rank - 1]);
         let moving = |part: &str| format!("{name}/moving_{part}");
         let spec = TypeSpec::new(ty.dtype, [channels]);

@@ -1,6 +1,11 @@
-//! The convolution layer.
+//! Convolution layers.
 
-use super::{Layer, Padding, Pair, Regularizer, image, weight, window};
+mod conv1d;
+
+pub use conv1d::Conv1d;
+
+use super::window::{image, window};
+use super::{Layer, Padding, Pair, Regularizer, weight};
 use crate::dsl::{Initializer, Tensor, glorot_uniform, zeros};
 use crate::nn::Activation;
 
@@ -47,6 +52,14 @@ macro_rules! weighted_layer_options {
     };
 }
 pub(super) use weighted_layer_options;
+
+/// The rule that the groups of a convolution keep.
+fn check_groups(groups: usize, channels: usize, filters: usize) -> Result<(), String> {
+    if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
+        return Err(format!("{groups} groups must divide {channels} channels and {filters} filters"));
+    }
+    Ok(())
+}
 
 /// Convolution of images `[batch, height, width, channels]` with kernels `[kh, kw, channels/groups, filters]`.
 ///
@@ -130,9 +143,8 @@ impl Layer for Conv2d {
             Err(poisoned) => return poisoned,
         };
         let channels = ty.shape[3];
-        if self.groups == 0 || !channels.is_multiple_of(self.groups) || !self.filters.is_multiple_of(self.groups) {
-            let (groups, filters) = (self.groups, self.filters);
-            return x.fail("conv2d", format!("{groups} groups must divide {channels} channels and {filters} filters"));
+        if let Err(rule) = check_groups(self.groups, channels, self.filters) {
+            return x.fail("conv2d", rule);
         }
         let window = match window(&ty, self.kernel_size, self.stride, self.dilation, self.padding) {
             Ok(window) => window,

@@ -1,0 +1,148 @@
+//! Scaled dot-product attention (Vaswani et al., "Attention Is All You Need", arXiv 1706.03762).
+//!
+//! Queries, keys and values are `[batch, positions, heads, size]`: as a projection `[batch, positions, heads size]` lies in memory, so that nothing
+//! is transposed; Keras and JAX have the same layout, PyTorch's function takes `[batch, heads, positions, size]`.
+
+use crate::dsl::{Tensor, TypeSpec};
+use ir::{DType, TensorType};
+
+/// Which keys a query sees.
+///
+/// ```
+/// use gradc::dsl::{bool_, f32, GraphBuilder};
+/// use gradc::nn::{attention, AttentionMask};
+/// let g = GraphBuilder::new("attention");
+/// let x = g.input("x", f32([2, 10, 4, 16]));
+/// let mask = AttentionMask::causal().padding(&g.input("is_token", bool_([2, 10])));
+/// assert_eq!(attention(&x, &x, &x, &mask).ty(), x.ty());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct AttentionMask {
+    causal: bool,
+    keys: Option<Tensor>,
+}
+
+impl AttentionMask {
+    /// All keys.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// For query `i` the keys up to `i`. Queries and keys are then equally many.
+    pub fn causal() -> Self {
+        Self { causal: true, keys: None }
+    }
+
+    /// Only keys where `is_token`, of truth values `[batch, keys]`, holds. A query that sees no key at all attends to nothing: its result is 0.
+    pub fn padding(mut self, is_token: &Tensor) -> Self {
+        self.keys = Some(is_token.clone());
+        self
+    }
+
+    /// Causal if `causal` or if it was already.
+    pub(super) fn and_causal(mut self, causal: bool) -> Self {
+        self.causal |= causal;
+        self
+    }
+
+    /// The rule that the mask breaks, if any.
+    fn check(&self, q: &TensorType, k: &TensorType) -> Option<String> {
+        let (queries, keys) = (q.shape[1], k.shape[1]);
+        if self.causal && queries != keys {
+            return Some(format!("a causal mask needs as many queries as keys, not {queries} and {keys}"));
+        }
+        let mask = self.keys.as_ref()?.ty()?;
+        let want = TypeSpec::new(DType::Bool, [k.shape[0], keys]);
+        (TypeSpec::from(&mask) != want).then(|| format!("the padding mask must be bool{:?}, not {mask}", want.dims))
+    }
+
+    /// The truth values that broadcast to `[batch, heads, queries, keys]`, if any key is hidden from any query.
+    #[track_caller]
+    fn truth(&self, q: &Tensor, queries: usize, keys: usize) -> Option<Tensor> {
+        let g = q.builder();
+        let causal = self.causal.then(|| {
+            let ty = TypeSpec::new(DType::I32, [queries, keys]);
+            g.iota(ty.clone(), 0).ge(g.iota(ty, 1))
+        });
+        let padding = self.keys.as_ref().map(|mask| mask.unsqueeze(1).unsqueeze(1));
+        match (causal, padding) {
+            (Some(causal), Some(padding)) => Some(causal.and(padding)),
+            (causal, padding) => causal.or(padding),
+        }
+    }
+}
+
+/// The rule that operands break, if any.
+fn check(q: &TensorType, k: &TensorType) -> Option<String> {
+    if q.shape.rank() != 4 || k.shape.rank() != 4 || !q.dtype.is_float() {
+        return Some("queries, keys and values must be [batch, positions, heads, size] of floats".into());
+    }
+    if q.dtype != k.dtype {
+        return Some(format!("operands must have one element type, not {} and {}: cast one", q.dtype, k.dtype));
+    }
+    let outer = |ty: &TensorType| [ty.shape[0], ty.shape[2]];
+    (outer(q) != outer(k)).then(|| {
+        let ([b, h], [c, i]) = (outer(q), outer(k));
+        format!("batches and heads must be equal, {b} and {h} against {c} and {i}")
+    })
+}
+
+/// `softmax(q kᵀ / sqrt(size))` over the keys that the mask leaves: `q [batch, queries, heads, size]` and `k [batch, keys, heads, size]` give
+/// `[batch, heads, queries, keys]`.
+///
+/// The exponential sees distances from the largest score that counts, so no finite score overflows. A hidden key has the weight 0.
+#[track_caller]
+pub fn attention_weights(q: &Tensor, k: &Tensor, mask: &AttentionMask) -> Tensor {
+    let (Some(q_ty), Some(k_ty)) = (q.ty(), k.ty()) else { return q.poisoned() };
+    let broken = check(&q_ty, &k_ty).or_else(|| mask.check(&q_ty, &k_ty)).or_else(|| {
+        let (a, b) = (q_ty.shape[3], k_ty.shape[3]);
+        (a != b).then(|| format!("queries and keys must have one size, not {a} and {b}"))
+    });
+    if let Some(rule) = broken {
+        return q.builder().fail("attention", &[q, k], rule);
+    }
+    let truth = mask.truth(q, q_ty.shape[1], k_ty.shape[1]);
+    masked_weights(q, k, truth.as_ref(), mask.keys.is_some())
+}
+
+/// The weights under a mask that broadcasts to `[batch, heads, queries, keys]`; `may_be_blind` if a query may see no key.
+#[track_caller]
+pub(super) fn masked_weights(q: &Tensor, k: &Tensor, mask: Option<&Tensor>, may_be_blind: bool) -> Tensor {
+    let Some(ty) = q.ty() else { return q.clone() };
+    let scale = 1.0 / (ty.shape[3] as f64).sqrt();
+    let scores = (q * scale).dot_general(k, [(0, 0), (2, 2)], [(3, 3)]);
+    let Some(mask) = mask else { return scores.softmax(-1) };
+    // Finite, so that the distance from the maximum is a number even where all keys are hidden.
+    let weights = mask.select(&scores, hidden(ty.dtype)).softmax(-1);
+    if may_be_blind { mask.select(&weights, 0) } else { weights }
+}
+
+/// A score below all that count, far enough that `exp` of the distance is 0.
+fn hidden(dtype: DType) -> f64 {
+    if dtype == DType::F16 { -3e4 } else { -1e30 }
+}
+
+/// Attention: for each query the mean of the values, weighted by [`attention_weights`]. `v [batch, keys, heads, width]`; the result is
+/// `[batch, queries, heads, width]`.
+#[track_caller]
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: &AttentionMask) -> Tensor {
+    match (k.ty(), v.ty()) {
+        (Some(k_ty), Some(v_ty)) => {
+            let rule = check(&k_ty, &v_ty).or_else(|| {
+                let (a, b) = (k_ty.shape[1], v_ty.shape[1]);
+                (a != b).then(|| format!("keys and values must be equally many, not {a} and {b}"))
+            });
+            match rule {
+                Some(rule) => q.builder().fail("attention", &[k, v], rule),
+                None => weighted_values(&attention_weights(q, k, mask), v),
+            }
+        }
+        _ => q.poisoned(),
+    }
+}
+
+/// `weights [batch, heads, queries, keys]` and `v [batch, keys, heads, width]` give `[batch, queries, heads, width]`.
+#[track_caller]
+pub(super) fn weighted_values(weights: &Tensor, v: &Tensor) -> Tensor {
+    weights.dot_general(v, [(0, 0), (1, 2)], [(3, 1)]).permute([0, 2, 1, 3])
+}

@@ -1,0 +1,181 @@
+//! The layer of several heads.
+
+use super::function::{AttentionMask, attention_weights, weighted_values};
+use super::position::Rotary;
+use crate::dsl::{Initializer, Tensor, glorot_uniform};
+use crate::nn::layer::{Dense, Dropout, Layer};
+
+/// Attention by several heads (arXiv 1706.03762): projections to queries, keys and values, [`super::attention`] of each head, a projection of all
+/// heads' results. `[batch, length, width]` to `[batch, length, output width]`.
+///
+/// Parameters, as PyTorch packs them, but `[in, out]`: applied to one sequence `qkv/kernel [width, 3 heads size]` and
+/// `qkv/bias [3 heads size]` (queries, then keys, then values), applied across two sequences `query/kernel [width, heads size]` and
+/// `key_value/kernel [memory width, 2 heads size]` with their biases; then `output/kernel [heads size, output width]` and `output/bias`.
+/// Within each part the columns of a head follow each other: column `head size + i`, so that reshaping to Keras's `[width, heads, size]`
+/// moves nothing.
+///
+/// ```
+/// use gradc::dsl::{f32, GraphBuilder};
+/// use gradc::nn::{AttentionMask, Layer, MultiHeadAttention};
+/// let g = GraphBuilder::new("attention");
+/// let (text, image) = (g.input("text", f32([2, 12, 64])), g.input("image", f32([2, 49, 96])));
+/// let text = MultiHeadAttention::new(4, 16).causal(true).apply(&text);
+/// let y = MultiHeadAttention::new(4, 16).apply_across(&text, &image, &AttentionMask::none());
+/// assert_eq!(y.shape().unwrap().dims(), [2, 12, 64]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct MultiHeadAttention {
+    pub(super) heads: usize,
+    pub(super) size: usize,
+    width: Option<usize>,
+    name: String,
+    causal: bool,
+    use_bias: bool,
+    dropout: f64,
+    pub(super) rotary: Option<Rotary>,
+    kernel_initializer: Initializer,
+}
+
+impl MultiHeadAttention {
+    /// That many heads of queries, keys and values of that size. The result is as wide as the input; not causal, biases (0 at first),
+    /// Glorot-uniform kernels as they lie in memory (as in PyTorch), no dropout.
+    pub fn new(heads: usize, size: usize) -> Self {
+        Self {
+            heads,
+            size,
+            width: None,
+            name: "multi_head_attention".into(),
+            causal: false,
+            use_bias: true,
+            dropout: 0.0,
+            rotary: None,
+            kernel_initializer: glorot_uniform(),
+        }
+    }
+
+    /// With another name than the kind's.
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// With results of another width than the input's.
+    pub fn output_width(mut self, width: usize) -> Self {
+        self.width = Some(width);
+        self
+    }
+
+    /// Whether a position sees only itself and those before it.
+    pub fn causal(mut self, causal: bool) -> Self {
+        self.causal = causal;
+        self
+    }
+
+    /// With or without biases.
+    pub fn use_bias(mut self, use_bias: bool) -> Self {
+        self.use_bias = use_bias;
+        self
+    }
+
+    /// With dropout of the attention weights, at a rate from 0 up to, but not including, 1.
+    pub fn dropout(mut self, rate: f64) -> Self {
+        self.dropout = rate;
+        self
+    }
+
+    /// With queries and keys rotated by their positions.
+    pub fn rotary(mut self, rotary: Rotary) -> Self {
+        self.rotary = Some(rotary);
+        self
+    }
+
+    /// With another initial value of the kernels.
+    pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
+        self.kernel_initializer = initializer;
+        self
+    }
+
+    /// Attention of a sequence to itself, under a mask.
+    #[track_caller]
+    pub fn apply_masked(&self, x: &Tensor, mask: &AttentionMask) -> Tensor {
+        x.builder().layer(self.base(), self.kind(), |name| self.call_masked(x, name, mask))
+    }
+
+    /// Attention of `x [batch, queries, width]` to `memory [batch, keys, memory width]`: `[batch, queries, output width]`.
+    #[track_caller]
+    pub fn apply_across(&self, x: &Tensor, memory: &Tensor, mask: &AttentionMask) -> Tensor {
+        x.builder().layer(self.base(), self.kind(), |name| {
+            if let Err(poisoned) = self.check(x).and_then(|()| self.check(memory)) {
+                return poisoned;
+            }
+            let q = self.project(x, name, "query", 1).remove(0);
+            let mut kv = self.project(memory, name, "key_value", 2);
+            let (v, k) = (kv.remove(1), kv.remove(0));
+            self.attend(x, name, [&q, &k, &v], mask)
+        })
+    }
+
+    /// [`MultiHeadAttention::apply_masked`] under a given name.
+    #[track_caller]
+    pub(crate) fn call_masked(&self, x: &Tensor, name: &str, mask: &AttentionMask) -> Tensor {
+        if let Err(poisoned) = self.check(x) {
+            return poisoned;
+        }
+        let qkv = self.project(x, name, "qkv", 3);
+        self.attend(x, name, [&qkv[0], &qkv[1], &qkv[2]], mask)
+    }
+
+    /// Checks that the layer can take `x`.
+    #[track_caller]
+    pub(super) fn check(&self, x: &Tensor) -> Result<(), Tensor> {
+        if self.heads == 0 || self.size == 0 {
+            return Err(x.fail(&self.name, "the number of heads and their size must be at least 1"));
+        }
+        crate::nn::layer::window::sequence(&self.name, x).map(|_| ())
+    }
+
+    /// `count` tensors `[batch, length, heads, size]`, by one product with the kernel `part`.
+    #[track_caller]
+    pub(super) fn project(&self, x: &Tensor, name: &str, part: &str, count: usize) -> Vec<Tensor> {
+        let y = self.dense(count * self.heads * self.size).call(x, &format!("{name}/{part}"));
+        let Some(shape) = y.shape() else { return vec![y; count] };
+        let dims = [shape[0], shape[1], count, self.heads, self.size].map(|d| d as isize);
+        let y = y.reshape(dims);
+        (0..count).map(|i| y.slice_axis(2, i..i + 1).squeeze([2])).collect()
+    }
+
+    fn dense(&self, units: usize) -> Dense {
+        Dense::new(units).use_bias(self.use_bias).kernel_initializer(self.kernel_initializer.clone())
+    }
+
+    #[track_caller]
+    fn attend(&self, x: &Tensor, name: &str, [q, k, v]: [&Tensor; 3], mask: &AttentionMask) -> Tensor {
+        let mask = mask.clone().and_causal(self.causal);
+        let rotate = |t: &Tensor| self.rotary.as_ref().map_or_else(|| t.clone(), |rotary| rotary.apply(t));
+        let weights = attention_weights(&rotate(q), &rotate(k), &mask);
+        let weights = if self.dropout == 0.0 { weights } else { Dropout::new(self.dropout).call(&weights, name) };
+        self.output(x, name, &weighted_values(&weights, v))
+    }
+
+    /// The projection of all heads' results `[batch, length, heads, size]`.
+    #[track_caller]
+    pub(super) fn output(&self, x: &Tensor, name: &str, heads: &Tensor) -> Tensor {
+        let Some(shape) = x.shape() else { return x.clone() };
+        self.dense(self.width.unwrap_or(shape[2])).call(&heads.flatten_from(2), &format!("{name}/output"))
+    }
+}
+
+impl Layer for MultiHeadAttention {
+    fn base(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> &str {
+        "MultiHeadAttention"
+    }
+
+    #[track_caller]
+    fn call(&self, x: &Tensor, name: &str) -> Tensor {
+        self.call_masked(x, name, &AttentionMask::none())
+    }
+}

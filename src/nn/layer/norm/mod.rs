@@ -1,0 +1,86 @@
+//! Normalization: over the batch, over the features of each position, over groups of channels.
+
+mod batch;
+mod group;
+mod layer;
+mod rms;
+
+pub use batch::BatchNorm;
+pub use group::GroupNorm;
+pub use layer::LayerNorm;
+pub use rms::RmsNorm;
+
+use super::weight;
+use crate::dsl::{Tensor, ones, zeros};
+use ir::TensorType;
+
+/// The options that all normalizations have.
+macro_rules! norm_options {
+    ($ty:ident) => {
+        impl $ty {
+            /// With another name than the kind's.
+            pub fn name(mut self, name: &str) -> Self {
+                self.name = name.into();
+                self
+            }
+
+            /// What is added under the root.
+            pub fn epsilon(mut self, epsilon: f64) -> Self {
+                self.epsilon = epsilon;
+                self
+            }
+
+            /// With or without gamma.
+            pub fn scale(mut self, scale: bool) -> Self {
+                self.scale = scale;
+                self
+            }
+        }
+    };
+}
+use norm_options;
+
+/// The option of normalizations that also shift.
+macro_rules! center_option {
+    ($ty:ident) => {
+        impl $ty {
+            /// With or without beta.
+            pub fn center(mut self, center: bool) -> Self {
+                self.center = center;
+                self
+            }
+        }
+    };
+}
+use center_option;
+
+/// Checks that `x` is `[batch, ..., features]` of floats.
+#[track_caller]
+fn features(op: &str, x: &Tensor) -> Result<TensorType, Tensor> {
+    match x.ty() {
+        Some(ty) if ty.shape.rank() < 2 || !ty.dtype.is_float() => {
+            Err(x.fail(op, "the input must be [batch, ..., features] of floats"))
+        }
+        Some(ty) => Ok(ty),
+        None => Err(x.clone()),
+    }
+}
+
+/// `(x - mean) / sqrt(variance + epsilon)` with mean and (biased) variance over `axes`. The variance is the mean square of the distances, in
+/// a second pass: the difference of two means would cancel.
+#[track_caller]
+fn standardize(x: &Tensor, axes: &[isize], epsilon: f64) -> Tensor {
+    let centred = x - x.mean_keepdims(axes);
+    let variance = centred.square().mean_keepdims(axes);
+    centred * (variance + epsilon).rsqrt()
+}
+
+/// `y gamma + beta` along the last axis, with the parameters that are wanted: gamma is 1 at first, beta 0.
+#[track_caller]
+fn scale_and_center(y: Tensor, name: &str, features: usize, scale: bool, center: bool) -> Tensor {
+    let y = if scale { &y * weight(&y, name, "gamma", &[features], &ones()) } else { y };
+    if center { &y + weight(&y, name, "beta", &[features], &zeros()) } else { y }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! Normalization by the root mean square.
+
+use super::{features, norm_options, scale_and_center};
+use crate::dsl::Tensor;
+use crate::nn::Layer;
+
+/// `gamma x / sqrt(mean(x²) + epsilon)`, the mean over the last axis of each position (Zhang and Sennrich, arXiv 1910.07467):
+/// `[batch, ..., features]` to the same. Parameter `gamma [features]`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RmsNorm {
+    name: String,
+    epsilon: f64,
+    scale: bool,
+}
+
+impl Default for RmsNorm {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RmsNorm {
+    /// With Keras's defaults: epsilon 1e-6, gamma.
+    pub fn new() -> Self {
+        Self { name: "rms_normalization".into(), epsilon: 1e-6, scale: true }
+    }
+}
+
+norm_options!(RmsNorm);
+
+impl Layer for RmsNorm {
+    fn base(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> &str {
+        "RMSNormalization"
+    }
+
+    #[track_caller]
+    fn call(&self, x: &Tensor, name: &str) -> Tensor {
+        match features("rms_normalization", x) {
+            Ok(ty) => {
+                let y = x * (x.square().mean_keepdims([-1]) + self.epsilon).rsqrt();
+                scale_and_center(y, name, ty.shape[ty.shape.rank() - 1], self.scale, false)
+            }
+            Err(poisoned) => poisoned,
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The transformer's block.
+
+use super::attention::{AttentionMask, MultiHeadAttention, Rotary};
+use super::{Dense, Dropout, Layer, LayerNorm, RmsNorm};
+use crate::dsl::{Initializer, Tensor, glorot_uniform};
+use crate::nn::Activation;
+
+/// A pre-normalized transformer block (arXiv 1706.03762, with the normalization before each part as in Xiong et al., arXiv 2002.04745):
+/// `x + attention(norm(x))`, then `x + dense(activation(dense(norm(x))))`; `[batch, length, width]` to the same.
+///
+/// Parameters: `norm1/gamma`, `norm1/beta`, `attention/...` as [`MultiHeadAttention`], `norm2/...`, `dense1/kernel [width, hidden]`,
+/// `dense1/bias`, `dense2/kernel [hidden, width]`, `dense2/bias`.
+///
+/// ```
+/// use gradc::dsl::i32;
+/// use gradc::model::{Model, Sequential};
+/// use gradc::nn::{Embedding, LearnedPositions, LayerNorm, TransformerBlock};
+/// let block = TransformerBlock::new(4).causal(true).dropout(0.1);
+/// let model = Sequential::of(i32([128]))
+///     .add(Embedding::new(65, 128))
+///     .add(LearnedPositions::new(128))
+///     .add(block.clone())
+///     .add(block)
+///     .add(LayerNorm::new())
+///     .dense(65);
+/// assert_eq!(model.summary().unwrap().rows.len(), 6);
+/// ```
+#[derive(Clone, Debug)]
+pub struct TransformerBlock {
+    heads: usize,
+    hidden: Option<usize>,
+    name: String,
+    activation: Activation,
+    causal: bool,
+    dropout: f64,
+    root_mean_square: bool,
+    epsilon: f64,
+    rotary: Option<Rotary>,
+    use_bias: bool,
+    kernel_initializer: Initializer,
+}
+
+impl TransformerBlock {
+    /// With that many heads, which must divide the width; 4 times as many hidden units as the width, exact GELU, layer normalization with
+    /// epsilon 1e-5, biases, Glorot-uniform kernels; not causal, no dropout, no rotation.
+    pub fn new(heads: usize) -> Self {
+        Self {
+            heads,
+            hidden: None,
+            name: "transformer_block".into(),
+            activation: Activation::Gelu,
+            causal: false,
+            dropout: 0.0,
+            root_mean_square: false,
+            epsilon: 1e-5,
+            rotary: None,
+            use_bias: true,
+            kernel_initializer: glorot_uniform(),
+        }
+    }
+
+    /// With another name than the kind's.
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// With that many hidden units between the dense layers.
+    pub fn hidden(mut self, units: usize) -> Self {
+        self.hidden = Some(units);
+        self
+    }
+
+    /// With another activation between the dense layers.
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// Whether a position sees only itself and those before it.
+    pub fn causal(mut self, causal: bool) -> Self {
+        self.causal = causal;
+        self
+    }
+
+    /// With dropout of the attention weights and of what is added to `x`, at a rate from 0 up to, but not including, 1.
+    pub fn dropout(mut self, rate: f64) -> Self {
+        self.dropout = rate;
+        self
+    }
+
+    /// With [`RmsNorm`] in place of [`LayerNorm`].
+    pub fn root_mean_square(mut self, root_mean_square: bool) -> Self {
+        self.root_mean_square = root_mean_square;
+        self
+    }
+
+    /// What the normalizations add under the root.
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// With queries and keys rotated by their positions.
+    pub fn rotary(mut self, rotary: Rotary) -> Self {
+        self.rotary = Some(rotary);
+        self
+    }
+
+    /// With or without biases in attention and dense layers.
+    pub fn use_bias(mut self, use_bias: bool) -> Self {
+        self.use_bias = use_bias;
+        self
+    }
+
+    /// With another initial value of all kernels.
+    pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
+        self.kernel_initializer = initializer;
+        self
+    }
+
+    /// The block of a sequence, under a mask.
+    #[track_caller]
+    pub fn apply_masked(&self, x: &Tensor, mask: &AttentionMask) -> Tensor {
+        x.builder().layer(self.base(), self.kind(), |name| self.call_masked(x, name, mask))
+    }
+
+    /// The block of one new position, `[batch, 1, width]`, after those whose keys and values are kept: see [`MultiHeadAttention::apply_at`].
+    #[track_caller]
+    pub fn apply_at(&self, x: &Tensor, position: &Tensor, capacity: usize) -> Tensor {
+        x.builder().layer(self.base(), self.kind(), |name| {
+            self.block(x, name, |attention, x, name| attention.call_at(x, name, position, capacity))
+        })
+    }
+
+    #[track_caller]
+    fn call_masked(&self, x: &Tensor, name: &str, mask: &AttentionMask) -> Tensor {
+        self.block(x, name, |attention, x, name| attention.call_masked(x, name, mask))
+    }
+
+    /// Both parts of the block, the attention computed by `attend`.
+    #[track_caller]
+    fn block(&self, x: &Tensor, name: &str, attend: impl Fn(&MultiHeadAttention, &Tensor, &str) -> Tensor) -> Tensor {
+        let width = match super::window::sequence(&self.name, x) {
+            Ok(ty) => ty.shape[2],
+            Err(poisoned) => return poisoned,
+        };
+        if self.heads == 0 || !width.is_multiple_of(self.heads) {
+            return x.fail(&self.name, format!("{} heads must divide the width {width}", self.heads));
+        }
+        let part = |part: &str| format!("{name}/{part}");
+        let attended = attend(&self.attention(width), &self.norm(x, &part("norm1")), &part("attention"));
+        let x = x + self.drop(&attended, name);
+        let hidden = self.dense(self.hidden.unwrap_or(4 * width)).activation(self.activation);
+        let y = hidden.call(&self.norm(&x, &part("norm2")), &part("dense1"));
+        let y = self.dense(width).call(&y, &part("dense2"));
+        &x + self.drop(&y, name)
+    }
+
+    fn attention(&self, width: usize) -> MultiHeadAttention {
+        let attention = MultiHeadAttention::new(self.heads, width / self.heads)
+            .causal(self.causal)
+            .dropout(self.dropout)
+            .use_bias(self.use_bias)
+            .kernel_initializer(self.kernel_initializer.clone());
+        match self.rotary {
+            Some(rotary) => attention.rotary(rotary),
+            None => attention,
+        }
+    }
+
+    fn dense(&self, units: usize) -> Dense {
+        Dense::new(units).use_bias(self.use_bias).kernel_initializer(self.kernel_initializer.clone())
+    }
+
+    #[track_caller]
+    fn norm(&self, x: &Tensor, name: &str) -> Tensor {
+        if self.root_mean_square {
+            RmsNorm::new().epsilon(self.epsilon).call(x, name)
+        } else {
+            LayerNorm::new().epsilon(self.epsilon).call(x, name)
+        }
+    }
+
+    #[track_caller]
+    fn drop(&self, x: &Tensor, name: &str) -> Tensor {
+        if self.dropout == 0.0 { x.clone() } else { Dropout::new(self.dropout).call(x, name) }
+    }
+}
+
+impl Layer for TransformerBlock {
+    fn base(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> &str {
+        "TransformerBlock"
+    }
+
+    #[track_caller]
+    fn call(&self, x: &Tensor, name: &str) -> Tensor {
+        self.call_masked(x, name, &AttentionMask::none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dsl::{GraphBuilder, constant, f64};
+    use crate::nn::layer::attention::tests::{Extents, attend, columns, linear};
+    use crate::nn::tests::phi;
+    use crate::testing::{assert_close, check_gradients, random_runner};
+
+    fn input(g: &GraphBuilder) -> Tensor {
+        g.param("x", f64([2, 3, 4]), constant(0.0))
+    }
+
+    fn normalized(x: &[f64], gamma: &[f64], beta: &[f64]) -> Vec<f64> {
+        let row = |row: &[f64]| {
+            let mean = row.iter().sum::<f64>() / 4.0;
+            let variance = row.iter().map(|v| v * v).sum::<f64>() / 4.0 - mean * mean;
+            let affine = |(i, v): (usize, &f64)| (v - mean) / (variance + 1e-5).sqrt() * gamma[i] + beta[i];
+            row.iter().enumerate().map(affine).collect::<Vec<f64>>()
+        };
+        x.chunks(4).flat_map(row).collect()
+    }
+
+    #[test]
+    fn a_block_is_its_parts() {
+        let block = TransformerBlock::new(2).causal(true).hidden(5);
+        let mut runner = random_runner(&|g| block.apply(&input(g)));
+        let state = |part: &str| runner.state(&format!("transformer_block/{part}"));
+        let sum = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<f64>>();
+        let dense =
+            |x: &[f64], part: &str| linear(x, &state(&format!("{part}/kernel")), &state(&format!("{part}/bias")));
+        let norm =
+            |x: &[f64], part: &str| normalized(x, &state(&format!("{part}/gamma")), &state(&format!("{part}/beta")));
+        let one = |x: &[f64]| {
+            let qkv = dense(&norm(x, "norm1"), "attention/qkv");
+            let part = |i| columns(&qkv, 12, i, 3);
+            let y = attend(Extents(3, 3, 2, 2), [&part(0), &part(1), &part(2)], &|i, j| j <= i);
+            let x = sum(x, &dense(&y, "attention/output"));
+            let hidden: Vec<f64> = dense(&norm(&x, "norm2"), "dense1").iter().map(|&v| v * phi(v)).collect();
+            sum(&x, &dense(&hidden, "dense2"))
+        };
+        let want: Vec<f64> = runner.state("x").chunks(12).flat_map(one).collect();
+        assert_close(&runner.step(&[])["y"].to_f64_vec(), &want, 1e-10);
+    }
+
+    #[test]
+    fn gradients_are_difference_quotients() {
+        check_gradients(|g| TransformerBlock::new(2).causal(true).hidden(3).apply(&input(g)));
+        let other = TransformerBlock::new(1).root_mean_square(true).activation(Activation::Silu).use_bias(false);
+        let other = other.hidden(2).rotary(Rotary::default());
+        check_gradients(|g| other.apply(&input(g)));
+    }
+}
