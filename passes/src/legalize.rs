@@ -1,7 +1,8 @@
-//! Rewrites convolutions into the forms that kernels have.
+//! Rewrites convolutions and gradients of pooling into the forms that kernels have.
 //!
 //! # Does
-//! Padding of convolutions and of their weight gradients becomes an explicit `pad`. The gradient by the input becomes a convolution
+//! The gradient of a maximum pooling whose windows don't overlap puts what it gets at places that the pooling has found already, so that
+//! the pooled tensor isn't read again, and need not be kept, where the graph has that pooling. Padding of convolutions and of their weight gradients becomes an explicit `pad`. The gradient by the input becomes a convolution
 //! of the output's gradient, spread by the stride and padded, with the kernel reversed and its channels exchanged.
 //! # Requires
 //! Stage `differentiated`.
@@ -10,10 +11,11 @@
 //! # Example
 //! `%2 = conv %0, %1 {.., pad=[(1,1)]}` becomes `%2 = pad %0 {low=[0,1,0], high=[0,1,0], ..}`, `%3 = conv %2, %1 {.., pad=[(0,0)]}`.
 
+use crate::lower::tap_type;
 use crate::{PassContext, PassError};
 use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad};
 use ir::op::movement::{Pad, Reverse};
-use ir::op::window::Window;
+use ir::op::window::{Pool, PoolArgMax, PoolKind, Unpool, Window};
 use ir::{Builder, Graph, NodeId, Op, Scalar, Shape};
 
 /// Runs the pass.
@@ -30,12 +32,32 @@ pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
             Op::Conv(op) if padded(&op.window) => valid_conv(&mut build, &op, &operands)?,
             Op::ConvWeightGrad(op) if padded(&op.window) => valid_weight_grad(&mut build, &op, &operands)?,
             Op::ConvInputGrad(op) => input_grad(&mut build, node, &op, &operands)?,
+            Op::PoolMaxGrad(op) if op.window.is_apart().is_ok_and(|apart| apart) => {
+                match unpool(&mut build, op.window, &operands)? {
+                    Some(new) => new,
+                    None => continue,
+                }
+            }
             _ => continue,
         };
         graph.replace_uses(node, new);
         graph.remove(node);
     }
     Ok(())
+}
+
+/// The gradient of a maximum pooling by the places of the maxima, if the graph has the pooling itself.
+fn unpool(build: &mut Builder<'_>, window: Window, operands: &[NodeId]) -> Result<Option<NodeId>, PassError> {
+    let (x, dy) = (operands[0], operands[1]);
+    let pooling = Op::Pool(Pool { kind: PoolKind::Max, window: window.clone() });
+    if !build.graph().users(x).into_iter().any(|user| *build.graph().op(user) == pooling) {
+        return Ok(None);
+    }
+    let ty = build.ty(x).clone();
+    let places = PoolArgMax { window: window.clone(), dtype: tap_type(ty.dtype) };
+    let places = build.add(Op::PoolArgMax(places), &[x])?;
+    let input = ty.shape[1..ty.shape.rank() - 1].to_vec();
+    Ok(Some(build.add(Op::Unpool(Unpool { window, input }), &[places, dy])?))
 }
 
 fn padded(window: &Window) -> bool {

@@ -31,7 +31,7 @@ use random::Random;
 use reduce::{ArgReduce, Reduce};
 use scan::Scan;
 use source::{Constant, Full, Input, Iota, State};
-use window::{Pool, PoolMaxGrad, PoolMaxTake, PoolSumGrad};
+use window::{Pool, PoolArgMax, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Unpool};
 
 /// What kind of op it is: passes decide by family.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -159,6 +159,8 @@ ops! {
     PoolSumGrad(PoolSumGrad),
     PoolMaxGrad(PoolMaxGrad),
     PoolMaxTake(PoolMaxTake),
+    PoolArgMax(PoolArgMax),
+    Unpool(Unpool),
     Reshape(Reshape),
     Permute(Permute),
     Broadcast(Broadcast),

@@ -12,7 +12,7 @@ use super::random::{Random, RandomKind};
 use super::reduce::{ArgKind, ArgReduce, Reduce, ReduceKind};
 use super::scan::Scan;
 use super::source::{Constant, Full, Input, Iota, State};
-use super::window::{Pool, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad};
+use super::window::{Pool, PoolArgMax, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Unpool};
 use crate::{Op, RuleError, ScalarOp, TensorType};
 
 /// Makes an op from its attributes and the type of its result.
@@ -37,6 +37,8 @@ const OPS: &[(&str, Make)] = &[
     ("pool_sum_grad", |a, ty| PoolSumGrad::from_attrs(a, ty).map(Op::PoolSumGrad)),
     ("pool_max_grad", |a, _| PoolMaxGrad::from_attrs(a).map(Op::PoolMaxGrad)),
     ("pool_max_take", |a, _| PoolMaxTake::from_attrs(a).map(Op::PoolMaxTake)),
+    ("pool_argmax", |a, ty| PoolArgMax::from_attrs(a, ty).map(Op::PoolArgMax)),
+    ("unpool", |a, ty| Unpool::from_attrs(a, ty).map(Op::Unpool)),
     ("reshape", |_, ty| Ok(Op::Reshape(Reshape { shape: ty.shape.clone() }))),
     ("permute", |a, _| Permute::from_attrs(a).map(Op::Permute)),
     ("broadcast", |a, ty| Broadcast::from_attrs(a, ty).map(Op::Broadcast)),

@@ -2,8 +2,8 @@
 
 use super::generator::{Generator, Known, shape};
 use crate::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad};
-use crate::op::window::{Pool, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Window};
-use crate::{Op, TensorType};
+use crate::op::window::{Pool, PoolArgMax, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Unpool, Window};
+use crate::{DType, Op, TensorType};
 
 impl Generator<'_> {
     /// A float tensor `[n, s..., c]`.
@@ -63,6 +63,15 @@ impl Generator<'_> {
             (1, _) => {
                 let places = self.exact_like(&ty);
                 self.add(Op::PoolMaxTake(PoolMaxTake { window }), &[places, x], true, x.bound);
+            }
+            (2, _) => {
+                let places = self.exact_like(&ty);
+                let numbers = PoolArgMax { window: window.clone(), dtype: self.rng.pick(&[DType::I32, DType::I64]) };
+                let tap = self.add(Op::PoolArgMax(numbers), &[places], true, taps as f64);
+                if window.is_apart().is_ok_and(|apart| apart) {
+                    let unpool = Unpool { window, input: spatial.to_vec() };
+                    self.add(Op::Unpool(unpool), &[tap, pooled], true, pooled.bound);
+                }
             }
             _ => {}
         }

@@ -3,7 +3,7 @@
 use crate::{any_geometry, eval, f32s, geometries, i64s, inner, integers, run, window};
 use ir::op::movement::{Pad, Slice};
 use ir::op::source::Constant;
-use ir::op::window::{Pool, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Window};
+use ir::op::window::{Pool, PoolArgMax, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Unpool, Window};
 use ir::{Builder, DType, Graph, Op, Scalar, ScalarOp, Value};
 use proptest::prelude::*;
 
@@ -117,8 +117,11 @@ fn the_first_largest_place_takes_the_gradient_and_a_nan_wins() {
     assert!(max[0] == 3.0 && max[1] == 0.0 && max[2].is_nan() && max[3].is_nan());
     let grad = eval(Op::PoolMaxGrad(PoolMaxGrad { window: w.clone() }), &[&x, &dy]);
     assert_eq!(grad, f32s(&[1, 8, 1], &[1., 0., 2., 0., 0., 4., 8., 0.]));
-    let taken = eval(Op::PoolMaxTake(PoolMaxTake { window: w }), &[&x, &t]);
+    let taken = eval(Op::PoolMaxTake(PoolMaxTake { window: w.clone() }), &[&x, &t]);
     assert_eq!(taken, f32s(&[1, 4, 1], &[1., 3., 6., 7.]));
+    let taps = eval(Op::PoolArgMax(PoolArgMax { window: w.clone(), dtype: DType::I64 }), &[&x]);
+    assert_eq!(taps, i64s(&[1, 4, 1], &[0, 0, 1, 0]));
+    assert_eq!(eval(Op::Unpool(Unpool { window: w, input: vec![8] }), &[&taps, &dy]), grad);
 }
 
 #[test]
@@ -143,7 +146,9 @@ fn a_window_of_padding_alone_has_no_place() {
     let dy = f32s(&[1, 3, 1], &[1., 2., 4.]);
     let grad = eval(Op::PoolMaxGrad(PoolMaxGrad { window: w.clone() }), &[&x, &dy]);
     assert_eq!(grad, f32s(&[1, 1, 1], &[4.0]));
-    let taken = eval(Op::PoolMaxTake(PoolMaxTake { window: w }), &[&x, &f32s(&[1, 1, 1], &[8.0])]);
+    let taken = eval(Op::PoolMaxTake(PoolMaxTake { window: w.clone() }), &[&x, &f32s(&[1, 1, 1], &[8.0])]);
+    let taps = eval(Op::PoolArgMax(PoolArgMax { window: w, dtype: DType::I64 }), &[&x]);
+    assert_eq!(taps, i64s(&[1, 3, 1], &[-1, -1, 0]));
     assert_eq!(taken, f32s(&[1, 3, 1], &[0., 0., 8.]));
 }
 

@@ -5,6 +5,7 @@ use super::map::AxisMap;
 use super::{Fuser, Info, is_port};
 use crate::lower::tiles;
 use ir::op::reduce::Reduce;
+use ir::op::window::{Pool, PoolArgMax, PoolKind, Window};
 use ir::scalar::Cost;
 use ir::{Family, NodeId, Op};
 use std::collections::BTreeSet;
@@ -122,6 +123,7 @@ impl Fuser<'_> {
         let fusible = match self.graph.op(node) {
             Op::PoolMaxGrad(op) => tiles(&op.window),
             Op::PoolSumGrad(op) => tiles(&op.window),
+            Op::Unpool(op) => tiles(&op.window),
             _ => !matches!(kind, Kind::Opaque(_)),
         };
         let found = self.user_clusters(node).into_iter().find(|&c| fusible && self.can_anchor(node, c));
@@ -132,6 +134,27 @@ impl Fuser<'_> {
             self.add(node, cluster);
         }
         found.is_some()
+    }
+
+    /// Puts the maxima of windows and the places of the same maxima in one cluster: one trip finds both.
+    pub(super) fn join_sibling(&mut self, node: NodeId) {
+        let Some(window) = max_window(self.graph.op(node)) else { return };
+        let (Some(own), x) = (self.graph.cluster(node), self.graph.operands(node)[0]) else { return };
+        let outside = |c: u32| -> Vec<NodeId> {
+            let nodes = self.info(c).into_iter().flat_map(|i| &i.nodes);
+            nodes.flat_map(|&n| self.other_users(n, c)).collect()
+        };
+        let other = self.graph.users(x).into_iter().find_map(|user| {
+            let alike = max_window(self.graph.op(user)) == Some(window);
+            let cluster = self.graph.cluster(user).filter(|&c| alike && c != own)?;
+            let apart = !self.reaches(&outside(own), cluster) && !self.reaches(&outside(cluster), own);
+            apart.then_some(cluster)
+        });
+        if let Some(other) = other
+            && let Some(info) = self.clusters[other as usize].take()
+        {
+            info.nodes.into_iter().for_each(|n| self.add(n, own));
+        }
     }
 
     fn can_anchor(&self, node: NodeId, cluster: u32) -> bool {
@@ -244,6 +267,14 @@ impl Fuser<'_> {
             }
         }
         false
+    }
+}
+
+/// The window whose maximum an op finds, or the place of it.
+fn max_window(op: &Op) -> Option<&Window> {
+    match op {
+        Op::Pool(Pool { kind: PoolKind::Max, window }) | Op::PoolArgMax(PoolArgMax { window, .. }) => Some(window),
+        _ => None,
     }
 }
 

@@ -97,6 +97,7 @@ impl Fuser<'_> {
             if !self.join_as_anchor(node, kind) {
                 self.start(node, kind);
             }
+            self.join_sibling(node);
             return;
         }
         let copied = matches!(family, Family::Source | Family::Movement);

@@ -20,7 +20,7 @@ mod random;
 mod tile;
 mod window;
 
-pub(crate) use window::tiles;
+pub(crate) use window::{tap_type, tiles};
 
 use crate::fuse::cluster::{Clusters, Kind};
 use crate::{PassContext, PassError};

@@ -16,13 +16,18 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Calls `f(place in y, place in x)` for each tap of each window that lies on `x`; taps of one window ascend.
     fn taps(&self, mut f: impl FnMut(usize, usize)) {
+        self.numbered_taps(|out, _, at| f(out, at));
+    }
+
+    /// As [`Walk::taps`], with the tap's number in the middle.
+    fn numbered_taps(&self, mut f: impl FnMut(usize, usize, usize)) {
         let (n, input, channels) = image("x", self.x).expect("the type rule has accepted x");
         let (_, output, _) = image("y", self.y).expect("the type rule has given y");
         let (inputs, outputs): (usize, usize) = (input.iter().product(), output.iter().product());
         for b in 0..n {
-            self.window.for_each_tap(input, output, |out, _, at| {
+            self.window.for_each_tap(input, output, |out, tap, at| {
                 for c in 0..channels {
-                    f((b * outputs + out) * channels + c, (b * inputs + at) * channels + c);
+                    f((b * outputs + out) * channels + c, tap, (b * inputs + at) * channels + c);
                 }
             });
         }
@@ -82,4 +87,29 @@ pub(super) fn max_take<T: Number>(window: &Window, x: &Value, t: &Value, y: &Ten
     let taken = T::read(t);
     let places = Walk { window, x: x.ty(), y }.places_of_max(&T::read(x));
     places.into_iter().map(|place| place.map_or(T::ZERO, |at| taken[at])).collect()
+}
+
+/// `pool_argmax`.
+pub(super) fn arg_max<T: Number>(window: &Window, x: &Value, y: &TensorType) -> Vec<i64> {
+    let walk = Walk { window, x: x.ty(), y };
+    let places = walk.places_of_max(&T::read(x));
+    let mut result = vec![-1; y.shape.numel()];
+    walk.numbered_taps(|out, tap, at| {
+        if places[out] == Some(at) {
+            result[out] = tap as i64;
+        }
+    });
+    result
+}
+
+/// `unpool`.
+pub(super) fn unpool<T: Number>(window: &Window, taps: &[i64], dy: &Value, x: &TensorType) -> Vec<T> {
+    let elements = T::read(dy);
+    let mut result = vec![T::ZERO; x.shape.numel()];
+    Walk { window, x, y: dy.ty() }.numbered_taps(|out, tap, at| {
+        if taps[out] == tap as i64 {
+            result[at] = elements[out];
+        }
+    });
+    result
 }

@@ -52,6 +52,15 @@ impl Window {
         })
     }
 
+    /// True if no two windows have a tap on the same place by covering it both: the stride steps over what a window covers.
+    ///
+    /// # Errors
+    /// If what it covers overflows.
+    pub fn is_apart(&self) -> Result<bool, RuleError> {
+        let covered = (0..self.rank()).map(|axis| self.dilated(axis)).collect::<Result<Vec<_>, _>>()?;
+        Ok(covered.iter().zip(&self.stride).all(|(extent, stride)| stride >= extent))
+    }
+
     /// Checks what holds whatever the input: one entry per axis in each list, extents, strides and dilations of at least 1, padding
     /// below the dilated extent.
     ///

@@ -1,8 +1,8 @@
 //! Pooling: overlapping and skipping windows, padding, dilation, one and two spatial axes.
 
 use super::{Case, random};
-use ir::Op;
-use ir::op::window::{Pool, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Window};
+use ir::op::window::{Pool, PoolArgMax, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Unpool, Window};
+use ir::{DType, Op, Scalar, TensorType, Value};
 
 pub(super) fn window<const N: usize>(
     size: [usize; N],
@@ -33,7 +33,28 @@ pub(super) fn cases() -> Vec<Case> {
     let max_take = Op::PoolMaxTake(PoolMaxTake { window: line });
     cases.push(Case::new(max_take, vec![random([1, 8, 2]), random([1, 8, 2])]));
     cases.extend(solid());
+    cases.extend(places());
     cases
+}
+
+/// Positions of maxima, and elements put there: windows side by side, and with gaps between them and between their taps.
+fn places() -> Vec<Case> {
+    let tiles = window([2, 2], [2, 2], [(0, 0), (0, 0)], [1, 1]);
+    let gaps = window([2], [4], [(1, 0)], [2]);
+    let argmax = |window: &Window| Op::PoolArgMax(PoolArgMax { window: window.clone(), dtype: DType::I32 });
+    let unpool =
+        |window: &Window, input: &[usize]| Op::Unpool(Unpool { window: window.clone(), input: input.to_vec() });
+    // Every tap, and numbers that are no tap's.
+    let taps = |dims: &[usize]| {
+        let ty = TensorType::new(DType::I32, ir::Shape::new(dims).unwrap());
+        Value::from_fn(ty, |i| Scalar::I32(i as i32 % 6 - 1))
+    };
+    vec![
+        Case::new(argmax(&tiles), vec![random([2, 5, 4, 2])]),
+        Case::new(argmax(&gaps), vec![random([1, 9, 2])]),
+        Case::new(unpool(&tiles, &[5, 4]), vec![taps(&[2, 2, 2, 2]), random([2, 2, 2, 2])]),
+        Case::new(unpool(&gaps, &[9]), vec![taps(&[1, 2, 2]), random([1, 2, 2])]),
+    ]
 }
 
 /// Three spatial axes with dilation, stride and unequal padding; the first windows of the last axis meet nothing but padding.

@@ -1,0 +1,157 @@
+//! Where the maximum of each window stands, as a tensor, and the way back from there: what training keeps of a pooled tensor.
+
+use super::eval;
+use super::geometry::{Window, image, image_shape, numbers, spatial_of_result};
+use super::pool::pooled;
+use super::{Pool, PoolKind};
+use crate::op::attr::{Attr, AttrMap};
+use crate::op::number::{not_a_number, value_of, with_number};
+use crate::{
+    Arity, Cotangent, DType, EvalError, Family, Op, OpRules, OperandGradients, RuleError, Scalar, ScalarOp, TensorType,
+    Value,
+};
+
+/// For each window of `x [n, s..., c]` the number of the tap that stands on its largest element, chosen as in
+/// [`PoolMaxGrad`](super::PoolMaxGrad): taps are numbered row-major from 0; -1 if the window meets nothing but padding.
+/// Text: `pool_argmax %x {size=.., stride=.., pad=.., dilation=..} : i32[n,o...,c]`, or `i64`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PoolArgMax {
+    /// The window of the pooling.
+    pub window: Window,
+    /// The type of the numbers: `i32` or `i64`.
+    pub dtype: DType,
+}
+
+/// Each element of `dy [n, o..., c]` at the place of the tap that `tap`, a tensor of integers of the same shape, names in its window; 0
+/// elsewhere. What names no tap, or one on padding, is dropped. Windows must not overlap, so that a place gets one element at the
+/// most. With `tap` from [`PoolArgMax`] it is the gradient of `pool_max` (PyTorch's `max_unpool2d`).
+/// Text: `unpool %tap, %dy {size=.., stride=.., pad=.., dilation=..} : f32[n,s...,c]` (extents from the result type).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Unpool {
+    /// The window of the pooling.
+    pub window: Window,
+    /// The spatial extents of the pooling's input.
+    pub input: Vec<usize>,
+}
+
+impl PoolArgMax {
+    /// The op from its attributes and the type of its result in text.
+    ///
+    /// # Errors
+    /// If an attribute is missing or of another kind.
+    pub fn from_attrs(attrs: &mut AttrMap, result: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { window: Window::from_attrs(attrs)?, dtype: result.dtype })
+    }
+}
+
+impl Unpool {
+    /// The op from its attributes and the type of its result in text.
+    ///
+    /// # Errors
+    /// If an attribute is missing or of another kind, or the result has no spatial axes.
+    pub fn from_attrs(attrs: &mut AttrMap, result: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { window: Window::from_attrs(attrs)?, input: spatial_of_result(result)? })
+    }
+}
+
+impl OpRules for PoolArgMax {
+    fn name(&self) -> &'static str {
+        "pool_argmax"
+    }
+
+    fn doc(&self) -> &'static str {
+        "for each window the number of the tap with the maximum"
+    }
+
+    fn family(&self) -> Family {
+        Family::Window
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(1)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        self.window.attrs()
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        if !matches!(self.dtype, DType::I32 | DType::I64) {
+            return Err(format!("taps are numbered in i32 or i64, not {}", self.dtype).into());
+        }
+        let taps = self.window.taps();
+        if self.dtype == DType::I32 && i32::try_from(taps).is_err() {
+            return Err(format!("{taps} taps are more than i32 can number").into());
+        }
+        Ok(TensorType::new(self.dtype, pooled(&self.window, operands[0])?.shape))
+    }
+
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        let x = operands[0];
+        let taps = with_number!(x.ty().dtype, T => eval::arg_max::<T>(&self.window, x, ty), else return Err(not_a_number(self.name())));
+        Ok(Value::from_fn(ty.clone(), |i| Scalar::from_i64(taps[i], self.dtype)))
+    }
+
+    fn derivative(&self, _cx: &mut Cotangent<'_>) -> OperandGradients {
+        Ok(vec![None])
+    }
+}
+
+impl OpRules for Unpool {
+    fn name(&self) -> &'static str {
+        "unpool"
+    }
+
+    fn doc(&self) -> &'static str {
+        "each element put at the tap of its window that a number names"
+    }
+
+    fn family(&self) -> Family {
+        Family::Window
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(2)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        self.window.attrs()
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        let (tap, dy) = (operands[0], operands[1]);
+        numbers("the second operand", dy)?;
+        if !tap.dtype.is_int() || tap.shape != dy.shape {
+            return Err(format!("taps must be integers of shape {}, they are {tap}", dy.shape).into());
+        }
+        let (n, spatial, c) = image("the second operand", dy)?;
+        let output = self.window.output(&self.input)?;
+        if output != spatial {
+            return Err(format!(
+                "pooling an input of spatial extents {:?} gives {output:?}, the operands have {spatial:?}",
+                self.input
+            )
+            .into());
+        }
+        if !self.window.is_apart()? {
+            return Err("the windows overlap: two elements could go to one place".into());
+        }
+        Ok(dy.with_shape(image_shape(n, &self.input, c)?))
+    }
+
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        let taps: Vec<i64> = (0..operands[0].data().len()).map(|i| operands[0].get(i).as_i64()).collect();
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::unpool(&self.window, &taps, operands[1], ty))), else Err(not_a_number(self.name())))
+    }
+
+    /// The element at the place where `dy`'s went: windows don't overlap, so all others of the window are multiplied by 0.
+    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
+        let ones = cx.build.full_like(cx.operands[1], 1.0)?;
+        let places = cx.build.add(Op::Unpool(self.clone()), &[cx.operands[0], ones])?;
+        let zeros = cx.build.zeros_like(cx.dy)?;
+        let at = cx.build.binary(ScalarOp::NE, places, zeros)?;
+        let there = cx.build.select(at, cx.dy, zeros)?;
+        let pool = Pool { kind: PoolKind::Sum, window: self.window.clone() };
+        Ok(vec![None, Some(cx.build.add(Op::Pool(pool), &[there])?)])
+    }
+}

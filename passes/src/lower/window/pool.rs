@@ -1,0 +1,196 @@
+//! Pooling, the places of maxima, and what stands at such places.
+
+use super::{Chosen, Cluster, Walk, begin, store_results};
+use crate::PassError;
+use crate::lower::Lowering;
+use crate::lower::cx::Placed;
+use crate::lower::expr::Emit;
+use crate::lower::loops::{fold_init, fold_op};
+use ir::op::reduce::ReduceKind;
+use ir::op::window::PoolKind;
+use ir::{DType, NodeId, Op, Scalar, ScalarOp};
+use kernel::{Affine, Expr, Reg, Stmt};
+
+/// Windows of at most that many taps are compared in straight-line code.
+const MAX_STRAIGHT: usize = 16;
+
+/// The largest element of a window and where it stands.
+pub(super) struct Largest {
+    value: Placed,
+    pub(super) tap: Chosen,
+}
+
+/// Lowers pooling, the places of maxima, or both in one trip.
+pub(super) fn lower(
+    lowering: &mut Lowering<'_>,
+    cluster: &Cluster<'_>,
+    nodes: &[NodeId],
+    walk: &Walk<'_>,
+) -> Result<(), PassError> {
+    let graph = lowering.graph;
+    let of_kind = |wanted: fn(&Op) -> bool| nodes.iter().copied().find(|&n| wanted(graph.op(n)));
+    let Some(places) = of_kind(|op| matches!(op, Op::PoolArgMax(_))) else { return fold(lowering, cluster, walk) };
+    let x = graph.operands(cluster.anchor)[0];
+    let name = lowering.kernel_name(&[cluster.anchor]);
+    let (mut emit, out) = begin(lowering, cluster, &graph.ty(places).shape);
+    let largest = walk.arg_max(&mut emit, x, graph.ty(places).dtype, &out)?;
+    emit.values.set(places, out.clone(), largest.tap.number);
+    if let Some(max) = of_kind(|op| matches!(op, Op::Pool(_))) {
+        emit.values.set(max, out.clone(), largest.value);
+    }
+    for &node in cluster.results {
+        let value = emit.value(node, &out)?;
+        emit.store_node(node, &out, value.expr);
+    }
+    emit.finish(name);
+    Ok(())
+}
+
+/// Folds each window by sum or maximum.
+fn fold(lowering: &mut Lowering<'_>, cluster: &Cluster<'_>, walk: &Walk<'_>) -> Result<(), PassError> {
+    let graph = lowering.graph;
+    let (operand, ty) = (graph.operands(cluster.anchor)[0], graph.ty(cluster.anchor).clone());
+    let name = lowering.kernel_name(&[cluster.anchor]);
+    let sums = matches!(graph.op(cluster.anchor), Op::Pool(op) if op.kind == PoolKind::Sum);
+    let kind = if sums { ReduceKind::Sum } else { ReduceKind::Max };
+    let (mut emit, out) = begin(lowering, cluster, &ty.shape);
+    let depth = emit.cx.depth();
+    let init = fold_init(kind, ty.dtype);
+    let reg = emit.cx.declare(Expr::Const(init), depth);
+    let k = emit.cx.open_all(&walk.window.size);
+    let tap = walk.tap(&mut emit, &out, &k);
+    let mut value = emit.value(operand, &tap.at)?;
+    if let Some(inside) = tap.inside {
+        let nothing = emit.cx.constant(init);
+        value = emit.cx.apply(ScalarOp::SELECT, &[inside, value, nothing]);
+    }
+    emit.cx.push(Stmt::Accumulate { reg, op: fold_op(kind), value: value.expr });
+    emit.cx.close_to(depth);
+    emit.values.drop_below(depth);
+    store_results(&mut emit, cluster, &out, Placed { expr: Expr::Reg(reg), level: depth })?;
+    emit.finish(name);
+    Ok(())
+}
+
+/// Lowers `pool_max_take`.
+pub(super) fn take(lowering: &mut Lowering<'_>, cluster: &Cluster<'_>, walk: &Walk<'_>) -> Result<(), PassError> {
+    let graph = lowering.graph;
+    let operands = graph.operands(cluster.anchor);
+    let (x, t, ty) = (operands[0], operands[1], graph.ty(cluster.anchor).clone());
+    let name = lowering.kernel_name(&[cluster.anchor]);
+    let (mut emit, out) = begin(lowering, cluster, &ty.shape);
+    let depth = emit.cx.depth();
+    let chosen = walk.arg_max(&mut emit, x, tap_type(ty.dtype), &out)?.tap;
+    let reg = emit.cx.declare(Expr::Const(Scalar::zero(ty.dtype)), depth);
+    let k = emit.cx.open_all(&walk.window.size);
+    let tap = walk.tap(&mut emit, &out, &k);
+    let here = walk.is_chosen(&mut emit, &chosen, &k);
+    let value = emit.value(t, &tap.at)?;
+    let new = Expr::Apply(ScalarOp::SELECT, vec![here.expr, value.expr, Expr::Reg(reg)]);
+    emit.cx.push(Stmt::Assign { reg, value: new });
+    emit.cx.close_to(depth);
+    emit.values.drop_below(depth);
+    store_results(&mut emit, cluster, &out, Placed { expr: Expr::Reg(reg), level: depth })?;
+    emit.finish(name);
+    Ok(())
+}
+
+/// The integers that number taps beside elements of a type: of the same size, as vectors need.
+pub(crate) fn tap_type(element: DType) -> DType {
+    if element.size_bytes() == 8 { DType::I64 } else { DType::I32 }
+}
+
+impl Walk<'_> {
+    /// The element of the window at `out` where `x` is largest, the first of them, or the first NaN; and its tap's number in `dtype`.
+    pub(super) fn arg_max(
+        &self,
+        emit: &mut Emit<'_, '_>,
+        x: NodeId,
+        dtype: DType,
+        out: &[Affine],
+    ) -> Result<Largest, PassError> {
+        if self.window.taps() > MAX_STRAIGHT {
+            return self.arg_max_loop(emit, x, dtype, out);
+        }
+        let mut best: Option<Largest> = None;
+        for (number, k) in self.taps().iter().enumerate() {
+            let tap = self.tap(emit, out, k);
+            let value = emit.value(x, &tap.at)?;
+            let number = emit.cx.constant(Scalar::from_i64(number as i64, dtype));
+            let now = match best.take() {
+                // Any element wins over none.
+                None if tap.inside.is_none() => {
+                    best = Some(Largest { value, tap: Chosen { number, dtype } });
+                    continue;
+                }
+                None => self.nothing_yet(emit, dtype),
+                Some(now) => now,
+            };
+            let certain = self.window.pad.iter().all(|&pad| pad == (0, 0));
+            let mut wins = self.wins(emit, &value, &now, certain);
+            if let Some(inside) = tap.inside {
+                wins = emit.cx.apply(ScalarOp::AND, &[wins, inside]);
+            }
+            let number = emit.cx.apply(ScalarOp::SELECT, &[wins.clone(), number, now.tap.number]);
+            let value = emit.cx.apply(ScalarOp::SELECT, &[wins, value, now.value]);
+            best = Some(Largest { value, tap: Chosen { number, dtype } });
+        }
+        Ok(best.unwrap_or_else(|| self.nothing_yet(emit, dtype)))
+    }
+
+    /// What stands for the largest element before there is one.
+    fn nothing_yet(&self, emit: &Emit<'_, '_>, dtype: DType) -> Largest {
+        let value = emit.cx.constant(Scalar::lowest(self.input.dtype));
+        Largest { value, tap: Chosen { number: emit.cx.constant(Scalar::from_i64(-1, dtype)), dtype } }
+    }
+
+    /// Whether an element takes the place of the largest so far, of which there is one for certain or not.
+    fn wins(&self, emit: &mut Emit<'_, '_>, value: &Placed, now: &Largest, certain: bool) -> Placed {
+        let mut wins = if self.input.dtype.is_float() {
+            // Larger or a NaN, unless the best is a NaN already.
+            let not_above = emit.cx.apply(ScalarOp::LE, &[value.clone(), now.value.clone()]);
+            let above = emit.cx.apply(ScalarOp::NOT, &[not_above]);
+            let number = emit.cx.apply(ScalarOp::EQ, &[now.value.clone(), now.value.clone()]);
+            emit.cx.apply(ScalarOp::AND, &[above, number])
+        } else {
+            emit.cx.apply(ScalarOp::GT, &[value.clone(), now.value.clone()])
+        };
+        if !certain {
+            let none = emit.cx.constant(Scalar::from_i64(-1, now.tap.dtype));
+            let first = emit.cx.apply(ScalarOp::EQ, &[now.tap.number.clone(), none]);
+            wins = emit.cx.apply(ScalarOp::OR, &[wins, first]);
+        }
+        wins
+    }
+
+    /// As [`Walk::arg_max`], by loops over the taps.
+    fn arg_max_loop(
+        &self,
+        emit: &mut Emit<'_, '_>,
+        x: NodeId,
+        dtype: DType,
+        out: &[Affine],
+    ) -> Result<Largest, PassError> {
+        let depth = emit.cx.depth();
+        let best = emit.cx.declare(Expr::Const(Scalar::lowest(self.input.dtype)), depth);
+        let chosen = emit.cx.declare(Expr::Const(Scalar::from_i64(-1, dtype)), depth);
+        let k = emit.cx.open_all(&self.window.size);
+        let tap = self.tap(emit, out, &k);
+        let value = emit.value(x, &tap.at)?;
+        let at = |reg, level| Placed { expr: Expr::Reg(reg), level };
+        let level = emit.cx.depth();
+        let now = Largest { value: at(best, level), tap: Chosen { number: at(chosen, level), dtype } };
+        let mut wins = self.wins(emit, &value, &now, false);
+        if let Some(inside) = tap.inside {
+            wins = emit.cx.apply(ScalarOp::AND, &[wins, inside]);
+        }
+        let number = emit.cx.index_value(&self.number(&k), dtype);
+        let select = |new: Expr, old: Reg| Expr::Apply(ScalarOp::SELECT, vec![wins.expr.clone(), new, Expr::Reg(old)]);
+        let (new_chosen, new_best) = (select(number.expr, chosen), select(value.expr, best));
+        emit.cx.push(Stmt::Assign { reg: chosen, value: new_chosen });
+        emit.cx.push(Stmt::Assign { reg: best, value: new_best });
+        emit.cx.close_to(depth);
+        emit.values.drop_below(depth);
+        Ok(Largest { value: at(best, depth), tap: Chosen { number: at(chosen, depth), dtype } })
+    }
+}
