@@ -54,6 +54,7 @@ pub fn host_target() -> Target {
         name: name.into(),
         vector_bytes: 16,
         vector_registers: registers,
+        masked: false,
         tile: tile_target(registers),
         fma: has_fma(&*isa),
         l1_bytes: cache_bytes(1).unwrap_or(baseline.l1_bytes),

@@ -45,6 +45,8 @@ pub struct Target {
     pub vector_bytes: usize,
     /// Vector registers.
     pub vector_registers: usize,
+    /// Whether a vector of fewer lanes than a register holds is one operation, too, rather than one for each lane.
+    pub masked: bool,
     /// What register tiles are made of.
     pub tile: TileTarget,
     /// Whether fused multiply-add is an instruction.
@@ -64,11 +66,29 @@ impl Target {
             name: "baseline".into(),
             vector_bytes: 16,
             vector_registers: 16,
+            masked: false,
             tile: TileTarget::PORTABLE,
             fma: true,
             l1_bytes: 32 << 10,
             l2_bytes: 256 << 10,
             l3_bytes: 4 << 20,
+        }
+    }
+
+    /// x86-64 with AVX2 and fused multiply-add: 256-bit vectors, 16 registers; caches as [`Target::baseline`]'s.
+    pub fn avx2() -> Self {
+        Self { name: "x86_64-avx2".into(), vector_bytes: 32, masked: true, tile: TileTarget::AVX2, ..Self::baseline() }
+    }
+
+    /// x86-64 with AVX-512: 512-bit vectors, 32 registers; caches as [`Target::baseline`]'s.
+    pub fn avx512() -> Self {
+        Self {
+            name: "x86_64-avx512".into(),
+            vector_bytes: 64,
+            vector_registers: 32,
+            masked: true,
+            tile: TileTarget::AVX512,
+            ..Self::baseline()
         }
     }
 

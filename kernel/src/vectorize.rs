@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 /// - A load whose coefficient of `var` is 1 becomes a vector load, 0 a splat, another one a strided load. `index` gets a stride.
 /// - What doesn't depend on `var` stays scalar and is splat where a vector needs it.
 /// - A store needs the coefficient 1. An accumulator needs an entry of `vectors`, or its declaration in the body.
-/// - All elements in vectors have one size, except truth values, which are masks and stay in registers. 16-bit floats, integer
-///   division and remainder and shifts by other than a constant have no vector form.
+/// - All vectors have `lanes` lanes, whatever the size of their elements. 16-bit floats, integer division and remainder and shifts by
+///   other than a constant have no vector form.
 /// - Where the body stores to a buffer, all its loads and stores there are at one index or at indices so far apart that no two
 ///   iterations meet, or lanes could see each other's results.
 pub fn vectorize_body(
@@ -33,7 +33,7 @@ pub fn vectorize_body(
         return None;
     }
     let regs = vectors.iter().map(|(&old, &new)| (old, Bound { new, varies: true })).collect();
-    let mut cx = Vectorizer { types, var, lanes, fresh, regs, indices: BTreeMap::new(), size: None };
+    let mut cx = Vectorizer { types, var, lanes, fresh, regs, indices: BTreeMap::new() };
     body.iter().map(|stmt| cx.stmt(stmt)).collect()
 }
 
@@ -76,8 +76,6 @@ struct Vectorizer<'a> {
     regs: BTreeMap<Reg, Bound>,
     /// New names of the index variables bound in the body.
     indices: BTreeMap<IndexVar, IndexVar>,
-    /// Bytes of an element in vectors.
-    size: Option<usize>,
 }
 
 /// An expression after rewriting: a vector if it varies, else a scalar.
@@ -113,8 +111,7 @@ impl Vectorizer<'_> {
                 self.assigned(*reg).map(|reg| Stmt::Assign { reg, value })
             }
             Stmt::Store { buf, index, value } => {
-                let dtype = self.types.element(*buf).ok()?;
-                if index.coefficient(self.var) != 1 || dtype == DType::Bool {
+                if index.coefficient(self.var) != 1 {
                     return None;
                 }
                 let value = self.vector(value)?;
@@ -168,20 +165,15 @@ impl Vectorizer<'_> {
         self.splat(value, expr)
     }
 
-    fn splat(&mut self, value: Value, old: &Expr) -> Option<Expr> {
+    fn splat(&self, value: Value, old: &Expr) -> Option<Expr> {
         self.admit(old)?;
         Some(if value.varies { value.expr } else { Expr::Splat(self.lanes, Box::new(value.expr)) })
     }
 
-    /// Notes that an expression becomes a vector: elements of all vectors have one size.
-    fn admit(&mut self, old: &Expr) -> Option<()> {
+    /// Whether the scalars of an expression have vectors.
+    fn admit(&self, old: &Expr) -> Option<()> {
         let ty = self.types.type_of(old).ok()?;
-        match ty.dtype {
-            _ if ty.lanes != 1 => None,
-            DType::Bf16 | DType::F16 => None,
-            DType::Bool => Some(()),
-            dtype => (*self.size.get_or_insert(dtype.size_bytes()) == dtype.size_bytes()).then_some(()),
-        }
+        (ty.lanes == 1 && !matches!(ty.dtype, DType::Bf16 | DType::F16)).then_some(())
     }
 
     fn value(&mut self, expr: &Expr) -> Option<Value> {
@@ -198,9 +190,6 @@ impl Vectorizer<'_> {
             }
             Expr::Load { buf, index, lanes: 1, .. } => {
                 let c = index.coefficient(self.var);
-                if c != 0 && self.types.element(*buf).ok()? == DType::Bool {
-                    return None;
-                }
                 let (lanes, stride) = if c == 0 { (1, 1) } else { (self.lanes, c) };
                 Value { expr: Expr::Load { buf: *buf, index: self.index(index), lanes, stride }, varies: c != 0 }
             }
@@ -286,10 +275,10 @@ mod tests {
         assert_eq!(vectorize_body(&types, &body, var, 4, &mut fresh, &none), None, "a lane would see another's store");
         let (types, mut body, var, mut fresh) = axpy(1);
         if let Stmt::Let { value, .. } = &mut body[0] {
-            let wide = Expr::Cast(DType::F64, Box::new(value.clone()));
-            *value = Expr::Cast(DType::F32, Box::new(wide));
+            let half = Expr::Cast(DType::Bf16, Box::new(value.clone()));
+            *value = Expr::Cast(DType::F32, Box::new(half));
         }
-        assert_eq!(vectorize_body(&types, &body, var, 4, &mut fresh, &none), None, "f64 lanes among f32 lanes");
+        assert_eq!(vectorize_body(&types, &body, var, 4, &mut fresh, &none), None, "16-bit floats have no vectors");
     }
 
     #[test]

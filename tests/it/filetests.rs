@@ -5,7 +5,7 @@
 //! graph "case" { .. }
 //! ```
 //!
-//! A case for passes on loops is a program in the kernel's text instead. What the passes make of a case must also compute the same as the
+//! A line `; target: avx512` (or `avx2`) runs the passes for that machine. A case for passes on loops is a program in the kernel's text instead. What the passes make of a case must also compute the same as the
 //! case did, checked by the interpreters. A negative test says `; error: text` at the end of the offending
 //! line or on the line after it, or in the header if no line is to blame. `INSTA_UPDATE=always` writes the snapshots anew.
 
@@ -95,8 +95,15 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-fn context() -> PassContext {
-    PassContext::new(Target::baseline())
+/// The target that the header names, the baseline without one.
+fn context(case: &Case) -> PassContext {
+    let target = match case.header("target").first().map(String::as_str) {
+        None => Target::baseline(),
+        Some("avx2") => Target::avx2(),
+        Some("avx512") => Target::avx512(),
+        Some(other) => panic!("{}: there is no target {other}", case.name()),
+    };
+    PassContext::new(target)
 }
 
 #[test]
@@ -115,8 +122,8 @@ fn files() {
 
 fn positive(case: &Case) -> Result<(), String> {
     let before = case.module();
-    let outcome =
-        passes::run(before.clone(), &case.passes(), &context(), &RunOptions::default()).map_err(|e| e.to_string())?;
+    let outcome = passes::run(before.clone(), &case.passes(), &context(case), &RunOptions::default())
+        .map_err(|e| e.to_string())?;
     match (&before, &outcome.module) {
         (Module::Graph(before), Module::Graph(after)) => {
             same_meaning(before, after, case.passes().iter().any(|pass| pass.name == "simplify"))?;
@@ -201,7 +208,7 @@ fn fires_inexact(graph: &Graph) -> bool {
 fn negative(case: &Case) -> Result<(), String> {
     let (line, message) = match case.parse() {
         Err((line, message)) => (Some(line), message),
-        Ok(module) => match passes::run(module, &case.passes(), &context(), &RunOptions::default()) {
+        Ok(module) => match passes::run(module, &case.passes(), &context(case), &RunOptions::default()) {
             Err(e) => (line_of(case, &e), e.to_string()),
             Ok(_) => return Err("an error is expected, but there is none".into()),
         },
@@ -256,7 +263,7 @@ fn every_pass_has_cases() {
 
 /// Whether the pass of that name changes the case.
 fn changes(case: &Case, name: &str) -> bool {
-    let outcome = passes::run(case.module(), &case.passes(), &context(), &RunOptions::default());
+    let outcome = passes::run(case.module(), &case.passes(), &context(case), &RunOptions::default());
     let outcome = outcome.unwrap_or_else(|e| panic!("{}: {e}", case.name()));
     outcome.report.passes.iter().any(|record| record.name == name && record.changed)
 }

@@ -54,7 +54,9 @@ fn check(default_count: u64, dtypes: &[DType], agreement: Agreement) {
         let (inputs, states) = random_values(&graph, seed);
         let ports: Ports = inputs.into_iter().chain(states).collect();
         let same = |a: &Ports, b: &Ports| difference(a, b, agreement);
-        faults.extend(first_fault(&format!("seed {seed}"), &graph, &ports, &Target::baseline(), &same).err());
+        let target = [Target::baseline(), Target::avx2(), Target::avx512()][seed as usize % 3].clone();
+        let name = format!("seed {seed}, {}", target.name);
+        faults.extend(first_fault(&name, &graph, &ports, &target, &same).err());
     }
     let first = faults.iter().min_by_key(|fault| fault.len());
     assert!(

@@ -11,7 +11,7 @@ use crate::training_models::{CLASSES, Setup};
 use gradc::dsl::Step;
 use ir::testing::Rng;
 use ir::{DType, Graph, Scalar, TensorType, Value};
-use kernel::{Target, TileTarget};
+use kernel::Target;
 use passes::{PassContext, autodiff};
 
 /// Steps of training for each model.
@@ -140,8 +140,8 @@ fn f32_models_of_sequences_train_as_the_interpreter_does() {
 fn targets() -> Vec<Target> {
     let baseline = Target::baseline();
     vec![
-        Target { vector_bytes: 32, tile: TileTarget::AVX2, ..baseline.clone() },
-        Target { vector_bytes: 64, vector_registers: 32, tile: TileTarget::AVX512, ..baseline.clone() },
+        Target::avx2(),
+        Target::avx512(),
         Target { l1_bytes: 512, l2_bytes: 1024, l3_bytes: 4096, ..baseline.clone() },
         Target { fma: false, ..baseline },
     ]

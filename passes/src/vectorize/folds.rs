@@ -13,6 +13,13 @@ pub(super) struct Fold {
     pub(super) identity: Scalar,
 }
 
+impl Fold {
+    /// Folds a value into an accumulator.
+    pub(super) fn accumulate(&self, reg: Reg, value: Expr) -> Stmt {
+        Stmt::Accumulate { reg, op: self.op, value }
+    }
+}
+
 /// The accumulators that the body folds into; `None` if it uses one in another way than by folding with one op.
 pub(super) fn of_body(types: &Types, body: &[Stmt]) -> Option<Vec<Fold>> {
     let mut inside = BTreeSet::new();

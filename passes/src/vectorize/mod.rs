@@ -2,32 +2,28 @@
 //!
 //! # Does
 //! From the inside out, the first loop along which every access is contiguous or constant becomes a loop of vectors, several at a
-//! time, then a loop of single vectors, then a scalar loop for what is left. Accumulators become vectors that are folded after the
-//! loop.
+//! time, then a loop of single vectors. What is left is one vector of fewer lanes where the target has such, else a scalar loop. There,
+//! a loop shorter than a vector becomes one of fewer lanes as well. Accumulators become vectors that are folded after the loop.
 //! # Requires
 //! Stage `decomposed`, short loops unrolled.
 //! # Ensures
 //! The same stage. The order of a vectorized reduction depends on the extent and the target alone.
 //! # Example
 //! `for i0 in 0..10 { store p1[i0] = neg(load p0[i0]) }` becomes, with 4 lanes, `vector i1 in 0..2 { store p1[i1*4] =
-//! neg(load.x4 p0[i1*4]) }` and `for i2 in 0..2 { store p1[i2 + 8] = neg(load p0[i2 + 8]) }`.
+//! neg(load.x4 p0[i1*4]) }` and `for i2 in 0..2 { store p1[i2 + 8] = neg(load p0[i2 + 8]) }`; with 16 lanes and masks it becomes
+//! `store p1[0] = neg(load.x10 p0[0])`.
 
+mod cut;
 mod folds;
 mod jam;
 
 use crate::{PassContext, PassError};
+use cut::Cut;
 use folds::Fold;
 use jam::jam;
 use kernel::walk::{refresh, substitute, visit_exprs, visit_stmts};
-use kernel::{
-    Affine, BufRef, DType, Expr, Fresh, IndexVar, LoopKind, Program, Reg, Stmt, Target, Types, vectorize_body,
-};
-use std::collections::BTreeMap;
-
-/// How many vectors one iteration of a folding or surrounding loop handles: as many as hide the latency of an add.
-const INTERLEAVE: usize = 4;
-/// The most statements that one iteration of an elementwise loop is unrolled to.
-const MAX_UNROLLED: usize = 48;
+use kernel::{Affine, DType, Expr, Fresh, IndexVar, LoopKind, Program, Reg, Stmt, Target, Types, vectorize_body};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Runs the pass.
 ///
@@ -41,6 +37,9 @@ pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError
     }
     Ok(())
 }
+
+/// The vectors that stand for a loop's accumulators.
+type Accumulators = BTreeMap<Reg, Reg>;
 
 /// A loop along `var`.
 #[derive(Clone, Copy)]
@@ -98,38 +97,40 @@ impl Vectorizer {
 
     /// The loop as vector code, if it has such a form and is long enough.
     pub(crate) fn vector_loop(&mut self, l: Loop<'_>) -> Option<Vec<Stmt>> {
-        let lanes = self.lanes(l.body)?;
-        if l.extent < usize::from(lanes) {
-            return None;
-        }
         let folds = folds::of_body(&self.types, l.body)?;
-        let vectors = l.extent / usize::from(lanes);
-        let interleave = interleave(l.body, !folds.is_empty()).min(vectors);
-        let (main, rest) = (vectors / interleave, vectors % interleave);
-        let accumulators: Vec<BTreeMap<Reg, Reg>> =
-            (0..interleave).map(|_| folds.iter().map(|f| (f.reg, self.fresh.reg())).collect()).collect();
+        let cut = Cut::of(l, self.lanes(l)?, !folds.is_empty(), &self.target)?;
+        let mut sums: Vec<Accumulators> = (0..cut.interleave).map(|_| self.accumulators(&folds)).collect();
         let mut out = vec![];
-        for map in &accumulators {
-            out.extend(folds.iter().map(|f| declare(f, map, lanes)));
+        for map in &sums {
+            out.extend(folds.iter().map(|f| declare(f, map, cut.lanes)));
         }
-        out.extend(self.vectors(l, lanes, &accumulators, (main, 0))?);
-        for map in accumulators.iter().skip(1) {
-            out.extend(folds.iter().map(|f| Stmt::Accumulate {
-                reg: accumulators[0][&f.reg],
-                op: f.op,
-                value: Expr::Reg(map[&f.reg]),
-            }));
+        out.extend(self.vectors(l, cut.lanes, &sums, (cut.groups, 0))?);
+        while sums.len() > 1 {
+            let upper = sums.split_off(sums.len().div_ceil(2));
+            for (low, high) in sums.iter().zip(upper) {
+                out.extend(folds.iter().map(|f| f.accumulate(low[&f.reg], Expr::Reg(high[&f.reg]))));
+            }
         }
-        if rest > 0 {
-            let first = main * interleave * usize::from(lanes);
-            out.extend(self.vectors(l, lanes, &accumulators[..1], (rest, first))?);
+        if cut.singles > 0 {
+            out.extend(self.vectors(l, cut.lanes, &sums, (cut.singles, cut.first_single()))?);
         }
-        for f in &folds {
-            let value = Expr::Fold(f.op, Box::new(Expr::Reg(accumulators[0][&f.reg])));
-            out.push(Stmt::Accumulate { reg: f.reg, op: f.op, value });
+        if cut.rest > 0 {
+            let map = self.accumulators(&folds);
+            out.extend(folds.iter().map(|f| declare(f, &map, cut.rest)));
+            sums.push(map);
+            out.extend(self.vectors(l, cut.rest, &sums[1..], (1, cut.first_rest()))?);
         }
-        out.extend(self.tail(l, vectors * usize::from(lanes)));
+        for map in &sums {
+            let lanes_of = |f: &Fold| Expr::Fold(f.op, Box::new(Expr::Reg(map[&f.reg])));
+            out.extend(folds.iter().map(|f| f.accumulate(f.reg, lanes_of(f))));
+        }
+        out.extend(self.tail(l, cut.first_rest() + usize::from(cut.rest)));
         Some(out)
+    }
+
+    /// Vectors for the accumulators of a loop.
+    fn accumulators(&mut self, folds: &[Fold]) -> Accumulators {
+        folds.iter().map(|f| (f.reg, self.fresh.reg())).collect()
     }
 
     /// A loop over `count` groups of vectors from element `first`, or the one group there is; a group has one vector per map of
@@ -138,7 +139,7 @@ impl Vectorizer {
         &mut self,
         l: Loop<'_>,
         lanes: u16,
-        accumulators: &[BTreeMap<Reg, Reg>],
+        accumulators: &[Accumulators],
         (count, first): (usize, usize),
     ) -> Option<Vec<Stmt>> {
         let var = self.fresh.index();
@@ -178,38 +179,34 @@ impl Vectorizer {
         Some(Stmt::serial(var, extent, body))
     }
 
-    /// How many elements a vector of the loop's element size holds; `None` for sizes that have no vectors.
-    fn lanes(&self, body: &[Stmt]) -> Option<u16> {
-        let mut sizes = vec![];
-        let mut note = |buf: &BufRef| sizes.extend(self.types.element(*buf).ok().filter(|d| *d != DType::Bool));
-        visit_stmts(body, &mut |stmt| {
+    /// How many elements of the largest type among the loop's vectors a register holds; `None` where nothing has a vector, or where
+    /// types of two sizes would have to be converted lane by lane.
+    fn lanes(&self, l: Loop<'_>) -> Option<u16> {
+        let mut sizes = BTreeSet::new();
+        let mut note = |dtype: DType| sizes.extend(Some(dtype.size_bytes()).filter(|size| matches!(size, 4 | 8)));
+        visit_stmts(l.body, &mut |stmt| {
             if let Stmt::Store { buf, .. } = stmt {
-                note(buf);
+                self.types.element(*buf).into_iter().for_each(&mut note);
             }
         });
-        visit_exprs(body, &mut |expr| {
-            if let Expr::Load { buf, .. } = expr {
-                note(buf);
+        visit_exprs(l.body, &mut |expr| match expr {
+            Expr::Load { buf, index, .. } if index.coefficient(l.var) != 0 => {
+                self.types.element(*buf).into_iter().for_each(&mut note);
             }
+            Expr::Index { index, dtype, .. } if index.coefficient(l.var) != 0 => note(*dtype),
+            Expr::Cast(dtype, _) => note(*dtype),
+            _ => {}
         });
-        let dtype = sizes.into_iter().find(|d| matches!(d.size_bytes(), 4 | 8))?;
-        Some(self.target.lanes(dtype)).filter(|&lanes| lanes > 1)
+        if sizes.len() > 1 && !self.target.masked {
+            return None;
+        }
+        let lanes = self.target.vector_bytes / sizes.last()?;
+        Some(lanes as u16).filter(|&lanes| lanes > 1)
     }
 }
 
-fn declare(fold: &Fold, map: &BTreeMap<Reg, Reg>, lanes: u16) -> Stmt {
+fn declare(fold: &Fold, map: &Accumulators, lanes: u16) -> Stmt {
     Stmt::Decl { reg: map[&fold.reg], init: Expr::Splat(lanes, Box::new(Expr::Const(fold.identity))) }
-}
-
-/// How many vectors an iteration handles.
-fn interleave(body: &[Stmt], folds: bool) -> usize {
-    let mut statements = 0;
-    let mut surrounds = false;
-    visit_stmts(body, &mut |stmt| {
-        statements += 1;
-        surrounds |= matches!(stmt, Stmt::For { .. });
-    });
-    if folds || surrounds { INTERLEAVE } else { (MAX_UNROLLED / statements.max(1)).clamp(1, INTERLEAVE) }
 }
 
 /// True if a vector is gathered element by element.

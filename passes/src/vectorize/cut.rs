@@ -1,0 +1,114 @@
+//! How a loop is cut into vectors.
+
+use super::Loop;
+use kernel::walk::visit_stmts;
+use kernel::{Stmt, Target};
+
+/// Most vectors that one iteration handles.
+const INTERLEAVE: usize = 4;
+/// As many where a few statements stream rows into accumulators, and registers hold them.
+const STREAMED: usize = 8;
+/// Statements on 128-bit vectors that one iteration of an elementwise loop is unrolled to; wider vectors do as much with fewer.
+const MAX_UNROLLED: usize = 48;
+/// A fold's latency in statements: as many independent ones as fill it hide it.
+const FOLD_LATENCY: usize = 12;
+/// A short loop with fewer elements is not worth a vector.
+const MIN_SHORT: usize = 4;
+/// A loop of at most that many vectors is cut evenly, so that no rest remains.
+const EVEN: usize = 4;
+
+/// The vectors of a loop: groups of `interleave`, single ones, one of fewer lanes; what is left then is scalar.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Cut {
+    pub(super) lanes: u16,
+    pub(super) interleave: usize,
+    pub(super) groups: usize,
+    pub(super) singles: usize,
+    /// Lanes of the last vector, 0 if there is none.
+    pub(super) rest: u16,
+}
+
+impl Cut {
+    /// The cut of a loop with elements of which a register holds `full`; `None` if the loop is too short.
+    pub(super) fn of(l: Loop<'_>, full: u16, folds: bool, target: &Target) -> Option<Self> {
+        let register = usize::from(full);
+        if l.extent < if target.masked { MIN_SHORT.min(register) } else { register } {
+            return None;
+        }
+        let vectors = l.extent.div_ceil(register);
+        let even = target.masked && vectors <= EVEN && l.extent.is_multiple_of(vectors);
+        let lanes = if even { l.extent / vectors } else { register };
+        let (whole, left) = (l.extent / lanes, l.extent % lanes);
+        let interleave = interleave(l.body, folds, target).min(whole);
+        let rest = if target.masked && left > 1 { left as u16 } else { 0 };
+        Some(Self { lanes: lanes as u16, interleave, groups: whole / interleave, singles: whole % interleave, rest })
+    }
+
+    /// The first element after the groups.
+    pub(super) fn first_single(&self) -> usize {
+        self.groups * self.interleave * usize::from(self.lanes)
+    }
+
+    /// The first element after all whole vectors.
+    pub(super) fn first_rest(&self) -> usize {
+        self.first_single() + self.singles * usize::from(self.lanes)
+    }
+}
+
+/// How many vectors an iteration handles: enough to fill the latency of folds, and to make the loop's own instructions few.
+fn interleave(body: &[Stmt], folds: bool, target: &Target) -> usize {
+    let (mut statements, mut loops, mut accumulators) = (0, 0, 0);
+    visit_stmts(body, &mut |stmt| {
+        statements += 1;
+        loops += usize::from(matches!(stmt, Stmt::For { .. }));
+        accumulators += usize::from(matches!(stmt, Stmt::Decl { .. }));
+    });
+    let unrolled = MAX_UNROLLED * 16 / target.vector_bytes / statements.max(1);
+    if loops > 0 {
+        let fits = accumulators * STREAMED <= target.vector_registers / 2;
+        if fits && statements * STREAMED <= 2 * MAX_UNROLLED { STREAMED } else { INTERLEAVE }
+    } else if folds {
+        (FOLD_LATENCY / statements.max(1)).clamp(2, INTERLEAVE)
+    } else {
+        unrolled.clamp(1, INTERLEAVE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::{Affine, BufRef, Expr, IndexVar};
+
+    fn cut(extent: usize, target: &Target) -> Option<Cut> {
+        let var = IndexVar(0);
+        let at = Affine::term(var, 1);
+        let value = Expr::load(BufRef::Param(0), at.clone());
+        let body = [Stmt::Store { buf: BufRef::Param(1), index: at, value }];
+        Cut::of(Loop { var, extent, body: &body }, (target.vector_bytes / 4) as u16, false, target)
+    }
+
+    #[test]
+    fn cuts_cover_the_extent() {
+        for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
+            for extent in 1..300 {
+                let Some(cut) = cut(extent, &target) else {
+                    assert!(extent < target.vector_bytes / 4);
+                    continue;
+                };
+                let left = extent - cut.first_rest() - usize::from(cut.rest);
+                assert!(left < if target.masked { 2 } else { 4 }, "{cut:?} of {extent}");
+                assert!(usize::from(cut.lanes) * 4 <= target.vector_bytes && cut.rest < cut.lanes);
+            }
+        }
+    }
+
+    #[test]
+    fn short_rows_are_one_vector() {
+        let wide =
+            |extent| cut(extent, &Target::avx512()).map(|c| (c.lanes, c.interleave * c.groups + c.singles, c.rest));
+        assert_eq!(wide(3), None);
+        assert_eq!(wide(10), Some((10, 1, 0)));
+        assert_eq!(wide(26), Some((13, 2, 0)));
+        assert_eq!(wide(100), Some((16, 6, 4)));
+    }
+}
