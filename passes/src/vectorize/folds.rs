@@ -6,22 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// An accumulator from outside of a loop.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Fold {
-    pub(super) reg: Reg,
-    pub(super) op: ScalarOp,
+pub(crate) struct Fold {
+    pub(crate) reg: Reg,
+    pub(crate) op: ScalarOp,
     /// What changes nothing when folded in.
-    pub(super) identity: Scalar,
+    pub(crate) identity: Scalar,
 }
 
 impl Fold {
     /// Folds a value into an accumulator.
-    pub(super) fn accumulate(&self, reg: Reg, value: Expr) -> Stmt {
+    pub(crate) fn accumulate(&self, reg: Reg, value: Expr) -> Stmt {
         Stmt::Accumulate { reg, op: self.op, value }
     }
 }
 
 /// The accumulators that the body folds into; `None` if it uses one in another way than by folding with one op.
-pub(super) fn of_body(types: &Types, body: &[Stmt]) -> Option<Vec<Fold>> {
+pub(crate) fn of_body(types: &Types, body: &[Stmt]) -> Option<Vec<Fold>> {
     let mut inside = BTreeSet::new();
     visit_stmts(body, &mut |stmt| {
         if let Stmt::Decl { reg, .. } | Stmt::Let { reg, .. } = stmt {

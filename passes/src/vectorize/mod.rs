@@ -14,7 +14,7 @@
 //! `store p1[0] = neg(load.x10 p0[0])`.
 
 mod cut;
-mod folds;
+pub(crate) mod folds;
 mod jam;
 
 use crate::{PassContext, PassError};

@@ -1,7 +1,7 @@
 //! Cuts long loops into chunks for threads.
 //!
 //! # Does
-//! A kernel that is one long innermost loop becomes a loop over chunks of equal length around a loop over a chunk. What the kernel binds
+//! A long reduction to few elements becomes two kernels: one folds chunks into scratch memory, the other folds what they give. A kernel that is one long innermost loop becomes a loop over chunks of equal length around a loop over a chunk. What the kernel binds
 //! before the loop is bound in each chunk.
 //! # Requires
 //! Stage `decomposed`, before vectorization.
@@ -9,6 +9,9 @@
 //! The outer loop has iterations to share among threads; chunks are multiples of a cache line where the extent allows it.
 //! # Example
 //! `for i0 in 0..65536 { .. }` becomes `for i1 in 0..16 { for i2 in 0..4096 { .. } }`.
+
+mod params;
+mod partial;
 
 use crate::{PassContext, PassError};
 use kernel::walk::substitute;
@@ -24,6 +27,7 @@ const CHUNK: std::ops::RangeInclusive<usize> = 1024..=8192;
 /// # Errors
 /// None.
 pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
+    partial::cut(program);
     for kernel in &mut program.kernels {
         let mut fresh = Fresh::above(&kernel.body);
         if let Some((Stmt::For { var, extent, kind: LoopKind::Serial, body }, before)) = kernel.body.split_last_mut()
