@@ -94,6 +94,10 @@ fn bounds() {
     }
     for body in [
         "for i0 in 0..65 { store p1[i0] = 1.0f32 }",
+        "for i0 in 0..65 { if lt(index i0 : i64, 64i64) { store p1[i0 + 1] = 1.0f32 } else { } }",
+        "for i0 in 0..65 { if lt(index i0 : i64, 64i64) { } else { store p1[i0] = 1.0f32 } }",
+        "for i0 in 0..65 { if lt(index i0 : i64, 64i64) { } else { } store p1[i0] = 1.0f32 }",
+        "for i0 in 0..65 { if le(index i0 : i64, 64i64) { store p1[i0] = 1.0f32 } else { } }",
         "for i0 in 0..64 { store p1[i0 + -1] = 1.0f32 }",
         "for i0 in 0..16 { store p1[i0*4 + 1] = splat.x4(1.0f32) }",
         "let v0 = load.x4 p0[0] stride 22",

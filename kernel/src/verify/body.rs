@@ -44,6 +44,18 @@ pub(super) fn check(kernel: &Kernel, at: usize, checks: usize, spec: Spec, repor
     }
 }
 
+/// The variable that a condition bounds, and the first value that it excludes: `lt(index i + 1 : i64, 4i64)` is `i < 3`.
+fn upper_bound(condition: &Expr) -> Option<(IndexVar, i64)> {
+    let Expr::Apply(op, args) = condition else { return None };
+    match args.as_slice() {
+        [Expr::Index { index, lanes: 1, .. }, Expr::Const(end)] if *op == ScalarOp::LT => match index.terms() {
+            [(var, 1)] => Some((*var, end.as_i64().checked_sub(index.offset())?)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
@@ -126,8 +138,9 @@ impl Checker<'_> {
                     _ => {}
                 }
                 self.stmt += 1;
-                self.body(then, false);
-                self.body(otherwise, false);
+                let bound = upper_bound(condition);
+                self.branch(then, bound, |range, end| Interval { hi: range.hi.min(end - 1), ..range });
+                self.branch(otherwise, bound, |range, end| Interval { lo: range.lo.max(end), ..range });
                 return;
             }
             Stmt::Micro(micro) => return self.micro(micro),
@@ -153,6 +166,21 @@ impl Checker<'_> {
             Stmt::Store { buf, index, value } => self.store(*buf, index, value),
         }
         self.stmt += 1;
+    }
+
+    /// One side of a branch, within which a bounded variable has a smaller range.
+    fn branch(&mut self, body: &[Stmt], bound: Option<(IndexVar, i64)>, narrow: impl Fn(Interval, i64) -> Interval) {
+        let narrowed = bound.and_then(|(var, end)| {
+            let range = self.types.range(var)?;
+            Some((var, range, narrow(range, end))).filter(|(_, _, narrow)| narrow.lo <= narrow.hi)
+        });
+        if let Some((var, _, range)) = narrowed {
+            self.types.bind_index(var, range);
+        }
+        self.body(body, false);
+        if let Some((var, range, _)) = narrowed {
+            self.types.bind_index(var, range);
+        }
     }
 
     fn check_strip(&mut self, body: &[Stmt]) {
