@@ -6,7 +6,7 @@
 
 use super::cx::{Placed, flatten};
 use super::expr::Emit;
-use super::{Lowering, Values};
+use super::{Lowering, Values, random};
 use crate::PassError;
 use crate::fuse::cluster::{outputs, through_inlined};
 use ir::op::reduce::ReduceKind;
@@ -113,9 +113,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, cluster: u32, nodes: &[NodeId])
     let plan = Plan::new(lowering, cluster, nodes);
     let name = lowering.kernel_name(nodes);
     let mut emit = Emit::new(lowering, Some(cluster));
-    let outer_axes = plan.space.outer();
-    let outer_at = emit.cx.open_all(&plan.space.extents(&outer_axes));
-    emit.cx.floor = usize::from(!outer_at.is_empty());
+    let outer_at = open_outer(&mut emit, &plan, nodes)?;
     let mut rows = BTreeMap::new();
     for stage in 0..=plan.last_stage() {
         lower_stage(&mut emit, &plan, &outer_at, stage, &mut rows, cluster)?;
@@ -126,6 +124,28 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, cluster: u32, nodes: &[NodeId])
     }
     emit.finish(name);
     Ok(())
+}
+
+/// Opens the loops over the axes that aren't reduced. Random numbers of whole rows are drawn before the loop along the rows, block by
+/// block.
+fn open_outer(emit: &mut Emit<'_, '_>, plan: &Plan, nodes: &[NodeId]) -> Result<Vec<Affine>, PassError> {
+    let graph = emit.lowering.graph;
+    let extents = plan.space.extents(&plan.space.outer());
+    let in_rows = |&&node: &&NodeId| match graph.op(node) {
+        Op::Random(op) => plan.space.reduced.is_empty() && op.ty.shape == plan.space.shape && random::has_rows(op),
+        _ => false,
+    };
+    let random: Vec<NodeId> = nodes.iter().filter(in_rows).copied().collect();
+    let before = if random.is_empty() { extents.len() } else { extents.len() - 1 };
+    let mut at = emit.cx.open_all(&extents[..before]);
+    emit.cx.floor = usize::from(!at.is_empty());
+    let rows = random.iter().map(|&node| random::draw_row(emit, node, &at)).collect::<Result<Vec<_>, _>>()?;
+    at.extend(emit.cx.open_all(&extents[before..]));
+    for (node, row) in random.into_iter().zip(rows) {
+        let value = random::row_element(emit, node, row, &at);
+        emit.values.set(node, at.clone(), value);
+    }
+    Ok(at)
 }
 
 /// One walk over the reduced axes.

@@ -1,11 +1,18 @@
 //! Random elements: Philox 4x32-10 in 64-bit integer arithmetic, see [`ir::op::random`] for which word is whose.
+//!
+//! A block of Philox is four words, of four neighbouring uniform elements. Where rows are made of whole blocks, the blocks of a row are
+//! computed side by side, each word of all blocks to a scratch buffer, then put in the elements' order. Elsewhere each element
+//! computes its block.
 
 use super::cx::{Placed, flatten};
 use super::expr::Emit;
 use crate::PassError;
 use ir::op::random::{Random, RandomKind, uniform_bits};
-use ir::{DType, NodeId, Scalar, ScalarOp};
-use kernel::{Affine, Expr};
+use ir::{DType, NodeId, Op, Scalar, ScalarOp};
+use kernel::{Affine, BufRef, Expr};
+
+/// Rows that are worth a scratch buffer, and fit the first-level cache with it, have so many elements.
+const ROW: std::ops::RangeInclusive<usize> = 32..=2048;
 
 const MULTIPLIERS: [i64; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [i64; 2] = [0x9E37_79B9, 0xBB67_AE85];
@@ -51,12 +58,12 @@ fn block(emit: &mut Emit<'_, '_>, mut counter: [Placed; 4], mut key: [Placed; 2]
     counter
 }
 
-/// The upper bits of a word that a type holds exactly, as a fraction of 1.
-fn fraction(emit: &mut Emit<'_, '_>, word_value: Placed, plus: i64, dtype: DType) -> Placed {
+/// The upper bits of a word (the low half of an `i64`, or an `i32`) that a type holds exactly, as a fraction of 1.
+fn fraction(emit: &mut Emit<'_, '_>, word: Placed, of: DType, plus: i64, dtype: DType) -> Placed {
     let width = i64::from(uniform_bits(dtype));
-    let by = word(emit, 32 - width);
-    let bits = emit.cx.apply(ScalarOp::SHR, &[word_value, by]);
-    let offset = word(emit, plus);
+    let by = emit.cx.constant(Scalar::from_i64(32 - width, of));
+    let bits = emit.cx.apply(ScalarOp::SHR, &[word, by]);
+    let offset = emit.cx.constant(Scalar::from_i64(plus, of));
     let bits = if plus == 0 { bits } else { emit.cx.apply(ScalarOp::ADD, &[bits, offset]) };
     let float = emit.cx.bind(Expr::Cast(dtype, Box::new(bits.expr)), bits.level);
     let unit = emit.cx.constant(Scalar::from_f64((width as f64).exp2().recip(), dtype));
@@ -76,22 +83,75 @@ fn pick(emit: &mut Emit<'_, '_>, words: [Placed; 4], lane: &Affine) -> Placed {
     })
 }
 
-/// The element of a random node at `at`.
-pub(super) fn element(emit: &mut Emit<'_, '_>, node: NodeId, op: &Random, at: &[Affine]) -> Result<Placed, PassError> {
+/// The words of block `number` of a random node.
+fn numbered_block(
+    emit: &mut Emit<'_, '_>,
+    node: NodeId,
+    op: &Random,
+    number: &Affine,
+) -> Result<[Placed; 4], PassError> {
     let operands = emit.lowering.graph.operands(node).to_vec();
     let (key, step) = (emit.value(operands[0], &[])?, emit.value(operands[1], &[])?);
-    let flat = flatten(at, &op.ty.shape);
-    let per_block = if op.kind == RandomKind::Uniform { 4 } else { 2 };
-    let (number, lane) = emit.cx.div_rem(&flat, per_block);
-    let number = emit.cx.index_value(&number, DType::I64);
+    let number = emit.cx.index_value(number, DType::I64);
     let counter = [low(emit, number), word(emit, i64::from(op.stream)), low(emit, step.clone()), high(emit, step)];
     let key = [low(emit, key.clone()), high(emit, key)];
-    let words = block(emit, counter, key);
+    Ok(block(emit, counter, key))
+}
+
+/// Whether the elements of a node are rows of whole blocks, and more than one row.
+pub(super) fn has_rows(op: &Random) -> bool {
+    let row = op.ty.shape.last().copied().unwrap_or(1);
+    op.kind == RandomKind::Uniform && op.ty.shape.rank() > 1 && row.is_multiple_of(op.per_block()) && ROW.contains(&row)
+}
+
+/// Draws the row of a node at `outer`, all coordinates but the last: the scratch buffer with its words, in the elements' order.
+pub(super) fn draw_row(emit: &mut Emit<'_, '_>, node: NodeId, outer: &[Affine]) -> Result<BufRef, PassError> {
+    let Op::Random(op) = emit.lowering.graph.op(node).clone() else {
+        return Err(emit.lowering.defect(node, "random elements are drawn of a random node"));
+    };
+    let start: Vec<Affine> = outer.iter().cloned().chain([Affine::constant(0)]).collect();
+    let start = flatten(&start, &op.ty.shape);
+    let row = op.ty.shape[op.ty.shape.rank() - 1];
+    let (words_of, blocks) = (op.per_block(), row / op.per_block());
+    let (by_word, in_order) = (emit.cx.local(DType::I32, row), emit.cx.local(DType::I32, row));
+    let depth = emit.cx.depth();
+    let at = Affine::term(emit.cx.open(blocks), 1);
+    let (first, _) = emit.cx.div_rem(&start, words_of as i64);
+    let words = numbered_block(emit, node, &op, &first.add(&at))?;
+    for (number, word) in words.into_iter().enumerate() {
+        let half = Expr::Cast(DType::I32, Box::new(word.expr));
+        emit.cx.store(by_word, &at.clone().plus((number * blocks) as i64), half);
+    }
+    emit.cx.close_to(depth);
+    emit.values.drop_below(depth);
+    let at = Affine::term(emit.cx.open(blocks), 1);
+    for number in 0..words_of {
+        let word = emit.cx.load(by_word, &at.clone().plus((number * blocks) as i64));
+        emit.cx.store(in_order, &at.scale(words_of as i64).plus(number as i64), word.expr);
+    }
+    emit.cx.close_to(depth);
+    Ok(in_order)
+}
+
+/// The element of a node at `at`, whose row has been drawn.
+pub(super) fn row_element(emit: &mut Emit<'_, '_>, node: NodeId, row: BufRef, at: &[Affine]) -> Placed {
+    let dtype = emit.lowering.graph.ty(node).dtype;
+    let depth = emit.cx.depth();
+    let along = at.last().cloned().unwrap_or_default();
+    let word = emit.cx.load_at(row, &along, depth);
+    fraction(emit, word, DType::I32, 0, dtype)
+}
+
+/// The element of a random node at `at`.
+pub(super) fn element(emit: &mut Emit<'_, '_>, node: NodeId, op: &Random, at: &[Affine]) -> Result<Placed, PassError> {
+    let flat = flatten(at, &op.ty.shape);
+    let (number, lane) = emit.cx.div_rem(&flat, op.per_block() as i64);
+    let words = numbered_block(emit, node, op, &number)?;
     let dtype = op.ty.dtype;
     match op.kind {
         RandomKind::Uniform => {
             let chosen = pick(emit, words, &lane);
-            Ok(fraction(emit, chosen, 0, dtype))
+            Ok(fraction(emit, chosen, DType::I64, 0, dtype))
         }
         RandomKind::Normal if dtype.size_bytes() == 2 => {
             let value = normal(emit, words, &lane, DType::F32);
@@ -104,8 +164,8 @@ pub(super) fn element(emit: &mut Emit<'_, '_>, node: NodeId, op: &Random, at: &[
 /// Box and Muller: `sqrt(-2 ln u1)` times the cosine (even elements) or the sine (odd ones) of `2 pi u2`.
 fn normal(emit: &mut Emit<'_, '_>, words: [Placed; 4], lane: &Affine, dtype: DType) -> Placed {
     let [w0, w1, ..] = words;
-    let u1 = fraction(emit, w0, 1, dtype);
-    let u2 = fraction(emit, w1, 0, dtype);
+    let u1 = fraction(emit, w0, DType::I64, 1, dtype);
+    let u2 = fraction(emit, w1, DType::I64, 0, dtype);
     let constant = |emit: &Emit<'_, '_>, v: f64| emit.cx.constant(Scalar::from_f64(v, dtype));
     let log = emit.cx.apply(ScalarOp::LOG, &[u1]);
     let minus_two = constant(emit, -2.0);
