@@ -1,12 +1,12 @@
 //! What the benchmarks share: graphs made runnable.
 
-use gradc::compile::{CompileOptions, CompiledProgram};
+use gradc::compile::{Cache, CompileOptions, CompiledProgram};
 use gradc::dsl::{GraphBuilder, Step, Tensor};
 
 /// Compiles a step for this machine, to run on the calling thread.
 #[allow(dead_code)] // Not every benchmark compiles one.
 pub(crate) fn load(step: &Step) -> CompiledProgram {
-    step.compile(&CompileOptions::threads(1)).expect("the benchmark's graph compiles")
+    step.compile(&CompileOptions::threads(1).cache(Cache::Off)).expect("the benchmark's graph compiles")
 }
 
 /// The program of a graph whose inputs `f` declares and whose result it gives; all inputs are between -1 and 1.

@@ -6,6 +6,7 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use kernel::{Target, TileTarget};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// What Cranelift may do to a function before it selects instructions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +40,19 @@ pub(crate) fn host_isa(verify: bool, rewriting: Rewriting) -> Result<OwnedTarget
 pub(crate) fn has_fma(isa: &dyn cranelift_codegen::isa::TargetIsa) -> bool {
     let aarch64 = isa.name() == "aarch64";
     aarch64 || isa.isa_flags().iter().any(|f| f.name == "has_fma" && f.as_bool() == Some(true))
+}
+
+/// The machine this process runs on as code generation sees it, instruction sets and all, as a line of text: code is good for machines with
+/// the same description.
+pub fn host_description() -> &'static str {
+    static DESCRIPTION: OnceLock<String> = OnceLock::new();
+    DESCRIPTION.get_or_init(|| match host_isa(false, Rewriting::Full) {
+        Ok(isa) => {
+            let features: Vec<String> = isa.isa_flags().iter().map(ToString::to_string).collect();
+            format!("{} {}", isa.triple(), features.join(" "))
+        }
+        Err(e) => format!("none: {e}"),
+    })
 }
 
 /// The machine this process runs on, as far as it can be told: 128-bit vectors (what the emitter uses), whether it has fused multiply-add,

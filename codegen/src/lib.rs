@@ -14,7 +14,7 @@ mod x86;
 
 pub use abi::{ABI_VERSION, KernelFn, ParallelFor, StepContext, StepFn};
 pub use error::CodegenError;
-pub use host::host_target;
+pub use host::{host_description, host_target};
 pub use image::{Dump, Image, KernelCode};
 pub use jit::{JitOptions, jit};
 pub use x86::Wide;

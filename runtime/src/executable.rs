@@ -18,6 +18,7 @@ pub struct Executable {
     /// The addresses of all launches' parameters.
     pub(crate) args: Vec<*mut u8>,
     ports: Ports,
+    checks: Vec<Check>,
 }
 
 // SAFETY: the addresses point into the arena and the code, which move along; nothing refers to the thread that made it.
@@ -44,7 +45,8 @@ impl Executable {
         let args = addresses(image, &arena);
         let pool = Box::new(Pool::new(threads.max(1), image.scratch_bytes)?);
         let step = loaded.step();
-        Ok(Self { loaded, step, pool, arena, args, ports })
+        let checks = loaded.checks().to_vec();
+        Ok(Self { loaded, step, pool, arena, args, ports, checks })
     }
 
     /// Runs the program once. Allocates nothing.
@@ -74,7 +76,7 @@ impl Executable {
         if status == 0 {
             return Ok(());
         }
-        let check = usize::try_from(status - 1).ok().and_then(|at| self.loaded.image().checks.get(at));
+        let check = usize::try_from(status - 1).ok().and_then(|at| self.checks.get(at));
         let unknown = || Check { message: format!("the step returned the unknown status {status}"), loc: None };
         let Check { message, loc } = check.cloned().unwrap_or_else(unknown);
         Err(StepError { message, loc })
@@ -88,6 +90,14 @@ impl Executable {
     /// Bytes of the arena, which holds everything but scratch memory.
     pub fn arena_bytes(&self) -> usize {
         self.arena.bytes()
+    }
+
+    /// Other source lines for the checks, in their order: code that was compiled from the same program before may name lines of
+    /// another text.
+    pub fn set_check_locations(&mut self, locations: impl IntoIterator<Item = Option<String>>) {
+        for (check, loc) in self.checks.iter_mut().zip(locations) {
+            check.loc = loc;
+        }
     }
 
     /// The compiled program.

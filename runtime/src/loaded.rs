@@ -4,7 +4,7 @@ use crate::code::Code;
 use crate::ports::collect;
 use crate::{LoadError, plan};
 use codegen::{Image, JitOptions, KernelCode, KernelFn, StepFn, Wide};
-use kernel::{Program, Spec};
+use kernel::{BufferKind, Check, Program, Spec};
 use std::time::{Duration, Instant};
 
 /// How to load a program.
@@ -58,8 +58,36 @@ impl Loaded {
         Ok(Self { image, code, compile_time: start.elapsed() })
     }
 
-    pub(crate) fn image(&self) -> &Image {
+    /// Loads an image that was compiled before. That its tables don't contradict one another is checked; that its code does what it should,
+    /// and was compiled for this machine, whoever kept the image vouches for.
+    ///
+    /// # Errors
+    /// If its tables do, or there is no memory for code.
+    pub fn new(image: Image) -> Result<Self, LoadError> {
+        let signatures: Vec<_> = image.kernels.iter().map(|k| (k.name.as_str(), k.params.as_slice())).collect();
+        plan::check(&image.buffers, image.arena_bytes, &image.launches, &signatures)?;
+        collect(&image.buffers)?;
+        let code = Code::new(&image)?;
+        Ok(Self { image, code, compile_time: Duration::ZERO })
+    }
+
+    /// What it was loaded from.
+    pub fn image(&self) -> &Image {
         &self.image
+    }
+
+    /// What to tell the user when a check fails.
+    pub fn checks(&self) -> &[Check] {
+        &self.image.checks
+    }
+
+    /// Bytes of code and constants, roughly what keeping it takes.
+    pub fn bytes(&self) -> usize {
+        let constants = self.image.buffers.iter().map(|buffer| match &buffer.kind {
+            BufferKind::Constant { bytes } => bytes.len(),
+            _ => 0,
+        });
+        2 * self.image.code.len() + constants.sum::<usize>()
     }
 
     /// The step's function, valid as long as this value.
@@ -96,7 +124,7 @@ impl Loaded {
         self.image.scratch_bytes
     }
 
-    /// From the program to runnable code.
+    /// From the program to runnable code; nothing if it was loaded from an image.
     pub fn compile_time(&self) -> Duration {
         self.compile_time
     }

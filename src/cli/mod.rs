@@ -3,6 +3,7 @@
 //! Exit codes: 0 success, 1 what was asked for failed, 2 the command line is wrong.
 
 mod bench;
+mod cache;
 mod data;
 mod dump;
 mod passes;
@@ -28,6 +29,8 @@ enum Command {
     Passes,
     /// Time training steps of fixed workloads
     Bench(bench::Bench),
+    /// Look at or remove the compiled steps that are kept in files
+    Cache(cache::CacheFiles),
     /// Get data sets
     Data(data::Data),
 }
@@ -39,6 +42,7 @@ pub fn main() -> ExitCode {
         Command::Dump(dump) => dump.run(),
         Command::Passes => passes::run(),
         Command::Bench(bench) => bench.run(),
+        Command::Cache(cache) => cache.run(),
         Command::Data(data) => data.run(),
     };
     match result {

@@ -20,48 +20,62 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod cache;
+pub mod cache;
 mod error;
 mod options;
 mod program;
+mod programs;
 mod report;
 #[cfg(test)]
 mod tests;
 mod values;
 
-pub use cache::ProgramCache;
+pub use cache::{Cache, CacheReport, CodeSource};
 pub use error::{CompileError, RunError};
 pub use options::CompileOptions;
 pub use program::CompiledProgram;
+pub use programs::ProgramCache;
 pub use report::{CompileReport, KernelReport};
 pub(crate) use values::Elements;
 
 use crate::dsl::Step;
+use cache::Fresh;
 use ir::Graph;
 use passes::{Outcome, PassContext, RunOptions, Stop};
-use runtime::{Executable, LoadOptions};
+use runtime::{Executable, LoadOptions, Loaded};
+use std::sync::Arc;
 use std::time::Instant;
 
 impl Step {
-    /// Compiles the step for this machine: passes, memory plan, native code; states get their initial values.
+    /// Compiles the step for this machine: passes, memory plan, native code, unless the cache has the code already; states get their
+    /// initial values.
     ///
     /// # Errors
     /// If a pass can't do what the graph asks for (the message names the pass, and the user's line where it is known), no code can be
     /// generated, or memory or threads are not to be had.
     pub fn compile(&self, options: &CompileOptions) -> Result<CompiledProgram, CompileError> {
         let start = Instant::now();
-        let outcome = run_passes(self.graph.clone(), options, Stop::End)?;
-        let passes_time = start.elapsed();
-        let passes::Module::Program(program) = outcome.module else { return Err(CompileError::NotLowered) };
-        let memory = passes::plan_memory::report(&program);
-        let load =
-            LoadOptions { threads: options.threads.max(1), verify_code: options.verify_code, ..LoadOptions::default() };
-        let executable = Executable::load(program, &load)?;
-        let report = CompileReport::new(outcome.report, passes_time, start.elapsed(), memory, &executable);
+        let found = cache::find_or_compile(self, options, || generate(&self.graph, options))?;
+        let mut executable = Executable::new(Arc::clone(&found.loaded), options.threads)?;
+        if let Some(places) = found.check_places.clone() {
+            executable.set_check_locations(places);
+        }
+        let report = CompileReport::new(found, start.elapsed());
         let mut compiled = CompiledProgram::new(self, executable, report);
         compiled.reset(options.seed)?;
         Ok(compiled)
     }
+}
+
+/// Runs the passes and generates code.
+fn generate(graph: &Graph, options: &CompileOptions) -> Result<Fresh, CompileError> {
+    let start = Instant::now();
+    let outcome = run_passes(graph.clone(), options, Stop::End)?;
+    let passes_time = start.elapsed();
+    let passes::Module::Program(program) = outcome.module else { return Err(CompileError::NotLowered) };
+    let memory = passes::plan_memory::report(&program);
+    let load = LoadOptions { threads: options.threads, verify_code: options.verify_code, ..LoadOptions::default() };
+    Ok(Fresh { loaded: Loaded::compile(program, &load)?, memory, passes: outcome.report, passes_time })
 }
 
 /// Runs the pipeline on a graph up to where `stop` says, for looking at what passes make.
@@ -69,8 +83,7 @@ impl Step {
 /// # Errors
 /// What a pass can't do, and a stop after a pass that doesn't exist.
 pub fn run_passes(graph: Graph, options: &CompileOptions, stop: Stop) -> Result<Outcome, CompileError> {
-    let target = options.target.clone().unwrap_or_else(codegen::host_target);
-    let cx = PassContext { target, options: options.passes.clone() };
+    let cx = PassContext { target: options.target(), options: options.passes.clone() };
     let run = RunOptions { verify: options.verify, stop, snapshots: options.snapshots.clone() };
     Ok(passes::compile(graph, &cx, &run)?)
 }

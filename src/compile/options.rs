@@ -1,5 +1,6 @@
 //! How to compile.
 
+use super::Cache;
 use kernel::Target;
 use passes::{PassOptions, Snapshots};
 
@@ -18,13 +19,16 @@ pub struct CompileOptions {
     pub passes: PassOptions,
     /// Which intermediate programs the report keeps as text.
     pub snapshots: Snapshots,
+    /// Where compiled code is kept and looked for.
+    pub cache: Cache,
     /// The seed of initial values and random ops.
     pub seed: u64,
 }
 
 impl Default for CompileOptions {
     /// As many threads as the environment variable `GRADC_THREADS` says, else as the machine runs at once; verification after each pass;
-    /// seed 0.
+    /// code is kept
+    /// where `GRADC_CACHE` says (see [`Cache::from_environment`]); seed 0.
     fn default() -> Self {
         Self {
             threads: default_threads(),
@@ -33,6 +37,7 @@ impl Default for CompileOptions {
             target: None,
             passes: PassOptions::default(),
             snapshots: Snapshots::None,
+            cache: Cache::from_environment(),
             seed: 0,
         }
     }
@@ -42,6 +47,16 @@ impl CompileOptions {
     /// The default options with another number of threads.
     pub fn threads(threads: usize) -> Self {
         Self { threads, ..Self::default() }
+    }
+
+    /// With another place to keep compiled code.
+    pub fn cache(self, cache: Cache) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// The machine that loops are shaped for.
+    pub(super) fn target(&self) -> Target {
+        self.target.clone().unwrap_or_else(codegen::host_target)
     }
 
     /// With another seed.

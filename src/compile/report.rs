@@ -1,8 +1,8 @@
 //! What compiling did and took.
 
+use super::cache::{CacheReport, CodeSource, Found};
 use passes::plan_memory::MemoryReport;
 use passes::{PassRecord, Snapshot};
-use runtime::Executable;
 use std::fmt;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct KernelReport {
 /// What compiling a step did and took. Prints as one line; [`CompileReport::table`] has all passes and kernels.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CompileReport {
-    /// The passes in the order they ran.
+    /// The passes in the order they ran; none where the code came from the cache.
     pub passes: Vec<PassRecord>,
     /// What [`super::CompileOptions::snapshots`] asked for.
     pub snapshots: Vec<Snapshot>,
@@ -36,17 +36,13 @@ pub struct CompileReport {
     pub memory: MemoryReport,
     /// Scratch memory of each thread, in bytes.
     pub scratch_bytes: usize,
+    /// Where the code came from.
+    pub cache: CacheReport,
 }
 
 impl CompileReport {
-    pub(super) fn new(
-        passes: passes::Report,
-        passes_time: Duration,
-        total_time: Duration,
-        memory: MemoryReport,
-        executable: &Executable,
-    ) -> Self {
-        let code = executable.loaded();
+    pub(super) fn new(found: Found, total_time: Duration) -> Self {
+        let Found { loaded, memory, passes: (passes, passes_time), report: cache, .. } = found;
         let kernel = |k: &codegen::KernelCode| KernelReport {
             name: k.name.clone(),
             compile_time: k.compile_time,
@@ -56,11 +52,13 @@ impl CompileReport {
             passes: passes.passes,
             snapshots: passes.snapshots,
             passes_time,
-            codegen_time: code.compile_time(),
+            // What was compiled for another program isn't this one's time.
+            codegen_time: if cache.is_hit() { Duration::ZERO } else { loaded.compile_time() },
             total_time,
-            kernels: code.kernels().iter().map(kernel).collect(),
+            kernels: loaded.kernels().iter().map(kernel).collect(),
             memory,
-            scratch_bytes: code.scratch_bytes(),
+            scratch_bytes: loaded.scratch_bytes(),
+            cache,
         }
     }
 
@@ -84,10 +82,14 @@ impl fmt::Display for CompileReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (passes, code, total) = (ms(self.passes_time), ms(self.codegen_time), ms(self.total_time));
         let kernels = self.kernels.len();
-        write!(
-            f,
-            "compiled in {total:.1} ms (passes {passes:.1} ms, code {code:.1} ms), {kernels} kernels, {}",
-            self.memory
-        )
+        match self.cache.source {
+            CodeSource::Compiled | CodeSource::Missed => {
+                write!(f, "compiled in {total:.1} ms (passes {passes:.1} ms, code {code:.1} ms)")?;
+            }
+            CodeSource::Process => write!(f, "found in {total:.1} ms, compiled before in this process")?,
+            CodeSource::File => write!(f, "read from a file in {total:.1} ms")?,
+        }
+        write!(f, ", {kernels} kernels, {}", self.memory)?;
+        self.cache.warnings.iter().try_for_each(|warning| write!(f, "; {warning}"))
     }
 }

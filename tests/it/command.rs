@@ -110,3 +110,27 @@ fn mistakes_are_told() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("there is no workload `gpt`"));
 }
+
+/// What two processes that keep code in files print of a step's losses, and what the directory has then.
+#[test]
+fn processes_share_compiled_steps() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("steps");
+    let losses = || {
+        let arguments = ["bench", "--workload", "mlp_tiny", "--threads", "1", "--seconds", "0", "--json"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gradc"));
+        let output = command.args(arguments).env("GRADC_CACHE", &directory).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (json["loss_1"].clone(), json["loss_n"].clone())
+    };
+    let first = losses();
+    assert!(first.0.is_number());
+    assert_eq!(first, losses());
+    let cache = |action: &str| gradc(&format!("cache {action} --dir {}", directory.display()));
+    assert_eq!(cache("path"), format!("{}\n", directory.display()));
+    let listed = cache("list");
+    assert!(listed.lines().count() == 2 && listed.contains("KiB") && listed.contains("\n1 steps, "), "{listed}");
+    assert_eq!(cache("clear"), "1 files removed\n");
+    assert!(cache("list").starts_with("0 steps"));
+}

@@ -3,8 +3,10 @@
 //! An image is data. It holds no address: functions call one another by distance, and the few places that need the address of
 //! something outside are listed. So one image can be loaded many times, shared, and kept in a file.
 
+mod bytes;
 mod link;
 
+pub use bytes::{FORMAT_VERSION, ImageError};
 pub(crate) use link::{Function, FunctionId, Linker};
 
 use kernel::{Buffer, Check, Launch, Param};

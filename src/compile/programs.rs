@@ -1,4 +1,4 @@
-//! Programs by signature: what has been compiled once is not compiled again.
+//! Programs by signature, each with its own states: what has been made once is not made again.
 
 use super::{CompileError, CompileOptions, CompiledProgram};
 use crate::dsl::{ModelErrors, Step};

@@ -1,0 +1,92 @@
+//! The contents of a file of the cache.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 12 | `gradc-step-` and the version of this form |
+//! | 32 | SHA-256 of everything after it |
+//! | 32 | the key |
+//! | | the graph's name; the memory report; places of checks; the image |
+//!
+//! Nothing is looked at before the checksum has been found right, and nothing is trusted to be well-formed after it.
+
+use super::{Entry, Key};
+use codegen::Image;
+use passes::plan_memory::MemoryReport;
+use runtime::Loaded;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// What a file starts with; the last byte is the version.
+const MAGIC: &[u8; 12] = b"gradc-step-1";
+/// Where the key is.
+const KEY: usize = MAGIC.len() + 32;
+/// A place that isn't known.
+const NOWHERE: u32 = u32::MAX;
+
+/// The bytes of a file.
+pub(super) fn encode(key: Key, name: &str, entry: &Entry) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend([0; 32]);
+    bytes.extend(key.0);
+    bytes.extend((name.len() as u32).to_le_bytes());
+    bytes.extend(name.as_bytes());
+    let MemoryReport { arena, persistent, lower_bound } = entry.memory;
+    for number in [arena, persistent, lower_bound] {
+        bytes.extend((number as u64).to_le_bytes());
+    }
+    bytes.extend((entry.places.len() as u32).to_le_bytes());
+    for place in &entry.places {
+        bytes.extend(place.unwrap_or(NOWHERE).to_le_bytes());
+    }
+    bytes.extend(entry.loaded.image().to_bytes());
+    let sum = Sha256::digest(&bytes[KEY..]);
+    bytes[MAGIC.len()..KEY].copy_from_slice(&sum);
+    bytes
+}
+
+/// The entry that a file holds under this key.
+pub(super) fn decode(bytes: &[u8], key: Key) -> Result<Entry, String> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or("is no program of this version")?;
+    let (sum, rest) = rest.split_first_chunk::<32>().ok_or("ends early")?;
+    if Sha256::digest(rest)[..] != sum[..] {
+        return Err("is damaged: its checksum is wrong".into());
+    }
+    let (found, mut rest) = rest.split_first_chunk::<32>().ok_or("ends early")?;
+    if *found != key.0 {
+        return Err("holds another program".into());
+    }
+    let name = number(&mut rest)?;
+    rest = rest.get(name as usize..).ok_or("ends early")?;
+    let (arena, persistent, lower_bound) = (size(&mut rest)?, size(&mut rest)?, size(&mut rest)?);
+    let count = number(&mut rest)? as usize;
+    if count > rest.len() / 4 {
+        return Err("ends early".into());
+    }
+    let places: Vec<u32> = (0..count).map(|_| number(&mut rest)).collect::<Result<_, _>>()?;
+    let image = Image::from_bytes(rest).map_err(|e| e.to_string())?;
+    if image.checks.len() != places.len() {
+        return Err("has places for other checks".into());
+    }
+    let loaded = Arc::new(Loaded::new(image).map_err(|e| e.to_string())?);
+    let places = places.into_iter().map(|place| (place != NOWHERE).then_some(place)).collect();
+    Ok(Entry { loaded, memory: MemoryReport { arena, persistent, lower_bound }, places })
+}
+
+/// The graph's name in a file, from its first bytes; what doesn't look like a file of this version has none.
+pub(super) fn name(start: &[u8]) -> Option<String> {
+    let mut rest = start.strip_prefix(MAGIC)?.get(64..)?;
+    let len = number(&mut rest).ok()?;
+    String::from_utf8(rest.get(..len as usize)?.to_vec()).ok()
+}
+
+fn number(rest: &mut &[u8]) -> Result<u32, String> {
+    let (first, after) = rest.split_first_chunk::<4>().ok_or("ends early")?;
+    *rest = after;
+    Ok(u32::from_le_bytes(*first))
+}
+
+fn size(rest: &mut &[u8]) -> Result<usize, String> {
+    let (first, after) = rest.split_first_chunk::<8>().ok_or("ends early")?;
+    *rest = after;
+    usize::try_from(u64::from_le_bytes(*first)).map_err(|_| "has a size out of range".into())
+}
