@@ -55,10 +55,15 @@ impl Executable {
     /// If a check failed; see [`StepError`].
     pub fn step(&mut self) -> Result<(), StepError> {
         let context = self.context();
+        let status = self.run_step(&context);
+        self.check(status)
+    }
+
+    /// Runs the step's function; `context` must be [`Self::context`], but for how it runs parallel loops.
+    pub(crate) fn run_step(&mut self, context: &StepContext) -> i32 {
         // SAFETY: the function was compiled from a verified program, and the context holds what it was compiled for: the addresses of all
         // parameters, each as large as its kernel expects, scratch memory for this thread, and the pool.
-        let status = unsafe { (self.step)(&raw const context) };
-        self.check(status)
+        unsafe { (self.step)(context) }
     }
 
     pub(crate) fn context(&self) -> StepContext {

@@ -107,7 +107,7 @@ impl Pool {
     /// # Safety
     /// `kernel` must be a compiled kernel that was verified, `args` its parameters' addresses, valid until this returns. Only one thread
     /// may call this at a time.
-    unsafe fn run(&self, kernel: KernelFn, args: *const *mut u8, extent: i64) -> i32 {
+    pub(crate) unsafe fn run(&self, kernel: KernelFn, args: *const *mut u8, extent: i64) -> i32 {
         let shared = &*self.shared;
         let job = Job { kernel, args, extent };
         // SAFETY: no worker reads the job now: the last `run` returned only after all of them were done.

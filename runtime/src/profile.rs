@@ -33,7 +33,7 @@ impl Executable {
         Ok(names.zip(best).map(|(kernel, best)| LaunchTime { kernel: kernel.clone(), best }).collect())
     }
 
-    fn run_launch(&mut self, at: usize) -> i32 {
+    pub(crate) fn run_launch(&mut self, at: usize) -> i32 {
         let (function, extent) = self.loaded.launch_function(at);
         let args = self.loaded.launch_args(at);
         // SAFETY: as in `step`: a verified kernel with the addresses of this launch's parameters, its whole range of iterations, and

@@ -40,7 +40,7 @@ struct Tile<'s> {
     mask: CodeLabel,
 }
 
-fn zmm(number: usize) -> AsmRegisterZmm {
+pub(super) fn zmm(number: usize) -> AsmRegisterZmm {
     use registers::*;
     [
         zmm0, zmm1, zmm2, zmm3, zmm4, zmm5, zmm6, zmm7, zmm8, zmm9, zmm10, zmm11, zmm12, zmm13, zmm14, zmm15, zmm16,
@@ -48,7 +48,7 @@ fn zmm(number: usize) -> AsmRegisterZmm {
     ][number]
 }
 
-fn ymm(number: usize) -> AsmRegisterYmm {
+pub(super) fn ymm(number: usize) -> AsmRegisterYmm {
     use registers::*;
     [ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm7, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13, ymm14, ymm15][number]
 }

@@ -5,6 +5,7 @@
 //! order, so results are those of the portable tile to the bit.
 
 mod assemble;
+pub(crate) mod peak;
 
 pub(crate) use assemble::assemble;
 
@@ -41,7 +42,7 @@ impl Wide {
         }
     }
 
-    fn of_processor() -> Option<Self> {
+    pub(crate) fn of_processor() -> Option<Self> {
         #[cfg(all(target_arch = "x86_64", not(windows)))]
         {
             if std::arch::is_x86_feature_detected!("avx512f") {

@@ -100,3 +100,33 @@ fn no_wake_up_is_lost_between_many_forks() {
         }
     }
 }
+
+#[test]
+fn a_trace_has_every_launch_and_the_share_of_each_thread() {
+    // One launch that is worth sharing, one that isn't.
+    let text = rows(256).replace(
+        "launch rows(b0, b1)",
+        "kernel twice(p0: read f32[256], p1: write f32[256]) {
+          for i0 in 0..256 { store p1[i0] = add(load p0[i0], load p0[i0]) }
+        }
+        launch rows(b0, b1) launch twice(b1, b2)",
+    );
+    let text = text.replace("check #0", "b2: f32[256] output \"z\" check #0");
+    let mut executable = load_with(program(&text), 2);
+    executable.write_input("x", &noise(256 * 512)).unwrap();
+    let steps = executable.trace(3).unwrap();
+    assert_eq!(steps.len(), 3);
+    let mut end = std::time::Duration::ZERO;
+    for step in &steps {
+        assert_eq!(step.iter().map(|span| (span.launch, span.parts.len())).collect::<Vec<_>>(), [(0, 2), (1, 1)]);
+        assert_eq!(step[0].parts.iter().map(|part| part.thread).collect::<Vec<_>>(), [0, 1]);
+        for span in step {
+            assert!(end <= span.start && span.start <= span.end);
+            assert!(span.parts.iter().all(|part| span.start <= part.start && part.end <= span.end));
+            end = span.end;
+        }
+    }
+    let y = executable.output::<f32>("y").unwrap().to_vec();
+    let z = executable.output::<f32>("z").unwrap();
+    assert!(y.iter().zip(z).all(|(y, z)| y + y == *z) && y[255] != 0.0);
+}

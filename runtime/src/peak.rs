@@ -1,0 +1,90 @@
+//! What the machine can do at most: loops of fused multiply-adds and of memory traffic, timed on any number of threads.
+
+use crate::LoadError;
+use crate::code::Code;
+use crate::pool::Pool;
+use codegen::{KernelFn, PeakCode, PeakLoop};
+use std::time::{Duration, Instant};
+
+/// How long a timed run is at least: long enough for the clock and the fork, short enough that some run is not disturbed.
+const RUN: Duration = Duration::from_micros(500);
+
+/// What a loop reaches on all threads together.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rate {
+    /// Billions of floating-point operations in a second; 0 for loops that move memory.
+    pub gflops: f64,
+    /// Billions of bytes read and written in a second, as the loop names them; 0 for arithmetic.
+    pub gbytes_s: f64,
+}
+
+/// Runs a loop on that many threads for about as long as `time` says and gives the best rate that any run reached. Each thread has arrays of
+/// its own, of `array_bytes` each, in the order in which [`PeakLoop`] names them.
+///
+/// # Errors
+/// If the processor is none that the loop can be made for, or memory or threads are not to be had.
+pub fn peak(what: PeakLoop, array_bytes: usize, threads: usize, time: Duration) -> Result<Rate, LoadError> {
+    let threads = threads.max(1);
+    let PeakCode { image, flops, bytes } = codegen::peak(what, array_bytes)?;
+    let code = Code::new(&image)?;
+    // What has not been written yet is no memory of its own, but one page of zeros for all.
+    let fill = codegen::peak(PeakLoop::Fill, image.scratch_bytes)?.image;
+    let pool = Pool::new(threads, image.scratch_bytes.max(fill.scratch_bytes))?;
+    let fill_code = Code::new(&fill)?;
+    // SAFETY: the image has one kernel, which starts there.
+    run(&pool, unsafe { fill_code.kernel(fill.kernels[0].start) }, 1);
+    // SAFETY: the image has one kernel, which starts there.
+    let function = unsafe { code.kernel(image.kernels[0].start) };
+    let seconds = fastest_pass(&pool, function, time);
+    let per_second = threads as f64 / seconds / 1e9;
+    Ok(Rate { gflops: flops as f64 * per_second, gbytes_s: bytes as f64 * per_second })
+}
+
+/// Seconds of a pass in the fastest of many runs.
+fn fastest_pass(pool: &Pool, function: KernelFn, time: Duration) -> f64 {
+    let mut passes = 1;
+    let begun = Instant::now();
+    let mut best = f64::INFINITY;
+    loop {
+        let start = Instant::now();
+        run(pool, function, passes);
+        let took = start.elapsed();
+        if took < RUN {
+            passes *= 2;
+            continue;
+        }
+        best = best.min(took.as_secs_f64() / passes as f64);
+        if begun.elapsed() >= time {
+            return best;
+        }
+    }
+}
+
+/// Makes `passes` passes on each thread.
+fn run(pool: &Pool, function: KernelFn, passes: usize) {
+    let extent = (passes * pool.threads()) as i64;
+    // SAFETY: the loop has no parameters; it works on the thread's scratch memory, which the pool was given as much of as its
+    // image asks for.
+    unsafe { pool.run(function, std::ptr::null(), extent) };
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_loop_runs_on_one_thread_and_on_two() {
+        use PeakLoop::*;
+        for what in [MultiplyAdd, Fill, Read, Copy, Triad, StreamCopy, StreamTriad] {
+            for threads in [1, 2] {
+                let rate = match peak(what, 10_000, threads, Duration::from_millis(1)) {
+                    Ok(rate) => rate,
+                    Err(LoadError::Codegen(_)) => return,
+                    Err(e) => panic!("{what:?}: {e}"),
+                };
+                assert_eq!(rate.gflops > 0.0, what == MultiplyAdd, "{what:?}");
+                assert_eq!(rate.gbytes_s > 0.0, what != MultiplyAdd, "{what:?}");
+            }
+        }
+    }
+}
