@@ -2,6 +2,7 @@
 //! frameworks' benchmarks of the same things use.
 
 mod kernel;
+mod network;
 mod train;
 
 pub use kernel::KERNELS;

@@ -1,11 +1,12 @@
 //! Training steps, and predictions of the same models: models, batches, losses, optimizers, all with fixed numbers.
 
+use super::network::{LAST_CHANNELS, convolutional, dense_layers, residual, transformer};
 use super::{Definition, Workload};
 use crate::bench::stream::{integers, uniform};
 use crate::dsl::{ModelErrors, StateSpec, Step};
 use crate::model::{Model, Sequential, TARGET};
-use crate::nn::{Activation, Conv2d, Dense, MeanSquaredError, SparseCategoricalCrossEntropy};
-use crate::optim::{Adam, Sgd};
+use crate::nn::{Activation, MeanSquaredError, SparseCategoricalCrossEntropy};
+use crate::optim::{Adam, AdamW, Optimizer, Sgd};
 use ir::op::source::Input;
 use ir::{Data, Value, ValueError};
 
@@ -14,7 +15,11 @@ const INPUTS: u64 = 1001;
 /// The stream of the targets. The weights have the streams from 1 on, one each.
 const TARGETS: u64 = 1002;
 /// How many classes the targets of a classifier come from.
-const CLASSES: usize = 10;
+pub(super) const CLASSES: usize = 10;
+/// How many symbols the texts of the transformer are made of.
+pub(super) const SYMBOLS: usize = 65;
+/// How long these texts are.
+pub(super) const CONTEXT: usize = 128;
 
 /// What is trained.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +30,10 @@ pub(super) enum Network {
     Regression { widths: &'static [usize] },
     /// The convolutional network for 28x28 digits; softmax cross-entropy, Adam at 0.001.
     Convolutional,
+    /// Four transformer blocks of width 128 over texts of 128 symbols; cross-entropy of the next one, AdamW at 0.001 with decay 0.01.
+    Transformer,
+    /// The residual network of three stages for 32x32 images; softmax cross-entropy, SGD at 0.01 with momentum 0.9.
+    Residual,
 }
 
 const fn training(name: &'static str, batch: usize, network: Network) -> Workload {
@@ -43,6 +52,8 @@ const fn classifier(name: &'static str, batch: usize, widths: &'static [usize], 
 /// | `mlp_tiny` | 4-16-16-2, tanh, mean squared error | 8, Adam 0.001 |
 /// | `mlp_large` | 784-1024-1024-10, relu, softmax cross-entropy | 128, Adam 0.001 |
 /// | `cnn_mnist_b32`, `cnn_mnist_b128` | 28x28x1; conv 32 3x3, relu, max pool 2, conv 64 3x3, relu, max pool 2, dense 10 | 32 or 128, Adam 0.001 |
+/// | `transformer_lm` | 65 symbols, context 128, width 128, 4 blocks of 4 heads, pre-LayerNorm, exact GELU, learned positions, head of its own | 16, AdamW 0.001, decay 0.01 |
+/// | `resnet_cifar` | 32x32x3; conv 16 3x3, three stages (16, 32, 64) of one basic block, batch normalization, mean, dense 10 | 32, SGD 0.01, momentum 0.9 |
 /// | `logreg` | 784-10, softmax cross-entropy | 256, SGD 0.01 |
 pub const WORKLOADS: &[Workload] = &[
     classifier("mlp_small", 32, &[784, 128, 10], false),
@@ -50,6 +61,8 @@ pub const WORKLOADS: &[Workload] = &[
     classifier("mlp_large", 128, &[784, 1024, 1024, 10], true),
     training("cnn_mnist_b32", 32, Network::Convolutional),
     training("cnn_mnist_b128", 128, Network::Convolutional),
+    training("transformer_lm", 16, Network::Transformer),
+    training("resnet_cifar", 32, Network::Residual),
     classifier("logreg", 256, &[784, 10], false),
 ];
 
@@ -63,10 +76,12 @@ const fn inference(name: &'static str, batch: usize, network: Network) -> Worklo
 /// |---|---|---|
 /// | `infer_mlp_small_b1` | that of `mlp_small` | 1 |
 /// | `infer_cnn_b1`, `infer_cnn_b32` | that of `cnn_mnist_b32` | 1 or 32 |
+/// | `infer_transformer_b1` | that of `transformer_lm` | 1 |
 pub const INFERENCE: &[Workload] = &[
     inference("infer_mlp_small_b1", 1, Network::Classifier { widths: &[784, 128, 10], adam: false }),
     inference("infer_cnn_b1", 1, Network::Convolutional),
     inference("infer_cnn_b32", 32, Network::Convolutional),
+    inference("infer_transformer_b1", 1, Network::Transformer),
 ];
 
 impl Network {
@@ -75,18 +90,23 @@ impl Network {
             Self::Classifier { widths, .. } => dense_layers(widths, Activation::Relu),
             Self::Regression { widths } => dense_layers(widths, Activation::Tanh),
             Self::Convolutional => convolutional(),
+            Self::Transformer => transformer(),
+            Self::Residual => residual(),
         }
     }
 
     /// The training step: inputs `x` and `y`, output `loss`.
     pub(super) fn training(self, batch: usize) -> Result<Step, ModelErrors> {
-        let (model, adam, sgd) = (self.model(), Adam::new(1e-3), Sgd::new(0.01));
+        let model = self.model();
+        let optimizer: Box<dyn Optimizer> = match self {
+            Self::Classifier { adam: false, .. } => Box::new(Sgd::new(0.01)),
+            Self::Residual => Box::new(Sgd::new(0.01).momentum(0.9)),
+            Self::Transformer => Box::new(AdamW::new(1e-3).weight_decay(0.01)),
+            Self::Classifier { .. } | Self::Regression { .. } | Self::Convolutional => Box::new(Adam::new(1e-3)),
+        };
         match self {
-            Self::Regression { .. } => model.training_graph(batch, &MeanSquaredError, &[], &adam),
-            Self::Classifier { adam: false, .. } => {
-                model.training_graph(batch, &SparseCategoricalCrossEntropy, &[], &sgd)
-            }
-            _ => model.training_graph(batch, &SparseCategoricalCrossEntropy, &[], &adam),
+            Self::Regression { .. } => model.training_graph(batch, &MeanSquaredError, &[], &*optimizer),
+            _ => model.training_graph(batch, &SparseCategoricalCrossEntropy, &[], &*optimizer),
         }
     }
 
@@ -108,17 +128,23 @@ impl Network {
 
     /// The elements of `x` and `y`.
     fn elements(self, n: usize) -> (Data, Data) {
-        let (x, y) = match self {
+        let labels = || Data::I32(integers(TARGETS, n, CLASSES));
+        match self {
             Self::Regression { widths: [first, .., last] } => {
-                (uniform(INPUTS, n * first, -1.0, 1.0), Data::F32(uniform(TARGETS, n * last, -1.0, 1.0)))
+                let y = uniform(TARGETS, n * last, -1.0, 1.0);
+                (Data::F32(uniform(INPUTS, n * first, -1.0, 1.0)), Data::F32(y))
             }
-            _ => (uniform(INPUTS, n * 784, 0.0, 1.0), Data::I32(integers(TARGETS, n, CLASSES))),
-        };
-        (Data::F32(x), y)
+            Self::Transformer => {
+                let symbols = |stream| Data::I32(integers(stream, n * CONTEXT, SYMBOLS));
+                (symbols(INPUTS), symbols(TARGETS))
+            }
+            Self::Residual => (Data::F32(uniform(INPUTS, n * 32 * 32 * 3, -1.0, 1.0)), labels()),
+            _ => (Data::F32(uniform(INPUTS, n * 784, 0.0, 1.0)), labels()),
+        }
     }
 
     /// The values of all states before the first step. Parameter `k`, from 1, is stream `k`, uniform in ±1/sqrt(fan_in); a bias has
-    /// its kernel's fan-in. Streams run through a kernel as other frameworks lay it out: filters `[out, in, kh, kw]`, and the rows
+    /// its kernel's fan-in. Tables of embeddings are uniform in ±0.05, gammas 1 and betas 0. Streams run through a kernel as other frameworks lay it out: filters `[out, in, kh, kw]`, and the rows
     /// of the dense layer after the convolutions by channel, height, width.
     pub(super) fn initial_values(self, step: &Step) -> Vec<(String, Value)> {
         let mut fan_in = 1;
@@ -132,8 +158,14 @@ impl Network {
             if dims.len() > 1 {
                 fan_in = dims[..dims.len() - 1].iter().product();
             }
-            let bound = 1.0 / (fan_in as f32).sqrt();
-            let stream = uniform(k, state.ty.shape.numel(), -bound, bound);
+            let stream = match state.name.rsplit('/').next() {
+                Some("gamma") => vec![1.0; dims[0]],
+                Some("beta") => vec![0.0; dims[0]],
+                part => {
+                    let bound = if part == Some("embeddings") { 0.05 } else { 1.0 / (fan_in as f32).sqrt() };
+                    uniform(k, state.ty.shape.numel(), -bound, bound)
+                }
+            };
             let place = self.order(dims);
             (state.name.clone(), Value::from_fn(state.ty.clone(), |i| ir::Scalar::F32(stream[place(i)])))
         };
@@ -156,28 +188,6 @@ impl Network {
             _ => Box::new(|i| i),
         }
     }
-}
-
-/// The channels that the dense layer of the convolutional network gets.
-const LAST_CHANNELS: usize = 64;
-
-fn dense_layers(widths: &[usize], activation: Activation) -> Sequential {
-    let last = widths.len() - 2;
-    widths[1..].iter().enumerate().fold(Sequential::new([widths[0]]), |model, (i, &units)| {
-        let activation = if i < last { activation } else { Activation::Linear };
-        model.add(Dense::new(units).activation(activation))
-    })
-}
-
-fn convolutional() -> Sequential {
-    let conv = |filters| Conv2d::new(filters, 3).activation(Activation::Relu);
-    Sequential::new([28, 28, 1])
-        .add(conv(32))
-        .max_pool2d(2)
-        .add(conv(LAST_CHANNELS))
-        .max_pool2d(2)
-        .flatten()
-        .dense(CLASSES)
 }
 
 #[cfg(test)]
@@ -209,7 +219,7 @@ mod tests {
 
     #[test]
     fn workloads_have_the_parameters_they_say() {
-        let counts = [101_770, 386, 1_863_690, 34_826, 34_826, 7_850];
+        let counts = [101_770, 386, 1_863_690, 34_826, 34_826, 826_368, 78_042, 7_850];
         for (workload, count) in WORKLOADS.iter().zip(counts) {
             let step = workload.step().unwrap();
             assert_eq!(step.parameter_count(), count, "{}", workload.name);
