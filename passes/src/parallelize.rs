@@ -13,8 +13,8 @@
 use crate::{PassContext, PassError};
 use kernel::{Kernel, LoopKind, Program, Spec, Stmt};
 
-/// Less work than this, in statements executed, isn't worth waking a thread: it takes a few microseconds.
-const MIN_WORK: usize = 1 << 14;
+/// Less work than this, in statements executed, is never worth waking a thread; whether more is, the emitter weighs.
+const MIN_WORK: usize = 1 << 13;
 
 /// Runs the pass.
 ///

@@ -95,7 +95,10 @@ mod tests {
     fn chunks_are_whole_lines_and_the_last_one_is_not_empty() {
         for extent in (MIN_EXTENT..MIN_EXTENT + 500).chain([10_007, 65_537, 99_991, 100_352, 1_000_003]) {
             let chunk = chunk_of(extent);
-            assert!(chunk.is_multiple_of(LINE) && chunk <= *CHUNK.end() && extent.div_ceil(chunk) > 1, "{chunk} of {extent}");
+            assert!(
+                chunk.is_multiple_of(LINE) && chunk <= *CHUNK.end() && extent.div_ceil(chunk) > 1,
+                "{chunk} of {extent}"
+            );
             let even = extent.div_ceil(chunk).is_multiple_of(2);
             assert!(even || extent.is_multiple_of(chunk), "{chunk} of {extent}");
         }

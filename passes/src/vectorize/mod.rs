@@ -16,6 +16,7 @@
 mod cut;
 pub(crate) mod folds;
 mod jam;
+mod straight;
 
 use crate::{PassContext, PassError};
 use cut::Cut;
@@ -24,6 +25,7 @@ use jam::jam;
 use kernel::walk::{refresh, substitute, visit_exprs, visit_stmts};
 use kernel::{Affine, DType, Expr, Fresh, IndexVar, LoopKind, Program, Reg, Stmt, Target, Types, vectorize_body};
 use std::collections::{BTreeMap, BTreeSet};
+use straight::{hoist, share, straighten};
 
 /// Runs the pass.
 ///
@@ -99,9 +101,11 @@ impl Vectorizer {
     pub(crate) fn vector_loop(&mut self, l: Loop<'_>) -> Option<Vec<Stmt>> {
         let folds = folds::of_body(&self.types, l.body)?;
         let cut = Cut::of(l, self.lanes(l)?, !folds.is_empty(), &self.target)?;
+        let mut all: BTreeMap<Reg, Fold> = BTreeMap::new();
         let mut sums: Vec<Accumulators> = (0..cut.interleave).map(|_| self.accumulators(&folds)).collect();
         let mut out = vec![];
         for map in &sums {
+            all.extend(folds.iter().map(|f| (map[&f.reg], *f)));
             out.extend(folds.iter().map(|f| declare(f, map, cut.lanes)));
         }
         out.extend(self.vectors(l, cut.lanes, &sums, (cut.groups, 0))?);
@@ -116,6 +120,7 @@ impl Vectorizer {
         }
         if cut.rest > 0 {
             let map = self.accumulators(&folds);
+            all.extend(folds.iter().map(|f| (map[&f.reg], *f)));
             out.extend(folds.iter().map(|f| declare(f, &map, cut.rest)));
             sums.push(map);
             out.extend(self.vectors(l, cut.rest, &sums[1..], (1, cut.first_rest()))?);
@@ -125,7 +130,7 @@ impl Vectorizer {
             out.extend(folds.iter().map(|f| f.accumulate(f.reg, lanes_of(f))));
         }
         out.extend(self.tail(l, cut.first_rest() + usize::from(cut.rest)));
-        Some(out)
+        Some(straighten(out, &all, &mut self.fresh))
     }
 
     /// Vectors for the accumulators of a loop.
@@ -154,17 +159,19 @@ impl Vectorizer {
             substitute(&mut copy, l.var, &at);
             copies.push(copy);
         }
-        let mut body = jam(copies);
+        let mut body = share(jam(copies));
         if count == 1 {
             substitute(&mut body, var, &Affine::constant(0));
             return Some(body);
         }
+        let (mut out, body) = hoist(body, var);
         let kind = if body.iter().any(|s| matches!(s, Stmt::For { .. } | Stmt::LetIndex { .. } | Stmt::Decl { .. })) {
             LoopKind::Serial
         } else {
             LoopKind::Vector
         };
-        Some(vec![Stmt::For { var, extent: count, kind, body }])
+        out.push(Stmt::For { var, extent: count, kind, body });
+        Some(out)
     }
 
     /// The scalar iterations from `first` on.
