@@ -9,7 +9,7 @@ use kernel::Target;
 use passes::{Module, PassContext, RunOptions, Stop};
 
 /// Runs the pipeline up to and including `last`.
-fn transform(graph: &Graph, last: &str) -> Graph {
+pub(crate) fn transform(graph: &Graph, last: &str) -> Graph {
     let options = RunOptions { stop: Stop::AfterPass(last.into()), ..RunOptions::default() };
     let outcome = passes::compile(graph.clone(), &PassContext::new(Target::baseline()), &options).unwrap();
     match outcome.module {

@@ -1,6 +1,11 @@
 //! Scans through the compiler: derivatives against finite differences, passes and machine code against the interpreter.
 
-use crate::autodiff::check;
+use crate::autodiff::{check, transform};
+use crate::machine::{load, step};
+use crate::oracle::{Agreement, Ports, difference, evaluate, random_ports};
+use crate::pipeline::first_fault;
+use ir::Graph;
+use kernel::Target;
 
 /// A graph that sums the squares of a scan's results and takes gradients by all of its float operands.
 struct Recurrence<'t> {
@@ -62,6 +67,32 @@ impl Recurrence<'_> {
             check(&self.text());
         }
     }
+
+    /// Each pass on the differentiated graph, and machine code at one and two threads, against the interpreter; with the batch extents
+    /// replaced.
+    fn run(mut self, batch: &dyn Fn(String) -> String) {
+        for reverse in [false, true] {
+            self.steps.1 = reverse;
+            let text = batch(self.text());
+            for text in [text.replace("f64", "f32"), text] {
+                compiles(&text);
+            }
+        }
+    }
+}
+
+/// Compiles the gradients of a graph and compares what they are at every stage.
+fn compiles(text: &str) {
+    let graph = transform(&Graph::parse(text).unwrap(), "autodiff");
+    let ports = random_ports(&graph, 3);
+    let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(2e-5));
+    for target in [Target::baseline(), codegen::host_target()] {
+        first_fault("a scan", &graph, &ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
+    }
+    let expected = evaluate(&graph, &ports).unwrap();
+    let runs = [1, 2].map(|threads| step(&mut load(&graph, threads), &graph, &ports).unwrap());
+    assert_eq!(difference(&expected, &runs[0], Agreement::Within(2e-5)), None, "{graph}");
+    assert_eq!(difference(&runs[0], &runs[1], Agreement::Bits), None, "threads change the result of\n{graph}");
 }
 
 /// `h' = tanh(x W + h U + b)`; everything inside.
@@ -88,6 +119,21 @@ const SIMPLE_OPERANDS: [(&str, &str); 5] =
 fn a_simple_recurrence_by_all_its_results() {
     for results in [&[(1, "f64[5,3,4]")][..], &[(0, "f64[3,4]")], &[(1, "f64[5,3,4]"), (0, "f64[3,4]")]] {
         Recurrence { body: SIMPLE, operands: &SIMPLE_OPERANDS, results, steps: (5, false), recompute: false }.check();
+    }
+}
+
+#[test]
+fn a_simple_recurrence_as_machine_code() {
+    let results = [(1, "f64[5,3,4]"), (0, "f64[3,4]")];
+    // Three rows, in one piece; twelve, in two blocks.
+    for batch in ["3", "12"] {
+        let all = |text: String| {
+            text.replace("[3,4]", &format!("[{batch},4]"))
+                .replace("[3,2]", &format!("[{batch},2]"))
+                .replace("[5,3,", &format!("[5,{batch},"))
+        };
+        let steps = (5, false);
+        Recurrence { body: SIMPLE, operands: &SIMPLE_OPERANDS, results: &results, steps, recompute: false }.run(&all);
     }
 }
 
@@ -133,6 +179,20 @@ fn two_carries_with_gates_and_a_mask() {
     }
 }
 
+#[test]
+fn gates_as_machine_code() {
+    let results = [(2, "f64[4,2,3]"), (1, "f64[2,3]")];
+    for batch in ["2", "18"] {
+        let all = |text: String| {
+            let text = text.replace("64[2,", &format!("64[{batch},")).replace("[4,2", &format!("[4,{batch}"));
+            let text = text.replace("[2]", &format!("[{batch}]")).replace("bool[2,", &format!("bool[{batch},"));
+            text.replace("limit=[2,", &format!("limit=[{batch},"))
+        };
+        Recurrence { body: LSTM, operands: &LSTM_OPERANDS, results: &results, steps: (4, false), recompute: false }
+            .run(&all);
+    }
+}
+
 /// Uses of invariants that are no contractions: contributions added up in a carry.
 const SCALED: &str = r#"graph "scaled" {
   %0 = input {name="carry0"} : f64[3]
@@ -156,6 +216,14 @@ fn elementwise_invariants_and_a_counter() {
     for results in [&[(2, "f64[6,3]")][..], &[(0, "f64[3]")]] {
         Recurrence { body: SCALED, operands: &operands, results, steps: (6, false), recompute: false }.check();
     }
+}
+
+#[test]
+fn sums_in_a_carry_as_machine_code() {
+    let operands = [("h", "f64[3]"), ("n", "i32[]"), ("x", "f64[6,3]"), ("w", "f64[3]")];
+    let results = [(2, "f64[6,3]")];
+    Recurrence { body: SCALED, operands: &operands, results: &results, steps: (6, false), recompute: true }
+        .run(&|text| text);
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Window(NodeId),
     /// One op with a kernel of its own.
     Opaque(NodeId),
+    /// The results of one scan.
+    Scan(NodeId),
 }
 
 /// The nodes of each cluster, operands first.
@@ -45,7 +47,8 @@ pub(crate) fn anchor_kind(graph: &Graph, node: NodeId) -> Option<Kind> {
     match (graph.op(node).family(), graph.op(node)) {
         (Family::Contraction, _) => Some(Kind::Contraction(node)),
         (Family::Window, _) => Some(Kind::Window(node)),
-        (_, Op::ArgReduce(_) | Op::ScatterAdd(_) | Op::Scan(_)) => Some(Kind::Opaque(node)),
+        (Family::Loop, _) => Some(Kind::Scan(node)),
+        (_, Op::ArgReduce(_) | Op::ScatterAdd(_)) => Some(Kind::Opaque(node)),
         _ => None,
     }
 }

@@ -52,7 +52,7 @@ impl Fuser<'_> {
             Kind::Contraction(_) | Kind::Window(_) => {
                 self.follows_anchor(node, &info) && is_identity(&map, info.space.rank())
             }
-            Kind::Opaque(_) => false,
+            Kind::Opaque(_) | Kind::Scan(_) => false,
         };
         if joins {
             self.add(node, cluster);
@@ -124,7 +124,7 @@ impl Fuser<'_> {
             Op::PoolMaxGrad(op) => tiles(&op.window),
             Op::PoolSumGrad(op) => tiles(&op.window),
             Op::Unpool(op) => tiles(&op.window),
-            _ => !matches!(kind, Kind::Opaque(_)),
+            _ => !matches!(kind, Kind::Opaque(_) | Kind::Scan(_)),
         };
         let found = self.user_clusters(node).into_iter().find(|&c| fusible && self.can_anchor(node, c));
         if let Some(cluster) = found {

@@ -37,7 +37,7 @@ struct Info {
 struct Fuser<'g> {
     graph: &'g mut Graph,
     clusters: Vec<Option<Info>>,
-    /// Nodes that must have a buffer because a contraction reads them at addresses of its own.
+    /// Nodes that must have a buffer because a contraction or a scan reads them at addresses of its own.
     forced: BTreeSet<NodeId>,
     /// What tiles may touch besides their own result before it leaves the cache.
     cache_bytes: usize,
@@ -60,11 +60,12 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
     Ok(())
 }
 
-/// What contractions read: through reshapes, which share memory, down to the node that has to be computed.
+/// What contractions and scans read: through reshapes, which share memory, down to the node that has to be computed.
 fn forced(graph: &Graph) -> BTreeSet<NodeId> {
     let mut forced = BTreeSet::new();
-    for node in graph.ids().filter(|&n| graph.op(n).family() == Family::Contraction) {
-        for &operand in graph.operands(node) {
+    let reads = |n: &NodeId| matches!(graph.op(*n).family(), Family::Contraction | Family::Loop);
+    for node in graph.ids().filter(reads) {
+        for &operand in graph.operands(node).iter().filter(|&&o| !starts_alike(graph, node, o)) {
             let mut root = operand;
             while matches!(graph.op(root), Op::Reshape(_)) {
                 root = graph.operands(root)[0];
@@ -73,6 +74,13 @@ fn forced(graph: &Graph) -> BTreeSet<NodeId> {
         }
     }
     forced
+}
+
+/// True if an operand is a first carry of a scan and one element everywhere, and nothing but a carry of it.
+fn starts_alike(graph: &Graph, node: NodeId, operand: NodeId) -> bool {
+    let Op::Scan(scan) = graph.op(node) else { return false };
+    let carries = scan.body.carries().len();
+    matches!(graph.op(operand), Op::Full(_)) && !graph.operands(node)[carries..].contains(&operand)
 }
 
 fn is_port(op: &Op) -> bool {
@@ -93,6 +101,10 @@ impl Fuser<'_> {
         if inline {
             return;
         }
+        if matches!(family, Family::Loop) {
+            self.place_scan(node);
+            return;
+        }
         if let Some(kind) = anchor_kind(self.graph, node) {
             if !self.join_as_anchor(node, kind) {
                 self.start(node, kind);
@@ -103,6 +115,20 @@ impl Fuser<'_> {
         let copied = matches!(family, Family::Source | Family::Movement);
         if copied || !self.join_users(node) {
             self.start(node, Kind::Loop);
+        }
+    }
+
+    /// Puts all results of a scan in one cluster: none of them depends on another.
+    fn place_scan(&mut self, node: NodeId) {
+        if self.graph.cluster(node).is_some() {
+            return;
+        }
+        self.start(node, Kind::Scan(node));
+        let live = self.graph.live();
+        if let Some(cluster) = self.graph.cluster(node) {
+            for (other, _) in self.graph.same_scan(node).into_iter().filter(|(other, _)| live.contains(other)) {
+                self.add(other, cluster);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! # Does
 //! Gives every value that is kept a buffer, and makes each cluster, in ascending order, into kernels and launches: loop clusters
-//! (`loops`), contractions (`contraction`), windows (`window`), the rest (`opaque`).
+//! (`loops`), contractions (`contraction`), windows (`window`), scans (`scan`), the rest (`opaque`).
 //! # Requires
 //! Stage `scheduled`: no gradients, valid convolutions only, clusters numbered in an order of execution.
 //! # Ensures
@@ -17,6 +17,7 @@ mod index;
 mod loops;
 mod opaque;
 mod random;
+mod scan;
 mod tile;
 mod window;
 
@@ -44,9 +45,13 @@ pub(crate) struct Lowering<'g> {
 /// # Errors
 /// If the graph is not in the stage that this pass requires.
 pub fn run(graph: &Graph, context: &PassContext) -> Result<Program, PassError> {
+    lower_graph(graph, &context.target)
+}
+
+fn lower_graph(graph: &Graph, target: &Target) -> Result<Program, PassError> {
     let mut lowering = Lowering {
         graph,
-        target: context.target.clone(),
+        target: target.clone(),
         program: Program { name: graph.name().to_owned(), ..Program::default() },
         buffers: BTreeMap::new(),
         checks: BTreeMap::new(),
@@ -60,6 +65,7 @@ pub fn run(graph: &Graph, context: &PassContext) -> Result<Program, PassError> {
             Kind::Contraction(anchor) => contraction::lower(&mut lowering, cluster, anchor, nodes)?,
             Kind::Window(anchor) => window::lower(&mut lowering, cluster, anchor, nodes)?,
             Kind::Opaque(anchor) => opaque::lower(&mut lowering, cluster, anchor)?,
+            Kind::Scan(anchor) => scan::lower(&mut lowering, anchor, nodes)?,
         }
     }
     lowering.copy_remaining_results()?;

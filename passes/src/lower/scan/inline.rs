@@ -1,0 +1,127 @@
+//! Kernels inside a kernel: their statements, with names and buffers of the one around.
+
+use kernel::walk::{map_exprs, refresh};
+use kernel::{Access, Affine, BufRef, BufferId, DType, Expr, Fresh, IndexExpr, Kernel, Local, Param, Stmt};
+use std::collections::BTreeMap;
+
+/// Where a buffer of an inlined kernel is.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) buf: BufRef,
+    /// The index of its first element.
+    pub(super) offset: Affine,
+}
+
+/// The buffers and names of the kernel around.
+#[derive(Default)]
+pub(super) struct Places {
+    pub(super) fresh: Fresh,
+    params: Vec<(BufferId, Param)>,
+    locals: Vec<Local>,
+    /// The scratch buffers that stand for buffers of the body.
+    of_body: BTreeMap<BufferId, BufRef>,
+}
+
+impl Places {
+    /// The parameter bound to a buffer, used in that way too.
+    pub(super) fn param(&mut self, buffer: BufferId, dtype: DType, len: usize, access: Access) -> BufRef {
+        if let Some(at) = self.params.iter().position(|(b, _)| *b == buffer) {
+            let param = &mut self.params[at].1;
+            if param.access != access {
+                param.access = Access::ReadWrite;
+            }
+            return BufRef::Param(at as u32);
+        }
+        self.params.push((buffer, Param { dtype, len, access }));
+        BufRef::Param(self.params.len() as u32 - 1)
+    }
+
+    /// The scratch buffer that stands for a buffer of the body.
+    pub(super) fn local(&mut self, buffer: BufferId, dtype: DType, len: usize) -> BufRef {
+        if let Some(&local) = self.of_body.get(&buffer) {
+            return local;
+        }
+        self.locals.push(Local { dtype, len });
+        let local = BufRef::Local(self.locals.len() as u32 - 1);
+        self.of_body.insert(buffer, local);
+        local
+    }
+
+    /// The number of elements of a buffer.
+    pub(super) fn len(&self, buf: BufRef) -> usize {
+        match buf {
+            BufRef::Param(at) => self.params.get(at as usize).map_or(0, |(_, p)| p.len),
+            BufRef::Local(at) => self.locals.get(at as usize).map_or(0, |l| l.len),
+        }
+    }
+
+    /// A loop that stores `len` elements: a constant, or what is loaded from there on.
+    pub(super) fn copy(&mut self, len: usize, from: Expr, (to, at): (BufRef, Affine)) -> Stmt {
+        let var = self.fresh.index();
+        let mut value = from;
+        value.map_indices(&mut |index| *index = index.clone().plus_term(var, 1));
+        Stmt::serial(var, len, vec![Stmt::Store { buf: to, index: at.plus_term(var, 1), value }])
+    }
+
+    /// The statements of a kernel whose parameters are at those places; `checks` is added to its numbers of checks.
+    pub(super) fn inline(&mut self, kernel: &Kernel, params: &[Place], checks: u32) -> Vec<Stmt> {
+        let first = self.locals.len() as u32;
+        self.locals.extend(kernel.locals.iter().cloned());
+        let mut body = refresh(&kernel.body, &mut self.fresh);
+        rebase(&mut body, &|buf| match buf {
+            BufRef::Param(at) => params[at as usize].clone(),
+            BufRef::Local(at) => Place { buf: BufRef::Local(first + at), offset: Affine::default() },
+        });
+        renumber_checks(&mut body, checks);
+        body
+    }
+
+    /// The finished kernel, and the buffers of its parameters.
+    pub(super) fn finish(self, name: &str, body: Vec<Stmt>) -> (Kernel, Vec<BufferId>) {
+        let (args, params) = self.params.into_iter().unzip();
+        (Kernel { name: name.into(), params, locals: self.locals, body }, args)
+    }
+}
+
+/// Moves every access to where its buffer is.
+fn rebase(body: &mut [Stmt], place: &dyn Fn(BufRef) -> Place) {
+    let mut stack: Vec<&mut Stmt> = body.iter_mut().collect();
+    while let Some(stmt) = stack.pop() {
+        match stmt {
+            Stmt::Store { buf, index, .. } => moved(buf, index, place),
+            Stmt::Micro(micro) => {
+                moved(&mut micro.a.buf, &mut micro.a.base, place);
+                moved(&mut micro.b.buf, &mut micro.b.base, place);
+            }
+            _ => {}
+        }
+        for inner in stmt.bodies_mut() {
+            stack.extend(inner.iter_mut());
+        }
+    }
+    map_exprs(body, &mut |expr| match expr {
+        Expr::Load { mut buf, mut index, lanes, stride } => {
+            moved(&mut buf, &mut index, place);
+            Expr::Load { buf, index, lanes, stride }
+        }
+        other => other,
+    });
+}
+
+fn moved(buf: &mut BufRef, index: &mut Affine, place: &dyn Fn(BufRef) -> Place) {
+    let Place { buf: to, offset } = place(*buf);
+    *buf = to;
+    *index = index.add(&offset);
+}
+
+/// Adds to the numbers of all checks.
+pub(super) fn renumber_checks(body: &mut [Stmt], by: u32) {
+    for stmt in body {
+        if let Stmt::LetIndex { value: IndexExpr::Checked { check, .. }, .. } = stmt {
+            *check += by;
+        }
+        for inner in stmt.bodies_mut() {
+            renumber_checks(inner, by);
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Scans: one kernel with a loop over the steps, in which the kernels of the body stand one after the other.
+//!
+//! The body, whose nodes are in clusters like those of the graph around, is lowered to a program of its own; its kernels are then inlined. What
+//! a step carries and what its kernels hand to one another are scratch buffers of the kernel; sequences and stacked results are addressed by
+//! the step. Kernels that read nothing that changes (packing of weights) run once, before the loop. So the code doesn't depend on the number
+//! of steps.
+//!
+//! Where no row of the leading axis depends on another one (`block`), the kernel's outermost loop is over blocks of rows, each with a loop over
+//! the steps of its own: threads share the blocks and never wait for each other within a scan.
+
+mod block;
+mod inline;
+
+use super::{Lowering, lower_graph};
+use crate::PassError;
+use block::Blocks;
+use inline::{Place, Places};
+use ir::op::scan::Scan;
+use ir::op::source::Full;
+use ir::{NodeId, Op};
+use kernel::{Access, Affine, BufRef, BufferId, BufferKind, DType, Expr, IndexVar, Launch, LoopKind, Program, Stmt};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Lowers the scan that `anchor` and the other nodes of its cluster are results of.
+pub(super) fn lower(lowering: &mut Lowering<'_>, anchor: NodeId, nodes: &[NodeId]) -> Result<(), PassError> {
+    let graph = lowering.graph;
+    let Op::Scan(scan) = graph.op(anchor) else { return Err(lowering.defect(anchor, "no scan")) };
+    let mut results: BTreeMap<usize, NodeId> = BTreeMap::new();
+    for &node in nodes {
+        let Op::Scan(own) = graph.op(node) else { continue };
+        match results.get(&own.select).copied() {
+            // A second node for one result shares the buffer of the first.
+            Some(first) => {
+                let buffer = lowering.result_buffer(first);
+                lowering.buffers.insert(node, buffer);
+            }
+            None => {
+                lowering.result_buffer(node);
+                results.insert(own.select, node);
+            }
+        }
+    }
+    let blocks = Blocks::of(scan.body.graph());
+    let body = blocks.as_ref().map_or(scan.body.graph(), |blocks| &blocks.body);
+    let inner = lower_graph(body, &lowering.target)?;
+    let prepared = prepare(lowering, anchor, &inner)?;
+    let emitter = Emitter::new(lowering, anchor, scan, results, inner, prepared, blocks.as_ref());
+    emitter.run(blocks.as_ref())
+}
+
+/// The launches of a body that run before the loop, and the buffers that they write.
+struct Prepared {
+    launches: BTreeSet<usize>,
+    buffers: BTreeMap<BufferId, BufferId>,
+    /// What is added to the body's numbers of checks.
+    checks: u32,
+}
+
+/// Emits the launches that read only invariants, constants, and what such launches write.
+fn prepare(lowering: &mut Lowering<'_>, anchor: NodeId, inner: &Program) -> Result<Prepared, PassError> {
+    let checks = lowering.program.checks.len() as u32;
+    lowering.program.checks.extend(inner.checks.iter().cloned());
+    let mut prepared = Prepared { launches: fixed_launches(inner), buffers: BTreeMap::new(), checks };
+    for &at in &prepared.launches.clone() {
+        let launch = &inner.launches[at];
+        let mut args = vec![];
+        for &arg in &launch.args {
+            args.push(match prepared.buffers.get(&arg) {
+                Some(&buffer) => buffer,
+                None => {
+                    let buffer = outer_buffer(lowering, anchor, inner, arg)?;
+                    prepared.buffers.insert(arg, buffer);
+                    buffer
+                }
+            });
+        }
+        let mut kernel = inner.kernels[launch.kernel as usize].clone();
+        inline::renumber_checks(&mut kernel.body, checks);
+        let end = kernel.name.rfind('_').unwrap_or(kernel.name.len());
+        kernel.name.truncate(end);
+        lowering.launch(kernel, args);
+    }
+    Ok(prepared)
+}
+
+/// The buffer in the program around of one that is the same in all steps.
+fn outer_buffer(
+    lowering: &mut Lowering<'_>,
+    anchor: NodeId,
+    inner: &Program,
+    buffer: BufferId,
+) -> Result<BufferId, PassError> {
+    let found = inner.buffer(buffer);
+    match &found.kind {
+        BufferKind::Input { name } => {
+            let operand = invariant(lowering, anchor, name)?;
+            lowering.operand_buffer(operand)
+        }
+        kind => Ok(lowering.add_buffer(found.dtype, found.len, kind.clone())),
+    }
+}
+
+/// The operand of a scan that its body calls `w0`, `w1`, ...
+fn invariant(lowering: &Lowering<'_>, anchor: NodeId, name: &str) -> Result<NodeId, PassError> {
+    let graph = lowering.graph;
+    let Op::Scan(scan) = graph.op(anchor) else { return Err(lowering.defect(anchor, "no scan")) };
+    let first = scan.body.carries().len() + scan.body.sequences().len();
+    let number = name.strip_prefix('w').and_then(|n| n.parse::<usize>().ok());
+    let operand = number.and_then(|n| graph.operands(anchor).get(first + n));
+    operand.copied().ok_or_else(|| lowering.defect(anchor, "a port of the body that isn't an operand"))
+}
+
+fn fixed_launches(inner: &Program) -> BTreeSet<usize> {
+    let is_fixed_port = |kind: &BufferKind| match kind {
+        BufferKind::Input { name } => name.starts_with('w'),
+        BufferKind::Constant { .. } => true,
+        _ => false,
+    };
+    let mut fixed: BTreeSet<BufferId> = BTreeSet::new();
+    let mut launches = BTreeSet::new();
+    for (at, launch) in inner.launches.iter().enumerate() {
+        let params = &inner.kernels[launch.kernel as usize].params;
+        let uses = || launch.args.iter().zip(params);
+        let known = |arg: &BufferId| is_fixed_port(&inner.buffer(*arg).kind) || fixed.contains(arg);
+        let others = inner.launches.iter().enumerate().filter(|(other, _)| *other != at && !launches.contains(other));
+        let written_elsewhere = |arg: &BufferId| {
+            others.clone().any(|(_, other)| {
+                let params = &inner.kernels[other.kernel as usize].params;
+                other.args.iter().zip(params).any(|(a, p)| a == arg && p.access != Access::Read)
+            })
+        };
+        let fits = uses().all(|(arg, param)| match param.access {
+            Access::Read => known(arg),
+            _ => matches!(inner.buffer(*arg).kind, BufferKind::Temp) && !written_elsewhere(arg),
+        });
+        if fits {
+            fixed.extend(uses().filter(|(_, p)| p.access != Access::Read).map(|(arg, _)| *arg));
+            launches.insert(at);
+        }
+    }
+    launches
+}
+
+/// Makes the kernel.
+struct Emitter<'a, 'g> {
+    lowering: &'a mut Lowering<'g>,
+    anchor: NodeId,
+    scan: &'g Scan,
+    operands: Vec<NodeId>,
+    /// The nodes that are wanted, by the number of the result.
+    results: BTreeMap<usize, NodeId>,
+    inner: Program,
+    prepared: Prepared,
+    places: Places,
+    /// The variables of the loops over steps and blocks.
+    step: IndexVar,
+    block: IndexVar,
+    /// The operands and results that blocks cut.
+    cut: BTreeSet<String>,
+}
+
+/// Something of a step in the memory of a whole operand or result.
+struct Part {
+    /// Elements of a step, over all blocks.
+    step: usize,
+    /// Elements of one block's part of it.
+    block: usize,
+    stacked: bool,
+    cut: bool,
+}
+
+impl<'a, 'g> Emitter<'a, 'g> {
+    fn new(
+        lowering: &'a mut Lowering<'g>,
+        anchor: NodeId,
+        scan: &'g Scan,
+        results: BTreeMap<usize, NodeId>,
+        inner: Program,
+        prepared: Prepared,
+        blocks: Option<&Blocks>,
+    ) -> Self {
+        let mut places = Places::default();
+        let (step, block) = (places.fresh.index(), places.fresh.index());
+        let operands = lowering.graph.operands(anchor).to_vec();
+        let cut = blocks.map(|b| b.cut.clone()).unwrap_or_default();
+        Self { lowering, anchor, scan, operands, results, inner, prepared, places, step, block, cut }
+    }
+
+    fn run(mut self, blocks: Option<&Blocks>) -> Result<(), PassError> {
+        let carries = self.scan.body.carries().len();
+        let mut body = vec![];
+        for carry in 0..carries {
+            body.extend(self.first_carry(carry)?);
+        }
+        let mut steps = vec![];
+        for (at, launch) in self.inner.launches.clone().iter().enumerate() {
+            if !self.prepared.launches.contains(&at) {
+                steps.extend(self.inlined(launch)?);
+            }
+        }
+        for carry in 0..carries {
+            let (next, current) = (self.carry_local(carry, "next"), self.carry_local(carry, "now"));
+            let len = self.places.len(current);
+            steps.push(self.places.copy(len, Expr::load(next, Affine::default()), (current, Affine::default())));
+        }
+        body.push(Stmt::serial(self.step, self.scan.length, steps));
+        for carry in 0..carries {
+            body.extend(self.last_carry(carry));
+        }
+        if let Some(blocks) = blocks {
+            body = vec![Stmt::For { var: self.block, extent: blocks.count, kind: LoopKind::Serial, body }];
+        }
+        let (kernel, args) = self.places.finish("scan", body);
+        self.lowering.launch(kernel, args);
+        Ok(())
+    }
+
+    /// The scratch buffer of a carry: what it is `now`, or `next`.
+    fn carry_local(&mut self, carry: usize, when: &str) -> BufRef {
+        let name = format!("carry{carry}");
+        let is = |kind: &BufferKind| match kind {
+            BufferKind::Input { name: n } => when == "now" && *n == name,
+            BufferKind::Output { name: n } => when == "next" && *n == name,
+            _ => false,
+        };
+        let at = self.inner.buffers.iter().position(|b| is(&b.kind));
+        let id = at.map_or(BufferId(u32::MAX), |at| BufferId(at as u32));
+        let (dtype, len) = self.inner.buffers.get(id.0 as usize).map_or((DType::F32, 1), |b| (b.dtype, b.len));
+        self.places.local(id, dtype, len)
+    }
+
+    /// Sets a carry to its first value.
+    fn first_carry(&mut self, carry: usize) -> Result<Option<Stmt>, PassError> {
+        let current = self.carry_local(carry, "now");
+        let len = self.places.len(current);
+        let operand = self.operands[carry];
+        let graph = self.lowering.graph;
+        let first = match graph.op(operand) {
+            Op::Full(Full { value, .. }) if self.lowering.buffer_of(operand).is_none() => Expr::Const(*value),
+            _ => {
+                let buffer = self.lowering.operand_buffer(operand)?;
+                let ty = graph.ty(operand);
+                let from = self.places.param(buffer, ty.dtype, ty.shape.numel(), Access::Read);
+                let name = format!("carry{carry}");
+                Expr::load(
+                    from,
+                    self.offset(&Part { step: 0, block: len, stacked: false, cut: self.cut.contains(&name) }),
+                )
+            }
+        };
+        Ok(Some(self.places.copy(len, first, (current, Affine::default()))))
+    }
+
+    /// Copies a carry to where the scan's result goes, if it is wanted.
+    fn last_carry(&mut self, carry: usize) -> Option<Stmt> {
+        let node = *self.results.get(&carry)?;
+        let current = self.carry_local(carry, "now");
+        let len = self.places.len(current);
+        let to = self.result(node);
+        let part = Part { step: 0, block: len, stacked: false, cut: self.cut.contains(&format!("carry{carry}")) };
+        let at = self.offset(&part);
+        Some(self.places.copy(len, Expr::load(current, Affine::default()), (to, at)))
+    }
+
+    fn result(&mut self, node: NodeId) -> BufRef {
+        let ty = self.lowering.graph.ty(node).clone();
+        let buffer = self.lowering.result_buffer(node);
+        self.places.param(buffer, ty.dtype, ty.shape.numel(), Access::Write)
+    }
+
+    /// Where a part begins, at the step and the block that the loops are at.
+    fn offset(&self, part: &Part) -> Affine {
+        let mut offset = Affine::default();
+        if part.stacked {
+            let last = (self.scan.length - 1) as i64;
+            let at =
+                if self.scan.reverse { Affine::term(self.step, -1).plus(last) } else { Affine::term(self.step, 1) };
+            offset = at.scale(part.step as i64);
+        }
+        if part.cut {
+            offset = offset.plus_term(self.block, part.block as i64);
+        }
+        offset
+    }
+
+    /// The statements of a kernel of the body, on the buffers of this one.
+    fn inlined(&mut self, launch: &Launch) -> Result<Vec<Stmt>, PassError> {
+        let kernel = self.inner.kernels[launch.kernel as usize].clone();
+        let mut params = vec![];
+        for (&arg, param) in launch.args.iter().zip(&kernel.params) {
+            params.push(self.place(arg, param.access)?);
+        }
+        Ok(self.places.inline(&kernel, &params, self.prepared.checks))
+    }
+
+    /// What a buffer of the body is in this kernel.
+    fn place(&mut self, buffer: BufferId, access: Access) -> Result<Place, PassError> {
+        let found = self.inner.buffer(buffer).clone();
+        if let Some(&outer) = self.prepared.buffers.get(&buffer) {
+            let buf = self.places.param(outer, found.dtype, found.len, access);
+            return Ok(Place { buf, offset: Affine::default() });
+        }
+        let local = |emitter: &mut Self| {
+            Ok(Place { buf: emitter.places.local(buffer, found.dtype, found.len), offset: Affine::default() })
+        };
+        let body = &self.scan.body;
+        let number = |name: &str, prefix: &str| name.strip_prefix(prefix).and_then(|n| n.parse::<usize>().ok());
+        match &found.kind {
+            BufferKind::Input { name } if name.starts_with("carry") => local(self),
+            BufferKind::Input { name } if name.starts_with('x') => {
+                let operand = number(name, "x").and_then(|n| self.operands.get(body.carries().len() + n));
+                let &operand = operand.ok_or_else(|| self.lowering.defect(self.anchor, "an unknown sequence"))?;
+                let outer = self.lowering.operand_buffer(operand)?;
+                self.in_stack(name, operand, outer, found.len, access)
+            }
+            BufferKind::Input { name } => {
+                let operand = invariant(self.lowering, self.anchor, name)?;
+                let outer = self.lowering.operand_buffer(operand)?;
+                let ty = self.lowering.graph.ty(operand);
+                let buf = self.places.param(outer, ty.dtype, ty.shape.numel(), access);
+                let part = Part { step: 0, block: found.len, stacked: false, cut: self.cut.contains(name) };
+                Ok(Place { buf, offset: self.offset(&part) })
+            }
+            BufferKind::Output { name } if name.starts_with('y') => {
+                let node = number(name, "y").and_then(|n| self.results.get(&(body.carries().len() + n))).copied();
+                match node {
+                    Some(node) => {
+                        let outer = self.lowering.result_buffer(node);
+                        self.in_stack(name, node, outer, found.len, access)
+                    }
+                    None => local(self),
+                }
+            }
+            BufferKind::Constant { .. } => {
+                let outer = self.lowering.add_buffer(found.dtype, found.len, found.kind.clone());
+                self.prepared.buffers.insert(buffer, outer);
+                self.place(buffer, access)
+            }
+            _ => local(self),
+        }
+    }
+
+    /// The current step's part of a sequence or of a stacked result.
+    fn in_stack(
+        &mut self,
+        name: &str,
+        node: NodeId,
+        outer: BufferId,
+        len: usize,
+        access: Access,
+    ) -> Result<Place, PassError> {
+        let ty = self.lowering.graph.ty(node).clone();
+        let numel = ty.shape.numel();
+        let buf = self.places.param(outer, ty.dtype, numel, access);
+        let part = Part { step: numel / self.scan.length, block: len, stacked: true, cut: self.cut.contains(name) };
+        Ok(Place { buf, offset: self.offset(&part) })
+    }
+}
