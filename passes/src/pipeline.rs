@@ -3,8 +3,8 @@
 //! The names here are the names everywhere: in reports, on the command line, in the headers of file tests.
 
 use crate::{
-    PassError, autodiff, bodies, collapse, cse, dce, decompose, fold, fuse, legalize, lower, parallelize, plan_memory,
-    schedule, simplify, tile, unroll, vectorize,
+    PassError, autodiff, bodies, collapse, cse, dce, decompose, fold, fuse, hoist, legalize, lower, parallelize,
+    plan_memory, schedule, simplify, tile, unroll, vectorize,
 };
 use ir::Graph;
 use kernel::{Program, Target};
@@ -154,6 +154,12 @@ pub const PIPELINE: &[Pass] = &[
     ),
     graph_pass("fold", fold::run, CLEAN_UP, "After simplify, which has brought constants next to one another."),
     graph_pass("cse", cse::run, CLEAN_UP, "After simplify and fold, which have given equal nodes an equal spelling."),
+    graph_pass(
+        "hoist",
+        hoist::run,
+        CLEAN_UP,
+        "After cse, which has made equal operands one; before simplify, whose rules make one contraction of what leaves a loop.",
+    ),
     graph_pass(
         "simplify",
         simplify::run,

@@ -3,6 +3,7 @@
 use super::matching::{ascending, broadcast, rest};
 use super::{Rewrite, Rule};
 use ir::op::contraction::Dot;
+use ir::op::reduce::ReduceKind;
 use ir::{Builder, Family, NodeId, Op, Shape};
 
 pub(super) const RULES: &[&[Rule]] = &[&[
@@ -26,6 +27,13 @@ pub(super) const RULES: &[&[Rule]] = &[&[
         root: Family::Contraction,
         exact: true,
         apply: dot_broadcast,
+    },
+    Rule {
+        name: "sum_dot_batch",
+        doc: "reduce_sum(dot(x, y)) along a batch axis → dot(x, y) that sums over that axis too; the order of the sum changes",
+        root: Family::Reduce,
+        exact: false,
+        apply: sum_dot_batch,
     },
 ]];
 
@@ -107,4 +115,19 @@ fn dot_broadcast(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
     };
     op.batch.iter_mut().chain(&mut op.contract).for_each(|pair| pair.1 -= usize::from(pair.1 > right));
     b.add(Op::Dot(op), &[x, narrow]).map(Some)
+}
+
+fn sum_dot_batch(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
+    let Op::Reduce(reduce) = b.graph().op(id) else { return Ok(None) };
+    let Some((op, x, y)) = dot(b, b.graph().operands(id)[0]) else { return Ok(None) };
+    let count = op.batch.len();
+    let (summed, others): (Vec<usize>, Vec<usize>) = reduce.axes.iter().partition(|axis| **axis < count);
+    if reduce.kind != ReduceKind::Sum || summed.is_empty() {
+        return Ok(None);
+    }
+    let batch = rest(count, &summed).into_iter().map(|axis| op.batch[axis]).collect();
+    let contract = summed.iter().map(|&axis| op.batch[axis]).chain(op.contract).collect();
+    let product = b.add(Op::Dot(Dot { batch, contract }), &[x, y])?;
+    let others: Vec<usize> = others.iter().map(|axis| axis - summed.len()).collect();
+    b.reduce_sum(product, &others).map(Some)
 }

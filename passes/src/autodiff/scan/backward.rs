@@ -59,7 +59,13 @@ pub(super) fn emit(
         all.push(build.zeros_like(operands[like])?);
     }
     all.extend(ports.sequences.iter().chain(&ports.invariants).map(|(_, operand)| *operand));
-    let scan = Scan { reverse: !forward.reverse, recompute: false, select: 0, body: step.body, length: forward.length };
+    let scan = Scan {
+        reverse: !forward.reverse,
+        recompute: forward.recompute,
+        select: 0,
+        body: step.body,
+        length: forward.length,
+    };
     let mut found = vec![None; operands.len()];
     for (i, gradient) in step.gradients.into_iter().filter(|(i, _)| joint.wanted[*i]) {
         let mut result = |select| build.add(Op::Scan(scan.selecting(select)), &all);
@@ -196,7 +202,7 @@ fn accumulate(body: &mut Graph, at: usize, value: NodeId) -> Result<NodeId, Pass
 /// True if what a step contributes to a gradient is a contraction, a sum, or made of such by adding and moving: worth to be taken over all steps at
 /// once.
 fn is_contribution(joint: &Joint, split: &Split, gradient: NodeId) -> bool {
-    if !split.backward.contains(&gradient) {
+    if split.recompute || !split.backward.contains(&gradient) {
         return false;
     }
     let all = |id: NodeId| joint.graph.operands(id).iter().all(|&o| is_contribution(joint, split, o));

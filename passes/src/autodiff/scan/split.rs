@@ -15,7 +15,7 @@ pub(super) struct Split {
     /// sequence has.
     pub(super) residuals: BTreeSet<NodeId>,
     /// Whether costly values are computed again too.
-    recompute: bool,
+    pub(super) recompute: bool,
 }
 
 impl Split {
