@@ -1,6 +1,7 @@
 //! The builder: a graph being declared, its ports, its diagnostics.
 
 use super::error::{Diagnostic, Failure, ModelErrors};
+use super::nested::Parent;
 use super::scope::Scope;
 use super::step::{StateRole, StateSpec, Step};
 use super::{Initializer, Tensor, TypeSpec};
@@ -27,6 +28,22 @@ pub(crate) struct Inner {
     nodes: BTreeMap<String, NodeId>,
     diagnostics: Vec<Diagnostic>,
     next_stream: u32,
+    /// For the body of a scan, the graph around it.
+    pub(crate) parent: Option<Parent>,
+}
+
+impl Inner {
+    pub(crate) fn new(name: impl Into<String>) -> Self {
+        Self {
+            graph: Graph::new(name),
+            states: Vec::new(),
+            scope: Scope::default(),
+            nodes: BTreeMap::new(),
+            diagnostics: Vec::new(),
+            next_stream: 0,
+            parent: None,
+        }
+    }
 }
 
 /// Declares a graph. Cheap to clone: clones and all tensors share one graph.
@@ -56,14 +73,11 @@ impl std::fmt::Debug for GraphBuilder {
 impl GraphBuilder {
     /// An empty graph of that name.
     pub fn new(name: impl Into<String>) -> Self {
-        Self(Rc::new(RefCell::new(Inner {
-            graph: Graph::new(name),
-            states: Vec::new(),
-            scope: Scope::default(),
-            nodes: BTreeMap::new(),
-            diagnostics: Vec::new(),
-            next_stream: 0,
-        })))
+        Self::of(Inner::new(name))
+    }
+
+    pub(crate) fn of(inner: Inner) -> Self {
+        Self(Rc::new(RefCell::new(inner)))
     }
 
     pub(crate) fn inner(&self) -> Ref<'_, Inner> {
@@ -93,7 +107,8 @@ impl GraphBuilder {
     }
 
     fn record(&self, error: BuildError) {
-        let mut inner = self.inner_mut();
+        let root = self.root();
+        let mut inner = root.inner_mut();
         let layer = inner.scope.layer();
         inner.diagnostics.push(Diagnostic { layer, error });
     }
@@ -102,7 +117,7 @@ impl GraphBuilder {
     #[track_caller]
     fn here(&self) -> Loc {
         let caller = Loc::caller();
-        self.inner().scope.place().unwrap_or(caller)
+        self.root().inner().scope.place().unwrap_or(caller)
     }
 
     /// Adds nodes: `f` gets a builder and the operands' nodes. Poisoned operands give a poisoned tensor without a diagnostic.
@@ -112,14 +127,30 @@ impl GraphBuilder {
         operands: &[&Tensor],
         f: impl FnOnce(&mut Builder<'_>, &[NodeId]) -> Result<NodeId, Failure>,
     ) -> Tensor {
-        let Some(nodes) = operands.iter().map(|t| t.node()).collect::<Option<Vec<_>>>() else {
-            return self.tensor(None);
-        };
-        if operands.iter().any(|t| !self.same(t.builder())) {
-            return self.fail("an op", operands, "its operands belong to different graphs");
+        let target = self.innermost(operands);
+        if operands.iter().any(|t| t.is_poisoned()) {
+            return target.tensor(None);
         }
+        if target.is_closed() {
+            let rule = "a tensor of a scan's body is used outside of it: let the body give it as a result";
+            return target.fail("an op", operands, rule);
+        }
+        let Some(nodes) = operands.iter().map(|t| target.adopt(t)).collect::<Option<Vec<_>>>() else {
+            return target.fail("an op", operands, "its operands belong to different graphs");
+        };
+        target.add(operands, &nodes, f)
+    }
+
+    /// Adds nodes on nodes of this graph.
+    #[track_caller]
+    fn add(
+        &self,
+        operands: &[&Tensor],
+        nodes: &[NodeId],
+        f: impl FnOnce(&mut Builder<'_>, &[NodeId]) -> Result<NodeId, Failure>,
+    ) -> Tensor {
         let loc = self.here();
-        let result = f(&mut Builder::new(&mut self.inner_mut().graph, Some(loc.clone())), &nodes);
+        let result = f(&mut Builder::new(&mut self.inner_mut().graph, Some(loc.clone())), nodes);
         match result {
             Ok(node) => self.tensor(Some(node)),
             Err(Failure::Build(e)) => {
@@ -178,6 +209,9 @@ impl GraphBuilder {
     /// A state of any role.
     #[track_caller]
     pub fn port(&self, name: &str, ty: impl Into<TypeSpec>, init: Initializer, role: StateRole) -> Tensor {
+        if let Some(parent) = self.parent() {
+            return parent.port(name, ty, init, role);
+        }
         let op = format!("state {name:?}");
         let Some(ty) = self.check(&op, &ty.into()) else { return self.tensor(None) };
         if self.inner().nodes.contains_key(name) {
@@ -197,8 +231,9 @@ impl GraphBuilder {
 
     /// The state of that name, if it has been declared.
     pub fn find_state(&self, name: &str) -> Option<Tensor> {
-        let node = self.inner().nodes.get(name).copied();
-        node.map(|id| self.tensor(Some(id)))
+        let root = self.root();
+        let node = root.inner().nodes.get(name).copied();
+        node.map(|id| root.tensor(Some(id)))
     }
 
     /// Says what a state is after the run. All ops read it as it was before.
@@ -213,7 +248,7 @@ impl GraphBuilder {
             return;
         }
         let checked = self.build(&[&old, new], |_, nodes| Ok(nodes[1]));
-        if let Some(node) = checked.node() {
+        if let Some(node) = self.own(&checked, &format!("update of state {state:?}")) {
             self.inner_mut().graph.set_update(state, node);
         }
     }
@@ -226,9 +261,19 @@ impl GraphBuilder {
             return;
         }
         let checked = self.build(&[value], |_, nodes| Ok(nodes[0]));
-        if let Some(node) = checked.node() {
+        if let Some(node) = self.own(&checked, &format!("output {name:?}")) {
             self.inner_mut().graph.set_output(name, node);
         }
+    }
+
+    /// The node of a tensor of this very graph, not of a body in it.
+    #[track_caller]
+    fn own(&self, tensor: &Tensor, what: &str) -> Option<NodeId> {
+        if !tensor.is_poisoned() && !self.same(tensor.builder()) {
+            self.fail(what, &[tensor], "the tensor belongs to the body of a scan");
+            return None;
+        }
+        tensor.node()
     }
 
     /// True if a result of that name has been set.
@@ -306,7 +351,8 @@ impl GraphBuilder {
 
     /// A number that no other random op of this graph has.
     pub(crate) fn next_stream(&self) -> u32 {
-        let mut inner = self.inner_mut();
+        let root = self.root();
+        let mut inner = root.inner_mut();
         inner.next_stream += 1;
         inner.next_stream - 1
     }

@@ -45,6 +45,8 @@ pub enum Initializer {
         /// The factor.
         gain: f64,
     },
+    /// One value for each of as many equal parts of the last axis: the biases of gates that stand side by side.
+    Blocks(Vec<f64>),
     /// Given elements.
     Given(Value),
     /// The seed of the run itself: the key of random ops.
@@ -215,6 +217,11 @@ impl Initializer {
             Self::Given(value) if value.ty() != ty => {
                 Err(format!("the initial value is {}, the state {ty}", value.ty()))
             }
+            Self::Blocks(values) => {
+                let extent = ty.shape.last().copied().unwrap_or(1);
+                let fits = !values.is_empty() && extent.is_multiple_of(values.len());
+                fits.then_some(()).ok_or_else(|| format!("{} equal parts can't be made of {}", values.len(), ty.shape))
+            }
             Self::Given(_) | Self::Constant(_) | Self::Seed => Ok(()),
             _ if !ty.dtype.is_float() => Err(format!("random initial values need a float type, not {}", ty.dtype)),
             Self::Orthogonal { .. } if ty.shape.rank() < 2 => {
@@ -230,6 +237,10 @@ impl Initializer {
         let fill = |f: &dyn Fn(u64) -> f64| Value::from_fn(ty.clone(), |i| Scalar::from_f64(f(i as u64), ty.dtype));
         match self {
             Self::Constant(v) => fill(&|_| *v),
+            Self::Blocks(values) => {
+                let extent = ty.shape.last().copied().unwrap_or(1);
+                fill(&|i| values[i as usize % extent * values.len() / extent])
+            }
             Self::Uniform { low, high } => fill(&|i| low + (high - low) * stream.uniform(i)),
             Self::Normal { mean, std } => fill(&|i| mean + std * stream.normal(i)),
             Self::TruncatedNormal { mean, std } => fill(&|i| mean + std * stream.truncated(i)),

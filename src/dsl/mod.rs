@@ -35,10 +35,12 @@ mod error;
 mod index;
 mod initializer;
 mod movement;
+mod nested;
 mod numeric;
 mod operators;
 mod random;
 mod reduce;
+mod scan;
 mod scope;
 mod step;
 mod tensor;
@@ -54,6 +56,7 @@ pub use initializer::{
     ones, orthogonal, truncated_normal, uniform, zeros,
 };
 pub use ir::op::window::Window;
+pub use scan::{Scan, Scanned, scan};
 pub use scope::LayerRecord;
 pub(crate) use scope::Squash;
 pub use step::{StateRole, StateSpec, Step};

@@ -29,6 +29,8 @@ pub(crate) struct Scope {
     pub(crate) layers: Vec<LayerRecord>,
     pub(crate) penalties: Vec<NodeId>,
     pub(crate) logits: BTreeMap<NodeId, (Squash, NodeId)>,
+    /// Which steps of a tensor count, `[batch, time]` of truth values.
+    masks: BTreeMap<NodeId, NodeId>,
     names: BTreeSet<String>,
     stack: Vec<(Loc, Option<String>)>,
 }
@@ -70,9 +72,10 @@ impl GraphBuilder {
     /// Declares with `f`; all its nodes and diagnostics get the place `loc` (unless an outer call of this kind is under way,
     /// whose place goes first).
     pub fn at<R>(&self, loc: Loc, f: impl FnOnce() -> R) -> R {
-        self.inner_mut().scope.stack.push((loc, None));
+        let root = self.root();
+        root.inner_mut().scope.stack.push((loc, None));
         let result = f();
-        self.inner_mut().scope.stack.pop();
+        root.inner_mut().scope.stack.pop();
         result
     }
 
@@ -80,15 +83,16 @@ impl GraphBuilder {
     #[track_caller]
     pub fn layer(&self, base: &str, kind: &str, f: impl FnOnce(&str) -> Tensor) -> Tensor {
         let loc = Loc::caller();
+        let root = self.root();
         let name = {
-            let mut inner = self.inner_mut();
+            let mut inner = root.inner_mut();
             let name = inner.scope.unique(base);
             inner.scope.stack.push((loc, Some(name.clone())));
             name
         };
         let result = f(&name);
         let ty = result.ty();
-        let mut inner = self.inner_mut();
+        let mut inner = root.inner_mut();
         inner.scope.stack.pop();
         if let Some(output) = ty {
             inner.scope.layers.push(LayerRecord { name, kind: kind.into(), output });
@@ -98,9 +102,15 @@ impl GraphBuilder {
     }
 
     /// Adds a scalar to what training minimizes besides the loss: a regularizer's penalty.
+    #[track_caller]
     pub fn add_penalty(&self, penalty: &Tensor) {
+        let root = self.root();
         if let Some(node) = penalty.node() {
-            self.inner_mut().scope.penalties.push(node);
+            if penalty.builder().parent().is_some() {
+                root.fail("a penalty", &[penalty], "it depends on a step of a scan: add what the scan gives");
+                return;
+            }
+            root.inner_mut().scope.penalties.push(node);
         }
     }
 
@@ -108,5 +118,22 @@ impl GraphBuilder {
     pub fn penalties(&self) -> Vec<Tensor> {
         let nodes = self.inner().scope.penalties.clone();
         nodes.into_iter().map(|node| Tensor::new(self.clone(), Some(node))).collect()
+    }
+}
+
+impl Tensor {
+    /// Says which steps of this tensor `[batch, time, ...]` count: `mask` is `bool[batch, time]`. Recurrent layers carry their state through the others. [`Tensor::mask`]
+    /// finds it again for this very tensor, not for what is computed from it.
+    pub fn with_mask(&self, mask: &Tensor) -> Tensor {
+        if let (Some(node), Some(mask)) = (self.node(), mask.node()) {
+            self.builder().inner_mut().scope.masks.insert(node, mask);
+        }
+        self.clone()
+    }
+
+    /// Which steps of this tensor count, if that has been said.
+    pub fn mask(&self) -> Option<Tensor> {
+        let mask = self.builder().inner().scope.masks.get(&self.node()?).copied()?;
+        Some(Tensor::new(self.builder().clone(), Some(mask)))
     }
 }

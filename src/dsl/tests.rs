@@ -229,3 +229,59 @@ fn ports_and_shapes_are_checked() {
         assert!(text.contains(want), "{text}\nlacks\n{want}");
     }
 }
+
+#[test]
+fn a_scan_uses_what_is_around_it() {
+    let g = GraphBuilder::new("around");
+    let xs = g.input("xs", f64([3, 2]));
+    let w = g.input("w", f64([2]));
+    // A scan in a scan: its body uses tensors of both graphs around it.
+    let (sums, rows) = scan(&[&g.zeros(f64([2]))], &[&xs], |carry, x| {
+        let scaled = &x[0] * &w;
+        let (inner, _) = scan(&[&g.zeros(f64([]))], &[&scaled], |total, y| (vec![&total[0] + &y[0] * w.sum()], vec![]));
+        let sum = &carry[0] + &scaled;
+        (vec![sum], vec![inner[0].clone()])
+    });
+    g.output("sums", &sums[0]);
+    g.output("rows", &rows[0]);
+    let step = g.finish().unwrap_or_else(|e| panic!("{e}"));
+    let inputs = [("xs", value(f64([3, 2]), &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])), ("w", value(f64([2]), &[0.5, 2.0]))];
+    let out = Runner::new(&step).step(&inputs);
+    assert_eq!(out["sums"].to_f64_vec(), [4.5, 24.0]);
+    assert_eq!(out["rows"].to_f64_vec(), [11.25, 23.75, 36.25]);
+}
+
+#[test]
+fn broken_scans_name_the_line() {
+    let g = GraphBuilder::new("broken");
+    let (xs, ys) = (g.input("xs", f64([3, 2])), g.input("ys", f64([4, 2])));
+    let h = g.zeros(f64([2]));
+    let mut escaped = None;
+    let keep = |c: &[Tensor], x: &[Tensor]| {
+        escaped = Some(x[0].clone());
+        (c.to_vec(), vec![])
+    };
+    let lines = [line!() + 1, line!() + 2, line!() + 3, line!() + 4, line!() + 5, line!() + 6];
+    scan(&[&h], &[&xs, &ys], |c, _| (c.to_vec(), vec![]));
+    scan(&[&h], &[&xs], |c, x| (vec![c[0].matmul(&x[0].reshape([1, 2]))], vec![]));
+    scan(&[&h], &[&xs], |c, _| (vec![c[0].unsqueeze(0)], vec![]));
+    scan(&[&h], &[&xs], |_, x| (vec![], x.to_vec()));
+    scan(&[&h], &[], |c, _| (c.to_vec(), vec![]));
+    scan(&[&h], &[&xs], keep);
+    g.output("escaped", &(escaped.unwrap() + 1.0));
+    let text = g.finish().unwrap_err().to_string();
+    let wants = [
+        "sequence 1 has 4 steps, others have 3",
+        "contracted extents must be equal, 2 and 1",
+        "carry 0 of a scan is f64[2], the body carries on f64[1,2]",
+        "the body gets 1 carries and gives 0",
+        "without sequences it needs a length",
+        "used outside of it",
+    ];
+    let found: Vec<&str> = text.lines().collect();
+    assert_eq!(found.len(), wants.len(), "{text}");
+    for (i, (found, want)) in found.iter().zip(wants).enumerate() {
+        let line = lines[i] + u32::from(i == 5);
+        assert!(found.starts_with(&format!("src/dsl/tests.rs:{line}:")) && found.contains(want), "{found}");
+    }
+}
