@@ -4,7 +4,8 @@ use super::Model;
 use crate::dsl::{Tensor, TypeSpec};
 use crate::nn::{
     Activation, ActivationLayer, AvgPool1d, AvgPool2d, BatchNorm, Conv1d, Conv2d, Dense, Dropout, Embedding, Flatten,
-    GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, Layer, LayerNorm, MaxPool1d, MaxPool2d, Pair, Reshape,
+    GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, Gru, Layer, LayerNorm, Lstm, MaxPool1d, MaxPool2d, Pair,
+    Reshape, SimpleRnn,
 };
 use ir::{DType, Loc};
 use std::rc::Rc;
@@ -86,6 +87,9 @@ layers! {
     layer_norm() => LayerNorm::new(), "Appends a [`LayerNorm`] layer.";
     flatten() => Flatten, "Appends a [`Flatten`] layer.";
     reshape(dims: impl AsRef<[isize]>) => Reshape::new(dims), "Appends a [`Reshape`] layer; extents without the batch.";
+    simple_rnn(units: usize) => SimpleRnn::new(units), "Appends a [`SimpleRnn`] layer that gives its last result.";
+    lstm(units: usize) => Lstm::new(units), "Appends an [`Lstm`] layer that gives its last result.";
+    gru(units: usize) => Gru::new(units), "Appends a [`Gru`] layer that gives its last result.";
     dropout(rate: f64) => Dropout::new(rate), "Appends a [`Dropout`] layer.";
     batch_norm() => BatchNorm::new(), "Appends a [`BatchNorm`] layer.";
     activation(activation: Activation) => ActivationLayer(activation), "Appends an activation.";

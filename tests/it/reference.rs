@@ -6,11 +6,11 @@
 
 use crate::machine;
 use crate::oracle::evaluate;
-use gradc::dsl::{GraphBuilder, Step, f32};
+use gradc::dsl::{GraphBuilder, Step, f32, i32};
 use gradc::model::{Functional, Model, Sequential};
 use gradc::nn::{
-    Activation, BatchNorm, Conv2d, Dense, GlobalAvgPool2d, Layer, Loss, MaxPool2d, MeanSquaredError, Padding,
-    SparseCategoricalCrossEntropy,
+    Activation, BatchNorm, Conv2d, Dense, Embedding, GlobalAvgPool2d, Layer, Loss, Lstm, MaxPool2d, MeanSquaredError,
+    Padding, SparseCategoricalCrossEntropy,
 };
 use gradc::optim::{Adam, Optimizer, Sgd};
 use ir::{DType, Data, Graph, Shape, TensorType, Value};
@@ -82,7 +82,9 @@ impl Engine {
 fn reference_name(state: &str) -> String {
     let (layer, part) = state.split_once('/').unwrap();
     let part = match part {
+        "embeddings" => return layer.into(),
         "kernel" => "w",
+        "recurrent_kernel" => "u",
         "gamma" => "g",
         "bias" | "beta" => "b",
         other => panic!("no reference has a {other}"),
@@ -195,6 +197,15 @@ fn convolutional_network() {
         .flatten()
         .add(Dense::new(10).name("fc"));
     check("cnn_mnist_b32", &model, &SparseCategoricalCrossEntropy, &Adam::default(), 2);
+}
+
+#[test]
+fn recurrent_network() {
+    let model = Sequential::of(i32([100]))
+        .add(Embedding::new(10_000, 64).name("embed"))
+        .add(Lstm::new(64))
+        .add(Dense::new(10).name("fc"));
+    check("lstm_text", &model, &SparseCategoricalCrossEntropy, &Adam::default(), 1);
 }
 
 #[test]

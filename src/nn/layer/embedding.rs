@@ -13,12 +13,20 @@ pub struct Embedding {
     name: String,
     dtype: DType,
     initializer: Initializer,
+    mask_zero: bool,
 }
 
 impl Embedding {
     /// With Keras's defaults: `f32`, uniform on ±0.05.
     pub fn new(vocabulary: usize, width: usize) -> Self {
-        Self { vocabulary, width, name: "embedding".into(), dtype: DType::F32, initializer: uniform(-0.05, 0.05) }
+        Self {
+            vocabulary,
+            width,
+            name: "embedding".into(),
+            dtype: DType::F32,
+            initializer: uniform(-0.05, 0.05),
+            mask_zero: false,
+        }
     }
 
     /// With another name than the kind's.
@@ -30,6 +38,12 @@ impl Embedding {
     /// With another element type.
     pub fn dtype(mut self, dtype: DType) -> Self {
         self.dtype = dtype;
+        self
+    }
+
+    /// Whether 0 is no word but fills a sequence: the result says which steps count ([`Tensor::mask`]), and recurrent layers carry their state through the others.
+    pub fn mask_zero(mut self, on: bool) -> Self {
+        self.mask_zero = on;
         self
     }
 
@@ -52,7 +66,8 @@ impl Layer for Embedding {
     #[track_caller]
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
         let ty = TypeSpec::new(self.dtype, [self.vocabulary, self.width]);
-        x.builder().param(&format!("{name}/embeddings"), ty, self.initializer.clone()).gather(x)
+        let rows = x.builder().param(&format!("{name}/embeddings"), ty, self.initializer.clone()).gather(x);
+        if self.mask_zero && x.shape().is_some_and(|shape| shape.rank() == 2) { rows.with_mask(&x.ne(0)) } else { rows }
     }
 }
 

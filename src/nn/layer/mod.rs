@@ -8,6 +8,7 @@ mod dropout;
 mod embedding;
 mod norm;
 mod pool;
+mod recurrent;
 mod regularizer;
 mod shape;
 mod transformer;
@@ -22,6 +23,9 @@ pub use embedding::{Embedding, TiedHead};
 pub use norm::{BatchNorm, GroupNorm, LayerNorm, RmsNorm};
 pub use pool::{
     AvgPool1d, AvgPool2d, GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GlobalMaxPool2d, MaxPool1d, MaxPool2d,
+};
+pub use recurrent::{
+    Bidirectional, Context as RecurrentContext, Gru, Lstm, Masking, Merge, Recurrent, Returned, SimpleRnn,
 };
 pub use regularizer::Regularizer;
 pub use shape::{Flatten, Reshape};

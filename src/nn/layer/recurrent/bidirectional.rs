@@ -1,0 +1,78 @@
+//! A recurrent layer in both directions (Schuster and Paliwal, IEEE Transactions on Signal Processing 45, 1997).
+
+use super::cell::{Context, Recurrent};
+use crate::dsl::Tensor;
+use crate::nn::layer::Layer;
+
+/// How the results of two directions become one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Merge {
+    /// Side by side: `2 * units` features.
+    #[default]
+    Concat,
+    /// Their sum.
+    Sum,
+    /// Their product.
+    Mul,
+    /// Their mean.
+    Average,
+}
+
+/// Two layers alike, one from the first step to the last and one the other way, with weights of their own: `forward_..` and `backward_..` under the layer's name.
+/// Without `return_sequences` the result is that of each one's last step: for the second that is the first of the sequence.
+#[derive(Clone, Debug)]
+pub struct Bidirectional<R> {
+    layer: R,
+    name: String,
+    merge: Merge,
+}
+
+impl<R: Recurrent> Bidirectional<R> {
+    /// Two of these, side by side.
+    pub fn new(layer: R) -> Self {
+        Self { layer, name: "bidirectional".into(), merge: Merge::Concat }
+    }
+
+    /// With another name than the kind's.
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// With another way to put the results together.
+    pub fn merge(mut self, merge: Merge) -> Self {
+        self.merge = merge;
+        self
+    }
+}
+
+impl<R: Recurrent> Layer for Bidirectional<R> {
+    fn base(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> &str {
+        "Bidirectional"
+    }
+
+    #[track_caller]
+    fn call(&self, x: &Tensor, name: &str) -> Tensor {
+        let direction = |backward: bool| {
+            let which = if backward { "backward" } else { "forward" };
+            let name = format!("{name}/{which}_{}", self.layer.base());
+            let returned = self.layer.run(x, &name, &Context::default(), backward);
+            if self.layer.returns_sequences() { returned.sequence } else { returned.last() }
+        };
+        let (a, b) = (direction(false), direction(true));
+        let merged = match self.merge {
+            Merge::Concat => a.concat(&[&b], -1),
+            Merge::Sum => a + b,
+            Merge::Mul => a * b,
+            Merge::Average => (a + b) * 0.5,
+        };
+        match x.mask() {
+            Some(mask) if self.layer.returns_sequences() => merged.with_mask(&mask),
+            _ => merged,
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! What recurrent layers have in common: options, weights, and the loop over the steps.
+
+use crate::dsl::{Initializer, Scan, Tensor, TypeSpec, glorot_uniform, orthogonal, zeros};
+use crate::nn::Activation;
+use crate::nn::layer::{Layer, weight};
+use ir::{DType, TensorType};
+
+/// A recurrent layer: a [`Layer`] that can also be given first states and a mask, and gives its last states.
+pub trait Recurrent: Layer {
+    /// The number of units: the extent of each state and of the result.
+    fn units(&self) -> usize;
+
+    /// Runs over `x` `[batch, time, features]` with states declared under `name/`. `backward`: from the last step to the first. The results are in the
+    /// order of the input in either case.
+    fn run(&self, x: &Tensor, name: &str, context: &Context, backward: bool) -> Returned;
+
+    /// Whether the layer gives all steps' results.
+    fn returns_sequences(&self) -> bool;
+
+    /// As [`Layer::apply`], with first states and a mask; gives the last states too.
+    ///
+    /// ```
+    /// use gradc::dsl::{f32, GraphBuilder};
+    /// use gradc::nn::{Lstm, Recurrent, RecurrentContext};
+    /// let g = GraphBuilder::new("decoder");
+    /// let (x, h, c) = (g.input("x", f32([4, 7, 3])), g.input("h", f32([4, 5])), g.input("c", f32([4, 5])));
+    /// let context = RecurrentContext { states: vec![h, c], ..RecurrentContext::default() };
+    /// let returned = Lstm::new(5).apply_with(&x, &context);
+    /// assert_eq!(returned.sequence.shape().unwrap().dims(), [4, 7, 5]);
+    /// assert_eq!(returned.states.len(), 2);
+    /// assert!(g.finish().is_ok());
+    /// ```
+    #[track_caller]
+    fn apply_with(&self, x: &Tensor, context: &Context) -> Returned {
+        let mut returned = Returned::poisoned(x);
+        x.builder().layer(self.base(), self.kind(), |name| {
+            if !x.is_poisoned() {
+                returned = self.run(x, name, context, false);
+            }
+            if self.returns_sequences() { returned.sequence.clone() } else { returned.last() }
+        });
+        returned
+    }
+}
+
+/// What a run may start from.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// The first states, each `[batch, units]`: for an LSTM `h` and `c`, for the others `h`. None: zeros.
+    pub states: Vec<Tensor>,
+    /// Which steps count, `bool[batch, time]`. None: the input's mask, if it has one, else all.
+    pub mask: Option<Tensor>,
+}
+
+/// What a run gives.
+#[derive(Clone, Debug)]
+pub struct Returned {
+    /// All steps' results, `[batch, time, units]`.
+    pub sequence: Tensor,
+    /// The states after the last step, each `[batch, units]`; the first is the last result.
+    pub states: Vec<Tensor>,
+}
+
+impl Returned {
+    pub(super) fn poisoned(x: &Tensor) -> Self {
+        Self { sequence: x.poisoned(), states: vec![] }
+    }
+
+    /// The last step's result.
+    pub fn last(&self) -> Tensor {
+        self.states.first().cloned().unwrap_or_else(|| self.sequence.poisoned())
+    }
+}
+
+/// The options that all recurrent layers have.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    pub(super) units: usize,
+    pub(super) name: String,
+    pub(super) activation: Activation,
+    pub(super) recurrent_activation: Activation,
+    pub(super) use_bias: bool,
+    pub(super) kernel_initializer: Initializer,
+    pub(super) recurrent_initializer: Initializer,
+    pub(super) bias_initializer: Initializer,
+    pub(super) return_sequences: bool,
+    pub(super) go_backwards: bool,
+    pub(super) recompute: bool,
+}
+
+impl Options {
+    pub(super) fn new(units: usize, name: &str) -> Self {
+        Self {
+            units,
+            name: name.into(),
+            activation: Activation::Tanh,
+            recurrent_activation: Activation::Sigmoid,
+            use_bias: true,
+            kernel_initializer: glorot_uniform(),
+            recurrent_initializer: orthogonal(),
+            bias_initializer: zeros(),
+            return_sequences: false,
+            go_backwards: false,
+            recompute: false,
+        }
+    }
+}
+
+/// What one kind of layer adds: how many gates and states it has, and what a step does.
+pub(super) trait Cell {
+    const GATES: usize;
+    const STATES: usize;
+
+    fn options(&self) -> &Options;
+
+    /// The bias that is added to the projected input `[gates * units]`, and one for the projected state, if the cell has it.
+    fn biases(&self, x: &Tensor, name: &str) -> (Option<Tensor>, Option<Tensor>);
+
+    /// The next states, the first of which is the step's result. `zx`: the projected input `[batch, gates * units]`, with its bias.
+    fn step(&self, zx: &Tensor, states: &[Tensor], recurrent: &Tensor, bias: Option<&Tensor>) -> Vec<Tensor>;
+}
+
+/// Gate number `i` of a projection `[batch, gates * units]`.
+pub(super) fn gate(z: &Tensor, i: usize, units: usize) -> Tensor {
+    z.slice_axis(-1, i * units..(i + 1) * units)
+}
+
+/// The bias of a layer with one for all gates.
+pub(super) fn one_bias<C: Cell>(cell: &C, x: &Tensor, name: &str) -> Option<Tensor> {
+    let o = cell.options();
+    o.use_bias.then(|| weight(x, name, "bias", &[C::GATES * o.units], &o.bias_initializer))
+}
+
+/// Checks that the input is a batch of sequences of floats.
+#[track_caller]
+fn check(x: &Tensor, units: usize) -> Option<TensorType> {
+    let ty = x.ty()?;
+    if ty.shape.rank() != 3 || !ty.dtype.is_float() {
+        x.fail("a recurrent layer", "the input must be [batch, time, features] of floats");
+        return None;
+    }
+    if units == 0 {
+        x.fail("a recurrent layer", "it must have at least one unit");
+        return None;
+    }
+    Some(ty)
+}
+
+/// The first states: given, or zeros.
+#[track_caller]
+fn first_states<C: Cell>(x: &Tensor, ty: &TensorType, units: usize, given: &[Tensor]) -> Option<Vec<Tensor>> {
+    let want = TypeSpec::new(ty.dtype, [ty.shape[0], units]);
+    if given.is_empty() {
+        return Some((0..C::STATES).map(|_| x.builder().zeros(want.clone())).collect());
+    }
+    let fits = |t: &Tensor| t.ty().is_none_or(|ty| TypeSpec::from(ty) == want);
+    if given.len() != C::STATES || !given.iter().all(fits) {
+        let operands: Vec<&Tensor> = std::iter::once(x).chain(given).collect();
+        let rule = format!("it needs {} first state(s) of {}{:?}", C::STATES, want.dtype, want.dims);
+        x.builder().fail("a recurrent layer", &operands, rule);
+        return None;
+    }
+    Some(given.to_vec())
+}
+
+/// The mask with the time in front, `bool[time, batch]`.
+#[track_caller]
+fn mask_over_time(x: &Tensor, ty: &TensorType, context: &Context) -> Result<Option<Tensor>, ()> {
+    let Some(mask) = context.mask.clone().or_else(|| x.mask()) else { return Ok(None) };
+    let Some(found) = mask.ty() else { return Err(()) };
+    if found.dtype != DType::Bool || found.shape[..] != ty.shape[..2] {
+        let rule = format!("the mask must be bool{:?}, it is {found}", &ty.shape[..2]);
+        x.builder().fail("a recurrent layer", &[x, &mask], rule);
+        return Err(());
+    }
+    Ok(Some(mask.transpose()))
+}
+
+/// Runs a cell over all steps: the input is projected for all of them at once, the loop does the rest.
+#[track_caller]
+pub(super) fn run<C: Cell>(cell: &C, x: &Tensor, name: &str, context: &Context, backward: bool) -> Returned {
+    let o = cell.options();
+    let poisoned = Returned::poisoned(x);
+    let Some(ty) = check(x, o.units) else { return poisoned };
+    let Some(first) = first_states::<C>(x, &ty, o.units, &context.states) else { return poisoned };
+    let Ok(mask) = mask_over_time(x, &ty, context) else { return poisoned };
+    let width = C::GATES * o.units;
+    let kernel = weight(x, name, "kernel", &[ty.shape[2], width], &o.kernel_initializer);
+    let recurrent = weight(x, name, "recurrent_kernel", &[o.units, width], &o.recurrent_initializer);
+    let (bias, state_bias) = cell.biases(x, name);
+    let mut projected = x.swap_axes(0, 1).matmul(&kernel);
+    if let Some(bias) = bias {
+        projected = projected + bias;
+    }
+    let sequences: Vec<&Tensor> = std::iter::once(&projected).chain(&mask).collect();
+    let scan = Scan::new().named(name).reverse(backward != o.go_backwards).recompute(o.recompute);
+    let (states, stacked) = scan.run(&first.iter().collect::<Vec<_>>(), &sequences, |states, step| {
+        let mut next = cell.step(&step[0], states, &recurrent, state_bias.as_ref());
+        if let Some(counts) = step.get(1) {
+            let counts = counts.unsqueeze(-1);
+            next = next.iter().zip(states).map(|(new, old)| counts.select(new, old)).collect();
+        }
+        let result = next[0].clone();
+        (next, vec![result])
+    });
+    let sequence = stacked.first().map_or_else(|| x.poisoned(), |stacked| stacked.swap_axes(0, 1));
+    Returned { sequence, states }
+}
+
+/// The result of a layer on its own: the last step's or all steps', in the order in which they were taken.
+#[track_caller]
+pub(super) fn call<C: Cell>(cell: &C, x: &Tensor, name: &str) -> Tensor {
+    let o = cell.options();
+    let returned = run(cell, x, name, &Context::default(), false);
+    if !o.return_sequences {
+        return returned.last();
+    }
+    let sequence = if o.go_backwards { returned.sequence.reverse([1]) } else { returned.sequence };
+    match x.mask() {
+        Some(mask) if o.go_backwards => sequence.with_mask(&mask.reverse([1])),
+        Some(mask) => sequence.with_mask(&mask),
+        None => sequence,
+    }
+}
+
+/// The options as methods, and the traits, of a layer whose struct has a field `options`.
+macro_rules! recurrent_layer {
+    ($ty:ident, $kind:literal) => {
+        impl $ty {
+            /// With another name than the kind's.
+            pub fn name(mut self, name: &str) -> Self {
+                self.options.name = name.into();
+                self
+            }
+
+            /// Whether the result is that of all steps, `[batch, time, units]`, instead of the last one's.
+            pub fn return_sequences(mut self, on: bool) -> Self {
+                self.options.return_sequences = on;
+                self
+            }
+
+            /// Whether to go from the last step to the first. Sequences are returned in that order too, as in Keras.
+            pub fn go_backwards(mut self, on: bool) -> Self {
+                self.options.go_backwards = on;
+                self
+            }
+
+            /// With another activation than the hyperbolic tangent.
+            pub fn activation(mut self, activation: crate::nn::Activation) -> Self {
+                self.options.activation = activation;
+                self
+            }
+
+            /// With or without bias.
+            pub fn use_bias(mut self, on: bool) -> Self {
+                self.options.use_bias = on;
+                self
+            }
+
+            /// With another initial kernel `[features, gates * units]`.
+            pub fn kernel_initializer(mut self, initializer: crate::dsl::Initializer) -> Self {
+                self.options.kernel_initializer = initializer;
+                self
+            }
+
+            /// With another initial recurrent kernel `[units, gates * units]`.
+            pub fn recurrent_initializer(mut self, initializer: crate::dsl::Initializer) -> Self {
+                self.options.recurrent_initializer = initializer;
+                self
+            }
+
+            /// With another initial bias.
+            pub fn bias_initializer(mut self, initializer: crate::dsl::Initializer) -> Self {
+                self.options.bias_initializer = initializer;
+                self
+            }
+
+            /// Whether training keeps only the states of each step and computes the rest again: less memory, more time.
+            pub fn recompute(mut self, on: bool) -> Self {
+                self.options.recompute = on;
+                self
+            }
+        }
+
+        impl crate::nn::layer::Layer for $ty {
+            fn base(&self) -> &str {
+                &self.options.name
+            }
+
+            fn kind(&self) -> &str {
+                $kind
+            }
+
+            #[track_caller]
+            fn call(&self, x: &crate::dsl::Tensor, name: &str) -> crate::dsl::Tensor {
+                crate::nn::layer::recurrent::cell::call(self, x, name)
+            }
+        }
+
+        impl crate::nn::layer::recurrent::Recurrent for $ty {
+            fn units(&self) -> usize {
+                self.options.units
+            }
+
+            #[track_caller]
+            fn run(
+                &self,
+                x: &crate::dsl::Tensor,
+                name: &str,
+                context: &crate::nn::layer::recurrent::Context,
+                backward: bool,
+            ) -> crate::nn::layer::recurrent::Returned {
+                crate::nn::layer::recurrent::cell::run(self, x, name, context, backward)
+            }
+
+            fn returns_sequences(&self) -> bool {
+                self.options.return_sequences
+            }
+        }
+    };
+}
+
+/// The activation of the gates as a method.
+macro_rules! gated_layer {
+    ($ty:ident) => {
+        impl $ty {
+            /// With another activation of the gates than the logistic function.
+            pub fn recurrent_activation(mut self, activation: crate::nn::Activation) -> Self {
+                self.options.recurrent_activation = activation;
+                self
+            }
+        }
+    };
+}
+
+pub(super) use gated_layer;
+pub(super) use recurrent_layer;
