@@ -3,10 +3,15 @@
 use ir::{Family, Graph, NodeId, Op};
 
 /// Floating-point operations of all dot products and convolutions, two for each multiply-add. Taps that fall on padding count, as is
-/// usual; everything else (activations, sums, updates) doesn't.
+/// usual; everything else (activations, sums, updates) doesn't. A scan does as much as its body, in each step.
 pub fn contraction_flops(graph: &Graph) -> f64 {
     let contractions = graph.ids().filter(|&id| graph.op(id).family() == Family::Contraction);
-    contractions.map(|id| 2.0 * multiply_adds(graph, id)).sum()
+    let scans = graph.scans();
+    let steps = scans.iter().filter_map(|nodes| match graph.op(*nodes.first()?) {
+        Op::Scan(scan) => Some(scan.length as f64 * contraction_flops(scan.body.graph())),
+        _ => None,
+    });
+    contractions.map(|id| 2.0 * multiply_adds(graph, id)).sum::<f64>() + steps.sum::<f64>()
 }
 
 fn multiply_adds(graph: &Graph, id: NodeId) -> f64 {

@@ -263,7 +263,7 @@ fn broken_scans_name_the_line() {
     };
     let lines = [line!() + 1, line!() + 2, line!() + 3, line!() + 4, line!() + 5, line!() + 6];
     scan(&[&h], &[&xs, &ys], |c, _| (c.to_vec(), vec![]));
-    scan(&[&h], &[&xs], |c, x| (vec![c[0].matmul(&x[0].reshape([1, 2]))], vec![]));
+    scan(&[&h], &[&xs], |c, x| (vec![c[0].matmul(x[0].reshape([1, 2]))], vec![]));
     scan(&[&h], &[&xs], |c, _| (vec![c[0].unsqueeze(0)], vec![]));
     scan(&[&h], &[&xs], |_, x| (vec![], x.to_vec()));
     scan(&[&h], &[], |c, _| (c.to_vec(), vec![]));

@@ -1,6 +1,6 @@
 //! The workloads' models.
 
-use super::train::{CLASSES, CONTEXT, SYMBOLS};
+use super::train::{CLASSES, CONTEXT, SYMBOLS, WORDS};
 use crate::dsl::{Tensor, i32};
 use crate::model::Sequential;
 use crate::nn::{Activation, BatchNorm, Conv2d, Dense, Layer, LayerNorm, LearnedPositions, Padding, TransformerBlock};
@@ -14,6 +14,11 @@ pub(super) fn dense_layers(widths: &[usize], activation: Activation) -> Sequenti
         let activation = if i < last { activation } else { Activation::Linear };
         model.add(Dense::new(units).activation(activation))
     })
+}
+
+/// Texts of that many words.
+pub(super) fn recurrent(length: usize) -> Sequential {
+    Sequential::of(i32([length])).embedding(WORDS, 64).lstm(64).dense(CLASSES)
 }
 
 pub(super) fn convolutional() -> Sequential {

@@ -1,6 +1,6 @@
 //! Training steps, and predictions of the same models: models, batches, losses, optimizers, all with fixed numbers.
 
-use super::network::{LAST_CHANNELS, convolutional, dense_layers, residual, transformer};
+use super::network::{LAST_CHANNELS, convolutional, dense_layers, recurrent, residual, transformer};
 use super::{Definition, Workload};
 use crate::bench::stream::{integers, uniform};
 use crate::dsl::{ModelErrors, StateSpec, Step};
@@ -20,6 +20,8 @@ pub(super) const CLASSES: usize = 10;
 pub(super) const SYMBOLS: usize = 65;
 /// How long these texts are.
 pub(super) const CONTEXT: usize = 128;
+/// How many words the texts of the recurrent network are made of.
+pub(super) const WORDS: usize = 10_000;
 
 /// What is trained.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +36,8 @@ pub(super) enum Network {
     Transformer,
     /// The residual network of three stages for 32x32 images; softmax cross-entropy, SGD at 0.01 with momentum 0.9.
     Residual,
+    /// Words looked up, a recurrent layer over that many, a dense layer on its last state; softmax cross-entropy, Adam at 0.001.
+    Recurrent { length: usize },
 }
 
 const fn training(name: &'static str, batch: usize, network: Network) -> Workload {
@@ -55,6 +59,7 @@ const fn classifier(name: &'static str, batch: usize, widths: &'static [usize], 
 /// | `transformer_lm` | 65 symbols, context 128, width 128, 4 blocks of 4 heads, pre-LayerNorm, exact GELU, learned positions, head of its own | 16, AdamW 0.001, decay 0.01 |
 /// | `resnet_cifar` | 32x32x3; conv 16 3x3, three stages (16, 32, 64) of one basic block, batch normalization, mean, dense 10 | 32, SGD 0.01, momentum 0.9 |
 /// | `logreg` | 784-10, softmax cross-entropy | 256, SGD 0.01 |
+/// | `lstm_text` | 100 words, embedding 10000x64, LSTM 64, its last state, dense 10 | 32, Adam 0.001 |
 pub const WORKLOADS: &[Workload] = &[
     classifier("mlp_small", 32, &[784, 128, 10], false),
     training("mlp_tiny", 8, Network::Regression { widths: &[4, 16, 16, 2] }),
@@ -64,6 +69,7 @@ pub const WORKLOADS: &[Workload] = &[
     training("transformer_lm", 16, Network::Transformer),
     training("resnet_cifar", 32, Network::Residual),
     classifier("logreg", 256, &[784, 10], false),
+    training("lstm_text", 32, Network::Recurrent { length: 100 }),
 ];
 
 const fn inference(name: &'static str, batch: usize, network: Network) -> Workload {
@@ -92,6 +98,7 @@ impl Network {
             Self::Convolutional => convolutional(),
             Self::Transformer => transformer(),
             Self::Residual => residual(),
+            Self::Recurrent { length } => recurrent(length),
         }
     }
 
@@ -102,7 +109,9 @@ impl Network {
             Self::Classifier { adam: false, .. } => Box::new(Sgd::new(0.01)),
             Self::Residual => Box::new(Sgd::new(0.01).momentum(0.9)),
             Self::Transformer => Box::new(AdamW::new(1e-3).weight_decay(0.01)),
-            Self::Classifier { .. } | Self::Regression { .. } | Self::Convolutional => Box::new(Adam::new(1e-3)),
+            Self::Classifier { .. } | Self::Regression { .. } | Self::Convolutional | Self::Recurrent { .. } => {
+                Box::new(Adam::new(1e-3))
+            }
         };
         match self {
             Self::Regression { .. } => model.training_graph(batch, &MeanSquaredError, &[], &*optimizer),
@@ -138,13 +147,14 @@ impl Network {
                 let symbols = |stream| Data::I32(integers(stream, n * CONTEXT, SYMBOLS));
                 (symbols(INPUTS), symbols(TARGETS))
             }
+            Self::Recurrent { length } => (Data::I32(integers(INPUTS, n * length, WORDS)), labels()),
             Self::Residual => (Data::F32(uniform(INPUTS, n * 32 * 32 * 3, -1.0, 1.0)), labels()),
             _ => (Data::F32(uniform(INPUTS, n * 784, 0.0, 1.0)), labels()),
         }
     }
 
     /// The values of all states before the first step. Parameter `k`, from 1, is stream `k`, uniform in ±1/sqrt(fan_in); a bias has
-    /// its kernel's fan-in. Tables of embeddings are uniform in ±0.05, gammas 1 and betas 0. Streams run through a kernel as other frameworks lay it out: filters `[out, in, kh, kw]`, and the rows
+    /// its kernel's fan-in. Tables of embeddings are uniform in ±0.05, gammas 1 and betas 0. Others have two biases in a recurrent layer, of which ours is the sum. Streams run through a kernel as other frameworks lay it out: filters `[out, in, kh, kw]`, and the rows
     /// of the dense layer after the convolutions by channel, height, width.
     pub(super) fn initial_values(self, step: &Step) -> Vec<(String, Value)> {
         let mut fan_in = 1;
@@ -163,7 +173,14 @@ impl Network {
                 Some("beta") => vec![0.0; dims[0]],
                 part => {
                     let bound = if part == Some("embeddings") { 0.05 } else { 1.0 / (fan_in as f32).sqrt() };
-                    uniform(k, state.ty.shape.numel(), -bound, bound)
+                    let stream = uniform(k, state.ty.shape.numel(), -bound, bound);
+                    if state.name == "lstm/bias" {
+                        k += 1;
+                        let second = uniform(k, stream.len(), -bound, bound);
+                        stream.iter().zip(second).map(|(a, b)| a + b).collect()
+                    } else {
+                        stream
+                    }
                 }
             };
             let place = self.order(dims);
@@ -197,7 +214,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     /// What several frameworks compute from the same numbers: the loss of the first step.
-    const FIRST_LOSSES: [(&str, f64); 3] = [("mlp_small", 2.31489), ("mlp_tiny", 0.46017), ("cnn_mnist_b32", 2.30592)];
+    const FIRST_LOSSES: [(&str, f64); 4] =
+        [("mlp_small", 2.31489), ("mlp_tiny", 0.46017), ("cnn_mnist_b32", 2.30592), ("lstm_text", 2.28685)];
 
     #[test]
     fn first_losses_are_those_of_other_frameworks() {
@@ -219,7 +237,7 @@ mod tests {
 
     #[test]
     fn workloads_have_the_parameters_they_say() {
-        let counts = [101_770, 386, 1_863_690, 34_826, 34_826, 826_368, 78_042, 7_850];
+        let counts = [101_770, 386, 1_863_690, 34_826, 34_826, 826_368, 78_042, 7_850, 673_674];
         for (workload, count) in WORKLOADS.iter().zip(counts) {
             let step = workload.step().unwrap();
             assert_eq!(step.parameter_count(), count, "{}", workload.name);
