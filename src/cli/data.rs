@@ -1,7 +1,9 @@
 //! `gradc data`: gets data sets.
 
 use super::print;
+use crate::data::fetch::Corpus;
 use crate::data::mnist;
+use crate::data::text::{NOVEL, SPAM};
 use clap::{Args, Subcommand};
 use std::error::Error;
 use std::io::Write;
@@ -26,14 +28,26 @@ enum Set {
         #[arg(long, value_name = "DIR", default_value = "data/full")]
         dir: PathBuf,
     },
+    /// A novel, Moby-Dick, as one file of text; kept in `GRADC_DATA` or among the user's caches
+    Novel,
+    /// 6,046 mails, spam or not, as two files of lines; kept in `GRADC_DATA` or among the user's caches
+    Spam,
 }
 
 impl Data {
     pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
         match &self.set {
             Set::Mnist { dir } => get_mnist(dir),
+            Set::Novel => get(&NOVEL),
+            Set::Spam => get(&SPAM),
         }
     }
+}
+
+fn get(corpus: &Corpus) -> Result<(), Box<dyn Error>> {
+    let dir = corpus.directory()?;
+    let names: Vec<&str> = corpus.files.iter().map(|file| file.name).collect();
+    print(&format!("{}: {}\n", dir.display(), names.join(", ")))
 }
 
 fn get_mnist(dir: &Path) -> Result<(), Box<dyn Error>> {

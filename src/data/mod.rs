@@ -1,4 +1,4 @@
-//! Data: arrays of samples, readers of IDX and CSV files, shuffling, batches, splits.
+//! Data: arrays of samples, readers of IDX and CSV files, texts, shuffling, batches, splits.
 //!
 //! A [`Dataset`] keeps samples as they were stored (bytes stay bytes) and shares them with the views that splitting makes. A batch is
 //! converted while it is copied into the program's input: there is no array in between.
@@ -17,9 +17,11 @@ mod column;
 mod csv;
 mod dataset;
 mod error;
+pub mod fetch;
 mod idx;
 pub mod mnist;
 mod shuffle;
+pub mod text;
 
 pub(crate) use batches::Batches;
 pub use column::{Column, Stored, array};
