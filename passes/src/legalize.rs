@@ -2,21 +2,22 @@
 //!
 //! # Does
 //! The gradient of a maximum pooling whose windows don't overlap puts what it gets at places that the pooling has found already, so that
-//! the pooled tensor isn't read again, and need not be kept, where the graph has that pooling. Padding of convolutions and of their weight gradients becomes an explicit `pad`. The gradient by the input becomes a convolution
-//! of the output's gradient, spread by the stride and padded, with the kernel reversed and its channels exchanged.
+//! the pooled tensor isn't read again, and need not be kept, where the graph has that pooling. Padding of convolutions and of their weight
+//! gradients becomes an explicit `pad`, but for convolutions that are lowered region by region, without padding. The gradient by the input
+//! becomes a padded convolution of the output's gradient, spread by the stride, with the kernel reversed and its channels exchanged.
 //! # Requires
 //! Stage `differentiated`.
 //! # Ensures
-//! Contractions are `dot`, and `conv` and `conv_weight_grad` without padding.
+//! Contractions are `dot`, `conv_weight_grad` without padding, and `conv`, padded only where lowering cuts it into regions.
 //! # Example
 //! `%2 = conv %0, %1 {.., pad=[(1,1)]}` becomes `%2 = pad %0 {low=[0,1,0], high=[0,1,0], ..}`, `%3 = conv %2, %1 {.., pad=[(0,0)]}`.
 
-use crate::lower::tap_type;
+use crate::lower::{in_regions, tap_type};
 use crate::{PassContext, PassError};
 use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad};
 use ir::op::movement::{Pad, Reverse};
 use ir::op::window::{Pool, PoolArgMax, PoolKind, Unpool, Window};
-use ir::{Builder, Graph, NodeId, Op, Scalar, Shape};
+use ir::{Builder, Graph, NodeId, Op, Scalar, Shape, TensorType};
 
 /// Runs the pass.
 ///
@@ -29,7 +30,10 @@ pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
         let loc = graph.loc(node).cloned();
         let mut build = Builder::new(graph, loc);
         let new = match op {
-            Op::Conv(op) if padded(&op.window) => valid_conv(&mut build, &op, &operands)?,
+            Op::Conv(op) if padded(&op.window) => match valid_conv(&mut build, node, &op, &operands)? {
+                Some(new) => new,
+                None => continue,
+            },
             Op::ConvWeightGrad(op) if padded(&op.window) => valid_weight_grad(&mut build, &op, &operands)?,
             Op::ConvInputGrad(op) => input_grad(&mut build, node, &op, &operands)?,
             Op::PoolMaxGrad(op) if op.window.is_apart().is_ok_and(|apart| apart) => {
@@ -85,10 +89,19 @@ fn pad(
     if nothing { Ok(x) } else { Ok(build.add(Op::Pad(op), &[x])?) }
 }
 
-fn valid_conv(build: &mut Builder<'_>, op: &Conv, operands: &[NodeId]) -> Result<NodeId, PassError> {
+/// The convolution of a padded copy, with the type of `node`; `None` if none is needed.
+fn valid_conv(
+    build: &mut Builder<'_>,
+    node: NodeId,
+    op: &Conv,
+    operands: &[NodeId],
+) -> Result<Option<NodeId>, PassError> {
+    if in_regions(&op.window, build.ty(operands[0]), build.ty(node), op.groups) {
+        return Ok(None);
+    }
     let x = pad(build, operands[0], &op.window.pad, |_| 0)?;
     let valid = Conv { window: without_padding(&op.window), groups: op.groups };
-    Ok(build.add(Op::Conv(valid), &[x, operands[1]])?)
+    Ok(Some(build.add(Op::Conv(valid), &[x, operands[1]])?))
 }
 
 fn valid_weight_grad(build: &mut Builder<'_>, op: &ConvWeightGrad, operands: &[NodeId]) -> Result<NodeId, PassError> {
@@ -115,15 +128,22 @@ fn input_grad(
             (reach - window.pad[d].0, input[d + 1] + window.pad[d].0 - spread)
         })
         .collect();
-    let spread = pad(build, dy, &margins, |d| window.stride[d] - 1)?;
+    let mut spread_shape = outputs.dims().to_vec();
+    (0..spatial).for_each(|d| spread_shape[d + 1] = (outputs[d + 1] - 1) * window.stride[d] + 1);
+    let spread = TensorType { dtype: build.ty(dy).dtype, shape: shape_of(spread_shape)? };
     let flipped = flip_kernel(build, w, spatial, op.groups)?;
-    let forward = Window {
-        size: window.size.clone(),
-        stride: vec![1; spatial],
-        pad: vec![(0, 0); spatial],
-        dilation: window.dilation.clone(),
-    };
+    let mut forward =
+        Window { size: window.size.clone(), stride: vec![1; spatial], pad: margins, dilation: window.dilation.clone() };
+    let mut margins = vec![(0, 0); spatial];
+    if !in_regions(&forward, &spread, build.ty(node), op.groups) {
+        std::mem::swap(&mut forward.pad, &mut margins);
+    }
+    let spread = pad(build, dy, &margins, |d| window.stride[d] - 1)?;
     Ok(build.add(Op::Conv(Conv { window: forward, groups: op.groups }), &[spread, flipped])?)
+}
+
+fn shape_of(dims: Vec<usize>) -> Result<Shape, PassError> {
+    Shape::new(dims).map_err(|e| PassError::Unsupported { what: e.to_string(), loc: None })
 }
 
 /// `[k..., ci/g, co]` to `[k..., co/g, ci]`, spatial axes reversed, channels exchanged within each group.
@@ -135,8 +155,7 @@ fn flip_kernel(build: &mut Builder<'_>, w: NodeId, spatial: usize, groups: usize
     let kernel = &shape[..spatial];
     let reshape = |build: &mut Builder<'_>, x, tail: &[usize]| -> Result<NodeId, PassError> {
         let dims = [kernel, tail].concat();
-        let shape = Shape::new(dims).map_err(|e| PassError::Unsupported { what: e.to_string(), loc: None })?;
-        Ok(build.reshape(x, shape)?)
+        Ok(build.reshape(x, shape_of(dims)?)?)
     };
     let split = reshape(build, reversed, &[ci, groups, co])?;
     let perm: Vec<usize> = (0..spatial).chain([spatial + 2, spatial + 1, spatial]).collect();

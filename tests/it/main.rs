@@ -3,6 +3,7 @@
 
 mod autodiff;
 mod command;
+mod contractions;
 mod conventions;
 mod differential;
 mod filetests;

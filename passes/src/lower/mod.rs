@@ -21,6 +21,7 @@ mod scan;
 mod tile;
 mod window;
 
+pub(crate) use contraction::in_regions;
 pub(crate) use window::{tap_type, tiles};
 
 use crate::fuse::cluster::{Clusters, Kind};

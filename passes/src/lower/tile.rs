@@ -19,14 +19,20 @@ pub(super) struct Tiling {
     pub(super) columns: Vec<Run>,
 }
 
+/// What a load per multiply-add costs beside it, where factors come from beyond the first-level cache.
+const LOAD_SHARE: f64 = 0.2;
+/// What one more run of tiles costs, as a share of all: code, and where runs become kernels, launches.
+const RUN_SHARE: f64 = 0.01;
+
 /// What a tile of `h` rows and `v` vectors (or single columns) costs, in cycles. A step of the reduction: the multiply-adds, as many
-/// loads of vectors and two broadcasts a cycle, and a chain of four cycles per sum; a little more where sums take most of the registers, as measured. The
-/// sums: a load or a store each, and the loop around.
+/// loads of vectors and two broadcasts a cycle, and a chain of four cycles per sum; a little more where sums take most of the registers, and for
+/// each load, as measured. The sums: a load or a store each, and the loop around.
 fn tile_cycles(h: usize, v: usize, depth: usize, target: &TileTarget) -> f64 {
     let fma = (h * v) as f64 / target.fmas as f64;
     let loads = h as f64 / 2.0 + v as f64 / target.fmas as f64;
     let crowded = if h * v > target.roomy { 1.08 } else { 1.0 };
-    crowded * fma.max(loads).max(4.0) * depth as f64 + (h * v) as f64 + 16.0
+    let waiting = 1.0 + LOAD_SHARE * (h + v) as f64 / (h * v) as f64;
+    waiting * crowded * fma.max(loads).max(4.0) * depth as f64 + (h * v) as f64 + 16.0
 }
 
 /// `extent` in tiles of at most `max`, as even as can be: two runs at the most.
@@ -54,14 +60,37 @@ pub(super) fn panel_runs(extent: usize, width: usize) -> Vec<Run> {
     runs
 }
 
-/// The register tile with the least estimated time, for a reduction of `depth` steps; of two that are alike the one with fewer runs.
-pub(super) fn choose((m, n, depth): (usize, usize, usize), dtype: DType, target: &TileTarget) -> Tiling {
+/// What limits the choice of a tile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Limits {
+    /// Columns of the tile, where they are decided.
+    pub(super) width: Option<usize>,
+    /// Whether the rows of the left factor are a multiple of the distance apart at which the first-level cache has the same places: more
+    /// rows than such a place has ways evict each other.
+    pub(super) colliding_rows: bool,
+}
+
+/// Ways of the first-level cache.
+const WAYS: usize = 8;
+
+/// The register tile with the least estimated time, for a reduction of `depth` steps; of two that are alike the one with fewer runs. `copying` is
+/// what it takes to pack the right factor for panels of a width, in cycles.
+pub(super) fn choose(
+    (m, n, depth): (usize, usize, usize),
+    dtype: DType,
+    target: &TileTarget,
+    limits: Limits,
+    copying: impl Fn(usize) -> f64,
+) -> Tiling {
     let lanes = target.vector_bytes / dtype.size_bytes();
     let mut best: Option<(f64, Tiling)> = None;
-    let tiles = (1..=4usize).flat_map(|v| (1..=target.rows).map(move |h| (h, v)));
+    let most_rows = if limits.colliding_rows { target.rows.min(WAYS) } else { target.rows };
+    let widths = (1..=4usize).filter(|v| limits.width.is_none_or(|width| width.div_ceil(lanes) == *v));
+    let tiles = widths.flat_map(|v| (1..=most_rows).map(move |h| (h, v)));
     let fits = |&(h, v): &(usize, usize)| h * v + v + target.spare <= target.registers;
     for (h, v) in tiles.filter(fits) {
-        let tiling = Tiling { rows: even_runs(m, h), columns: panel_runs(n, v * lanes) };
+        let width = limits.width.unwrap_or(v * lanes);
+        let tiling = Tiling { rows: even_runs(m, h), columns: panel_runs(n, width) };
         let cycles: f64 = tiling
             .rows
             .iter()
@@ -71,13 +100,20 @@ pub(super) fn choose((m, n, depth): (usize, usize, usize), dtype: DType, target:
                 let vectors = c.size / lanes + if target.masked { usize::from(rest > 0) } else { rest };
                 (r.count * c.count) as f64 * tile_cycles(r.size, vectors, depth, target)
             })
-            .sum::<f64>()
-            * (1.0 + 0.02 * tiling.rows.len() as f64);
+            .sum::<f64>();
+        let runs = (tiling.rows.len() + tiling.columns.len()) as f64;
+        let cycles = cycles * (1.0 + RUN_SHARE * runs) + copying(width);
         if best.as_ref().is_none_or(|(least, _)| cycles < *least) {
             best = Some((cycles, tiling));
         }
     }
-    best.map(|(_, tiling)| tiling).unwrap_or(Tiling { rows: even_runs(m, 4), columns: panel_runs(n, lanes) })
+    best.map(|(_, tiling)| tiling)
+        .unwrap_or(Tiling { rows: even_runs(m, 1), columns: panel_runs(n, limits.width.unwrap_or(lanes)) })
+}
+
+/// The size of the blocks, as even as can be, in which `extent` is taken when one block has at most `limit`.
+pub(super) fn even_block(extent: usize, limit: usize) -> usize {
+    extent.div_ceil(extent.div_ceil(limit.max(1)))
 }
 
 /// The largest divisor of `extent` that is at most `limit`, or `limit` where the divisors are much smaller.
@@ -113,9 +149,30 @@ mod tests {
 
     #[test]
     fn large_products_fill_the_sums() {
-        let tiling = choose((400, 512, 256), DType::F32, &TileTarget::PORTABLE);
+        let tiling = choose((400, 512, 256), DType::F32, &TileTarget::PORTABLE, Limits::default(), |_| 0.0);
         assert_eq!(tiling.rows, [Run { start: 0, size: 4, count: 100 }]);
         assert_eq!(tiling.columns, [Run { start: 0, size: 8, count: 64 }]);
+    }
+
+    #[test]
+    fn rows_that_collide_are_few() {
+        let limits = Limits { colliding_rows: true, ..Limits::default() };
+        let tiling = choose((1024, 64, 256), DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
+        assert!(tiling.rows.iter().all(|r| r.size <= WAYS), "{tiling:?}");
+    }
+
+    #[test]
+    fn a_width_that_is_given_is_kept() {
+        let limits = Limits { width: Some(48), ..Limits::default() };
+        let tiling = choose((5, 64, 256), DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
+        assert_eq!(tiling.columns[0], Run { start: 0, size: 48, count: 1 });
+    }
+
+    #[test]
+    fn even_blocks_are_alike() {
+        assert_eq!(even_block(1024, 512), 512);
+        assert_eq!(even_block(521, 512), 261);
+        assert_eq!(even_block(300, 512), 300);
     }
 
     #[test]

@@ -2,44 +2,67 @@
 //!
 //! `f32` and `f64` become register tiles ([`kernel::Micro`]) in loops over blocks; the elementwise ops run on the tile while it is in
 //! registers. The right factor is packed into panels of the tile's width where it is not contiguous along the columns or is
-//! read often. Other types, and products with a single column, become plain loops.
+//! read often: a block at a time in each thread's own memory where there are enough panels to share, else all of it before. Padded
+//! convolutions are cut into regions without padding. Other types, and products with a single column, become plain loops.
 
+mod border;
 mod pack;
 mod plain;
 mod spec;
 mod tiles;
 
+pub(crate) use border::in_regions;
+
 use super::Lowering;
-use super::tile::{Tiling, block, choose};
+use super::tile::{Limits, Run, Tiling, block, choose, even_block, panel_runs};
 use crate::PassError;
 use crate::fuse::cluster::outputs;
 use ir::{DType, NodeId, Op};
-use kernel::BufferId;
+use kernel::{BufferId, Target};
 use pack::Packed;
 use spec::{Dim, Spec};
 use std::collections::BTreeSet;
-use tiles::emit_kernel;
+use tiles::{emit_kernel, emit_panels};
 
-/// The longest reduction of one tile: what keeps a panel of the right factor in the first-level cache.
+/// The longest reduction of one tile: what keeps a panel of the right factor in the second-level cache.
 const MAX_DEPTH: usize = 512;
+/// The same where partial sums would need memory of their own.
+const MAX_DEPTH_WITHOUT_PLACE: usize = 1024;
 /// The same where each step of the reduction reads another cache line of the left factor.
 const MAX_STRIDED_DEPTH: usize = 192;
 
 /// As many iterations are enough for threads to share evenly.
 const SHARES: usize = 16;
+/// From that many panels on, threads share panels and pack their own.
+const SHARED_PANELS: usize = 8;
+/// What it takes to pack an element, in cycles.
+const PACK_CYCLES: f64 = 0.5;
+/// Places of the first-level cache repeat after that many bytes.
+const CACHE_PERIOD: usize = 4096;
+
+/// One of the regions that make up the result, with loops of its own; mostly there is one.
+struct Part {
+    spec: Spec,
+    rows: Vec<Run>,
+    /// How many iterations of the outermost reduction dimension one block takes.
+    depth_block: usize,
+}
 
 /// What is decided before loops are made.
 struct Plan {
     cluster: u32,
     anchor: NodeId,
     results: Vec<NodeId>,
-    spec: Spec,
-    tiling: Tiling,
+    /// The whole contraction.
+    whole: Spec,
+    parts: Vec<Part>,
+    /// Columns of each register tile whose part of the right factor is read in place, or packed before.
+    columns: Vec<Run>,
+    /// Those of which each thread packs its own panels.
+    own: Vec<Run>,
     packed: Option<Packed>,
     /// Where partial sums wait between two blocks of the reduction.
     partial: Option<BufferId>,
-    /// How many iterations of the outermost reduction dimension one block takes.
-    depth_block: usize,
     /// Rows of one block, so that its part of the left factor stays in the second-level cache.
     row_tiles: usize,
     dtype: DType,
@@ -52,24 +75,33 @@ pub(super) fn lower(
     anchor: NodeId,
     nodes: &[NodeId],
 ) -> Result<(), PassError> {
-    let mut spec = Spec::of(lowering, anchor)?;
+    let whole = Spec::of(lowering, anchor)?;
+    let mut parts = whole.parts(lowering, anchor);
     let used = coordinates_used(lowering, cluster, nodes);
-    spec.collapse(|axis| !used.contains(&axis));
+    parts.iter_mut().for_each(|part| part.collapse(|axis| !used.contains(&axis)));
     let dtype = lowering.graph.ty(anchor).dtype;
     let results = outputs(lowering.graph, cluster, nodes);
-    if !matches!(dtype, DType::F32 | DType::F64) || spec.n.is_empty() {
-        return plain::lower(lowering, cluster, anchor, &results, &spec);
+    let largest = parts.iter().max_by_key(|part| Spec::size(&part.m) * Spec::size(&part.k)).unwrap_or(&whole);
+    if !matches!(dtype, DType::F32 | DType::F64) || largest.n.is_empty() || is_row_of_dots(largest) {
+        return plain::lower(lowering, cluster, anchor, &results, largest);
     }
     let name = lowering.kernel_name(nodes);
-    let plan = plan(lowering, cluster, anchor, results, spec)?;
+    let largest = largest.clone();
+    let plan = plan(lowering, cluster, anchor, results, (largest, parts))?;
+    for &run in &plan.own {
+        emit_panels(lowering, &plan, run, &name)?;
+    }
     // Column runs of different widths become kernels of their own, unless a loop around holds them together.
     if plan.outer_dims().next().is_none() && plan.row_blocks().is_none() {
-        for columns in plan.tiling.columns.clone() {
-            emit_kernel(lowering, &plan, &[columns], &name)?;
-        }
-        return Ok(());
+        return plan.columns.iter().try_for_each(|run| emit_kernel(lowering, &plan, std::slice::from_ref(run), &name));
     }
-    emit_kernel(lowering, &plan, &plan.tiling.columns, &name)
+    if plan.columns.is_empty() { Ok(()) } else { emit_kernel(lowering, &plan, &plan.columns, &name) }
+}
+
+/// A vector times a matrix whose columns are contiguous: each element is a sum along memory, which plain loops make with vectors.
+fn is_row_of_dots(spec: &Spec) -> bool {
+    let strided = spec.n.last().is_some_and(|d| d.b != 1);
+    strided && Spec::size(&spec.m) < 4 && spec.k.last().is_some_and(|d| d.a == 1 && d.b == 1)
 }
 
 /// The result's axes whose coordinates the elementwise ops look at one by one.
@@ -104,28 +136,87 @@ fn plan(
     cluster: u32,
     anchor: NodeId,
     results: Vec<NodeId>,
-    spec: Spec,
+    (whole, specs): (Spec, Vec<Spec>),
 ) -> Result<Plan, PassError> {
     let dtype = lowering.graph.ty(anchor).dtype;
     let target = lowering.target.clone();
-    let m = spec.m.last().map_or(1, |d| d.extent);
-    let n = spec.n.last().map_or(1, |d| d.extent);
-    let depth_block = depth_block(&spec);
-    let inner: usize = spec.k.iter().skip(1).map(|d| d.extent).product();
-    let tiling = choose((m, n, depth_block * inner), dtype, &target.tile);
-    let packed = pack::pack_if_worth_it(lowering, cluster, anchor, &spec, &tiling)?;
-    let row_bytes = Spec::size(&spec.k) * dtype.size_bytes();
+    let cutter = Cutter { dtype, target: &target, has_place: results.contains(&anchor) };
+    let (tiling, _) = cutter.cut(&whole, None);
+    let width = tiling.columns.first().map(|run| run.size);
+    let parts: Vec<Part> = specs
+        .into_iter()
+        .map(|spec| {
+            let (tiling, depth_block) = cutter.cut(&spec, width);
+            Part { spec, rows: tiling.rows, depth_block }
+        })
+        .collect();
+    let packs = pack::is_worth_it(&whole, &tiling.columns, dtype, &target);
+    let shares = packs && parts.len() == 1 && whole.m.len() < 2 && pack::is_own(&whole, dtype, &target);
+    let is_own = |run: &Run| shares && panels(&whole, run) >= SHARED_PANELS;
+    let (own, columns): (Vec<Run>, Vec<Run>) = tiling.columns.iter().partition(|run| is_own(run));
+    let packed = if packs { pack::pack(lowering, cluster, anchor, &whole, &columns)? } else { None };
+    let row_bytes = Spec::size(&whole.k) * dtype.size_bytes();
     let tallest = tiling.rows.first().map_or(1, |r| r.size);
     let row_tiles = (target.l2_bytes / 2 / (row_bytes * tallest)).max(4);
     let mut plan =
-        Plan { cluster, anchor, results, spec, tiling, packed, partial: None, depth_block, row_tiles, dtype };
-    let outermost = plan.spec.k.first().map_or(1, |d| d.extent);
-    if plan.tiles_of_panel() == 1 {
+        Plan { cluster, anchor, results, whole, parts, columns, own, packed, partial: None, row_tiles, dtype };
+    if plan.own.is_empty() && plan.parts.len() == 1 && plan.tiles_of_panel() == 1 {
         // Nothing comes back to a block of the panel while it is in the cache.
-        plan.depth_block = outermost;
+        plan.parts[0].depth_block = plan.parts[0].outermost();
     }
-    plan.partial = (plan.depth_block < outermost).then(|| partial_buffer(lowering, anchor, &plan.results));
+    let is_cut = plan.parts.iter().any(|part| part.depth_block < part.outermost());
+    plan.partial = is_cut.then(|| partial_buffer(lowering, anchor, &plan.results));
     Ok(plan)
+}
+
+/// How many panels of a run there are for threads to share.
+fn panels(spec: &Spec, run: &Run) -> usize {
+    Spec::size(&spec.batch) * Spec::size(outer(&spec.n)) * run.count
+}
+
+/// Cuts contractions into register tiles and blocks.
+struct Cutter<'t> {
+    dtype: DType,
+    target: &'t Target,
+    /// Whether partial sums can wait where the result goes.
+    has_place: bool,
+}
+
+impl Cutter<'_> {
+    /// The tiles of a contraction, of a width if that is given, and how many iterations of the outermost reduction dimension one block takes.
+    fn cut(&self, spec: &Spec, width: Option<usize>) -> (Tiling, usize) {
+        let m = spec.m.last().map_or(1, |d| d.extent);
+        let n = spec.n.last().map_or(1, |d| d.extent);
+        let depth_block = self.depth_block(spec);
+        let depth = depth_block * inner_steps(spec);
+        let contiguous = spec.k.last().is_some_and(|d| d.a == 1);
+        let row_bytes = spec.m.last().map_or(0, |d| d.a.unsigned_abs() as usize * self.dtype.size_bytes());
+        let colliding_rows = contiguous && row_bytes > 0 && row_bytes.is_multiple_of(CACHE_PERIOD);
+        let copying = |width: usize| {
+            let packs = pack::is_worth_it(spec, &panel_runs(n, width), self.dtype, self.target);
+            // All rows share what is copied; these are the innermost only.
+            if packs { PACK_CYCLES * (depth * n) as f64 / Spec::size(outer(&spec.m)) as f64 } else { 0.0 }
+        };
+        let limits = Limits { width, colliding_rows };
+        (choose((m, n, depth), self.dtype, &self.target.tile, limits, copying), depth_block)
+    }
+
+    fn depth_block(&self, spec: &Spec) -> usize {
+        let (inner, outermost) = (inner_steps(spec), spec.k.first().map_or(1, |d| d.extent));
+        // Where a step of the reduction leaves the left factor's cache line, each step costs a line of the first-level cache.
+        let contiguous = spec.k.last().is_none_or(|d| d.a.abs() <= 1);
+        let limit = match (contiguous, self.has_place) {
+            (false, _) => MAX_STRIDED_DEPTH,
+            (true, true) => MAX_DEPTH,
+            (true, false) => MAX_DEPTH_WITHOUT_PLACE,
+        };
+        if outermost * inner <= limit { outermost } else { even_block(outermost, limit / inner) }
+    }
+}
+
+/// Steps of the reduction in one iteration of its outermost dimension.
+fn inner_steps(spec: &Spec) -> usize {
+    spec.k.iter().skip(1).map(|d| d.extent).product()
 }
 
 /// Partial sums wait where the anchor's own result goes, if it is one. Not where another result of the cluster goes: that may be a
@@ -138,33 +229,34 @@ fn partial_buffer(lowering: &mut Lowering<'_>, anchor: NodeId, results: &[NodeId
     lowering.temp(ty.dtype, ty.shape.numel())
 }
 
-/// How many iterations of the outermost reduction dimension one block takes.
-fn depth_block(spec: &Spec) -> usize {
-    let inner: usize = spec.k.iter().skip(1).map(|d| d.extent).product();
-    let outermost = spec.k.first().map_or(1, |d| d.extent);
-    // Where a step of the reduction leaves the left factor's cache line, each step costs a line of the first-level cache.
-    let contiguous = spec.k.last().is_none_or(|d| d.a.abs() <= 1);
-    let (whole, part) = if contiguous { (MAX_DEPTH, MAX_DEPTH / 2) } else { (MAX_STRIDED_DEPTH, MAX_STRIDED_DEPTH) };
-    if outermost * inner <= whole { outermost } else { block(outermost, (part / inner).max(1)) }
+impl Part {
+    /// Iterations of the outermost reduction dimension.
+    fn outermost(&self) -> usize {
+        self.spec.k.first().map_or(1, |d| d.extent)
+    }
 }
 
 impl Plan {
     /// How many tiles one panel of columns serves before the next.
     fn tiles_of_panel(&self) -> usize {
-        self.row_blocks().map_or_else(|| self.tiling.rows.iter().map(|r| r.count).sum(), |(tiles, _)| tiles)
+        let all = || self.parts.iter().flat_map(|p| &p.rows).map(|r| r.count).sum();
+        self.row_blocks().map_or_else(all, |(tiles, _)| tiles)
     }
 
-    /// The dimensions of the loops around blocks and panels: batch, all rows' dimensions but the innermost, all columns' likewise.
+    /// The dimensions of the loops around everything: batch, all columns' dimensions but the innermost, and, where there is one part, all rows'
+    /// dimensions but the innermost.
     fn outer_dims(&self) -> impl Iterator<Item = &Dim> {
-        self.spec.batch.iter().chain(outer(&self.spec.m)).chain(outer(&self.spec.n))
+        let rows = if self.parts.len() == 1 { outer(&self.whole.m) } else { &[] };
+        self.parts.iter().take(1).flat_map(|part| &part.spec.batch).chain(rows).chain(outer(&self.whole.n))
     }
 
     /// (tiles in a block, blocks), where all tiles are equal and more than one block is wanted: so that a block's part of the left factor
     /// stays in the cache, or, where there are few panels and no loops around them, for threads to share.
     fn row_blocks(&self) -> Option<(usize, usize)> {
-        let [run] = self.tiling.rows.as_slice() else { return None };
-        let panels = self.tiling.columns.first().map_or(0, |c| c.count);
-        let few_panels = self.tiling.columns.len() > 1 || panels < SHARES;
+        let [Part { rows, .. }] = self.parts.as_slice() else { return None };
+        let [run] = rows.as_slice() else { return None };
+        let panels = self.columns.first().map_or(0, |c| c.count);
+        let few_panels = self.columns.len() > 1 || panels < SHARES;
         let share = if self.outer_dims().next().is_none() && few_panels { run.count / SHARES } else { run.count };
         let tiles = block(run.count, share.clamp(1, self.row_tiles));
         (tiles < run.count && run.count.is_multiple_of(tiles)).then(|| (tiles, run.count / tiles))

@@ -3,11 +3,14 @@
 use super::spec::{Dim, Spec};
 use crate::PassError;
 use crate::lower::Lowering;
+use crate::lower::cx::KernelCx;
 use crate::lower::expr::Emit;
-use crate::lower::tile::{Run, Tiling};
-use ir::NodeId;
-use kernel::{Access, Affine, BufferId};
+use crate::lower::tile::Run;
+use ir::{DType, NodeId};
+use kernel::{Access, Affine, BufRef, BufferId, Target};
 
+/// Elements of a cache line of `f32`.
+const LINE: usize = 16;
 /// Fewer rows than this don't pay for a copy of a factor that is contiguous along its columns.
 const MIN_ROWS: usize = 48;
 
@@ -28,24 +31,40 @@ impl Packed {
     }
 }
 
-/// Emits the kernels that pack the right factor, if reading it in place is impossible or slower.
-pub(super) fn pack_if_worth_it(
+/// Whether a right factor is better copied into panels of these widths than read in place: if it isn't contiguous along its columns, or it is
+/// read often, larger than what the first-level cache keeps anyway, and not one panel as it stands.
+pub(super) fn is_worth_it(spec: &Spec, columns: &[Run], dtype: DType, target: &Target) -> bool {
+    let Some(column) = spec.n.last() else { return false };
+    if column.b != 1 {
+        return true;
+    }
+    let bytes = Spec::size(&spec.k) * column.extent * dtype.size_bytes();
+    let reused = Spec::size(&spec.batch) * Spec::size(&spec.m) >= MIN_ROWS;
+    let is_panel =
+        matches!(columns, [run] if run.count == 1) && spec.k.last().is_none_or(|d| d.b <= 2 * column.extent as i64);
+    reused && bytes > target.l1_bytes / 2 && !is_panel
+}
+
+/// Whether each thread better packs the panels that it is about to use than all of them are packed before: where a panel is read along its columns.
+/// Short pieces of long rows take longer than whole rows, unless the cache has them.
+pub(super) fn is_own(spec: &Spec, dtype: DType, target: &Target) -> bool {
+    let Some(column) = spec.n.last() else { return false };
+    column.b != 1 || Spec::size(&spec.k) * column.extent * dtype.size_bytes() <= target.l2_bytes / 4
+}
+
+/// Emits the kernels that pack the panels of these columns.
+pub(super) fn pack(
     lowering: &mut Lowering<'_>,
     cluster: u32,
     anchor: NodeId,
     spec: &Spec,
-    tiling: &Tiling,
+    columns: &[Run],
 ) -> Result<Option<Packed>, PassError> {
-    let Some(column) = spec.n.last() else { return Ok(None) };
+    let (Some(column), false) = (spec.n.last(), columns.is_empty()) else { return Ok(None) };
     let dtype = lowering.graph.ty(anchor).dtype;
     let depth = Spec::size(&spec.k);
-    let bytes = depth * column.extent * dtype.size_bytes();
-    let reused = Spec::size(&spec.m) >= MIN_ROWS;
-    let small = bytes <= lowering.target.l1_bytes / 2;
-    if column.b == 1 && (!reused || small) {
-        return Ok(None);
-    }
-    let dims: Vec<Dim> = spec.batch.iter().chain(&spec.n[..spec.n.len() - 1]).copied().collect();
+    let of_factor = spec.batch.iter().filter(|d| d.b != 0);
+    let dims: Vec<Dim> = of_factor.chain(&spec.n[..spec.n.len() - 1]).copied().collect();
     let mut stride = (depth * column.extent) as i64;
     let mut outer: Vec<(Dim, i64)> = vec![];
     for &dim in dims.iter().rev() {
@@ -55,7 +74,7 @@ pub(super) fn pack_if_worth_it(
     outer.reverse();
     let len = stride as usize;
     let packed = Packed { buffer: lowering.temp(dtype, len), len, depth, outer };
-    for &run in &tiling.columns {
+    for &run in columns {
         emit(lowering, cluster, anchor, spec, &packed, run)?;
     }
     Ok(Some(packed))
@@ -81,25 +100,90 @@ fn emit(
         from = from.plus_term(var, dim.b);
         to = to.plus_term(var, *stride);
     }
-    let panel = emit.cx.open(run.count);
-    let first = Affine::term(panel, run.size as i64).plus(run.start as i64);
-    from = from.add(&first.scale(column.b));
-    to = to.add(&first.scale(packed.depth as i64));
     emit.cx.floor = 1;
-    let mut step = (packed.depth * run.size) as i64;
-    for dim in &spec.k {
-        let var = emit.cx.open(dim.extent);
-        step /= dim.extent as i64;
-        from = from.plus_term(var, dim.b);
-        to = to.plus_term(var, step);
-    }
-    let j = emit.cx.open(run.size);
-    from = from.plus_term(j, column.b);
-    to = to.plus_term(j, 1);
     let source = emit.cx.param(buffer, ty.dtype, ty.shape.numel(), Access::Read);
-    let value = emit.cx.load(source, &from);
     let target = emit.cx.param(packed.buffer, ty.dtype, packed.len, Access::Write);
-    emit.cx.store(target, &to, value.expr);
+    let panel = |emit: &mut Emit<'_, '_>, from: &mut Affine, to: &mut Affine| {
+        let panel = emit.cx.open(run.count);
+        let first = Affine::term(panel, run.size as i64).plus(run.start as i64);
+        *from = from.add(&first.scale(column.b));
+        *to = to.add(&first.scale(packed.depth as i64));
+    };
+    if column.b == 1 {
+        // Whole rows, of which each panel gets its piece.
+        for (dim, stride) in spec.k.iter().zip(row_strides(&spec.k, run.size)) {
+            let var = emit.cx.open(dim.extent);
+            (from, to) = (from.plus_term(var, dim.b), to.plus_term(var, stride));
+        }
+        panel(&mut emit, &mut from, &mut to);
+        copy_columns(&mut emit.cx, (source, &from), (target, &to), (run.size, 1), &[(0, 0)]);
+    } else {
+        panel(&mut emit, &mut from, &mut to);
+        copy(&mut emit.cx, (source, from), (target, to), &spec.k, (run.size, column.b));
+    }
     emit.finish("pack".into());
     Ok(())
+}
+
+/// Loops that copy a block of the right factor into a panel: the steps of `dims`, whose first may be a part of the reduction's, for columns that
+/// are `step` apart.
+pub(super) fn copy(
+    cx: &mut KernelCx,
+    (source, mut from): (BufRef, Affine),
+    (target, mut to): (BufRef, Affine),
+    dims: &[Dim],
+    (width, step): (usize, i64),
+) {
+    let depth = cx.depth();
+    let strides = row_strides(dims, width);
+    let (outer, along) = match dims.split_last() {
+        Some((last, outer)) if step != 1 && last.b == 1 => (outer, Some(*last)),
+        _ => (dims, None),
+    };
+    for (dim, &stride) in outer.iter().zip(&strides) {
+        let var = cx.open(dim.extent);
+        from = from.plus_term(var, dim.b);
+        to = to.plus_term(var, stride);
+    }
+    let Some(dim) = along else {
+        copy_columns(cx, (source, &from), (target, &to), (width, step), &[(0, 0)]);
+        return cx.close_to(depth);
+    };
+    // Columns are contiguous along the reduction: a cache line of one after the other, so that no line is fetched twice.
+    let (lines, rest) = (dim.extent / LINE, dim.extent % LINE);
+    let steps = |count: usize| (0..count as i64).map(|s| (s, s * width as i64)).collect::<Vec<_>>();
+    let inside = cx.depth();
+    if lines > 0 {
+        let line = cx.open(lines);
+        let (from, to) = (from.clone().plus_term(line, LINE as i64), to.clone().plus_term(line, (LINE * width) as i64));
+        copy_columns(cx, (source, &from), (target, &to), (width, step), &steps(LINE));
+        cx.close_to(inside);
+    }
+    if rest > 0 {
+        let done = (lines * LINE) as i64;
+        let (from, to) = (from.plus(done), to.plus(done * width as i64));
+        copy_columns(cx, (source, &from), (target, &to), (width, step), &steps(rest));
+    }
+    cx.close_to(depth);
+}
+
+/// A loop over columns that copies some elements of each, at these distances from the first in both buffers.
+fn copy_columns(
+    cx: &mut KernelCx,
+    (source, from): (BufRef, &Affine),
+    (target, to): (BufRef, &Affine),
+    (width, step): (usize, i64),
+    elements: &[(i64, i64)],
+) {
+    let column = cx.open(width);
+    let (from, to) = (from.clone().plus_term(column, step), to.clone().plus_term(column, 1));
+    for &(source_at, target_at) in elements {
+        let value = cx.load(source, &from.clone().plus(source_at));
+        cx.store(target, &to.clone().plus(target_at), value.expr);
+    }
+}
+
+/// What one iteration of each reduction dimension adds to an index in a panel of that width.
+pub(super) fn row_strides(dims: &[Dim], width: usize) -> Vec<i64> {
+    dims.iter().map(|d| (d.steps * width) as i64).collect()
 }

@@ -1,5 +1,6 @@
 //! Every contraction in one form: dimensions with a stride in each of the two factors and the result.
 
+use super::border;
 use crate::PassError;
 use crate::lower::Lowering;
 use ir::op::contraction::{Conv, ConvWeightGrad, Dot};
@@ -14,6 +15,38 @@ pub(super) struct Dim {
     pub(super) c: i64,
     /// The result's axis it runs along, where `c` is not 0.
     pub(super) axis: usize,
+    /// How many steps of the reduction, in its whole extent, one iteration passes; 0 for the result's dimensions.
+    pub(super) steps: usize,
+}
+
+impl Dim {
+    /// A dimension of the left factor and the result.
+    fn row(extent: usize, a: i64, c: i64, axis: usize) -> Self {
+        Self { extent, a, b: 0, c, axis, steps: 0 }
+    }
+
+    /// A dimension of the right factor and the result.
+    fn column(extent: usize, b: i64, c: i64, axis: usize) -> Self {
+        Self { extent, a: 0, b, c, axis, steps: 0 }
+    }
+
+    /// A dimension of the reduction; [`Spec::count_steps`] fills in `steps`.
+    fn reduced(extent: usize, a: i64, b: i64) -> Self {
+        Self { extent, a, b, c: 0, axis: 0, steps: 0 }
+    }
+}
+
+/// Where a part of the iteration space starts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Origin {
+    /// Offset in the left factor.
+    pub(super) a: i64,
+    /// Offset in the right factor.
+    pub(super) b: i64,
+    /// Steps of the whole reduction before it.
+    pub(super) steps: usize,
+    /// The first coordinate along each axis of the result; none if all are 0.
+    pub(super) at: Vec<usize>,
 }
 
 /// `c[batch, m, n] = Σ_k a[batch, m, k] * b[batch, k, n]`, each group with any number of dimensions, outermost first.
@@ -23,6 +56,7 @@ pub(super) struct Spec {
     pub(super) m: Vec<Dim>,
     pub(super) n: Vec<Dim>,
     pub(super) k: Vec<Dim>,
+    pub(super) origin: Origin,
 }
 
 fn strides(ty: &TensorType) -> Vec<i64> {
@@ -30,21 +64,38 @@ fn strides(ty: &TensorType) -> Vec<i64> {
 }
 
 impl Spec {
-    /// The form of a contraction node.
+    /// The form of a contraction node, without regard to padding.
     pub(super) fn of(lowering: &Lowering<'_>, anchor: NodeId) -> Result<Self, PassError> {
         let graph = lowering.graph;
         let [a, b] = [0, 1].map(|i| graph.ty(graph.operands(anchor)[i]));
         let c = graph.ty(anchor);
         let mut spec = match graph.op(anchor) {
             Op::Dot(op) => Self::dot(op, a, b, c),
-            Op::Conv(op) if unpadded(&op.window.pad) => Self::conv(op, a, b, c),
+            Op::Conv(op) => Self::conv(op, a, b, c),
             Op::ConvWeightGrad(op) if unpadded(&op.window.pad) => Self::weight_grad(op, a, b, c),
             op => return Err(lowering.defect(anchor, &format!("`{op}` should have been legalized"))),
         };
-        for dims in [&mut spec.batch, &mut spec.m, &mut spec.n, &mut spec.k] {
-            dims.retain(|d| d.extent > 1);
-        }
+        spec.count_steps();
         Ok(spec)
+    }
+
+    /// Its parts: all of it, or, with padding, regions of the result that have the same taps inside of the operand.
+    pub(super) fn parts(&self, lowering: &Lowering<'_>, anchor: NodeId) -> Vec<Self> {
+        let graph = lowering.graph;
+        match graph.op(anchor) {
+            Op::Conv(op) if !unpadded(&op.window.pad) => {
+                border::parts(self, op, graph.ty(graph.operands(anchor)[0]), graph.ty(anchor))
+            }
+            _ => vec![self.clone()],
+        }
+    }
+
+    fn count_steps(&mut self) {
+        let mut steps = 1;
+        for dim in self.k.iter_mut().rev() {
+            dim.steps = steps;
+            steps *= dim.extent;
+        }
     }
 
     fn dot(op: &Dot, a: &TensorType, b: &TensorType, c: &TensorType) -> Self {
@@ -52,23 +103,24 @@ impl Spec {
         let mut spec = Self::default();
         let mut axis = 0;
         for &(l, r) in &op.batch {
-            spec.batch.push(Dim { extent: a.shape[l], a: sa[l], b: sb[r], c: sc[axis], axis });
+            let (extent, a, b) = (a.shape[l], sa[l], sb[r]);
+            spec.batch.push(Dim { extent, a, b, c: sc[axis], axis, steps: 0 });
             axis += 1;
         }
         for (l, &stride) in sa.iter().enumerate() {
             if !op.batch.iter().chain(&op.contract).any(|p| p.0 == l) {
-                spec.m.push(Dim { extent: a.shape[l], a: stride, b: 0, c: sc[axis], axis });
+                spec.m.push(Dim::row(a.shape[l], stride, sc[axis], axis));
                 axis += 1;
             }
         }
         for (r, &stride) in sb.iter().enumerate() {
             if !op.batch.iter().chain(&op.contract).any(|p| p.1 == r) {
-                spec.n.push(Dim { extent: b.shape[r], a: 0, b: stride, c: sc[axis], axis });
+                spec.n.push(Dim::column(b.shape[r], stride, sc[axis], axis));
                 axis += 1;
             }
         }
         for &(l, r) in &op.contract {
-            spec.k.push(Dim { extent: a.shape[l], a: sa[l], b: sb[r], c: 0, axis: 0 });
+            spec.k.push(Dim::reduced(a.shape[l], sa[l], sb[r]));
         }
         spec
     }
@@ -79,16 +131,17 @@ impl Spec {
         let (ci, co) = (w.shape[spatial], y.shape[spatial + 1] / op.groups);
         let channel = spatial + 1;
         let mut spec = Self::default();
-        spec.batch.push(Dim { extent: op.groups, a: ci as i64, b: co as i64, c: co as i64, axis: channel });
-        spec.m.push(Dim { extent: x.shape[0], a: sx[0], b: 0, c: sy[0], axis: 0 });
+        let (a, b, c) = (ci as i64, co as i64, co as i64);
+        spec.batch.push(Dim { extent: op.groups, a, b, c, axis: channel, steps: 0 });
+        spec.m.push(Dim::row(x.shape[0], sx[0], sy[0], 0));
         for d in 0..spatial {
             let a = sx[d + 1] * op.window.stride[d] as i64;
-            spec.m.push(Dim { extent: y.shape[d + 1], a, b: 0, c: sy[d + 1], axis: d + 1 });
+            spec.m.push(Dim::row(y.shape[d + 1], a, sy[d + 1], d + 1));
             let a = sx[d + 1] * op.window.dilation[d] as i64;
-            spec.k.push(Dim { extent: op.window.size[d], a, b: sw[d], c: 0, axis: 0 });
+            spec.k.push(Dim::reduced(op.window.size[d], a, sw[d]));
         }
-        spec.k.push(Dim { extent: ci, a: 1, b: sw[spatial], c: 0, axis: 0 });
-        spec.n.push(Dim { extent: co, a: 0, b: 1, c: 1, axis: channel });
+        spec.k.push(Dim::reduced(ci, 1, sw[spatial]));
+        spec.n.push(Dim::column(co, 1, 1, channel));
         spec
     }
 
@@ -97,28 +150,31 @@ impl Spec {
         let spatial = op.window.size.len();
         let (ci, co) = (w.shape[spatial], w.shape[spatial + 1] / op.groups);
         let mut spec = Self::default();
-        spec.batch.push(Dim { extent: op.groups, a: ci as i64, b: co as i64, c: co as i64, axis: spatial + 1 });
-        spec.k.push(Dim { extent: x.shape[0], a: sx[0], b: sy[0], c: 0, axis: 0 });
+        let (a, b, c) = (ci as i64, co as i64, co as i64);
+        spec.batch.push(Dim { extent: op.groups, a, b, c, axis: spatial + 1, steps: 0 });
+        spec.k.push(Dim::reduced(x.shape[0], sx[0], sy[0]));
         for d in 0..spatial {
             let a = sx[d + 1] * op.window.stride[d] as i64;
-            spec.k.push(Dim { extent: dy.shape[d + 1], a, b: sy[d + 1], c: 0, axis: 0 });
+            spec.k.push(Dim::reduced(dy.shape[d + 1], a, sy[d + 1]));
             let a = sx[d + 1] * op.window.dilation[d] as i64;
-            spec.m.push(Dim { extent: op.window.size[d], a, b: 0, c: sw[d], axis: d });
+            spec.m.push(Dim::row(op.window.size[d], a, sw[d], d));
         }
-        spec.m.push(Dim { extent: ci, a: 1, b: 0, c: sw[spatial], axis: spatial });
-        spec.n.push(Dim { extent: co, a: 0, b: 1, c: 1, axis: spatial + 1 });
+        spec.m.push(Dim::row(ci, 1, sw[spatial], spatial));
+        spec.n.push(Dim::column(co, 1, 1, spatial + 1));
         spec
     }
 
-    /// Merges neighbouring dimensions that one stride can walk, in each tensor. Merged result axes must be in `mergeable`: what
-    /// follows the contraction in the same kernel can't tell their coordinates apart any more.
+    /// Drops dimensions of one iteration and merges neighbouring dimensions that one stride can walk, in each tensor. Merged result axes
+    /// must be in `mergeable`: what follows the contraction in the same kernel can't tell their coordinates apart any more.
     pub(super) fn collapse(&mut self, mergeable: impl Fn(usize) -> bool) {
         for dims in [&mut self.batch, &mut self.m, &mut self.n, &mut self.k] {
+            dims.retain(|d| d.extent > 1);
             let mut merged: Vec<Dim> = vec![];
             for &dim in dims.iter() {
                 if let Some(last) = merged.last_mut() {
                     let e = dim.extent as i64;
-                    let contiguous = last.a == dim.a * e && last.b == dim.b * e && last.c == dim.c * e;
+                    let in_tensors = last.a == dim.a * e && last.b == dim.b * e && last.c == dim.c * e;
+                    let contiguous = in_tensors && last.steps == dim.steps * dim.extent;
                     let free = dim.c == 0 || (mergeable(last.axis) && mergeable(dim.axis));
                     if contiguous && free {
                         *last = Dim { extent: last.extent * dim.extent, ..dim };
@@ -137,6 +193,6 @@ impl Spec {
     }
 }
 
-fn unpadded(pad: &[(usize, usize)]) -> bool {
+pub(super) fn unpadded(pad: &[(usize, usize)]) -> bool {
     pad.iter().all(|&(before, after)| before == 0 && after == 0)
 }

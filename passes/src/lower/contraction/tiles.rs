@@ -1,7 +1,8 @@
 //! The loops of a contraction around its register tiles: outer dimensions, panels of columns, blocks of the reduction, rows.
 
-use super::spec::{Dim, Spec};
-use super::{Plan, SHARES};
+use super::pack::{self, Packed, row_strides};
+use super::spec::Dim;
+use super::{Part, Plan, SHARES, inner_steps, outer};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::{Placed, flatten};
@@ -18,42 +19,65 @@ struct Position {
 }
 
 impl Position {
-    fn walk(&mut self, dim: &Dim, by: &Affine, result_strides: &[usize], packed: bool) {
+    fn walk(&mut self, dim: &Dim, by: &Affine, result_strides: &[usize], packed: Option<&Packed>) {
         self.a = self.a.add(&by.scale(dim.a));
-        if !packed {
-            self.b = self.b.add(&by.scale(dim.b));
-        }
+        self.b = self.b.add(&by.scale(packed.map_or(dim.b, |packed| packed.outer_stride(dim))));
         if dim.c != 0 {
             self.at[dim.axis] = self.at[dim.axis].add(&by.scale(dim.c / result_strides[dim.axis] as i64));
         }
     }
 }
 
-/// One kernel: all loops and tiles for some runs of columns.
+/// Where a kernel finds the right factor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Factor {
+    /// In place, or packed before.
+    Ahead,
+    /// A block of a panel, in the thread's own memory.
+    Own(BufRef),
+}
+
+/// One kernel for some runs of columns: the right factor is read in place, or packed before.
 pub(super) fn emit_kernel(
     lowering: &mut Lowering<'_>,
     plan: &Plan,
     columns: &[Run],
     name: &str,
 ) -> Result<(), PassError> {
-    let strides = lowering.graph.ty(plan.anchor).shape.strides().to_vec();
-    let mut tiles = Tiles { emit: Emit::new(lowering, Some(plan.cluster)), plan, strides };
-    let rank = tiles.strides.len();
-    let mut position = Position { a: Affine::default(), b: Affine::default(), at: vec![Affine::default(); rank] };
-    let packed = plan.packed.is_some();
+    let mut tiles = Tiles::new(lowering, plan, Factor::Ahead);
+    let mut position = tiles.start();
     let blocks = plan.row_blocks();
     let extents: Vec<usize> = plan.outer_dims().map(|d| d.extent).chain(blocks.map(|(_, n)| n)).collect();
     let mut vars = tiles.emit.cx.open_shared(&extents, SHARES).into_iter();
     for (dim, var) in plan.outer_dims().zip(vars.by_ref()) {
-        position.walk(dim, &var, &tiles.strides, packed);
-        if let Some(packed) = &plan.packed {
-            position.b = position.b.add(&var.scale(packed.outer_stride(dim)));
-        }
+        tiles.walk(&mut position, dim, &var);
     }
     let row_block = blocks.map(|(size, _)| size).zip(vars.next());
-    for &run in columns {
-        tiles.panels(&position, run, row_block.as_ref())?;
+    for part in &plan.parts {
+        for &run in columns {
+            tiles.panels(&position, part, run, row_block.as_ref())?;
+        }
     }
+    tiles.emit.finish(name.to_owned());
+    Ok(())
+}
+
+/// One kernel for a run of columns whose panels threads share: each packs a block of its panel, then goes down the rows.
+pub(super) fn emit_panels(lowering: &mut Lowering<'_>, plan: &Plan, run: Run, name: &str) -> Result<(), PassError> {
+    let part = &plan.parts[0];
+    let mut tiles = Tiles::new(lowering, plan, Factor::Ahead);
+    let steps = part.depth_block * inner_steps(&part.spec);
+    tiles.factor = Factor::Own(tiles.emit.cx.local(plan.dtype, steps * run.size));
+    let mut position = tiles.start();
+    let panels = (run.count > 1).then_some(run.count);
+    let extents: Vec<usize> = plan.outer_dims().map(|d| d.extent).chain(panels).collect();
+    let mut vars = tiles.emit.cx.open_shared(&extents, SHARES).into_iter();
+    tiles.emit.cx.floor = 1;
+    for (dim, var) in plan.outer_dims().zip(vars.by_ref()) {
+        tiles.walk(&mut position, dim, &var);
+    }
+    let panel = vars.next().unwrap_or_default();
+    tiles.panel(&position, part, run, (&panel, None))?;
     tiles.emit.finish(name.to_owned());
     Ok(())
 }
@@ -63,34 +87,75 @@ struct Tiles<'p, 'a, 'g> {
     emit: Emit<'a, 'g>,
     plan: &'p Plan,
     strides: Vec<usize>,
+    factor: Factor,
 }
 
 /// A part of the reduction: `count` blocks of `size` iterations of the outermost dimension from `start`.
-struct Segment {
+struct Segment<'p> {
+    part: &'p Part,
     run: Run,
     first: bool,
     last: bool,
 }
 
-impl Tiles<'_, '_, '_> {
+/// Rows of one block and the number of the block, if rows are cut into blocks.
+type RowBlock<'v> = Option<&'v (usize, Affine)>;
+
+impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
+    fn new(lowering: &'a mut Lowering<'g>, plan: &'p Plan, factor: Factor) -> Self {
+        let strides = lowering.graph.ty(plan.anchor).shape.strides().to_vec();
+        Self { emit: Emit::new(lowering, Some(plan.cluster)), plan, strides, factor }
+    }
+
+    fn start(&self) -> Position {
+        Position { a: Affine::default(), b: Affine::default(), at: vec![Affine::default(); self.strides.len()] }
+    }
+
+    fn walk(&self, position: &mut Position, dim: &Dim, by: &Affine) {
+        let packed = if self.factor == Factor::Ahead { self.plan.packed.as_ref() } else { None };
+        position.walk(dim, by, &self.strides, packed);
+    }
+
     /// Loops over the panels of a run of columns.
-    fn panels(&mut self, around: &Position, run: Run, row_block: Option<&(usize, Affine)>) -> Result<(), PassError> {
+    fn panels(&mut self, around: &Position, part: &Part, run: Run, block: RowBlock<'_>) -> Result<(), PassError> {
         let depth = self.emit.cx.depth();
         let panel = self.emit.cx.open_all(if run.count > 1 { std::slice::from_ref(&run.count) } else { &[] });
         self.emit.cx.floor = usize::from(self.emit.cx.depth() > 0);
-        let column = panel.first().map_or_else(Affine::default, |p| p.scale(run.size as i64)).plus(run.start as i64);
-        let mut position = around.clone();
-        if let Some(dim) = self.plan.spec.n.last() {
-            position.walk(dim, &column, &self.strides, self.plan.packed.is_some());
-        }
-        if let Some(packed) = &self.plan.packed {
-            position.b = position.b.add(&column.scale(packed.depth as i64));
-        }
-        for segment in segments(&self.plan.spec, self.plan.depth_block) {
-            self.segment(&position, &segment, run.size, row_block)?;
-        }
+        let panel = panel.into_iter().next().unwrap_or_default();
+        self.panel(around, part, run, (&panel, block))?;
         self.emit.cx.close_to(depth);
         self.emit.values.drop_below(depth);
+        Ok(())
+    }
+
+    /// One panel of columns.
+    fn panel(
+        &mut self,
+        around: &Position,
+        part: &Part,
+        run: Run,
+        (panel, block): (&Affine, RowBlock<'_>),
+    ) -> Result<(), PassError> {
+        let column = panel.scale(run.size as i64).plus(run.start as i64);
+        let mut position = around.clone();
+        let origin = &part.spec.origin;
+        position.a = position.a.plus(origin.a);
+        for (at, &first) in position.at.iter_mut().zip(&origin.at) {
+            *at = at.clone().plus(first as i64);
+        }
+        if let Some(dim) = self.plan.whole.n.last() {
+            self.walk(&mut position, dim, &column);
+        }
+        match (&self.plan.packed, self.factor) {
+            (Some(packed), Factor::Ahead) => {
+                let first = column.scale(packed.depth as i64).plus((origin.steps * run.size) as i64);
+                position.b = position.b.add(&first);
+            }
+            _ => position.b = position.b.plus(origin.b),
+        }
+        for segment in segments(part) {
+            self.segment(&position, &segment, run.size, block)?;
+        }
         Ok(())
     }
 
@@ -98,9 +163,9 @@ impl Tiles<'_, '_, '_> {
     fn segment(
         &mut self,
         around: &Position,
-        segment: &Segment,
+        segment: &Segment<'_>,
         width: usize,
-        row_block: Option<&(usize, Affine)>,
+        row_block: RowBlock<'_>,
     ) -> Result<(), PassError> {
         let depth = self.emit.cx.depth();
         let count = segment.run.count;
@@ -110,18 +175,63 @@ impl Tiles<'_, '_, '_> {
             .map_or_else(Affine::default, |b| b.scale(segment.run.size as i64))
             .plus(segment.run.start as i64);
         let mut position = around.clone();
-        if let Some(dim) = self.plan.spec.k.first() {
+        if let Some(dim) = segment.part.spec.k.first() {
             position.a = position.a.add(&start.scale(dim.a));
-            position.b = position.b.add(&start.scale(self.b_strides(width)[0]));
+            let b = if self.factor == Factor::Ahead { self.b_strides(segment.part, width)[0] } else { dim.b };
+            position.b = position.b.add(&start.scale(b));
+        }
+        if let Factor::Own(block) = self.factor {
+            self.pack_block(&mut position, segment, width, block)?;
+        }
+        self.all_rows(&position, segment, width, row_block)?;
+        self.emit.cx.close_to(depth);
+        self.emit.values.drop_below(depth);
+        Ok(())
+    }
+
+    /// Copies a block of a panel into the thread's memory, where the tiles then find it.
+    fn pack_block(
+        &mut self,
+        position: &mut Position,
+        segment: &Segment<'_>,
+        width: usize,
+        block: BufRef,
+    ) -> Result<(), PassError> {
+        let source = self.operand(1)?;
+        let from = std::mem::take(&mut position.b);
+        let mut dims = segment.part.spec.k.clone();
+        if let Some(first) = dims.first_mut() {
+            first.extent = segment.run.size;
+        }
+        let step = self.plan.whole.n.last().map_or(1, |d| d.b);
+        pack::copy(&mut self.emit.cx, (source, from), (block, Affine::default()), &dims, (width, step));
+        Ok(())
+    }
+
+    /// Loops over the rows of a part: its outer dimensions, where they aren't around everything, and the tiles of the innermost.
+    fn all_rows(
+        &mut self,
+        around: &Position,
+        segment: &Segment<'_>,
+        width: usize,
+        row_block: RowBlock<'_>,
+    ) -> Result<(), PassError> {
+        let depth = self.emit.cx.depth();
+        let mut position = around.clone();
+        if self.plan.parts.len() > 1 {
+            for dim in outer(&segment.part.spec.m) {
+                let var = Affine::term(self.emit.cx.open(dim.extent), 1);
+                self.walk(&mut position, dim, &var);
+            }
         }
         match row_block {
             Some((tiles, block)) => {
-                let size = self.plan.tiling.rows[0].size;
+                let size = segment.part.rows[0].size;
                 let run = Run { start: 0, size, count: *tiles };
                 self.rows(&position, segment, run, width, &block.scale((size * tiles) as i64))?;
             }
             None => {
-                for run in self.plan.tiling.rows.clone() {
+                for &run in &segment.part.rows {
                     self.rows(&position, segment, run, width, &Affine::default())?;
                 }
             }
@@ -135,7 +245,7 @@ impl Tiles<'_, '_, '_> {
     fn rows(
         &mut self,
         around: &Position,
-        segment: &Segment,
+        segment: &Segment<'_>,
         run: Run,
         width: usize,
         offset: &Affine,
@@ -145,8 +255,8 @@ impl Tiles<'_, '_, '_> {
         let row =
             tile.first().map_or_else(Affine::default, |t| t.scale(run.size as i64)).plus(run.start as i64).add(offset);
         let mut position = around.clone();
-        if let Some(dim) = self.plan.spec.m.last() {
-            position.walk(dim, &row, &self.strides, self.plan.packed.is_some());
+        if let Some(dim) = segment.part.spec.m.last() {
+            self.walk(&mut position, dim, &row);
         }
         self.micro(&position, segment, run.size, width)?;
         self.emit.cx.close_to(depth);
@@ -155,31 +265,17 @@ impl Tiles<'_, '_, '_> {
     }
 
     /// What one iteration of each reduction dimension adds to the right factor's index.
-    fn b_strides(&self, width: usize) -> Vec<i64> {
-        let k = &self.plan.spec.k;
-        match &self.plan.packed {
-            None => k.iter().map(|d| d.b).collect(),
-            Some(_) => {
-                let mut stride = width as i64;
-                let mut strides: Vec<i64> = k
-                    .iter()
-                    .rev()
-                    .map(|d| {
-                        let this = stride;
-                        stride *= d.extent as i64;
-                        this
-                    })
-                    .collect();
-                strides.reverse();
-                strides
-            }
+    fn b_strides(&self, part: &Part, width: usize) -> Vec<i64> {
+        match (&self.plan.packed, self.factor) {
+            (None, Factor::Ahead) => part.spec.k.iter().map(|d| d.b).collect(),
+            _ => row_strides(&part.spec.k, width),
         }
     }
 
-    fn reduce_dims(&self, segment: &Segment, width: usize) -> Vec<ReduceDim> {
-        let strides = self.b_strides(width);
-        let mut dims: Vec<ReduceDim> = self
-            .plan
+    fn reduce_dims(&self, segment: &Segment<'_>, width: usize) -> Vec<ReduceDim> {
+        let strides = self.b_strides(segment.part, width);
+        let mut dims: Vec<ReduceDim> = segment
+            .part
             .spec
             .k
             .iter()
@@ -199,8 +295,8 @@ impl Tiles<'_, '_, '_> {
         dims
     }
 
-    /// The buffer of a factor, as a parameter.
-    fn factor(&mut self, which: usize) -> Result<BufRef, PassError> {
+    /// The buffer of an operand, as a parameter.
+    fn operand(&mut self, which: usize) -> Result<BufRef, PassError> {
         let graph = self.emit.lowering.graph;
         let node = graph.operands(self.plan.anchor)[which];
         let buffer = self.emit.lowering.operand_buffer(node)?;
@@ -209,11 +305,14 @@ impl Tiles<'_, '_, '_> {
     }
 
     /// One register tile.
-    fn micro(&mut self, at: &Position, segment: &Segment, height: usize, width: usize) -> Result<(), PassError> {
-        let a = self.factor(0)?;
-        let b = match &self.plan.packed {
-            Some(packed) => self.emit.cx.param(packed.buffer, self.plan.dtype, packed.len, Access::Read),
-            None => self.factor(1)?,
+    fn micro(&mut self, at: &Position, segment: &Segment<'_>, height: usize, width: usize) -> Result<(), PassError> {
+        let a = self.operand(0)?;
+        let b = match (self.factor, &self.plan.packed) {
+            (Factor::Own(block), _) => block,
+            (Factor::Ahead, Some(packed)) => {
+                self.emit.cx.param(packed.buffer, self.plan.dtype, packed.len, Access::Read)
+            }
+            (Factor::Ahead, None) => self.operand(1)?,
         };
         let inside = self.emit.cx.depth() + 1;
         let i = self.emit.cx.fresh_var(height, inside);
@@ -223,7 +322,7 @@ impl Tiles<'_, '_, '_> {
         let init = self.tile_body(at, segment, (i, j), acc)?;
         let body = self.emit.cx.close_scope();
         self.emit.values.drop_below(inside - 1);
-        let a_stride = self.plan.spec.m.last().map_or(0, |d| d.a);
+        let a_stride = segment.part.spec.m.last().map_or(0, |d| d.a);
         let micro = Micro {
             m: height,
             n: width,
@@ -244,12 +343,12 @@ impl Tiles<'_, '_, '_> {
     fn tile_body(
         &mut self,
         at: &Position,
-        segment: &Segment,
+        segment: &Segment<'_>,
         (i, j): (IndexVar, IndexVar),
         acc: Reg,
     ) -> Result<Option<Expr>, PassError> {
         let mut element = at.at.clone();
-        let spec = &self.plan.spec;
+        let spec = &segment.part.spec;
         for (dim, var) in [(spec.m.last(), i), (spec.n.last(), j)] {
             if let Some(d) = dim {
                 let step = d.c / self.strides[d.axis] as i64;
@@ -282,8 +381,8 @@ impl Tiles<'_, '_, '_> {
 }
 
 /// The reduction in blocks: the first starts from nothing, the last finishes the sum.
-fn segments(spec: &Spec, block: usize) -> Vec<Segment> {
-    let extent = spec.k.first().map_or(1, |d| d.extent);
+fn segments(part: &Part) -> Vec<Segment<'_>> {
+    let (extent, block) = (part.outermost(), part.depth_block);
     let (full, rest) = (extent / block, extent % block);
     let run = |start: usize, size: usize, count: usize| Run { start, size, count };
     let mut runs = vec![run(0, block, 1)];
@@ -297,5 +396,5 @@ fn segments(spec: &Spec, block: usize) -> Vec<Segment> {
         runs.push(run((full - 1) * block, block, 1));
     }
     let last = runs.len() - 1;
-    runs.into_iter().enumerate().map(|(i, run)| Segment { run, first: i == 0, last: i == last }).collect()
+    runs.into_iter().enumerate().map(|(i, run)| Segment { part, run, first: i == 0, last: i == last }).collect()
 }

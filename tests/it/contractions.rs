@@ -1,0 +1,116 @@
+//! Contractions large enough for blocks, panels of each thread's own and regions of padded convolutions, for targets with vectors of each
+//! width: after every pass they compute what the graph says.
+
+use crate::oracle::{Agreement, Ports, difference, random_ports};
+use crate::pipeline::first_fault;
+use ir::Graph;
+use kernel::Target;
+
+fn check(name: &str, body: &str) {
+    let graph = Graph::parse(&format!("graph \"{name}\" {{\n{body}\n}}")).unwrap_or_else(|e| panic!("{e}"));
+    let ports = random_ports(&graph, 7);
+    let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(1e-10));
+    for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
+        if let Err(fault) = first_fault(name, &graph, &ports, &target, &same) {
+            panic!("{}: {fault}", target.name);
+        }
+    }
+}
+
+/// A product with a bias; `a` and `b` are the factors' shapes, `pair` the contracted axes.
+fn dot(name: &str, (a, b, pair): (&str, &str, &str), (rows, columns): (usize, usize)) {
+    check(
+        name,
+        &format!(
+            "%0 = input {{name=\"a\"}} : f64[{a}]
+             %1 = input {{name=\"b\"}} : f64[{b}]
+             %2 = dot %0, %1 {{batch=[], contract=[{pair}]}} : f64[{rows},{columns}]
+             %3 = input {{name=\"bias\"}} : f64[{columns}]
+             %4 = broadcast %3 {{axes=[1]}} : f64[{rows},{columns}]
+             %5 = add %2, %4 : f64[{rows},{columns}]
+             output \"y\" = %5"
+        ),
+    );
+}
+
+#[test]
+fn threads_pack_panels_of_their_own() {
+    dot("rows", ("50,40", "40,300", "(1,0)"), (50, 300));
+    dot("columns", ("20,40", "300,40", "(1,1)"), (20, 300));
+    dot("lines_and_a_rest", ("9,35", "270,35", "(1,1)"), (9, 270));
+    dot("both", ("40,50", "300,40", "(0,1)"), (50, 300));
+}
+
+#[test]
+fn long_reductions_are_cut_into_even_blocks() {
+    dot("without_place", ("9,1111", "72,1111", "(1,1)"), (9, 72));
+    dot("strided", ("389,9", "389,72", "(0,0)"), (9, 72));
+    check(
+        "in_place",
+        "%0 = input {name=\"a\"} : f64[50,601]
+         %1 = input {name=\"b\"} : f64[601,72]
+         %2 = dot %0, %1 {batch=[], contract=[(1,0)]} : f64[50,72]
+         output \"y\" = %2",
+    );
+}
+
+#[test]
+fn a_row_of_a_transposed_product_is_a_row_of_sums() {
+    dot("row", ("1,65", "33,65", "(1,1)"), (1, 33));
+}
+
+#[test]
+fn batches_share_panels() {
+    check(
+        "batched",
+        "%0 = input {name=\"a\"} : f64[9,20,17]
+         %1 = input {name=\"b\"} : f64[9,18,17]
+         %2 = dot %0, %1 {batch=[(0,0)], contract=[(2,2)]} : f64[9,20,18]
+         output \"y\" = %2",
+    );
+}
+
+/// A convolution with a rectifier: its operand's shape, the kernel's, the result's, and the window.
+fn conv(name: &str, [x, w, y]: [&str; 3], window: &str) {
+    check(
+        name,
+        &format!(
+            "%0 = input {{name=\"x\"}} : f64[{x}]
+             %1 = input {{name=\"w\"}} : f64[{w}]
+             %2 = conv %0, %1 {{{window}}} : f64[{y}]
+             %3 = relu %2 : f64[{y}]
+             output \"y\" = %3"
+        ),
+    );
+}
+
+#[test]
+fn padded_convolutions_fall_into_regions() {
+    let window = "size=[3,3], stride=[1,1], pad=[(1,1),(1,1)], dilation=[1,1], groups=1";
+    conv("same", ["8,9,8,3", "3,3,3,5", "8,9,8,5"], window);
+    let window = "size=[3,2], stride=[2,1], pad=[(0,1),(1,0)], dilation=[1,2], groups=1";
+    conv("uneven", ["8,14,11,2", "3,2,2,4", "8,7,10,4"], window);
+    let window = "size=[4,3], stride=[1,1], pad=[(3,2),(1,1)], dilation=[1,1], groups=2";
+    conv("groups", ["8,10,8,4", "4,3,2,6", "8,12,8,6"], window);
+    let window = "size=[3], stride=[1], pad=[(2,2)], dilation=[1], groups=1";
+    conv("one_axis", ["8,10,4", "3,4,6", "8,12,6"], window);
+}
+
+#[test]
+fn input_gradients_fall_into_regions() {
+    for (name, y, window) in [
+        ("valid", "8,8,7", "size=[3,3], stride=[1,1], pad=[(0,0),(0,0)], dilation=[1,1], groups=1"),
+        ("strided", "8,4,4", "size=[3,3], stride=[2,2], pad=[(0,0),(0,1)], dilation=[1,1], groups=1"),
+    ] {
+        let x = if name == "valid" { "8,10,9,3" } else { "8,9,8,3" };
+        check(
+            name,
+            &format!(
+                "%0 = input {{name=\"dy\"}} : f64[{y},5]
+                 %1 = input {{name=\"w\"}} : f64[3,3,3,5]
+                 %2 = conv_input_grad %0, %1 {{{window}}} : f64[{x}]
+                 output \"dx\" = %2"
+            ),
+        );
+    }
+}
