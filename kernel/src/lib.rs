@@ -25,6 +25,7 @@ mod typing;
 mod vectorize;
 pub mod verify;
 pub mod walk;
+mod work;
 
 pub use affine::{Affine, IndexExpr, IndexVar};
 pub use buffer::{Buffer, BufferId, BufferKind, Check, Launch, Program};
@@ -39,3 +40,4 @@ pub use target::{Target, TileTarget};
 pub use typing::{MAX_LANES, TypeError, Types, ValueType, check_foldable};
 pub use vectorize::vectorize_body;
 pub use verify::{Spec, VerifyError, VerifyErrors, in_place_safe, verify, verify_kernel};
+pub use work::Work;

@@ -1,4 +1,5 @@
-//! What the machine can do at most: loops of fused multiply-adds and of memory traffic, timed on any number of threads.
+//! What the machine can do at most: loops of fused multiply-adds and of memory traffic, timed on any number of threads; and what sharing a loop
+//! costs.
 
 use crate::LoadError;
 use crate::code::Code;
@@ -68,6 +69,42 @@ fn run(pool: &Pool, function: KernelFn, passes: usize) {
     unsafe { pool.run(function, std::ptr::null(), extent) };
 }
 
+/// What it takes to hand a parallel loop to all threads and to wait until they are done, if the loop does nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ForkJoin {
+    /// The fastest.
+    pub best: Duration,
+    /// The median.
+    pub median: Duration,
+}
+
+/// How many forks follow one another before their time is taken: the clock is no better than that.
+const FORKS: u32 = 20;
+
+/// Forks and joins for about as long as `time` says, one after the other, as the launches of a step do.
+///
+/// # Errors
+/// If threads are not to be had.
+pub fn fork_join(threads: usize, time: Duration) -> Result<ForkJoin, LoadError> {
+    let pool = Pool::new(threads.max(1), 0)?;
+    let begun = Instant::now();
+    let mut times = vec![];
+    while times.is_empty() || begun.elapsed() < time {
+        let start = Instant::now();
+        for _ in 0..FORKS {
+            run(&pool, nothing, 1);
+        }
+        times.push(start.elapsed() / FORKS);
+    }
+    times.sort_unstable();
+    Ok(ForkJoin { best: times[0], median: times[times.len() / 2] })
+}
+
+/// A kernel that does nothing.
+extern "C" fn nothing(_: *const *mut u8, _: *mut u8, _: i64, _: i64) -> i32 {
+    0
+}
+
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
@@ -85,6 +122,13 @@ mod tests {
                 assert_eq!(rate.gflops > 0.0, what == MultiplyAdd, "{what:?}");
                 assert_eq!(rate.gbytes_s > 0.0, what != MultiplyAdd, "{what:?}");
             }
+        }
+    }
+    #[test]
+    fn forks_come_back() {
+        for threads in [1, 2, 3] {
+            let ForkJoin { best, median } = fork_join(threads, Duration::from_millis(2)).unwrap();
+            assert!(best <= median);
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::compile::{CompileError, RunError};
 use crate::dsl::ModelErrors;
+use crate::io::IoError;
 use ir::ValueError;
-use runtime::{PortError, StepError};
+use runtime::{LoadError, PortError, StepError};
 
 /// Why a benchmark has no result.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,12 @@ pub enum BenchError {
     /// A step failed.
     #[error(transparent)]
     Step(#[from] StepError),
+    /// The machine's limits can't be measured.
+    #[error("the machine's limits can't be measured: {0}")]
+    Machine(#[from] LoadError),
+    /// A profile can't be written.
+    #[error(transparent)]
+    File(#[from] IoError),
     /// The loss is not finite, so that what was timed is no training.
     #[error("the loss at step {step} is {loss}")]
     Diverged {

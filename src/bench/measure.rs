@@ -2,7 +2,7 @@
 
 use super::process::{age_s, peak_rss_mb};
 use super::subject::Subject;
-use super::{BenchError, Kind, Work, Workload};
+use super::{BenchError, Kind, Load, Machine, Work, Workload};
 use serde_json::{Value as Json, json};
 use std::time::Instant;
 
@@ -172,7 +172,7 @@ impl Measurement {
 
     /// Billions of bytes that have to move in a second of median steps; `None` where arithmetic is what takes time.
     pub fn gbytes_s(&self) -> Option<f64> {
-        self.work.bytes.map(|bytes| bytes / (self.step_ms() * 1e6))
+        self.work.bytes().map(|bytes| bytes / (self.step_ms() * 1e6))
     }
 
     /// Samples in a second of median steps; for kernels, calls.
@@ -219,6 +219,18 @@ impl Measurement {
     }
 }
 
+/// Adds to a workload's JSON line the least time that its step can take on a machine (`limit_ms`), what sets it (`limit`), and what share of
+/// its fastest step that is (`share`).
+pub fn add_limit(json: &mut Json, workload: &Workload, machine: &Machine) {
+    let field = |name: &str| json[name].as_f64().unwrap_or(f64::NAN);
+    let of_graph = || Work { flops: Some(field("gflops") * field("step_ms") * 1e6), ..Work::default() };
+    let Work { flops, read_bytes, written_bytes } = workload.work().unwrap_or_else(of_graph);
+    let load = Load { operations: flops.unwrap_or(0.0), read_bytes, written_bytes };
+    let limit = machine.limit(&load, field("arena_mb") * f64::from(1 << 20));
+    let share = limit.ms / field("min_ms");
+    (json["limit_ms"], json["limit"], json["share"]) = (json!(digits(limit.ms)), json!(limit.by), json!(digits(share)));
+}
+
 /// Five significant digits: more are noise.
 fn digits(x: f64) -> f64 {
     format!("{x:.4e}").parse().unwrap_or(x)
@@ -243,7 +255,7 @@ mod tests {
             peak_rss_mb: Some(12.0),
             arena_mb: 0.5,
             proof: Proof::Losses { first: 1.5, last: 1.25, steps: 20 },
-            work: Work { flops: Some(12e6), bytes: None },
+            work: Work { flops: Some(12e6), ..Work::default() },
         }
     }
 
@@ -269,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_kernel_has_a_check_and_bytes() {
-        let work = Work { flops: None, bytes: Some(12e6) };
+        let work = Work { read_bytes: 6e6, written_bytes: 6e6, ..Work::default() };
         let kernel = Measurement { kind: Kind::Kernel, proof: Proof::Mean(0.5), work, ..measurement() };
         let json = kernel.to_json();
         assert_eq!((json["check"].as_f64(), json["gbytes_s"].as_f64()), (Some(0.5), Some(2.0)));

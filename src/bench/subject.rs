@@ -1,7 +1,7 @@
 //! A workload made runnable, and its states and inputs written.
 
 use super::{BenchError, Kind, Work, Workload, contraction_flops};
-use crate::compile::{CompileOptions, CompileReport, CompiledProgram, run_passes};
+use crate::compile::{CompileOptions, CompiledProgram, run_passes};
 use crate::dsl::Step;
 use passes::Stop;
 use runtime::Executable;
@@ -44,15 +44,10 @@ impl Subject {
         let mut program = step.compile(&options)?;
         let compile_s = start.elapsed().as_secs_f64();
 
-        for (name, value) in workload.initial_values(&step)? {
-            program.set_state(&name, &value)?;
-        }
-        for (name, value) in workload.inputs(&step)? {
-            program.set_input(&name, &value)?;
-        }
+        workload.fill(&step, &mut program)?;
         let work = match workload.kind() {
             Kind::Kernel => workload.work().unwrap_or_default(),
-            Kind::Training | Kind::Inference => Work { flops: Some(flops(&step, &options)?), bytes: None },
+            Kind::Training | Kind::Inference => Work { flops: Some(flops(&step, &options)?), ..Work::default() },
         };
         Ok(Self { program, results: results(&step), parameters: step.parameter_count(), work, build_s, compile_s })
     }
@@ -100,10 +95,6 @@ impl Subject {
             Port::Output(name) => self.program.output(name)?,
             Port::State(name) => self.program.state(name)?,
         })
-    }
-
-    pub(super) fn report(&self) -> &CompileReport {
-        self.program.report()
     }
 
     pub(super) fn executable(&mut self) -> &mut Executable {

@@ -1,7 +1,9 @@
-//! `gradc bench`: how long training steps, predictions and kernels take, as tables or as a JSON line for each.
+//! `gradc bench`: how long training steps, predictions and kernels take, and what the machine can do, as tables or as JSON lines.
 
 use super::print;
-use crate::bench::{BenchError, INFERENCE, KERNELS, Kind, Settings, WORKLOADS, Workload, compare, explain, measure};
+use crate::bench::{
+    BenchError, INFERENCE, KERNELS, Kind, Machine, Settings, WORKLOADS, Workload, add_limit, compare, explain, measure,
+};
 use clap::Args;
 use serde_json::Value as Json;
 use std::error::Error;
@@ -13,11 +15,15 @@ use std::process::{Command, Stdio};
 pub(super) struct Bench {
     /// Names of workloads with commas between; or `all` training steps, `inference`, `kernels`. Several are measured each in a process of
     /// its own. An unknown name prints those that there are
-    #[arg(long, value_name = "NAMES", default_value = "all")]
-    workload: String,
-    /// All kernels: the same as `--workload kernels`
-    #[arg(long, conflicts_with = "workload")]
+    #[arg(long, value_name = "NAMES")]
+    workload: Option<String>,
+    /// Time kernels (or what `--workload` names) beside the machine's limits, measured first: the share is the least time that arithmetic or
+    /// traffic needs, by the time of the fastest step
+    #[arg(long)]
     kernels: bool,
+    /// Measure the machine alone: multiply-adds, the bandwidth of each part of the memory, what handing a loop to the threads costs
+    #[arg(long, conflicts_with_all = ["workload", "kernels", "explain", "compare"])]
+    peak: bool,
     /// Threads that run a step; pin the process to as many cores with `taskset`
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
@@ -27,7 +33,7 @@ pub(super) struct Bench {
     /// Print one JSON line for each workload
     #[arg(long)]
     json: bool,
-    /// Print the time of each pass, of compiling each kernel and of each kernel's launch instead
+    /// Print the time of each pass, of compiling each kernel and of each kernel's launch instead, the latter beside the machine's limits
     #[arg(long, conflicts_with = "json")]
     explain: bool,
     /// Time nothing: read JSON lines of several frameworks, gradc's among them, and print gradc's ratio to the best other one
@@ -42,30 +48,39 @@ impl Bench {
             return print(&compare(&text).map_err(|e| format!("{}: {e}", path.display()))?.to_string());
         }
         let settings = Settings { threads: self.threads, seconds: self.seconds };
-        let workloads = if self.kernels { KERNELS.iter().collect() } else { selected(&self.workload)? };
-        if self.explain {
-            return workloads.iter().try_for_each(|w| print(&format!("{}\n", explain(w, &settings)?)));
+        if self.peak {
+            let machine = Machine::measure(settings.threads)?;
+            let lines = || machine.to_json().iter().map(|json| format!("{json}\n")).collect();
+            return print(&if self.json { lines() } else { machine.to_string() });
         }
+        let default = if self.kernels { "kernels" } else { "all" };
+        let workloads = selected(self.workload.as_deref().unwrap_or(default))?;
+        if self.explain {
+            let machine = Machine::measure(settings.threads)?;
+            return workloads.iter().try_for_each(|w| print(&format!("{}\n", explain(w, &settings, &machine)?)));
+        }
+        let machine = if self.kernels { Some(Machine::measure(settings.threads)?) } else { None };
+        if let (Some(machine), false) = (&machine, self.json) {
+            print(&format!("{machine}\n"))?;
+        }
+        // One process for each workload, once the machine has been measured or there are several: memory and start-up are then its own.
+        let apart = workloads.len() > 1 || machine.is_some();
+        let mut table = Table::default();
         let mut failed = Vec::new();
-        let mut titled = None;
-        for workload in &workloads {
-            let measured = match workloads.len() {
-                1 => Ok(measure(workload, &settings)?.to_json()),
-                _ => self.in_own_process(workload),
-            };
-            match measured {
-                Ok(json) if self.json => print(&format!("{json}\n"))?,
-                Ok(json) => {
-                    let columns = columns(workload.kind());
-                    let title = if titled.replace(workload.kind()) == Some(workload.kind()) {
-                        String::new()
-                    } else {
-                        header(columns)
-                    };
-                    print(&(title + &row(columns, &json)))?;
+        for workload in workloads {
+            let measured =
+                if apart { self.in_own_process(workload) } else { Ok(measure(workload, &settings)?.to_json()) };
+            let mut json = match measured {
+                Ok(json) => json,
+                Err(e) => {
+                    failed.push(format!("{}: {e}", workload.name));
+                    continue;
                 }
-                Err(e) => failed.push(format!("{}: {e}", workload.name)),
+            };
+            if let Some(machine) = &machine {
+                add_limit(&mut json, workload, machine);
             }
+            print(&if self.json { format!("{json}\n") } else { table.row(workload.kind(), &json) })?;
         }
         if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
     }
@@ -136,6 +151,7 @@ const SINGLE: &[Column] = &[
     column("compile ms", 11, "compile_s", 1e3, 1),
     column("GFLOP/s", 8, "gflops", 1.0, 1),
     column("GB/s", 8, "gbytes_s", 1.0, 1),
+    column("share %", 8, "share", 100.0, 1),
     column("arena MiB", 10, "arena_mb", 1.0, 2),
     column("peak MiB", 9, "peak_rss_mb", 1.0, 1),
     column("check", 10, "check", 1.0, 6),
@@ -148,6 +164,21 @@ fn columns(kind: Kind) -> &'static [Column] {
 /// The width of the column with the names.
 const NAMES: usize = 22;
 
+/// Lines printed one by one, with titles above the first and wherever the columns change.
+#[derive(Default)]
+struct Table {
+    columns: Option<&'static str>,
+}
+
+impl Table {
+    fn row(&mut self, kind: Kind, json: &Json) -> String {
+        let columns = columns(kind);
+        let same = self.columns.replace(columns[0].title) == Some(columns[0].title);
+        let title = if same { String::new() } else { header(columns) };
+        format!("{title}{} {}\n", row(columns, json), json["limit"].as_str().unwrap_or_default())
+    }
+}
+
 fn header(columns: &[Column]) -> String {
     let titles: String = columns.iter().map(|c| format!(" {:>width$}", c.title, width = c.width)).collect();
     format!("{:<NAMES$}{titles}\n", "workload")
@@ -159,18 +190,19 @@ fn row(columns: &[Column], json: &Json) -> String {
         None => format!(" {:>width$}", "-"),
     };
     let cells: String = columns.iter().map(cell).collect();
-    format!("{:<NAMES$}{cells}\n", json["workload"].as_str().unwrap_or_default())
+    format!("{:<NAMES$}{cells}", json["workload"].as_str().unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::Level;
     use serde_json::json;
 
     #[test]
     fn columns_stand_under_their_titles() {
         let row = row(MODELS, &json!({"workload": "mlp_tiny", "step_ms": 0.0125, "compile_s": 0.25, "n": 100}));
-        assert_eq!(row.len(), header(MODELS).len());
+        assert_eq!(row.len() + 1, header(MODELS).len());
         assert_eq!(row.split_whitespace().take(2).collect::<Vec<_>>(), ["mlp_tiny", "0.0125"]);
         assert!(row.contains(" 250.0 "));
     }
@@ -184,8 +216,21 @@ mod tests {
         let loss = json["loss_1"].as_f64().unwrap();
         assert!((loss - 0.46017).abs() < 1e-5, "{loss}");
         assert!(json["loss_n"].as_f64().unwrap() < loss);
-        let (product, map) = (line("k_sgemm_64"), line("k_tanh_64k"));
+        let machine = machine();
+        let with_limit = |name: &str| {
+            let mut json = line(name);
+            add_limit(&mut json, Workload::named(name).unwrap(), &machine);
+            json
+        };
+        let (product, map) = (with_limit("k_sgemm_64"), with_limit("k_tanh_64k"));
+        assert_eq!((product["limit"].as_str(), map["limit"].as_str()), (Some("FMA"), Some("memory")));
+        assert_eq!(map["limit_ms"].as_f64(), Some(0.52429), "8 bytes of 65536 elements at 1 GB/s");
         assert!(SINGLE.iter().all(|c| !product[c.field].is_null() || !map[c.field].is_null()), "{product} {map}");
+    }
+
+    fn machine() -> Machine {
+        let memory = Level { name: "memory", capacity: f64::INFINITY, measured: 1, read: 1.0, copy: 1.0, triad: 1.0 };
+        Machine { threads: 1, gflops: 1.0, levels: vec![memory], fork_join: None }
     }
 
     #[test]

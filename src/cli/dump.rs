@@ -42,7 +42,7 @@ enum Format {
 
 /// The models that come with gradc: those whose speed is measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum BuiltIn {
+pub(super) enum BuiltIn {
     /// 784-128-10, relu, softmax cross-entropy, SGD; batch 32
     Mlp,
     /// Two convolutions with pooling, dense 10, Adam: reads digits; batch 32
@@ -57,7 +57,8 @@ enum BuiltIn {
 }
 
 impl BuiltIn {
-    fn batch(self) -> usize {
+    /// Samples in a batch, unless somebody asks for another number.
+    pub(super) fn batch(self) -> usize {
         match self {
             Self::Logreg => 256,
             Self::MlpTiny => 8,
@@ -66,7 +67,7 @@ impl BuiltIn {
     }
 
     /// The training step.
-    fn step(self, batch: usize) -> Result<Step, ModelErrors> {
+    pub(super) fn step(self, batch: usize) -> Result<Step, ModelErrors> {
         let (entropy, sgd, adam) = (SparseCategoricalCrossEntropy, Sgd::new(0.01), Adam::default());
         match self {
             Self::Mlp => {

@@ -7,6 +7,7 @@ mod cache;
 mod data;
 mod dump;
 mod passes;
+mod profile;
 
 use clap::{Parser, Subcommand};
 use std::error::Error;
@@ -27,8 +28,10 @@ enum Command {
     Dump(dump::Dump),
     /// List the passes in the order they run, with the reason of each
     Passes,
-    /// Time training steps of fixed workloads
+    /// Time training steps, predictions and kernels of fixed workloads, and the machine's limits
     Bench(bench::Bench),
+    /// Show where the time of a step goes: its launches with speeds and source lines, and a trace of the threads
+    Profile(profile::Profile),
     /// Look at or remove the compiled steps that are kept in files
     Cache(cache::CacheFiles),
     /// Get data sets
@@ -42,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Dump(dump) => dump.run(),
         Command::Passes => passes::run(),
         Command::Bench(bench) => bench.run(),
+        Command::Profile(profile) => profile.run(),
         Command::Cache(cache) => cache.run(),
         Command::Data(data) => data.run(),
     };

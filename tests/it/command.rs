@@ -134,3 +134,57 @@ fn processes_share_compiled_steps() {
     assert_eq!(cache("clear"), "1 files removed\n");
     assert!(cache("list").starts_with("0 steps"));
 }
+
+#[test]
+fn a_kernel_has_its_share_of_the_machines_limit() {
+    let text = gradc("bench --kernels --workload k_sgemm_64 --seconds 0.05 --json");
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((line["workload"].as_str(), line["limit"].as_str()), (Some("k_sgemm_64"), Some("FMA")));
+    assert!(line["share"].as_f64().unwrap() > 0.0 && line["limit_ms"].as_f64().unwrap() > 0.0, "{text}");
+    assert!(line["check"].as_f64().unwrap() > 0.0 && line["gflops"].as_f64().unwrap() > 0.0, "{text}");
+}
+
+#[test]
+fn the_machine_is_measured_line_by_line() {
+    let text = gradc("bench --peak --threads 2 --json");
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let figure = |name: &str, field: &str| {
+        let line = lines.iter().find(|line| line["workload"] == name);
+        line.and_then(|line| line[field].as_f64()).unwrap_or_else(|| panic!("no {name} in {text}"))
+    };
+    assert!(figure("peak_fma_f32", "gflops") > 0.0);
+    for level in ["L1", "L2", "L3", "memory"] {
+        for what in ["read", "copy", "triad"] {
+            assert!(figure(&format!("peak_{level}_{what}"), "gbytes_s") > 0.0);
+        }
+    }
+    assert!(figure("fork_join_min", "us") <= figure("fork_join_median", "us"));
+}
+
+#[test]
+fn a_profile_names_lines_and_traces_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("trace.json");
+    let text = gradc(&format!("profile cnn --threads 2 --steps 4 --no-limits --traced 2 --trace {}", path.display()));
+    assert!(text.contains("src/cli/dump.rs:"), "{text}");
+    let ms: Vec<f64> = text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    assert!(ms.len() > 5 && ms.is_sorted_by(|a, b| a >= b), "{text}");
+    let trace: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let runs: Vec<_> = events.iter().filter(|event| event["ph"] == "X").collect();
+    assert!(runs.iter().all(|run| run["dur"].as_f64().unwrap() >= 0.0 && run["name"].is_string()));
+    let distinct = |field: &str| runs.iter().map(|run| run[field].to_string()).collect::<BTreeSet<_>>();
+    assert_eq!(distinct("tid"), BTreeSet::from(["0".to_string(), "1".to_string()]));
+    let steps: BTreeSet<String> = runs.iter().map(|run| run["args"]["step"].to_string()).collect();
+    assert_eq!(steps, BTreeSet::from(["2".to_string(), "3".to_string()]));
+    // Nothing is left beside the trace.
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn an_explanation_has_passes_memory_and_kernels() {
+    let text = gradc("bench --workload mlp_tiny --explain");
+    for part in ["compiled in", "lower bound", "plan_memory", "launches of a step", "of limit"] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+}

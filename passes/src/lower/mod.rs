@@ -39,6 +39,19 @@ pub(crate) struct Lowering<'g> {
     buffers: BTreeMap<NodeId, BufferId>,
     checks: BTreeMap<NodeId, u32>,
     kinds: BTreeMap<NodeId, BufferKind>,
+    /// The cluster being lowered.
+    cluster: Option<u32>,
+    /// The cluster of each kernel.
+    clusters: Vec<Option<u32>>,
+}
+
+/// What a kernel was made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// The kernel's name, which it keeps through the passes that follow.
+    pub kernel: String,
+    /// The nodes of its cluster, in the order of their ids; none for a copy that no cluster asked for.
+    pub nodes: Vec<NodeId>,
 }
 
 /// Lowers a graph.
@@ -50,6 +63,23 @@ pub fn run(graph: &Graph, context: &PassContext) -> Result<Program, PassError> {
 }
 
 fn lower_graph(graph: &Graph, target: &Target) -> Result<Program, PassError> {
+    Ok(lower(graph, target)?.program)
+}
+
+/// What each kernel is made of that [`run`] makes of the same graph, in the program's order: for profiles, which name the user's lines.
+///
+/// # Errors
+/// As [`run`].
+pub fn origins(graph: &Graph, context: &PassContext) -> Result<Vec<Origin>, PassError> {
+    let lowering = lower(graph, &context.target)?;
+    let origin = |(kernel, cluster): (&Kernel, &Option<u32>)| Origin {
+        kernel: kernel.name.clone(),
+        nodes: graph.ids().filter(|&id| cluster.is_some() && graph.cluster(id) == *cluster).collect(),
+    };
+    Ok(lowering.program.kernels.iter().zip(&lowering.clusters).map(origin).collect())
+}
+
+fn lower<'g>(graph: &'g Graph, target: &Target) -> Result<Lowering<'g>, PassError> {
     let mut lowering = Lowering {
         graph,
         target: target.clone(),
@@ -57,10 +87,13 @@ fn lower_graph(graph: &Graph, target: &Target) -> Result<Program, PassError> {
         buffers: BTreeMap::new(),
         checks: BTreeMap::new(),
         kinds: BTreeMap::new(),
+        cluster: None,
+        clusters: vec![],
     };
     lowering.declare_ports();
     let clusters = Clusters::of(graph);
     for (&cluster, nodes) in &clusters.nodes {
+        lowering.cluster = Some(cluster);
         match clusters.kind(graph, cluster) {
             Kind::Loop => loops::lower(&mut lowering, cluster, nodes)?,
             Kind::Contraction(anchor) => contraction::lower(&mut lowering, cluster, anchor, nodes)?,
@@ -69,8 +102,9 @@ fn lower_graph(graph: &Graph, target: &Target) -> Result<Program, PassError> {
             Kind::Scan(anchor) => scan::lower(&mut lowering, anchor, nodes)?,
         }
     }
+    lowering.cluster = None;
     lowering.copy_remaining_results()?;
-    Ok(lowering.program)
+    Ok(lowering)
 }
 
 impl<'g> Lowering<'g> {
@@ -158,6 +192,7 @@ impl<'g> Lowering<'g> {
     fn launch(&mut self, mut kernel: Kernel, args: Vec<BufferId>) {
         kernel.name = format!("{}_{}", kernel.name, self.program.kernels.len());
         self.program.kernels.push(kernel);
+        self.clusters.push(self.cluster);
         let kernel = self.program.kernels.len() as u32 - 1;
         self.program.launches.push(Launch { kernel, args });
     }

@@ -154,19 +154,27 @@ impl Kernel {
     }
 
     pub(super) fn work(self) -> Work {
-        let bytes = |floats: usize| Work { flops: None, bytes: Some(4.0 * floats as f64) };
-        let multiply_adds = |n: usize| Work { flops: Some(2.0 * n as f64), bytes: None };
+        let moves = |read: usize, written: usize| Work {
+            flops: None,
+            read_bytes: 4.0 * read as f64,
+            written_bytes: 4.0 * written as f64,
+        };
         match self {
-            Self::MatMul { m, n, k } => multiply_adds(m * n * k),
+            Self::MatMul { m, n, k } => Work { flops: Some(2.0 * (m * n * k) as f64), ..moves(m * k + k * n, m * n) },
             Self::Conv { forward, dx, dw } => {
-                let results = [forward, dx, dw].into_iter().filter(|wanted| *wanted).count();
-                multiply_adds(results * BATCH * SIDE * SIDE * INPUT_CHANNELS * OUTPUT_CHANNELS * 9)
+                let [forward, dx, dw] = [forward, dx, dw].map(usize::from);
+                let (x, y) = (BATCH * SIDE * SIDE * INPUT_CHANNELS, BATCH * SIDE * SIDE * OUTPUT_CHANNELS);
+                let w = 9 * INPUT_CHANNELS * OUTPUT_CHANNELS;
+                let multiply_adds = (forward + dx + dw) * y * 9 * INPUT_CHANNELS;
+                let read = forward * (x + w) + dx * (y + w) + dw * (x + y);
+                Work { flops: Some(2.0 * multiply_adds as f64), ..moves(read, forward * y + dx * x + dw * w) }
             }
-            Self::Rows { function: RowFunction::Sum, rows, columns } => bytes(rows * columns),
-            Self::Rows { rows, columns, .. } => bytes(2 * rows * columns),
-            Self::Map { n, .. } => bytes(2 * n),
+            // The sums themselves are not counted.
+            Self::Rows { function: RowFunction::Sum, rows, columns } => moves(rows * columns, 0),
+            Self::Rows { rows, columns, .. } => moves(rows * columns, rows * columns),
+            Self::Map { n, .. } => moves(n, n),
             // Reads parameter, gradient and two moments, writes all but the gradient.
-            Self::Adam { n } => bytes(7 * n),
+            Self::Adam { n } => moves(4 * n, 3 * n),
         }
     }
 }

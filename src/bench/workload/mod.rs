@@ -9,6 +9,7 @@ pub use kernel::KERNELS;
 pub use train::{INFERENCE, WORKLOADS};
 
 use super::BenchError;
+use crate::compile::CompiledProgram;
 use crate::dsl::{ModelErrors, Step};
 use ir::{Value, ValueError};
 use kernel::Kernel;
@@ -62,8 +63,18 @@ pub struct Workload {
 pub struct Work {
     /// Floating-point operations of contractions, two for each multiply-add; `None` where there is none.
     pub flops: Option<f64>,
-    /// Bytes that have to move, each operand and each result once; `None` where arithmetic is what takes time.
-    pub bytes: Option<f64>,
+    /// Bytes of operands, each read once; 0 for whole models.
+    pub read_bytes: f64,
+    /// Bytes of results, each written once; 0 for whole models.
+    pub written_bytes: f64,
+}
+
+impl Work {
+    /// Bytes that have to move; `None` where arithmetic is what takes time.
+    pub fn bytes(&self) -> Option<f64> {
+        let bytes = self.read_bytes + self.written_bytes;
+        (self.flops.is_none() && bytes > 0.0).then_some(bytes)
+    }
 }
 
 impl Workload {
@@ -131,6 +142,20 @@ impl Workload {
             Definition::Training(network) | Definition::Inference(network) => Ok(network.initial_values(step)),
             Definition::Kernel(kernel) => kernel.initial_values(step),
         }
+    }
+
+    /// Writes the initial values and the inputs into a compiled step of this workload.
+    ///
+    /// # Errors
+    /// If the program is of another step.
+    pub fn fill(&self, step: &Step, program: &mut CompiledProgram) -> Result<(), BenchError> {
+        for (name, value) in self.initial_values(step)? {
+            program.set_state(&name, &value)?;
+        }
+        for (name, value) in self.inputs(step)? {
+            program.set_input(&name, &value)?;
+        }
+        Ok(())
     }
 
     /// What a kernel's figures are computed from; `None` for whole models, whose contractions are counted in their graphs.
