@@ -3,8 +3,9 @@
 use crate::clif::step::{StepLaunch, emit_step, step_signature};
 use crate::clif::wide::{TileFunctions, shapes};
 use crate::clif::{emit_kernel, kernel_signature, parallel_extent, scratch_layout};
+use crate::error::EmitError;
 use crate::host::{Rewriting, has_fma, host_isa};
-use crate::image::{Function, FunctionId, Linker};
+use crate::image::{Emitter, Function, FunctionId, Linker};
 use crate::x86::{Wide, assemble};
 use crate::{CodegenError, Dump, Image, KernelCode, cost};
 use cranelift_codegen::Context;
@@ -65,11 +66,13 @@ pub fn jit(program: Program, options: &JitOptions) -> Result<Image, CodegenError
         .enumerate()
         .map(|(k, kernel)| {
             let body = distinct.iter().position(|&d| d == k).map(|at| &bodies[at]);
+            let first = distinct.iter().position(|&d| d == firsts[k]).map(|at| &bodies[at]);
             KernelCode {
                 start: start(functions[k]),
                 scratch_bytes: scratch_layout(&kernel).1,
                 parallel: parallel_extent(&kernel),
                 code_bytes: body.map_or(0, |b| b.function.bytes.len()),
+                emitter: first.map_or(Emitter::Portable { because: None }, |b| b.emitter.clone()),
                 compile_time: body.map_or(Duration::ZERO, |b| b.time),
                 dump: body.and_then(|b| b.dump.clone()),
                 name: kernel.name,
@@ -98,6 +101,7 @@ fn backend(function: &str, error: &dyn std::fmt::Display) -> CodegenError {
 /// A compiled kernel before it has a place.
 struct Compiled {
     function: Function,
+    emitter: Emitter,
     time: Duration,
     dump: Option<Dump>,
 }
@@ -145,6 +149,16 @@ fn compile_kernel(
     options: &JitOptions,
 ) -> Result<Compiled, CodegenError> {
     let start = Instant::now();
+    let mut because = None;
+    if let Some((functions, wide)) = tiles {
+        match crate::x86::kernel::emit(kernel, *wide, functions, options.dump) {
+            Ok((function, listing)) => {
+                let dump = listing.map(|assembly| Dump { clif: String::new(), assembly });
+                return Ok(Compiled { function, emitter: Emitter::X86, time: start.elapsed(), dump });
+            }
+            Err(EmitError::Unsupported(what) | EmitError::Malformed(what)) => because = Some(what),
+        }
+    }
     let mut context = Context::new();
     context.func.signature = kernel_signature(isa.default_call_conv());
     context.func.name = UserFuncName::user(0, number as u32);
@@ -159,7 +173,8 @@ fn compile_kernel(
         .map_err(|e| backend(&kernel.name, &format!("{:?}", e.inner)))?;
     let dump = clif.map(|clif| Dump { clif, assembly: code.vcode.clone().unwrap_or_default() });
     let function = Function::of_cranelift(&context).map_err(|e| backend(&kernel.name, &e))?;
-    Ok(Compiled { function, time: start.elapsed(), dump })
+    let emitter = Emitter::Portable { because };
+    Ok(Compiled { function, emitter, time: start.elapsed(), dump })
 }
 
 /// Assembles the tiles of all kernels, each shape once. What can't be assembled is left to the portable emitter.

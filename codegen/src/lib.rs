@@ -16,7 +16,7 @@ mod x86;
 pub use abi::{ABI_VERSION, KernelFn, ParallelFor, StepContext, StepFn};
 pub use error::CodegenError;
 pub use host::{host_description, host_target};
-pub use image::{Dump, Image, KernelCode};
+pub use image::{Dump, Emitter, Image, KernelCode};
 pub use jit::{JitOptions, jit};
 pub use peak::{PeakCode, peak};
 pub use x86::Wide;

@@ -36,6 +36,7 @@ pub fn peak(what: PeakLoop, array_bytes: usize) -> Result<PeakCode, CodegenError
         scratch_bytes: assembled.scratch_bytes,
         parallel: Some(1),
         code_bytes: assembled.code.len(),
+        emitter: crate::Emitter::X86,
         compile_time: Duration::ZERO,
         dump: None,
     };

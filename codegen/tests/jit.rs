@@ -1,6 +1,6 @@
 //! What compiling gives and refuses. That the code computes what it should is tested where it can be run, in `runtime`.
 
-use codegen::{CodegenError, JitOptions, jit};
+use codegen::{CodegenError, Emitter, JitOptions, Wide, jit};
 use kernel::Program;
 
 fn program(body: &str, dtype: &str) -> Program {
@@ -13,7 +13,7 @@ fn program(body: &str, dtype: &str) -> Program {
 }
 
 fn options() -> JitOptions {
-    JitOptions { verify: true, dump: true, threads: 2, ..JitOptions::default() }
+    JitOptions { verify: true, dump: true, threads: 2, wide: None }
 }
 
 fn refused(program: &Program) -> CodegenError {
@@ -29,6 +29,31 @@ fn a_vector_strip_is_vector_code() {
     assert!(dump.clif.contains("load.f32x4") && dump.clif.contains("fadd"), "{}", dump.clif);
     assert!(!dump.assembly.is_empty() && kernel.code_bytes > 0 && kernel.start < compiled.code.len());
     assert_eq!((kernel.parallel, compiled.scratch_bytes), (None, 0));
+}
+
+/// The emitter for wide vectors takes this kernel wherever there are any, and says so.
+#[test]
+fn wide_vectors_have_an_emitter_of_their_own() {
+    let program = program("vector i0 in 0..1 { store p1[i0*8] = add(load.x8 p0[i0*8], load.x8 p0[i0*8]) }", "f32");
+    let wide = Wide::of_host();
+    let compiled = jit(program, &JitOptions { wide, ..options() }).expect("compiles");
+    let kernel = &compiled.kernels[0];
+    let portable = Emitter::Portable { because: None };
+    assert_eq!(kernel.emitter, if wide.is_some() { Emitter::X86 } else { portable });
+    let text = &kernel.dump.as_ref().expect("was asked for").assembly;
+    assert_eq!(text.contains("vaddps ymm0,ymm0,ymm1"), wide.is_some(), "{text}");
+}
+
+/// What the other emitter doesn't provide is compiled all the same, with the reason.
+#[test]
+fn kernels_go_to_the_portable_emitter_with_a_reason() {
+    let program = program("for i0 in 0..8 { store p1[i0] = div(load p0[i0], 3i32) }", "i32");
+    let wide = Wide::of_host();
+    let compiled = jit(program, &JitOptions { wide, ..options() }).expect("compiles");
+    match &compiled.kernels[0].emitter {
+        Emitter::Portable { because } => assert_eq!(because.is_some(), wide.is_some()),
+        Emitter::X86 => panic!("quotients of integers are not vector code"),
+    }
 }
 
 #[test]

@@ -24,9 +24,9 @@ const MAX_UNROLLED: i64 = 160;
 pub(crate) type TileFunctions = BTreeMap<TileShape, u32>;
 
 /// A place in memory for the sums, and how far apart its rows are, in elements.
-struct Place {
-    buf: BufRef,
-    first: Affine,
+pub(crate) struct Place {
+    pub(crate) buf: BufRef,
+    pub(crate) first: Affine,
     row: i64,
 }
 
@@ -40,10 +40,10 @@ struct Sums {
 }
 
 /// How a tile is computed.
-struct Form {
-    shape: TileShape,
+pub(crate) struct Form {
+    pub(crate) shape: TileShape,
     /// Where the sums go, if the body does nothing but store them.
-    direct: Option<Place>,
+    pub(crate) direct: Option<Place>,
 }
 
 /// The shapes of all tiles of a kernel that have a wide form.
@@ -64,7 +64,8 @@ pub(crate) fn tile_signature() -> Signature {
     signature
 }
 
-fn form(kernel: &Kernel, micro: &Micro, wide: Wide) -> Option<Form> {
+/// How a tile is computed; `None` if it has no wide form.
+pub(crate) fn form(kernel: &Kernel, micro: &Micro, wide: Wide) -> Option<Form> {
     let dtype = element_type(kernel, micro.a.buf).filter(|d| matches!(d, DType::F32 | DType::F64))?;
     let direct = direct_place(micro);
     let row = direct.as_ref().map_or(micro.n as i64, |place| place.row);

@@ -4,12 +4,12 @@
 //! isn't an image that [`Image::to_bytes`] could have written is an error, never a panic, and no more memory is taken than the bytes
 //! account for. (That the code is what it should be can't be read off it: see the module's user.)
 
-use super::{Image, KernelCode, LibCall, LibFunction};
+use super::{Emitter, Image, KernelCode, LibCall, LibFunction};
 use kernel::{Access, Buffer, BufferId, BufferKind, Check, DType, Launch, Param};
 use std::time::Duration;
 
 /// The version of this form. What is written in another one isn't read.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Why bytes are no image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -136,6 +136,13 @@ impl Writer {
         self.size(kernel.scratch_bytes);
         self.option(kernel.parallel);
         self.size(kernel.code_bytes);
+        match &kernel.emitter {
+            Emitter::Portable { because } => {
+                self.size(0);
+                self.list(because.as_slice(), |w, why| w.text(why));
+            }
+            Emitter::X86 => self.size(1),
+        }
     }
 
     fn buffer(&mut self, buffer: &Buffer) {
@@ -213,6 +220,11 @@ impl<'b> Reader<'b> {
             scratch_bytes: self.size()?,
             parallel: self.option()?,
             code_bytes: self.size()?,
+            emitter: match self.size()? {
+                0 => Emitter::Portable { because: self.list(Self::text)?.pop() },
+                1 => Emitter::X86,
+                _ => return Err(ImageError("an unknown emitter")),
+            },
             compile_time: Duration::ZERO,
             dump: None,
         })

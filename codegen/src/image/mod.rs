@@ -7,7 +7,7 @@ mod bytes;
 mod link;
 
 pub use bytes::{FORMAT_VERSION, ImageError};
-pub(crate) use link::{Function, FunctionId, Linker};
+pub(crate) use link::{Function, FunctionId, Linker, Reloc, Target};
 
 use kernel::{Buffer, Check, Launch, Param};
 use std::time::Duration;
@@ -15,10 +15,22 @@ use std::time::Duration;
 /// Where functions start: a cache line, and the widest vector, since constants stand beside the code.
 pub(crate) const CODE_ALIGN: usize = 64;
 
+/// Which emitter made a kernel's code.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Emitter {
+    /// The one for x86-64 with AVX2 or AVX-512.
+    X86,
+    /// The portable one, by Cranelift.
+    Portable {
+        /// What the other one doesn't provide, if this machine has it.
+        because: Option<String>,
+    },
+}
+
 /// Text of a compiled kernel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Dump {
-    /// Cranelift's intermediate code, as emitted.
+    /// Cranelift's intermediate code, as emitted; empty where another emitter made the code.
     pub clif: String,
     /// The machine code as assembly.
     pub assembly: String,
@@ -39,6 +51,8 @@ pub struct KernelCode {
     pub parallel: Option<usize>,
     /// Bytes of machine code, constants included. 0 where the code is that of an equal kernel before it.
     pub code_bytes: usize,
+    /// Which emitter made it. Of a kernel with the code of one before it, that one's.
+    pub emitter: Emitter,
     /// How long it took to compile.
     pub compile_time: Duration,
     /// Its text, if [`crate::JitOptions::dump`] asked for it.

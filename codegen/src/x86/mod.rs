@@ -1,16 +1,17 @@
 //! Register tiles in wide vectors: what Cranelift's x86-64 backend, which stops at 128 bits, can't emit.
 //!
 //! A tile is a function of its own, `fn(a, b, c)` by the System V convention, whose shape and strides are in its code. The portable
-//! emitter calls it for a [`kernel::Micro`] and runs what follows the sum. Each element has one sum whose steps come in ascending
+//! emitter calls it for a [`::kernel::Micro`] and runs what follows the sum. Each element has one sum whose steps come in ascending
 //! order, so results are those of the portable tile to the bit.
 
 mod assemble;
+pub(crate) mod kernel;
 pub(crate) mod peak;
 
 pub(crate) use assemble::assemble;
 
 use crate::CodegenError;
-use kernel::{DType, Micro};
+use ::kernel::{DType, Micro};
 
 /// The widest vectors with fused multiply-add that tiles may use.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -1,0 +1,199 @@
+//! Conversions between element types, as `Scalar::cast` defines them.
+
+use super::forms::{
+    self, ADD, AND, CMP, F32_TO_F64, F32_TO_I64, F64_TO_F32, F64_TO_I32, FROM_INT, Form, I32_TO_F64, I32_TO_I64,
+    I64_TO_F32, OR, TO_INT, of_size,
+};
+use super::isa::{Isa, Width};
+use super::lir::{Arg, Class, Inst, VReg};
+use super::ops::compare::{Order, UNORDERED};
+use super::unit::{Parts, Unit, Val, width_of};
+use crate::error::{EmitError, unsupported};
+use iced_x86::Code;
+use kernel::{DType, Scalar, ScalarOp};
+use smallvec::smallvec;
+
+impl Unit<'_> {
+    /// Converts every lane.
+    pub(super) fn cast(&mut self, val: &Val, to: DType) -> Result<Val, EmitError> {
+        if val.dtype == to {
+            return Ok(val.clone());
+        }
+        if let Some(scalar) = val.constant {
+            return self.constant(scalar.cast(to), val.lanes);
+        }
+        match (val.dtype, to) {
+            (DType::F16, _) | (_, DType::F16) => unsupported("conversions of f16 are not provided by this emitter"),
+            (DType::Bool, _) => {
+                let (one, zero) =
+                    (self.constant(Scalar::one(to), val.lanes)?, self.constant(Scalar::zero(to), val.lanes)?);
+                self.select(val, &one, &zero)
+            }
+            (_, DType::Bool) => {
+                let zero = self.constant(Scalar::zero(val.dtype), val.lanes)?;
+                self.apply(ScalarOp::NE, &[val.clone(), zero])
+            }
+            // These are kept as the wider type.
+            (DType::U8, _) => self.cast_kept(val, DType::I32, to),
+            (DType::Bf16, _) => self.cast_kept(val, DType::F32, to),
+            (_, DType::U8) => self.cast_to_u8(val),
+            (DType::F64, DType::Bf16) => unsupported("a conversion from f64 to bf16 is not provided by this emitter"),
+            (_, DType::Bf16) => {
+                let single = self.cast(val, DType::F32)?;
+                let parts = self.map_parts(&single, 4, &mut |u, x, width| u.round_to_bf16(x, width))?;
+                Ok(Val { dtype: DType::Bf16, parts, ..single })
+            }
+            (from, _) if from.is_float() && to.is_int() => self.float_to_int(val, to),
+            _ => self.convert(val, to),
+        }
+    }
+
+    fn cast_kept(&mut self, val: &Val, kept: DType, to: DType) -> Result<Val, EmitError> {
+        let as_kept = Val { dtype: kept, ..val.clone() };
+        self.cast(&as_kept, to)
+    }
+
+    /// Applies an instruction to each part.
+    fn map_parts(
+        &mut self,
+        val: &Val,
+        size: usize,
+        f: &mut dyn FnMut(&mut Self, VReg, Width) -> Result<VReg, EmitError>,
+    ) -> Result<Parts, EmitError> {
+        let counts: Vec<u16> = self.part_lanes(val.lanes, size).collect();
+        val.parts.iter().zip(counts).map(|(&part, count)| f(self, part, width_of(count, size))).collect()
+    }
+
+    /// What one instruction does; floats to integers without saturation.
+    fn convert(&mut self, val: &Val, to: DType) -> Result<Val, EmitError> {
+        let same = |form: &'static Form| move |u: &mut Self, x: VReg, width: Width| u.op(form, width, &[x], None);
+        let narrow = |form: &'static Form| {
+            move |u: &mut Self, x: VReg, width: Width| {
+                let dst = u.vector();
+                let Some(code) = form.code(u.isa, width) else { return unsupported("a conversion of 64-bit integers") };
+                u.raw(code, smallvec![Arg::Vec(dst, width.half()), Arg::Vec(x, width)]);
+                Ok(dst)
+            }
+        };
+        let (lanes, size) = (val.lanes, if matches!(to, DType::F64 | DType::I64) { 8 } else { 4 });
+        let parts = match (val.dtype, to) {
+            (DType::I64, _) if self.isa == Isa::Avx2 && to.is_float() && lanes == 1 => {
+                smallvec![self.long_to_float(val.parts[0], size)]
+            }
+            (DType::I32, DType::F32) => self.map_parts(val, 4, &mut same(&FROM_INT[0]))?,
+            (DType::I64, DType::F64) => self.map_parts(val, 8, &mut same(&FROM_INT[1]))?,
+            (DType::F32, DType::I32) => self.map_parts(val, 4, &mut same(&TO_INT[0]))?,
+            (DType::F64, DType::I64) => self.map_parts(val, 8, &mut same(&TO_INT[1]))?,
+            (DType::F32, DType::F64) => self.widen_parts(&val.parts, lanes, &F32_TO_F64)?,
+            (DType::I32, DType::F64) => self.widen_parts(&val.parts, lanes, &I32_TO_F64)?,
+            (DType::I32, DType::I64) => self.widen_parts(&val.parts, lanes, &I32_TO_I64)?,
+            (DType::F32, DType::I64) => self.widen_parts(&val.parts, lanes, &F32_TO_I64)?,
+            (DType::F64, DType::F32) => self.narrow_parts(&val.parts, lanes, &mut narrow(&F64_TO_F32))?,
+            (DType::F64, DType::I32) => self.narrow_parts(&val.parts, lanes, &mut narrow(&F64_TO_I32))?,
+            (DType::I64, DType::F32) => self.narrow_parts(&val.parts, lanes, &mut narrow(&I64_TO_F32))?,
+            (DType::I64, DType::I32) => self.narrow_parts(&val.parts, lanes, &mut Self::lower_words)?,
+            (from, _) => return unsupported(format!("a conversion from {from} to {to}")),
+        };
+        Ok(Val { dtype: to, size, lanes, parts, constant: None })
+    }
+
+    /// One 64-bit integer, by way of a general register.
+    fn long_to_float(&mut self, from: VReg, size: usize) -> VReg {
+        let (number, dst) = (self.lists.reg(Class::General), self.vector());
+        self.push(Inst::FromLane { dst: number, src: from, size: 8 });
+        let zero = self.splat_bits(0, 4);
+        let code = if size == 8 { Code::VEX_Vcvtsi2sd_xmm_xmm_rm64 } else { Code::VEX_Vcvtsi2ss_xmm_xmm_rm64 };
+        self.raw(code, smallvec![Arg::Vec(dst, Width::X), Arg::Vec(zero, Width::X), Arg::General64(number)]);
+        dst
+    }
+
+    /// The instruction gives the least integer for whatever doesn't fit: what is too large becomes the greatest, NaN 0.
+    fn float_to_int(&mut self, val: &Val, to: DType) -> Result<Val, EmitError> {
+        let plain = self.convert(val, to)?;
+        let limit = if to == DType::I64 { 2f64.powi(63) } else { 2f64.powi(31) };
+        let limit = self.constant(Scalar::from_f64(limit, val.dtype), val.lanes)?;
+        let too_large = self.apply(ScalarOp::GE, &[val.clone(), limit])?;
+        let greatest = self.constant(Scalar::highest(to), val.lanes)?;
+        let capped = self.select(&too_large, &greatest, &plain)?;
+        let is_nan = self.unordered(val)?;
+        let zero = self.constant(Scalar::zero(to), val.lanes)?;
+        self.select(&is_nan, &zero, &capped)
+    }
+
+    fn unordered(&mut self, val: &Val) -> Result<Val, EmitError> {
+        let size = val.size;
+        let parts = self.map_parts(val, size, &mut |u, x, width| u.compare_floats(UNORDERED, size, width, x, x))?;
+        Ok(Val { dtype: DType::Bool, parts, ..val.clone() })
+    }
+
+    /// Floats saturate, integers wrap.
+    fn cast_to_u8(&mut self, val: &Val) -> Result<Val, EmitError> {
+        let number = self.cast(val, DType::I32)?;
+        let limited = if val.dtype.is_float() {
+            let (low, high) = (self.constant(Scalar::I32(0), val.lanes)?, self.constant(Scalar::I32(255), val.lanes)?);
+            let above = self.apply(ScalarOp::MAX, &[number, low])?;
+            self.apply(ScalarOp::MIN, &[above, high])?
+        } else {
+            let byte = self.constant(Scalar::I32(255), val.lanes)?;
+            self.apply(ScalarOp::AND, &[number, byte])?
+        };
+        Ok(Val { dtype: DType::U8, ..limited })
+    }
+
+    /// `f32` lanes rounded to the nearest bfloat16, ties to even, still as `f32`; NaN stays NaN.
+    pub(super) fn round_to_bf16(&mut self, value: VReg, width: Width) -> Result<VReg, EmitError> {
+        let upper = self.op(&forms::SHR_BY[0], width, &[value], Some(16))?;
+        let [one, half, keep, quiet] = [1, 0x7fff, 0xffff_0000, 0x0040_0000].map(|bits| self.splat_bits(bits, 4));
+        let odd = self.op(&AND[0], width, &[upper, one], None)?;
+        let add = self.op(&forms::IADD[0], width, &[odd, half], None)?;
+        let sum = self.op(&forms::IADD[0], width, &[value, add], None)?;
+        let rounded = self.op(&AND[0], width, &[sum, keep], None)?;
+        // A NaN would round to infinity: truncated, with the quiet bit set, it stays one.
+        let quieted = self.op(&OR[0], width, &[value, quiet], None)?;
+        let nan = self.op(&AND[0], width, &[quieted, keep], None)?;
+        let is_nan = self.compare_floats(UNORDERED, 4, width, value, value)?;
+        self.blend(is_nan, (nan, rounded), 4, width)
+    }
+
+    /// A comparison of floats by the instruction's predicate: a mask.
+    pub(super) fn compare_floats(
+        &mut self,
+        predicate: u8,
+        size: usize,
+        width: Width,
+        a: VReg,
+        b: VReg,
+    ) -> Result<VReg, EmitError> {
+        self.comparison(of_size(&CMP, size), width, &[a, b], Some(predicate))
+    }
+
+    /// An instruction that gives a mask: a mask register or, with AVX2, a vector.
+    pub(super) fn comparison(
+        &mut self,
+        form: &Form,
+        width: Width,
+        sources: &[VReg],
+        imm: Option<u8>,
+    ) -> Result<VReg, EmitError> {
+        if self.isa == Isa::Avx2 {
+            return self.op(form, width, sources, imm);
+        }
+        let dst = self.lists.reg(Class::Mask);
+        self.op_into(form, width, (Arg::Mask(dst), false), sources, imm, None)?;
+        Ok(dst)
+    }
+
+    /// The lanes that are not 0.
+    pub(super) fn test(&mut self, x: VReg, size: usize, width: Width) -> Result<VReg, EmitError> {
+        if self.isa == Isa::Avx512 {
+            return self.comparison(of_size(&forms::TEST, size), width, &[x, x], None);
+        }
+        let zero = self.splat_bits(0, 4);
+        self.compare_ints(Order::Ne, size, width, x, zero)
+    }
+
+    /// `a + b` of floats.
+    pub(super) fn add(&mut self, a: VReg, b: VReg, size: usize, width: Width) -> Result<VReg, EmitError> {
+        self.op(of_size(&ADD, size), width, &[a, b], None)
+    }
+}

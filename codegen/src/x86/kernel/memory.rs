@@ -1,0 +1,434 @@
+//! Loads and stores. A vector that doesn't fill a register is loaded and stored under a mask, or in pieces where vector masks are slow or
+//! don't exist.
+
+use super::forms::{
+    BYTES_TO_LANES, Form, ISUB, MASKED_LOAD, MOVE, MOVE_BYTES, MOVE_DOUBLE, SHL_BY, SHR_BY, STORE, STORE_BYTES,
+    STORE_DOUBLE, WORDS_TO_LANES, of_size,
+};
+use super::index::At;
+use super::isa::{Isa, Width};
+use super::lir::{Arg, Class, Inst, Machine, VReg};
+use super::unit::{Parts, Unit, Val, lane_size, width_of};
+use crate::error::{EmitError, malformed, unsupported};
+use iced_x86::Code;
+use kernel::{Affine, BufRef, DType};
+use smallvec::{SmallVec, smallvec};
+
+impl Unit<'_> {
+    /// Loads lanes from `index`, `index + stride`, ...
+    pub(super) fn load(&mut self, buf: BufRef, index: &Affine, lanes: u16, stride: i64) -> Result<Val, EmitError> {
+        let dtype = self.buffer_dtype(buf)?;
+        let at = self.address(buf, index)?;
+        self.load_from(dtype, at, lanes, stride)
+    }
+
+    pub(super) fn load_from(&mut self, dtype: DType, at: At, lanes: u16, stride: i64) -> Result<Val, EmitError> {
+        let (size, step) = (lane_size(dtype)?, stride * dtype.size_bytes() as i64);
+        let mut parts = Parts::new();
+        let mut first = 0;
+        for count in self.part_lanes(lanes, size) {
+            let at = at.plus(first * step);
+            parts.push(if lanes == 1 || stride == 1 {
+                self.load_part(dtype, at, count)?
+            } else {
+                self.load_strided(dtype, at, count, step)?
+            });
+            first += i64::from(count);
+        }
+        Ok(Val { dtype, size, lanes, parts, constant: None })
+    }
+
+    fn load_part(&mut self, dtype: DType, at: At, count: u16) -> Result<VReg, EmitError> {
+        match dtype {
+            DType::F32 | DType::I32 => self.load_lanes(at, count, 4),
+            DType::F64 | DType::I64 => self.load_lanes(at, count, 8),
+            DType::U8 | DType::Bool => {
+                let bytes = self.load_bytes(at, usize::from(count))?;
+                self.expand(dtype, bytes, count)
+            }
+            DType::Bf16 => {
+                let words = self.load_bytes(at, 2 * usize::from(count))?;
+                self.expand(dtype, words, count)
+            }
+            DType::F16 => unsupported("f16 is not provided by this emitter"),
+        }
+    }
+
+    /// Elements of one or two bytes, as they are in memory, as lanes.
+    fn expand(&mut self, dtype: DType, packed: VReg, count: u16) -> Result<VReg, EmitError> {
+        let width = width_of(count, 4);
+        if dtype == DType::Bool && self.isa == Isa::Avx512 {
+            let dst = self.lists.reg(Class::Mask);
+            let packed = Arg::Vec(packed, Width::X);
+            self.raw(Code::EVEX_Vptestmb_kr_k1_xmm_xmmm128, smallvec![Arg::Mask(dst), packed, packed]);
+            return Ok(dst);
+        }
+        let form = if dtype == DType::Bf16 { &WORDS_TO_LANES } else { &BYTES_TO_LANES };
+        let from = if dtype == DType::Bf16 { width.half() } else { Width::X };
+        let dst = self.vector();
+        let Some(code) = form.code(self.isa, width) else { return unsupported("an extension of bytes") };
+        self.raw(code, smallvec![Arg::Vec(dst, width), Arg::Vec(packed, from)]);
+        match dtype {
+            DType::Bf16 => self.op(&SHL_BY[0], width, &[dst], Some(16)),
+            DType::Bool => {
+                let zero = self.splat_bits(0, 4);
+                self.op(&ISUB[0], width, &[zero, dst], None)
+            }
+            _ => Ok(dst),
+        }
+    }
+
+    fn load_with(&mut self, code: Code, dst: VReg, width: Width, at: At) -> Result<(), EmitError> {
+        let mem = at.mem()?;
+        self.raw(code, smallvec![Arg::Vec(dst, width), Arg::Mem(mem)]);
+        Ok(())
+    }
+
+    fn form_code(&self, form: &Form, width: Width) -> Result<Code, EmitError> {
+        form.code(self.isa, width).map_or_else(|| unsupported("a move of this width"), Ok)
+    }
+
+    /// Loads lanes of 4 or 8 bytes.
+    fn load_lanes(&mut self, at: At, count: u16, size: usize) -> Result<VReg, EmitError> {
+        let (bytes, dst) = (usize::from(count) * size, self.vector());
+        let width = Width::holding(bytes);
+        let vex = self.isa == Isa::Avx2;
+        match bytes {
+            4 if vex => self.load_with(Code::VEX_Vmovss_xmm_m32, dst, Width::X, at)?,
+            4 => self.load_with(Code::EVEX_Vmovss_xmm_k1z_m32, dst, Width::X, at)?,
+            8 if vex => self.load_with(Code::VEX_Vmovsd_xmm_m64, dst, Width::X, at)?,
+            8 => self.load_with(Code::EVEX_Vmovsd_xmm_k1z_m64, dst, Width::X, at)?,
+            _ if bytes == width.bytes() => {
+                let code = self.form_code(&MOVE, width)?;
+                self.load_with(code, dst, width, at)?;
+            }
+            _ => self.load_masked(dst, at, count, size, width)?,
+        }
+        Ok(dst)
+    }
+
+    fn load_masked(&mut self, dst: VReg, at: At, count: u16, size: usize, width: Width) -> Result<(), EmitError> {
+        let mask = self.first_lanes(count, size);
+        let mem = Arg::Mem(at.mem()?);
+        if self.isa == Isa::Avx2 {
+            let code = self.form_code(of_size(&MASKED_LOAD, size), width)?;
+            self.raw(code, smallvec![Arg::Vec(dst, width), Arg::Vec(mask, width), mem]);
+            return Ok(());
+        }
+        let form = if size == 8 { &MOVE_DOUBLE } else { &MOVE };
+        self.masked(form, width, smallvec![Arg::Vec(dst, width), mem], mask, false)
+    }
+
+    fn masked(
+        &mut self,
+        form: &Form,
+        width: Width,
+        args: SmallVec<[Arg; 4]>,
+        mask: VReg,
+        store: bool,
+    ) -> Result<(), EmitError> {
+        let code = self.form_code(form, width)?;
+        self.push(Inst::Machine(Machine {
+            code,
+            args,
+            updates: false,
+            store,
+            mask: Some(mask),
+            zeroing: !store,
+            fold: 0,
+            commutes: false,
+            element: 0,
+        }));
+        Ok(())
+    }
+
+    /// Loads up to 32 bytes into the lower part of a register.
+    fn load_bytes(&mut self, at: At, bytes: usize) -> Result<VReg, EmitError> {
+        let (width, dst) = (Width::holding(bytes), self.vector());
+        match (bytes, self.isa) {
+            (4, Isa::Avx2) => self.load_with(Code::VEX_Vmovd_xmm_rm32, dst, Width::X, at)?,
+            (4, Isa::Avx512) => self.load_with(Code::EVEX_Vmovd_xmm_rm32, dst, Width::X, at)?,
+            (8, Isa::Avx2) => self.load_with(Code::VEX_Vmovq_xmm_xmmm64, dst, Width::X, at)?,
+            (8, Isa::Avx512) => self.load_with(Code::EVEX_Vmovq_xmm_xmmm64, dst, Width::X, at)?,
+            (16 | 32, _) => {
+                let code = self.form_code(&MOVE, width)?;
+                self.load_with(code, dst, width, at)?;
+            }
+            (_, Isa::Avx512) => {
+                let mask = self.first_lanes(bytes as u16, 1);
+                let mem = Arg::Mem(at.mem()?);
+                self.masked(&MOVE_BYTES, width, smallvec![Arg::Vec(dst, width), mem], mask, false)?;
+            }
+            (_, Isa::Avx2) => return self.load_pieces(at, bytes),
+        }
+        Ok(dst)
+    }
+
+    /// Loads fewer than 16 bytes piece by piece.
+    fn load_pieces(&mut self, at: At, bytes: usize) -> Result<VReg, EmitError> {
+        let mut whole = self.splat_bits(0, 4);
+        let mut done = 0;
+        for piece in [8, 4, 2, 1] {
+            if bytes - done < piece {
+                continue;
+            }
+            let code = match piece {
+                8 => Code::VEX_Vpinsrq_xmm_xmm_rm64_imm8,
+                4 => Code::VEX_Vpinsrd_xmm_xmm_rm32_imm8,
+                2 => Code::VEX_Vpinsrw_xmm_xmm_r32m16_imm8,
+                _ => Code::VEX_Vpinsrb_xmm_xmm_r32m8_imm8,
+            };
+            whole = self.insert(code, whole, at.plus(done as i64), done / piece)?;
+            done += piece;
+        }
+        Ok(whole)
+    }
+
+    fn insert(&mut self, code: Code, into: VReg, at: At, lane: usize) -> Result<VReg, EmitError> {
+        let (dst, mem) = (self.vector(), Arg::Mem(at.mem()?));
+        self.raw(code, smallvec![Arg::Vec(dst, Width::X), Arg::Vec(into, Width::X), mem, Arg::Imm(lane as u8)]);
+        Ok(dst)
+    }
+
+    /// Lanes that are `step` bytes apart, one by one.
+    fn load_strided(&mut self, dtype: DType, at: At, count: u16, step: i64) -> Result<VReg, EmitError> {
+        let vex = self.isa == Isa::Avx2;
+        let lane = |l: u16| at.plus(i64::from(l) * step);
+        match dtype.size_bytes() {
+            1 => {
+                let mut bytes = self.splat_bits(0, 4);
+                let code =
+                    if vex { Code::VEX_Vpinsrb_xmm_xmm_r32m8_imm8 } else { Code::EVEX_Vpinsrb_xmm_xmm_r32m8_imm8 };
+                for l in 0..count {
+                    bytes = self.insert(code, bytes, lane(l), usize::from(l))?;
+                }
+                self.expand(dtype, bytes, count)
+            }
+            2 => unsupported("strided loads of 16-bit floats"),
+            size => {
+                let per_quarter = 16 / size as u16;
+                let mut quarters = Parts::new();
+                for first in (0..count).step_by(usize::from(per_quarter)) {
+                    let lanes = per_quarter.min(count - first);
+                    quarters.push(self.load_quarter(lane(first), lanes, step, size)?);
+                }
+                self.join_quarters(&quarters)
+            }
+        }
+    }
+
+    fn load_quarter(&mut self, at: At, lanes: u16, step: i64, size: usize) -> Result<VReg, EmitError> {
+        let vex = self.isa == Isa::Avx2;
+        let mut quarter = self.load_lanes(at, 1, size)?;
+        for l in 1..lanes {
+            let from = at.plus(i64::from(l) * step);
+            if size == 8 {
+                let code = if vex { Code::VEX_Vmovhps_xmm_xmm_m64 } else { Code::EVEX_Vmovhps_xmm_xmm_m64 };
+                let (dst, mem) = (self.vector(), Arg::Mem(from.mem()?));
+                self.raw(code, smallvec![Arg::Vec(dst, Width::X), Arg::Vec(quarter, Width::X), mem]);
+                quarter = dst;
+            } else {
+                let code = if vex {
+                    Code::VEX_Vinsertps_xmm_xmm_xmmm32_imm8
+                } else {
+                    Code::EVEX_Vinsertps_xmm_xmm_xmmm32_imm8
+                };
+                quarter = self.insert(code, quarter, from, usize::from(l) << 4)?;
+            }
+        }
+        Ok(quarter)
+    }
+
+    fn join_quarters(&mut self, quarters: &[VReg]) -> Result<VReg, EmitError> {
+        let mut halves = Parts::new();
+        for pair in quarters.chunks(2) {
+            halves.push(match pair {
+                [low, high] => self.join(*low, *high, Width::Y)?,
+                _ => pair[0],
+            });
+        }
+        match halves.as_slice() {
+            [low, high] => self.join(*low, *high, Width::Z),
+            _ => Ok(halves[0]),
+        }
+    }
+
+    /// Stores lanes at `index`, `index + 1`, ...
+    pub(super) fn store(&mut self, buf: BufRef, index: &Affine, value: &Val) -> Result<(), EmitError> {
+        let dtype = self.buffer_dtype(buf)?;
+        if value.dtype != dtype {
+            return malformed(format!("a store of {} to a buffer of {dtype}", value.dtype));
+        }
+        let at = self.address(buf, index)?;
+        self.store_to(at, value)
+    }
+
+    pub(super) fn store_to(&mut self, at: At, value: &Val) -> Result<(), EmitError> {
+        let bytes = value.dtype.size_bytes() as i64;
+        let size = if value.dtype == DType::Bool { 4 } else { value.size };
+        let parts = if value.dtype == DType::Bool { self.resize_mask(value, 4)? } else { value.parts.clone() };
+        let mut first = 0;
+        for (part, count) in parts.into_iter().zip(self.part_lanes(value.lanes, size)) {
+            self.store_part(value.dtype, at.plus(first * bytes), part, count)?;
+            first += i64::from(count);
+        }
+        Ok(())
+    }
+
+    fn store_part(&mut self, dtype: DType, at: At, part: VReg, count: u16) -> Result<(), EmitError> {
+        match dtype {
+            DType::F32 | DType::I32 => self.store_lanes(at, part, count, 4),
+            DType::F64 | DType::I64 => self.store_lanes(at, part, count, 8),
+            DType::U8 | DType::Bool => {
+                let bytes = self.pack_bytes(dtype, part, count)?;
+                self.store_bytes(at, bytes, usize::from(count))
+            }
+            DType::Bf16 => {
+                let words = self.pack_words(part, count)?;
+                self.store_bytes(at, words, 2 * usize::from(count))
+            }
+            DType::F16 => unsupported("f16 is not provided by this emitter"),
+        }
+    }
+
+    fn store_with(&mut self, code: Code, at: At, from: Arg, imm: Option<u8>) -> Result<(), EmitError> {
+        let mut args: SmallVec<[Arg; 4]> = smallvec![Arg::Mem(at.mem()?), from];
+        args.extend(imm.map(Arg::Imm));
+        self.push(Inst::Machine(Machine {
+            code,
+            args,
+            updates: false,
+            store: true,
+            mask: None,
+            zeroing: false,
+            fold: 0,
+            commutes: false,
+            element: 0,
+        }));
+        Ok(())
+    }
+
+    fn store_lanes(&mut self, at: At, from: VReg, count: u16, size: usize) -> Result<(), EmitError> {
+        let bytes = usize::from(count) * size;
+        let width = Width::holding(bytes);
+        let vex = self.isa == Isa::Avx2;
+        match bytes {
+            4 if vex => self.store_with(Code::VEX_Vmovss_m32_xmm, at, Arg::Vec(from, Width::X), None),
+            4 => self.store_with(Code::EVEX_Vmovss_m32_k1_xmm, at, Arg::Vec(from, Width::X), None),
+            8 if vex => self.store_with(Code::VEX_Vmovsd_m64_xmm, at, Arg::Vec(from, Width::X), None),
+            8 => self.store_with(Code::EVEX_Vmovsd_m64_k1_xmm, at, Arg::Vec(from, Width::X), None),
+            _ if bytes == width.bytes() => {
+                let code = self.form_code(&STORE, width)?;
+                self.store_with(code, at, Arg::Vec(from, width), None)
+            }
+            _ if vex => self.store_pieces(at, from, bytes),
+            _ => {
+                let mask = self.first_lanes(count, size);
+                let form = if size == 8 { &STORE_DOUBLE } else { &STORE };
+                self.masked(form, width, smallvec![Arg::Mem(at.mem()?), Arg::Vec(from, width)], mask, true)
+            }
+        }
+    }
+
+    /// Stores some first bytes of a 256-bit register piece by piece: stores by vector masks are slow on many machines.
+    fn store_pieces(&mut self, at: At, from: VReg, bytes: usize) -> Result<(), EmitError> {
+        let (mut rest, mut at, mut left) = (from, at, bytes);
+        for piece in [16, 8, 4, 2, 1] {
+            if left < piece {
+                continue;
+            }
+            let whole = Arg::Vec(rest, Width::X);
+            match piece {
+                16 => self.store_with(Code::VEX_Vmovups_xmmm128_xmm, at, whole, None)?,
+                8 => self.store_with(Code::VEX_Vmovq_xmmm64_xmm, at, whole, None)?,
+                4 => self.store_with(Code::VEX_Vmovd_rm32_xmm, at, whole, None)?,
+                2 => self.store_with(Code::VEX_Vpextrw_r32m16_xmm_imm8, at, whole, Some(0))?,
+                _ => self.store_with(Code::VEX_Vpextrb_r32m8_xmm_imm8, at, whole, Some(0))?,
+            }
+            (at, left) = (at.plus(piece as i64), left - piece);
+            if left == 0 {
+                break;
+            }
+            rest = if piece == 16 {
+                self.upper_half(rest, Width::Y)?
+            } else {
+                let dst = self.vector();
+                let shift = smallvec![Arg::Vec(dst, Width::X), whole, Arg::Imm(piece as u8)];
+                self.raw(Code::VEX_Vpsrldq_xmm_xmm_imm8, shift);
+                dst
+            };
+        }
+        Ok(())
+    }
+
+    fn store_bytes(&mut self, at: At, from: VReg, bytes: usize) -> Result<(), EmitError> {
+        let width = Width::holding(bytes);
+        let whole = Arg::Vec(from, width);
+        match (bytes, self.isa) {
+            (16 | 32, _) => {
+                let code = self.form_code(&STORE, width)?;
+                self.store_with(code, at, whole, None)
+            }
+            (_, Isa::Avx2) => self.store_pieces(at, from, bytes),
+            (8, _) => self.store_with(Code::EVEX_Vmovq_xmmm64_xmm, at, whole, None),
+            (4, _) => self.store_with(Code::EVEX_Vmovd_rm32_xmm, at, whole, None),
+            (1, _) => self.store_with(Code::EVEX_Vpextrb_r32m8_xmm_imm8, at, whole, Some(0)),
+            (_, Isa::Avx512) => {
+                let mask = self.first_lanes(bytes as u16, 1);
+                self.masked(&STORE_BYTES, width, smallvec![Arg::Mem(at.mem()?), whole], mask, true)
+            }
+        }
+    }
+
+    /// Lanes of 32 bits that hold bytes, or a mask, as bytes.
+    fn pack_bytes(&mut self, dtype: DType, part: VReg, count: u16) -> Result<VReg, EmitError> {
+        let width = width_of(count, 4);
+        let dst = self.vector();
+        if self.isa == Isa::Avx512 {
+            if dtype == DType::Bool {
+                let ones = self.splat_bits(0x0101_0101, 4);
+                let args = smallvec![Arg::Vec(dst, Width::X), Arg::Vec(ones, Width::X)];
+                self.masked(&MOVE_BYTES, Width::X, args, part, false)?;
+                return Ok(dst);
+            }
+            let code = match width {
+                Width::X => Code::EVEX_Vpmovdb_xmmm32_k1z_xmm,
+                Width::Y => Code::EVEX_Vpmovdb_xmmm64_k1z_ymm,
+                Width::Z => Code::EVEX_Vpmovdb_xmmm128_k1z_zmm,
+            };
+            self.raw(code, smallvec![Arg::Vec(dst, Width::X), Arg::Vec(part, width)]);
+            return Ok(dst);
+        }
+        // 0 or 1 in each lane of a mask.
+        let lanes = if dtype == DType::Bool { self.op(&SHR_BY[0], width, &[part], Some(31))? } else { part };
+        let words = self.pack_halves(lanes, width)?;
+        let args = smallvec![Arg::Vec(dst, Width::X), Arg::Vec(words, Width::X), Arg::Vec(words, Width::X)];
+        self.raw(Code::VEX_Vpackuswb_xmm_xmm_xmmm128, args);
+        Ok(dst)
+    }
+
+    /// Lanes of 32 bits that hold 16, as words of one 128-bit register.
+    fn pack_halves(&mut self, lanes: VReg, width: Width) -> Result<VReg, EmitError> {
+        let high = if width == Width::Y { self.upper_half(lanes, width)? } else { lanes };
+        let words = self.vector();
+        let args = smallvec![Arg::Vec(words, Width::X), Arg::Vec(lanes, Width::X), Arg::Vec(high, Width::X)];
+        self.raw(Code::VEX_Vpackusdw_xmm_xmm_xmmm128, args);
+        Ok(words)
+    }
+
+    /// The upper halves of 32-bit lanes, as words.
+    fn pack_words(&mut self, part: VReg, count: u16) -> Result<VReg, EmitError> {
+        let width = width_of(count, 4);
+        let lanes = self.op(&SHR_BY[0], width, &[part], Some(16))?;
+        if self.isa == Isa::Avx2 {
+            return self.pack_halves(lanes, width);
+        }
+        let (code, dst) = match width {
+            Width::X => (Code::EVEX_Vpmovdw_xmmm64_k1z_xmm, self.vector()),
+            Width::Y => (Code::EVEX_Vpmovdw_xmmm128_k1z_ymm, self.vector()),
+            Width::Z => (Code::EVEX_Vpmovdw_ymmm256_k1z_zmm, self.vector()),
+        };
+        self.raw(code, smallvec![Arg::Vec(dst, width.half()), Arg::Vec(lanes, width)]);
+        Ok(dst)
+    }
+}

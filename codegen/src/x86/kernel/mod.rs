@@ -1,0 +1,55 @@
+//! Whole kernels as x86-64 machine code in vectors of 256 or 512 bits.
+//!
+//! A kernel's statements become linear code on virtual registers ([`lir`]), made in one pass over its loops: [`stmt`], [`expr`], [`index`] (addresses
+//! become pointers that move with each loop), [`memory`], [`cast`], [`fold`], [`tile`] (calls of the register tiles) and [`ops`], the table of
+//! scalar ops. [`cleanup`] removes what nothing uses and folds loads, [`alloc`] assigns registers, [`encode`] makes bytes.
+//!
+//! A kernel vector of any length becomes parts of a full register each, the last one with what is left. Lanes of a register that hold no lane
+//! of the vector may hold anything: they are never stored nor folded, and memory behind them isn't touched. What isn't provided here is an
+//! error by which the caller leaves the kernel to the portable emitter; results are the same to the bit.
+
+mod alloc;
+mod asm;
+mod cast;
+mod cleanup;
+mod control;
+mod encode;
+mod expr;
+mod fold;
+mod forms;
+mod frame;
+mod index;
+mod isa;
+mod lane;
+mod lir;
+mod memory;
+mod ops;
+mod stmt;
+mod tile;
+mod unit;
+
+use super::Wide;
+use crate::clif::wide::TileFunctions;
+use crate::error::EmitError;
+use crate::image::Function;
+use isa::Isa;
+use kernel::Kernel;
+use unit::Unit;
+
+/// A kernel's code with the constants behind it, and the code as text, if asked for.
+pub(crate) type Object = (Function, Option<String>);
+
+/// Emits a kernel as a function by the System V convention with the signature of [`crate::KernelFn`].
+///
+/// # Errors
+/// What this emitter doesn't provide; the portable one may.
+pub(crate) fn emit(kernel: &Kernel, wide: Wide, tiles: &TileFunctions, listing: bool) -> Result<Object, EmitError> {
+    let isa = Isa::of(wide);
+    let mut unit = Unit::new(kernel, isa, wide, tiles);
+    let body = unit.kernel()?;
+    let mut lists = unit.into_lists();
+    let mut code = lists.flatten(body);
+    cleanup::run(&mut code, &lists);
+    let allocation = alloc::allocate(&code, &lists.regs, isa);
+    encode::encode(&code, &lists, &allocation, isa, lists.sums_bytes, listing)
+}

@@ -1,0 +1,161 @@
+//! Arithmetic: the four operations, signs, minimum and maximum, fused multiply-add, square root.
+
+use super::compare::{Order, UNORDERED};
+use super::{Args, Emit};
+use crate::error::EmitError;
+use crate::x86::kernel::forms::{
+    ADD, AND, ANDN, DIV, Form, IABS, IADD, IMAX, IMIN, IMUL, ISUB, MAX, MIN, MUL, MULU, OR, RANGE, SHL_BY, SHR_BY,
+    SQRT, SUB, XOR, of_size,
+};
+use crate::x86::kernel::isa::Isa;
+use crate::x86::kernel::lir::{Arg, VReg};
+use crate::x86::kernel::unit::Unit;
+use kernel::{DType, ScalarOp};
+
+pub(super) const OPS: &[(ScalarOp, Emit)] = &[
+    (ScalarOp::ADD, |u, a| u.op(a.either(&ADD, &IADD), a.width, &a.regs, None)),
+    (ScalarOp::SUB, |u, a| u.op(a.either(&SUB, &ISUB), a.width, &a.regs, None)),
+    (ScalarOp::MUL, mul),
+    (ScalarOp::DIV, div),
+    (ScalarOp::NEG, neg),
+    (ScalarOp::ABS, abs),
+    (ScalarOp::MIN, |u, a| extremum(u, a, Extremum::Min)),
+    (ScalarOp::MAX, |u, a| extremum(u, a, Extremum::Max)),
+    (ScalarOp::FMA, fma),
+    (ScalarOp::SQRT, sqrt),
+];
+
+fn mul(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
+    if a.dtype == DType::I64 && u.isa == Isa::Avx2 {
+        return long_product(u, a);
+    }
+    u.op(a.either(&MUL, &IMUL), a.width, &a.regs, None)
+}
+
+/// The product of 64-bit lanes from products of their halves.
+fn long_product(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
+    let (x, y) = (a.regs[0], a.regs[1]);
+    let (x_high, y_high) = (u.op(&SHR_BY[1], a.width, &[x], Some(32))?, u.op(&SHR_BY[1], a.width, &[y], Some(32))?);
+    let low = u.op(&MULU[1], a.width, &[x, y], None)?;
+    let (left, right) = (u.op(&MULU[1], a.width, &[x_high, y], None)?, u.op(&MULU[1], a.width, &[x, y_high], None)?);
+    let cross = u.op(&IADD[1], a.width, &[left, right], None)?;
+    let high = u.op(&SHL_BY[1], a.width, &[cross], Some(32))?;
+    u.op(&IADD[1], a.width, &[low, high], None)
+}
+
+fn div(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
+    if a.is_float() { u.op(of_size(&DIV, a.size), a.width, &a.regs, None) } else { a.refuse("a quotient") }
+}
+
+/// The bit of the sign in each lane.
+fn sign(u: &mut Unit<'_>, a: &Args) -> VReg {
+    u.splat_bits(1 << (8 * a.size - 1), a.size)
+}
+
+fn neg(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
+    if a.is_float() {
+        let sign = sign(u, a);
+        return u.op(of_size(&XOR, a.size), a.width, &[a.regs[0], sign], None);
+    }
+    let zero = u.splat_bits(0, 4);
+    u.op(of_size(&ISUB, a.size), a.width, &[zero, a.regs[0]], None)
+}
+
+fn abs(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
+    if a.is_float() {
+        let rest = u.splat_bits((1 << (8 * a.size - 1)) - 1, a.size);
+        return u.op(of_size(&AND, a.size), a.width, &[a.regs[0], rest], None);
+    }
+    if a.dtype == DType::U8 {
+        return Ok(a.regs[0]);
+    }
+    if a.size == 8 && u.isa == Isa::Avx2 {
+        let zero = u.splat_bits(0, 4);
+        let negated = u.op(&ISUB[1], a.width, &[zero, a.regs[0]], None)?;
+        let below = u.compare_ints(Order::Lt, 8, a.width, a.regs[0], zero)?;
+        return u.blend(below, (negated, a.regs[0]), 8, a.width);
+    }
+    u.op(of_size(&IABS, a.size), a.width, &a.regs, None)
+}
+
+fn sqrt(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
+    if a.is_float() { u.op(of_size(&SQRT, a.size), a.width, &a.regs, None) } else { a.refuse("a square root") }
+}
+
+fn fma(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
+    match a.dtype {
+        DType::F32 | DType::F64 => Ok(u.fma(&a.regs, a.size == 8, a.width)),
+        _ => a.refuse("a fused multiply-add"),
+    }
+}
+
+/// Which extremum.
+#[derive(Clone, Copy, PartialEq)]
+enum Extremum {
+    Min,
+    Max,
+}
+
+impl Extremum {
+    /// The instruction: the first operand where it is beyond the second, else the second.
+    fn form(self, size: usize) -> &'static Form {
+        of_size(if self == Self::Min { &MIN } else { &MAX }, size)
+    }
+}
+
+fn extremum(u: &mut Unit<'_>, a: &Args, which: Extremum) -> Result<VReg, EmitError> {
+    if !a.is_float() {
+        return integer_extremum(u, a, which);
+    }
+    let (x, y) = (a.regs[0], a.regs[1]);
+    for (value, constant, bound) in [(x, a.constants[1], y), (y, a.constants[0], x)] {
+        let Some(known) = constant.filter(|c| !c.is_nan()).map(kernel::Scalar::as_f64) else { continue };
+        if which == Extremum::Min && known == 0.0 && known.is_sign_negative() {
+            continue;
+        }
+        // The value where it isn't beyond the bound, NaN included. Zeros are equal, so that the value stays: where its sign could be the
+        // wrong one, adding the bound (`-0 + 0 = 0`) mends it and changes nothing else.
+        let chosen = u.op(which.form(a.size), a.width, &[bound, value], None)?;
+        let mend = which == Extremum::Max && known == 0.0 && !known.is_sign_negative();
+        return if mend { u.add(chosen, bound, a.size, a.width) } else { Ok(chosen) };
+    }
+    let ordered = if u.isa == Isa::Avx512 {
+        let mode = if which == Extremum::Min { 0b0100 } else { 0b0101 };
+        u.op(of_size(&RANGE, a.size), a.width, &[x, y], Some(mode))?
+    } else {
+        // Both orders: where the operands are zeros of either sign the results are those, and their signs combine.
+        let (one, other) =
+            (u.op(which.form(a.size), a.width, &[x, y], None)?, u.op(which.form(a.size), a.width, &[y, x], None)?);
+        let combine = if which == Extremum::Min { &OR } else { &AND };
+        u.op(of_size(combine, a.size), a.width, &[one, other], None)?
+    };
+    or_nan(u, a, ordered)
+}
+
+/// The sum, which is NaN, where an operand is NaN.
+fn or_nan(u: &mut Unit<'_>, a: &Args, ordered: VReg) -> Result<VReg, EmitError> {
+    let (x, y) = (a.regs[0], a.regs[1]);
+    let is_nan = u.compare_floats(UNORDERED, a.size, a.width, x, y)?;
+    if u.isa == Isa::Avx512 {
+        let dst = (Arg::Vec(ordered, a.width), true);
+        u.op_into(of_size(&ADD, a.size), a.width, dst, &[x, y], None, Some((is_nan, false)))?;
+        return Ok(ordered);
+    }
+    let sum = u.add(x, y, a.size, a.width)?;
+    u.blend(is_nan, (sum, ordered), a.size, a.width)
+}
+
+fn integer_extremum(u: &mut Unit<'_>, a: &Args, which: Extremum) -> Result<VReg, EmitError> {
+    let (x, y) = (a.regs[0], a.regs[1]);
+    if a.size == 8 && u.isa == Isa::Avx2 {
+        let order = if which == Extremum::Min { Order::Lt } else { Order::Gt };
+        let wins = u.compare_ints(order, 8, a.width, x, y)?;
+        return u.blend(wins, (x, y), 8, a.width);
+    }
+    u.op(of_size(if which == Extremum::Min { &IMIN } else { &IMAX }, a.size), a.width, &[x, y], None)
+}
+
+/// `!x & y`, bit by bit.
+pub(super) fn and_not(u: &mut Unit<'_>, a: &Args, x: VReg, y: VReg) -> Result<VReg, EmitError> {
+    u.op(of_size(&ANDN, a.size), a.width, &[x, y], None)
+}

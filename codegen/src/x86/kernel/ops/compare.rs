@@ -1,0 +1,127 @@
+//! Comparisons.
+
+use super::bits::in_masks;
+use super::{Args, Emit};
+use crate::error::EmitError;
+use crate::x86::kernel::forms::{Form, ICMP, IEQ, IGT, MAX, MIN, XOR, of_size};
+use crate::x86::kernel::isa::{Isa, Width};
+use crate::x86::kernel::lir::VReg;
+use crate::x86::kernel::unit::{Compared, Unit};
+use iced_x86::Code;
+use kernel::{DType, ScalarOp};
+
+pub(super) const OPS: &[(ScalarOp, Emit)] = &[
+    (ScalarOp::EQ, |u, a| compare(u, a, Order::Eq)),
+    (ScalarOp::NE, |u, a| compare(u, a, Order::Ne)),
+    (ScalarOp::LT, |u, a| compare(u, a, Order::Lt)),
+    (ScalarOp::LE, |u, a| compare(u, a, Order::Le)),
+    (ScalarOp::GT, |u, a| compare(u, a, Order::Gt)),
+    (ScalarOp::GE, |u, a| compare(u, a, Order::Ge)),
+];
+
+/// What is asked of two numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::x86::kernel) enum Order {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+/// The predicate of `cmpps` for "one of them is NaN".
+pub(in crate::x86::kernel) const UNORDERED: u8 = 3;
+
+impl Order {
+    /// The predicate of `cmpps`: quiet, false for NaN but for "unequal".
+    fn of_floats(self) -> u8 {
+        match self {
+            Self::Eq => 0x00,
+            Self::Ne => 0x04,
+            Self::Lt => 0x11,
+            Self::Le => 0x12,
+            Self::Gt => 0x1e,
+            Self::Ge => 0x1d,
+        }
+    }
+
+    /// The predicate of `vpcmpd`.
+    fn of_ints(self) -> u8 {
+        match self {
+            Self::Eq => 0,
+            Self::Lt => 1,
+            Self::Le => 2,
+            Self::Ne => 4,
+            Self::Ge => 5,
+            Self::Gt => 6,
+        }
+    }
+}
+
+fn compare(u: &mut Unit<'_>, a: &Args, order: Order) -> Result<VReg, EmitError> {
+    let (x, y) = (a.regs[0], a.regs[1]);
+    if in_masks(u, a) {
+        let code = if order == Order::Eq { Code::VEX_Kxnorw_kr_kr_kr } else { Code::VEX_Kxorw_kr_kr_kr };
+        return Ok(u.mask_op(code, &[x, y]));
+    }
+    if !a.is_float() {
+        return u.compare_ints(order, if a.dtype == DType::Bool { 4 } else { a.size }, a.width, x, y);
+    }
+    let mask = u.compare_floats(order.of_floats(), a.size, a.width, x, y)?;
+    let stays = |reg: &VReg| !u.mutable.contains(reg);
+    if matches!(order, Order::Lt | Order::Gt) && stays(&x) && stays(&y) {
+        u.compared.insert(mask, Compared { less: order == Order::Lt, left: x, right: y });
+    }
+    Ok(mask)
+}
+
+impl Unit<'_> {
+    /// A comparison of integers: a mask.
+    pub(in crate::x86::kernel) fn compare_ints(
+        &mut self,
+        order: Order,
+        size: usize,
+        width: Width,
+        a: VReg,
+        b: VReg,
+    ) -> Result<VReg, EmitError> {
+        if self.isa == Isa::Avx512 {
+            return self.comparison(of_size(&ICMP, size), width, &[a, b], Some(order.of_ints()));
+        }
+        let (form, swapped, inverted) = match order {
+            Order::Eq => (&IEQ, false, false),
+            Order::Ne => (&IEQ, false, true),
+            Order::Gt => (&IGT, false, false),
+            Order::Lt => (&IGT, true, false),
+            Order::Le => (&IGT, false, true),
+            Order::Ge => (&IGT, true, true),
+        };
+        let operands = if swapped { [b, a] } else { [a, b] };
+        let mask = self.op(of_size(form, size), width, &operands, None)?;
+        if !inverted {
+            return Ok(mask);
+        }
+        let ones = self.splat_bits(0xffff_ffff, 4);
+        self.op(&XOR[0], width, &[mask, ones], None)
+    }
+
+    /// The instruction that does what a selection between the two that were compared does: the first operand where it is beyond the second.
+    pub(in crate::x86::kernel) fn extremum_by(
+        &self,
+        mask: VReg,
+        yes: VReg,
+        no: VReg,
+    ) -> Option<(&'static [Form; 2], VReg, VReg)> {
+        let Compared { less, left, right } = *self.compared.get(&mask)?;
+        let form = |less| if less { &MIN } else { &MAX };
+        if (yes, no) == (left, right) {
+            Some((form(less), left, right))
+        } else if (yes, no) == (right, left) {
+            // `a < b ? b : a` is `b > a ? b : a`.
+            Some((form(!less), right, left))
+        } else {
+            None
+        }
+    }
+}
