@@ -19,7 +19,7 @@ mod ports;
 mod profile;
 mod trace;
 
-pub use codegen::{PeakLoop, Wide};
+pub use codegen::{Emitter, PeakLoop, Wide};
 pub use element::Element;
 pub use error::{LoadError, PlanError, PortError, StepError};
 pub use executable::Executable;

@@ -86,9 +86,10 @@ impl Explanation {
             let kernel = kernels.get(launch.kernel.as_str());
             let compile = kernel.map_or(0.0, |k| ms(k.compile_time));
             let bytes = kernel.map_or(0, |k| k.code_bytes);
+            let emitter = kernel.map_or_else(String::new, |k| k.emitter.to_string());
             writeln!(
                 f,
-                "{us:>10.2} {share:>5.1}% {gflops:>8.1} {gbytes_s:>8.1} {limit:>12}  {compile:>10.3} {bytes:>8}  {}",
+                "{us:>10.2} {share:>5.1}% {gflops:>8.1} {gbytes_s:>8.1} {limit:>12}  {compile:>10.3} {bytes:>8}  {} ({emitter})",
                 launch.kernel
             )?;
         }

@@ -15,6 +15,8 @@ pub struct KernelReport {
     pub compile_time: Duration,
     /// Bytes of machine code.
     pub code_bytes: usize,
+    /// Which emitter made it.
+    pub emitter: codegen::Emitter,
 }
 
 /// What compiling a step did and took. Prints as one line; [`CompileReport::table`] has all passes and kernels.
@@ -47,6 +49,7 @@ impl CompileReport {
             name: k.name.clone(),
             compile_time: k.compile_time,
             code_bytes: k.code_bytes,
+            emitter: k.emitter.clone(),
         };
         Self {
             passes: passes.passes,
@@ -67,8 +70,9 @@ impl CompileReport {
         let pass = |p: &PassRecord| {
             format!("{:>10.3} ms  pass {:<14} {:>5} -> {:<5}\n", p.seconds * 1e3, p.name, p.before, p.after)
         };
-        let kernel =
-            |k: &KernelReport| format!("{:>10.3} ms  kernel {} ({} bytes)\n", ms(k.compile_time), k.name, k.code_bytes);
+        let kernel = |k: &KernelReport| {
+            format!("{:>10.3} ms  kernel {} ({} bytes, {})\n", ms(k.compile_time), k.name, k.code_bytes, k.emitter)
+        };
         let lines: String = self.passes.iter().map(pass).chain(self.kernels.iter().map(kernel)).collect();
         format!("{lines}{self}\n")
     }

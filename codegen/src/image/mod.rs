@@ -27,6 +27,16 @@ pub enum Emitter {
     },
 }
 
+impl std::fmt::Display for Emitter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::X86 => f.write_str("x86"),
+            Self::Portable { because: None } => f.write_str("portable"),
+            Self::Portable { because: Some(why) } => write!(f, "portable: {why}"),
+        }
+    }
+}
+
 /// Text of a compiled kernel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Dump {

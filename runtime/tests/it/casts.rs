@@ -4,11 +4,11 @@ use crate::support::{edge_values, load, program, read, same, write};
 use kernel::{DType, Scalar};
 use std::fmt::Write;
 
-const LANES: [usize; 4] = [1, 2, 4, 8];
+const LANES: [usize; 7] = [1, 2, 4, 8, 16, 24, 48];
 
 fn check(from: DType, to: DType, word: &str, expected: impl Fn(Scalar) -> Scalar) {
     let mut values = edge_values(from);
-    while !values.len().is_multiple_of(8) {
+    while !values.len().is_multiple_of(48) {
         values.push(values[0]);
     }
     let n = values.len();

@@ -6,7 +6,7 @@ use kernel::scalar::Typing;
 use kernel::{DType, Scalar, ScalarOp};
 use std::fmt::Write;
 
-const LANES: [usize; 7] = [1, 2, 4, 5, 6, 8, 16];
+const LANES: [usize; 9] = [1, 2, 4, 5, 6, 8, 16, 30, 48];
 
 /// The operand types of an op for a type of its class.
 fn operand_types(op: ScalarOp, dtype: DType) -> Option<Vec<DType>> {

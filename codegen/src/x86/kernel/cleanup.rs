@@ -1,10 +1,18 @@
-//! What is better said once all code is there: instructions whose results nothing uses go.
+//! What is better said once all code is there: instructions whose results nothing uses go, and loads that are used once become operands in
+//! memory.
 
-use super::lir::{Inst, Lists, Use, VReg};
+use super::forms::{BROADCAST, MOVE};
+use super::isa::{Isa, Width};
+use super::lir::{Arg, Index, Inst, Lists, Machine, Mem, MemBase, Use, VReg};
 
-/// Removes what isn't used.
-pub(super) fn run(code: &mut Vec<Inst>, lists: &Lists) {
+/// How far behind a load its use may be.
+const FOLD_WITHIN: usize = 48;
+
+/// Removes what isn't used, and folds loads.
+pub(super) fn run(code: &mut Vec<Inst>, lists: &Lists, isa: Isa) {
     remove_unused(code, lists.regs.len());
+    code.retain(|inst| !matches!(inst, Inst::Nothing));
+    fold_loads(code, lists.regs.len(), isa);
     code.retain(|inst| !matches!(inst, Inst::Nothing));
 }
 
@@ -41,4 +49,100 @@ fn count(inst: &Inst, f: &mut impl FnMut(VReg)) {
             f(reg);
         }
     });
+}
+
+/// A load that could be an operand.
+#[derive(Clone, Copy)]
+struct Load {
+    dst: VReg,
+    width: Width,
+    mem: Mem,
+    /// Bytes of the element that it broadcasts; 0 if it loads a whole vector.
+    element: u8,
+}
+
+fn as_load(inst: &Inst, isa: Isa) -> Option<Load> {
+    let Inst::Machine(Machine { code, args, mask: None, store: false, updates: false, .. }) = inst else { return None };
+    let [Arg::Vec(dst, width), Arg::Mem(mem)] = args[..] else { return None };
+    let is = |form: &super::forms::Form| form.code(isa, width) == Some(*code);
+    if is(&MOVE) {
+        return Some(Load { dst, width, mem, element: 0 });
+    }
+    let element = if is(&BROADCAST[0]) { 4 } else { 8 };
+    (isa == Isa::Avx512 && (is(&BROADCAST[0]) || is(&BROADCAST[1]))).then_some(Load { dst, width, mem, element })
+}
+
+fn fold_loads(code: &mut [Inst], regs: usize, isa: Isa) {
+    let (mut reads, mut writes) = (vec![0u32; regs], vec![0u32; regs]);
+    for inst in code.iter() {
+        inst.visit(&mut |reg, usage| {
+            reads[reg.0 as usize] += u32::from(usage != Use::Write);
+            writes[reg.0 as usize] += u32::from(usage != Use::Read);
+        });
+    }
+    for at in 0..code.len() {
+        let Some(load) = as_load(&code[at], isa) else { continue };
+        if (reads[load.dst.0 as usize], writes[load.dst.0 as usize]) != (1, 1) {
+            continue;
+        }
+        let user =
+            code[at + 1..].iter().take(FOLD_WITHIN).position(|inst| stops(inst, &load) || reads_reg(inst, load.dst));
+        let Some(user) = user.map(|distance| at + 1 + distance) else { continue };
+        if reads_reg(&code[user], load.dst) && take_operand(&mut code[user], &load) {
+            code[at] = Inst::Nothing;
+        }
+    }
+}
+
+fn reads_reg(inst: &Inst, of: VReg) -> bool {
+    let mut found = false;
+    inst.visit(&mut |reg, _| found |= reg == of);
+    found
+}
+
+/// Whether a load can't be moved past an instruction: it may change the memory, the pointer, or not be run as often.
+fn stops(inst: &Inst, load: &Load) -> bool {
+    match inst {
+        Inst::Machine(machine) => machine.store,
+        Inst::Index(Index::Advance { dst, .. }) => load.mem.base == MemBase::Reg(*dst),
+        Inst::Fma { .. } | Inst::Copy { .. } | Inst::Constant { .. } | Inst::Index(_) | Inst::FromLane { .. } => false,
+        _ => true,
+    }
+}
+
+/// Puts a load's memory in the place of its register, if the instruction can have it there.
+fn take_operand(inst: &mut Inst, load: &Load) -> bool {
+    let operand = Arg::Mem(Mem { broadcast: load.element != 0, ..load.mem });
+    let register = Arg::Vec(load.dst, load.width);
+    let in_memory = |arg: &Arg| matches!(arg, Arg::Mem(_));
+    match inst {
+        Inst::Fma { a, b, c, double, .. } => {
+            let element = if *double { 8 } else { 4 };
+            let mut places = [a, b, c];
+            if (load.element != 0 && load.element != element) || places.iter().any(|arg| in_memory(arg)) {
+                return false;
+            }
+            let Some(place) = places.iter_mut().find(|arg| ***arg == register) else { return false };
+            **place = operand;
+            true
+        }
+        Inst::Machine(machine) => {
+            let fold = usize::from(machine.fold);
+            if fold == 0 || machine.args.iter().any(in_memory) {
+                return false;
+            }
+            if load.element != 0 && load.element != machine.element {
+                return false;
+            }
+            if machine.commutes && fold == 2 && machine.args[1] == register {
+                machine.args.swap(1, 2);
+            }
+            let fits = machine.args[fold] == register;
+            if fits {
+                machine.args[fold] = operand;
+            }
+            fits
+        }
+        _ => false,
+    }
 }

@@ -370,11 +370,11 @@ impl Encoder<'_> {
         let partial = |e: &Self, o: &Operand| matches!(o, Operand::Mem(mem) if !e.is_whole(mem));
         let count = factors.iter().filter(|o| is_memory(o)).count();
         if partial(self, &addend) || (is_memory(&addend) && count > 0) {
-            self.bring(&mut addend, 1, width)?;
+            self.bring(&mut addend, 1, (width, element))?;
         }
         let first = usize::from(partial(self, &factors[1]));
         if count == 2 || partial(self, &factors[first]) {
-            self.bring(&mut factors[first], 0, width)?;
+            self.bring(&mut factors[first], 0, (width, element))?;
         }
         if partial(self, &factors[1 - first]) {
             return Err(EmitError::Unsupported("two factors that can't be operands in memory".into()));
@@ -385,15 +385,17 @@ impl Encoder<'_> {
         Ok([factors[0], factors[1], addend])
     }
 
-    fn bring(&mut self, operand: &mut Operand, number: usize, width: Width) -> Result<(), EmitError> {
-        if let Operand::Mem(mem) = *operand {
-            let register = self.scratch(Class::Vector, number, width)?;
-            if mem.is_broadcast() && mem.constant().is_none() {
-                return Err(EmitError::Unsupported("a broadcast operand with others in memory".into()));
-            }
+    /// Brings an operand into a scratch register.
+    fn bring(&mut self, operand: &mut Operand, number: usize, (width, element): (Width, u8)) -> Result<(), EmitError> {
+        let Operand::Mem(mem) = *operand else { return Ok(()) };
+        let register = self.scratch(Class::Vector, number, width)?;
+        if mem.is_broadcast() && mem.constant().is_none() {
+            let code = self.form(of_size(&BROADCAST, element.into()), width)?;
+            self.asm.machine(code, &[Operand::Reg(register), Operand::Mem(mem.broadcasting(false))], None)?;
+        } else {
             self.fetch(register, mem)?;
-            *operand = Operand::Reg(register);
         }
+        *operand = Operand::Reg(register);
         Ok(())
     }
 

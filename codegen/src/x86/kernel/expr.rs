@@ -21,6 +21,7 @@ impl Unit<'_> {
                 self.load(*buf, index, lanes, index.coefficient(j))
             }
             Expr::Const(scalar) => self.constant(*scalar, lanes),
+            Expr::Load { buf, index, lanes: 1, .. } if lanes > 1 => self.load_splat(*buf, index, lanes),
             Expr::Reg(_) | Expr::Index { .. } | Expr::Load { .. } => {
                 let value = self.plain_expr(expr)?;
                 self.in_lanes(value, lanes)
@@ -53,6 +54,7 @@ impl Unit<'_> {
                     let val = self.register(*reg)?;
                     self.splat(&val, *lanes, Some(*reg))
                 }
+                Expr::Load { buf, index, .. } => self.load_splat(*buf, index, *lanes),
                 other => {
                     let val = self.expr(other)?;
                     self.splat(&val, *lanes, None)

@@ -2,8 +2,8 @@
 //! don't exist.
 
 use super::forms::{
-    BYTES_TO_LANES, Form, ISUB, MASKED_LOAD, MOVE, MOVE_BYTES, MOVE_DOUBLE, SHL_BY, SHR_BY, STORE, STORE_BYTES,
-    STORE_DOUBLE, WORDS_TO_LANES, of_size,
+    BROADCAST, BYTES_TO_LANES, Form, ISUB, MASKED_LOAD, MOVE, MOVE_BYTES, MOVE_DOUBLE, SHL_BY, SHR_BY, STORE,
+    STORE_BYTES, STORE_DOUBLE, WORDS_TO_LANES, of_size,
 };
 use super::index::At;
 use super::isa::{Isa, Width};
@@ -35,6 +35,21 @@ impl Unit<'_> {
             });
             first += i64::from(count);
         }
+        Ok(Val { dtype, size, lanes, parts, constant: None })
+    }
+
+    /// One element in all lanes.
+    pub(super) fn load_splat(&mut self, buf: BufRef, index: &Affine, lanes: u16) -> Result<Val, EmitError> {
+        let dtype = self.buffer_dtype(buf)?;
+        if lanes == 1 || !matches!(dtype, DType::F32 | DType::I32 | DType::F64 | DType::I64) {
+            let one = self.load(buf, index, 1, 1)?;
+            return self.in_lanes(one, lanes);
+        }
+        let (at, size) = (self.address(buf, index)?, lane_size(dtype)?);
+        let (all, width) = (self.vector(), self.isa.width());
+        let code = self.form_code(of_size(&BROADCAST, size), width)?;
+        self.load_with(code, all, width, at)?;
+        let parts = std::iter::repeat_n(all, usize::from(lanes.div_ceil(self.per_part(size)))).collect();
         Ok(Val { dtype, size, lanes, parts, constant: None })
     }
 

@@ -49,7 +49,7 @@ pub(crate) fn emit(kernel: &Kernel, wide: Wide, tiles: &TileFunctions, listing: 
     let body = unit.kernel()?;
     let mut lists = unit.into_lists();
     let mut code = lists.flatten(body);
-    cleanup::run(&mut code, &lists);
+    cleanup::run(&mut code, &lists, isa);
     let allocation = alloc::allocate(&code, &lists.regs, isa);
     encode::encode(&code, &lists, &allocation, isa, lists.sums_bytes, listing)
 }
