@@ -208,7 +208,7 @@ impl Fuser<'_> {
             Family::Movement | Family::Control => false,
             Family::Loop => true,
             // What is trivially computed would be computed here, by rules that tiles don't have.
-            Family::Elementwise => !self.trivial(from),
+            Family::Elementwise => !self.trivial(from) && !self.recomputed.contains(&from),
             Family::Index | Family::Random => true,
             Family::Reduce | Family::Window | Family::Contraction => true,
         }
@@ -243,7 +243,7 @@ impl Fuser<'_> {
     }
 
     /// True if one of the clusters depends on another one through a third.
-    fn any_waits(&self, infos: &[(u32, Info)]) -> bool {
+    pub(super) fn any_waits(&self, infos: &[(u32, Info)]) -> bool {
         infos.iter().any(|(a, info)| {
             let outside: Vec<NodeId> = info.nodes.iter().flat_map(|&n| self.other_users(n, *a)).collect();
             infos.iter().any(|(b, _)| a != b && self.reaches(&outside, *b))

@@ -4,7 +4,8 @@
 //! Walks the graph from results to inputs. A node joins the cluster of its users where that saves a trip to memory and costs no
 //! repeated work: elementwise chains with several results, producers into reductions, reductions with what follows them, rows that
 //! are reduced and used again (softmax, layer norm, cross-entropy and their gradients), and the elementwise ops after a
-//! contraction or a window. Movement ops, constants and what is trivially computed from inputs stay outside: they become index
+//! contraction or a window. Reductions of one tensor that don't wait for each other are one cluster. What is cheap to compute from a tensor
+//! that is kept anyway has no cluster: it is computed again wherever it is used. Movement ops, constants and what is trivially computed from inputs stay outside: they become index
 //! arithmetic and expressions wherever they are used.
 //! # Requires
 //! Stage `differentiated`, with convolutions legalized.
@@ -16,6 +17,8 @@
 pub(crate) mod cluster;
 mod join;
 mod map;
+mod recompute;
+mod siblings;
 
 use crate::{PassContext, PassError};
 use cluster::{Kind, anchor_kind};
@@ -39,6 +42,8 @@ struct Fuser<'g> {
     clusters: Vec<Option<Info>>,
     /// Nodes that must have a buffer because a contraction or a scan reads them at addresses of its own.
     forced: BTreeSet<NodeId>,
+    /// Nodes that are computed wherever they are used, though they aren't trivial.
+    recomputed: BTreeSet<NodeId>,
     /// What tiles may touch besides their own result before it leaves the cache.
     cache_bytes: usize,
 }
@@ -50,12 +55,14 @@ struct Fuser<'g> {
 pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
     graph.clear_clusters();
     let forced = forced(graph);
-    let mut fuser = Fuser { graph, clusters: vec![], forced, cache_bytes: context.target.l2_bytes };
+    let mut fuser =
+        Fuser { graph, clusters: vec![], forced, recomputed: BTreeSet::new(), cache_bytes: context.target.l2_bytes };
     let order = fuser.graph.topological();
     let live = fuser.graph.live();
     for &node in order.iter().rev().filter(|n| live.contains(n)) {
         fuser.place(node);
     }
+    fuser.merge_siblings(&order);
     fuser.renumber(&order);
     Ok(())
 }
@@ -114,6 +121,10 @@ impl Fuser<'_> {
         }
         let copied = matches!(family, Family::Source | Family::Movement);
         if copied || !self.join_users(node) {
+            if !copied && !forced && self.is_recomputed(node) {
+                self.recomputed.insert(node);
+                return;
+            }
             self.start(node, Kind::Loop);
         }
     }

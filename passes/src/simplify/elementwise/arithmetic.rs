@@ -12,6 +12,13 @@ pub(super) const RULES: &[Rule] = &[
         exact: true,
         apply: add_neg,
     },
+    Rule {
+        name: "add_same",
+        doc: "x + x → x * 2: a constant factor can go further",
+        root: Family::Elementwise,
+        exact: true,
+        apply: add_same,
+    },
     Rule { name: "sub_neg", doc: "x - -y → x + y", root: Family::Elementwise, exact: true, apply: sub_neg },
     Rule {
         name: "sub_from_zero",
@@ -68,6 +75,15 @@ fn add_neg(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
         Some(x) => b.binary(ScalarOp::SUB, y, x).map(Some),
         None => Ok(None),
     }
+}
+
+fn add_same(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
+    let Some((x, y)) = operands_of(b.graph(), id, ScalarOp::ADD) else { return Ok(None) };
+    if x != y {
+        return Ok(None);
+    }
+    let two = b.full_like(x, 2.0)?;
+    b.binary(ScalarOp::MUL, x, two).map(Some)
 }
 
 fn sub_neg(b: &mut Builder<'_>, id: NodeId) -> Rewrite {

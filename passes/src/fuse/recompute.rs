@@ -1,0 +1,64 @@
+//! What is computed again wherever it is used, rather than kept in memory.
+
+use super::{Fuser, is_port};
+use crate::fuse::cluster::{Kind, reaches_result, through_inlined};
+use ir::scalar::Cost;
+use ir::{NodeId, Op};
+use std::collections::BTreeSet;
+
+/// Smaller tensors stay in the cache: keeping them costs nothing.
+const MIN_BYTES: usize = 64 << 10;
+/// A broadcast of at most this part of a tensor's elements stays in the cache while the tensor is walked.
+const SMALL_PART: usize = 8;
+/// How many nodes are looked at to find out whether one depends on another.
+const MAX_SEARCH: usize = 256;
+
+impl Fuser<'_> {
+    /// True if a node, computed from one tensor of its size that is in memory anyway and from small ones, costs no more than loading it:
+    /// a centred value, say, in batch normalization. Its cluster would do nothing but copy.
+    pub(super) fn is_recomputed(&self, node: NodeId) -> bool {
+        let graph = &*self.graph;
+        let cheap = matches!(graph.op(node), Op::Elementwise(op) if op.def().cost == Cost::Cheap);
+        if !cheap || graph.ty(node).size_bytes() < MIN_BYTES || reaches_result(graph, node) {
+            return false;
+        }
+        let in_loops = through_inlined(graph, node).into_iter().all(|user| {
+            let info = graph.cluster(user).and_then(|c| self.info(c));
+            info.is_some_and(|info| info.kind == Kind::Loop)
+        });
+        let mut whole: Vec<NodeId> =
+            graph.operands(node).iter().copied().filter(|&o| !self.is_small(node, o)).collect();
+        whole.dedup();
+        let [tensor] = whole[..] else { return false };
+        let same_size = graph.ty(tensor).size_bytes() <= graph.ty(node).size_bytes();
+        let small = || graph.operands(node).iter().copied().filter(|&o| o != tensor);
+        in_loops && same_size && (is_port(graph.op(tensor)) || small().any(|o| self.waits_for(o, tensor)))
+    }
+
+    /// A constant, or a broadcast of something much smaller.
+    fn is_small(&self, node: NodeId, operand: NodeId) -> bool {
+        match self.graph.op(operand) {
+            Op::Full(_) => true,
+            Op::Broadcast(_) => {
+                let source = self.graph.operands(operand)[0];
+                self.graph.ty(source).shape.numel() * SMALL_PART <= self.graph.ty(node).shape.numel()
+            }
+            _ => false,
+        }
+    }
+
+    /// True if `operand` is computed from a reduction of `tensor`: then that is computed, and kept, before.
+    fn waits_for(&self, operand: NodeId, tensor: NodeId) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut stack = vec![operand];
+        while let Some(at) = stack.pop() {
+            if at == tensor {
+                return true;
+            }
+            if seen.len() < MAX_SEARCH && seen.insert(at) {
+                stack.extend(self.graph.operands(at));
+            }
+        }
+        false
+    }
+}
