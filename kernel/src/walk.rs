@@ -1,6 +1,6 @@
 //! Walking and rewriting: over statements, over expressions, over indices.
 
-use crate::{Affine, Expr, Fresh, IndexExpr, IndexVar, Reg, Stmt};
+use crate::{Affine, BufRef, Expr, Fresh, IndexExpr, IndexVar, Reg, Stmt};
 use std::collections::BTreeMap;
 
 /// Calls `f` on every statement, outer ones before those in their bodies (the body of a `micro` included).
@@ -42,6 +42,26 @@ pub fn map_indices(body: &mut [Stmt], f: &mut impl FnMut(&mut Affine)) {
         }
         for inner in stmt.bodies_mut() {
             map_indices(inner, f);
+        }
+    }
+}
+
+/// Calls `f` on the buffer and the index of every load and store and of both factors of every `micro`.
+pub fn map_accesses(body: &mut [Stmt], f: &mut impl FnMut(&mut BufRef, &mut Affine)) {
+    for stmt in body {
+        match stmt {
+            Stmt::Store { buf, index, .. } => f(buf, index),
+            Stmt::Micro(micro) => {
+                f(&mut micro.a.buf, &mut micro.a.base);
+                f(&mut micro.b.buf, &mut micro.b.base);
+            }
+            _ => {}
+        }
+        for expr in stmt.exprs_mut() {
+            expr.map_accesses(f);
+        }
+        for inner in stmt.bodies_mut() {
+            map_accesses(inner, f);
         }
     }
 }
@@ -232,6 +252,16 @@ impl Expr {
         }
     }
 
+    /// Calls `f` on the buffer and the index of every load in this expression.
+    pub fn map_accesses(&mut self, f: &mut impl FnMut(&mut BufRef, &mut Affine)) {
+        if let Self::Load { buf, index, .. } = self {
+            f(buf, index);
+        }
+        for child in self.children_mut() {
+            child.map_accesses(f);
+        }
+    }
+
     /// This with an index variable replaced by an affine expression.
     #[must_use]
     pub fn substitute(mut self, var: IndexVar, by: &Affine) -> Self {
@@ -240,7 +270,7 @@ impl Expr {
     }
 
     /// An element of a buffer.
-    pub fn load(buf: crate::BufRef, index: Affine) -> Self {
+    pub fn load(buf: BufRef, index: Affine) -> Self {
         Self::Load { buf, index, lanes: 1, stride: 1 }
     }
 

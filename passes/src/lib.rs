@@ -12,6 +12,7 @@ pub mod decompose;
 mod error;
 pub mod fold;
 pub mod fuse;
+pub mod fuse_loops;
 pub mod hoist;
 pub mod legalize;
 pub mod lower;

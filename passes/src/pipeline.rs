@@ -3,8 +3,8 @@
 //! The names here are the names everywhere: in reports, on the command line, in the headers of file tests.
 
 use crate::{
-    PassError, autodiff, bodies, collapse, cse, dce, decompose, fold, fuse, hoist, legalize, lower, parallelize,
-    plan_memory, schedule, simplify, tile, unroll, vectorize,
+    PassError, autodiff, bodies, collapse, cse, dce, decompose, fold, fuse, fuse_loops, hoist, legalize, lower,
+    parallelize, plan_memory, schedule, simplify, tile, unroll, vectorize,
 };
 use ir::Graph;
 use kernel::{Program, Target};
@@ -198,6 +198,12 @@ pub const PIPELINE: &[Pass] = &[
         "First of the loop passes: the others see only ops that machines have, and how much code they are.",
     ),
     program_pass("collapse", collapse::run, LOOPS, "Before tile: a tensor of any rank is one loop to cut."),
+    program_pass(
+        "fuse_loops",
+        fuse_loops::run,
+        LOOPS,
+        "After collapse: loops that run once hide what is inside; before tile, which cuts loops into chunks of any length.",
+    ),
     program_pass("tile", tile::run, LOOPS, "Before vectorize: chunks are cut where no vector is."),
     program_pass(
         "unroll",

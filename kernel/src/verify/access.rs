@@ -24,7 +24,7 @@ pub(super) struct MemoryAccess {
 }
 
 /// What `let` bound an index to.
-pub(super) type Definitions = BTreeMap<IndexVar, IndexExpr>;
+pub type Definitions = BTreeMap<IndexVar, IndexExpr>;
 
 /// All accesses of a kernel, and what its indices are.
 pub(super) struct Accesses {
@@ -34,7 +34,7 @@ pub(super) struct Accesses {
 }
 
 /// Puts affine definitions in, and joins quotients with their remainders: `(x / 8) * 8 + x % 8` is `x`.
-pub(super) fn expand(index: &Affine, definitions: &Definitions) -> Affine {
+pub fn expand(index: &Affine, definitions: &Definitions) -> Affine {
     let mut index = index.clone();
     // Definitions use earlier ones only, so that this ends.
     while let Some(next) = expand_once(&index, definitions) {

@@ -52,6 +52,7 @@ use crate::text::{Notes, Site, annotate};
 use crate::{Check, Kernel, Program};
 use std::fmt;
 
+pub use access::{Definitions, expand};
 pub use in_place::in_place_safe;
 
 /// What buffers' offsets are multiples of, in bytes: a cache line, and the widest vector.

@@ -1,0 +1,248 @@
+//! Two loops that use the same stretches of a buffer, as one.
+
+use super::{Link, MIN_ITERATIONS};
+use crate::PassError;
+use kernel::verify::{Definitions, expand};
+use kernel::walk::{map_accesses, refresh, substitute, visit_exprs, visit_stmts};
+use kernel::{
+    Affine, BufRef, BufferId, Expr, Fresh, IndexVar, Interval, Kernel, Launch, Local, LoopKind, Param, Program, Stmt,
+    Types,
+};
+
+/// Loops inside are joined only if what they hand over is as many elements: less is no row of vectors.
+const MIN_STRETCH: i64 = 64;
+
+/// A serial loop.
+#[derive(Clone)]
+struct Loop {
+    var: IndexVar,
+    extent: usize,
+    body: Vec<Stmt>,
+}
+
+impl Loop {
+    /// The loop that a body is.
+    fn alone(body: &[Stmt]) -> Option<Self> {
+        if let [stmt] = body { Self::of(stmt) } else { None }
+    }
+
+    fn of(stmt: &Stmt) -> Option<Self> {
+        match stmt {
+            Stmt::For { var, extent, kind: LoopKind::Serial, body } => {
+                Some(Self { var: *var, extent: *extent, body: body.clone() })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Two kernels on their way to be one.
+pub(super) struct Join {
+    name: String,
+    params: Vec<Param>,
+    args: Vec<BufferId>,
+    locals: Vec<Local>,
+    producer: Loop,
+    consumer: Loop,
+    types: Types,
+    fresh: Fresh,
+    /// The scratch buffer in place of the one between the kernels.
+    between: BufRef,
+}
+
+/// One loop that computes stretches and uses them.
+struct Joined {
+    stmt: Stmt,
+    iterations: usize,
+    /// How many elements of scratch memory hold a stretch.
+    stretch: i64,
+}
+
+impl Join {
+    /// The two kernels of a link with names and parameters in common; `None` if one is more than a loop.
+    pub(super) fn of(program: &Program, link: &Link) -> Result<Option<Self>, PassError> {
+        let launches = [link.producer, link.consumer].map(|t| &program.launches[t]);
+        let [first, second] = launches.map(|l| &program.kernels[l.kernel as usize]);
+        let (mut params, mut args) = (vec![], vec![]);
+        let mut locals: Vec<Local> = first.locals.iter().chain(&second.locals).cloned().collect();
+        let between = BufRef::Local(locals.len() as u32);
+        let buffer = program.buffer(link.buffer);
+        locals.push(Local { dtype: buffer.dtype, len: buffer.len });
+        let mut fresh = Fresh::above(&second.body);
+        let mut bodies = [refresh(&first.body, &mut fresh), second.body.clone()];
+        let offsets = [0, first.locals.len() as u32];
+        for ((body, kernel), (launch, offset)) in
+            bodies.iter_mut().zip([first, second]).zip(launches.into_iter().zip(offsets))
+        {
+            let refs = bind(launch, kernel, link.buffer, between, &mut params, &mut args);
+            map_accesses(body, &mut |buf, _| match *buf {
+                BufRef::Param(i) => *buf = refs[i as usize],
+                BufRef::Local(i) => *buf = BufRef::Local(i + offset),
+            });
+        }
+        let (Some(producer), Some(consumer)) = (Loop::alone(&bodies[0]), Loop::alone(&bodies[1])) else {
+            return Ok(None);
+        };
+        let name = format!("{}_{}", first.name.rsplit_once('_').map_or(&*first.name, |n| n.0), second.name);
+        let whole =
+            Kernel { name: name.clone(), params: params.clone(), locals: locals.clone(), body: bodies.concat() };
+        let types = Types::of_kernel(&whole).map_err(|e| PassError::Invalid(format!("{name}: {e}")))?;
+        let mut join = Self { name, params, args, locals, producer, consumer, types, fresh, between };
+        join.expand_indices();
+        Ok(Some(join))
+    }
+
+    /// Indices of the buffer between the kernels by the variables of loops, where that is possible.
+    fn expand_indices(&mut self) {
+        let between = self.between;
+        for body in [&mut self.producer.body, &mut self.consumer.body] {
+            let mut definitions = Definitions::new();
+            visit_stmts(body, &mut |stmt| {
+                if let Stmt::LetIndex { var, value } = stmt {
+                    definitions.insert(*var, value.clone());
+                }
+            });
+            map_accesses(body, &mut |buf, index| {
+                if *buf == between {
+                    *index = expand(index, &definitions);
+                }
+            });
+        }
+    }
+
+    /// The one kernel and what it is launched on, if the loops fit together and a stretch has at most `limit` bytes.
+    pub(super) fn kernel(mut self, limit: usize) -> Option<(Kernel, Vec<BufferId>)> {
+        let (producer, consumer) = (self.producer.clone(), self.consumer.clone());
+        let longer = producer.extent.max(consumer.extent);
+        let joined = self.join(producer, consumer)?;
+        let BufRef::Local(at) = self.between else { return None };
+        let local = &mut self.locals[at as usize];
+        local.len = usize::try_from(joined.stretch).ok()?;
+        if local.len * local.dtype.size_bytes() > limit || joined.iterations < MIN_ITERATIONS.min(longer) {
+            return None;
+        }
+        let kernel = Kernel { name: self.name, params: self.params, locals: self.locals, body: vec![joined.stmt] };
+        Some((kernel, self.args))
+    }
+
+    /// One loop in the place of two, if each of its iterations uses only what the same iteration computes.
+    fn join(&mut self, producer: Loop, consumer: Loop) -> Option<Joined> {
+        let steps = [&producer, &consumer].map(|l| self.step(l));
+        let [Some(made), Some(used)] = steps else { return None };
+        let iterations = producer.extent.min(consumer.extent);
+        let stretch = made.max(used);
+        let agree = |l: &Loop, step: i64| {
+            let inside = l.extent / iterations;
+            l.extent.is_multiple_of(iterations) && step * inside as i64 == stretch
+        };
+        if !agree(&producer, made) || !agree(&consumer, used) {
+            return None;
+        }
+        let var = self.fresh.index();
+        self.types.bind_index(var, Interval::of_extent(iterations)?);
+        let mut parts = [producer, consumer].map(|l| self.part(l, var, iterations));
+        let between = self.between;
+        for part in &mut parts {
+            map_accesses(part, &mut |buf, index| {
+                if *buf == between {
+                    *index = index.clone().plus_term(var, -stretch);
+                }
+            });
+        }
+        let [made, used] = parts;
+        let (body, stretch) = match self.join_inside(&made, &used) {
+            Some((body, inner)) => (body, inner),
+            None => ([made, used].concat(), stretch),
+        };
+        Some(Joined { stmt: Stmt::serial(var, iterations, body), iterations, stretch })
+    }
+
+    /// The body of a loop in terms of the common loop's variable, with a loop of its own around where it has more iterations.
+    fn part(&mut self, l: Loop, var: IndexVar, iterations: usize) -> Vec<Stmt> {
+        let inside = l.extent / iterations;
+        let mut body = l.body;
+        if inside == 1 {
+            substitute(&mut body, l.var, &Affine::term(var, 1));
+            return body;
+        }
+        let inner = self.fresh.index();
+        if let Some(range) = Interval::of_extent(inside) {
+            self.types.bind_index(inner, range);
+        }
+        substitute(&mut body, l.var, &Affine::term(var, inside as i64).plus_term(inner, 1));
+        vec![Stmt::serial(inner, inside, body)]
+    }
+
+    /// The loops inside joined: the last one that computes, and the first that uses. What stands around them has nothing to do with the
+    /// buffer.
+    fn join_inside(&mut self, made: &[Stmt], used: &[Stmt]) -> Option<(Vec<Stmt>, i64)> {
+        let (last, before) = made.split_last()?;
+        let first = used.iter().position(|s| !matches!(s, Stmt::Let { .. } | Stmt::LetIndex { .. }))?;
+        let (bound, after) = (&used[..first], &used[first + 1..]);
+        if [before, bound, after].iter().any(|part| self.touches(part)) {
+            return None;
+        }
+        let joined = self.join(Loop::of(last)?, Loop::of(&used[first])?).filter(|j| j.stretch >= MIN_STRETCH)?;
+        Some(([before, bound, &[joined.stmt], after].concat(), joined.stretch))
+    }
+
+    /// True if the statements use the buffer between the kernels.
+    fn touches(&self, body: &[Stmt]) -> bool {
+        self.indices(body).is_none_or(|all| !all.is_empty())
+    }
+
+    /// How far the stretch moves that an iteration uses, if no two iterations' stretches overlap.
+    fn step(&self, l: &Loop) -> Option<i64> {
+        let all = self.indices(&l.body)?;
+        let step = all.first()?.coefficient(l.var);
+        let within = |index: &Affine| {
+            let rest = index.clone().plus_term(l.var, -step).range(self.types.ranges())?;
+            Some(index.coefficient(l.var) == step && rest.lo >= 0 && rest.hi < step)
+        };
+        all.iter().all(|index| within(index) == Some(true)).then_some(step)
+    }
+
+    /// Where the statements use the buffer; `None` if by anything but loads and stores of single elements. A tile reads a factor many times,
+    /// and does that faster from memory that all iterations share: measured on padded images and packed panels.
+    fn indices(&self, body: &[Stmt]) -> Option<Vec<Affine>> {
+        let mut all = vec![];
+        let mut known = true;
+        visit_exprs(body, &mut |expr| {
+            if let Expr::Load { buf, index, lanes, .. } = expr
+                && *buf == self.between
+            {
+                known &= *lanes == 1;
+                all.push(index.clone());
+            }
+        });
+        visit_stmts(body, &mut |stmt| match stmt {
+            Stmt::Store { buf, index, .. } if *buf == self.between => all.push(index.clone()),
+            Stmt::Micro(micro) => known &= micro.a.buf != self.between && micro.b.buf != self.between,
+            _ => {}
+        });
+        known.then_some(all)
+    }
+}
+
+/// Takes a launch's buffers in, each once; says what stands for each of its kernel's parameters.
+fn bind(
+    launch: &Launch,
+    kernel: &Kernel,
+    buffer: BufferId,
+    between: BufRef,
+    params: &mut Vec<Param>,
+    args: &mut Vec<BufferId>,
+) -> Vec<BufRef> {
+    let mut one = |(arg, param): (&BufferId, &Param)| {
+        if *arg == buffer {
+            return between;
+        }
+        let at = args.iter().position(|a| a == arg).unwrap_or_else(|| {
+            args.push(*arg);
+            params.push(param.clone());
+            args.len() - 1
+        });
+        BufRef::Param(at as u32)
+    };
+    launch.args.iter().zip(&kernel.params).map(&mut one).collect()
+}

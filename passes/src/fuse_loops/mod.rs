@@ -1,0 +1,139 @@
+//! Runs the loop of a kernel inside the loop of the one kernel that reads its result.
+//!
+//! # Does
+//! Where a temporary buffer is written by one kernel and read by one other, and the iterations of both kernels' outermost loops use the
+//! same stretches of it, the two become one kernel: each iteration computes a stretch into scratch memory and uses it there, while
+//! it is in the cache. Loops inside are joined likewise, as far as stretches go. The buffer is gone.
+//! # Requires
+//! Stage `decomposed`, loops collapsed and not yet cut.
+//! # Ensures
+//! The same stage. No kernel has fewer iterations to share among threads than the fewest that are worth sharing.
+//! # Example
+//! A convolution `for i0 in 0..32 { for i1 in 0..26 { .. store p3[i0*21632 + i1*832 + ..] } }` and the pooling of its result
+//! `for i0 in 0..32 { for i1 in 0..13 { .. load p0[i0*21632 + i1*1664 + ..] } }` become `for i0 in 0..32 { for i1 in 0..13 { for i2 in 0..2 {
+//! .. store l0[i2*832 + ..] } .. load l0[..] } }`.
+
+mod join;
+
+use crate::{PassContext, PassError};
+use join::Join;
+use kernel::{Access, BufferId, BufferKind, Kernel, Launch, Program};
+
+/// Loops are joined to as many iterations, if the longer of them has more: as many are enough for threads to share.
+const MIN_ITERATIONS: usize = 8;
+
+/// Runs the pass.
+///
+/// # Errors
+/// If a kernel doesn't type: a defect of an earlier pass.
+pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError> {
+    let before = program.launches.len();
+    for buffer in 0..program.buffers.len() {
+        let buffer = BufferId(buffer as u32);
+        let Some(link) = Link::through(program, buffer) else { continue };
+        let Some(join) = Join::of(program, &link)? else { continue };
+        if let Some((kernel, args)) = join.kernel(context.target.l2_bytes / 2) {
+            link.replace(program, kernel, args);
+        }
+    }
+    if program.launches.len() < before {
+        remove_unused(program);
+    }
+    Ok(())
+}
+
+/// Two launches of which the second reads what the first computes.
+struct Link {
+    buffer: BufferId,
+    producer: usize,
+    consumer: usize,
+    /// Where the one launch stands that takes the place of both.
+    place: usize,
+}
+
+impl Link {
+    /// The two launches that use a temporary buffer, if they are all, and may run one directly after the other.
+    fn through(program: &Program, buffer: BufferId) -> Option<Self> {
+        if program.buffer(buffer).kind != BufferKind::Temp {
+            return None;
+        }
+        let uses = program.launches.iter().enumerate().flat_map(|(t, launch)| {
+            let of_launch = launch.args.iter().enumerate().filter(|(_, arg)| **arg == buffer);
+            of_launch.map(move |(at, _)| (t, program.kernels[launch.kernel as usize].params[at].access))
+        });
+        let [(producer, first), (consumer, Access::Read)] = uses.collect::<Vec<_>>()[..] else { return None };
+        if first == Access::Read || producer == consumer {
+            return None;
+        }
+        let between = &program.launches[producer + 1..consumer];
+        let passes = |launch: &Launch| between.iter().all(|other| !conflict(program, launch, other, None));
+        let place = if passes(&program.launches[producer]) {
+            consumer
+        } else if passes(&program.launches[consumer]) {
+            producer
+        } else {
+            return None;
+        };
+        let link = Self { buffer, producer, consumer, place };
+        let (first, second) = (&program.launches[producer], &program.launches[consumer]);
+        (!conflict(program, first, second, Some(buffer))).then_some(link)
+    }
+
+    /// Puts one launch in the place of both.
+    fn replace(&self, program: &mut Program, kernel: Kernel, args: Vec<BufferId>) {
+        program.kernels.push(kernel);
+        let kernel = program.kernels.len() as u32 - 1;
+        program.launches[self.place] = Launch { kernel, args };
+        program.launches.remove(if self.place == self.producer { self.consumer } else { self.producer });
+    }
+}
+
+/// True if one of two launches writes what the other one uses, besides that buffer. A state and its next value count as one: they are to
+/// share memory.
+fn conflict(program: &Program, a: &Launch, b: &Launch, besides: Option<BufferId>) -> bool {
+    let of = |launch: &Launch| -> Vec<(BufferId, bool)> {
+        let params = &program.kernels[launch.kernel as usize].params;
+        let uses = launch.args.iter().zip(params).filter(|(arg, _)| Some(**arg) != besides);
+        uses.map(|(arg, param)| (*arg, param.access != Access::Read)).collect()
+    };
+    let others = of(b);
+    of(a).iter().any(|&(x, writes)| others.iter().any(|&(y, wrote)| (writes || wrote) && is_one(program, x, y)))
+}
+
+fn is_one(program: &Program, a: BufferId, b: BufferId) -> bool {
+    let state = |id| match &program.buffer(id).kind {
+        BufferKind::State { name } | BufferKind::Next { name } => Some(name),
+        _ => None,
+    };
+    a == b || (state(a).is_some() && state(a) == state(b))
+}
+
+/// Removes kernels that nothing launches, and temporary buffers that nothing uses.
+fn remove_unused(program: &mut Program) {
+    let mut kernels = vec![None; program.kernels.len()];
+    for launch in &program.launches {
+        kernels[launch.kernel as usize] = Some(0);
+    }
+    renumber(&mut program.kernels, &mut kernels);
+    let mut buffers: Vec<Option<u32>> =
+        program.buffers.iter().map(|b| (b.kind != BufferKind::Temp).then_some(0)).collect();
+    for arg in program.launches.iter().flat_map(|l| &l.args) {
+        buffers[arg.0 as usize] = Some(0);
+    }
+    renumber(&mut program.buffers, &mut buffers);
+    for launch in &mut program.launches {
+        launch.kernel = kernels[launch.kernel as usize].unwrap_or_default();
+        for arg in &mut launch.args {
+            *arg = BufferId(buffers[arg.0 as usize].unwrap_or_default());
+        }
+    }
+}
+
+/// Keeps the items that have a number, and says which they have now.
+fn renumber<T>(items: &mut Vec<T>, numbers: &mut [Option<u32>]) {
+    for (next, number) in numbers.iter_mut().flatten().enumerate() {
+        *number = next as u32;
+    }
+    let mut kept = numbers.iter().map(Option::is_some);
+    items.retain(|_| kept.next().unwrap_or(false));
+}
