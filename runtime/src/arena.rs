@@ -1,32 +1,32 @@
 //! Aligned, zeroed memory.
 
 use crate::{Element, LoadError};
-use std::alloc::{Layout, alloc_zeroed, dealloc};
-use std::ptr::NonNull;
+use memmap2::{MmapMut, MmapRaw};
 
 /// A cache line; also what the widest vectors want.
 pub(crate) const ALIGN: usize = 64;
 
-/// A stretch of memory that starts at a multiple of [`ALIGN`] and holds zeros at first.
+/// From this size on the system is asked for large pages: fewer of them to make, and to find again.
+#[cfg(target_os = "linux")]
+const LARGE: usize = 4 << 20;
+
+/// A stretch of memory that starts at a multiple of a page, so of [`ALIGN`], and holds zeros at first. The system makes its pages when they are
+/// first touched.
 pub(crate) struct Arena {
-    start: NonNull<u8>,
-    layout: Layout,
+    map: MmapRaw,
     bytes: usize,
 }
-
-// SAFETY: the memory is owned by this value alone, and its contents are plain bytes.
-unsafe impl Send for Arena {}
-// SAFETY: a shared reference only reads.
-unsafe impl Sync for Arena {}
 
 impl Arena {
     /// Allocates `bytes` zeros.
     pub(crate) fn new(bytes: usize, what: &'static str) -> Result<Self, LoadError> {
-        let refused = || LoadError::OutOfMemory { what, bytes };
-        let layout = Layout::from_size_align(bytes.max(ALIGN), ALIGN).map_err(|_| refused())?;
-        // SAFETY: the layout's size is not 0.
-        let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(refused)?;
-        Ok(Self { start, layout, bytes })
+        let map = MmapMut::map_anon(bytes.max(1)).map_err(|_| LoadError::OutOfMemory { what, bytes })?;
+        #[cfg(target_os = "linux")]
+        if bytes >= LARGE {
+            // Where there are none, it does with small ones.
+            drop(map.advise(memmap2::Advice::HugePage));
+        }
+        Ok(Self { map: map.into(), bytes })
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -40,7 +40,7 @@ impl Arena {
     pub(crate) fn address(&self, offset: usize) -> *mut u8 {
         assert!(offset <= self.bytes, "offset {offset} in an arena of {} bytes", self.bytes);
         // SAFETY: the offset was just checked to lie within the allocation or at its end.
-        unsafe { self.start.as_ptr().add(offset) }
+        unsafe { self.map.as_mut_ptr().add(offset) }
     }
 
     fn check<T>(&self, offset: usize, len: usize) {
@@ -62,13 +62,6 @@ impl Arena {
         self.check::<T>(offset, len);
         // SAFETY: as in `slice`, and the borrow of `self` is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.address(offset).cast::<T>(), len) }
-    }
-}
-
-impl Drop for Arena {
-    fn drop(&mut self) {
-        // SAFETY: allocated with this layout, and nobody holds a reference into it any more.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) }
     }
 }
 

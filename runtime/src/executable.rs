@@ -2,7 +2,7 @@
 
 use crate::arena::Arena;
 use crate::loaded::{LoadOptions, Loaded};
-use crate::pool::{Pool, parallel_for};
+use crate::pool::{Lease, Team, parallel_for};
 use crate::ports::{Ports, collect};
 use crate::{Element, LoadError, PlanError, Port, PortError, PortKind, StepError};
 use codegen::{ABI_VERSION, Image, StepContext, StepFn};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub struct Executable {
     pub(crate) loaded: Arc<Loaded>,
     step: StepFn,
-    pub(crate) pool: Box<Pool>,
+    pub(crate) team: Box<Team>,
     arena: Arena,
     /// The addresses of all launches' parameters.
     pub(crate) args: Vec<*mut u8>,
@@ -43,10 +43,10 @@ impl Executable {
         let mut arena = Arena::new(image.arena_bytes.ok_or(PlanError::Unplanned)?, "the arena")?;
         fill_constants(&image.buffers, &mut arena);
         let args = addresses(image, &arena);
-        let pool = Box::new(Pool::new(threads.max(1), image.scratch_bytes)?);
+        let team = Box::new(Team::new(threads, image.scratch_bytes)?);
         let step = loaded.step();
         let checks = loaded.checks().to_vec();
-        Ok(Self { loaded, step, pool, arena, args, ports, checks })
+        Ok(Self { loaded, step, team, arena, args, ports, checks })
     }
 
     /// Runs the program once. Allocates nothing.
@@ -54,26 +54,28 @@ impl Executable {
     /// # Errors
     /// If a check failed; see [`StepError`].
     pub fn step(&mut self) -> Result<(), StepError> {
-        let context = self.context();
+        let lease = self.team.lease();
+        let context = self.context(lease.as_ref());
         let status = self.run_step(&context);
         self.check(status)
     }
 
-    /// Runs the step's function; `context` must be [`Self::context`], but for how it runs parallel loops.
+    /// Runs the step's function; `context` must be [`Self::context`] with a lease that still is, but for how it runs parallel loops.
     pub(crate) fn run_step(&mut self, context: &StepContext) -> i32 {
         // SAFETY: the function was compiled from a verified program, and the context holds what it was compiled for: the addresses of all
-        // parameters, each as large as its kernel expects, scratch memory for this thread, and the pool.
+        // parameters, each as large as its kernel expects, scratch memory for this thread, and the team, with its lease if there are threads.
         unsafe { (self.step)(context) }
     }
 
-    pub(crate) fn context(&self) -> StepContext {
+    /// What the step's function is called with; without a lease it runs all loops on the calling thread.
+    pub(crate) fn context(&self, lease: Option<&Lease>) -> StepContext {
         StepContext {
             version: ABI_VERSION,
-            threads: self.pool.threads() as u32,
+            threads: if lease.is_some() { self.team.threads() as u32 } else { 1 },
             args: self.args.as_ptr(),
-            scratch: self.pool.caller_scratch(),
+            scratch: self.team.caller_scratch(),
             parallel_for: Some(parallel_for),
-            user: (&raw const *self.pool).cast_mut().cast(),
+            user: (&raw const *self.team).cast_mut().cast(),
         }
     }
 
@@ -112,7 +114,7 @@ impl Executable {
 
     /// Threads that run parallel loops.
     pub fn threads(&self) -> usize {
-        self.pool.threads()
+        self.team.threads()
     }
 
     /// The elements of an input, to write in place. (A `bool` input is written by [`Self::write_input`].)

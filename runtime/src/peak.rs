@@ -3,7 +3,7 @@
 
 use crate::LoadError;
 use crate::code::Code;
-use crate::pool::Pool;
+use crate::pool::Team;
 use codegen::{KernelFn, PeakCode, PeakLoop};
 use std::time::{Duration, Instant};
 
@@ -30,25 +30,30 @@ pub fn peak(what: PeakLoop, array_bytes: usize, threads: usize, time: Duration) 
     let code = Code::new(&image)?;
     // What has not been written yet is no memory of its own, but one page of zeros for all.
     let fill = codegen::peak(PeakLoop::Fill, image.scratch_bytes)?.image;
-    let pool = Pool::new(threads, image.scratch_bytes.max(fill.scratch_bytes))?;
+    let team = Team::new(threads, image.scratch_bytes.max(fill.scratch_bytes))?;
+    let _lease = team.wait_for_lease();
     let fill_code = Code::new(&fill)?;
     // SAFETY: the image has one kernel, which starts there.
-    run(&pool, unsafe { fill_code.kernel(fill.kernels[0].start) }, 1);
+    let fill = unsafe { fill_code.kernel(fill.kernels[0].start) };
+    for number in 0..team.threads() {
+        // SAFETY: the loop has no parameters; it works on the scratch memory, which no thread uses yet.
+        unsafe { fill(std::ptr::null(), team.scratch(number), 0, 1) };
+    }
     // SAFETY: the image has one kernel, which starts there.
     let function = unsafe { code.kernel(image.kernels[0].start) };
-    let seconds = fastest_pass(&pool, function, time);
+    let seconds = fastest_pass(&team, function, time);
     let per_second = threads as f64 / seconds / 1e9;
     Ok(Rate { gflops: flops as f64 * per_second, gbytes_s: bytes as f64 * per_second })
 }
 
 /// Seconds of a pass in the fastest of many runs.
-fn fastest_pass(pool: &Pool, function: KernelFn, time: Duration) -> f64 {
+fn fastest_pass(team: &Team, function: KernelFn, time: Duration) -> f64 {
     let mut passes = 1;
     let begun = Instant::now();
     let mut best = f64::INFINITY;
     loop {
         let start = Instant::now();
-        run(pool, function, passes);
+        run(team, function, passes);
         let took = start.elapsed();
         if took < RUN {
             passes *= 2;
@@ -62,11 +67,11 @@ fn fastest_pass(pool: &Pool, function: KernelFn, time: Duration) -> f64 {
 }
 
 /// Makes `passes` passes on each thread.
-fn run(pool: &Pool, function: KernelFn, passes: usize) {
-    let extent = (passes * pool.threads()) as i64;
-    // SAFETY: the loop has no parameters; it works on the thread's scratch memory, which the pool was given as much of as its
-    // image asks for.
-    unsafe { pool.run(function, std::ptr::null(), extent) };
+fn run(team: &Team, function: KernelFn, passes: usize) {
+    let extent = (passes * team.threads()) as i64;
+    // SAFETY: the loop has no parameters; it works on the thread's scratch memory, which the team was given as much of as its
+    // image asks for; `peak` has the lease.
+    unsafe { team.run(function, std::ptr::null(), extent) };
 }
 
 /// What it takes to hand a parallel loop to all threads and to wait until they are done, if the loop does nothing.
@@ -86,13 +91,14 @@ const FORKS: u32 = 20;
 /// # Errors
 /// If threads are not to be had.
 pub fn fork_join(threads: usize, time: Duration) -> Result<ForkJoin, LoadError> {
-    let pool = Pool::new(threads.max(1), 0)?;
+    let team = Team::new(threads, 0)?;
+    let _lease = team.wait_for_lease();
     let begun = Instant::now();
     let mut times = vec![];
     while times.is_empty() || begun.elapsed() < time {
         let start = Instant::now();
         for _ in 0..FORKS {
-            run(&pool, nothing, 1);
+            run(&team, nothing, 1);
         }
         times.push(start.elapsed() / FORKS);
     }

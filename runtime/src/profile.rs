@@ -37,7 +37,7 @@ impl Executable {
         let (function, extent) = self.loaded.launch_function(at);
         let args = self.loaded.launch_args(at);
         // SAFETY: as in `step`: a verified kernel with the addresses of this launch's parameters, its whole range of iterations, and
-        // scratch memory that no other thread uses, since the pool is idle outside of steps.
-        unsafe { function(self.args[args..].as_ptr(), self.pool.caller_scratch(), 0, extent) }
+        // scratch memory that no other thread uses, since workers are idle outside of steps.
+        unsafe { function(self.args[args..].as_ptr(), self.team.caller_scratch(), 0, extent) }
     }
 }

@@ -1,6 +1,6 @@
 //! When each launch of a step runs, on which threads.
 
-use crate::pool::{Pool, parallel_for};
+use crate::pool::{Lease, Team, parallel_for};
 use crate::{Executable, StepError};
 use codegen::{KernelFn, StepContext};
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-/// One thread's share of a launch; times since the start of the trace.
+/// A piece of a launch that one thread ran; times since the start of the trace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Part {
     /// The thread: 0 is the one that called, others are numbered as they appear.
@@ -28,7 +28,7 @@ pub struct LaunchSpan {
     pub start: Duration,
     /// When all threads were done.
     pub end: Duration,
-    /// What the threads did: one part if it was not shared.
+    /// What the threads did, thread by thread: one part if it was not shared.
     pub parts: Vec<Part>,
 }
 
@@ -47,7 +47,8 @@ impl Executable {
     /// # Errors
     /// If a check failed; see [`StepError`].
     pub fn trace(&mut self, steps: usize) -> Result<Vec<Vec<LaunchSpan>>, StepError> {
-        let shared = self.shared_launches()?;
+        let lease = self.team.wait_for_lease();
+        let shared = self.shared_launches(lease.as_ref())?;
         let begun = Instant::now();
         let mut threads = BTreeMap::from([(format!("{:?}", std::thread::current().id()), 0)]);
         (0..steps)
@@ -58,13 +59,13 @@ impl Executable {
             .collect()
     }
 
-    /// Runs a step and notes which of its launches are shared among threads.
-    fn shared_launches(&mut self) -> Result<Vec<bool>, StepError> {
-        let record = Record { pool: &raw const *self.pool, shared: Mutex::new(vec![]) };
+    /// Runs a step and notes which of its launches are shared among threads: none without the lease.
+    fn shared_launches(&mut self, lease: Option<&Lease>) -> Result<Vec<bool>, StepError> {
+        let record = Record { team: &raw const *self.team, shared: Mutex::new(vec![]) };
         let context = StepContext {
             parallel_for: Some(recording_parallel_for),
             user: (&raw const record).cast_mut().cast(),
-            ..self.context()
+            ..self.context(lease)
         };
         let status = self.run_step(&context);
         self.check(status)?;
@@ -93,18 +94,18 @@ impl Executable {
         if parts.is_empty() {
             parts.push(Part { thread: 0, start, end });
         }
-        parts.sort_by_key(|part| part.thread);
+        parts.sort_by_key(|part| (part.thread, part.start));
         Ok(LaunchSpan { launch: at, start, end, parts })
     }
 
-    /// Runs a launch on all threads; gives its status and what each thread did.
+    /// Runs a launch on all threads, for which the caller has the lease; gives its status and what each thread did.
     fn run_shared(&mut self, at: usize, begun: Instant) -> (i32, Vec<(ThreadId, Duration, Duration)>) {
         let (kernel, extent) = self.loaded.launch_function(at);
         let args = self.args[self.loaded.launch_args(at)..].as_ptr();
         let traced = Traced { kernel, args, begun, parts: Mutex::new(vec![]) };
         // SAFETY: the stand-in runs a verified kernel with the addresses of this launch's parameters, on ranges of its iterations;
-        // what it is given as arguments lives until `run` returns.
-        let status = unsafe { self.pool.run(traced_kernel, (&raw const traced).cast(), extent) };
+        // what it is given as arguments lives until `run` returns, and `trace` has the lease.
+        let status = unsafe { self.team.run(traced_kernel, (&raw const traced).cast(), extent) };
         (status, traced.parts.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -127,7 +128,7 @@ unsafe extern "C" fn traced_kernel(args: *const *mut u8, scratch: *mut u8, lo: i
 
 /// What the recording stand-in for [`parallel_for`] needs.
 struct Record {
-    pool: *const Pool,
+    team: *const Team,
     shared: Mutex<Vec<*const *mut u8>>,
 }
 
@@ -144,7 +145,7 @@ unsafe extern "C" fn recording_parallel_for(
     // SAFETY: by the contract.
     let (context, record) = unsafe { (&*context, &*(*context).user.cast::<Record>()) };
     record.shared.lock().unwrap_or_else(PoisonError::into_inner).push(args);
-    let plain = StepContext { user: record.pool.cast_mut().cast(), ..*context };
-    // SAFETY: the context is that of the step, with the pool where `parallel_for` expects it.
+    let plain = StepContext { user: record.team.cast_mut().cast(), ..*context };
+    // SAFETY: the context is that of the step, with the team where `parallel_for` expects it.
     unsafe { parallel_for(&raw const plain, kernel, args, extent) }
 }
