@@ -1,33 +1,50 @@
-//! How much work a kernel is, roughly: decides whether waking threads for it pays.
+//! How much work a kernel is, roughly: decides whether sharing its loop among threads pays.
+//!
+//! The unit is half a cycle: processors do about two such things a cycle. A vector of up to the machine's width is one thing to add,
+//! load or store; how long memory takes to answer isn't counted, so loops on large arrays are more work than this says.
 
+use crate::clif::element_type;
+use crate::x86::Wide;
 use kernel::{Expr, Kernel, Stmt};
 
-/// A launch of less work than this many instructions runs on the calling thread: at 4 billion a second it takes 10 µs, a few times
-/// what a fork and a join cost.
-const WORTH_A_FORK: u64 = 40_000;
+/// A loop of less work than this is run by the calling thread alone: some 4 µs at 4 GHz, where two threads save 2. Sharing it costs a few tenths of
+/// one while the workers are awake (`runtime::fork_join` measures it).
+const WORTH_A_FORK: u64 = 32_000;
 
-/// Whether a kernel's parallel loop is worth running on several threads.
-pub(crate) fn worth_a_fork(kernel: &Kernel) -> bool {
-    body(&kernel.body) >= WORTH_A_FORK
+/// Whether a kernel's parallel loop is worth running on several threads, computed in vectors of that width.
+pub(crate) fn worth_a_fork(kernel: &Kernel, wide: Option<Wide>) -> bool {
+    Work { kernel, wide }.body(&kernel.body) >= WORTH_A_FORK
 }
 
-fn body(stmts: &[Stmt]) -> u64 {
-    stmts.iter().map(stmt).fold(0, u64::saturating_add)
+struct Work<'k> {
+    kernel: &'k Kernel,
+    wide: Option<Wide>,
 }
 
-fn stmt(stmt: &Stmt) -> u64 {
-    match stmt {
-        Stmt::For { extent, body: inner, .. } => body(inner).saturating_mul(*extent as u64),
-        Stmt::LetIndex { .. } => 2,
-        Stmt::Let { value, .. } | Stmt::Decl { init: value, .. } | Stmt::Assign { value, .. } => expr(value),
-        Stmt::Accumulate { value, .. } | Stmt::Store { value, .. } => 1 + expr(value),
-        Stmt::If { condition, then, otherwise } => expr(condition) + body(then).max(body(otherwise)),
-        Stmt::Micro(micro) => {
-            // A fused multiply-add of a 4-lane vector is one instruction.
-            let steps: u64 = micro.reduce.iter().map(|d| d.extent as u64).fold(1, u64::saturating_mul);
-            let tile = (micro.m * micro.n) as u64;
-            (steps / 4 + 1).saturating_mul(tile).saturating_add(body(&micro.body).saturating_mul(tile / 4 + 1))
+impl Work<'_> {
+    fn body(&self, stmts: &[Stmt]) -> u64 {
+        stmts.iter().map(|stmt| self.stmt(stmt)).fold(0, u64::saturating_add)
+    }
+
+    fn stmt(&self, stmt: &Stmt) -> u64 {
+        match stmt {
+            Stmt::For { extent, body, .. } => self.body(body).saturating_mul(*extent as u64),
+            Stmt::LetIndex { .. } => 2,
+            Stmt::Let { value, .. } | Stmt::Decl { init: value, .. } | Stmt::Assign { value, .. } => expr(value),
+            Stmt::Accumulate { value, .. } | Stmt::Store { value, .. } => 1 + expr(value),
+            Stmt::If { condition, then, otherwise } => expr(condition) + self.body(then).max(self.body(otherwise)),
+            Stmt::Micro(micro) => self.tile(micro),
         }
+    }
+
+    /// A fused multiply-add of a vector is one thing; of 512 bits, two: processors have one unit for them where they have two for 256.
+    fn tile(&self, micro: &kernel::Micro) -> u64 {
+        let element = element_type(self.kernel, micro.a.buf).map_or(4, kernel::DType::size_bytes);
+        let lanes = self.wide.map_or(16, Wide::vector_bytes) / element;
+        let weight = if self.wide == Some(Wide::Avx512) { 2 } else { 1 };
+        let steps: u64 = micro.reduce.iter().map(|d| d.extent as u64).fold(1, u64::saturating_mul);
+        let vectors = (micro.m * micro.n.div_ceil(lanes)) as u64;
+        steps.saturating_mul(weight).saturating_add(self.body(&micro.body)).saturating_mul(vectors)
     }
 }
 
@@ -38,5 +55,32 @@ fn expr(expression: &Expr) -> u64 {
         Expr::Apply(_, operands) => 1 + operands.iter().map(expr).sum::<u64>(),
         Expr::Cast(_, value) | Expr::Bitcast(_, value) | Expr::Splat(_, value) => 1 + expr(value),
         Expr::Fold(_, value) => 4 + expr(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work(body: &str, wide: Option<Wide>) -> u64 {
+        let text = format!("kernel k(p0: read f32[65536], p1: write f32[65536]) {{ {body} }}");
+        let kernel: Kernel = text.parse().unwrap();
+        Work { kernel: &kernel, wide }.body(&kernel.body)
+    }
+
+    #[test]
+    fn loops_multiply_and_branches_take_the_longer_way() {
+        let one = work("store p1[0] = load p0[0]", None);
+        assert_eq!(work("for i0 in 0..100 { store p1[i0] = load p0[i0] }", None), 100 * one);
+        let branch = "if lt(load p0[0], 1.0f32) { store p1[0] = 0.0f32 store p1[1] = 0.0f32 } else { }";
+        assert_eq!(work(branch, None), 2 + 2);
+    }
+
+    #[test]
+    fn wider_vectors_make_a_tile_less_work() {
+        let tile = "micro 4x64 a=p0[0] stride 256, b=p0[0], reduce=[(256, 1, 64)], i=i0, j=i1, acc=v0 {
+            store p1[i0*64 + i1] = v0 }";
+        let widths = [None, Some(Wide::Avx2), Some(Wide::Avx512)].map(|wide| work(tile, wide));
+        assert_eq!(widths, [64 * 257, 32 * 257, 16 * 513]);
     }
 }

@@ -56,7 +56,7 @@ pub fn jit(program: Program, options: &JitOptions) -> Result<Image, CodegenError
         functions[k] = Some(linker.add(&body.function));
     }
     let functions: Vec<FunctionId> = firsts.iter().filter_map(|&k| functions[k]).collect();
-    let (step, launch_args) = compile_step(&program, &functions, &*isa)?;
+    let (step, launch_args) = compile_step(&program, &functions, &*isa, options.wide)?;
     let step = linker.add(&step);
     let linked = linker.link()?;
     let start = |id: FunctionId| linked.starts[id.0 as usize];
@@ -195,6 +195,7 @@ fn compile_step(
     program: &Program,
     functions: &[FunctionId],
     isa: &dyn TargetIsa,
+    wide: Option<Wide>,
 ) -> Result<(Function, Vec<usize>), CodegenError> {
     let mut launch_args = Vec::new();
     let mut launches = Vec::new();
@@ -209,7 +210,7 @@ fn compile_step(
             kernel: function.0,
             args: next,
             extent: extent.unwrap_or(1),
-            parallel: extent.is_some_and(|e| e > 1) && cost::worth_a_fork(kernel),
+            parallel: extent.is_some_and(|e| e > 1) && cost::worth_a_fork(kernel, wide),
         });
         launch_args.push(next);
         next += launch.args.len();

@@ -70,7 +70,7 @@ pub(super) fn memory_flags() -> MemFlagsData {
 }
 
 /// The element type of a kernel's buffer, if it has that buffer.
-pub(super) fn element_type(kernel: &Kernel, buf: BufRef) -> Option<DType> {
+pub(crate) fn element_type(kernel: &Kernel, buf: BufRef) -> Option<DType> {
     match buf {
         BufRef::Param(p) => kernel.params.get(p as usize).map(|p| p.dtype),
         BufRef::Local(l) => kernel.locals.get(l as usize).map(|l| l.dtype),

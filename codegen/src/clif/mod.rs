@@ -19,6 +19,7 @@ use cranelift_codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signa
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use emitter::Emitter;
+pub(crate) use emitter::element_type;
 use kernel::{Kernel, LoopKind, Stmt};
 use std::collections::BTreeMap;
 use strides::index_use;
