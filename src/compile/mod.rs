@@ -54,6 +54,13 @@ impl Step {
     /// If a pass can't do what the graph asks for (the message names the pass, and the user's line where it is known), no code can be
     /// generated, or memory or threads are not to be had.
     pub fn compile(&self, options: &CompileOptions) -> Result<CompiledProgram, CompileError> {
+        let mut compiled = self.compile_blank(options)?;
+        compiled.initialize(options.seed)?;
+        Ok(compiled)
+    }
+
+    /// The same, but all states hold zeros: for who has other values for them.
+    pub(crate) fn compile_blank(&self, options: &CompileOptions) -> Result<CompiledProgram, CompileError> {
         let start = Instant::now();
         let found = cache::find_or_compile(self, options, || generate(&self.graph, options))?;
         let mut executable = Executable::new(Arc::clone(&found.loaded), options.threads)?;
@@ -61,9 +68,7 @@ impl Step {
             executable.set_check_locations(places);
         }
         let report = CompileReport::new(found, start.elapsed());
-        let mut compiled = CompiledProgram::new(self, executable, report);
-        compiled.reset(options.seed)?;
-        Ok(compiled)
+        Ok(CompiledProgram::new(self, executable, report))
     }
 }
 

@@ -195,6 +195,14 @@ impl CompiledProgram {
         Ok(())
     }
 
+    /// The same in new memory, which holds zeros: those needn't be written.
+    pub(super) fn initialize(&mut self, seed: u64) -> Result<(), RunError> {
+        for state in self.states.iter().filter(|state| !state.init.is_zeros()) {
+            write(&mut self.executable, PortKind::State, &state.name, &state.ty, &state.initial(seed))?;
+        }
+        Ok(())
+    }
+
     fn state_type(&self, name: &str) -> Result<&TensorType, RunError> {
         let state = self.states.iter().find(|state| state.name == name).map(|state| &state.ty);
         find(state, PortKind::State, name, self.states.iter().map(|state| &state.name))

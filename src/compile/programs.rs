@@ -9,12 +9,19 @@ use std::collections::BTreeMap;
 pub struct ProgramCache<K> {
     options: CompileOptions,
     programs: BTreeMap<K, CompiledProgram>,
+    /// Whether states get their initial values.
+    initialize: bool,
 }
 
 impl<K: Ord + Copy> ProgramCache<K> {
     /// An empty cache; everything in it will be compiled with these options.
     pub fn new(options: CompileOptions) -> Self {
-        Self { options, programs: BTreeMap::new() }
+        Self { options, programs: BTreeMap::new(), initialize: true }
+    }
+
+    /// An empty cache whose programs start with zeros in all states: for who has other values for them.
+    pub(crate) fn blank(options: CompileOptions) -> Self {
+        Self { initialize: false, ..Self::new(options) }
     }
 
     /// The options.
@@ -39,7 +46,9 @@ impl<K: Ord + Copy> ProgramCache<K> {
         if self.programs.contains_key(&signature) {
             return Ok(false);
         }
-        let program = declare()?.compile(&self.options)?;
+        let step = declare()?;
+        let compiled = if self.initialize { step.compile(&self.options) } else { step.compile_blank(&self.options) };
+        let program = compiled?;
         self.programs.insert(signature, program);
         Ok(true)
     }

@@ -3,7 +3,7 @@
 //! Each element is a function of (seed, state name, position) alone: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
 //! number generators", OOPSLA 2014) over a counter. So the values don't depend on threads, nor on the other states of a model.
 
-use ir::{Scalar, TensorType, Value};
+use ir::{DType, Data, Scalar, TensorType, Value};
 
 /// How a state starts. Fans are those of a dense kernel `[in, out]` or a convolution kernel `[k..., in, out]`.
 #[derive(Clone, PartialEq, Debug)]
@@ -207,7 +207,23 @@ fn orthogonal_matrix(stream: &Stream, rows: usize, cols: usize) -> Vec<f64> {
     (0..rows * cols).map(|i| at(i / cols, i % cols)).collect()
 }
 
+/// A value of these elements, by position. Models are large and mostly of these two types: no detour for them.
+fn fill(ty: &TensorType, f: impl Fn(u64) -> f64) -> Value {
+    let positions = 0..ty.shape.numel() as u64;
+    let data = match ty.dtype {
+        DType::F32 => Data::F32(positions.map(|i| f(i) as f32).collect()),
+        DType::F64 => Data::F64(positions.map(f).collect()),
+        dtype => return Value::from_fn(ty.clone(), |i| Scalar::from_f64(f(i as u64), dtype)),
+    };
+    Value::new(ty.clone(), data).expect("as many elements of its type as the shape has")
+}
+
 impl Initializer {
+    /// Whether every element is plus 0.
+    pub(crate) fn is_zeros(&self) -> bool {
+        matches!(self, Self::Constant(value) if value.to_bits() == 0)
+    }
+
     /// Whether it makes values of that type.
     ///
     /// # Errors
@@ -234,16 +250,15 @@ impl Initializer {
     /// The value for a state of type `ty` called `name`, which [`Initializer::check`] accepts.
     pub fn value(&self, ty: &TensorType, seed: u64, name: &str) -> Value {
         let stream = Stream::new(seed, name);
-        let fill = |f: &dyn Fn(u64) -> f64| Value::from_fn(ty.clone(), |i| Scalar::from_f64(f(i as u64), ty.dtype));
         match self {
-            Self::Constant(v) => fill(&|_| *v),
+            Self::Constant(v) => Value::splat(Scalar::from_f64(*v, ty.dtype), ty.shape.clone()),
             Self::Blocks(values) => {
                 let extent = ty.shape.last().copied().unwrap_or(1);
-                fill(&|i| values[i as usize % extent * values.len() / extent])
+                fill(ty, |i| values[i as usize % extent * values.len() / extent])
             }
-            Self::Uniform { low, high } => fill(&|i| low + (high - low) * stream.uniform(i)),
-            Self::Normal { mean, std } => fill(&|i| mean + std * stream.normal(i)),
-            Self::TruncatedNormal { mean, std } => fill(&|i| mean + std * stream.truncated(i)),
+            Self::Uniform { low, high } => fill(ty, |i| low + (high - low) * stream.uniform(i)),
+            Self::Normal { mean, std } => fill(ty, |i| mean + std * stream.normal(i)),
+            Self::TruncatedNormal { mean, std } => fill(ty, |i| mean + std * stream.truncated(i)),
             Self::VarianceScaling { scale, fan, distribution } => {
                 let (inputs, outputs) = fans(&ty.shape);
                 let n = match fan {
@@ -253,14 +268,14 @@ impl Initializer {
                 };
                 let std = (scale / n).sqrt();
                 match distribution {
-                    Distribution::Uniform => fill(&|i| std * 3f64.sqrt() * (2.0 * stream.uniform(i) - 1.0)),
-                    Distribution::TruncatedNormal => fill(&|i| std / TRUNCATED_STD * stream.truncated(i)),
+                    Distribution::Uniform => fill(ty, |i| std * 3f64.sqrt() * (2.0 * stream.uniform(i) - 1.0)),
+                    Distribution::TruncatedNormal => fill(ty, |i| std / TRUNCATED_STD * stream.truncated(i)),
                 }
             }
             Self::Orthogonal { gain } => {
                 let cols = ty.shape.last().copied().unwrap_or(1);
                 let matrix = orthogonal_matrix(&stream, ty.shape.numel() / cols, cols);
-                fill(&|i| gain * matrix[i as usize])
+                fill(ty, |i| gain * matrix[i as usize])
             }
             Self::Given(value) => value.clone(),
             Self::Seed => Value::from_fn(ty.clone(), |_| Scalar::from_i64(seed as i64, ty.dtype)),
@@ -271,7 +286,7 @@ impl Initializer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ir::{DType, Shape};
+    use ir::Shape;
 
     fn value(init: &Initializer, dims: &[usize], name: &str) -> Vec<f64> {
         init.value(&TensorType::new(DType::F64, Shape::new(dims).unwrap()), 7, name).to_f64_vec()

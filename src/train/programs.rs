@@ -71,7 +71,7 @@ impl Programs {
         let step = subject.declare((Purpose::Training, 1))?;
         let mut programs = Self {
             subject,
-            cache: ProgramCache::new(options),
+            cache: ProgramCache::blank(options),
             store: BTreeMap::new(),
             version: 0,
             loaded: BTreeMap::new(),
@@ -84,7 +84,7 @@ impl Programs {
     /// Other options; what has been compiled is forgotten, states keep their values.
     pub(super) fn set_options(&mut self, options: CompileOptions) -> Result<(), TrainError> {
         self.collect()?;
-        self.cache = ProgramCache::new(options);
+        self.cache = ProgramCache::blank(options);
         self.loaded.clear();
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What code depends on, as one number; and what a step says about places in the user's source, which code doesn't depend on.
 
 use super::super::CompileOptions;
-use ir::Graph;
+use ir::{Graph, Loc, Op};
 use kernel::Check;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -62,16 +62,25 @@ pub(super) struct Places {
 
 impl Places {
     pub(super) fn of(graph: &Graph) -> Self {
-        let mut numbers = BTreeMap::new();
-        let mut texts = Vec::new();
-        let mut number = |loc: &ir::Loc| {
-            *numbers.entry(loc.clone()).or_insert_with(|| {
-                texts.push(loc.to_string());
-                texts.len() as u32 - 1
-            })
-        };
-        let of_nodes = graph.schedule_order().into_iter().map(|id| graph.loc(id).map(&mut number)).collect();
-        Self { texts, of_nodes }
+        let mut places = Self { texts: vec![], of_nodes: vec![] };
+        places.add(graph, &mut BTreeMap::new());
+        places
+    }
+
+    /// Adds the places of a graph and of the bodies in it.
+    fn add(&mut self, graph: &Graph, numbers: &mut BTreeMap<Loc, u32>) {
+        for id in graph.schedule_order() {
+            let number = graph.loc(id).map(|loc| {
+                *numbers.entry(loc.clone()).or_insert_with(|| {
+                    self.texts.push(loc.to_string());
+                    self.texts.len() as u32 - 1
+                })
+            });
+            self.of_nodes.push(number);
+            if let Op::Scan(scan) = graph.op(id) {
+                self.add(scan.body.graph(), numbers);
+            }
+        }
     }
 
     /// A place as text.
