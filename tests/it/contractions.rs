@@ -42,6 +42,18 @@ fn threads_pack_panels_of_their_own() {
 }
 
 #[test]
+fn groups_of_panels_go_down_the_rows_together() {
+    check(
+        "groups",
+        "%0 = input {name=\"a\"} : f64[49,33]
+         %1 = input {name=\"b\"} : f64[33,520]
+         %2 = dot %0, %1 {batch=[], contract=[(1,0)]} : f64[49,520]
+         %3 = tanh %2 : f64[49,520]
+         output \"y\" = %3",
+    );
+}
+
+#[test]
 fn long_reductions_are_cut_into_even_blocks() {
     dot("without_place", ("9,1111", "72,1111", "(1,1)"), (9, 72));
     dot("strided", ("389,9", "389,72", "(0,0)"), (9, 72));

@@ -65,6 +65,8 @@ struct Plan {
     partial: Option<BufferId>,
     /// Rows of one block, so that its part of the left factor stays in the second-level cache.
     row_tiles: usize,
+    /// What a group of panels may take of the second-level cache.
+    group_bytes: usize,
     dtype: DType,
 }
 
@@ -158,8 +160,9 @@ fn plan(
     let row_bytes = Spec::size(&whole.k) * dtype.size_bytes();
     let tallest = tiling.rows.first().map_or(1, |r| r.size);
     let row_tiles = (target.l2_bytes / 2 / (row_bytes * tallest)).max(4);
+    let (partial, group_bytes) = (None, target.l2_bytes / 2);
     let mut plan =
-        Plan { cluster, anchor, results, whole, parts, columns, own, packed, partial: None, row_tiles, dtype };
+        Plan { cluster, anchor, results, whole, parts, columns, own, packed, partial, row_tiles, group_bytes, dtype };
     if plan.own.is_empty() && plan.parts.len() == 1 && plan.tiles_of_panel() == 1 {
         // Nothing comes back to a block of the panel while it is in the cache.
         plan.parts[0].depth_block = plan.parts[0].outermost();
@@ -248,6 +251,18 @@ impl Plan {
     fn outer_dims(&self) -> impl Iterator<Item = &Dim> {
         let rows = if self.parts.len() == 1 { outer(&self.whole.m) } else { &[] };
         self.parts.iter().take(1).flat_map(|part| &part.spec.batch).chain(rows).chain(outer(&self.whole.n))
+    }
+
+    /// How many panels of a packed factor go down the rows together, so that a row of tiles of the left factor is read once for all of them: as
+    /// many as the second-level cache holds, if enough groups are left for threads to share.
+    fn group(&self, run: &Run) -> usize {
+        let [part] = self.parts.as_slice() else { return 1 };
+        if self.packed.is_none() || self.outer_dims().next().is_some() || self.row_blocks().is_some() {
+            return 1;
+        }
+        let block_bytes = part.depth_block * inner_steps(&part.spec) * run.size * self.dtype.size_bytes();
+        let most = (self.group_bytes / block_bytes).min(run.count / SHARED_PANELS);
+        (1..=most).rev().find(|g| run.count.is_multiple_of(*g)).unwrap_or(1)
     }
 
     /// (tiles in a block, blocks), where all tiles are equal and more than one block is wanted: so that a block's part of the left factor

@@ -96,6 +96,8 @@ struct Segment<'p> {
     run: Run,
     first: bool,
     last: bool,
+    /// How many panels go down the rows side by side.
+    group: usize,
 }
 
 /// Rows of one block and the number of the block, if rows are cut into blocks.
@@ -119,7 +121,8 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
     /// Loops over the panels of a run of columns.
     fn panels(&mut self, around: &Position, part: &Part, run: Run, block: RowBlock<'_>) -> Result<(), PassError> {
         let depth = self.emit.cx.depth();
-        let panel = self.emit.cx.open_all(if run.count > 1 { std::slice::from_ref(&run.count) } else { &[] });
+        let groups = run.count / self.plan.group(&run);
+        let panel = self.emit.cx.open_all(if groups > 1 { std::slice::from_ref(&groups) } else { &[] });
         self.emit.cx.floor = usize::from(self.emit.cx.depth() > 0);
         let panel = panel.into_iter().next().unwrap_or_default();
         self.panel(around, part, run, (&panel, block))?;
@@ -128,7 +131,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         Ok(())
     }
 
-    /// One panel of columns.
+    /// One panel of columns, or one group of panels.
     fn panel(
         &mut self,
         around: &Position,
@@ -136,27 +139,32 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         run: Run,
         (panel, block): (&Affine, RowBlock<'_>),
     ) -> Result<(), PassError> {
-        let column = panel.scale(run.size as i64).plus(run.start as i64);
+        let group = if self.factor == Factor::Ahead { self.plan.group(&run) } else { 1 };
+        let column = panel.scale((group * run.size) as i64).plus(run.start as i64);
         let mut position = around.clone();
         let origin = &part.spec.origin;
         position.a = position.a.plus(origin.a);
         for (at, &first) in position.at.iter_mut().zip(&origin.at) {
             *at = at.clone().plus(first as i64);
         }
-        if let Some(dim) = self.plan.whole.n.last() {
-            self.walk(&mut position, dim, &column);
-        }
-        match (&self.plan.packed, self.factor) {
-            (Some(packed), Factor::Ahead) => {
-                let first = column.scale(packed.depth as i64).plus((origin.steps * run.size) as i64);
-                position.b = position.b.add(&first);
-            }
-            _ => position.b = position.b.plus(origin.b),
-        }
-        for segment in segments(part) {
+        self.walk_columns(&mut position, &column);
+        let is_packed = self.plan.packed.is_some() && self.factor == Factor::Ahead;
+        let first = if is_packed { (origin.steps * run.size) as i64 } else { origin.b };
+        position.b = position.b.plus(first);
+        for segment in segments(part, group) {
             self.segment(&position, &segment, run.size, block)?;
         }
         Ok(())
+    }
+
+    /// Moves on by so many columns.
+    fn walk_columns(&self, position: &mut Position, by: &Affine) {
+        if let Some(dim) = self.plan.whole.n.last() {
+            self.walk(position, dim, by);
+        }
+        if let (Some(packed), Factor::Ahead) = (&self.plan.packed, self.factor) {
+            position.b = position.b.add(&by.scale(packed.depth as i64));
+        }
     }
 
     /// Loops over the blocks of a part of the reduction, and over the rows.
@@ -257,6 +265,10 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         let mut position = around.clone();
         if let Some(dim) = segment.part.spec.m.last() {
             self.walk(&mut position, dim, &row);
+        }
+        if segment.group > 1 {
+            let panel = Affine::term(self.emit.cx.open(segment.group), width as i64);
+            self.walk_columns(&mut position, &panel);
         }
         self.micro(&position, segment, run.size, width)?;
         self.emit.cx.close_to(depth);
@@ -381,7 +393,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
 }
 
 /// The reduction in blocks: the first starts from nothing, the last finishes the sum.
-fn segments(part: &Part) -> Vec<Segment<'_>> {
+fn segments(part: &Part, group: usize) -> Vec<Segment<'_>> {
     let (extent, block) = (part.outermost(), part.depth_block);
     let (full, rest) = (extent / block, extent % block);
     let run = |start: usize, size: usize, count: usize| Run { start, size, count };
@@ -396,5 +408,5 @@ fn segments(part: &Part) -> Vec<Segment<'_>> {
         runs.push(run((full - 1) * block, block, 1));
     }
     let last = runs.len() - 1;
-    runs.into_iter().enumerate().map(|(i, run)| Segment { part, run, first: i == 0, last: i == last }).collect()
+    runs.into_iter().enumerate().map(|(i, run)| Segment { part, run, first: i == 0, last: i == last, group }).collect()
 }
