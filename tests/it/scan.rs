@@ -6,6 +6,7 @@ use crate::oracle::{Agreement, Ports, difference, evaluate, random_ports};
 use crate::pipeline::first_fault;
 use ir::Graph;
 use kernel::Target;
+use passes::{PassContext, RunOptions};
 
 /// A graph that sums the squares of a scan's results and takes gradients by all of its float operands.
 struct Recurrence<'t> {
@@ -239,4 +240,33 @@ fn gradients_of_gradients() {
          %15 = gradient %13, %2 : f64[3,3]\n%16 = gradient %13, %3 : f64[3]\n\
          output \"loss\" = %13\noutput \"dh\" = %14\noutput \"dx\" = %15\noutput \"dw\" = %16\n}}"
     ));
+}
+
+/// Statements of all kernels.
+fn statements(text: &str) -> usize {
+    let graph = Graph::parse(text).unwrap();
+    let options = RunOptions::default();
+    let outcome = passes::compile(graph, &PassContext::new(Target::avx512()), &options).unwrap();
+    let mut count = 0;
+    for kernel in &outcome.module.program().unwrap().kernels {
+        kernel::walk::visit_stmts(&kernel.body, &mut |_| count += 1);
+    }
+    count
+}
+
+#[test]
+fn code_does_not_grow_with_the_number_of_steps() {
+    let of_length = |length: usize| {
+        let x = format!("f64[{length},18,12]");
+        let operands =
+            [("h", "f64[18,3]"), ("c", "f64[18,3]"), ("x", x.as_str()), ("mask", "i32[MASK]"), ("u", "f64[3,12]")];
+        let mask = format!("i32[{length},18]");
+        let results = [(0, "f64[18,3]")];
+        let body = LSTM.replace("64[2,", "64[18,").replace("[2]", "[18]").replace("bool[2,", "bool[18,");
+        let body = body.replace("limit=[2,", "limit=[18,");
+        let steps = (length, false);
+        let text = Recurrence { body: &body, operands: &operands, results: &results, steps, recompute: false }.text();
+        statements(&text.replace("i32[MASK]", &mask).replace("f64", "f32"))
+    };
+    assert_eq!(of_length(100), of_length(1000));
 }

@@ -10,6 +10,7 @@
 //! # Example
 //! `%2 = relu %1 : f32[8] @0` becomes a kernel with one loop, and one launch of it.
 
+mod concat;
 mod contraction;
 mod cx;
 mod expr;
@@ -43,6 +44,8 @@ pub(crate) struct Lowering<'g> {
     cluster: Option<u32>,
     /// The cluster of each kernel.
     clusters: Vec<Option<u32>>,
+    /// Whether this is the body of a loop, in which inputs named as invariants are the same each time: what is prepared from them is prepared once.
+    is_body: bool,
 }
 
 /// What a kernel was made of.
@@ -59,11 +62,7 @@ pub struct Origin {
 /// # Errors
 /// If the graph is not in the stage that this pass requires.
 pub fn run(graph: &Graph, context: &PassContext) -> Result<Program, PassError> {
-    lower_graph(graph, &context.target)
-}
-
-fn lower_graph(graph: &Graph, target: &Target) -> Result<Program, PassError> {
-    Ok(lower(graph, target)?.program)
+    Ok(lower(graph, &context.target, false)?.program)
 }
 
 /// What each kernel is made of that [`run`] makes of the same graph, in the program's order: for profiles, which name the user's lines.
@@ -71,7 +70,7 @@ fn lower_graph(graph: &Graph, target: &Target) -> Result<Program, PassError> {
 /// # Errors
 /// As [`run`].
 pub fn origins(graph: &Graph, context: &PassContext) -> Result<Vec<Origin>, PassError> {
-    let lowering = lower(graph, &context.target)?;
+    let lowering = lower(graph, &context.target, false)?;
     let origin = |(kernel, cluster): (&Kernel, &Option<u32>)| Origin {
         kernel: kernel.name.clone(),
         nodes: graph.ids().filter(|&id| cluster.is_some() && graph.cluster(id) == *cluster).collect(),
@@ -79,7 +78,7 @@ pub fn origins(graph: &Graph, context: &PassContext) -> Result<Vec<Origin>, Pass
     Ok(lowering.program.kernels.iter().zip(&lowering.clusters).map(origin).collect())
 }
 
-fn lower<'g>(graph: &'g Graph, target: &Target) -> Result<Lowering<'g>, PassError> {
+fn lower<'g>(graph: &'g Graph, target: &Target, is_body: bool) -> Result<Lowering<'g>, PassError> {
     let mut lowering = Lowering {
         graph,
         target: target.clone(),
@@ -89,13 +88,17 @@ fn lower<'g>(graph: &'g Graph, target: &Target) -> Result<Lowering<'g>, PassErro
         kinds: BTreeMap::new(),
         cluster: None,
         clusters: vec![],
+        is_body,
     };
     lowering.declare_ports();
     let clusters = Clusters::of(graph);
     for (&cluster, nodes) in &clusters.nodes {
         lowering.cluster = Some(cluster);
         match clusters.kind(graph, cluster) {
-            Kind::Loop => loops::lower(&mut lowering, cluster, nodes)?,
+            Kind::Loop => match concat::root(&lowering, cluster, nodes) {
+                Some(root) => concat::lower(&mut lowering, cluster, root, nodes)?,
+                None => loops::lower(&mut lowering, cluster, nodes)?,
+            },
             Kind::Contraction(anchor) => contraction::lower(&mut lowering, cluster, anchor, nodes)?,
             Kind::Window(anchor) => window::lower(&mut lowering, cluster, anchor, nodes)?,
             Kind::Opaque(anchor) => opaque::lower(&mut lowering, cluster, anchor)?,
@@ -151,6 +154,12 @@ impl<'g> Lowering<'g> {
             node = self.graph.operands(node)[0];
         }
         node
+    }
+
+    /// True if a node is an invariant of the loop whose body this is.
+    fn is_invariant(&self, node: NodeId) -> bool {
+        let root = self.root(node);
+        self.is_body && matches!(self.graph.op(root), Op::Input(input) if input.name.starts_with('w'))
     }
 
     /// The buffer with a node's elements, row-major, if it has been computed to one.

@@ -142,7 +142,9 @@ fn plan(
 ) -> Result<Plan, PassError> {
     let dtype = lowering.graph.ty(anchor).dtype;
     let target = lowering.target.clone();
-    let cutter = Cutter { dtype, target: &target, has_place: results.contains(&anchor) };
+    // Packed once for all steps of a loop.
+    let once = whole.n.last().is_some() && lowering.is_invariant(lowering.graph.operands(anchor)[1]);
+    let cutter = Cutter { dtype, target: &target, has_place: results.contains(&anchor), once };
     let (tiling, _) = cutter.cut(&whole, None);
     let width = tiling.columns.first().map(|run| run.size);
     let parts: Vec<Part> = specs
@@ -152,8 +154,8 @@ fn plan(
             Part { spec, rows: tiling.rows, depth_block }
         })
         .collect();
-    let packs = pack::is_worth_it(&whole, &tiling.columns, dtype, &target);
-    let shares = packs && parts.len() == 1 && whole.m.len() < 2 && pack::is_own(&whole, dtype, &target);
+    let packs = once || pack::is_worth_it(&whole, &tiling.columns, dtype, &target);
+    let shares = packs && !once && parts.len() == 1 && whole.m.len() < 2 && pack::is_own(&whole, dtype, &target);
     let is_own = |run: &Run| shares && panels(&whole, run) >= SHARED_PANELS;
     let (own, columns): (Vec<Run>, Vec<Run>) = tiling.columns.iter().partition(|run| is_own(run));
     let packed = if packs { pack::pack(lowering, cluster, anchor, &whole, &columns)? } else { None };
@@ -183,6 +185,8 @@ struct Cutter<'t> {
     target: &'t Target,
     /// Whether partial sums can wait where the result goes.
     has_place: bool,
+    /// Whether a copy of the right factor serves all steps of a loop around.
+    once: bool,
 }
 
 impl Cutter<'_> {
@@ -196,7 +200,7 @@ impl Cutter<'_> {
         let row_bytes = spec.m.last().map_or(0, |d| d.a.unsigned_abs() as usize * self.dtype.size_bytes());
         let colliding_rows = contiguous && row_bytes > 0 && row_bytes.is_multiple_of(CACHE_PERIOD);
         let copying = |width: usize| {
-            let packs = pack::is_worth_it(spec, &panel_runs(n, width), self.dtype, self.target);
+            let packs = !self.once && pack::is_worth_it(spec, &panel_runs(n, width), self.dtype, self.target);
             // All rows share what is copied; these are the innermost only.
             if packs { PACK_CYCLES * (depth * n) as f64 / Spec::size(outer(&spec.m)) as f64 } else { 0.0 }
         };

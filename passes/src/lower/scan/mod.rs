@@ -11,7 +11,7 @@
 mod block;
 mod inline;
 
-use super::{Lowering, lower_graph};
+use super::Lowering;
 use crate::PassError;
 use block::Blocks;
 use inline::{Place, Places};
@@ -42,7 +42,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, anchor: NodeId, nodes: &[NodeId
     }
     let blocks = Blocks::of(scan.body.graph());
     let body = blocks.as_ref().map_or(scan.body.graph(), |blocks| &blocks.body);
-    let inner = lower_graph(body, &lowering.target)?;
+    let inner = super::lower(body, &lowering.target, true)?.program;
     let prepared = prepare(lowering, anchor, &inner)?;
     let emitter = Emitter::new(lowering, anchor, scan, results, inner, prepared, blocks.as_ref());
     emitter.run(blocks.as_ref())
@@ -110,35 +110,34 @@ fn invariant(lowering: &Lowering<'_>, anchor: NodeId, name: &str) -> Result<Node
     operand.copied().ok_or_else(|| lowering.defect(anchor, "a port of the body that isn't an operand"))
 }
 
+/// The launches that do the same in every step: they read what never changes, and what only such launches write.
 fn fixed_launches(inner: &Program) -> BTreeSet<usize> {
-    let is_fixed_port = |kind: &BufferKind| match kind {
-        BufferKind::Input { name } => name.starts_with('w'),
-        BufferKind::Constant { .. } => true,
-        _ => false,
+    let uses = |at: usize| {
+        let launch = &inner.launches[at];
+        launch.args.iter().zip(&inner.kernels[launch.kernel as usize].params)
     };
-    let mut fixed: BTreeSet<BufferId> = BTreeSet::new();
-    let mut launches = BTreeSet::new();
-    for (at, launch) in inner.launches.iter().enumerate() {
-        let params = &inner.kernels[launch.kernel as usize].params;
-        let uses = || launch.args.iter().zip(params);
-        let known = |arg: &BufferId| is_fixed_port(&inner.buffer(*arg).kind) || fixed.contains(arg);
-        let others = inner.launches.iter().enumerate().filter(|(other, _)| *other != at && !launches.contains(other));
-        let written_elsewhere = |arg: &BufferId| {
-            others.clone().any(|(_, other)| {
-                let params = &inner.kernels[other.kernel as usize].params;
-                other.args.iter().zip(params).any(|(a, p)| a == arg && p.access != Access::Read)
+    let mut fixed: BTreeSet<usize> = (0..inner.launches.len()).collect();
+    loop {
+        let stays = |&at: &usize| {
+            uses(at).all(|(arg, param)| {
+                let by_others = (0..inner.launches.len())
+                    .filter(|other| !fixed.contains(other))
+                    .any(|other| uses(other).any(|(a, p)| a == arg && p.access != Access::Read));
+                let may_be_used = match &inner.buffer(*arg).kind {
+                    BufferKind::Input { name } => name.starts_with('w'),
+                    BufferKind::Constant { .. } => true,
+                    BufferKind::Temp => !by_others,
+                    _ => false,
+                };
+                may_be_used && (param.access == Access::Read || matches!(inner.buffer(*arg).kind, BufferKind::Temp))
             })
         };
-        let fits = uses().all(|(arg, param)| match param.access {
-            Access::Read => known(arg),
-            _ => matches!(inner.buffer(*arg).kind, BufferKind::Temp) && !written_elsewhere(arg),
-        });
-        if fits {
-            fixed.extend(uses().filter(|(_, p)| p.access != Access::Read).map(|(arg, _)| *arg));
-            launches.insert(at);
+        let left: BTreeSet<usize> = fixed.iter().filter(|at| stays(at)).copied().collect();
+        if left.len() == fixed.len() {
+            return left;
         }
+        fixed = left;
     }
-    launches
 }
 
 /// Makes the kernel.
