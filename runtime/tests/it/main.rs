@@ -10,6 +10,7 @@ mod micro;
 mod ops;
 mod parallel;
 mod ports;
+mod pressure;
 mod random;
 mod support;
 mod wide;
