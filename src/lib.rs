@@ -8,6 +8,7 @@
 //! - [`data`]: data sets and the files they come from.
 //! - [`io`]: files of weights.
 //! - [`model`]: layers put together, and the graphs for training, evaluation and prediction that one model gives.
+//! - [`interpret`]: what a model looks at, as graphs and pictures.
 //! - [`train`]: fitting, evaluation, prediction, callbacks.
 //! - [`cli`]: the command line.
 //! - [`mod@bench`]: timing of whole training steps.
@@ -28,6 +29,7 @@ pub mod cli;
 pub mod compile;
 pub mod data;
 pub mod dsl;
+pub mod interpret;
 pub mod io;
 pub mod model;
 pub mod nn;

@@ -26,6 +26,8 @@ pub(crate) enum Squash {
 #[derive(Default)]
 pub(crate) struct Scope {
     pub(crate) training: bool,
+    /// Attention layers make their weights an output.
+    watch_attention: bool,
     pub(crate) layers: Vec<LayerRecord>,
     pub(crate) penalties: Vec<NodeId>,
     pub(crate) logits: BTreeMap<NodeId, (Squash, NodeId)>,
@@ -67,6 +69,16 @@ impl GraphBuilder {
     /// Says whether what is declared from here on is for training. A new builder is not.
     pub fn set_training(&self, training: bool) {
         self.inner_mut().scope.training = training;
+    }
+
+    /// Has attention layers that are applied from here on make their weights an output, `<layer>/weights`.
+    pub(crate) fn watch_attention(&self) {
+        self.inner_mut().scope.watch_attention = true;
+    }
+
+    /// True if attention layers make their weights an output.
+    pub(crate) fn watches_attention(&self) -> bool {
+        self.inner().scope.watch_attention
     }
 
     /// Declares with `f`; all its nodes and diagnostics get the place `loc` (unless an outer call of this kind is under way,

@@ -4,11 +4,13 @@
 //! their states: what training leaves in `dense/kernel`, prediction reads there.
 
 mod functional;
+mod language;
 mod sequential;
 mod summary;
 pub(crate) mod trace;
 
 pub use functional::Functional;
+pub use language::LanguageModel;
 pub use sequential::Sequential;
 pub use summary::{Summary, SummaryRow};
 pub use trace::{Batch, SAMPLE_WEIGHT, TARGET};

@@ -153,6 +153,9 @@ impl MultiHeadAttention {
         let mask = mask.clone().and_causal(self.causal);
         let rotate = |t: &Tensor| self.rotary.as_ref().map_or_else(|| t.clone(), |rotary| rotary.apply(t));
         let weights = attention_weights(&rotate(q), &rotate(k), &mask);
+        if x.builder().watches_attention() {
+            x.builder().output(&format!("{name}/weights"), &weights);
+        }
         let weights = if self.dropout == 0.0 { weights } else { Dropout::new(self.dropout).call(&weights, name) };
         self.output(x, name, &weighted_values(&weights, v))
     }
