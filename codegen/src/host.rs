@@ -55,35 +55,31 @@ pub fn host_description() -> &'static str {
     })
 }
 
-/// The machine this process runs on, as far as it can be told: 128-bit vectors (what the emitter uses), whether it has fused multiply-add,
-/// and the sizes of its caches, with [`Target::baseline`]'s where the system doesn't tell them.
+/// The machine this process runs on, as far as it can be told: the vectors that an emitter has for it (no wider ones than the environment
+/// variable `GRADC_TARGET` allows), whether it has fused multiply-add, and the sizes of its caches, with [`Target::baseline`]'s
+/// where the system doesn't tell them.
 pub fn host_target() -> Target {
     let baseline = Target::baseline();
     let Ok(isa) = host_isa(false, Rewriting::Full) else { return baseline };
-    let (name, registers) = match isa.name() {
-        "aarch64" => ("aarch64-neon", 32),
-        _ => ("x86_64-sse", 16),
+    let machine = match (Wide::of_host(), isa.name()) {
+        (Some(Wide::Avx512), _) => Target::avx512(),
+        (Some(Wide::Avx2), _) => Target::avx2(),
+        (None, "aarch64") => portable("aarch64-neon", 32),
+        (None, _) => portable("x86_64-sse", 16),
     };
     Target {
-        name: name.into(),
-        vector_bytes: 16,
-        vector_registers: registers,
-        masked: false,
-        tile: tile_target(registers),
         fma: has_fma(&*isa),
         l1_bytes: cache_bytes(1).unwrap_or(baseline.l1_bytes),
         l2_bytes: cache_bytes(2).unwrap_or(baseline.l2_bytes),
         l3_bytes: cache_bytes(3).unwrap_or(baseline.l3_bytes),
+        ..machine
     }
 }
 
-/// What tiles use: the widest vectors there are for them.
-fn tile_target(registers: usize) -> TileTarget {
-    match Wide::of_host() {
-        Some(Wide::Avx512) => TileTarget::AVX512,
-        Some(Wide::Avx2) => TileTarget::AVX2,
-        None => TileTarget { registers, ..TileTarget::PORTABLE },
-    }
+/// A machine with the portable emitter's 128-bit vectors.
+fn portable(name: &str, registers: usize) -> Target {
+    let tile = TileTarget { registers, ..TileTarget::PORTABLE };
+    Target { name: name.into(), vector_registers: registers, tile, ..Target::baseline() }
 }
 
 /// The size of the data cache of a level, from Linux's description of the first processor.
@@ -123,9 +119,9 @@ mod tests {
     }
 
     #[test]
-    fn the_host_has_vectors_of_128_bits_and_growing_caches() {
+    fn the_host_has_the_vectors_of_its_emitter_and_growing_caches() {
         let target = host_target();
-        assert_eq!(target.vector_bytes, 16);
+        assert_eq!(target.vector_bytes, Wide::of_host().map_or(16, Wide::vector_bytes));
         assert!(target.l1_bytes <= target.l2_bytes && target.l2_bytes <= target.l3_bytes, "{target:?}");
     }
 }

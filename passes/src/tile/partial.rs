@@ -26,6 +26,8 @@ const MAX_CHUNKS: usize = 32;
 const SHARES: usize = 8;
 /// Columns that one iteration takes once they are vectors.
 const BLOCK: usize = 128;
+/// Chunks of a plain sum are multiples of that many elements.
+const LINES: usize = 64;
 /// Rows are laid side by side until they have that many columns.
 const MIN_COLUMNS: usize = 64;
 
@@ -208,7 +210,10 @@ fn choose(site: &Site<'_>, columns: usize) -> Cut {
     let most = (elements / MIN_CHUNK).clamp(2, MAX_CHUNKS).min(rows);
     let even = |&chunks: &usize| rows.is_multiple_of(chunks) && site.extent.is_multiple_of(site.side);
     let chunks = (most.div_ceil(2)..=most).rev().find(even).unwrap_or(most);
-    Cut { chunks, groups: rows / chunks }
+    let groups = rows / chunks;
+    // Elements in a row: chunks of whole cache lines, whatever remains is little.
+    let by_lines = site.around.is_none() && !has_loop(site.body) && groups >= 16 * LINES;
+    Cut { chunks, groups: if by_lines { groups / LINES * LINES } else { groups } }
 }
 
 /// `for chunk { for column { fold the chunk's rows; store the sums } }`.
@@ -298,6 +303,17 @@ mod tests {
             let left = rows - cut.chunks * cut.groups * side;
             assert!(left < cut.chunks * side, "{cut:?} leaves {left} of {rows}");
         }
+        let plain = Site {
+            around: None,
+            before: &[],
+            var: IndexVar(1),
+            extent: 70_000,
+            body: &[],
+            after: &[],
+            folds: vec![],
+            side: 1,
+        };
+        assert_eq!(choose(&plain, 1), Cut { chunks: 8, groups: 8704 });
         assert_eq!(site(32768, 16, 4), Cut { chunks: 32, groups: 256 });
     }
 }

@@ -12,6 +12,8 @@ const STREAMED: usize = 8;
 const MAX_UNROLLED: usize = 48;
 /// A fold's latency in statements: as many independent ones as fill it hide it.
 const FOLD_LATENCY: usize = 12;
+/// A loop of at most that many vectors becomes straight-line code.
+const FEW: usize = 8;
 /// A short loop with fewer elements is not worth a vector.
 const MIN_SHORT: usize = 4;
 /// A loop of at most that many vectors is cut evenly, so that no rest remains.
@@ -39,7 +41,7 @@ impl Cut {
         let even = target.masked && vectors <= EVEN && l.extent.is_multiple_of(vectors);
         let lanes = if even { l.extent / vectors } else { register };
         let (whole, left) = (l.extent / lanes, l.extent % lanes);
-        let interleave = interleave(l.body, folds, target).min(whole);
+        let interleave = interleave(l.body, whole, folds, target);
         let rest = if target.masked && left > 1 { left as u16 } else { 0 };
         Some(Self { lanes: lanes as u16, interleave, groups: whole / interleave, singles: whole % interleave, rest })
     }
@@ -55,8 +57,9 @@ impl Cut {
     }
 }
 
-/// How many vectors an iteration handles: enough to fill the latency of folds, and to make the loop's own instructions few.
-fn interleave(body: &[Stmt], folds: bool, target: &Target) -> usize {
+/// How many of `whole` vectors an iteration handles: enough to fill the latency of folds, and to make the loop's own instructions few; all
+/// if they are few.
+fn interleave(body: &[Stmt], whole: usize, folds: bool, target: &Target) -> usize {
     let (mut statements, mut loops, mut accumulators) = (0, 0, 0);
     visit_stmts(body, &mut |stmt| {
         statements += 1;
@@ -64,14 +67,18 @@ fn interleave(body: &[Stmt], folds: bool, target: &Target) -> usize {
         accumulators += usize::from(matches!(stmt, Stmt::Decl { .. }));
     });
     let unrolled = MAX_UNROLLED * 16 / target.vector_bytes / statements.max(1);
-    if loops > 0 {
+    let few = whole <= FEW && whole * statements <= MAX_UNROLLED;
+    let best = if loops > 0 {
         let fits = accumulators * STREAMED <= target.vector_registers / 2;
         if fits && statements * STREAMED <= 2 * MAX_UNROLLED { STREAMED } else { INTERLEAVE }
+    } else if few && target.masked {
+        whole
     } else if folds {
         (FOLD_LATENCY / statements.max(1)).clamp(2, INTERLEAVE)
     } else {
         unrolled.clamp(1, INTERLEAVE)
-    }
+    };
+    best.min(whole)
 }
 
 #[cfg(test)]
