@@ -25,7 +25,7 @@ use jam::jam;
 use kernel::walk::{refresh, substitute, visit_exprs, visit_stmts};
 use kernel::{Affine, DType, Expr, Fresh, IndexVar, LoopKind, Program, Reg, Stmt, Target, Types, vectorize_body};
 use std::collections::{BTreeMap, BTreeSet};
-use straight::{hoist, share, straighten};
+use straight::{forward, hoist, share, share_all, straighten};
 
 /// Runs the pass.
 ///
@@ -35,7 +35,9 @@ pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError
     for kernel in &mut program.kernels {
         let types = Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)))?;
         let mut pass = Vectorizer { types, fresh: Fresh::above(&kernel.body), target: context.target.clone() };
-        kernel.body = pass.body(std::mem::take(&mut kernel.body)).stmts;
+        kernel.body = share_all(pass.body(std::mem::take(&mut kernel.body)).stmts);
+        let types = Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)))?;
+        kernel.body = forward(std::mem::take(&mut kernel.body), &types);
     }
     Ok(())
 }

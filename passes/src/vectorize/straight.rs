@@ -1,8 +1,8 @@
 //! Tidies vector code: sums of straight-line code become values, equal values are computed once, what a loop doesn't change goes before it.
 
 use super::folds::Fold;
-use kernel::walk::{map_exprs, visit_stmts};
-use kernel::{BufRef, Expr, Fresh, IndexVar, Reg, ScalarOp, Stmt};
+use kernel::walk::{map_exprs, visit_exprs, visit_stmts};
+use kernel::{Affine, BufRef, Expr, Fresh, IndexVar, Reg, ScalarOp, Stmt, Types};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Makes values of the accumulators that no loop in the list folds into. The first fold into one is what is folded: the identity that
@@ -15,7 +15,7 @@ pub(super) fn straighten(body: Vec<Stmt>, sums: &BTreeMap<Reg, Fold>, fresh: &mu
     for mut stmt in body {
         // An assignment names what it folds into; only its other operands are replaced here.
         let own = if let Stmt::Assign { reg, .. } = &stmt { Some(*reg) } else { None };
-        rename(&mut stmt, &|reg| if own == Some(reg) { None } else { latest.get(&reg).copied() });
+        rename(&mut stmt, &|reg| if own == Some(reg) { None } else { latest.get(&reg).map(|&r| Expr::Reg(r)) });
         let (reg, value) = match stmt {
             Stmt::Decl { reg, .. } if is_sum(&reg) => continue,
             Stmt::Accumulate { reg, op, value } if is_sum(&reg) => match latest.get(&reg) {
@@ -46,9 +46,9 @@ pub(super) fn straighten(body: Vec<Stmt>, sums: &BTreeMap<Reg, Fold>, fresh: &mu
 }
 
 /// Replaces uses of values by those of others.
-fn rename(stmt: &mut Stmt, new: &dyn Fn(Reg) -> Option<Reg>) {
+fn rename(stmt: &mut Stmt, new: &dyn Fn(Reg) -> Option<Expr>) {
     map_exprs(std::slice::from_mut(stmt), &mut |expr| match expr {
-        Expr::Reg(reg) => Expr::Reg(new(reg).unwrap_or(reg)),
+        Expr::Reg(reg) => new(reg).unwrap_or(expr),
         other => other,
     });
 }
@@ -99,19 +99,21 @@ impl Steady {
     }
 }
 
-/// Binds equal values of the list once: copies of a body share what is the same in all of them.
+/// Binds equal values of the list once, and constants not at all: copies of a body share what is the same in all of them.
 pub(super) fn share(body: Vec<Stmt>) -> Vec<Stmt> {
     let steady = Steady::of(&body);
     let mut known: BTreeMap<Expr, Reg> = BTreeMap::new();
-    let mut replaced: BTreeMap<Reg, Reg> = BTreeMap::new();
+    let mut replaced: BTreeMap<Reg, Expr> = BTreeMap::new();
     let mut out = Vec::with_capacity(body.len());
     for mut stmt in body {
-        rename(&mut stmt, &|reg| replaced.get(&reg).copied());
+        rename(&mut stmt, &|reg| replaced.get(&reg).cloned());
         if let Stmt::Let { reg, value } = &stmt
             && steady.keeps(value)
         {
-            if let Some(&first) = known.get(value) {
-                replaced.insert(*reg, first);
+            let same =
+                if let Expr::Const(_) = value { Some(value.clone()) } else { known.get(value).map(|&r| Expr::Reg(r)) };
+            if let Some(same) = same {
+                replaced.insert(*reg, same);
                 continue;
             }
             known.insert(value.clone(), *reg);
@@ -119,6 +121,97 @@ pub(super) fn share(body: Vec<Stmt>) -> Vec<Stmt> {
         out.push(stmt);
     }
     out
+}
+
+/// Values that go through a scratch buffer within one iteration needn't: loads of what the list has stored just there become that value, and
+/// a buffer that nothing loads any more isn't stored to. Lists within, too.
+pub(super) fn forward(body: Vec<Stmt>, types: &Types) -> Vec<Stmt> {
+    let kept = Kept { types, stores: count_stores(&body), assigned: assigned(&body) };
+    let body = kept.forward(body);
+    let mut loaded = BTreeSet::new();
+    visit_exprs(&body, &mut |expr| {
+        if let Expr::Load { buf, .. } = expr {
+            loaded.insert(*buf);
+        }
+    });
+    visit_stmts(&body, &mut |stmt| {
+        if let Stmt::Micro(micro) = stmt {
+            loaded.extend([micro.a.buf, micro.b.buf]);
+        }
+    });
+    without_dead_stores(body, &|buf| matches!(buf, BufRef::Local(_)) && !loaded.contains(&buf))
+}
+
+fn count_stores(body: &[Stmt]) -> BTreeMap<BufRef, usize> {
+    let mut stores = BTreeMap::new();
+    visit_stmts(body, &mut |stmt| {
+        if let Stmt::Store { buf, .. } = stmt {
+            *stores.entry(*buf).or_insert(0) += 1;
+        }
+    });
+    stores
+}
+
+/// What tells whether a buffer still holds what was stored.
+struct Kept<'a> {
+    types: &'a Types,
+    stores: BTreeMap<BufRef, usize>,
+    assigned: BTreeSet<Reg>,
+}
+
+impl Kept<'_> {
+    fn forward(&self, body: Vec<Stmt>) -> Vec<Stmt> {
+        let mut stored: BTreeMap<BufRef, (Affine, Reg)> = BTreeMap::new();
+        let mut replaced: BTreeMap<Reg, Expr> = BTreeMap::new();
+        let mut out = Vec::with_capacity(body.len());
+        for mut stmt in body {
+            rename(&mut stmt, &|reg| replaced.get(&reg).cloned());
+            match &stmt {
+                // The only store there is, of a value that doesn't change.
+                Stmt::Store { buf: buf @ BufRef::Local(_), index, value: Expr::Reg(reg) }
+                    if self.stores.get(buf) == Some(&1) && !self.assigned.contains(reg) =>
+                {
+                    stored.insert(*buf, (index.clone(), *reg));
+                }
+                Stmt::Let { reg, value: Expr::Load { buf, index, lanes, stride: 1 } } => match stored.get(buf) {
+                    Some((at, value)) if at == index && self.types.reg(*value).is_some_and(|ty| ty.lanes == *lanes) => {
+                        replaced.insert(*reg, Expr::Reg(*value));
+                        continue;
+                    }
+                    _ => {}
+                },
+                _ => {}
+            }
+            for inner in stmt.bodies_mut() {
+                *inner = self.forward(std::mem::take(inner));
+            }
+            out.push(stmt);
+        }
+        out
+    }
+}
+
+fn without_dead_stores(body: Vec<Stmt>, dead: &dyn Fn(BufRef) -> bool) -> Vec<Stmt> {
+    let mut out = Vec::with_capacity(body.len());
+    for mut stmt in body {
+        if matches!(&stmt, Stmt::Store { buf, .. } if dead(*buf)) {
+            continue;
+        }
+        for inner in stmt.bodies_mut() {
+            *inner = without_dead_stores(std::mem::take(inner), dead);
+        }
+        out.push(stmt);
+    }
+    out
+}
+
+/// Shares equal values in the list and in those within.
+pub(super) fn share_all(body: Vec<Stmt>) -> Vec<Stmt> {
+    let mut body = share(body);
+    for inner in body.iter_mut().flat_map(Stmt::bodies_mut) {
+        *inner = share_all(std::mem::take(inner));
+    }
+    body
 }
 
 /// Takes the values out of a loop's body that no iteration changes: they come first of the two.
