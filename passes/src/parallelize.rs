@@ -1,8 +1,8 @@
 //! Decides which kernels are shared among threads.
 //!
 //! # Does
-//! A kernel whose only statement is a loop becomes parallel along it if its iterations provably write different places and there is
-//! enough to do.
+//! A kernel that is one loop, but for values bound before it, becomes parallel along it if its iterations provably write different places
+//! and there is enough to do.
 //! # Requires
 //! Stage `decomposed`, after vectorization.
 //! # Ensures
@@ -21,27 +21,28 @@ const MIN_WORK: usize = 1 << 13;
 /// # Errors
 /// None.
 pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
-    for kernel in program.kernels.iter_mut().filter(|k| is_worth_it(k)) {
-        set_kind(kernel, LoopKind::Parallel);
+    for kernel in &mut program.kernels {
         // What the verifier can't prove to be independent stays serial.
-        if kernel::verify_kernel(kernel, &program.checks, Spec::LOWERED).is_err() {
-            set_kind(kernel, LoopKind::Serial);
+        if let Some(parallel) = in_parallel(kernel)
+            && kernel::verify_kernel(&parallel, &program.checks, Spec::LOWERED).is_ok()
+        {
+            *kernel = parallel;
         }
     }
     Ok(())
 }
 
-fn set_kind(kernel: &mut Kernel, new: LoopKind) {
-    if let [Stmt::For { kind, .. }] = kernel.body.as_mut_slice() {
-        *kind = new;
+/// The kernel with its one loop in parallel, if that is worth it; what is bound before the loop is bound in each iteration.
+fn in_parallel(kernel: &Kernel) -> Option<Kernel> {
+    let (last, before) = kernel.body.split_last()?;
+    let Stmt::For { var, extent, kind: LoopKind::Serial, body } = last else { return None };
+    let binds = before.iter().all(|stmt| matches!(stmt, Stmt::Let { .. }));
+    if !binds || *extent < 2 || extent * work(body) < MIN_WORK {
+        return None;
     }
-}
-
-fn is_worth_it(kernel: &Kernel) -> bool {
-    match kernel.body.as_slice() {
-        [Stmt::For { extent, kind: LoopKind::Serial, body, .. }] => *extent > 1 && extent * work(body) >= MIN_WORK,
-        _ => false,
-    }
+    let body = before.iter().chain(body).cloned().collect();
+    let parallel = Stmt::For { var: *var, extent: *extent, kind: LoopKind::Parallel, body };
+    Some(Kernel { body: vec![parallel], ..kernel.clone() })
 }
 
 /// How many statements a body executes; a step of a tile counts as one per vector.
