@@ -44,7 +44,7 @@ fn head(inputs: usize) -> String {
     }
     writeln!(text, "b{inputs}: f32[{LEN}] output \"y\"").unwrap();
     let params: Vec<String> = (0..inputs).map(|p| format!("p{p}: read f32[{LEN}], ")).collect();
-    write!(text, "kernel k({}p{inputs}: write f32[{LEN}]) {{\n", params.concat()).unwrap();
+    writeln!(text, "kernel k({}p{inputs}: write f32[{LEN}]) {{", params.concat()).unwrap();
     text
 }
 
