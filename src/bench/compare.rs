@@ -1,27 +1,60 @@
-//! Results of several frameworks side by side: for each workload and number of threads gradc against the best of the others.
+//! Results of several frameworks side by side: for each workload and number of threads gradc against the fastest of the others.
 
 use super::BenchError;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Step times of one framework in one mode, in milliseconds.
-type Times = BTreeMap<String, Vec<f64>>;
+/// What the lines of one framework in one mode say about one case.
+#[derive(Clone, PartialEq, Default, Debug)]
+struct Lines {
+    /// Step times in milliseconds.
+    ms: Vec<f64>,
+    /// Times of compiling, in seconds.
+    compile_s: Vec<f64>,
+    /// Peaks of the process's memory, in MiB.
+    peak_mb: Vec<f64>,
+    /// `train`, `infer` or `kernel`, where a line says so.
+    kind: Option<String>,
+}
+
+/// The figures of one framework: medians of its lines.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Figures {
+    /// The step, in milliseconds.
+    pub ms: f64,
+    /// Compiling, in seconds.
+    pub compile_s: Option<f64>,
+    /// The peak of the process's memory, in MiB.
+    pub peak_mb: Option<f64>,
+}
+
+impl Lines {
+    fn figures(self) -> Figures {
+        Figures {
+            ms: median(self.ms).unwrap_or(f64::NAN),
+            compile_s: median(self.compile_s),
+            peak_mb: median(self.peak_mb),
+        }
+    }
+}
 
 /// A workload at a number of threads.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Row {
+    /// `train`, `infer` or `kernel`, as gradc's line says.
+    pub kind: String,
     /// The workload.
     pub workload: String,
     /// The number of threads.
     pub threads: u64,
-    /// gradc's step, in milliseconds: the median of its lines.
-    pub gradc_ms: f64,
+    /// gradc's figures.
+    pub gradc: Figures,
     /// The fastest other one, as `peer/mode`; `None` if no other line is about this workload.
-    pub best: Option<(String, f64)>,
+    pub best: Option<(String, Figures)>,
 }
 
-/// Rows, by workload and threads.
+/// Rows, by kind, threads and workload.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Comparison {
     /// The rows.
@@ -35,7 +68,7 @@ pub struct Comparison {
 /// # Errors
 /// A line that is no JSON object, by its number; a file without a line of gradc's.
 pub fn compare(text: &str) -> Result<Comparison, BenchError> {
-    let mut cases: BTreeMap<(String, u64), Times> = BTreeMap::new();
+    let mut cases: BTreeMap<(String, u64), BTreeMap<String, Lines>> = BTreeMap::new();
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let json: Json = serde_json::from_str(line)
             .map_err(|e| BenchError::Results { line: at + 1, what: format!("no JSON: {e}") })?;
@@ -43,10 +76,16 @@ pub fn compare(text: &str) -> Result<Comparison, BenchError> {
             return Err(BenchError::Results { line: at + 1, what: "it must be a JSON object".into() });
         }
         if let Some((case, name, ms)) = measured(&json) {
-            cases.entry(case).or_default().entry(name).or_default().push(ms);
+            let lines = cases.entry(case).or_default().entry(name).or_default();
+            lines.ms.push(ms);
+            lines.compile_s.extend(json["compile_s"].as_f64());
+            lines.peak_mb.extend(json["peak_rss_mb"].as_f64());
+            lines.kind = json["kind"].as_str().map(str::to_owned).or(lines.kind.take());
         }
     }
-    let rows: Vec<Row> = cases.into_iter().filter_map(|(case, times)| row(case, times)).collect();
+    let mut rows: Vec<Row> = cases.into_iter().filter_map(|(case, lines)| row(case, lines)).collect();
+    // Training first, then kernels, then predictions.
+    rows.sort_by_key(|row| (std::cmp::Reverse(row.kind.clone()), row.threads));
     if rows.is_empty() {
         return Err(BenchError::Setting(
             "no line of the results is gradc's: append those of `gradc bench --json`".into(),
@@ -78,44 +117,70 @@ fn canonical(workload: &str) -> String {
 
 const GRADC: &str = "gradc";
 
-fn row((workload, threads): (String, u64), mut times: Times) -> Option<Row> {
-    let gradc_ms = median(times.remove(GRADC)?);
-    let best = times.into_iter().map(|(name, ms)| (name, median(ms))).min_by(|a, b| a.1.total_cmp(&b.1));
-    Some(Row { workload, threads, gradc_ms, best })
+fn row((workload, threads): (String, u64), mut lines: BTreeMap<String, Lines>) -> Option<Row> {
+    let mut own = lines.remove(GRADC)?;
+    let kind = own.kind.take().unwrap_or_default();
+    let others = lines.into_iter().map(|(name, lines)| (name, lines.figures()));
+    let best = others.min_by(|a, b| a.1.ms.total_cmp(&b.1.ms));
+    Some(Row { kind, workload, threads, gradc: own.figures(), best })
 }
 
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    let middle = times.len() / 2;
-    if times.len().is_multiple_of(2) { (times[middle - 1] + times[middle]) / 2.0 } else { times[middle] }
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let at = |i: usize| values.get(i).copied();
+    if values.len().is_multiple_of(2) { Some((at(middle.checked_sub(1)?)? + at(middle)?) / 2.0) } else { at(middle) }
+}
+
+/// Three digits that mean something.
+fn short(value: Option<f64>, factor: f64) -> String {
+    let Some(value) = value.map(|value| value * factor) else { return "-".into() };
+    let whole = value.abs().log10().floor().max(-9.0) as i32;
+    format!("{value:.*}", (2 - whole).max(0) as usize)
 }
 
 impl Row {
     /// How many times faster than the best other one gradc is; below 1 where it is slower.
     pub fn ratio(&self) -> Option<f64> {
-        self.best.as_ref().map(|(_, ms)| ms / self.gradc_ms)
+        self.best.as_ref().map(|(_, best)| best.ms / self.gradc.ms)
     }
 }
 
-/// A Markdown table, and the geometric mean of the ratios.
+/// A Markdown table for each kind, each with the geometric means of its ratios by number of threads.
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| workload | threads | gradc, ms | best other | ms | ratio |")?;
-        writeln!(f, "|---|---:|---:|---|---:|---:|")?;
-        for row in &self.rows {
-            write!(f, "| {} | {} | {:.5} |", row.workload, row.threads, row.gradc_ms)?;
-            match (&row.best, row.ratio()) {
-                (Some((name, ms)), Some(ratio)) => writeln!(f, " {name} | {ms:.5} | {ratio:.2} |")?,
-                _ => writeln!(f, " - | - | - |")?,
+        for (number, rows) in self.rows.chunk_by(|a, b| a.kind == b.kind).enumerate() {
+            if number > 0 {
+                writeln!(f)?;
+            }
+            writeln!(
+                f,
+                "| workload | threads | gradc, ms | best other | ms | ratio | compile, ms | memory, MB | the other's |"
+            )?;
+            writeln!(f, "|---|---:|---:|---|---:|---:|---:|---:|---:|")?;
+            rows.iter().try_for_each(|row| line(f, row))?;
+            for rows in rows.chunk_by(|a, b| a.threads == b.threads) {
+                let logs: Vec<f64> = rows.iter().filter_map(Row::ratio).map(f64::ln).collect();
+                if !logs.is_empty() {
+                    let mean = (logs.iter().sum::<f64>() / logs.len() as f64).exp();
+                    writeln!(f, "\nGeometric mean of the ratios, threads {}: {mean:.2}", rows[0].threads)?;
+                }
             }
         }
-        let logs: Vec<f64> = self.rows.iter().filter_map(Row::ratio).map(f64::ln).collect();
-        if logs.is_empty() {
-            return Ok(());
-        }
-        let mean = (logs.iter().sum::<f64>() / logs.len() as f64).exp();
-        writeln!(f, "\nGeometric mean of the ratios: {mean:.2}")
+        Ok(())
     }
+}
+
+fn line(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
+    let Figures { ms, compile_s, peak_mb } = &row.gradc;
+    write!(f, "| {} | {} | {} |", row.workload, row.threads, short(Some(*ms), 1.0))?;
+    let other = row.best.as_ref().map(|(_, figures)| figures);
+    match (&row.best, row.ratio()) {
+        (Some((name, best)), Some(ratio)) => write!(f, " {name} | {} | {ratio:.2} |", short(Some(best.ms), 1.0))?,
+        _ => write!(f, " - | - | - |")?,
+    }
+    let other_mb = other.and_then(|figures| figures.peak_mb);
+    writeln!(f, " {} | {} | {} |", short(*compile_s, 1e3), short(*peak_mb, 1.0), short(other_mb, 1.0))
 }
 
 #[cfg(test)]
@@ -124,10 +189,10 @@ mod tests {
 
     const RESULTS: &str = r#"
 {"peer": "gradc", "mode": "jit", "workload": "logreg", "threads": 1, "step_ms": 0.25}
-{"peer": "gradc", "mode": "jit", "workload": "logreg", "threads": 1, "step_ms": 0.75}
+{"peer": "gradc", "mode": "jit", "workload": "logreg", "threads": 1, "step_ms": 0.75, "compile_s": 0.02, "peak_rss_mb": 12}
 {"peer": "gradc", "mode": "jit", "workload": "logreg", "threads": 1, "step_ms": 0.5}
 {"peer": "torch", "mode": "eager", "workload": "logreg", "threads": 1, "step_ms": 2.0}
-{"peer": "candle", "workload": "logreg", "threads": 1, "step_ms": {"median": 1.0, "n": 5}}
+{"peer": "candle", "workload": "logreg", "threads": 1, "step_ms": {"median": 1.0, "n": 5}, "peak_rss_mb": 60}
 {"peer": "torch", "mode": "compile", "workload": "logreg", "threads": 1, "error": "timeout"}
 {"peer": "machine", "workload": "clock", "threads": 1, "ghz": 3.7}
 {"peer": "gradc", "mode": "jit", "workload": "mlp_tiny", "threads": 2, "step_ms": 4.0}
@@ -140,11 +205,19 @@ mod tests {
         let comparison = compare(RESULTS).unwrap();
         let found: Vec<_> = comparison.rows.iter().map(|r| (r.workload.as_str(), r.threads, r.ratio())).collect();
         assert_eq!(found, [("logreg", 1, Some(2.0)), ("mlp_tiny", 1, None), ("mlp_tiny", 2, Some(0.5))]);
-        assert_eq!(comparison.rows[0].gradc_ms, 0.5);
-        assert_eq!(comparison.rows[0].best, Some(("candle".to_owned(), 1.0)));
+        assert_eq!(
+            [short(Some(0.001_234), 1.0), short(Some(12.3456), 1.0), short(Some(345.6), 1.0)],
+            ["0.00123", "12.3", "346"]
+        );
+        assert_eq!(comparison.rows[0].gradc.ms, 0.5);
+        assert_eq!(
+            comparison.rows[0].best.as_ref().map(|(name, best)| (name.as_str(), best.ms)),
+            Some(("candle", 1.0))
+        );
         let text = comparison.to_string();
-        assert!(text.contains("| logreg | 1 | 0.50000 | candle | 1.00000 | 2.00 |"), "{text}");
-        assert!(text.ends_with("Geometric mean of the ratios: 1.00\n"), "{text}");
+        assert!(text.contains("| logreg | 1 | 0.500 | candle | 1.00 | 2.00 | 20.0 | 12.0 | 60.0 |\n"), "{text}");
+        assert!(text.contains("| mlp_tiny | 1 | 4.00 | - | - | - | - | - | - |\n"), "{text}");
+        assert!(text.contains("threads 1: 2.00\n") && text.ends_with("threads 2: 0.50\n"), "{text}");
     }
 
     #[test]

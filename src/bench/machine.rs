@@ -131,10 +131,12 @@ impl Level {
 /// For each part of the memory its name, how much stays there with that many threads, and how much of it a thread's arrays take.
 fn sizes(target: &Target, threads: usize) -> [(&'static str, f64, usize); 4] {
     let (l1, l2, l3) = (target.l1_bytes, target.l2_bytes, target.l3_bytes);
+    // No cache keeps an array of just its size.
+    let stays = |bytes: usize| 0.75 * bytes as f64;
     [
-        ("L1", (l1 * threads) as f64, l1 * 3 / 4),
-        ("L2", (l2 * threads) as f64, l2 * 5 / 8),
-        ("L3", l3 as f64, (l3 / 3 / threads).max(2 * l2)),
+        ("L1", stays(l1 * threads), l1 * 3 / 4),
+        ("L2", stays(l2 * threads), l2 * 5 / 8),
+        ("L3", stays(l3), (l3 / 3 / threads).max(2 * l2)),
         ("memory", f64::INFINITY, (4 * l3).clamp(64 << 20, 512 << 20)),
     ]
 }

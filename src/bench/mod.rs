@@ -17,7 +17,7 @@ pub mod stream;
 mod subject;
 mod workload;
 
-pub use compare::{Comparison, Row, compare};
+pub use compare::{Comparison, Figures, Row, compare};
 pub use error::BenchError;
 pub use explain::{Explanation, explain};
 pub use flops::contraction_flops;
