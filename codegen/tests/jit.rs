@@ -41,7 +41,7 @@ fn wide_vectors_have_an_emitter_of_their_own() {
     let portable = Emitter::Portable { because: None };
     assert_eq!(kernel.emitter, if wide.is_some() { Emitter::X86 } else { portable });
     let text = &kernel.dump.as_ref().expect("was asked for").assembly;
-    assert_eq!(text.contains("vaddps ymm0,ymm0,ymm1"), wide.is_some(), "{text}");
+    assert_eq!(text.contains("vaddps ymm0,ymm0,"), wide.is_some(), "{text}");
 }
 
 /// What the other emitter doesn't provide is compiled all the same, with the reason.
