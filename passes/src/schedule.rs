@@ -3,7 +3,8 @@
 //! # Does
 //! Numbers clusters in an order of execution that keeps few bytes alive: among those that are ready it takes the one after which
 //! the least memory is in use. Clusters that read a state come before the one that computes the state's next value, where nothing
-//! speaks against it, so that the value can be written in place.
+//! speaks against it, so that the value can be written in place. Clusters that check indices come before those that compute next values, likewise, so that
+//! a step that fails leaves states as they were; where an index has been checked before, a second check holds nobody up.
 //! # Requires
 //! Stage `fused`.
 //! # Ensures
@@ -35,6 +36,7 @@ pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
     let clusters = Clusters::of(graph);
     let mut tasks = tasks(graph, &clusters);
     order_updates(graph, &clusters, &mut tasks);
+    order_checks(graph, &clusters, &mut tasks);
     let order = order(graph, &tasks)?;
     let number: BTreeMap<u32, u32> = order.iter().enumerate().map(|(i, &c)| (c, i as u32)).collect();
     for (cluster, nodes) in &clusters.nodes {
@@ -69,32 +71,62 @@ fn order_updates(graph: &Graph, clusters: &Clusters, tasks: &mut BTreeMap<u32, T
     for (name, new) in graph.updates() {
         let (Some(writer), Some(&state)) = (graph.cluster(*new), states.get(name.as_str())) else { continue };
         for (&reader, nodes) in &clusters.nodes {
-            if reader != writer && nodes.iter().any(|&n| reads(graph, n, state)) && !depends(tasks, reader, writer) {
+            if reader != writer
+                && nodes.iter().any(|&n| reads(graph, n, state))
+                && !ancestors(tasks, reader).contains(&writer)
+            {
                 tasks.entry(writer).or_default().after.insert(reader);
             }
         }
     }
 }
 
+/// Checks before the writers of states, unless that closes a cycle.
+fn order_checks(graph: &Graph, clusters: &Clusters, tasks: &mut BTreeMap<u32, Task>) {
+    let writers: BTreeSet<u32> = graph.updates().iter().filter_map(|(_, new)| graph.cluster(*new)).collect();
+    let checked: Vec<(u32, NodeId)> = clusters
+        .nodes
+        .iter()
+        .flat_map(|(&cluster, nodes)| nodes.iter().filter_map(move |&n| Some((cluster, checked_index(graph, n)?))))
+        .collect();
+    for &(checker, index) in &checked {
+        let before = ancestors(tasks, checker);
+        // The gradient of a lookup checks what the lookup has checked; waiting for it would keep all gradients alive.
+        if checked.iter().any(|(other, same)| *same == index && *other != checker && before.contains(other)) {
+            continue;
+        }
+        for writer in writers.iter().filter(|w| **w != checker && !before.contains(w)) {
+            tasks.entry(*writer).or_default().after.insert(checker);
+        }
+    }
+}
+
+/// The operand whose elements a node checks.
+fn checked_index(graph: &Graph, node: NodeId) -> Option<NodeId> {
+    match (graph.op(node), graph.operands(node)) {
+        (Op::Gather(_) | Op::ScatterAdd(_), [_, index, ..]) | (Op::CheckIndex(_), [index]) => Some(*index),
+        _ => None,
+    }
+}
+
+/// All tasks that come before one.
+fn ancestors(tasks: &BTreeMap<u32, Task>, task: u32) -> BTreeSet<u32> {
+    let mut seen = BTreeSet::new();
+    let mut stack = vec![task];
+    while let Some(at) = stack.pop() {
+        for &before in tasks.get(&at).iter().flat_map(|t| &t.after) {
+            if seen.insert(before) {
+                stack.push(before);
+            }
+        }
+    }
+    seen
+}
+
 /// True if a node reads a port, directly or through nodes outside of clusters.
 fn reads(graph: &Graph, node: NodeId, port: NodeId) -> bool {
     debug_assert!(matches!(graph.op(port), Op::State(_)));
     graph.operands(node).iter().any(|&o| o == port || (graph.cluster(o).is_none() && reads(graph, o, port)))
-}
-
-/// True if `task` comes after `other`.
-fn depends(tasks: &BTreeMap<u32, Task>, task: u32, other: u32) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut stack = vec![task];
-    while let Some(at) = stack.pop() {
-        if at == other {
-            return true;
-        }
-        if seen.insert(at) {
-            stack.extend(tasks.get(&at).map(|t| t.after.clone()).unwrap_or_default());
-        }
-    }
-    false
 }
 
 fn order(graph: &Graph, tasks: &BTreeMap<u32, Task>) -> Result<Vec<u32>, PassError> {

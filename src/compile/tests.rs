@@ -159,3 +159,19 @@ fn a_cache_compiles_each_signature_once() {
     g.output("y", &g.input("x", f32([2])).matmul(g.input("w", f32([3]))));
     assert!(matches!(cache.ensure(3, || g.finish()), Err(CompileError::Model(_))));
 }
+
+#[test]
+fn a_failed_check_leaves_states_as_they_were() {
+    let mut program = step().compile(&options()).unwrap();
+    program.run(&inputs()).unwrap();
+    let states = |program: &crate::compile::CompiledProgram| -> Vec<Value> {
+        program.states().iter().map(|s| program.state_value(&s.name).unwrap()).collect()
+    };
+    let before = states(&program);
+    let mut bad = inputs();
+    bad.insert("y".into(), array([4], vec![0i32, 1, 7, 0]).unwrap());
+    assert!(matches!(program.run(&bad), Err(RunError::Step(_))));
+    assert_eq!(states(&program), before);
+    program.run(&inputs()).unwrap();
+    assert_ne!(states(&program), before);
+}
