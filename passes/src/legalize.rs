@@ -1,10 +1,11 @@
-//! Rewrites convolutions and gradients of pooling into the forms that kernels have.
+//! Rewrites contractions and gradients of pooling into the forms that kernels have.
 //!
 //! # Does
 //! The gradient of a maximum pooling whose windows don't overlap puts what it gets at places that the pooling has found already, so that
 //! the pooled tensor isn't read again, and need not be kept, where the graph has that pooling. Padding of convolutions and of their weight
 //! gradients becomes an explicit `pad`, but for convolutions that are lowered region by region, without padding. The gradient by the input
 //! becomes a padded convolution of the output's gradient, spread by the stride, with the kernel reversed and its channels exchanged.
+//! A product is computed with its factors exchanged where that fills vectors better, or saves transposing the larger one.
 //! # Requires
 //! Stage `differentiated`.
 //! # Ensures
@@ -14,16 +15,22 @@
 
 use crate::lower::{in_regions, tap_type};
 use crate::{PassContext, PassError};
-use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad};
+use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot};
 use ir::op::movement::{Pad, Reverse};
 use ir::op::window::{Pool, PoolArgMax, PoolKind, Unpool, Window};
 use ir::{Builder, Graph, NodeId, Op, Scalar, Shape, TensorType};
+use kernel::TileTarget;
+
+/// What writing an element in another order takes, in multiply-adds of vectors.
+const REORDERING: usize = 3;
+/// As large a part of the work must be left for an exchange of factors to be worth it.
+const ENOUGH: f64 = 0.95;
 
 /// Runs the pass.
 ///
 /// # Errors
 /// If a rewrite doesn't type, which is a defect of this pass.
-pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
+pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
     for node in graph.topological() {
         let op = graph.op(node).clone();
         let operands = graph.operands(node).to_vec();
@@ -36,6 +43,10 @@ pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
             },
             Op::ConvWeightGrad(op) if padded(&op.window) => valid_weight_grad(&mut build, &op, &operands)?,
             Op::ConvInputGrad(op) => input_grad(&mut build, node, &op, &operands)?,
+            Op::Dot(op) => match exchanged(&mut build, &op, &operands, &context.target.tile)? {
+                Some(new) => new,
+                None => continue,
+            },
             Op::PoolMaxGrad(op) if op.window.is_apart().is_ok_and(|apart| apart) => {
                 match unpool(&mut build, op.window, &operands)? {
                     Some(new) => new,
@@ -48,6 +59,52 @@ pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
         graph.remove(node);
     }
     Ok(())
+}
+
+/// The same product with its factors exchanged, put in order, where that is less work. Either the columns of the result fill a small part of a
+/// vector and its rows make better ones, as in the gradient of a weight with few outputs; or the right factor would have to be transposed, and
+/// the left one is smaller, as in the gradient by a batch that is small beside the weight.
+fn exchanged(
+    build: &mut Builder<'_>,
+    op: &Dot,
+    operands: &[NodeId],
+    tile: &TileTarget,
+) -> Result<Option<NodeId>, PassError> {
+    let [left, right] = [0, 1].map(|side| build.ty(operands[side]).clone());
+    let [rows, columns] = [op.left_free(left.shape.rank()), op.right_free(right.shape.rank())];
+    let (&[row], &[column]) = (rows.as_slice(), columns.as_slice()) else { return Ok(None) };
+    // What is the same in all steps of a scan is an input of its body, and packed once for all of them.
+    let given = matches!(build.graph().op(operands[1]), Op::Input(_));
+    if !op.batch.is_empty() || !tile.masked || !left.dtype.is_float() || given {
+        return Ok(None);
+    }
+    let lanes = tile.vector_bytes / left.dtype.size_bytes();
+    let depth: usize = op.contract.iter().map(|&(axis, _)| left.shape[axis]).product();
+    let side = |ty: &TensorType, axis: usize| Side { extent: ty.shape[axis], contiguous: axis + 1 == ty.shape.rank() };
+    let (m, n) = (side(&left, row), side(&right, column));
+    let reordering = (REORDERING * m.extent * n.extent) as f64;
+    if n.work(m, depth, lanes) + reordering >= ENOUGH * m.work(n, depth, lanes) {
+        return Ok(None);
+    }
+    let dot = Dot { batch: vec![], contract: op.contract.iter().map(|&(l, r)| (r, l)).collect() };
+    let product = build.add(Op::Dot(dot), &[operands[1], operands[0]])?;
+    Ok(Some(build.permute(product, &[1, 0])?))
+}
+
+/// The axis of a factor that a product keeps.
+#[derive(Clone, Copy)]
+struct Side {
+    extent: usize,
+    contiguous: bool,
+}
+
+impl Side {
+    /// What a product with these rows takes, in multiply-adds of vectors along the columns: that many, and a transposition of the right
+    /// factor if it isn't contiguous along them.
+    fn work(self, columns: Self, depth: usize, lanes: usize) -> f64 {
+        let transposing = if columns.contiguous { 0 } else { REORDERING * columns.extent };
+        ((self.extent * columns.extent.div_ceil(lanes) + transposing) as f64) * depth as f64
+    }
 }
 
 /// The gradient of a maximum pooling by the places of the maxima, if the graph has the pooling itself.

@@ -68,7 +68,12 @@ pub(super) struct Limits {
     /// Whether the rows of the left factor are a multiple of the distance apart at which the first-level cache has the same places: more
     /// rows than such a place has ways evict each other.
     pub(super) colliding_rows: bool,
+    /// Whether threads have nothing to share but rows of tiles, which must then be alike.
+    pub(super) shared_rows: bool,
 }
+
+/// What tiles of two heights cost where threads would share rows of equal ones, as a share of all.
+const UNSHARED: f64 = 0.05;
 
 /// Ways of the first-level cache.
 const WAYS: usize = 8;
@@ -102,7 +107,8 @@ pub(super) fn choose(
             })
             .sum::<f64>();
         let runs = (tiling.rows.len() + tiling.columns.len()) as f64;
-        let cycles = cycles * (1.0 + RUN_SHARE * runs) + copying(width);
+        let unshared = if limits.shared_rows && tiling.rows.len() > 1 { UNSHARED } else { 0.0 };
+        let cycles = cycles * (1.0 + RUN_SHARE * runs + unshared) + copying(width);
         if best.as_ref().is_none_or(|(least, _)| cycles < *least) {
             best = Some((cycles, tiling));
         }
@@ -159,6 +165,13 @@ mod tests {
         let limits = Limits { colliding_rows: true, ..Limits::default() };
         let tiling = choose((1024, 64, 256), DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
         assert!(tiling.rows.iter().all(|r| r.size <= WAYS), "{tiling:?}");
+    }
+
+    #[test]
+    fn rows_that_threads_share_are_alike() {
+        let limits = Limits { shared_rows: true, ..Limits::default() };
+        let tiling = choose((256, 10, 784), DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
+        assert_eq!(tiling.rows.len(), 1, "{tiling:?}");
     }
 
     #[test]

@@ -35,6 +35,12 @@ const MAX_STRIDED_DEPTH: usize = 192;
 const SHARES: usize = 16;
 /// From that many panels on, threads share panels and pack their own.
 const SHARED_PANELS: usize = 8;
+/// Fewer panels than that are too few for threads to share evenly,
+const FEW_PANELS: usize = 4;
+/// and so many rows make enough tiles to share instead.
+const SHARED_ROWS: usize = 128;
+/// Vectors of the widest tiles.
+const WIDEST_TILE: usize = 4;
 /// What it takes to pack an element, in cycles.
 const PACK_CYCLES: f64 = 0.5;
 /// Places of the first-level cache repeat after that many bytes.
@@ -204,7 +210,9 @@ impl Cutter<'_> {
             // All rows share what is copied; these are the innermost only.
             if packs { PACK_CYCLES * (depth * n) as f64 / Spec::size(outer(&spec.m)) as f64 } else { 0.0 }
         };
-        let limits = Limits { width, colliding_rows };
+        let around = Spec::size(&spec.batch) * Spec::size(outer(&spec.m)) * Spec::size(outer(&spec.n));
+        let panels = around * n.div_ceil(WIDEST_TILE * self.target.tile.vector_bytes / self.dtype.size_bytes());
+        let limits = Limits { width, colliding_rows, shared_rows: panels < FEW_PANELS && m >= SHARED_ROWS };
         (choose((m, n, depth), self.dtype, &self.target.tile, limits, copying), depth_block)
     }
 
