@@ -204,6 +204,7 @@ fn random_kernels_agree_with_the_interpreter() {
             }
         }
     }
-    // Divisions of integers, and with AVX2 some conversions of 64-bit integers.
-    assert!(refused.len() as u64 * 2 < seeds, "{} kernels are not provided: {refused:#?}", refused.len());
+    // Divisions of integers, and with AVX2 some conversions of 64-bit integers. Each was tried with two kinds of vectors; both are AVX2 where
+    // no more is allowed.
+    assert!((refused.len() as u64) < seeds, "{} kernels are not provided: {refused:#?}", refused.len());
 }
