@@ -122,7 +122,7 @@ fn compile_all(
             let Some(&number) = numbers.get(at) else { break };
             let kernel = &program.kernels[number];
             // Rewriting would move a tile's multiplications behind all its loads, which no register file holds.
-            let isa = if has_tile(kernel) { tile_isa } else { isa };
+            let isa = if kernel::walk::has_tile(&kernel.body) { tile_isa } else { isa };
             let compiled = compile_kernel(kernel, number, (isa, tiles), options);
             results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(compiled);
         }
@@ -134,12 +134,6 @@ fn compile_all(
         work();
     });
     results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
-}
-
-fn has_tile(kernel: &Kernel) -> bool {
-    let mut found = false;
-    kernel::walk::visit_stmts(&kernel.body, &mut |stmt| found |= matches!(stmt, kernel::Stmt::Micro(_)));
-    found
 }
 
 fn compile_kernel(

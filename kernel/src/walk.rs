@@ -1,7 +1,7 @@
 //! Walking and rewriting: over statements, over expressions, over indices.
 
 use crate::{Affine, BufRef, Expr, Fresh, IndexExpr, IndexVar, Reg, Stmt};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Calls `f` on every statement, outer ones before those in their bodies (the body of a `micro` included).
 pub fn visit_stmts<'a>(body: &'a [Stmt], f: &mut impl FnMut(&'a Stmt)) {
@@ -11,6 +11,29 @@ pub fn visit_stmts<'a>(body: &'a [Stmt], f: &mut impl FnMut(&'a Stmt)) {
             visit_stmts(inner, f);
         }
     }
+}
+
+/// Whether a tile stands anywhere in the statements.
+pub fn has_tile(body: &[Stmt]) -> bool {
+    let mut found = false;
+    visit_stmts(body, &mut |stmt| found |= matches!(stmt, Stmt::Micro(_)));
+    found
+}
+
+/// The accumulators that the statements fold into or set.
+pub fn assigned(body: &[Stmt]) -> BTreeSet<Reg> {
+    let mut regs = BTreeSet::new();
+    visit_stmts(body, &mut |stmt| {
+        if let Stmt::Accumulate { reg, .. } | Stmt::Assign { reg, .. } = stmt {
+            regs.insert(*reg);
+        }
+    });
+    regs
+}
+
+/// The accumulators that loops, branches and tiles in the list fold into or set.
+pub fn assigned_inside(body: &[Stmt]) -> BTreeSet<Reg> {
+    body.iter().flat_map(Stmt::bodies).flat_map(assigned).collect()
 }
 
 /// Calls `f` on every expression of every statement, operators before their operands.

@@ -1,6 +1,6 @@
 //! Accumulators of straight-line code become values: each fold or assignment binds a new one.
 
-use kernel::walk::{substitute_reg, visit_stmts};
+use kernel::walk::{assigned_inside, substitute_reg};
 use kernel::{Expr, Fresh, Reg, Stmt};
 use std::collections::BTreeSet;
 
@@ -44,17 +44,4 @@ pub(super) fn promote(body: Vec<Stmt>, fresh: &mut Fresh) -> Vec<Stmt> {
 
 fn current(latest: &[(Reg, Expr)], reg: Reg) -> Expr {
     latest.iter().find(|(r, _)| *r == reg).map_or(Expr::Reg(reg), |(_, value)| value.clone())
-}
-
-/// The accumulators that loops and branches in the list fold into.
-fn assigned_inside(body: &[Stmt]) -> BTreeSet<Reg> {
-    let mut regs = BTreeSet::new();
-    for inner in body.iter().flat_map(Stmt::bodies) {
-        visit_stmts(inner, &mut |stmt| {
-            if let Stmt::Accumulate { reg, .. } | Stmt::Assign { reg, .. } = stmt {
-                regs.insert(*reg);
-            }
-        });
-    }
-    regs
 }

@@ -1,14 +1,14 @@
 //! Tidies vector code: sums of straight-line code become values, equal values are computed once, what a loop doesn't change goes before it.
 
 use super::folds::Fold;
-use kernel::walk::{map_exprs, visit_exprs, visit_stmts};
+use kernel::walk::{assigned, assigned_inside, map_exprs, visit_exprs, visit_stmts};
 use kernel::{Affine, BufRef, Expr, Fresh, IndexVar, Reg, ScalarOp, Stmt, Types};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Makes values of the accumulators that no loop in the list folds into. The first fold into one is what is folded: the identity that
 /// it is declared with drops out.
 pub(super) fn straighten(body: Vec<Stmt>, sums: &BTreeMap<Reg, Fold>, fresh: &mut Fresh) -> Vec<Stmt> {
-    let looped = assigned_in_loops(&body);
+    let looped = assigned_inside(&body);
     let is_sum = |reg: &Reg| sums.contains_key(reg) && !looped.contains(reg);
     let mut latest: BTreeMap<Reg, Reg> = BTreeMap::new();
     let mut out = Vec::with_capacity(body.len());
@@ -51,24 +51,6 @@ fn rename(stmt: &mut Stmt, new: &dyn Fn(Reg) -> Option<Expr>) {
         Expr::Reg(reg) => new(reg).unwrap_or(expr),
         other => other,
     });
-}
-
-fn assigned_in_loops(body: &[Stmt]) -> BTreeSet<Reg> {
-    let mut regs = BTreeSet::new();
-    for inner in body.iter().flat_map(Stmt::bodies) {
-        regs.extend(assigned(inner));
-    }
-    regs
-}
-
-fn assigned(body: &[Stmt]) -> BTreeSet<Reg> {
-    let mut regs = BTreeSet::new();
-    visit_stmts(body, &mut |stmt| {
-        if let Stmt::Accumulate { reg, .. } | Stmt::Assign { reg, .. } = stmt {
-            regs.insert(*reg);
-        }
-    });
-    regs
 }
 
 /// Whether an expression keeps its value while the body runs: it reads no accumulator and no memory that changes.

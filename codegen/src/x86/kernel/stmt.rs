@@ -4,26 +4,8 @@ use super::isa::Width;
 use super::lir::{Class, Index, Inst, ListId, Use, VReg};
 use super::unit::{Binding, Bound, Loop, Unit, Val, lane_size, width_of};
 use crate::error::{EmitError, malformed};
-use kernel::walk::visit_stmts;
+use kernel::walk::{assigned, has_tile};
 use kernel::{DType, Expr, IndexVar, LoopKind, Reg, Stmt};
-use std::collections::BTreeSet;
-
-/// Whether a tile is called anywhere in the statements.
-pub(super) fn has_tile(body: &[Stmt]) -> bool {
-    let mut found = false;
-    visit_stmts(body, &mut |stmt| found |= matches!(stmt, Stmt::Micro(_)));
-    found
-}
-
-fn assigned(body: &[Stmt]) -> BTreeSet<Reg> {
-    let mut regs = BTreeSet::new();
-    visit_stmts(body, &mut |stmt| {
-        if let Stmt::Accumulate { reg, .. } | Stmt::Assign { reg, .. } = stmt {
-            regs.insert(*reg);
-        }
-    });
-    regs
-}
 
 impl Unit<'_> {
     /// Emits the whole kernel; returns the list that holds it.

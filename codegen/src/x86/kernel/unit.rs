@@ -131,7 +131,7 @@ impl<'k> Unit<'k> {
             open: vec![],
             entry,
             loops: vec![],
-            calls: super::stmt::has_tile(&kernel.body),
+            calls: kernel::walk::has_tile(&kernel.body),
             index: BTreeMap::new(),
             regs: BTreeMap::new(),
             mutable: BTreeSet::new(),
