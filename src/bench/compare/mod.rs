@@ -1,9 +1,10 @@
-//! Results of several frameworks side by side: for each workload and number of threads gradc against the fastest of the others.
+//! Results of several frameworks side by side: for each workload and number of threads gradc against the fastest of the others, and all of them.
 
 use super::BenchError;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
-use std::fmt;
+
+mod table;
 
 /// What the lines of one framework in one mode say about one case.
 #[derive(Clone, PartialEq, Default, Debug)]
@@ -50,8 +51,8 @@ pub struct Row {
     pub threads: u64,
     /// gradc's figures.
     pub gradc: Figures,
-    /// The fastest other one, as `peer/mode`; `None` if no other line is about this workload.
-    pub best: Option<(String, Figures)>,
+    /// The others' figures, by `peer/mode`.
+    pub others: BTreeMap<String, Figures>,
 }
 
 /// Rows, by kind, threads and workload.
@@ -120,9 +121,8 @@ const GRADC: &str = "gradc";
 fn row((workload, threads): (String, u64), mut lines: BTreeMap<String, Lines>) -> Option<Row> {
     let mut own = lines.remove(GRADC)?;
     let kind = own.kind.take().unwrap_or_default();
-    let others = lines.into_iter().map(|(name, lines)| (name, lines.figures()));
-    let best = others.min_by(|a, b| a.1.ms.total_cmp(&b.1.ms));
-    Some(Row { kind, workload, threads, gradc: own.figures(), best })
+    let others = lines.into_iter().map(|(name, lines)| (name, lines.figures())).collect();
+    Some(Row { kind, workload, threads, gradc: own.figures(), others })
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -132,55 +132,17 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     if values.len().is_multiple_of(2) { Some((at(middle.checked_sub(1)?)? + at(middle)?) / 2.0) } else { at(middle) }
 }
 
-/// Three digits that mean something.
-fn short(value: Option<f64>, factor: f64) -> String {
-    let Some(value) = value.map(|value| value * factor) else { return "-".into() };
-    let whole = value.abs().log10().floor().max(-9.0) as i32;
-    format!("{value:.*}", (2 - whole).max(0) as usize)
-}
-
 impl Row {
+    /// The fastest other one, as `peer/mode`, with its figures; `None` if no other line is about this workload.
+    pub fn best(&self) -> Option<(&str, &Figures)> {
+        let fastest = self.others.iter().min_by(|a, b| a.1.ms.total_cmp(&b.1.ms));
+        fastest.map(|(name, figures)| (name.as_str(), figures))
+    }
+
     /// How many times faster than the best other one gradc is; below 1 where it is slower.
     pub fn ratio(&self) -> Option<f64> {
-        self.best.as_ref().map(|(_, best)| best.ms / self.gradc.ms)
+        self.best().map(|(_, best)| best.ms / self.gradc.ms)
     }
-}
-
-/// A Markdown table for each kind, each with the geometric means of its ratios by number of threads.
-impl fmt::Display for Comparison {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, rows) in self.rows.chunk_by(|a, b| a.kind == b.kind).enumerate() {
-            if number > 0 {
-                writeln!(f)?;
-            }
-            writeln!(
-                f,
-                "| workload | threads | gradc, ms | best other | ms | ratio | compile, ms | memory, MB | the other's |"
-            )?;
-            writeln!(f, "|---|---:|---:|---|---:|---:|---:|---:|---:|")?;
-            rows.iter().try_for_each(|row| line(f, row))?;
-            for rows in rows.chunk_by(|a, b| a.threads == b.threads) {
-                let logs: Vec<f64> = rows.iter().filter_map(Row::ratio).map(f64::ln).collect();
-                if !logs.is_empty() {
-                    let mean = (logs.iter().sum::<f64>() / logs.len() as f64).exp();
-                    writeln!(f, "\nGeometric mean of the ratios, threads {}: {mean:.2}", rows[0].threads)?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn line(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
-    let Figures { ms, compile_s, peak_mb } = &row.gradc;
-    write!(f, "| {} | {} | {} |", row.workload, row.threads, short(Some(*ms), 1.0))?;
-    let other = row.best.as_ref().map(|(_, figures)| figures);
-    match (&row.best, row.ratio()) {
-        (Some((name, best)), Some(ratio)) => write!(f, " {name} | {} | {ratio:.2} |", short(Some(best.ms), 1.0))?,
-        _ => write!(f, " - | - | - |")?,
-    }
-    let other_mb = other.and_then(|figures| figures.peak_mb);
-    writeln!(f, " {} | {} | {} |", short(*compile_s, 1e3), short(*peak_mb, 1.0), short(other_mb, 1.0))
 }
 
 #[cfg(test)]
@@ -205,19 +167,18 @@ mod tests {
         let comparison = compare(RESULTS).unwrap();
         let found: Vec<_> = comparison.rows.iter().map(|r| (r.workload.as_str(), r.threads, r.ratio())).collect();
         assert_eq!(found, [("logreg", 1, Some(2.0)), ("mlp_tiny", 1, None), ("mlp_tiny", 2, Some(0.5))]);
-        assert_eq!(
-            [short(Some(0.001_234), 1.0), short(Some(12.3456), 1.0), short(Some(345.6), 1.0)],
-            ["0.00123", "12.3", "346"]
-        );
         assert_eq!(comparison.rows[0].gradc.ms, 0.5);
-        assert_eq!(
-            comparison.rows[0].best.as_ref().map(|(name, best)| (name.as_str(), best.ms)),
-            Some(("candle", 1.0))
-        );
+        assert_eq!(comparison.rows[0].best().map(|(name, best)| (name, best.ms)), Some(("candle", 1.0)));
         let text = comparison.to_string();
         assert!(text.contains("| logreg | 1 | 0.500 | candle | 1.00 | 2.00 | 20.0 | 12.0 | 60.0 |\n"), "{text}");
         assert!(text.contains("| mlp_tiny | 1 | 4.00 | - | - | - | - | - | - |\n"), "{text}");
-        assert!(text.contains("threads 1: 2.00\n") && text.ends_with("threads 2: 0.50\n"), "{text}");
+        assert!(text.contains("threads 1: 2.00\n") && text.contains("threads 2: 0.50\n"), "{text}");
+        // All of them: one column each, with a dash where nothing was measured.
+        assert!(text.contains("| step, ms | threads | gradc | candle | jax/compile | torch/eager |\n"), "{text}");
+        assert!(text.contains("| logreg | 1 | 0.500 | 1.00 | - | 2.00 |\n"), "{text}");
+        assert!(text.contains("| mlp_tiny | 2 | 4.00 | - | 2.00 | - |\n"), "{text}");
+        assert!(text.contains("| memory, MB | threads | gradc | candle | jax/compile | torch/eager |\n"), "{text}");
+        assert!(text.ends_with("| mlp_tiny | 2 | - | - | - | - |\n"), "{text}");
     }
 
     #[test]
