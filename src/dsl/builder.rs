@@ -152,7 +152,10 @@ impl GraphBuilder {
         let loc = self.here();
         let result = f(&mut Builder::new(&mut self.inner_mut().graph, Some(loc.clone())), nodes);
         match result {
-            Ok(node) => self.tensor(Some(node)),
+            Ok(node) => {
+                self.inner_mut().carry_mask(nodes, node);
+                self.tensor(Some(node))
+            }
             Err(Failure::Build(e)) => {
                 self.record(BuildError { loc: Some(loc), ..e });
                 self.tensor(None)

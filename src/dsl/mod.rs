@@ -34,6 +34,7 @@ mod elementwise;
 mod error;
 mod index;
 mod initializer;
+mod mask;
 mod movement;
 mod nested;
 mod numeric;

@@ -32,7 +32,7 @@ pub(crate) struct Scope {
     pub(crate) penalties: Vec<NodeId>,
     pub(crate) logits: BTreeMap<NodeId, (Squash, NodeId)>,
     /// Which steps of a tensor count, `[batch, time]` of truth values.
-    masks: BTreeMap<NodeId, NodeId>,
+    pub(super) masks: BTreeMap<NodeId, NodeId>,
     names: BTreeSet<String>,
     stack: Vec<(Loc, Option<String>)>,
 }
@@ -130,22 +130,5 @@ impl GraphBuilder {
     pub fn penalties(&self) -> Vec<Tensor> {
         let nodes = self.inner().scope.penalties.clone();
         nodes.into_iter().map(|node| Tensor::new(self.clone(), Some(node))).collect()
-    }
-}
-
-impl Tensor {
-    /// Says which steps of this tensor `[batch, time, ...]` count: `mask` is `bool[batch, time]`. Recurrent layers carry their state through the others. [`Tensor::mask`]
-    /// finds it again for this very tensor, not for what is computed from it.
-    pub fn with_mask(&self, mask: &Tensor) -> Tensor {
-        if let (Some(node), Some(mask)) = (self.node(), mask.node()) {
-            self.builder().inner_mut().scope.masks.insert(node, mask);
-        }
-        self.clone()
-    }
-
-    /// Which steps of this tensor count, if that has been said.
-    pub fn mask(&self) -> Option<Tensor> {
-        let mask = self.builder().inner().scope.masks.get(&self.node()?).copied()?;
-        Some(Tensor::new(self.builder().clone(), Some(mask)))
     }
 }

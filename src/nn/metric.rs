@@ -56,7 +56,7 @@ impl Metric {
         }
     }
 
-    /// The metric of each sample, `[batch]`, in the output's element type.
+    /// The metric of each sample, `[batch]`, in the output's element type: the mean over its positions, of which those that the output's mask leaves out don't count.
     #[track_caller]
     pub fn per_sample(&self, output: &Tensor, target: &Tensor) -> Tensor {
         let (Some(x), Some(t)) = (output.ty(), target.ty()) else {
@@ -64,15 +64,15 @@ impl Metric {
         };
         let hits = match self {
             Self::Accuracy => return accuracy(output, &x, &t).per_sample(output, target),
-            Self::Mse => return mean_per_sample(&squared_error(output, target)),
-            Self::Mae => return mean_per_sample(&absolute_error(output, target)),
+            Self::Mse => return mean_per_sample(&squared_error(output, target), output),
+            Self::Mae => return mean_per_sample(&absolute_error(output, target), output),
             Self::Custom(_, f) => return f(output, target),
             Self::SparseCategoricalAccuracy => output.argmax(-1).cast(t.dtype).eq(target),
             Self::CategoricalAccuracy => output.argmax(-1).eq(target.argmax(-1)),
             Self::BinaryAccuracy { threshold } => output.gt(*threshold).eq(target.gt(0.5)),
             Self::TopK(k) => top_k(output, target, *k),
         };
-        mean_per_sample(&hits.cast(x.dtype))
+        mean_per_sample(&hits.cast(x.dtype), output)
     }
 }
 

@@ -17,6 +17,7 @@
 pub mod activation;
 pub mod layer;
 pub mod loss;
+mod mask;
 pub mod metric;
 
 pub use activation::Activation;

@@ -54,7 +54,7 @@ impl Layer for Dense {
         if self.use_bias {
             y = y + weight(x, name, "bias", &[self.units], &self.bias_initializer);
         }
-        self.activation.apply(&y)
+        self.activation.apply(&y.with_mask_of(x))
     }
 }
 

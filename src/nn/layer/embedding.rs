@@ -41,7 +41,7 @@ impl Embedding {
         self
     }
 
-    /// Whether 0 is no word but fills a sequence: the result says which steps count ([`Tensor::mask`]), and recurrent layers carry their state through the others.
+    /// Whether 0 is no word but fills a sequence: the result says which steps count ([`Tensor::mask`]); see [`crate::nn::layer`].
     pub fn mask_zero(mut self, on: bool) -> Self {
         self.mask_zero = on;
         self
@@ -121,7 +121,7 @@ impl Layer for TiedHead {
             let rule = "the input must be [batch, ..., width] with the table's width and element type";
             return x.builder().fail("tied_head", &[x, &table], rule);
         }
-        let y = x.dot_general(&table, [], [(rank - 1, 1)]);
+        let y = x.dot_general(&table, [], [(rank - 1, 1)]).with_mask_of(x);
         if self.use_bias { y + weight(x, name, "bias", &[table_ty.shape[0]], &zeros()) } else { y }
     }
 }

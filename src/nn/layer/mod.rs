@@ -1,4 +1,18 @@
 //! Layers: functions with states of their own. A layer is a description; applying it declares its states under a unique name.
+//!
+//! # Steps that don't count
+//!
+//! Sequences of a batch that are shorter than the longest are filled. A mask, `bool[batch, time]`, says which steps count; it goes along with a tensor.
+//!
+//! - [`Embedding::mask_zero`] and [`Masking`] set it, and [`Tensor::with_mask`] does for any tensor.
+//! - What keeps steps where they are hands it on: elementwise ops and activations, [`Dropout`], [`Dense`], [`TiedHead`], normalizations, [`LearnedPositions`],
+//!   attention (the queries' mask), [`TransformerBlock`], recurrent layers that return sequences.
+//! - These use it: recurrent layers carry their state through steps that don't count; attention hides such keys; [`GlobalAvgPool1d`] and [`GlobalMaxPool1d`] leave such
+//!   positions out, [`BatchNorm`] leaves them out of its statistics, and losses and metrics out of their means.
+//! - Other layers lose it: [`Conv1d`], [`MaxPool1d`], [`AvgPool1d`], [`Flatten`], [`Reshape`], and any last result.
+//!
+//! Keras does the same, except that its `GlobalMaxPooling1D` knows no mask, and that it weighs the losses of all steps of a batch alike, where here each sample's
+//! loss is the mean over its own steps.
 
 mod activation;
 mod attention;

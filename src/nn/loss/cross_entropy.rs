@@ -158,7 +158,7 @@ macro_rules! losses {
 
             #[track_caller]
             fn per_sample(&self, output: &Tensor, target: &Tensor) -> Tensor {
-                mean_per_sample(&$function(output, target))
+                mean_per_sample(&$function(output, target), output)
             }
         }
     )* };

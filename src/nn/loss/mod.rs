@@ -11,6 +11,7 @@ pub use cross_entropy::{
 pub use regression::{Hinge, Huber, MeanAbsoluteError, MeanSquaredError, absolute_error, hinge, huber, squared_error};
 
 use crate::dsl::{Tensor, TypeSpec};
+use crate::nn::mask::mean_where;
 use ir::TensorType;
 
 /// A loss, as a training graph takes it.
@@ -21,7 +22,7 @@ pub trait Loss {
     /// The type of the target that goes with an output `[batch, ...]`.
     fn target(&self, output: &TensorType) -> TypeSpec;
 
-    /// The loss of each sample, `[batch]`: the mean over the sample's positions.
+    /// The loss of each sample, `[batch]`: the mean over the sample's positions, of which those that the output's mask leaves out don't count.
     fn per_sample(&self, output: &Tensor, target: &Tensor) -> Tensor;
 }
 
@@ -53,12 +54,14 @@ pub fn reduce_loss(losses: &Tensor, reduction: Reduction, weights: Option<&Tenso
     }
 }
 
-/// The mean over all axes but the first, `[batch]`.
+/// The mean of `x` over all axes but the first, `[batch]`; over the steps that count, where the output that it was computed from has a mask.
 #[track_caller]
-pub(crate) fn mean_per_sample(x: &Tensor) -> Tensor {
-    match x.shape().map(|s| s.rank()) {
-        Some(rank) if rank > 1 => x.mean_axes((1..rank as isize).collect::<Vec<_>>()),
-        _ => x.clone(),
+pub(crate) fn mean_per_sample(x: &Tensor, output: &Tensor) -> Tensor {
+    let Some(rank) = x.shape().map(|s| s.rank()).filter(|rank| *rank > 1) else { return x.clone() };
+    let axes: Vec<isize> = (1..rank as isize).collect();
+    match output.mask() {
+        Some(mask) => mean_where(x, &mask, &axes),
+        None => x.mean_axes(axes),
     }
 }
 

@@ -85,7 +85,7 @@ macro_rules! losses {
             #[track_caller]
             fn per_sample(&self, $x: &Tensor, $t: &Tensor) -> Tensor {
                 let $loss = self;
-                mean_per_sample(&$body)
+                mean_per_sample(&$body, $x)
             }
         }
     )* };

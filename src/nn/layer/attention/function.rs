@@ -39,6 +39,12 @@ impl AttentionMask {
         self
     }
 
+    /// With padding by the mask that comes with keys (see [`crate::nn::layer`]), unless it has padding of its own.
+    pub(super) fn or_padding_of(mut self, keys: &Tensor) -> Self {
+        self.keys = self.keys.or_else(|| keys.mask());
+        self
+    }
+
     /// Causal if `causal` or if it was already.
     pub(super) fn and_causal(mut self, causal: bool) -> Self {
         self.causal |= causal;

@@ -95,13 +95,14 @@ impl MultiHeadAttention {
         self
     }
 
-    /// Attention of a sequence to itself, under a mask.
+    /// Attention of a sequence to itself, under a mask. Keys that `x`'s own mask says to be padding are hidden too, unless `mask` says which are.
     #[track_caller]
     pub fn apply_masked(&self, x: &Tensor, mask: &AttentionMask) -> Tensor {
         x.builder().layer(self.base(), self.kind(), |name| self.call_masked(x, name, mask))
     }
 
-    /// Attention of `x [batch, queries, width]` to `memory [batch, keys, memory width]`: `[batch, queries, output width]`.
+    /// Attention of `x [batch, queries, width]` to `memory [batch, keys, memory width]`: `[batch, queries, output width]`. Padding of `memory` by its own mask
+    /// is hidden, unless `mask` says which keys are.
     #[track_caller]
     pub fn apply_across(&self, x: &Tensor, memory: &Tensor, mask: &AttentionMask) -> Tensor {
         x.builder().layer(self.base(), self.kind(), |name| {
@@ -111,7 +112,7 @@ impl MultiHeadAttention {
             let q = self.project(x, name, "query", 1).remove(0);
             let mut kv = self.project(memory, name, "key_value", 2);
             let (v, k) = (kv.remove(1), kv.remove(0));
-            self.attend(x, name, [&q, &k, &v], mask)
+            self.attend(x, name, [&q, &k, &v], mask.clone().or_padding_of(memory))
         })
     }
 
@@ -122,7 +123,7 @@ impl MultiHeadAttention {
             return poisoned;
         }
         let qkv = self.project(x, name, "qkv", 3);
-        self.attend(x, name, [&qkv[0], &qkv[1], &qkv[2]], mask)
+        self.attend(x, name, [&qkv[0], &qkv[1], &qkv[2]], mask.clone().or_padding_of(x))
     }
 
     /// Checks that the layer can take `x`.
@@ -149,8 +150,8 @@ impl MultiHeadAttention {
     }
 
     #[track_caller]
-    fn attend(&self, x: &Tensor, name: &str, [q, k, v]: [&Tensor; 3], mask: &AttentionMask) -> Tensor {
-        let mask = mask.clone().and_causal(self.causal);
+    fn attend(&self, x: &Tensor, name: &str, [q, k, v]: [&Tensor; 3], mask: AttentionMask) -> Tensor {
+        let mask = mask.and_causal(self.causal);
         let rotate = |t: &Tensor| self.rotary.as_ref().map_or_else(|| t.clone(), |rotary| rotary.apply(t));
         let weights = attention_weights(&rotate(q), &rotate(k), &mask);
         if x.builder().watches_attention() {
@@ -164,7 +165,8 @@ impl MultiHeadAttention {
     #[track_caller]
     pub(super) fn output(&self, x: &Tensor, name: &str, heads: &Tensor) -> Tensor {
         let Some(shape) = x.shape() else { return x.clone() };
-        self.dense(self.width.unwrap_or(shape[2])).call(&heads.flatten_from(2), &format!("{name}/output"))
+        let heads = heads.flatten_from(2).with_mask_of(x);
+        self.dense(self.width.unwrap_or(shape[2])).call(&heads, &format!("{name}/output"))
     }
 }
 

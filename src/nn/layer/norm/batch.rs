@@ -3,12 +3,14 @@
 use super::{center_option, features, norm_options, weight};
 use crate::dsl::{Tensor, TypeSpec, ones, zeros};
 use crate::nn::Layer;
+use crate::nn::mask::mean_where;
 
 /// `gamma (x - mean) / sqrt(variance + epsilon) + beta` per channel, the last axis (Ioffe and Szegedy, arXiv 1502.03167).
 ///
 /// In training mean and (biased) variance are the batch's, and the moving ones, which are states, follow:
 /// `moving = momentum moving + (1 - momentum) batch`. Otherwise the moving ones are used. Rows that only pad a batch count in its
-/// statistics: train on full batches, or trace a step for the last batch's size.
+/// statistics: train on full batches, or trace a step for the last batch's size. Steps that the input's mask (see [`crate::nn::layer`]) leaves out don't
+/// count.
 #[derive(Clone, PartialEq, Debug)]
 pub struct BatchNorm {
     name: String,
@@ -70,8 +72,12 @@ impl Layer for BatchNorm {
         let moving_variance = g.state(&moving("variance"), spec, ones());
         let (mean, variance) = if g.is_training() {
             let axes: Vec<isize> = (0..rank as isize - 1).collect();
-            let mean = x.mean_axes(&axes);
-            let variance = (x - &mean).square().mean_axes(&axes);
+            let mean_of = |y: &Tensor| match x.mask() {
+                Some(mask) if rank > 2 => mean_where(y, &mask, &axes),
+                _ => y.mean_axes(&axes),
+            };
+            let mean = mean_of(x);
+            let variance = mean_of(&(x - &mean).square());
             self.follow(&moving("mean"), &moving_mean, &mean);
             self.follow(&moving("variance"), &moving_variance, &variance);
             (mean, variance)

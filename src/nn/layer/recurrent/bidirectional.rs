@@ -70,9 +70,6 @@ impl<R: Recurrent> Layer for Bidirectional<R> {
             Merge::Mul => a * b,
             Merge::Average => (a + b) * 0.5,
         };
-        match x.mask() {
-            Some(mask) if self.layer.returns_sequences() => merged.with_mask(&mask),
-            _ => merged,
-        }
+        if self.layer.returns_sequences() { merged.with_mask_of(x) } else { merged }
     }
 }

@@ -163,9 +163,9 @@ fn first_states<C: Cell>(x: &Tensor, ty: &TensorType, units: usize, given: &[Ten
     Some(given.to_vec())
 }
 
-/// The mask with the time in front, `bool[time, batch]`.
+/// The mask, `bool[batch, time]`.
 #[track_caller]
-fn mask_over_time(x: &Tensor, ty: &TensorType, context: &Context) -> Result<Option<Tensor>, ()> {
+fn mask_of_steps(x: &Tensor, ty: &TensorType, context: &Context) -> Result<Option<Tensor>, ()> {
     let Some(mask) = context.mask.clone().or_else(|| x.mask()) else { return Ok(None) };
     let Some(found) = mask.ty() else { return Err(()) };
     if found.dtype != DType::Bool || found.shape[..] != ty.shape[..2] {
@@ -173,7 +173,7 @@ fn mask_over_time(x: &Tensor, ty: &TensorType, context: &Context) -> Result<Opti
         x.builder().fail("a recurrent layer", &[x, &mask], rule);
         return Err(());
     }
-    Ok(Some(mask.transpose()))
+    Ok(Some(mask))
 }
 
 /// Runs a cell over all steps: the input is projected for all of them at once, the loop does the rest.
@@ -183,7 +183,7 @@ pub(super) fn run<C: Cell>(cell: &C, x: &Tensor, name: &str, context: &Context, 
     let poisoned = Returned::poisoned(x);
     let Some(ty) = check(x, o.units) else { return poisoned };
     let Some(first) = first_states::<C>(x, &ty, o.units, &context.states) else { return poisoned };
-    let Ok(mask) = mask_over_time(x, &ty, context) else { return poisoned };
+    let Ok(mask) = mask_of_steps(x, &ty, context) else { return poisoned };
     let width = C::GATES * o.units;
     let kernel = weight(x, name, "kernel", &[ty.shape[2], width], &o.kernel_initializer);
     let recurrent = weight(x, name, "recurrent_kernel", &[o.units, width], &o.recurrent_initializer);
@@ -192,7 +192,8 @@ pub(super) fn run<C: Cell>(cell: &C, x: &Tensor, name: &str, context: &Context, 
     if let Some(bias) = bias {
         projected = projected + bias;
     }
-    let sequences: Vec<&Tensor> = std::iter::once(&projected).chain(&mask).collect();
+    let over_time = mask.as_ref().map(Tensor::transpose);
+    let sequences: Vec<&Tensor> = std::iter::once(&projected).chain(&over_time).collect();
     let scan = Scan::new().named(name).reverse(backward != o.go_backwards).recompute(o.recompute);
     let (states, stacked) = scan.run(&first.iter().collect::<Vec<_>>(), &sequences, |states, step| {
         let mut next = cell.step(&step[0], states, &recurrent, state_bias.as_ref());
@@ -204,6 +205,7 @@ pub(super) fn run<C: Cell>(cell: &C, x: &Tensor, name: &str, context: &Context, 
         (next, vec![result])
     });
     let sequence = stacked.first().map_or_else(|| x.poisoned(), |stacked| stacked.swap_axes(0, 1));
+    let sequence = mask.map_or_else(|| sequence.clone(), |mask| sequence.with_mask(&mask));
     Returned { sequence, states }
 }
 
@@ -215,11 +217,11 @@ pub(super) fn call<C: Cell>(cell: &C, x: &Tensor, name: &str) -> Tensor {
     if !o.return_sequences {
         return returned.last();
     }
-    let sequence = if o.go_backwards { returned.sequence.reverse([1]) } else { returned.sequence };
-    match x.mask() {
-        Some(mask) if o.go_backwards => sequence.with_mask(&mask.reverse([1])),
-        Some(mask) => sequence.with_mask(&mask),
-        None => sequence,
+    let sequence = returned.sequence;
+    match sequence.mask() {
+        _ if !o.go_backwards => sequence,
+        Some(mask) => sequence.reverse([1]).with_mask(&mask.reverse([1])),
+        None => sequence.reverse([1]),
     }
 }
 

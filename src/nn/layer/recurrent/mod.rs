@@ -6,7 +6,7 @@
 //! # Steps that don't count
 //!
 //! A mask, `bool[batch, time]`, says which steps count: at others the state is carried through, and so is the result. It is given to
-//! [`Recurrent::run`], or comes with the input: [`Masking`] and `Embedding::mask_zero` set it, and a layer that returns sequences passes it on.
+//! [`Recurrent::run`], or comes with the input (see [`crate::nn::layer`]); a layer that returns sequences passes it on.
 
 mod bidirectional;
 mod cell;
