@@ -17,6 +17,18 @@ impl GraphBuilder {
         self.random("random_normal", RandomKind::Normal, &ty.into())
     }
 
+    /// Uniform on [0, 1), new in each step, and others for each `number` (`i64[]`): a scan's body is declared once, and would draw the same numbers
+    /// in every iteration.
+    #[track_caller]
+    pub(crate) fn random_uniform_of(&self, ty: impl Into<TypeSpec>, number: &Tensor) -> Tensor {
+        // Neighbouring numbers give keys that differ in many bits (the step is 2^64 by the golden ratio, as in SplitMix64).
+        const STEP: i64 = 0x9E37_79B9_7F4A_7C15_u64 as i64;
+        let (key, step) = (self.random_key() + number * STEP, self.step_count());
+        let Some(ty) = self.check("random_uniform", &ty.into()) else { return key.poisoned() };
+        let stream = self.next_stream();
+        key.builder().emit(Op::Random(Random { kind: RandomKind::Uniform, stream, ty }), &[&key, &step])
+    }
+
     #[track_caller]
     fn random(&self, op: &str, kind: RandomKind, ty: &TypeSpec) -> Tensor {
         let (key, step) = (self.random_key(), self.step_count());

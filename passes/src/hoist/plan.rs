@@ -81,7 +81,8 @@ impl<'s> Plan<'s> {
             if self.sunk.contains(&id) || self.stacked.contains(&id) || self.is_given(id) {
                 continue;
             }
-            let frugal = self.scan.recompute && self.carried.contains(&id);
+            // A scan that computes steps again does it for want of memory.
+            let frugal = self.scan.recompute && self.over_time.contains(&id);
             let free = !self.carried.contains(&id) && self.cone_is_liftable(id);
             if !frugal && (free || !lasting.contains(&id) && self.leads_to_product(id)) {
                 self.sunk.insert(id);

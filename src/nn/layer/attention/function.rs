@@ -3,7 +3,9 @@
 //! Queries, keys and values are `[batch, positions, heads, size]`: as a projection `[batch, positions, heads size]` lies in memory, so that nothing
 //! is transposed; Keras and JAX have the same layout, PyTorch's function takes `[batch, heads, positions, size]`.
 
+use super::blocks;
 use crate::dsl::{Tensor, TypeSpec};
+use crate::nn::layer::{Dropout, Layer};
 use ir::{DType, TensorType};
 
 /// Which keys a query sees.
@@ -18,8 +20,8 @@ use ir::{DType, TensorType};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct AttentionMask {
-    causal: bool,
-    keys: Option<Tensor>,
+    pub(super) causal: bool,
+    pub(super) keys: Option<Tensor>,
 }
 
 impl AttentionMask {
@@ -111,6 +113,18 @@ pub fn attention_weights(q: &Tensor, k: &Tensor, mask: &AttentionMask) -> Tensor
     masked_weights(q, k, truth.as_ref(), mask.keys.is_some())
 }
 
+/// The rule that the operands of attention break, if any.
+pub(super) fn broken_rule(q: &TensorType, k: &TensorType, v: &TensorType, mask: &AttentionMask) -> Option<String> {
+    check(k, v).or_else(|| check(q, k)).or_else(|| mask.check(q, k)).or_else(|| {
+        let (queries, keys, values) = (q.shape[3], k.shape[1], v.shape[1]);
+        if keys != values {
+            return Some(format!("keys and values must be equally many, not {keys} and {values}"));
+        }
+        let size = k.shape[3];
+        (queries != size).then(|| format!("queries and keys must have one size, not {queries} and {size}"))
+    })
+}
+
 /// The weights under a mask that broadcasts to `[batch, heads, queries, keys]`; `may_be_blind` if a query may see no key.
 #[track_caller]
 pub(super) fn masked_weights(q: &Tensor, k: &Tensor, mask: Option<&Tensor>, may_be_blind: bool) -> Tensor {
@@ -124,26 +138,29 @@ pub(super) fn masked_weights(q: &Tensor, k: &Tensor, mask: Option<&Tensor>, may_
 }
 
 /// A score below all that count, far enough that `exp` of the distance is 0.
-fn hidden(dtype: DType) -> f64 {
+pub(super) fn hidden(dtype: DType) -> f64 {
     if dtype == DType::F16 { -3e4 } else { -1e30 }
 }
 
 /// Attention: for each query the mean of the values, weighted by [`attention_weights`]. `v [batch, keys, heads, width]`; the result is
 /// `[batch, queries, heads, width]`.
+///
+/// Where a head has more than 2^20 scores, a context of 1024, they are never all in memory, but for those of a block of queries at a time, in the gradient too.
 #[track_caller]
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: &AttentionMask) -> Tensor {
-    match (k.ty(), v.ty()) {
-        (Some(k_ty), Some(v_ty)) => {
-            let rule = check(&k_ty, &v_ty).or_else(|| {
-                let (a, b) = (k_ty.shape[1], v_ty.shape[1]);
-                (a != b).then(|| format!("keys and values must be equally many, not {a} and {b}"))
-            });
-            match rule {
-                Some(rule) => q.builder().fail("attention", &[k, v], rule),
-                None => weighted_values(&attention_weights(q, k, mask), v),
-            }
-        }
-        _ => q.poisoned(),
+    attend([q, k, v], mask, &Dropout::new(0.0), None)
+}
+
+/// [`attention`] with dropout of the weights, in blocks of `rows` queries or as many as suit the extents.
+#[track_caller]
+pub(super) fn attend([q, k, v]: [&Tensor; 3], mask: &AttentionMask, dropout: &Dropout, rows: Option<usize>) -> Tensor {
+    let (Some(q_ty), Some(k_ty), Some(v_ty)) = (q.ty(), k.ty(), v.ty()) else { return q.poisoned() };
+    if let Some(rule) = broken_rule(&q_ty, &k_ty, &v_ty, mask) {
+        return q.builder().fail("attention", &[q, k, v], rule);
+    }
+    match rows.or_else(|| blocks::rows(q_ty.shape[1], k_ty.shape[1])) {
+        Some(rows) => blocks::attend([q, k, v], mask, dropout, rows),
+        None => weighted_values(&dropout.call(&attention_weights(q, k, mask), "weights"), v),
     }
 }
 

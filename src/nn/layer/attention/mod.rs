@@ -1,5 +1,6 @@
 //! Attention: the function, the layer of several heads, positions.
 
+mod blocks;
 mod cache;
 mod function;
 mod multi_head;

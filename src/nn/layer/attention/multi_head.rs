@@ -1,6 +1,6 @@
 //! The layer of several heads.
 
-use super::function::{AttentionMask, attention_weights, weighted_values};
+use super::function::{AttentionMask, attend, attention_weights, weighted_values};
 use super::position::Rotary;
 use crate::dsl::{Initializer, Tensor, glorot_uniform};
 use crate::nn::layer::{Dense, Dropout, Layer};
@@ -33,6 +33,8 @@ pub struct MultiHeadAttention {
     use_bias: bool,
     dropout: f64,
     pub(super) rotary: Option<Rotary>,
+    /// Queries of a block, if somebody chose.
+    block: Option<usize>,
     kernel_initializer: Initializer,
 }
 
@@ -49,6 +51,7 @@ impl MultiHeadAttention {
             use_bias: true,
             dropout: 0.0,
             rotary: None,
+            block: None,
             kernel_initializer: glorot_uniform(),
         }
     }
@@ -86,6 +89,13 @@ impl MultiHeadAttention {
     /// With queries and keys rotated by their positions.
     pub fn rotary(mut self, rotary: Rotary) -> Self {
         self.rotary = Some(rotary);
+        self
+    }
+
+    /// With scores computed in blocks of that many queries, each again for the gradient, instead of all at once: less memory, more time. Without it a
+    /// layer does so by itself where a head has more than 2^20 scores (a context above 1024), in blocks of about 2^17 scores. 0 counts as 1.
+    pub fn block(mut self, queries: usize) -> Self {
+        self.block = Some(queries.max(1));
         self
     }
 
@@ -153,12 +163,15 @@ impl MultiHeadAttention {
     fn attend(&self, x: &Tensor, name: &str, [q, k, v]: [&Tensor; 3], mask: AttentionMask) -> Tensor {
         let mask = mask.and_causal(self.causal);
         let rotate = |t: &Tensor| self.rotary.as_ref().map_or_else(|| t.clone(), |rotary| rotary.apply(t));
-        let weights = attention_weights(&rotate(q), &rotate(k), &mask);
-        if x.builder().watches_attention() {
-            x.builder().output(&format!("{name}/weights"), &weights);
+        let (q, k) = (rotate(q), rotate(k));
+        let dropout = Dropout::new(self.dropout);
+        if !x.builder().watches_attention() {
+            let attended = attend([&q, &k, v], &mask, &dropout, self.block);
+            return self.output(x, name, &attended);
         }
-        let weights = if self.dropout == 0.0 { weights } else { Dropout::new(self.dropout).call(&weights, name) };
-        self.output(x, name, &weighted_values(&weights, v))
+        let weights = attention_weights(&q, &k, &mask);
+        x.builder().output(&format!("{name}/weights"), &weights);
+        self.output(x, name, &weighted_values(&dropout.call(&weights, name), v))
     }
 
     /// The projection of all heads' results `[batch, length, heads, size]`.

@@ -219,3 +219,69 @@ fn broken_rules_are_reported() {
         assert!(texts.iter().any(|text| text.ends_with(want)), "{want}: {texts:#?}");
     }
 }
+
+/// Results and gradients by all parameters of a layer's weighted sum, from random parameters; runs by the reference interpreter.
+fn results(declare: &dyn Fn(&GraphBuilder) -> Tensor) -> Vec<f64> {
+    let mut runner = random_runner(&|g| {
+        let y = declare(g);
+        let dims = y.shape().unwrap().dims().to_vec();
+        let loss = (&y * crate::testing::constant(g, &dims, &random(7, dims.iter().product()))).sum();
+        for (name, parameter) in g.parameters() {
+            g.output(&format!("d {name}"), &g.gradients(&loss, &[&parameter])[0]);
+        }
+        y
+    });
+    runner.step(&[]).values().flat_map(|v| v.to_f64_vec()).collect()
+}
+
+#[test]
+fn blocks_of_queries_give_what_all_scores_at_once_give() {
+    let tokens = [1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+    let masked = |layer: &MultiHeadAttention, g: &GraphBuilder| {
+        let mask = AttentionMask::none().padding(&g.constant(value(bool_([2, 4]), &tokens)));
+        layer.apply_masked(&input(g), &mask)
+    };
+    let across = |layer: &MultiHeadAttention, g: &GraphBuilder| {
+        layer.apply_across(&input(g), &g.param("memory", f64([2, 5, 3]), constant(0.0)), &AttentionMask::none())
+    };
+    let plain = MultiHeadAttention::new(3, 2);
+    // Blocks that divide the queries, one that doesn't, and one larger than all of them.
+    for rows in [1, 2, 3, 9] {
+        let blocked = plain.clone().block(rows);
+        for causal in [false, true] {
+            let [plain, blocked] = [&plain, &blocked].map(|layer| layer.clone().causal(causal));
+            assert_close(&results(&|g| blocked.apply(&input(g))), &results(&|g| plain.apply(&input(g))), 1e-12);
+            assert_close(&results(&|g| masked(&blocked, g)), &results(&|g| masked(&plain, g)), 1e-12);
+        }
+        assert_close(&results(&|g| across(&blocked, g)), &results(&|g| across(&plain, g)), 1e-12);
+    }
+}
+
+#[test]
+fn gradients_through_blocks_are_difference_quotients() {
+    check_gradients(|g| MultiHeadAttention::new(2, 3).causal(true).block(3).apply(&input(g)));
+}
+
+/// Each head and each block drops other weights, the rate is met, and what is kept is scaled.
+#[test]
+fn blocks_drop_weights_of_their_own() {
+    let (heads, length) = (4, 16);
+    let got = crate::testing::eval(|g| {
+        g.set_training(true);
+        // All scores are equal, and the values make up a unit matrix: results are the weights themselves.
+        let q = g.zeros(f64([1, length, heads, 1]));
+        let unit: Vec<f64> =
+            (0..length * heads * length).map(|i| f64::from(u8::from(i / (heads * length) == i % length))).collect();
+        let v = crate::testing::constant(g, &[1, length, heads, length], &unit);
+        function::attend([&q, &q, &v], &AttentionMask::none(), &crate::nn::layer::Dropout::new(0.25), Some(4))
+    });
+    let rows: Vec<&[f64]> = got.chunks(length).collect();
+    let scaled = 1.0 / (length as f64 * 0.75);
+    assert!(got.iter().all(|&w| w == 0.0 || (w - scaled).abs() < 1e-12), "{got:?}");
+    let kept = got.iter().filter(|&&w| w > 0.0).count() as f64 / got.len() as f64;
+    assert!((kept - 0.75).abs() < 0.05, "{kept}");
+    let distinct: std::collections::BTreeSet<Vec<bool>> =
+        rows.iter().map(|row| row.iter().map(|&w| w > 0.0).collect()).collect();
+    // Of 64 rows of 16 weights some may agree by chance, whole blocks of 4 not.
+    assert!(distinct.len() > 56, "{}", distinct.len());
+}
