@@ -12,15 +12,15 @@ use std::collections::BTreeSet;
 
 impl Fuser<'_> {
     /// The clusters that use a node.
-    fn user_clusters(&self, node: NodeId) -> Vec<u32> {
+    pub(super) fn user_clusters(&self, node: NodeId) -> Vec<u32> {
         let clusters: BTreeSet<u32> =
             through_inlined(self.graph, node).into_iter().filter_map(|u| self.graph.cluster(u)).collect();
         clusters.into_iter().collect()
     }
 
-    /// The users of a node in other clusters than that one.
-    fn other_users(&self, node: NodeId, cluster: u32) -> Vec<NodeId> {
-        through_inlined(self.graph, node).into_iter().filter(|&u| self.graph.cluster(u) != Some(cluster)).collect()
+    /// True if `cluster` has to wait for another one that uses the node.
+    fn waits_for_user(&self, cluster: u32, node: NodeId) -> bool {
+        self.user_clusters(node).into_iter().any(|user| user != cluster && self.reach.leads(user, cluster))
     }
 
     /// Tries to put a node in a cluster that uses it.
@@ -35,8 +35,8 @@ impl Fuser<'_> {
         }
         // As one more result of a cluster that computes with it, if no other user has to run before.
         users.iter().any(|&cluster| {
-            let others = self.other_users(node, cluster);
-            !self.reaches(&others, cluster) && self.try_join(node, cluster, true)
+            let waits = users.iter().any(|&user| user != cluster && self.reach.leads(user, cluster));
+            !waits && self.try_join(node, cluster, true)
         })
     }
 
@@ -140,20 +140,13 @@ impl Fuser<'_> {
     pub(super) fn join_sibling(&mut self, node: NodeId) {
         let Some(window) = max_window(self.graph.op(node)) else { return };
         let (Some(own), x) = (self.graph.cluster(node), self.graph.operands(node)[0]) else { return };
-        let outside = |c: u32| -> Vec<NodeId> {
-            let nodes = self.info(c).into_iter().flat_map(|i| &i.nodes);
-            nodes.flat_map(|&n| self.other_users(n, c)).collect()
-        };
         let other = self.graph.users(x).into_iter().find_map(|user| {
             let alike = max_window(self.graph.op(user)) == Some(window);
             let cluster = self.graph.cluster(user).filter(|&c| alike && c != own)?;
-            let apart = !self.reaches(&outside(own), cluster) && !self.reaches(&outside(cluster), own);
-            apart.then_some(cluster)
+            (!self.any_waits(&[own, cluster])).then_some(cluster)
         });
-        if let Some(other) = other
-            && let Some(info) = self.clusters[other as usize].take()
-        {
-            info.nodes.into_iter().for_each(|n| self.add(n, own));
+        if let Some(other) = other {
+            self.merge(own, other);
         }
     }
 
@@ -166,7 +159,7 @@ impl Fuser<'_> {
             && is_identity(&self.map_of(node, cluster), info.space.rank())
             && info.nodes.iter().all(|&n| self.follows(n, info, with_anchor))
             && self.streams_fit(node, info)
-            && !self.reaches(&self.other_users(node, cluster), cluster)
+            && !self.waits_for_user(cluster, node)
     }
 
     /// True if what the cluster reads and writes at the anchor's place, element by element, is one operand and one result, or stays in
@@ -216,9 +209,9 @@ impl Fuser<'_> {
 
     /// Merges loop clusters over one space that all read `node`, if none waits for another.
     fn merge_all(&mut self, node: NodeId, clusters: &[u32]) -> bool {
-        let infos: Option<Vec<(u32, Info)>> = clusters.iter().map(|&c| Some((c, self.info(c)?.clone()))).collect();
+        let infos: Option<Vec<(u32, &Info)>> = clusters.iter().map(|&c| Some((c, self.info(c)?))).collect();
         let Some(infos) = infos else { return false };
-        let Some((first, lead)) = infos.first().cloned() else { return false };
+        let Some(&(first, lead)) = infos.first() else { return false };
         let reduced = infos.iter().map(|(_, i)| &i.reduced).find(|r| !r.is_empty()).cloned().unwrap_or_default();
         let trailing = is_trailing(&reduced, lead.space.rank());
         let alike = infos.iter().all(|(c, i)| {
@@ -227,14 +220,11 @@ impl Fuser<'_> {
                 && (i.reduced == reduced || (i.reduced.is_empty() && trailing))
                 && is_identity(&self.map_of(node, *c), lead.space.rank())
         });
-        if !alike || self.graph.ty(node).shape != lead.space || self.any_waits(&infos) {
+        if !alike || self.graph.ty(node).shape != lead.space || self.any_waits(clusters) {
             return false;
         }
-        for (other, info) in infos.into_iter().skip(1) {
-            for n in info.nodes {
-                self.add(n, first);
-            }
-            self.clusters[other as usize] = None;
+        for &other in &clusters[1..] {
+            self.merge(first, other);
         }
         if let Some(Some(merged)) = self.clusters.get_mut(first as usize) {
             merged.reduced = reduced;
@@ -242,31 +232,9 @@ impl Fuser<'_> {
         true
     }
 
-    /// True if one of the clusters depends on another one through a third.
-    pub(super) fn any_waits(&self, infos: &[(u32, Info)]) -> bool {
-        infos.iter().any(|(a, info)| {
-            let outside: Vec<NodeId> = info.nodes.iter().flat_map(|&n| self.other_users(n, *a)).collect();
-            infos.iter().any(|(b, _)| a != b && self.reaches(&outside, *b))
-        })
-    }
-
-    /// True if a node of `cluster` is one of `from` or depends on one, clusters being computed as a whole.
-    fn reaches(&self, from: &[NodeId], cluster: u32) -> bool {
-        let mut seen = BTreeSet::new();
-        let mut stack = from.to_vec();
-        while let Some(node) = stack.pop() {
-            if self.graph.cluster(node) == Some(cluster) {
-                return true;
-            }
-            if !seen.insert(node) {
-                continue;
-            }
-            stack.extend(self.graph.users(node));
-            if let Some(info) = self.graph.cluster(node).and_then(|c| self.info(c)) {
-                stack.extend(info.nodes.iter().copied().filter(|n| !seen.contains(n)));
-            }
-        }
-        false
+    /// True if one of the clusters depends on another one.
+    pub(super) fn any_waits(&self, clusters: &[u32]) -> bool {
+        clusters.iter().any(|&a| clusters.iter().any(|&b| a != b && self.reach.leads(a, b)))
     }
 }
 

@@ -17,6 +17,7 @@
 pub(crate) mod cluster;
 mod join;
 mod map;
+mod reach;
 mod recompute;
 mod siblings;
 
@@ -24,6 +25,7 @@ use crate::{PassContext, PassError};
 use cluster::{Kind, anchor_kind};
 use ir::scalar::Cost;
 use ir::{Family, Graph, NodeId, Op, Shape};
+use reach::Reach;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of a cluster while it grows.
@@ -40,6 +42,7 @@ struct Info {
 struct Fuser<'g> {
     graph: &'g mut Graph,
     clusters: Vec<Option<Info>>,
+    reach: Reach,
     /// Nodes that must have a buffer because a contraction or a scan reads them at addresses of its own.
     forced: BTreeSet<NodeId>,
     /// Nodes that are computed wherever they are used, though they aren't trivial.
@@ -55,8 +58,14 @@ struct Fuser<'g> {
 pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
     graph.clear_clusters();
     let forced = forced(graph);
-    let mut fuser =
-        Fuser { graph, clusters: vec![], forced, recomputed: BTreeSet::new(), cache_bytes: context.target.l2_bytes };
+    let mut fuser = Fuser {
+        graph,
+        clusters: vec![],
+        reach: Reach::default(),
+        forced,
+        recomputed: BTreeSet::new(),
+        cache_bytes: context.target.l2_bytes,
+    };
     let order = fuser.graph.topological();
     let live = fuser.graph.live();
     for &node in order.iter().rev().filter(|n| live.contains(n)) {
@@ -131,7 +140,9 @@ impl Fuser<'_> {
 
     /// Puts all results of a scan in one cluster: none of them depends on another.
     fn place_scan(&mut self, node: NodeId) {
-        if self.graph.cluster(node).is_some() {
+        if let Some(cluster) = self.graph.cluster(node) {
+            // It came along with another result of the scan, maybe before its own users had clusters.
+            self.reach.grow(cluster, self.user_clusters(node));
             return;
         }
         self.start(node, Kind::Scan(node));
@@ -167,6 +178,7 @@ impl Fuser<'_> {
             _ => (self.graph.ty(node).shape.clone(), vec![]),
         };
         let id = self.clusters.len() as u32;
+        self.reach.start(self.user_clusters(node));
         self.clusters.push(Some(Info { kind, space, reduced, nodes: BTreeSet::from([node]) }));
         self.graph.set_cluster(node, id);
     }
@@ -178,7 +190,20 @@ impl Fuser<'_> {
     fn add(&mut self, node: NodeId, cluster: u32) {
         if let Some(Some(info)) = self.clusters.get_mut(cluster as usize) {
             info.nodes.insert(node);
+            self.reach.grow(cluster, self.user_clusters(node));
             self.graph.set_cluster(node, cluster);
+        }
+    }
+
+    /// Puts all nodes of a cluster in another one.
+    fn merge(&mut self, into: u32, from: u32) {
+        let Some(info) = self.clusters[from as usize].take() else { return };
+        self.reach.merge(into, from);
+        for node in info.nodes {
+            if let Some(Some(grown)) = self.clusters.get_mut(into as usize) {
+                grown.nodes.insert(node);
+            }
+            self.graph.set_cluster(node, into);
         }
     }
 

@@ -34,13 +34,11 @@ impl Fuser<'_> {
     }
 
     fn merge_reductions(&mut self, first: u32, second: u32) {
-        let (Some(a), Some(b)) = (self.info(first).cloned(), self.info(second).cloned()) else { return };
+        let (Some(a), Some(b)) = (self.info(first), self.info(second)) else { return };
         let count = |info: &Info| info.nodes.iter().filter(|&&n| matches!(self.graph.op(n), Op::Reduce(_))).count();
-        let alike = a.space == b.space && a.reduced == b.reduced && count(&a) + count(&b) <= MAX_REDUCTIONS;
-        if !alike || self.any_waits(&[(first, a), (second, b.clone())]) {
-            return;
+        let alike = a.space == b.space && a.reduced == b.reduced && count(a) + count(b) <= MAX_REDUCTIONS;
+        if alike && !self.any_waits(&[first, second]) {
+            self.merge(first, second);
         }
-        b.nodes.into_iter().for_each(|n| self.add(n, first));
-        self.clusters[second as usize] = None;
     }
 }
