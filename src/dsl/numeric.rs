@@ -16,7 +16,8 @@ impl Tensor {
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Tensor {
         let e = self.below_max(axis).exp();
-        let result = &e / e.sum_keepdims([axis]);
+        // One quotient for all: a product is many times as fast, and its error of half an ulp is no more than that of the sum.
+        let result = &e * (1.0 / e.sum_keepdims([axis]));
         let last = self.shape().map(|s| s.rank() as isize - 1);
         if axis == -1 || Some(axis) == last { self.remember_logits(&result, Squash::Softmax) } else { result }
     }
