@@ -37,6 +37,19 @@ pub enum RunError {
     /// states are undefined after it.
     #[error(transparent)]
     Step(#[from] StepError),
+    /// An element of an input is no index of what it is used for: a token beyond the vocabulary, a label that is no class. Outputs and states are undefined
+    /// after it.
+    #[error("{error}: input `{input}` holds {value} at {place:?}")]
+    Index {
+        /// The input.
+        input: String,
+        /// The element's coordinates; the first one counts the samples of the batch.
+        place: Vec<usize>,
+        /// The element.
+        value: i64,
+        /// The check that failed.
+        error: StepError,
+    },
     /// An input was not given.
     #[error("input `{name}`, {ty}, is missing")]
     Missing {

@@ -22,6 +22,7 @@
 
 pub mod cache;
 mod error;
+mod indices;
 mod options;
 mod program;
 mod programs;

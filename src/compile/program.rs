@@ -1,10 +1,11 @@
 //! A compiled step with its memory.
 
+use super::indices::IndexedInputs;
 use super::values::{Elements, read, with_input, write};
 use super::{CompileReport, RunError};
 use crate::dsl::{StateSpec, Step};
 use ir::{DType, TensorType, Value};
-use runtime::{Element, Executable, PortError, PortKind, StepError};
+use runtime::{Element, Executable, PortError, PortKind};
 use std::collections::BTreeMap;
 
 /// A step as native code, with its states, inputs and outputs in memory. Running it allocates nothing.
@@ -14,6 +15,7 @@ pub struct CompiledProgram {
     outputs: BTreeMap<String, TensorType>,
     states: Vec<StateSpec>,
     updates: bool,
+    indexed: IndexedInputs,
     report: CompileReport,
 }
 
@@ -35,6 +37,7 @@ impl CompiledProgram {
             outputs: graph.outputs().iter().map(|(name, id)| (name.clone(), graph.ty(*id).clone())).collect(),
             states: step.states.clone(),
             updates: !graph.updates().is_empty(),
+            indexed: IndexedInputs::of(graph),
             report,
         }
     }
@@ -63,9 +66,9 @@ impl CompiledProgram {
     /// Runs one step on what the inputs hold.
     ///
     /// # Errors
-    /// A check that failed, with the place in the user's source; outputs and states are undefined then.
-    pub fn step(&mut self) -> Result<(), StepError> {
-        self.executable.step()
+    /// A check that failed, with the place in the user's source, and the element of an input if it is to blame; outputs and states are undefined then.
+    pub fn step(&mut self) -> Result<(), RunError> {
+        self.executable.step().map_err(|error| self.indexed.explain(&mut self.executable, error))
     }
 
     /// The inputs by name, with their types.

@@ -108,9 +108,10 @@ fn a_failed_check_names_the_users_line() {
     let good = array([2], vec![3i64, 0]).unwrap();
     assert!(program.run([("i", &good)]).is_ok());
     for bad in [4, -1, i64::MAX] {
-        let bad = array([2], vec![0, bad]).unwrap();
-        match program.run([("i", &bad)]) {
-            Err(RunError::Step(e)) => {
+        let indices = array([2], vec![0, bad]).unwrap();
+        match program.run([("i", &indices)]) {
+            Err(RunError::Index { input, place, value, error: e }) => {
+                assert_eq!((input.as_str(), &place[..], value), ("i", &[1][..], bad));
                 assert!(e.to_string().contains(&format!("{}:{line}:", file!())), "{e}");
             }
             other => panic!("{other:?}"),
@@ -170,7 +171,7 @@ fn a_failed_check_leaves_states_as_they_were() {
     let before = states(&program);
     let mut bad = inputs();
     bad.insert("y".into(), array([4], vec![0i32, 1, 7, 0]).unwrap());
-    assert!(matches!(program.run(&bad), Err(RunError::Step(_))));
+    assert!(matches!(program.run(&bad), Err(RunError::Index { value: 7, .. })));
     assert_eq!(states(&program), before);
     program.run(&inputs()).unwrap();
     assert_ne!(states(&program), before);

@@ -19,9 +19,23 @@ pub enum TrainError {
     /// The data don't fit the model.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A step failed: an index out of range, for instance a label that is no class.
+    /// A step failed.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// An element of a sample is no index of what it is used for: a token beyond the vocabulary, a label that is no class.
+    #[error("{error}: sample {sample} of `{name}` holds {value}{}", position(place))]
+    Index {
+        /// The column.
+        name: String,
+        /// The sample, from 0, in the stored order.
+        sample: usize,
+        /// The element's coordinates within the sample.
+        place: Vec<usize>,
+        /// The element.
+        value: i64,
+        /// The check that failed.
+        error: StepError,
+    },
     /// Weights could not be saved or loaded.
     #[error(transparent)]
     Io(#[from] IoError),
@@ -56,6 +70,15 @@ pub enum TrainError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+/// Where an element stands in a sample that has several.
+fn position(place: &[usize]) -> String {
+    match place {
+        [] => String::new(),
+        [at] => format!(" at position {at}"),
+        _ => format!(" at position {place:?}"),
+    }
 }
 
 impl From<PortError> for TrainError {

@@ -1,7 +1,7 @@
-//! From a data set into a program's inputs.
+//! From a data set into a program's inputs, and through a step.
 
 use super::TrainError;
-use crate::compile::{CompiledProgram, Elements};
+use crate::compile::{CompiledProgram, Elements, RunError};
 use crate::data::Batches;
 
 /// Copies the samples stored at `rows` into all of the program's inputs.
@@ -17,5 +17,15 @@ pub(super) fn feed(program: &mut CompiledProgram, batches: &Batches<'_>, rows: &
             Elements::Bits16(out) => column.gather(name, rows, dtype, out),
         }?;
         Ok(())
+    })
+}
+
+/// Runs a step on the samples stored at `rows`, which have been fed. An element that is out of range is named by its sample.
+pub(super) fn step(program: &mut CompiledProgram, rows: &[usize]) -> Result<(), TrainError> {
+    program.step().map_err(|error| match error {
+        RunError::Index { input: name, place, value, error } if !place.is_empty() && place[0] < rows.len() => {
+            TrainError::Index { name, sample: rows[place[0]], place: place[1..].to_vec(), value, error }
+        }
+        other => other.into(),
     })
 }

@@ -2,7 +2,7 @@
 
 use super::callback::{Callback, Control};
 use super::evaluation::Means;
-use super::feed::feed;
+use super::feed::{feed, step as run_step};
 use super::programs::Purpose;
 use super::progress::{Progress, Reporter};
 use super::trainer::DEFAULT_BATCH;
@@ -203,7 +203,7 @@ fn train_epoch(
             set_rate(program, schedule.at(taken))?;
             taken += 1;
         }
-        program.step()?;
+        run_step(program, rows)?;
         let loss = program.scalar("loss")?;
         if !loss.is_finite() {
             return Err(TrainError::Diverged { epoch, step: step + 1, loss });

@@ -129,7 +129,7 @@ impl Generator {
     fn step(&mut self, token: i32) -> Result<(), TrainError> {
         self.program.input_mut::<i32>("x").map_err(RunError::from)?[0] = token;
         self.program.input_mut::<i32>("position").map_err(RunError::from)?[0] = self.fed.len() as i32;
-        self.program.step().map_err(RunError::from)?;
+        self.program.step()?;
         self.fed.push(token);
         Ok(())
     }

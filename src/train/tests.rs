@@ -1,6 +1,5 @@
 //! Training from end to end, through native code.
 
-use crate::compile::RunError;
 use crate::data::{array, mnist};
 use crate::model::trace;
 use crate::prelude::*;
@@ -203,7 +202,8 @@ fn a_label_that_is_no_class_names_the_users_line() {
     let line = line!() + 1;
     let mut trainer = model().compile(Adam::default(), SparseCategoricalCrossEntropy, [Accuracy]).unwrap();
     match trainer.fit(&data, Fit::epochs(1).silent()) {
-        Err(TrainError::Run(RunError::Step(e))) => {
+        Err(TrainError::Index { name, sample: 1, value: 3, error: e, .. }) => {
+            assert_eq!(name, "y");
             assert_eq!(e.loc.as_deref().map(|loc| loc.contains(&format!("{}:{line}:", file!()))), Some(true), "{e}");
         }
         other => panic!("{other:?}"),

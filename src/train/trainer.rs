@@ -1,7 +1,7 @@
 //! A model with a loss, metrics and an optimizer.
 
 use super::evaluation::Means;
-use super::feed::feed;
+use super::feed::{feed, step};
 use super::fit::{Fit, fit};
 use super::programs::{Programs, Purpose, Subject};
 use super::{Evaluation, History, TrainError};
@@ -115,7 +115,7 @@ impl Trainer {
         for rows in batches.iter() {
             let program = self.programs.activate((Purpose::Evaluation, rows.len()))?;
             feed(program, &batches, rows)?;
-            program.step()?;
+            step(program, rows)?;
             means.add(rows.len(), |name| program.scalar(name))?;
         }
         Ok(means.finish())
@@ -131,7 +131,7 @@ impl Trainer {
         for rows in batches.iter() {
             let program = self.programs.activate((Purpose::Inference, rows.len()))?;
             feed(program, &batches, rows)?;
-            program.step()?;
+            step(program, rows)?;
             parts.push(program.output_value("output")?);
         }
         concatenate(&parts, data.len())

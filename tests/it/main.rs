@@ -7,6 +7,7 @@ mod command;
 mod contractions;
 mod conventions;
 mod differential;
+mod errors;
 mod filetests;
 mod floors;
 mod machine;

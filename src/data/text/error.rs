@@ -45,7 +45,7 @@ pub enum TextError {
         what: String,
     },
     /// A text has no token.
-    #[error("text {row} has no token by the rule `{rule}`: {text:?}")]
+    #[error("text {row} has no token by the rule `{rule}`: {text:?} (leave it out, or encode with `empty_as_unknown`)")]
     Empty {
         /// Which text, from 0.
         row: usize,
@@ -55,7 +55,7 @@ pub enum TextError {
         text: String,
     },
     /// A text has more tokens than fit and must not be cut.
-    #[error("text {row} has {length} tokens, more than {limit}")]
+    #[error("text {row} has {length} tokens, more than the {limit} of a row, and is not to be cut")]
     Long {
         /// Which text, from 0.
         row: usize,
