@@ -114,14 +114,15 @@ pub fn selu(x: &Tensor) -> Tensor {
 /// `x Φ(x)`, exact, by the error function (arXiv 1606.08415).
 #[track_caller]
 pub fn gelu(x: &Tensor) -> Tensor {
-    x * 0.5 * ((x * FRAC_1_SQRT_2).erf() + 1)
+    // `x` times all the rest: the gradient then keeps `x` and the rest, and not `x/2` as well.
+    x * (((x * FRAC_1_SQRT_2).erf() + 1) * 0.5)
 }
 
 /// `x Φ(x)`, approximated by `x/2 (1 + tanh(sqrt(2/π) (x + 0.044715 x³)))` (arXiv 1606.08415).
 #[track_caller]
 pub fn gelu_tanh(x: &Tensor) -> Tensor {
     let cubic = x + x * x * x * 0.044_715;
-    x * 0.5 * ((cubic * (2.0 / PI).sqrt()).tanh() + 1)
+    x * (((cubic * (2.0 / PI).sqrt()).tanh() + 1) * 0.5)
 }
 
 /// `x sigmoid(x)`, also called swish.

@@ -129,8 +129,13 @@ impl Fuser<'_> {
             return;
         }
         let copied = matches!(family, Family::Source | Family::Movement);
+        let may_repeat = !copied && !forced;
+        if may_repeat && self.repeats_kept(node) {
+            self.recomputed.insert(node);
+            return;
+        }
         if copied || !self.join_users(node) {
-            if !copied && !forced && self.is_recomputed(node) {
+            if may_repeat && self.is_recomputed(node) {
                 self.recomputed.insert(node);
                 return;
             }

@@ -35,6 +35,30 @@ impl Fuser<'_> {
         in_loops && same_size && (is_port(graph.op(tensor)) || small().any(|o| self.waits_for(o, tensor)))
     }
 
+    /// True if several loop clusters use a node that costs no more than loading it, computed from one tensor of its size that several others have to
+    /// load anyway: the argument of an activation, say, that differs from its input by a factor, where the gradient needs both.
+    pub(super) fn repeats_kept(&self, node: NodeId) -> bool {
+        let graph = &*self.graph;
+        let cheap = matches!(graph.op(node), Op::Elementwise(op) if op.def().cost == Cost::Cheap);
+        if !cheap || graph.ty(node).size_bytes() < MIN_BYTES || reaches_result(graph, node) {
+            return false;
+        }
+        let mut whole = graph.operands(node).iter().copied().filter(|&o| !self.is_small(node, o));
+        let (Some(tensor), None) = (whole.next(), whole.next()) else { return false };
+        let users = self.user_clusters(node);
+        let in_loops = users.iter().all(|&c| self.info(c).is_some_and(|info| info.kind == Kind::Loop));
+        let is_alike = graph.ty(tensor).size_bytes() == graph.ty(node).size_bytes();
+        let is_kept = || {
+            let others = graph.users(tensor).into_iter().filter(|&user| user != node);
+            let clusters = others.flat_map(|user| match graph.cluster(user) {
+                Some(cluster) => vec![cluster],
+                None => self.user_clusters(user),
+            });
+            clusters.collect::<BTreeSet<u32>>().len() > 1
+        };
+        users.len() > 1 && in_loops && is_alike && is_kept()
+    }
+
     /// A constant, or a broadcast of something much smaller.
     fn is_small(&self, node: NodeId, operand: NodeId) -> bool {
         match self.graph.op(operand) {
