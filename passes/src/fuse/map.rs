@@ -1,7 +1,7 @@
 //! How the axes of a node relate to the iteration space of the cluster that uses it.
 
 use super::Fuser;
-use ir::{NodeId, Op};
+use ir::{Family, NodeId, Op};
 
 /// For each axis of a node the axis of the space it runs along; `None` where the relation is not that simple.
 pub(super) type AxisMap = Option<Vec<usize>>;
@@ -40,7 +40,10 @@ impl Fuser<'_> {
             return Some(outer);
         }
         if *shape == info.space {
-            return Some((0..info.space.rank()).collect());
+            // Under a permutation that is stored, equal extents don't mean equal axes.
+            let moves = |n: NodeId| self.graph.op(n).family() == Family::Movement;
+            let turned = !moves(node) && info.nodes.iter().any(|&n| moves(n));
+            return if turned { self.map_of(node, cluster) } else { Some((0..info.space.rank()).collect()) };
         }
         let is_outer = outer.len() == shape.rank() && outer.iter().zip(shape.iter()).all(|(&a, &d)| info.space[a] == d);
         if is_outer { Some(outer) } else { self.map_of(node, cluster) }
