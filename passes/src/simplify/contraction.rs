@@ -22,6 +22,13 @@ pub(super) const RULES: &[&[Rule]] = &[&[
         apply: permute_dot,
     },
     Rule {
+        name: "permute_dot_rows",
+        doc: "permute(dot(x, y)) → permute(dot(y, x)) where the last axis comes from x: rows of the dot product stay rows",
+        root: Family::Movement,
+        exact: true,
+        apply: permute_dot_rows,
+    },
+    Rule {
         name: "dot_broadcast",
         doc: "dot(x, broadcast(y)) repeated along a batch axis → dot(x, y) with that axis of x as a row",
         root: Family::Contraction,
@@ -85,9 +92,37 @@ fn permute_dot(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
     if permute.perm != swap {
         return Ok(None);
     }
+    b.add(Op::Dot(flipped(&op)), &[y, x]).map(Some)
+}
+
+/// The dot product with its operands in the other order.
+fn flipped(op: &Dot) -> Dot {
     let flip = |pairs: &[(usize, usize)]| pairs.iter().map(|&(l, r)| (r, l)).collect();
-    let flipped = Dot { batch: flip(&op.batch), contract: flip(&op.contract) };
-    b.add(Op::Dot(flipped), &[y, x]).map(Some)
+    Dot { batch: flip(&op.batch), contract: flip(&op.contract) }
+}
+
+fn permute_dot_rows(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
+    let Op::Permute(permute) = b.graph().op(id) else { return Ok(None) };
+    let (perm, product) = (permute.perm.clone(), b.graph().operands(id)[0]);
+    let Some((op, x, y)) = dot(b, product) else { return Ok(None) };
+    let (batch, all) = (op.batch.len(), perm.len());
+    let rows = b.ty(x).shape.rank() - batch - op.contract.len();
+    let columns = all - batch - rows;
+    let from_rows = rows > 0 && perm.last() == Some(&(batch + rows - 1));
+    // With other users the product would be computed twice.
+    if !from_rows || columns == 0 || b.graph().users(product).len() > 1 || b.graph().is_result(product) {
+        return Ok(None);
+    }
+    let turned = b.add(Op::Dot(flipped(&op)), &[y, x])?;
+    let perm: Vec<usize> = perm
+        .into_iter()
+        .map(|axis| match axis {
+            axis if axis < batch => axis,
+            axis if axis < batch + rows => axis + columns,
+            axis => axis - rows,
+        })
+        .collect();
+    b.permute(turned, &perm).map(Some)
 }
 
 fn dot_broadcast(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
