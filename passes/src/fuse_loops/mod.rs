@@ -27,6 +27,15 @@ const MIN_ITERATIONS: usize = 8;
 /// # Errors
 /// If a kernel doesn't type: a defect of an earlier pass.
 pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError> {
+    // Kernels that have become one may have been the two that read a buffer.
+    while joined_any(program, context)? {
+        remove_unused(program);
+    }
+    Ok(())
+}
+
+/// Joins what can be joined, looking at each buffer once; true if that was anything.
+fn joined_any(program: &mut Program, context: &PassContext) -> Result<bool, PassError> {
     let before = program.launches.len();
     for buffer in 0..program.buffers.len() {
         let buffer = BufferId(buffer as u32);
@@ -36,10 +45,7 @@ pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError
             link.replace(program, kernel, args);
         }
     }
-    if program.launches.len() < before {
-        remove_unused(program);
-    }
-    Ok(())
+    Ok(program.launches.len() < before)
 }
 
 /// Two launches of which the second reads what the first computes.
