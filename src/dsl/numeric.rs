@@ -7,7 +7,7 @@ impl Tensor {
     /// The distance from the largest element along an axis: what makes `exp` safe. The maximum is a constant to derivatives, because
     /// softmax does not change when all logits move alike.
     #[track_caller]
-    fn below_max(&self, axis: isize) -> Tensor {
+    pub(crate) fn below_max(&self, axis: isize) -> Tensor {
         self - self.max_keepdims([axis]).stop_gradient()
     }
 

@@ -5,7 +5,7 @@
 //! scores again and adds up the gradients of keys and values from block to block (Dao et al., "FlashAttention", arXiv 2205.14135, which
 //! also cuts the keys into blocks; here a block's scores fit the second-level cache).
 
-use super::function::{AttentionMask, hidden};
+use super::function::{AttentionMask, Shares};
 use crate::dsl::{Scan, Tensor, TypeSpec};
 use crate::nn::layer::Dropout;
 use ir::{DType, TensorType};
@@ -126,20 +126,12 @@ impl Head<'_> {
             let [q, block] = parts else { return (vec![], vec![]) };
             let scores = q.dot_general(k, [], [(1, 1)]);
             let visible = self.visible_in(block, extents);
-            let weights = match (&visible, scores.dtype()) {
-                (Some(visible), Some(dtype)) => visible.select(&scores, hidden(dtype)).softmax(-1),
-                _ => scores.softmax(-1),
+            let Shares { parts, whole } = Shares::of(&scores, visible.as_ref(), self.visible.is_some());
+            let parts = match self.number {
+                Some(head) => dropout.call_in_scan(&parts, &(head * extents.blocks as i64 + block.cast(DType::I64))),
+                None => parts,
             };
-            // A query that sees no key attends to nothing.
-            let weights = match (&visible, self.visible) {
-                (Some(visible), Some(_)) => visible.select(&weights, 0),
-                _ => weights,
-            };
-            let weights = match self.number {
-                Some(head) => dropout.call_in_scan(&weights, &(head * extents.blocks as i64 + block.cast(DType::I64))),
-                None => weights,
-            };
-            (vec![], vec![weights.dot_general(v, [], [(1, 0)])])
+            (vec![], vec![parts.dot_general(v, [], [(1, 0)]) / whole])
         });
         found.into_iter().next()
     }

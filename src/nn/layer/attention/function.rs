@@ -128,17 +128,15 @@ pub(super) fn broken_rule(q: &TensorType, k: &TensorType, v: &TensorType, mask: 
 /// The weights under a mask that broadcasts to `[batch, heads, queries, keys]`; `may_be_blind` if a query may see no key.
 #[track_caller]
 pub(super) fn masked_weights(q: &Tensor, k: &Tensor, mask: Option<&Tensor>, may_be_blind: bool) -> Tensor {
-    let Some(ty) = q.ty() else { return q.clone() };
-    let scale = 1.0 / (ty.shape[3] as f64).sqrt();
-    let scores = (q * scale).dot_general(k, [(0, 0), (2, 2)], [(3, 3)]);
-    let Some(mask) = mask else { return scores.softmax(-1) };
-    // Finite, so that the distance from the maximum is a number even where all keys are hidden.
-    let weights = mask.select(&scores, hidden(ty.dtype)).softmax(-1);
-    if may_be_blind { mask.select(&weights, 0) } else { weights }
+    let weights = masked(&scores(q, k), mask).softmax(-1);
+    match mask {
+        Some(mask) if may_be_blind => mask.select(&weights, 0),
+        _ => weights,
+    }
 }
 
 /// A score below all that count, far enough that `exp` of the distance is 0.
-pub(super) fn hidden(dtype: DType) -> f64 {
+fn hidden(dtype: DType) -> f64 {
     if dtype == DType::F16 { -3e4 } else { -1e30 }
 }
 
@@ -160,8 +158,53 @@ pub(super) fn attend([q, k, v]: [&Tensor; 3], mask: &AttentionMask, dropout: &Dr
     }
     match rows.or_else(|| blocks::rows(q_ty.shape[1], k_ty.shape[1])) {
         Some(rows) => blocks::attend([q, k, v], mask, dropout, rows),
-        None => weighted_values(&dropout.call(&attention_weights(q, k, mask), "weights"), v),
+        None => {
+            let truth = mask.truth(q, q_ty.shape[1], k_ty.shape[1]);
+            let Shares { parts, whole } = Shares::of(&scores(q, k), truth.as_ref(), mask.keys.is_some());
+            let sums = dropout.call(&parts, "weights").dot_general(v, [(0, 0), (1, 2)], [(3, 1)]);
+            (sums / whole).permute([0, 2, 1, 3])
+        }
     }
+}
+
+/// Softmax along the last axis whose division is left to who uses it: weights are `parts / whole`.
+///
+/// Attention divides its results, which are fewer than the weights; and the gradient then needs nothing of the size of the weights but the
+/// parts.
+pub(super) struct Shares {
+    /// Exponentials of the scores' distances from the largest one; of the type of the scores.
+    pub(super) parts: Tensor,
+    /// Their sums, 1 long along the last axis and at least 1.
+    pub(super) whole: Tensor,
+}
+
+impl Shares {
+    /// The shares of scores under a mask that broadcasts to them; `may_be_blind` if a whole row may be hidden.
+    #[track_caller]
+    pub(super) fn of(scores: &Tensor, mask: Option<&Tensor>, may_be_blind: bool) -> Self {
+        let parts = masked(scores, mask).below_max(-1).exp();
+        let whole = parts.sum_keepdims([-1]);
+        match mask {
+            Some(mask) if may_be_blind => Self { parts: mask.select(&parts, 0), whole },
+            _ => Self { parts, whole },
+        }
+    }
+}
+
+/// The scores where they count; elsewhere finite ones, so that the distance from the maximum is a number even where all keys are hidden.
+#[track_caller]
+fn masked(scores: &Tensor, mask: Option<&Tensor>) -> Tensor {
+    match (mask, scores.dtype()) {
+        (Some(mask), Some(dtype)) => mask.select(scores, hidden(dtype)),
+        _ => scores.clone(),
+    }
+}
+
+/// `q kᵀ / sqrt(size)`, `[batch, heads, queries, keys]`.
+#[track_caller]
+fn scores(q: &Tensor, k: &Tensor) -> Tensor {
+    let Some(ty) = q.ty() else { return q.clone() };
+    (q * (1.0 / (ty.shape[3] as f64).sqrt())).dot_general(k, [(0, 0), (2, 2)], [(3, 3)])
 }
 
 /// `weights [batch, heads, queries, keys]` and `v [batch, keys, heads, width]` give `[batch, queries, heads, width]`.
