@@ -1,7 +1,7 @@
-//! Kernels that are the same code under other names: they are compiled once.
+//! Kernels that are the same code under other names: they are transformed, verified and compiled once.
 
 use crate::walk::refresh;
-use crate::{Fresh, Kernel, Program};
+use crate::{Fresh, Kernel, Local, Param, Program, Stmt};
 use std::collections::BTreeMap;
 
 impl Kernel {
@@ -44,8 +44,40 @@ impl Program {
     /// For each kernel, the position of the first one that is the same code: its own, if none is before it.
     pub fn first_of_same_code(&self) -> Vec<usize> {
         let mut first: BTreeMap<Kernel, usize> = BTreeMap::new();
-        let at = |(at, kernel): (usize, &Kernel)| *first.entry(kernel.canonical()).or_insert(at);
-        self.kernels.iter().enumerate().map(at).collect()
+        let mut firsts: Vec<usize> = Vec::with_capacity(self.kernels.len());
+        for (at, equal) in self.first_of_equal().into_iter().enumerate() {
+            let same =
+                if equal < at { firsts[equal] } else { *first.entry(self.kernels[at].canonical()).or_insert(at) };
+            firsts.push(same);
+        }
+        firsts
+    }
+
+    /// For each kernel, the position of the first one that differs at most in its name: its own, if none is before it. Layers that are
+    /// alike are lowered to such kernels; whatever looks at kernels one by one need look at the first only.
+    pub fn first_of_equal(&self) -> Vec<usize> {
+        type Code<'k> = (&'k [Param], &'k [Local], &'k [Stmt]);
+        let mut first: BTreeMap<Code<'_>, usize> = BTreeMap::new();
+        let kernels = self.kernels.iter().enumerate();
+        kernels.map(|(at, k)| *first.entry((&k.params, &k.locals, &k.body)).or_insert(at)).collect()
+    }
+
+    /// Changes every kernel; those that differ only in their names are changed once, and stay such.
+    ///
+    /// # Errors
+    /// What `change` fails with; it must not look at the name but for that.
+    pub fn change_kernels<E>(&mut self, mut change: impl FnMut(&mut Kernel) -> Result<(), E>) -> Result<(), E> {
+        for (at, first) in self.first_of_equal().into_iter().enumerate() {
+            let (done, rest) = self.kernels.split_at_mut(at);
+            match done.get(first) {
+                Some(Kernel { params, locals, body, .. }) => {
+                    let name = std::mem::take(&mut rest[0].name);
+                    rest[0] = Kernel { name, params: params.clone(), locals: locals.clone(), body: body.clone() };
+                }
+                None => change(&mut rest[0])?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -75,5 +107,25 @@ mod tests {
         let names: Vec<&str> = program.kernels.iter().map(|k| k.name.as_str()).collect();
         assert_eq!(names, ["a", "c"]);
         assert_eq!(program.launches.iter().map(|l| l.kernel).collect::<Vec<_>>(), [0, 0, 1]);
+    }
+
+    #[test]
+    fn kernels_that_differ_in_names_are_changed_once() {
+        let text = |name: &str, c: &str| {
+            format!("kernel {name}(p0: write f32[8]) {{ for i0 in 0..8 {{ store p0[i0] = {c} }} }}")
+        };
+        let kernels = [text("a", "1.0f32"), text("b", "2.0f32"), text("c", "1.0f32")].join("\n");
+        let mut program: Program = format!("program \"p\"\n{kernels}").parse().unwrap();
+        assert_eq!(program.first_of_equal(), [0, 1, 0]);
+        let mut changed = vec![];
+        let change = |kernel: &mut Kernel| {
+            changed.push(kernel.name.clone());
+            kernel.params[0].len = 16;
+            if changed.len() > 2 { Err("a third kernel") } else { Ok(()) }
+        };
+        assert_eq!(program.change_kernels(change), Ok(()));
+        assert_eq!(changed, ["a", "b"]);
+        let names: Vec<(&str, usize)> = program.kernels.iter().map(|k| (k.name.as_str(), k.params[0].len)).collect();
+        assert_eq!(names, [("a", 16), ("b", 16), ("c", 16)]);
     }
 }

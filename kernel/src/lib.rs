@@ -39,5 +39,5 @@ pub use stmt::{LoopKind, Stmt};
 pub use target::{Target, TileTarget};
 pub use typing::{MAX_LANES, TypeError, Types, ValueType, check_foldable};
 pub use vectorize::vectorize_body;
-pub use verify::{Spec, VerifyError, VerifyErrors, in_place_safe, verify, verify_kernel};
+pub use verify::{InPlaceProofs, Spec, VerifyError, VerifyErrors, in_place_safe, verify, verify_kernel};
 pub use work::Work;

@@ -19,11 +19,11 @@ use kernel::{Affine, Expr, Fresh, IndexVar, LoopKind, Program, Stmt};
 /// # Errors
 /// None.
 pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
-    for kernel in &mut program.kernels {
+    program.change_kernels(|kernel| {
         let mut fresh = Fresh::above(&kernel.body);
         kernel.body = enclose(collapse(std::mem::take(&mut kernel.body), &mut fresh));
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn collapse(body: Vec<Stmt>, fresh: &mut Fresh) -> Vec<Stmt> {

@@ -21,11 +21,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// # Errors
 /// If a kernel doesn't type: a defect of an earlier pass.
 pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError> {
-    for kernel in &mut program.kernels {
+    program.change_kernels(|kernel| {
         let mut pass = Decompose::new(kernel, context.target.fma)?;
         kernel.body = pass.body(std::mem::take(&mut kernel.body))?;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 struct Decompose {

@@ -21,15 +21,16 @@ const MIN_WORK: usize = 1 << 13;
 /// # Errors
 /// None.
 pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
-    for kernel in &mut program.kernels {
+    let checks = program.checks.clone();
+    program.change_kernels(|kernel| {
         // What the verifier can't prove to be independent stays serial.
         if let Some(parallel) = in_parallel(kernel)
-            && kernel::verify_kernel(&parallel, &program.checks, Spec::LOWERED).is_ok()
+            && kernel::verify_kernel(&parallel, &checks, Spec::LOWERED).is_ok()
         {
             *kernel = parallel;
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// The kernel with its one loop in parallel, if that is worth it; what is bound before the loop is bound in each iteration.

@@ -12,7 +12,7 @@
 //! # Example
 //! Of two clusters that are ready, one that frees its operand of 4 MB and one that doesn't, the first gets the lower number.
 
-use crate::fuse::cluster::{Clusters, clustered_operands, outputs};
+use crate::fuse::cluster::{Clusters, clustered_operands, outputs, through_inlined};
 use crate::{PassContext, PassError};
 use ir::{Graph, NodeId, Op};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +35,7 @@ struct Task {
 pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
     let clusters = Clusters::of(graph);
     let mut tasks = tasks(graph, &clusters);
-    order_updates(graph, &clusters, &mut tasks);
+    order_updates(graph, &mut tasks);
     order_checks(graph, &clusters, &mut tasks);
     let order = order(graph, &tasks)?;
     let number: BTreeMap<u32, u32> = order.iter().enumerate().map(|(i, &c)| (c, i as u32)).collect();
@@ -66,15 +66,13 @@ fn tasks(graph: &Graph, clusters: &Clusters) -> BTreeMap<u32, Task> {
 }
 
 /// Readers of a state before its writer, unless that closes a cycle.
-fn order_updates(graph: &Graph, clusters: &Clusters, tasks: &mut BTreeMap<u32, Task>) {
+fn order_updates(graph: &Graph, tasks: &mut BTreeMap<u32, Task>) {
     let states: BTreeMap<&str, NodeId> = graph.states().map(|(id, s)| (s.name.as_str(), id)).collect();
     for (name, new) in graph.updates() {
         let (Some(writer), Some(&state)) = (graph.cluster(*new), states.get(name.as_str())) else { continue };
-        for (&reader, nodes) in &clusters.nodes {
-            if reader != writer
-                && nodes.iter().any(|&n| reads(graph, n, state))
-                && !ancestors(tasks, reader).contains(&writer)
-            {
+        let readers = through_inlined(graph, state).into_iter().filter_map(|node| graph.cluster(node));
+        for reader in readers.collect::<BTreeSet<u32>>() {
+            if reader != writer && !ancestors(tasks, reader).contains(&writer) {
                 tasks.entry(writer).or_default().after.insert(reader);
             }
         }
@@ -121,12 +119,6 @@ fn ancestors(tasks: &BTreeMap<u32, Task>, task: u32) -> BTreeSet<u32> {
         }
     }
     seen
-}
-
-/// True if a node reads a port, directly or through nodes outside of clusters.
-fn reads(graph: &Graph, node: NodeId, port: NodeId) -> bool {
-    debug_assert!(matches!(graph.op(port), Op::State(_)));
-    graph.operands(node).iter().any(|&o| o == port || (graph.cluster(o).is_none() && reads(graph, o, port)))
 }
 
 fn order(graph: &Graph, tasks: &BTreeMap<u32, Task>) -> Result<Vec<u32>, PassError> {

@@ -2,7 +2,46 @@
 
 use super::access::{Accesses, MemoryAccess};
 use super::disjoint::{iterations_are_disjoint, never_meet, reach};
-use crate::{BufRef, Kernel, Ranges};
+use crate::{BufRef, Kernel, Program, Ranges};
+use std::collections::BTreeMap;
+
+/// What [`in_place_safe`] says of a program's kernels, each question answered once for all kernels that differ only in their names.
+#[derive(Debug)]
+pub struct InPlaceProofs<'p> {
+    program: &'p Program,
+    first_of_equal: Vec<usize>,
+    known: BTreeMap<(usize, u32, u32), Result<(), String>>,
+}
+
+impl<'p> InPlaceProofs<'p> {
+    /// Nothing has been asked yet.
+    pub fn new(program: &'p Program) -> Self {
+        Self::with_first_of_equal(program, program.first_of_equal())
+    }
+
+    /// The same, where [`Program::first_of_equal`] is known.
+    pub(super) fn with_first_of_equal(program: &'p Program, first_of_equal: Vec<usize>) -> Self {
+        Self { program, first_of_equal, known: BTreeMap::new() }
+    }
+
+    /// The program asked about.
+    pub(super) fn program(&self) -> &'p Program {
+        self.program
+    }
+
+    /// [`in_place_safe`] of parameters of a kernel of the program, by its number.
+    ///
+    /// # Errors
+    /// As [`in_place_safe`].
+    ///
+    /// # Panics
+    /// If the program has no such kernel.
+    pub fn safe(&mut self, kernel: u32, read: u32, write: u32) -> Result<(), String> {
+        let first = self.first_of_equal[kernel as usize];
+        let prove = || in_place_safe(&self.program.kernels[first], read, write);
+        self.known.entry((first, read, write)).or_insert_with(prove).clone()
+    }
+}
 
 /// Whether parameter `write` may be bound to the memory of parameter `read`, both starting at one address: every element is loaded
 /// through `read` before it is stored through `write`, whatever order iterations run in where they may.

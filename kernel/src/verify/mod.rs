@@ -53,7 +53,7 @@ use crate::{Check, Kernel, Program};
 use std::fmt;
 
 pub use access::{Definitions, expand};
-pub use in_place::in_place_safe;
+pub use in_place::{InPlaceProofs, in_place_safe};
 
 /// What buffers' offsets are multiples of, in bytes: a cache line, and the widest vector.
 pub const ALIGNMENT: usize = 64;
@@ -138,14 +138,22 @@ impl Report {
 pub fn verify(program: &Program, spec: Spec) -> Result<(), VerifyErrors> {
     let mut report = Report::default();
     program::check(program, &mut report);
+    let first = program.first_of_equal();
+    let mut sound = vec![false; first.len()];
     for (at, kernel) in program.kernels.iter().enumerate() {
-        body::check(kernel, at, program.checks.len(), spec, &mut report);
+        body::check_name(kernel, at, &mut report);
+        if !sound[first[at]] {
+            let before = report.0.len();
+            body::check(kernel, at, program.checks.len(), spec, &mut report);
+            sound[at] = report.0.len() == before;
+        }
     }
     // What builds on sound kernels and launches would only repeat their errors.
     if report.0.is_empty() {
-        program::check_aliases(program, &mut report);
+        let mut proofs = InPlaceProofs::with_first_of_equal(program, first);
+        program::check_aliases(&mut proofs, &mut report);
         if spec.planned {
-            plan::check(program, &mut report);
+            plan::check(&mut proofs, &mut report);
         }
     }
     finish(report, || program.clone())
@@ -157,6 +165,7 @@ pub fn verify(program: &Program, spec: Spec) -> Result<(), VerifyErrors> {
 /// All that don't hold.
 pub fn verify_kernel(kernel: &Kernel, checks: &[Check], spec: Spec) -> Result<(), VerifyErrors> {
     let mut report = Report::default();
+    body::check_name(kernel, 0, &mut report);
     body::check(kernel, 0, checks.len(), spec, &mut report);
     finish(report, || Program { kernels: vec![kernel.clone()], checks: checks.to_vec(), ..Program::default() })
 }

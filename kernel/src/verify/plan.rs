@@ -1,7 +1,7 @@
 //! Invariants 15 to 17: the memory plan.
 
 use super::program::may_share;
-use super::{ALIGNMENT, Report};
+use super::{ALIGNMENT, InPlaceProofs, Report};
 use crate::text::Site;
 use crate::{Buffer, BufferId, BufferKind, Program};
 
@@ -13,17 +13,20 @@ struct Life {
     last: i64,
 }
 
-/// The launches that a buffer is bound in, first and last.
-fn uses(program: &Program, id: usize) -> Option<(i64, i64)> {
-    let bound = |l: &&crate::Launch| l.args.contains(&BufferId(id as u32));
-    let first = program.launches.iter().position(|l| bound(&l))?;
-    let last = program.launches.iter().rposition(|l| bound(&l))?;
-    Some((first as i64, last as i64))
+/// For each buffer the launches that it is bound in, first and last.
+fn uses(program: &Program) -> Vec<Option<(i64, i64)>> {
+    let mut uses = vec![None; program.buffers.len()];
+    for (at, launch) in program.launches.iter().enumerate() {
+        for arg in &launch.args {
+            let (_, last) = uses[arg.0 as usize].get_or_insert((at as i64, at as i64));
+            *last = at as i64;
+        }
+    }
+    uses
 }
 
-fn life(program: &Program, id: usize) -> Option<Life> {
+fn life(program: &Program, id: usize, used: Option<(i64, i64)>) -> Option<Life> {
     let end = program.launches.len() as i64;
-    let used = uses(program, id);
     Some(match &program.buffers[id].kind {
         BufferKind::Constant { .. } | BufferKind::State { .. } => Life { first: -1, last: end },
         BufferKind::Input { .. } => Life { first: -1, last: used.map_or(-1, |u| u.1) },
@@ -39,7 +42,8 @@ fn span(buffer: &Buffer) -> Option<(usize, usize)> {
 }
 
 /// Checks the plan of a program that is sound otherwise.
-pub(super) fn check(program: &Program, report: &mut Report) {
+pub(super) fn check(proofs: &mut InPlaceProofs<'_>, report: &mut Report) {
+    let program = proofs.program();
     let arena = program.arena_bytes;
     if arena.is_none() {
         report.add(15, Site::Program, "the arena's size is missing");
@@ -59,37 +63,50 @@ pub(super) fn check(program: &Program, report: &mut Report) {
             check_next(program, at, name, report);
         }
     }
-    let lives: Vec<Option<Life>> = (0..program.buffers.len()).map(|id| life(program, id)).collect();
-    for a in 0..program.buffers.len() {
-        for b in a + 1..program.buffers.len() {
-            if let (Some(x), Some(y)) = (lives[a], lives[b]) {
-                check_pair(program, (a, x), (b, y), report);
-            }
+    let uses = uses(program);
+    let living =
+        |id: usize| Some(Living { id, life: life(program, id, uses[id])?, last_use: uses[id].map_or(-1, |u| u.1) });
+    let living: Vec<Living> = (0..program.buffers.len()).filter_map(living).collect();
+    for (at, &a) in living.iter().enumerate() {
+        for &b in &living[at + 1..] {
+            check_pair(proofs, a, b, report);
         }
     }
 }
 
-fn check_pair(program: &Program, (a, x): (usize, Life), (b, y): (usize, Life), report: &mut Report) {
-    let (Some(p), Some(q)) = (span(&program.buffers[a]), span(&program.buffers[b])) else { return };
-    let apart = p.1 <= q.0 || q.1 <= p.0;
+/// A buffer that is needed at some time.
+#[derive(Clone, Copy)]
+struct Living {
+    id: usize,
+    life: Life,
+    /// The last launch that it is bound in.
+    last_use: i64,
+}
+
+fn check_pair(proofs: &mut InPlaceProofs<'_>, a: Living, b: Living, report: &mut Report) {
+    let program = proofs.program();
+    let (Some(p), Some(q)) = (span(&program.buffers[a.id]), span(&program.buffers[b.id])) else { return };
+    if p.1 <= q.0 || q.1 <= p.0 {
+        return;
+    }
     // A state lives through the run, but once its next value is born nobody may ask for it.
-    let (x, y) = match (is_next_of(program, a, b), is_next_of(program, b, a)) {
-        (true, _) => (x, Life { last: uses(program, b).map_or(-1, |u| u.1), ..y }),
-        (_, true) => (Life { last: uses(program, a).map_or(-1, |u| u.1), ..x }, y),
-        _ => (x, y),
+    let (x, y) = match (is_next_of(program, a.id, b.id), is_next_of(program, b.id, a.id)) {
+        (true, _) => (a.life, Life { last: b.last_use, ..b.life }),
+        (_, true) => (Life { last: a.last_use, ..a.life }, b.life),
+        _ => (a.life, b.life),
     };
-    if apart || x.last < y.first || y.last < x.first {
+    if x.last < y.first || y.last < x.first {
         return;
     }
     let handed_over = if x.last == y.first {
-        hand_over(program, a, b, x.last)
+        hand_over(proofs, a.id, b.id, x.last)
     } else if y.last == x.first {
-        hand_over(program, b, a, y.last)
+        hand_over(proofs, b.id, a.id, y.last)
     } else {
         Err("both are needed at the same time".into())
     };
     if let Err(why) = handed_over {
-        report.add(16, Site::Buffer(b), format!("b{b} overlaps b{a}: {why}"));
+        report.add(16, Site::Buffer(b.id), format!("b{} overlaps b{}: {why}", b.id, a.id));
     }
 }
 
@@ -101,7 +118,8 @@ fn is_next_of(program: &Program, next: usize, state: usize) -> bool {
 }
 
 /// Whether launch `at` may read `old` and write `new` in the same memory.
-fn hand_over(program: &Program, old: usize, new: usize, at: i64) -> Result<(), String> {
+fn hand_over(proofs: &mut InPlaceProofs<'_>, old: usize, new: usize, at: i64) -> Result<(), String> {
+    let program = proofs.program();
     if program.buffers[old].offset != program.buffers[new].offset {
         return Err("they don't start at one address".into());
     }
@@ -115,7 +133,8 @@ fn hand_over(program: &Program, old: usize, new: usize, at: i64) -> Result<(), S
     };
     for p in params(old) {
         for q in params(new) {
-            may_share(kernel, p, q).map_err(|why| format!("in launch {at} of `{}`, {why}", kernel.name))?;
+            may_share(proofs, launch.kernel, p, q)
+                .map_err(|why| format!("in launch {at} of `{}`, {why}", kernel.name))?;
         }
     }
     Ok(())

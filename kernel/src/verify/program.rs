@@ -1,8 +1,8 @@
 //! Invariants 11 to 13: buffers, launches, and what may share memory in a launch.
 
-use super::{Report, in_place_safe};
+use super::{InPlaceProofs, Report};
 use crate::text::Site;
-use crate::{Access, Buffer, BufferId, BufferKind, Kernel, Launch, Param, Program};
+use crate::{Access, Buffer, BufferId, BufferKind, Launch, Param, Program};
 use std::collections::BTreeSet;
 
 impl Access {
@@ -117,12 +117,11 @@ fn check_use(arg: BufferId, buffer: &Buffer, param: &Param, written: bool, site:
 }
 
 /// Invariant 13 for parameters that are bound to one buffer; overlapping buffers are the memory plan's affair.
-pub(super) fn check_aliases(program: &Program, report: &mut Report) {
-    for (at, launch) in program.launches.iter().enumerate() {
-        let kernel = &program.kernels[launch.kernel as usize];
+pub(super) fn check_aliases(proofs: &mut InPlaceProofs<'_>, report: &mut Report) {
+    for (at, launch) in proofs.program().launches.iter().enumerate() {
         for (p, a) in launch.args.iter().enumerate() {
             for (q, _) in launch.args.iter().enumerate().skip(p + 1).filter(|(_, b)| *b == a) {
-                if let Err(why) = may_share(kernel, p, q) {
+                if let Err(why) = may_share(proofs, launch.kernel, p, q) {
                     report.add(13, Site::Launch(at), format!("p{p} and p{q} are both bound to {a}: {why}"));
                 }
             }
@@ -131,11 +130,12 @@ pub(super) fn check_aliases(program: &Program, report: &mut Report) {
 }
 
 /// Whether two parameters of a kernel may be bound to memory that starts at one address.
-pub(super) fn may_share(kernel: &Kernel, p: usize, q: usize) -> Result<(), String> {
-    match (kernel.params[p].access.stores(), kernel.params[q].access.stores()) {
+pub(super) fn may_share(proofs: &mut InPlaceProofs<'_>, kernel: u32, p: usize, q: usize) -> Result<(), String> {
+    let params = &proofs.program().kernels[kernel as usize].params;
+    match (params[p].access.stores(), params[q].access.stores()) {
         (false, false) => Ok(()),
-        (false, true) => in_place_safe(kernel, p as u32, q as u32),
-        (true, false) => in_place_safe(kernel, q as u32, p as u32),
+        (false, true) => proofs.safe(kernel, p as u32, q as u32),
+        (true, false) => proofs.safe(kernel, q as u32, p as u32),
         (true, true) => Err("both are written".into()),
     }
 }

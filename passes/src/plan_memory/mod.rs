@@ -19,7 +19,7 @@ pub use report::{MemoryReport, report};
 
 use crate::{PassContext, PassError};
 use kernel::{
-    Access, Affine, BufRef, BufferId, BufferKind, Expr, IndexVar, Kernel, Launch, Param, Program, Stmt, in_place_safe,
+    Access, Affine, BufRef, BufferId, BufferKind, Expr, InPlaceProofs, IndexVar, Kernel, Launch, Param, Program, Stmt,
 };
 
 /// When a buffer's contents matter: from the launch that first writes it to the last that reads it; launches are numbered from 0.
@@ -74,24 +74,24 @@ fn position(launch: &Launch, buffer: usize) -> Option<usize> {
 
 /// Binds `Next` buffers to their states' memory where that is safe.
 fn share_states(program: &Program, roots: &mut [usize]) {
+    let mut proofs = InPlaceProofs::new(program);
     for (next, buffer) in program.buffers.iter().enumerate() {
         let BufferKind::Next { name } = &buffer.kind else { continue };
         let state = program.buffers.iter().position(|b| b.kind == BufferKind::State { name: name.clone() });
-        if let Some(state) = state.filter(|&s| overwrites_safely(program, s, next)) {
+        if let Some(state) = state.filter(|&s| overwrites_safely(program, s, next, &mut proofs)) {
             roots[next] = state;
         }
     }
 }
 
 /// True if no launch needs the state's old value once one has begun to write the next.
-fn overwrites_safely(program: &Program, state: usize, next: usize) -> bool {
+fn overwrites_safely(program: &Program, state: usize, next: usize, proofs: &mut InPlaceProofs<'_>) -> bool {
     let writes = |l: &Launch| matches!(access(program, l, next), Some(Access::Write | Access::ReadWrite));
     let Some(first) = program.launches.iter().position(writes) else { return false };
     program.launches.iter().enumerate().skip(first).all(|(t, launch)| match position(launch, state) {
         None => true,
         Some(from) if t == first => {
-            let kernel = &program.kernels[launch.kernel as usize];
-            position(launch, next).is_some_and(|to| in_place_safe(kernel, from as u32, to as u32).is_ok())
+            position(launch, next).is_some_and(|to| proofs.safe(launch.kernel, from as u32, to as u32).is_ok())
         }
         Some(_) => false,
     })
@@ -127,22 +127,23 @@ fn copy_unshared_states(program: &mut Program, roots: &[usize]) {
 /// When each buffer's contents matter. Ports and constants matter always, outputs from their first write to the end.
 fn lives(program: &Program) -> Vec<Life> {
     let end = program.launches.len();
-    (0..program.buffers.len())
-        .map(|buffer| {
-            let mut uses = (0..end).filter(|&t| position(&program.launches[t], buffer).is_some());
-            let first = uses.next();
-            let last = uses.next_back().or(first);
-            match (&program.buffers[buffer].kind, first, last) {
-                (BufferKind::Temp | BufferKind::Next { .. }, Some(first), Some(last)) => Life { first, last },
-                (BufferKind::Output { .. }, Some(first), _) => Life { first, last: end },
-                _ => Life { first: 0, last: end },
-            }
-        })
-        .collect()
+    let mut uses: Vec<Option<Life>> = vec![None; program.buffers.len()];
+    for (t, launch) in program.launches.iter().enumerate() {
+        for arg in &launch.args {
+            uses[arg.0 as usize].get_or_insert(Life { first: t, last: t }).last = t;
+        }
+    }
+    let life = |(buffer, used): (&kernel::Buffer, Option<Life>)| match (&buffer.kind, used) {
+        (BufferKind::Temp | BufferKind::Next { .. }, Some(used)) => used,
+        (BufferKind::Output { .. }, Some(used)) => Life { last: end, ..used },
+        _ => Life { first: 0, last: end },
+    };
+    program.buffers.iter().zip(uses).map(life).collect()
 }
 
 /// Lets a result take the memory of an operand that dies in the kernel that computes it.
 fn share_dying_operands(program: &Program, roots: &mut [usize], lives: &[Life]) {
+    let mut proofs = InPlaceProofs::new(program);
     for (t, launch) in program.launches.iter().enumerate() {
         let kernel = &program.kernels[launch.kernel as usize];
         let mut taken: Vec<usize> = vec![];
@@ -160,7 +161,7 @@ fn share_dying_operands(program: &Program, roots: &mut [usize], lives: &[Life]) 
                     && lives[old].last == t
                     && !taken.contains(&old)
                     && program.buffers[old].size_bytes() == program.buffers[new].size_bytes()
-                    && in_place_safe(kernel, from as u32, to as u32).is_ok()
+                    && proofs.safe(launch.kernel, from as u32, to as u32).is_ok()
             });
             if let Some((_, old)) = dying {
                 roots[new] = old.0 as usize;

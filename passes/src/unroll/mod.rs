@@ -27,13 +27,13 @@ const MAX_STATEMENTS: usize = 256;
 /// # Errors
 /// If a kernel doesn't type: a defect of an earlier pass.
 pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError> {
-    for kernel in &mut program.kernels {
+    program.change_kernels(|kernel| {
         let types = Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)))?;
         let mut vectorizer = Vectorizer { types, fresh: Fresh::above(&kernel.body), target: context.target.clone() };
         let body = std::mem::take(&mut kernel.body);
         kernel.body = unroll(body, &mut vectorizer, 0);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn unroll(body: Vec<Stmt>, vectorizer: &mut Vectorizer, depth: usize) -> Vec<Stmt> {

@@ -32,14 +32,14 @@ use straight::{forward, hoist, share, share_all, straighten};
 /// # Errors
 /// If a kernel doesn't type: a defect of an earlier pass.
 pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError> {
-    for kernel in &mut program.kernels {
+    program.change_kernels(|kernel| {
         let types = Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)))?;
         let mut pass = Vectorizer { types, fresh: Fresh::above(&kernel.body), target: context.target.clone() };
         kernel.body = share_all(pass.body(std::mem::take(&mut kernel.body)).stmts);
         let types = Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)))?;
         kernel.body = forward(std::mem::take(&mut kernel.body), &types);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// The vectors that stand for a loop's accumulators.
