@@ -2,13 +2,19 @@
 //!
 //! The first run fetches the novel (see `gradc data novel`). The last tenth of the text is for validation, the vocabulary comes from the rest. Options: `--steps S` (default 8000),
 //! `--minutes M` after which it stops (default 15), `--threads N` (default: all cores). Prints the validation loss in nats per character as it trains, at the end a sample; writes the curves to
-//! `char_transformer.svg`.
+//! `char_transformer.svg`, and what the heads of the last block attend to in a phrase to `char_transformer.png`: a row for each character, a column for each before it.
 
+#[path = "support/heatmap.rs"]
+mod heatmap;
 #[path = "support/plot.rs"]
 mod plot;
+#[path = "support/png.rs"]
+mod png;
 
 use gradc::compile::CompileOptions;
-use gradc::data::text::{Rule, Vocabulary, next_token_windows, novel};
+use gradc::data::array;
+use gradc::data::text::{PADDING, Rule, Vocabulary, next_token_windows, novel};
+use gradc::interpret::{Picture, attention_graph};
 use gradc::model::LanguageModel;
 use gradc::prelude::*;
 use gradc::train::{Generator, Sampling};
@@ -63,6 +69,33 @@ fn train(
     Ok(curves)
 }
 
+/// Draws what the heads of the last block attend to in a phrase.
+fn draw_attention(
+    model: &LanguageModel,
+    trainer: &mut Trainer,
+    vocabulary: &Vocabulary,
+    phrase: &str,
+) -> Result<(), Box<dyn Error>> {
+    let mut program = attention_graph(model, 1)?.compile(&CompileOptions::default())?;
+    for (name, value) in trainer.weights()? {
+        program.set_state(&name, &value)?;
+    }
+    // What comes after the phrase is not seen by it.
+    let mut ids = vocabulary.encode(phrase);
+    let length = ids.len().min(CONTEXT);
+    ids.resize(CONTEXT, PADDING);
+    let out = program.run([("x", &array([1, CONTEXT], ids)?)])?;
+    let last = out.iter().rfind(|(name, _)| name.ends_with("/weights")).ok_or("there is no attention")?;
+    let characters: Vec<String> = phrase.chars().take(length).map(String::from).collect();
+    let mut picture: Option<Picture> = None;
+    for weights in last.1.to_f64_vec().chunks_exact(CONTEXT * CONTEXT) {
+        let seen: Vec<f64> = weights.chunks(CONTEXT).take(length).flat_map(|row| row[..length].to_vec()).collect();
+        let map = heatmap::heatmap(&seen, &characters);
+        picture = Some(picture.map_or_else(|| map.clone(), |left| left.beside(&map, 8)));
+    }
+    png::write("char_transformer.png", &picture.ok_or("there are no heads")?.enlarged(2))
+}
+
 #[allow(clippy::print_stdout)] // An example speaks to whoever runs it.
 fn main() -> Result<(), Box<dyn Error>> {
     let minutes = option("--minutes")?.unwrap_or(15.0);
@@ -86,6 +119,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let curves = train(&mut trainer, &vocabulary.encode(training), &validation, steps, time)?;
     plot::lines("char_transformer.svg", "A transformer on a novel", ["steps", "nats per character"], &curves)?;
     println!("validation loss: {:.4} nats per character", trainer.evaluate(&validation)?.loss);
+
+    draw_attention(&model, &mut trainer, &vocabulary, "It was the white whale that he hunted.")?;
 
     let mut generator = Generator::new(&model, &trainer.weights()?, &options)?;
     let (prompt, start) = ("The whale ", Instant::now());

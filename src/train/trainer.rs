@@ -7,7 +7,7 @@ use super::programs::{Programs, Purpose, Subject};
 use super::{Evaluation, History, TrainError};
 use crate::compile::{CompileOptions, CompileReport};
 use crate::data::{Batches, Dataset};
-use crate::dsl::{LEARNING_RATE, ModelErrors, STEP, StateRole};
+use crate::dsl::{KEY, LEARNING_RATE, ModelErrors, STEP, StateRole};
 use crate::io::{load_tensors, save_tensors, select};
 use crate::model::Model;
 use crate::nn::{Loss, Metric};
@@ -161,13 +161,12 @@ impl Trainer {
         Ok(save_tensors(path, &self.weights()?)?)
     }
 
-    /// Loads weights from a safetensors file. Other tensors than the model's weights, an optimizer's moments for instance, are not
-    /// looked at.
+    /// Loads weights from a safetensors file. What a checkpoint has besides them (moments of any optimizer, number of steps, learning rate) is not looked at.
     ///
     /// # Errors
-    /// A file that can't be read, is damaged, lacks a weight or has one of another type. Nothing has changed then.
+    /// A file that can't be read, is damaged, lacks a weight, has one of another type, or has weights of other layers. Nothing has changed then.
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
-        self.load(path, is_weight)
+        self.load(path, is_weight, is_kept_for_training)
     }
 
     /// Saves all there is to go on training from: weights, the optimizer's moments, the number of steps, the learning rate.
@@ -183,14 +182,21 @@ impl Trainer {
     /// # Errors
     /// As [`Self::load_weights`].
     pub fn load_checkpoint(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
-        self.load(path, |_| true)
+        self.load(path, |_| true, |_, _| false)
     }
 
-    fn load(&mut self, path: impl AsRef<Path>, keep: impl Fn(StateRole) -> bool) -> Result<(), TrainError> {
+    /// Loads the states that `keep` accepts; `ignore` tells of a tensor's name whether it may stand beside them.
+    fn load(
+        &mut self,
+        path: impl AsRef<Path>,
+        keep: impl Fn(StateRole) -> bool,
+        ignore: impl Fn(&str, &BTreeMap<String, TensorType>) -> bool,
+    ) -> Result<(), TrainError> {
         let path = path.as_ref();
         let wanted = self.programs.states(keep)?.into_iter().map(|(name, value)| (name, value.ty().clone())).collect();
-        let tensors = select(path, load_tensors(path)?, &wanted, false)?;
-        self.programs.set_states(tensors)
+        let mut tensors = load_tensors(path)?;
+        tensors.retain(|name, _| !ignore(name, &wanted));
+        self.programs.set_states(select(path, tensors, &wanted, true)?)
     }
 
     /// The learning rate of the next step.
@@ -252,6 +258,13 @@ impl Trainer {
 
 fn is_weight(role: StateRole) -> bool {
     matches!(role, StateRole::Parameter | StateRole::Buffer)
+}
+
+/// Whether a tensor of that name is no weight but kept for going on with training: the count of steps, the learning rate, the random key, or an optimizer's
+/// memory of one of the weights, `adam/m/dense/kernel`.
+fn is_kept_for_training(name: &str, weights: &BTreeMap<String, TensorType>) -> bool {
+    let of_weight = || name.splitn(3, '/').nth(2).is_some_and(|weight| weights.contains_key(weight));
+    [STEP, KEY, LEARNING_RATE].contains(&name) || !weights.contains_key(name) && of_weight()
 }
 
 /// Batches of outputs, one after the other along the first axis.

@@ -21,4 +21,5 @@ mod sizes;
 mod source;
 mod training;
 mod training_models;
+mod weights;
 mod workloads;
