@@ -33,6 +33,8 @@ pub(crate) struct Scope {
     pub(crate) logits: BTreeMap<NodeId, (Squash, NodeId)>,
     /// Which steps of a tensor count, `[batch, time]` of truth values.
     pub(super) masks: BTreeMap<NodeId, NodeId>,
+    /// The states that may be updated by rows, each with the node that takes them.
+    rows: BTreeMap<String, NodeId>,
     names: BTreeSet<String>,
     stack: Vec<(Loc, Option<String>)>,
 }
@@ -111,6 +113,27 @@ impl GraphBuilder {
         }
         drop(inner);
         result
+    }
+
+    /// Says that a parameter is used by these rows of it, so that an optimizer may update only those.
+    pub(crate) fn update_by_rows(&self, state: &str, rows: &Tensor) {
+        if let Some(node) = rows.node() {
+            rows.builder().inner_mut().scope.rows.insert(state.into(), node);
+        }
+    }
+
+    /// The rows that are a parameter's only use, if that has been said and is so, and their indices.
+    pub(crate) fn rows_of(&self, state: &str, parameter: &Tensor) -> Option<(Tensor, Tensor)> {
+        let (rows, indices) = {
+            let inner = self.inner();
+            let rows = *inner.scope.rows.get(state)?;
+            if inner.graph.users(parameter.node()?) != [rows] {
+                return None;
+            }
+            (rows, *inner.graph.operands(rows).get(1)?)
+        };
+        let tensor = |node| Tensor::new(self.clone(), Some(node));
+        Some((tensor(rows), tensor(indices)))
     }
 
     /// Adds a scalar to what training minimizes besides the loss: a regularizer's penalty.

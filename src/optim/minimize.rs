@@ -34,6 +34,27 @@ impl Shared {
         }
     }
 
+    /// Updates the used rows of a parameter by their gradients, if the optimizer can.
+    #[track_caller]
+    fn update_rows(
+        &mut self,
+        name: &str,
+        parameter: &Tensor,
+        (rows, indices): (Tensor, Tensor),
+        loss: &Tensor,
+        optimizer: &dyn Optimizer,
+    ) -> bool {
+        let Some(dtype) = parameter.dtype() else { return false };
+        let (lr, t) = self.get(dtype);
+        let cx = Update { optimizer: optimizer.name(), parameter: name, lr, t };
+        let gradient = parameter.builder().gradients(loss, &[&rows]).remove(0);
+        let updated = optimizer.update_rows(&cx, parameter, &indices, &gradient);
+        if let Some(new) = &updated {
+            parameter.builder().set_update(name, new);
+        }
+        updated.is_some()
+    }
+
     /// Learning rate and number of the step in that type.
     #[track_caller]
     fn get(&mut self, dtype: DType) -> (Tensor, Tensor) {
@@ -100,8 +121,17 @@ impl GraphBuilder {
         }
         let dtype = if ty.dtype == DType::F64 { DType::F64 } else { DType::F32 };
         let mut shared = Shared::declare(self, dtype, optimizer);
-        let wrt: Vec<&Tensor> = parameters.iter().map(|(_, p)| p).collect();
-        shared.update(&parameters, self.gradients(loss, &wrt), optimizer);
+        // Before gradients make further uses.
+        let by_rows: Vec<_> = parameters.iter().map(|(name, p)| self.rows_of(name, p)).collect();
+        let mut whole = Vec::new();
+        for ((name, parameter), rows) in parameters.into_iter().zip(by_rows) {
+            let updated = rows.is_some_and(|rows| shared.update_rows(&name, &parameter, rows, loss, optimizer));
+            if !updated {
+                whole.push((name, parameter));
+            }
+        }
+        let wrt: Vec<&Tensor> = whole.iter().map(|(_, p)| p).collect();
+        shared.update(&whole, self.gradients(loss, &wrt), optimizer);
     }
 
     /// Updates every parameter declared so far by a gradient that has been computed otherwise than by [`GraphBuilder::minimize`]: one for

@@ -45,6 +45,18 @@ pub trait Optimizer {
     /// The new value of a parameter.
     fn update(&self, cx: &Update<'_>, parameter: &Tensor, gradient: &Tensor) -> Tensor;
 
+    /// The new value of a parameter of which only the rows at `indices [i...]` were used, each with its own gradient, `gradient [i..., r...]`; `None` if the update is not a
+    /// sum over rows that leaves the others alone.
+    fn update_rows(
+        &self,
+        _: &Update<'_>,
+        _parameter: &Tensor,
+        _indices: &Tensor,
+        _gradient: &Tensor,
+    ) -> Option<Tensor> {
+        None
+    }
+
     /// This optimizer with every element of the gradients restricted to `[-limit, limit]`.
     fn clip_value(self, limit: f64) -> Clipped<Self>
     where

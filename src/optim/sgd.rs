@@ -65,4 +65,10 @@ impl Optimizer for Sgd {
         let direction = if self.nesterov { g + &velocity * self.momentum } else { velocity };
         p - &cx.lr * direction
     }
+
+    /// Without momentum and decay, rows that weren't used stay as they are.
+    #[track_caller]
+    fn update_rows(&self, cx: &Update<'_>, p: &Tensor, indices: &Tensor, gradient: &Tensor) -> Option<Tensor> {
+        (self.momentum == 0.0 && self.weight_decay == 0.0).then(|| p.scatter_add(indices, -(&cx.lr * gradient)))
+    }
 }

@@ -166,3 +166,39 @@ fn apply_gradients_wants_one_of_the_type_of_each_parameter() {
     let text = error(&|g| vec![g.input("dp", f32([3]))]);
     assert!(text.ends_with("the gradient of \"p\" must have its type, f32[2]"), "{text}");
 }
+
+/// The loss, and the states after two steps, of a model whose embedding is sparse or not; words stand in it several times.
+fn embedded(optimizer: &dyn Optimizer, sparse: bool, tied: bool) -> (Vec<f64>, crate::testing::Values, String) {
+    use crate::nn::{Embedding, Layer, TiedHead};
+    let g = GraphBuilder::new("test");
+    let words = g.input("words", crate::dsl::i32([2, 3]));
+    let x = Embedding::new(5, 2).dtype(ir::DType::F64).sparse(sparse).apply(&words);
+    let y = if tied { TiedHead::new("embedding").apply(&x) } else { x };
+    let step = g.minimize((y.tanh() - 0.5).square().mean(), optimizer).unwrap();
+    let text = step.graph.to_string();
+    let mut runner = Runner::new(&step);
+    let words = value(crate::dsl::i32([2, 3]), &[4.0, 1.0, 4.0, 4.0, 0.0, 1.0]);
+    let losses = (0..2).map(|_| runner.step(&[("words", words.clone())])["loss"].to_f64_vec()[0]).collect();
+    (losses, runner.states, text)
+}
+
+#[test]
+fn used_rows_alone_are_updated_to_what_the_whole_update_gives() {
+    let plain = Sgd::new(0.3);
+    let ((losses, states, _), (want, dense, before)) = (embedded(&plain, true, false), embedded(&plain, false, false));
+    assert_close(&losses, &want, 1e-14);
+    assert_close(&states["embedding/embeddings"].to_f64_vec(), &dense["embedding/embeddings"].to_f64_vec(), 1e-14);
+    assert!(!before.contains("scatter_add"), "the gradient of the whole table is still to be derived");
+    let text = embedded(&plain, true, false).2;
+    assert!(text.contains("scatter_add"), "{text}");
+    // Where rows that weren't used move too, or the table is used elsewhere, the option changes nothing.
+    for (optimizer, tied) in [
+        (&Sgd::new(0.3) as &dyn Optimizer, true),
+        (&Sgd::new(0.3).momentum(0.9), false),
+        (&Sgd::new(0.3).weight_decay(0.1), false),
+        (&Sgd::new(0.3).clip_global_norm(0.1), false),
+        (&Adam::new(0.1), false),
+    ] {
+        assert_eq!(embedded(optimizer, true, tied).1, embedded(optimizer, false, tied).1);
+    }
+}

@@ -19,6 +19,7 @@ mod runner;
 mod scan;
 mod sizes;
 mod source;
+mod sparse;
 mod training;
 mod training_models;
 mod weights;

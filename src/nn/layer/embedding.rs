@@ -14,6 +14,7 @@ pub struct Embedding {
     dtype: DType,
     initializer: Initializer,
     mask_zero: bool,
+    sparse: bool,
 }
 
 impl Embedding {
@@ -26,6 +27,7 @@ impl Embedding {
             dtype: DType::F32,
             initializer: uniform(-0.05, 0.05),
             mask_zero: false,
+            sparse: false,
         }
     }
 
@@ -44,6 +46,14 @@ impl Embedding {
     /// Whether 0 is no word but fills a sequence: the result says which steps count ([`Tensor::mask`]); see [`crate::nn::layer`].
     pub fn mask_zero(mut self, on: bool) -> Self {
         self.mask_zero = on;
+        self
+    }
+
+    /// Whether an optimizer that can (see [`crate::optim::Optimizer::update_rows`]) updates only the rows that a batch uses, row by row, as PyTorch's `sparse=True`. A row that
+    /// is used several times in a batch is moved once for each use, which rounds otherwise than moving it once by the sum. With other optimizers, with clipped gradients, and where
+    /// the table is used elsewhere too ([`TiedHead`]), the update is that of the whole table.
+    pub fn sparse(mut self, on: bool) -> Self {
+        self.sparse = on;
         self
     }
 
@@ -66,7 +76,11 @@ impl Layer for Embedding {
     #[track_caller]
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
         let ty = TypeSpec::new(self.dtype, [self.vocabulary, self.width]);
-        let rows = x.builder().param(&format!("{name}/embeddings"), ty, self.initializer.clone()).gather(x);
+        let state = format!("{name}/embeddings");
+        let rows = x.builder().param(&state, ty, self.initializer.clone()).gather(x);
+        if self.sparse {
+            x.builder().update_by_rows(&state, &rows);
+        }
         if self.mask_zero && x.shape().is_some_and(|shape| shape.rank() == 2) { rows.with_mask(&x.ne(0)) } else { rows }
     }
 }
