@@ -1,11 +1,13 @@
 """Fits the polynomials of ir/src/scalar/expand and prints them as Rust constants.
 
-Run: `python3 tools/fit_scalar_polynomials.py` (needs mpmath). Each polynomial is the interpolant at Chebyshev nodes in 60-digit
+Run: `python3 tools/fit_scalar_polynomials.py` (needs mpmath). Most polynomials are the interpolant at Chebyshev nodes in 60-digit
 arithmetic, of the least degree whose error stays under the tolerance given; that is within a small factor of the
-minimax error. Coefficients are printed lowest degree first, rounded to the format.
+minimax error. Those that most time is spent in are, for f32, minimax polynomials (Remez) of a given number of coefficients, rounded, and then moved
+by units in the last place as long as that lowers the error. Coefficients are printed lowest degree first, rounded to the format.
 """
+import itertools
 import struct
-from mpmath import mp, mpf, chebyfit, exp, log, log1p, erf, erfc, sin, cos, atanh, sqrt, pi, tanh
+from mpmath import mp, mpf, chebyfit, lu_solve, matrix, exp, log, log1p, erf, erfc, sin, cos, atanh, sqrt, pi, tanh
 
 mp.dps = 60
 TINY = mpf(10) ** -25
@@ -45,6 +47,64 @@ def fit(name, f, lo, hi, tol32, tol64, only=None):
         print("    &[" + ", ".join(items) + "],")
 
 
+def remez(g, w, lo, hi, n):
+    """The polynomial of n coefficients with the least `max |w (g - p)|` on [lo, hi], by exchange on a grid."""
+    lo, hi = mpf(lo), mpf(hi)
+    points = [(lo + hi) / 2 + (hi - lo) / 2 * cos(pi * (n - i) / n) for i in range(n + 1)]
+    grid = [(x, g(x), w(x)) for x in (lo + (hi - lo) * i / 801 for i in range(802))]
+    for _ in range(30):
+        a, b = matrix(n + 1, n + 1), matrix(n + 1, 1)
+        for i, x in enumerate(points):
+            for j in range(n):
+                a[i, j] = x**j
+            a[i, n], b[i] = (-1) ** i / w(x), g(x)
+        solved = lu_solve(a, b)
+        coefficients = [solved[j] for j in range(n)]
+        runs = []
+        for x, value, weight in grid:
+            error = weight * (value - sum(c * x**j for j, c in enumerate(coefficients)))
+            if not runs or (error >= 0) != runs[-1][0]:
+                runs.append([error >= 0, x, abs(error)])
+            elif abs(error) > runs[-1][2]:
+                runs[-1][1:] = [x, abs(error)]
+        while len(runs) > n + 1:
+            runs.pop(0 if runs[0][2] < runs[-1][2] else -1)
+        sizes = [size for _, _, size in runs]
+        if len(runs) < n + 1 or max(sizes) - min(sizes) < max(sizes) * mpf("0.02"):
+            break
+        points = [x for _, x, _ in runs]
+    return coefficients
+
+
+def moved(x, units):
+    """The f32 that many units in the last place away."""
+    bits = struct.unpack("i", struct.pack("f", x))[0]
+    return struct.unpack("f", struct.pack("i", bits + units))[0]
+
+
+def minimax(name, g, w, lo, hi, n):
+    """Prints `name`, approximating g by n coefficients in f32 with the least weighted error found."""
+    c = [to_f32(q) for q in remez(g, w, lo, hi, n)]
+    grid = [mpf(lo) + (mpf(hi) - mpf(lo)) * i / 400 for i in range(401)]
+    basis = [[float(w(x) * x**j) for j in range(n)] for x in grid]
+    rest = [float(w(x) * (g(x) - sum(mpf(q) * x**j for j, q in enumerate(c)))) for x in grid]
+    best, improved = max(map(abs, rest)), True
+    places = [p for size in (1, 2) for p in itertools.combinations(range(n), size)]
+    while improved:
+        improved = False
+        for at in places:
+            for units in itertools.product(range(-2, 3), repeat=len(at)):
+                steps = [(j, moved(c[j], u) - c[j]) for j, u in zip(at, units)]
+                tried = [r - sum(d * b[j] for j, d in steps) for r, b in zip(rest, basis)]
+                error = max(map(abs, tried))
+                if error < best * 0.9999:
+                    rest, best, improved = tried, error, True
+                    for j, d in steps:
+                        c[j] += d
+    print(f"{name} f32: degree {n - 1}, error 2^{float(log(best, 2)):.1f}")
+    print("    &[" + ", ".join(shortest_f32(q) for q in c) + "],")
+
+
 def split(name, x, parts):
     """Prints x as a sum of floats, each the rest rounded: a Cody-Waite constant for use with fma."""
     for bits in (32, 64):
@@ -63,7 +123,9 @@ def two(n):
 LN2 = log(mpf(2))
 half = LN2 / 2 * mpf("1.001")
 # exp(r) = 1 + r + r^2 q(r)
-fit("EXP", lambda r: (exp(r) - 1 - r) / r**2, -half, half, two(-26), two(-55))
+fit("EXP", lambda r: (exp(r) - 1 - r) / r**2, -half, half, None, two(-55), only=64)
+at = lambda x: x if abs(x) > mpf(10) ** -18 else mpf(10) ** -18
+minimax("EXP", lambda r: (exp(at(r)) - 1 - at(r)) / at(r) ** 2, lambda r: at(r) ** 2 / exp(r), -half, half, 5)
 # log(1 + f) = f + f^2 q(f)
 fit("LOG", lambda f: (log1p(f) - f) / f**2, sqrt(mpf(2)) / 2 - 1, sqrt(mpf(2)) - 1, two(-26), two(-55))
 # log(m) = 2s + 2/3 s^3 + s^5 q(s^2), s = (m - 1) / (m + 1)
@@ -74,11 +136,14 @@ fit("ATANH", lambda z: (2 * atanh(sqrt(z)) / sqrt(z) - 2 - 2 * z / 3) / z**2, 0,
 zmax = mpf("0.92") ** 2
 fit("SIN", lambda z: (sin(sqrt(z)) / sqrt(z) - 1) / z, 0, zmax, two(-28), two(-57))
 fit("COS", lambda z: (cos(sqrt(z)) - 1 + z / 2) / z**2, 0, zmax, two(-27), two(-56))
-# erf(x) = x + x p(x^2) below the cut
+# f32: erf(x) = x + x p(x^2 - 1.75) below 1.875, p(x - 2.90625) up to 3.93
+slope = lambda s: erf(sqrt(at(s + mpf("1.75")))) / sqrt(at(s + mpf("1.75")))
+minimax("ERF_SMALL", lambda s: slope(s) - 1, lambda s: 1 / slope(s), mpf("-1.75"), mpf("1.875") ** 2 - mpf("1.75"), 10)
+tail = lambda t: erf(t + mpf("2.90625"))
+minimax("ERF_LARGE", tail, lambda t: 1 / tail(t), mpf("1.875") - mpf("2.90625"), mpf("3.93") - mpf("2.90625"), 11)
+# f64: erf(x) = x + x p(x^2) below the cut
 CUT = 1
-fit("ERF_SMALL", lambda z: erf(sqrt(z)) / sqrt(z) - 1, 0, mpf(CUT) ** 2, two(-28), two(-57))
-# f32, above the cut: erf(a) = p(a - 2.5)
-fit("ERF_LARGE", lambda t: erf(t + mpf("2.5")), mpf(CUT) - mpf("2.5"), mpf("1.5"), two(-27), None, only=32)
+fit("ERF_SMALL", lambda z: erf(sqrt(z)) / sqrt(z) - 1, 0, mpf(CUT) ** 2, None, two(-57), only=64)
 # f64, above the cut: erf(a) = 1 - exp(-a^2) p(u), u = (a - 2) / (a + 2)
 def erfcx(u):
     a = 2 * (1 + u) / (1 - u)
@@ -86,7 +151,8 @@ def erfcx(u):
 fit("ERFCX", erfcx, (mpf(CUT) - 2) / (CUT + 2), (mpf(6) - 2) / (6 + 2), None, two(-55), only=64)
 
 # tanh(x) = x + x z p(z), z = x^2, for x up to 9/16
-fit("TANH", lambda z: (tanh(sqrt(z)) / sqrt(z) - 1) / z, 0, mpf("0.5625") ** 2, two(-26), two(-55))
+fit("TANH", lambda z: (tanh(sqrt(z)) / sqrt(z) - 1) / z, 0, mpf("0.5625") ** 2, None, two(-55), only=64)
+minimax("TANH", lambda z: (tanh(sqrt(at(z))) / sqrt(at(z)) - 1) / at(z), at, 0, mpf("0.5625") ** 2, 5)
 
 split("LOG2_E", 1 / LN2, 2)
 split("LN_2", LN2, 3)

@@ -10,6 +10,11 @@ const INTERLEAVE: usize = 4;
 const STREAMED: usize = 8;
 /// Statements on 128-bit vectors that one iteration of an elementwise loop is unrolled to; wider vectors do as much with fewer.
 const MAX_UNROLLED: usize = 48;
+/// Statements whose results wait for one another, as those of an expansion do: a vector alone leaves the multipliers idle most of the time, and the
+/// processor doesn't look far enough ahead to find the next one.
+const LONG_CHAIN: usize = 16;
+/// Registers that each vector of such a loop wants, besides the constants, which may be operands in memory.
+const CHAIN_REGISTERS: usize = 8;
 /// A fold's latency in statements: as many independent ones as fill it hide it.
 const FOLD_LATENCY: usize = 12;
 /// A loop of at most that many vectors becomes straight-line code.
@@ -73,6 +78,8 @@ fn interleave(body: &[Stmt], whole: usize, folds: bool, target: &Target) -> usiz
         if fits && statements * STREAMED <= 2 * MAX_UNROLLED { STREAMED } else { INTERLEAVE }
     } else if few && target.masked {
         whole
+    } else if statements >= LONG_CHAIN {
+        (target.vector_registers / CHAIN_REGISTERS).clamp(1, INTERLEAVE)
     } else if folds {
         (FOLD_LATENCY / statements.max(1)).clamp(2, INTERLEAVE)
     } else {

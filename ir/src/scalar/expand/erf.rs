@@ -1,13 +1,25 @@
-//! `erf`: a polynomial below 1; above, a polynomial (`f32`) or a polynomial times `exp -x^2`, subtracted from 1 (`f64`).
+//! `erf`: a polynomial near 0; above, a polynomial (`f32`) or a polynomial times `exp -x^2`, subtracted from 1 (`f64`).
 
 use super::exp::{exp_near_zero, power_of_two, reduce};
 use super::kit::{Kit, Poly};
 use crate::DType;
 use crate::scalar::{Reg, ScalarOp, ScalarProgram};
 
-/// `erf x / x - 1` as a function of `x^2`, up to 1.
+/// `erf x / x - 1`. `f32`: as a function of `x^2 - 1.75`, up to [`CUT`]; around the middle, the steps of Horner's rule stay small where the sum
+/// is nearly -1/2. `f64`: of `x^2`, up to 1.
 const NEAR: Poly = Poly {
-    f32: &[0.12837917, -0.37612626, 0.11283594, -0.026854211, 0.0051890872, -0.00080168643, 7.875875e-05],
+    f32: &[
+        -0.29046154,
+        -0.14670159,
+        0.034860246,
+        -0.007262854,
+        0.0012971734,
+        -0.00020021039,
+        2.7001055e-05,
+        -3.2459518e-06,
+        3.7294234e-07,
+        -3.5087847e-08,
+    ],
     f64: &[
         0.1283791670955126,
         -0.3761263890318375,
@@ -25,26 +37,20 @@ const NEAR: Poly = Poly {
     ],
 };
 
-/// `f32`: `erf x` as a function of `x - 2.5`, from 1 to 4. `f64`: `exp(x^2) (1 - erf x)` as a function of `(x - 2) / (x + 2)`,
-/// from 1 to 6.
+/// `f32`: `(erf x - FAR_FIRST) / t` as a function of `t = x - 2.90625`, from [`CUT`] to 3.93. `f64`: `exp(x^2) (1 - erf x)` as a function of
+/// `(x - 2) / (x + 2)`, from 1 to 6.
 const FAR: Poly = Poly {
     f32: &[
-        0.999593,
-        0.0021782836,
-        -0.0054456834,
-        0.008350128,
-        -0.008622642,
-        0.006116989,
-        -0.0027974555,
-        0.00054368476,
-        0.00025860508,
-        -0.00025250236,
-        8.118151e-05,
-        7.2204307e-06,
-        -1.574534e-05,
-        3.6213873e-06,
-        8.934341e-07,
-        -3.7010295e-07,
+        0.00024212475,
+        -0.0007039828,
+        0.0012861408,
+        -0.0016307478,
+        0.0014948598,
+        -0.0010261062,
+        0.00052851374,
+        -0.00014273444,
+        -4.1158877e-05,
+        3.2619115e-05,
     ],
     f64: &[
         0.25539567631050575,
@@ -67,14 +73,36 @@ const FAR: Poly = Poly {
     ],
 };
 
-/// `erf a` for `a` above 1 in `f32`: the function is flat there, so that the polynomial's value is good to the last place.
-fn far_f32(k: &mut Kit, a: Reg) -> Reg {
+/// `erf 2.90625`.
+const FAR_FIRST: f64 = 0.9999604;
+
+/// Where the polynomials in `f32` meet.
+const CUT: f64 = 1.875;
+
+/// `erf a` in `f32`, for `a` not below 0: `b + p(s) m`, near 0 with `b = m = a`, else with `b` a constant and `m = s`, as the function is flat
+/// there and the polynomial's value good to the last place.
+fn magnitude_f32(k: &mut Kit, a: Reg) -> Reg {
     // From 3.92 on the result rounds to 1.
-    let a = k.at_most(a, 4.0);
-    let centre = k.c(2.5);
-    let t = k.sub(a, centre);
-    let value = k.poly(&FAR, t);
+    let limited = k.at_most(a, 3.93);
+    let (centre, minus_middle, cut, first) = (k.c(2.90625), k.c(-1.75), k.c(CUT), k.c(FAR_FIRST));
+    let (square, t) = (k.fma(a, a, minus_middle), k.sub(limited, centre));
+    let is_near = k.lt(a, cut);
+    let s = k.select(is_near, square, t);
+    let slope = k.either_poly(is_near, [&NEAR, &FAR], s);
+    let (m, b) = (k.select(is_near, a, t), k.select(is_near, a, first));
+    let value = k.fma(slope, m, b);
     k.at_most(value, 1.0)
+}
+
+/// `erf a` in `f64`, for `a` not below 0.
+fn magnitude_f64(k: &mut Kit, a: Reg) -> Reg {
+    let square = k.mul(a, a);
+    let slope = k.poly(&NEAR, square);
+    let near = k.fma(slope, a, a);
+    let far = far_f64(k, a);
+    let one = k.c(1.0);
+    let is_near = k.lt(a, one);
+    k.select(is_near, near, far)
 }
 
 /// `erf a` for `a` above 1 in `f64`.
@@ -87,8 +115,10 @@ fn far_f64(k: &mut Kit, a: Reg) -> Reg {
     let scaled = k.poly(&FAR, u);
     let square = k.mul(a, a);
     let exponent = k.op(ScalarOp::NEG, &[square]);
-    let reduced = reduce(k, exponent);
-    let (bell, power) = (exp_near_zero(k, reduced.r), power_of_two(k, reduced.n_bits, -1.0));
+    // With the bit above the exponent, the power is negative.
+    let offset = k.bias() + (1 << k.exponent_bits());
+    let reduced = reduce(k, exponent, offset);
+    let (bell, power) = (exp_near_zero(k, reduced.r), power_of_two(k, reduced.n_bits));
     let minus_bell = k.mul(bell, power);
     k.fma(minus_bell, scaled, one)
 }
@@ -98,13 +128,7 @@ pub(in crate::scalar) fn expand_erf(dtype: DType) -> Option<ScalarProgram> {
     let mut k = Kit::new(dtype)?;
     let x = k.param(0);
     let a = k.abs(x);
-    let square = k.mul(a, a);
-    let slope = k.poly(&NEAR, square);
-    let near = k.fma(slope, a, a);
-    let far = if k.float == DType::F64 { far_f64(&mut k, a) } else { far_f32(&mut k, a) };
-    let one = k.c(1.0);
-    let is_near = k.lt(a, one);
-    let result = k.select(is_near, near, far);
+    let result = if k.float == DType::F64 { magnitude_f64(&mut k, a) } else { magnitude_f32(&mut k, a) };
     let result = k.with_sign_of(result, x);
     k.finish(result)
 }

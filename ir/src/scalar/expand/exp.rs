@@ -9,7 +9,7 @@ use crate::scalar::{Reg, ScalarOp, ScalarProgram};
 
 /// `(exp r - 1 - r) / r^2` for `|r| <= ln 2 / 2`.
 pub(super) const EXP_TAIL: Poly = Poly {
-    f32: &[0.5, 0.16666667, 0.041666463, 0.0083333105, 0.0013933731, 0.0001989108],
+    f32: &[0.49999994, 0.16666521, 0.041668333, 0.008368707, 0.0013814458],
     f64: &[
         0.5,
         0.1666666666666667,
@@ -37,28 +37,40 @@ pub(super) const UNDERFLOW: PerFormat = PerFormat { f32: -104.0, f64: -746.0 };
 
 /// An argument of the exponential, reduced.
 pub(super) struct Reduced {
-    /// Bits whose low end is the integer `n` (of an `f64` as an `i64`): those of [`ROUNDING`] plus `n`.
+    /// Bits whose low end is the integer `n` plus the offset asked for (of an `f64` as an `i64`); the next bits up, as many as an exponent and a
+    /// sign have, are 0 but for the sum's carry.
     pub(super) n_bits: Reg,
+    /// `n`.
+    n: Reg,
     /// `r`.
     pub(super) r: Reg,
 }
 
 /// Splits `x` as `n ln 2 + r`.
-pub(super) fn reduce(k: &mut Kit, x: Reg) -> Reduced {
-    let (log2_e, rounding) = (k.c(std::f64::consts::LOG2_E), k.per(ROUNDING));
-    let shifted = k.fma(x, log2_e, rounding);
-    let n = k.sub(shifted, rounding);
+pub(super) fn reduce(k: &mut Kit, x: Reg, offset: i64) -> Reduced {
+    let reduced = reduce_short(k, x, offset);
     let low = -k.pick(LN_2_LOW);
-    let (high, low) = (k.c(-std::f64::consts::LN_2), k.c(low));
-    let r = k.fma(n, high, x);
-    let r = k.fma(n, low, r);
-    Reduced { n_bits: k.as_bits(shifted), r }
+    let low = k.c(low);
+    let r = k.fma(reduced.n, low, reduced.r);
+    Reduced { r, ..reduced }
 }
 
-/// `exp r` near 1.
+/// The same without the second part of `ln 2`: for where an error of `n` half units in the last place of `r` doesn't count.
+pub(super) fn reduce_short(k: &mut Kit, x: Reg, offset: i64) -> Reduced {
+    let rounding = k.pick(ROUNDING) + offset as f64;
+    let (log2_e, rounding) = (k.c(std::f64::consts::LOG2_E), k.c(rounding));
+    let shifted = k.fma(x, log2_e, rounding);
+    let n = k.sub(shifted, rounding);
+    let high = k.c(-std::f64::consts::LN_2);
+    let r = k.fma(n, high, x);
+    Reduced { n_bits: k.as_bits(shifted), n, r }
+}
+
+/// `exp r` near 1, by Horner's rule to the end: the coefficients 1 and 1 are exact.
 pub(super) fn exp_near_zero(k: &mut Kit, r: Reg) -> Reg {
-    let (p, one) = (expm1_near_zero(k, r), k.c(1.0));
-    k.add(p, one)
+    let (tail, one) = (k.poly(&EXP_TAIL, r), k.c(1.0));
+    let slope = k.fma(tail, r, one);
+    k.fma(slope, r, one)
 }
 
 /// `exp r - 1` near 0.
@@ -67,27 +79,22 @@ pub(super) fn expm1_near_zero(k: &mut Kit, r: Reg) -> Reg {
     k.fma(square, tail, r)
 }
 
-/// `2^n * unit`, where that is a normal number.
-pub(super) fn power_of_two(k: &mut Kit, n_bits: Reg, unit: f64) -> Reg {
-    let (width, unit) = (k.i(k.fraction_bits), k.i(k.bits_of(unit)));
-    let exponent = k.op(ScalarOp::SHL, &[n_bits, width]);
-    let bits = k.add(exponent, unit);
+/// `2^n`, where that is a normal number, of bits that hold `n` plus the exponent's bias.
+pub(super) fn power_of_two(k: &mut Kit, n_bits: Reg) -> Reg {
+    let width = k.i(k.fraction_bits);
+    let bits = k.op(ScalarOp::SHL, &[n_bits, width]);
     k.as_float(bits)
 }
 
-/// `value * 2^n` for any `n` that [`exp`] meets, in two steps as `2^n` alone may not be representable. The first is exact, the
-/// second rounds once, so that results below the normal range are rounded correctly.
+/// `value * 2^n` for any `n` that [`exp`] meets, of bits that hold `n` plus twice the bias, in two steps as `2^n` alone may not be representable.
+/// The first is exact, the second rounds once, so that results below the normal range are rounded correctly.
 pub(super) fn scale(k: &mut Kit, value: Reg, n_bits: Reg) -> Reg {
-    // n + 2 * bias is positive, so that a logical shift halves it.
-    let offset = k.i(2 * k.bias() - k.bits_of(k.pick(ROUNDING)));
-    let (one, width) = (k.i(1), k.i(k.fraction_bits));
-    let sum = k.add(n_bits, offset);
-    let half = k.op(ScalarOp::SHR, &[sum, one]);
-    let rest = k.sub(sum, half);
+    let one = k.i(1);
+    let half = k.op(ScalarOp::SHR, &[n_bits, one]);
+    let rest = k.sub(n_bits, half);
     let mut result = value;
     for exponent in [half, rest] {
-        let bits = k.op(ScalarOp::SHL, &[exponent, width]);
-        let factor = k.as_float(bits);
+        let factor = power_of_two(k, exponent);
         result = k.mul(result, factor);
     }
     result
@@ -96,13 +103,14 @@ pub(super) fn scale(k: &mut Kit, value: Reg, n_bits: Reg) -> Reg {
 /// `exp x` for `x` not above [`OVERFLOW`].
 pub(super) fn exp_down(k: &mut Kit, x: Reg) -> Reg {
     let x = k.at_least(x, k.pick(UNDERFLOW));
-    let reduced = reduce(k, x);
+    let twice_bias = 2 * k.bias();
+    let reduced = reduce(k, x, twice_bias);
     let near = exp_near_zero(k, reduced.r);
     scale(k, near, reduced.n_bits)
 }
 
-/// `exp`: see the module. Below 1 ulp: half for the last sum (`1 + p`, the unit being 2^-24 where `p < 0`), a quarter for `p`, which is below
-/// 1/2, a fifth for `r`, and the polynomial's error, which is below a hundredth.
+/// `exp`: see the module. Below 1 ulp: half for the last sum (its unit being 2^-24 where `r < 0`), a fifth for the one before, which counts
+/// `|r|` times, a fifth for `r`, and the polynomial's error, which is below a tenth.
 pub(in crate::scalar) fn expand_exp(dtype: DType) -> Option<ScalarProgram> {
     let mut k = Kit::new(dtype)?;
     let x = k.param(0);
@@ -120,9 +128,10 @@ pub(in crate::scalar) fn expand_expm1(dtype: DType) -> Option<ScalarProgram> {
     let x = k.param(0);
     let clamped = k.at_most(x, k.pick(OVERFLOW));
     let clamped = k.at_least(clamped, k.pick(MINUS_ONE));
-    let reduced = reduce(&mut k, clamped);
+    let one_less = k.bias() - 1;
+    let reduced = reduce(&mut k, clamped, one_less);
     let near = expm1_near_zero(&mut k, reduced.r);
-    let (power, half) = (power_of_two(&mut k, reduced.n_bits, 0.5), k.c(0.5));
+    let (power, half) = (power_of_two(&mut k, reduced.n_bits), k.c(0.5));
     let offset = k.sub(power, half);
     let half_result = k.fma(near, power, offset);
     let result = k.add(half_result, half_result);

@@ -200,4 +200,21 @@ impl Kit {
         }
         sum
     }
+
+    /// One polynomial where `first`, another one elsewhere, each with as many coefficients, at `x`: selecting coefficients costs multipliers
+    /// nothing, where two polynomials would keep them busy twice as long.
+    pub(super) fn either_poly(&mut self, first: Reg, polys: [&Poly; 2], x: Reg) -> Reg {
+        let [a, b] = polys.map(|poly| if self.float == DType::F64 { poly.f64 } else { poly.f32 });
+        assert_eq!(a.len(), b.len(), "polynomials of one degree");
+        let mut sum = None;
+        for (&a, &b) in a.iter().zip(b).rev() {
+            let (a, b) = (self.c(a), self.c(b));
+            let c = self.select(first, a, b);
+            sum = Some(match sum {
+                Some(sum) => self.fma(sum, x, c),
+                None => c,
+            });
+        }
+        sum.expect("a polynomial has a coefficient")
+    }
 }

@@ -130,7 +130,8 @@ fn power_of_magnitude(k: &mut Kit, magnitude: Reg, y: Reg) -> Reg {
     let low = k.select(moderate, low, zero);
     let exponent = k.at_most(exponent, k.pick(OVERFLOW));
     let exponent = k.at_least(exponent, k.pick(UNDERFLOW));
-    let reduced = reduce(k, exponent);
+    let twice_bias = 2 * k.bias();
+    let reduced = reduce(k, exponent, twice_bias);
     let r = k.add(reduced.r, low);
     let near = exp_near_zero(k, r);
     scale(k, near, reduced.n_bits)
