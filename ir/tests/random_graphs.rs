@@ -1,7 +1,7 @@
 //! Random graphs are valid, evaluate, and survive the round trip through text; they reach all op families.
 
 use ir::testing::{Limits, random_graph, random_values};
-use ir::{Family, Graph, Spec, verify};
+use ir::{Family, Graph, Op, Spec, verify};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -102,7 +102,7 @@ fn reach_every_family_and_every_op_name() {
         families.extend(graph.ids().map(|id| graph.op(id).family()));
         names.extend(graph.ids().map(|id| graph.op(id).name()));
     }
-    assert_eq!(families.len(), 8, "all but {:?} and {:?}: {families:?}", Family::Loop, Family::Control);
+    assert_eq!(families.len(), 9, "all but {:?}: {families:?}", Family::Control);
     for op in ir::ScalarOp::all() {
         assert!(names.contains(op.name()), "no random graph has `{}`", op.name());
     }
@@ -120,4 +120,25 @@ fn shrink_by_their_steps() {
     assert!(short.len() < long.len());
     let prefix = |g: &Graph| g.ids().take(10).map(|id| g.op(id).to_string()).collect::<Vec<_>>();
     assert_eq!(prefix(&short), prefix(&long));
+}
+
+/// In both directions, with and without recomputation, with what recurrent networks have in a step, and with several results.
+#[test]
+fn scans_have_bodies_of_all_kinds() {
+    let mut kinds = BTreeSet::new();
+    let mut families = BTreeSet::new();
+    let mut results = 0;
+    for seed in 0..400 {
+        let graph = random_graph(seed, &limits(30));
+        for nodes in graph.scans() {
+            let Op::Scan(scan) = graph.op(nodes[0]) else { panic!("{} is no scan", nodes[0]) };
+            let (sequences, invariants) = (scan.body.sequences().len(), scan.body.invariants().len());
+            kinds.insert((scan.reverse, scan.recompute, sequences > 0, invariants > 0));
+            families.extend(scan.body.graph().ids().map(|id| scan.body.graph().op(id).family()));
+            results = results.max(nodes.len());
+        }
+    }
+    assert_eq!(kinds.len(), 16, "{kinds:?}");
+    assert_eq!(families.len(), 8, "all but loops and control: {families:?}");
+    assert!(results >= 3, "no scan has more than {results} results");
 }

@@ -242,6 +242,23 @@ fn gradients_of_gradients() {
     ));
 }
 
+/// A carry that is an invariant from the first step on, beside another one: no step passes a gradient on to it.
+#[test]
+fn a_carry_that_an_invariant_replaces() {
+    let body = r#"graph "replaced" {
+  %0 = input {name="carry0"} : f64[3]
+  %1 = input {name="carry1"} : f64[3]
+  %2 = input {name="w0"} : f64[3]
+  %3 = mul %0, %0 : f64[3]
+  output "carry0" = %3
+  output "carry1" = %2
+}"#;
+    let operands = [("h", "f64[3]"), ("c", "f64[3]"), ("w", "f64[3]")];
+    for results in [&[(0, "f64[3]")][..], &[(1, "f64[3]")], &[(0, "f64[3]"), (1, "f64[3]")]] {
+        Recurrence { body, operands: &operands, results, steps: (2, false), recompute: false }.check();
+    }
+}
+
 /// Statements of all kernels.
 fn statements(text: &str) -> usize {
     let graph = Graph::parse(text).unwrap();

@@ -1,7 +1,7 @@
 //! The pool of nodes drawn from, the sources, the results, and the care taken with magnitudes.
 
 use super::{Limits, Rng};
-use crate::op::source::{Full, Input, Iota, State};
+use crate::op::source::{Constant, Full, Input, Iota, State};
 use crate::{DType, Graph, NodeId, Op, Scalar, ScalarOp, Shape, TensorType};
 
 /// A node and what is known of its elements.
@@ -23,6 +23,8 @@ pub(super) struct Generator<'l> {
     pub(super) graph: Graph,
     pub(super) rng: Rng,
     pub(super) limits: &'l Limits,
+    /// Whether this is a loop's body, which has no ports but those that the loop gives it.
+    pub(super) in_body: bool,
     pool: Vec<Known>,
     ports: usize,
 }
@@ -30,7 +32,7 @@ pub(super) struct Generator<'l> {
 impl<'l> Generator<'l> {
     pub(super) fn new(seed: u64, limits: &'l Limits) -> Self {
         let graph = Graph::new(format!("random {seed}"));
-        Self { graph, rng: Rng::new(seed), limits, pool: Vec::new(), ports: 0 }
+        Self { graph, rng: Rng::new(seed), limits, in_body: false, pool: Vec::new(), ports: 0 }
     }
 
     pub(super) fn run(mut self) -> Graph {
@@ -49,8 +51,8 @@ impl<'l> Generator<'l> {
     }
 
     /// One op of a random family.
-    fn step(&mut self) {
-        match self.rng.below(20) {
+    pub(super) fn step(&mut self) {
+        match self.rng.below(21) {
             0 => {
                 let ty = self.random_type();
                 self.source(ty);
@@ -61,6 +63,8 @@ impl<'l> Generator<'l> {
             15 => self.dot(),
             16 => self.convolution(),
             17 | 18 => self.pooling(),
+            // Loops in loops are left out: a body of a body would be all of a graph.
+            19 if self.limits.scans && !self.in_body => self.scan(),
             _ => self.indexing(),
         }
     }
@@ -142,14 +146,27 @@ impl<'l> Generator<'l> {
         if known.exact || self.limits.wild { known } else { self.input(ty.clone()) }
     }
 
+    /// An input; in a loop's body a constant.
     pub(super) fn input(&mut self, ty: TensorType) -> Known {
+        if self.in_body {
+            return self.constant(ty);
+        }
         let name = self.port("x");
         self.add(Op::Input(Input { name, ty }), &[], true, SOURCE_BOUND)
     }
 
+    /// A state; in a loop's body a constant.
     fn state(&mut self, ty: TensorType) -> Known {
+        if self.in_body {
+            return self.constant(ty);
+        }
         let name = self.port("s");
         self.add(Op::State(State { name, ty }), &[], true, SOURCE_BOUND)
+    }
+
+    fn constant(&mut self, ty: TensorType) -> Known {
+        let value = super::random_value(&ty, &mut self.rng);
+        self.add(Op::Constant(Constant { value }), &[], true, SOURCE_BOUND)
     }
 
     fn port(&mut self, prefix: &str) -> String {
@@ -171,10 +188,7 @@ impl<'l> Generator<'l> {
                 let value = self.rng.between(0, 8) as f64 / 4.0 - 1.0;
                 self.full(value, &ty)
             }
-            2 => {
-                let value = super::random_value(&ty, &mut self.rng);
-                self.add(Op::Constant(crate::op::source::Constant { value }), &[], true, SOURCE_BOUND)
-            }
+            2 => self.constant(ty),
             3 if ty.dtype.is_number() && ty.shape.rank() > 0 => {
                 let axis = self.rng.below(ty.shape.rank());
                 let bound = ty.shape[axis] as f64;

@@ -26,6 +26,7 @@ mod index;
 mod movement;
 mod reduction;
 mod rng;
+mod scan;
 mod window;
 
 pub use rng::Rng;
@@ -45,16 +46,18 @@ pub struct Limits {
     pub dtypes: Vec<DType>,
     /// Apply any op to any value; results can be NaN, and can jump where an operand differs in the last bit.
     pub wild: bool,
+    /// Draw loops, too, whose bodies are random graphs.
+    pub scans: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let dtypes = vec![DType::F32, DType::F32, DType::F64, DType::I32, DType::Bool];
-        Self { steps: 20, elements: 128, dtypes, wild: false }
+        Self { steps: 20, elements: 128, dtypes, wild: false, scans: true }
     }
 }
 
-/// A valid graph of all op families but loops and control, with 1 to 3 outputs and, mostly, states with updates.
+/// A valid graph of all op families but control, loops if the limits say so, with 1 to 3 outputs and, mostly, states with updates.
 ///
 /// # Panics
 /// If `limits` names no float type, or an op's type rule refuses what the generator holds for valid: a defect of one of the two.

@@ -92,8 +92,8 @@ impl Joint {
         seeds.extend(joint.seed_steps(body.carries().len(), body.stacked(), cotangents)?);
         let wrt: BTreeSet<NodeId> =
             joint.inputs().filter(|&(i, id)| joint.takes_gradient(i, id)).map(|(_, id)| id).collect();
-        let found = pull_back(&mut joint.graph, &seeds, &wrt, cx)?;
-        joint.drop_zeros(&found, cotangents)?;
+        let mut found = pull_back(&mut joint.graph, &seeds, &wrt, cx)?;
+        joint.drop_zeros(&mut found, cotangents)?;
         for (i, input) in joint.inputs().collect::<Vec<_>>() {
             let gradient = found.get(&input).copied();
             let is_carried = joint.carry_cotangents.get(i).is_some_and(Option::is_some);
@@ -165,7 +165,7 @@ impl Joint {
     /// Replaces by zero the cotangents of carries that are zero in every step: nothing comes in at the end, and no step adds anything.
     fn drop_zeros(
         &mut self,
-        found: &BTreeMap<NodeId, NodeId>,
+        found: &mut BTreeMap<NodeId, NodeId>,
         cotangents: &BTreeMap<usize, NodeId>,
     ) -> Result<(), PassError> {
         let mut sources: BTreeSet<NodeId> = self.step_cotangents.iter().map(|(_, id)| *id).collect();
@@ -188,6 +188,8 @@ impl Joint {
             if let Some(id) = cotangent.filter(|id| !sources.contains(id)) {
                 let zeros = Builder::new(&mut self.graph, None).zeros_like(id)?;
                 self.graph.replace_uses(id, zeros);
+                // An input that is carried on as it is has the cotangent itself for its gradient.
+                found.retain(|_, gradient| *gradient != id);
                 *cotangent = None;
             }
         }
