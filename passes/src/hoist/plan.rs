@@ -102,12 +102,11 @@ impl<'s> Plan<'s> {
     fn sink_light(&mut self, mut later: Vec<NodeId>) {
         later.sort_unstable();
         for id in later {
-            let there = |o: &NodeId| {
-                self.stacked.contains(o)
-                    || self.sunk.contains(o)
-                    || self.is_given(*o)
-                    || self.graph().operands(*o).is_empty()
-            };
+            // Sources are made anew there; but what a carry held in each step is known in the loop alone.
+            let is_source =
+                |o: NodeId| self.graph().operands(o).is_empty() && !matches!(self.graph().op(o), Op::Input(_));
+            let there =
+                |o: &NodeId| self.stacked.contains(o) || self.sunk.contains(o) || self.is_given(*o) || is_source(*o);
             if self.graph().operands(id).iter().all(there) {
                 self.sunk.insert(id);
                 let sources: Vec<NodeId> = self
