@@ -82,7 +82,7 @@ fn simplify_keeps_the_meaning() {
 
 /// A random graph whose outputs are a loss and its gradients by all float ports that it has. For every other seed the loss has a
 /// penalty: the squares of the gradients of a first loss.
-fn with_gradients(seed: u64, limits: &Limits) -> Option<Graph> {
+pub(crate) fn with_gradients(seed: u64, limits: &Limits) -> Option<Graph> {
     let mut graph = random_graph(seed, limits);
     let dtype = DType::F64;
     let result = graph.outputs().iter().map(|(_, id)| *id).find(|&id| graph.ty(id).dtype == dtype)?;
@@ -114,7 +114,7 @@ fn add_squares(graph: &mut Graph, loss: NodeId, x: NodeId) -> ir::Built {
     build.binary(ScalarOp::ADD, loss, sum)
 }
 
-fn f64_limits(seed: u64) -> Limits {
+pub(crate) fn f64_limits(seed: u64) -> Limits {
     let dtypes = vec![DType::F64, DType::F64, DType::I32, DType::Bool];
     Limits { steps: 3 + (seed % 12) as usize, dtypes, ..Limits::default() }
 }

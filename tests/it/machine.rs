@@ -2,10 +2,12 @@
 //!
 //! `GRADC_RANDOM_GRAPHS=100000` makes a long run of it.
 
-use crate::differential::{count, values};
+use crate::differential::{count, f64_limits, values, with_gradients};
 use crate::oracle::{Agreement, Ports, difference, evaluate};
+use crate::pipeline::first_fault;
 use ir::testing::{Limits, random_graph};
 use ir::{DType, Data, Graph, TensorType, Value};
+use kernel::Target;
 use passes::{PassContext, RunOptions, compile};
 use runtime::{Element, Executable, LoadOptions, PortError};
 
@@ -106,4 +108,31 @@ fn threads_don_t_change_a_bit() {
             }
         }
     }
+}
+
+/// Forward and backward, loops among them: every pass for each target, and machine code at one and two threads.
+#[test]
+fn gradients_become_machine_code() {
+    let mut loops = 0;
+    for seed in 0..count(40) {
+        let Some(graph) = with_gradients(seed, &f64_limits(seed)) else { continue };
+        let ports = values(&graph, seed);
+        let graph = crate::autodiff::transform(&graph, "autodiff");
+        let Ok(expected) = evaluate(&graph, &ports) else { continue };
+        if expected.values().any(|value| !value.to_f64_vec().iter().all(|x| x.abs() < 1e6)) {
+            continue;
+        }
+        loops += usize::from(!graph.scans().is_empty());
+        let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(1e-7));
+        let target = [Target::baseline(), Target::avx2(), Target::avx512()][seed as usize % 3].clone();
+        let name = format!("seed {seed}, {}", target.name);
+        first_fault(&name, &graph, &ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
+        let [one, two] = [1, 2].map(|threads| step(&mut load(&graph, threads), &graph, &ports).unwrap());
+        for (found, agreement) in [(&expected, Agreement::Within(1e-7)), (&two, Agreement::Bits)] {
+            if let Some(difference) = difference(found, &one, agreement) {
+                panic!("seed {seed}: {difference}\n{graph}");
+            }
+        }
+    }
+    assert!(loops > 3, "only {loops} graphs had loops");
 }

@@ -91,6 +91,7 @@ impl Fuser<'_> {
         } else {
             along_rows && info.reduced == op.axes && (trailing || self.feeds_outer_only(node, cluster, info))
         };
+        let joins = joins && self.is_used_in_place(node, cluster);
         if joins {
             if let Some(Some(grown)) = self.clusters.get_mut(cluster as usize) {
                 grown.space = input;
@@ -99,6 +100,24 @@ impl Fuser<'_> {
             self.add(node, cluster);
         }
         joins
+    }
+
+    /// True if what the cluster computes from the node is used at the place where it is computed: a sum is there for one row at a time, so
+    /// that nothing made of it can be computed anew for a neighbour.
+    fn is_used_in_place(&self, node: NodeId, cluster: u32) -> bool {
+        let (mut seen, mut stack) = (BTreeSet::new(), vec![node]);
+        while let Some(at) = stack.pop() {
+            let users = through_inlined(self.graph, at).into_iter();
+            let inside: Vec<NodeId> = users.filter(|&u| self.graph.cluster(u) == Some(cluster)).collect();
+            if at != node && !inside.is_empty() {
+                let map = self.map_of(at, cluster);
+                if map.is_none() || map != self.own_map(at, cluster) {
+                    return false;
+                }
+            }
+            stack.extend(inside.into_iter().filter(|u| seen.insert(*u)));
+        }
+        true
     }
 
     /// True if no reduction and no row of the cluster needs the node.
@@ -143,11 +162,20 @@ impl Fuser<'_> {
         let other = self.graph.users(x).into_iter().find_map(|user| {
             let alike = max_window(self.graph.op(user)) == Some(window);
             let cluster = self.graph.cluster(user).filter(|&c| alike && c != own)?;
-            (!self.any_waits(&[own, cluster])).then_some(cluster)
+            // One maximum and one place: places in another type are found by another trip.
+            let twice = self.finds_alike(own, user) || self.finds_alike(cluster, node);
+            (!twice && !self.any_waits(&[own, cluster])).then_some(cluster)
         });
         if let Some(other) = other {
             self.merge(own, other);
         }
+    }
+
+    /// True if a cluster has an op on maxima of windows of the kind that a node is.
+    fn finds_alike(&self, cluster: u32, node: NodeId) -> bool {
+        let name = self.graph.op(node).name();
+        let alike = |n: &NodeId| max_window(self.graph.op(*n)).is_some() && self.graph.op(*n).name() == name;
+        self.info(cluster).is_some_and(|info| info.nodes.iter().any(alike))
     }
 
     fn can_anchor(&self, node: NodeId, cluster: u32) -> bool {

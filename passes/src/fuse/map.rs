@@ -32,7 +32,7 @@ impl Fuser<'_> {
     }
 
     /// The map of a node that is in the cluster.
-    fn own_map(&self, node: NodeId, cluster: u32) -> AxisMap {
+    pub(super) fn own_map(&self, node: NodeId, cluster: u32) -> AxisMap {
         let info = self.info(cluster)?;
         let shape = &self.graph.ty(node).shape;
         let outer: Vec<usize> = (0..info.space.rank()).filter(|a| !info.reduced.contains(a)).collect();
