@@ -191,7 +191,7 @@ fn damaged_vocabularies_name_the_file() {
     };
     for length in 0..whole.len() - 2 {
         let error = load(&whole[..length]).unwrap_err();
-        assert!(matches!(error, TextError::File { .. }), "{error}");
+        assert!(matches!(error, TextError::Data(DataError::File { .. })), "{error}");
         assert_says(&error, &["words.json", "line 1 column"]);
     }
     for place in 0..whole.len() {

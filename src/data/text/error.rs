@@ -1,49 +1,18 @@
 //! What can be wrong with texts.
 
+use crate::data::DataError;
 use crate::io::IoError;
-use std::path::PathBuf;
 
 /// Why texts could not be read, tokenized, encoded or decoded.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
-    /// A file could not be read.
-    #[error("{}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// A file could not be read, is not UTF-8, or is not what it should be, as a whole or in a line.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// A file could not be written.
     #[error(transparent)]
     Write(#[from] IoError),
-    /// A file is not UTF-8.
-    #[error("{}: at byte {offset}: not UTF-8", path.display())]
-    Utf8 {
-        /// The file.
-        path: PathBuf,
-        /// The first byte that is wrong, from 0.
-        offset: u64,
-    },
-    /// A line of a file is not what it should be.
-    #[error("{}:{line}: {what}", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: u64,
-        /// The rule that is broken.
-        what: String,
-    },
-    /// A file as a whole is not what it should be.
-    #[error("{}: {what}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The rule that is broken.
-        what: String,
-    },
     /// A text has no token.
     #[error("text {row} has no token by the rule `{rule}`: {text:?} (leave it out, or encode with `empty_as_unknown`)")]
     Empty {
@@ -80,4 +49,11 @@ pub enum TextError {
     /// A corpus is not there and could not be fetched; says how to get it by hand.
     #[error("{0}")]
     Fetch(String),
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for TextError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }

@@ -1,6 +1,7 @@
 //! A novel: Herman Melville's Moby-Dick, 1.2 MB of English, 83 distinct characters.
 
 use super::TextError;
+use crate::data::DataError;
 use crate::data::fetch::{Corpus, File};
 use std::path::Path;
 
@@ -24,8 +25,9 @@ pub const NOVEL: Corpus = Corpus {
 pub fn novel() -> Result<String, TextError> {
     let dir = NOVEL.directory()?;
     let path = dir.join(NOVEL.files[0].name);
-    let bytes = std::fs::read(&path).map_err(|source| TextError::Read { path: path.clone(), source })?;
-    String::from_utf8(bytes).map_err(|e| TextError::Utf8 { path, offset: e.utf8_error().valid_up_to() as u64 })
+    let bytes = std::fs::read(&path).map_err(|source| DataError::io(&path, source))?;
+    let malformed = |offset| DataError::Malformed { path, offset, gunzipped: false, what: "not UTF-8".into() };
+    Ok(String::from_utf8(bytes).map_err(|e| malformed(e.utf8_error().valid_up_to() as u64))?)
 }
 
 fn extract(package: &Path) -> std::io::Result<Vec<Vec<u8>>> {

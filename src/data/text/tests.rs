@@ -1,6 +1,7 @@
 //! Tests of tokens, vocabularies, rows of ids, files, windows.
 
 use super::*;
+use crate::data::DataError;
 
 fn vocabulary() -> Vocabulary {
     Vocabulary::build(Rule::Words, ["b a b", "c, A! b"], 100).unwrap()
@@ -60,7 +61,7 @@ fn a_vocabulary_comes_back_from_its_file() {
         let found = error(Vocabulary::load(&path));
         assert!(found.contains("vocabulary.json") && found.contains(want), "{found} lacks {want}");
     }
-    assert!(matches!(Vocabulary::load(dir.path().join("none")), Err(TextError::Read { .. })));
+    assert!(matches!(Vocabulary::load(dir.path().join("none")), Err(TextError::Data(DataError::Io { .. }))));
 }
 
 #[test]
@@ -115,7 +116,10 @@ fn labelled_texts_are_lines_with_a_tab() {
     let bad = error(read(b"ham\ta\nham\t\xff\n"));
     assert!(bad.contains("mails.tsv:2: not UTF-8"), "{bad}");
     assert!(error(read(b"")).contains("no line"));
-    assert!(matches!(read_labelled(dir.path().join("none"), &SPAM_CLASSES), Err(TextError::Read { .. })));
+    assert!(matches!(
+        read_labelled(dir.path().join("none"), &SPAM_CLASSES),
+        Err(TextError::Data(DataError::Io { .. }))
+    ));
 }
 
 #[test]
@@ -128,4 +132,10 @@ fn windows_are_followed_by_the_next_token() {
     assert!(error(next_token_windows(&ids, 8, 1)).contains("8 ids make no window of 8"));
     assert!(error(next_token_windows(&ids, 0, 1)).contains("at least 1"));
     assert_eq!(next_token_windows(&ids, 7, 1).unwrap().len(), 1);
+}
+
+#[test]
+fn an_error_that_main_returns_is_shown_as_its_message() {
+    let failed = Encoder::new(0).encode(&vocabulary(), ["a"]).unwrap_err();
+    assert_eq!(format!("{failed:?}"), failed.to_string());
 }

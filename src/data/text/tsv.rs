@@ -1,6 +1,7 @@
 //! Labelled texts: lines of a label, a tab, a text.
 
 use super::TextError;
+use crate::data::DataError;
 use std::path::Path;
 
 /// Texts with their classes.
@@ -26,14 +27,14 @@ impl Labelled {
 /// If the file can't be read, is not UTF-8, is empty, or has a line without exactly one tab or with a label that is no class: the error names the line.
 pub fn read_labelled(path: impl AsRef<Path>, classes: &[&str]) -> Result<Labelled, TextError> {
     let path = path.as_ref();
-    let bytes = std::fs::read(path).map_err(|source| TextError::Read { path: path.into(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| DataError::io(path, source))?;
     if bytes.is_empty() {
-        return Err(TextError::File { path: path.into(), what: "the file has no line".into() });
+        return Err(DataError::file(path, "the file has no line").into());
     }
     let mut found = Labelled { texts: Vec::new(), labels: Vec::new() };
     let whole = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     for (line, bytes) in (1..).zip(whole.split(|byte| *byte == b'\n')) {
-        let wrong = |what| TextError::Line { path: path.into(), line, what };
+        let wrong = |what| TextError::from(DataError::Line { path: path.into(), line, what });
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         let fields: Vec<&str> = match std::str::from_utf8(bytes) {
             Ok(text) => text.split('\t').collect(),

@@ -1,6 +1,7 @@
 //! Vocabularies: tokens by id and ids by token, built from training data, kept in files.
 
 use super::{Rule, TextError};
+use crate::data::DataError;
 use crate::io::write_atomically;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -113,9 +114,9 @@ impl Vocabulary {
     /// If the file can't be read, or is no vocabulary.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, TextError> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| TextError::Read { path: path.into(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| DataError::io(path, source))?;
         let parsed = serde_json::from_slice(&bytes).map_err(|e| e.to_string());
-        let wrong = |what| TextError::File { path: path.into(), what };
+        let wrong = |what: String| DataError::file(path, what).into();
         parsed.and_then(|json| Self::from_json(&json)).map_err(wrong)
     }
 

@@ -22,5 +22,5 @@ pub fn next_token_windows(ids: &[i32], context: usize, stride: usize) -> Result<
         Column::new(array([starts.len(), context], elements)?)
     };
     let windows = rows(0).and_then(|x| Dataset::of("x", x).with(TARGET, rows(1)?));
-    windows.map_err(|e| TextError::Setting(e.to_string()))
+    Ok(windows?)
 }
