@@ -1,6 +1,6 @@
 //! Convolution along one axis: over time, over positions of a text.
 
-use super::{check_groups, weighted_layer_options};
+use super::{check_groups, convolution_options, weighted_layer_options};
 use crate::dsl::{Initializer, Tensor, glorot_uniform, zeros};
 use crate::nn::Activation;
 use crate::nn::layer::window::{sequence, window1d};
@@ -46,30 +46,6 @@ impl Conv1d {
             kernel_regularizer: Regularizer::default(),
         }
     }
-
-    /// How far the window moves.
-    pub fn stride(mut self, stride: usize) -> Self {
-        self.stride = stride;
-        self
-    }
-
-    /// The distance between neighbouring taps.
-    pub fn dilation(mut self, dilation: usize) -> Self {
-        self.dilation = dilation;
-        self
-    }
-
-    /// How the border is treated.
-    pub fn padding(mut self, padding: Padding1d) -> Self {
-        self.padding = padding;
-        self
-    }
-
-    /// In how many groups the channels are split; must divide the input's channels and the filters.
-    pub fn groups(mut self, groups: usize) -> Self {
-        self.groups = groups;
-        self
-    }
 }
 
 impl Layer for Conv1d {
@@ -106,4 +82,5 @@ impl Layer for Conv1d {
     }
 }
 
+convolution_options!(Conv1d, usize, Padding1d);
 weighted_layer_options!(Conv1d);

@@ -53,6 +53,38 @@ macro_rules! weighted_layer_options {
 }
 pub(super) use weighted_layer_options;
 
+/// The options of the window of a convolution, whose extents are given as `$extent`.
+macro_rules! convolution_options {
+    ($ty:ident, $extent:ty, $padding:ty) => {
+        impl $ty {
+            /// How far the window moves.
+            pub fn stride(mut self, stride: $extent) -> Self {
+                self.stride = stride.into();
+                self
+            }
+
+            /// The distance between neighbouring taps.
+            pub fn dilation(mut self, dilation: $extent) -> Self {
+                self.dilation = dilation.into();
+                self
+            }
+
+            /// How the border is treated.
+            pub fn padding(mut self, padding: $padding) -> Self {
+                self.padding = padding;
+                self
+            }
+
+            /// In how many groups the channels are split; must divide the input's channels and the filters.
+            pub fn groups(mut self, groups: usize) -> Self {
+                self.groups = groups;
+                self
+            }
+        }
+    };
+}
+use convolution_options;
+
 /// The rule that the groups of a convolution keep.
 fn check_groups(groups: usize, channels: usize, filters: usize) -> Result<(), String> {
     if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
@@ -101,30 +133,6 @@ impl Conv2d {
             kernel_regularizer: Regularizer::default(),
         }
     }
-
-    /// How far the window moves.
-    pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
-        self.stride = stride.into();
-        self
-    }
-
-    /// The distance between neighbouring taps.
-    pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
-        self.dilation = dilation.into();
-        self
-    }
-
-    /// How the border is treated.
-    pub fn padding(mut self, padding: Padding) -> Self {
-        self.padding = padding;
-        self
-    }
-
-    /// In how many groups the channels are split; must divide the input's channels and the filters.
-    pub fn groups(mut self, groups: usize) -> Self {
-        self.groups = groups;
-        self
-    }
 }
 
 impl Layer for Conv2d {
@@ -161,4 +169,5 @@ impl Layer for Conv2d {
     }
 }
 
+convolution_options!(Conv2d, impl Into<Pair>, Padding);
 weighted_layer_options!(Conv2d);
