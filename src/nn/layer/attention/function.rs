@@ -162,7 +162,8 @@ pub(super) fn attend([q, k, v]: [&Tensor; 3], mask: &AttentionMask, dropout: &Dr
             let truth = mask.truth(q, q_ty.shape[1], k_ty.shape[1]);
             let Shares { parts, whole } = Shares::of(&scores(q, k), truth.as_ref(), mask.keys.is_some());
             let sums = dropout.call(&parts, "weights").dot_general(v, [(0, 0), (1, 2)], [(3, 1)]);
-            (sums / whole).permute([0, 2, 1, 3])
+            // In the order of the results, which are kept, so that the gradient needs no copy of them in another one.
+            sums.permute([0, 2, 1, 3]) / whole.permute([0, 2, 1, 3])
         }
     }
 }
