@@ -5,8 +5,8 @@ use crate::PassError;
 use kernel::verify::{Definitions, expand};
 use kernel::walk::{map_accesses, refresh, substitute, visit_exprs, visit_stmts};
 use kernel::{
-    Affine, BufRef, BufferId, Expr, Fresh, IndexVar, Interval, Kernel, Launch, Local, LoopKind, Param, Program, Stmt,
-    Types,
+    Affine, BufRef, BufferId, Expr, Fresh, IndexVar, Interval, Kernel, Launch, Local, LoopKind, Micro, Operand, Param,
+    Program, Stmt, Types,
 };
 
 /// Loops inside are joined only if what they hand over is as many elements: less is no row of vectors.
@@ -48,6 +48,8 @@ pub(super) struct Join {
     fresh: Fresh,
     /// The scratch buffer in place of the one between the kernels.
     between: BufRef,
+    /// Whether tiles make what that buffer holds.
+    is_of_tiles: bool,
 }
 
 /// One loop that computes stretches and uses them.
@@ -87,7 +89,8 @@ impl Join {
         let whole =
             Kernel { name: name.clone(), params: params.clone(), locals: locals.clone(), body: bodies.concat() };
         let types = Types::of_kernel(&whole).map_err(|e| PassError::Invalid(format!("{name}: {e}")))?;
-        let mut join = Self { name, params, args, locals, producer, consumer, types, fresh, between };
+        let is_of_tiles = has_tiles(&producer.body);
+        let mut join = Self { name, params, args, locals, producer, consumer, types, fresh, between, is_of_tiles };
         join.expand_indices();
         Ok(Some(join))
     }
@@ -194,17 +197,18 @@ impl Join {
     /// How far the stretch moves that an iteration uses, if no two iterations' stretches overlap.
     fn step(&self, l: &Loop) -> Option<i64> {
         let all = self.indices(&l.body)?;
-        let step = all.first()?.coefficient(l.var);
-        let within = |index: &Affine| {
+        let step = all.first()?.0.coefficient(l.var);
+        let within = |index: &Affine, span: i64| {
             let rest = index.clone().plus_term(l.var, -step).range(self.types.ranges())?;
-            Some(index.coefficient(l.var) == step && rest.lo >= 0 && rest.hi < step)
+            Some(index.coefficient(l.var) == step && rest.lo >= 0 && rest.hi.checked_add(span)? < step)
         };
-        all.iter().all(|index| within(index) == Some(true)).then_some(step)
+        all.iter().all(|(index, span)| within(index, *span) == Some(true)).then_some(step)
     }
 
-    /// Where the statements use the buffer; `None` if by anything but loads and stores of single elements. A tile reads a factor many times,
-    /// and does that faster from memory that all iterations share: measured on padded images and packed panels.
-    fn indices(&self, body: &[Stmt]) -> Option<Vec<Affine>> {
+    /// Where the statements use the buffer: first elements, and how far beyond them. `None` if that isn't known, or if a tile uses it where it shouldn't: a
+    /// tile reads a factor many times, and does that faster from memory that all iterations share (measured on padded images and packed panels),
+    /// unless tiles have just made it.
+    fn indices(&self, body: &[Stmt]) -> Option<Vec<(Affine, i64)>> {
         let mut all = vec![];
         let mut known = true;
         visit_exprs(body, &mut |expr| {
@@ -212,16 +216,37 @@ impl Join {
                 && *buf == self.between
             {
                 known &= *lanes == 1;
-                all.push(index.clone());
+                all.push((index.clone(), 0));
             }
         });
         visit_stmts(body, &mut |stmt| match stmt {
-            Stmt::Store { buf, index, .. } if *buf == self.between => all.push(index.clone()),
-            Stmt::Micro(micro) => known &= micro.a.buf != self.between && micro.b.buf != self.between,
+            Stmt::Store { buf, index, .. } if *buf == self.between => all.push((index.clone(), 0)),
+            Stmt::Micro(micro) => {
+                let factors = [(&micro.a, micro.m, 0), (&micro.b, micro.n, 1)];
+                for (factor, count, which) in factors.into_iter().filter(|(f, ..)| f.buf == self.between) {
+                    let span = span(micro, factor, count, which);
+                    known &= self.is_of_tiles && span.is_some();
+                    all.push((factor.base.clone(), span.unwrap_or(0)));
+                }
+            }
             _ => {}
         });
         known.then_some(all)
     }
+}
+
+/// How far beyond its base a tile reads a factor (0 or 1, `which`) of `count` rows or columns; `None` if it goes backward.
+fn span(micro: &Micro, factor: &Operand, count: usize, which: usize) -> Option<i64> {
+    let along = |extent: usize, stride: i64| (stride >= 0).then(|| (extent as i64 - 1).checked_mul(stride)).flatten();
+    let reduced = micro.reduce.iter().map(|d| along(d.extent, [d.a_stride, d.b_stride][which]));
+    reduced.chain([along(count, factor.stride)]).try_fold(0i64, |sum, span| sum.checked_add(span?))
+}
+
+/// True if tiles make what the statements compute.
+fn has_tiles(body: &[Stmt]) -> bool {
+    let mut found = false;
+    visit_stmts(body, &mut |stmt| found |= matches!(stmt, Stmt::Micro(_)));
+    found
 }
 
 /// Takes a launch's buffers in, each once; says what stands for each of its kernel's parameters.
