@@ -10,6 +10,7 @@ mod pack;
 mod plain;
 mod spec;
 mod tiles;
+mod triangle;
 
 pub(crate) use border::in_regions;
 
@@ -22,7 +23,7 @@ use kernel::{BufferId, Target};
 use pack::Packed;
 use spec::{Dim, Spec};
 use std::collections::BTreeSet;
-use tiles::{emit_kernel, emit_panels};
+use tiles::{emit_kernel, emit_panels, emit_pieces};
 
 /// The longest reduction of one tile: what keeps a panel of the right factor in the second-level cache.
 const MAX_DEPTH: usize = 512;
@@ -96,6 +97,11 @@ pub(super) fn lower(
     let name = lowering.kernel_name(nodes);
     let largest = largest.clone();
     let plan = plan(lowering, cluster, anchor, results, (largest, parts))?;
+    let target = lowering.target.clone();
+    let cutter = Cutter { dtype, target: &target, has_place: plan.results.contains(&anchor), once: false };
+    if let Some(pieces) = triangle::pieces(lowering, &plan, |spec, width| cutter.cut(spec, Some(width)).0.rows) {
+        return emit_pieces(lowering, &plan, &pieces, &name);
+    }
     for &run in &plan.own {
         emit_panels(lowering, &plan, run, &name)?;
     }

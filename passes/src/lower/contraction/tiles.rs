@@ -2,6 +2,7 @@
 
 use super::pack::{self, Packed, row_strides};
 use super::spec::Dim;
+use super::triangle::Piece;
 use super::{Part, Plan, SHARES, inner_steps, outer};
 use crate::PassError;
 use crate::lower::Lowering;
@@ -78,6 +79,34 @@ pub(super) fn emit_panels(lowering: &mut Lowering<'_>, plan: &Plan, run: Run, na
     }
     let panel = vars.next().unwrap_or_default();
     tiles.panel(&position, part, run, (&panel, None))?;
+    tiles.emit.finish(name.to_owned());
+    Ok(())
+}
+
+/// One kernel for panels of which each has rows of its own, packed and multiplied one after the other in each iteration of the outer loops.
+pub(super) fn emit_pieces(
+    lowering: &mut Lowering<'_>,
+    plan: &Plan,
+    pieces: &[Piece],
+    name: &str,
+) -> Result<(), PassError> {
+    let mut tiles = Tiles::new(lowering, plan, Factor::Ahead);
+    let block = |(part, run): &Piece| part.depth_block * inner_steps(&part.spec) * run.size;
+    let largest = pieces.iter().map(block).max().unwrap_or(0);
+    tiles.factor = Factor::Own(tiles.emit.cx.local(plan.dtype, largest));
+    let mut position = tiles.start();
+    let extents: Vec<usize> = plan.outer_dims().map(|d| d.extent).collect();
+    let vars = tiles.emit.cx.open_shared(&extents, SHARES);
+    tiles.emit.cx.floor = 1;
+    for (dim, var) in plan.outer_dims().zip(&vars) {
+        tiles.walk(&mut position, dim, var);
+    }
+    let depth = tiles.emit.cx.depth();
+    for (part, run) in pieces {
+        tiles.panel(&position, part, *run, (&Affine::default(), None))?;
+        tiles.emit.cx.close_to(depth);
+        tiles.emit.values.drop_below(depth);
+    }
     tiles.emit.finish(name.to_owned());
     Ok(())
 }

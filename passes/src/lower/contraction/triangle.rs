@@ -1,0 +1,102 @@
+//! Products half of whose elements nobody looks at: scores of attention behind a causal mask. Tiles above the diagonal are not computed.
+//!
+//! This changes no result, whatever the factors hold: `select` takes the other branch there. What stands in memory above the diagonal is left
+//! over from before.
+
+use super::{Part, Plan, SHARES};
+use crate::lower::Lowering;
+use crate::lower::tile::Run;
+use ir::{DType, Graph, NodeId, Op, ScalarOp};
+
+/// How many nodes may stand between a product and its mask.
+const MAX_SEARCH: usize = 8;
+
+/// A panel of columns, and the rows that are wanted of it.
+pub(super) type Piece = (Part, Run);
+
+/// The panels of a contraction with the rows that somebody looks at, if those are not all and each thread packs its own panels.
+/// `rows` cuts what is left of a part's rows into tiles for panels of a width.
+pub(super) fn pieces(
+    lowering: &Lowering<'_>,
+    plan: &Plan,
+    rows: impl Fn(&super::Spec, usize) -> Vec<Run>,
+) -> Option<Vec<Piece>> {
+    let ty = lowering.graph.ty(plan.anchor);
+    let [part] = plan.parts.as_slice() else { return None };
+    let ([m], [n]) = (part.spec.m.as_slice(), part.spec.n.as_slice()) else { return None };
+    let is_axis = |d: &super::Dim| d.extent == ty.shape[d.axis] && d.c == ty.shape.strides()[d.axis] as i64;
+    let shared = plan.outer_dims().map(|d| d.extent).product::<usize>() >= SHARES;
+    let fits = plan.columns.is_empty() && plan.partial.is_none() && shared && is_axis(m) && is_axis(n);
+    let count: usize = plan.own.iter().map(|run| run.count).sum();
+    if !fits || count < 2 || !is_hidden(lowering.graph, plan.anchor, plan.cluster, (m.axis, n.axis), MAX_SEARCH) {
+        return None;
+    }
+    let panels = plan
+        .own
+        .iter()
+        .flat_map(|run| (0..run.count).map(|at| Run { start: run.start + at * run.size, size: run.size, count: 1 }));
+    let piece = |run: Run| {
+        // A row sees the columns up to its own number.
+        let first = run.start.min(m.extent - 1);
+        let mut spec = part.spec.clone();
+        spec.m[0].extent -= first;
+        spec.origin.a += m.a * first as i64;
+        spec.origin.at = vec![0; ty.shape.rank()];
+        spec.origin.at[m.axis] = first;
+        let rows = rows(&spec, run.size);
+        (Part { spec, rows, depth_block: part.depth_block }, run)
+    };
+    Some(panels.map(piece).collect())
+}
+
+/// True if nobody looks at elements of a node whose coordinate along the first of two axes is below that along the second. `cluster` is that
+/// which stores it: a mask in there stores its own elements everywhere.
+fn is_hidden(graph: &Graph, node: NodeId, cluster: u32, axes: (usize, usize), depth: usize) -> bool {
+    let users = graph.users(node);
+    let hidden = |user: NodeId| {
+        let operands = graph.operands(user);
+        let is_chosen = operands.get(1) == Some(&node) && operands.iter().filter(|o| **o == node).count() == 1;
+        match graph.op(user) {
+            Op::Elementwise(op) if *op == ScalarOp::SELECT && is_chosen && graph.cluster(user) != Some(cluster) => {
+                hides(graph, operands[0], axes) || is_hidden(graph, user, cluster, axes, depth - 1)
+            }
+            Op::Elementwise(_) => is_hidden(graph, user, cluster, axes, depth - 1),
+            _ => false,
+        }
+    };
+    depth > 0 && !graph.is_result(node) && !users.is_empty() && users.into_iter().all(hidden)
+}
+
+/// True if a condition is false wherever the coordinate along the first axis is below that along the second.
+fn hides(graph: &Graph, condition: NodeId, (row, column): (usize, usize)) -> bool {
+    let operands = graph.operands(condition);
+    match graph.op(condition) {
+        Op::Broadcast(op) => {
+            let inner = |axis: usize| op.axes.iter().position(|&a| a == axis);
+            inner(row).zip(inner(column)).is_some_and(|axes| hides(graph, operands[0], axes))
+        }
+        Op::Elementwise(op) => match *op {
+            op if op == ScalarOp::AND => operands.iter().any(|&o| hides(graph, o, (row, column))),
+            op if op == ScalarOp::GE || op == ScalarOp::GT => {
+                counts(graph, operands[0], row) && counts(graph, operands[1], column)
+            }
+            op if op == ScalarOp::LE || op == ScalarOp::LT => {
+                counts(graph, operands[0], column) && counts(graph, operands[1], row)
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// True if a node's elements are their coordinates along an axis.
+fn counts(graph: &Graph, node: NodeId, axis: usize) -> bool {
+    match graph.op(node) {
+        Op::Iota(op) => op.axis == axis && matches!(op.ty.dtype, DType::I32 | DType::I64),
+        Op::Broadcast(op) => {
+            let inner = op.axes.iter().position(|&a| a == axis);
+            inner.is_some_and(|axis| counts(graph, graph.operands(node)[0], axis))
+        }
+        _ => false,
+    }
+}
