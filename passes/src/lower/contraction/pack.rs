@@ -32,7 +32,7 @@ impl Packed {
 }
 
 /// Whether a right factor is better copied into panels of these widths than read in place: if it isn't contiguous along its columns, or it is
-/// read often, larger than what the first-level cache keeps anyway, and not one panel as it stands.
+/// read often, larger than what the caches keep anyway, and not one panel as it stands.
 pub(super) fn is_worth_it(spec: &Spec, columns: &[Run], dtype: DType, target: &Target) -> bool {
     let Some(column) = spec.n.last() else { return false };
     if column.b != 1 {
@@ -42,7 +42,18 @@ pub(super) fn is_worth_it(spec: &Spec, columns: &[Run], dtype: DType, target: &T
     let reused = Spec::size(&spec.batch) * Spec::size(&spec.m) >= MIN_ROWS;
     let is_panel =
         matches!(columns, [run] if run.count == 1) && spec.k.last().is_none_or(|d| d.b <= 2 * column.extent as i64);
-    reused && bytes > target.l1_bytes / 2 && !is_panel
+    let stays = is_panel || bytes <= target.l1_bytes / 2 || stays_in_l2(spec, dtype, target);
+    reused && !stays
+}
+
+/// Whether both factors and the result stay in the second-level cache together, and the right one is stored without gaps: then its rows come fast
+/// enough in place. A copy would be made by one thread and read by the others, from that one's cache.
+fn stays_in_l2(spec: &Spec, dtype: DType, target: &Target) -> bool {
+    let [rows, columns, steps] = [&spec.m, &spec.n, &spec.k].map(|dims| Spec::size(dims));
+    let elements = rows * steps + steps * columns + rows * columns;
+    let dense = spec.k.last().is_none_or(|d| d.b <= columns as i64);
+    let batches = Spec::size(&spec.batch);
+    dense && batches * elements * dtype.size_bytes() <= target.l2_bytes
 }
 
 /// Whether each thread better packs the panels that it is about to use than all of them are packed before: where a panel is read along its columns.
