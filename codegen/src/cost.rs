@@ -1,7 +1,7 @@
 //! How much work a kernel is, roughly: decides whether sharing its loop among threads pays.
 //!
 //! The unit is half a cycle: processors do about two such things a cycle. A vector of up to the machine's width is one thing to add,
-//! load or store; how long memory takes to answer isn't counted, so loops on large arrays are more work than this says.
+//! load or store. A kernel whose arrays don't fit into the first-level cache takes at least as long as the next one needs to deliver them.
 
 use crate::clif::element_type;
 use crate::x86::Wide;
@@ -11,9 +11,23 @@ use kernel::{Expr, Kernel, Stmt};
 /// one while the workers are awake (`runtime::fork_join` measures it).
 const WORTH_A_FORK: u64 = 32_000;
 
+/// Arrays of so many bytes together stay in the first-level cache.
+const FIRST_CACHE: u64 = 32 << 10;
+/// Bytes that come from the second-level cache, or go there, in half a cycle: about 100 GB/s at 4 GHz.
+const BYTES: u64 = 13;
+/// Half cycles that one load or store of a whole vector waits at most, by that rate. A kernel may look at a small part of its arrays.
+const MOST_WAITING: u64 = 5;
+
 /// Whether a kernel's parallel loop is worth running on several threads, computed in vectors of that width.
 pub(crate) fn worth_a_fork(kernel: &Kernel, wide: Option<Wide>) -> bool {
-    Work { kernel, wide }.body(&kernel.body) >= WORTH_A_FORK
+    let work = Work { kernel, wide }.body(&kernel.body);
+    work.max(moving(kernel).min(work.saturating_mul(MOST_WAITING))) >= WORTH_A_FORK
+}
+
+/// What it takes to move all of a kernel's arrays.
+fn moving(kernel: &Kernel) -> u64 {
+    let bytes = kernel.params.iter().map(|p| (p.len * p.dtype.size_bytes()) as u64).fold(0, u64::saturating_add);
+    if bytes > FIRST_CACHE { bytes / BYTES } else { 0 }
 }
 
 struct Work<'k> {
@@ -74,6 +88,19 @@ mod tests {
         assert_eq!(work("for i0 in 0..100 { store p1[i0] = load p0[i0] }", None), 100 * one);
         let branch = "if lt(load p0[0], 1.0f32) { store p1[0] = 0.0f32 store p1[1] = 0.0f32 } else { }";
         assert_eq!(work(branch, None), 2 + 2);
+    }
+
+    #[test]
+    fn copies_of_large_arrays_are_shared() {
+        let copy = |len: usize| -> Kernel {
+            let body = format!("parallel i0 in 0..{} {{ store p1[i0*16] = load.x16 p0[i0*16] }}", len / 16);
+            format!("kernel k(p0: read f32[{len}], p1: write f32[{len}]) {{ {body} }}").parse().unwrap()
+        };
+        assert!(!worth_a_fork(&copy(1 << 12), Some(Wide::Avx512)));
+        assert!(worth_a_fork(&copy(1 << 16), Some(Wide::Avx512)));
+        let mut part = copy(1 << 12);
+        part.params[0].len = 1 << 24;
+        assert!(!worth_a_fork(&part, Some(Wide::Avx512)), "little of the array is read");
     }
 
     #[test]

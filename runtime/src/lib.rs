@@ -24,7 +24,7 @@ pub use element::Element;
 pub use error::{LoadError, PlanError, PortError, StepError};
 pub use executable::Executable;
 pub use loaded::{LoadOptions, Loaded};
-pub use peak::{ForkJoin, Rate, fork_join, peak};
+pub use peak::{ForkJoin, Rate, fork_join, peak, spin};
 pub use ports::{Port, PortKind};
 pub use profile::LaunchTime;
 pub use trace::{LaunchSpan, Part};

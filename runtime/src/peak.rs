@@ -53,7 +53,7 @@ fn fastest_pass(team: &Team, function: KernelFn, time: Duration) -> f64 {
     let mut best = f64::INFINITY;
     loop {
         let start = Instant::now();
-        run(team, function, passes);
+        run(team, function, std::ptr::null(), passes);
         best = best.min(start.elapsed().as_secs_f64() / passes as f64);
         // By the fastest pass so far: a run that something else interrupted says nothing about how many passes make a long one.
         if best * (passes as f64) < RUN.as_secs_f64() {
@@ -67,14 +67,14 @@ fn fastest_pass(team: &Team, function: KernelFn, time: Duration) -> f64 {
 }
 
 /// Makes `passes` passes on each thread.
-fn run(team: &Team, function: KernelFn, passes: usize) {
+fn run(team: &Team, function: KernelFn, args: *const *mut u8, passes: usize) {
     let extent = (passes * team.threads()) as i64;
-    // SAFETY: the loop has no parameters; it works on the thread's scratch memory, which the team was given as much of as its
-    // image asks for; `peak` has the lease.
-    unsafe { team.run(function, std::ptr::null(), extent) };
+    // SAFETY: the callers give the loop the parameters it has; it works on the thread's scratch memory, which the team was given as much of as its
+    // image asks for; they have the lease.
+    unsafe { team.run(function, args, extent) };
 }
 
-/// What it takes to hand a parallel loop to all threads and to wait until they are done, if the loop does nothing.
+/// What it takes to hand a parallel loop to all threads and to wait until they are done, the loop's own time included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ForkJoin {
     /// The fastest.
@@ -86,11 +86,13 @@ pub struct ForkJoin {
 /// How many forks follow one another before their time is taken: the clock is no better than that.
 const FORKS: u32 = 20;
 
-/// Forks and joins for about as long as `time` says, one after the other, as the launches of a step do.
+/// Forks and joins for about as long as `time` says, one after the other, as the launches of a step do. The loop has an iteration for each thread, which
+/// keeps it busy for as long as `work` says. A loop without work says little of how soon other threads begin: the caller may have done it all by
+/// then. With a few microseconds of work the whole takes that long, and what the fork and the join cost.
 ///
 /// # Errors
 /// If threads are not to be had.
-pub fn fork_join(threads: usize, time: Duration) -> Result<ForkJoin, LoadError> {
+pub fn fork_join(threads: usize, work: Duration, time: Duration) -> Result<ForkJoin, LoadError> {
     let team = Team::new(threads, 0)?;
     let _lease = team.wait_for_lease();
     let begun = Instant::now();
@@ -98,7 +100,7 @@ pub fn fork_join(threads: usize, time: Duration) -> Result<ForkJoin, LoadError> 
     while times.is_empty() || begun.elapsed() < time {
         let start = Instant::now();
         for _ in 0..FORKS {
-            run(&team, nothing, 1);
+            run(&team, busy, (&raw const work).cast(), 1);
         }
         times.push(start.elapsed() / FORKS);
     }
@@ -106,9 +108,25 @@ pub fn fork_join(threads: usize, time: Duration) -> Result<ForkJoin, LoadError> 
     Ok(ForkJoin { best: times[0], median: times[times.len() / 2] })
 }
 
-/// A kernel that does nothing.
-extern "C" fn nothing(_: *const *mut u8, _: *mut u8, _: i64, _: i64) -> i32 {
+/// A kernel whose iterations last as long as the duration says that its arguments are.
+unsafe extern "C" fn busy(args: *const *mut u8, _: *mut u8, lo: i64, hi: i64) -> i32 {
+    // SAFETY: `fork_join` gives the address of a duration, which it keeps until all threads are done.
+    let work = unsafe { *args.cast::<Duration>() };
+    for _ in lo..hi {
+        spin(work);
+    }
     0
+}
+
+/// Keeps the processor busy for so long.
+pub fn spin(work: Duration) {
+    if work.is_zero() {
+        return;
+    }
+    let start = Instant::now();
+    while start.elapsed() < work {
+        std::hint::spin_loop();
+    }
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]
@@ -133,8 +151,10 @@ mod tests {
     #[test]
     fn forks_come_back() {
         for threads in [1, 2, 3] {
-            let ForkJoin { best, median } = fork_join(threads, Duration::from_millis(2)).unwrap();
+            let ForkJoin { best, median } = fork_join(threads, Duration::ZERO, Duration::from_millis(2)).unwrap();
             assert!(best <= median);
+            let work = Duration::from_micros(5);
+            assert!(fork_join(threads, work, Duration::from_millis(2)).unwrap().best >= work);
         }
     }
 }

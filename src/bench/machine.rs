@@ -81,7 +81,7 @@ impl Machine {
             Ok(Level { name, capacity, measured, read: rate(PeakLoop::Read)?, copy, triad })
         });
         let levels = levels.collect::<Result<Vec<_>, BenchError>>()?;
-        let fork_join = if threads > 1 { Some(fork_join(threads, 10 * LOOP)?) } else { None };
+        let fork_join = if threads > 1 { Some(fork_join(threads, Duration::ZERO, 10 * LOOP)?) } else { None };
         Ok(Self { threads, gflops, levels, fork_join })
     }
 

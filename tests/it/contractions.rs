@@ -35,10 +35,15 @@ fn dot(name: &str, (a, b, pair): (&str, &str, &str), (rows, columns): (usize, us
 
 #[test]
 fn threads_pack_panels_of_their_own() {
-    dot("rows", ("50,40", "40,300", "(1,0)"), (50, 300));
+    dot("rows", ("120,20", "20,300", "(1,0)"), (120, 300));
     dot("columns", ("20,40", "300,40", "(1,1)"), (20, 300));
     dot("lines_and_a_rest", ("9,35", "270,35", "(1,1)"), (9, 270));
     dot("both", ("40,50", "300,40", "(0,1)"), (50, 300));
+}
+
+#[test]
+fn a_factor_that_the_cache_holds_is_read_in_place() {
+    dot("in_cache", ("50,40", "40,300", "(1,0)"), (50, 300));
 }
 
 #[test]
@@ -94,6 +99,29 @@ fn conv(name: &str, [x, w, y]: [&str; 3], window: &str) {
              output \"y\" = %3"
         ),
     );
+}
+
+#[test]
+fn gradients_of_kernels_are_summed_in_chunks() {
+    let gradient = |name: &str, [x, dy, w]: [&str; 3], window: &str| {
+        check(
+            name,
+            &format!(
+                "%0 = input {{name=\"x\"}} : f64[{x}]
+                 %1 = input {{name=\"dy\"}} : f64[{dy}]
+                 %2 = conv_weight_grad %0, %1 {{{window}}} : f64[{w}]
+                 %3 = state {{name=\"w\"}} : f64[{w}]
+                 %4 = sub %3, %2 : f64[{w}]
+                 update \"w\" = %4
+                 output \"dw\" = %2"
+            ),
+        );
+    };
+    let window = "size=[3,2], stride=[2,1], pad=[(1,1),(0,1)], dilation=[1,1], groups=1";
+    gradient("in_chunks", ["8,17,16,2", "8,9,16,3", "3,2,2,3"], window);
+    // One pixel and one channel: the reduction is one dimension, the rows are none.
+    let window = "size=[1,1], stride=[1,1], pad=[(0,0),(0,0)], dilation=[1,1], groups=1";
+    gradient("of_a_pixel", ["8,16,17,1", "8,16,17,9", "1,1,1,9"], window);
 }
 
 #[test]

@@ -3,12 +3,13 @@
 //! `f32` and `f64` become register tiles ([`kernel::Micro`]) in loops over blocks; the elementwise ops run on the tile while it is in
 //! registers. The right factor is packed into panels of the tile's width where it is not contiguous along the columns or is
 //! read often: a block at a time in each thread's own memory where there are enough panels to share, else all of it before. Padded
-//! convolutions are cut into regions without padding. Other types, and products with a single column, become plain loops.
+//! convolutions are cut into regions without padding, long reductions of few elements into chunks. Other types, and products with a single column, become plain loops.
 
 mod border;
 mod pack;
 mod plain;
 mod spec;
+mod split;
 mod tiles;
 mod triangle;
 
@@ -70,6 +71,10 @@ struct Plan {
     packed: Option<Packed>,
     /// Where partial sums wait between two blocks of the reduction.
     partial: Option<BufferId>,
+    /// Chunks of the reduction whose sums are left where partial sums wait, the chunks being the outermost axis.
+    chunks: Option<usize>,
+    /// Extents of what tiles compute: the result, or the sums of the chunks.
+    shape: Vec<usize>,
     /// Rows of one block, so that its part of the left factor stays in the second-level cache.
     row_tiles: usize,
     /// What a group of panels may take of the second-level cache.
@@ -96,20 +101,33 @@ pub(super) fn lower(
     }
     let name = lowering.kernel_name(nodes);
     let largest = largest.clone();
-    let plan = plan(lowering, cluster, anchor, results, (largest, parts))?;
+    if let Some(chunks) = split::chunks(lowering.graph.op(anchor), &largest, dtype, &lowering.target) {
+        let spec = largest.in_chunks(chunks, lowering.graph.ty(anchor).shape.numel());
+        let plan = plan(lowering, cluster, anchor, vec![], (spec.clone(), vec![spec]), Some(chunks))?;
+        let own_name = lowering.kernel_name(&[anchor]);
+        emit(lowering, &plan, &own_name)?;
+        let Some(sums) = plan.partial else { return Err(lowering.defect(anchor, "sums without a place")) };
+        return split::add_up(lowering, (cluster, anchor), &results, (sums, chunks), &name);
+    }
+    let plan = plan(lowering, cluster, anchor, results, (largest, parts), None)?;
     let target = lowering.target.clone();
     let cutter = Cutter { dtype, target: &target, has_place: plan.results.contains(&anchor), once: false };
     if let Some(pieces) = triangle::pieces(lowering, &plan, |spec, width| cutter.cut(spec, Some(width)).0.rows) {
         return emit_pieces(lowering, &plan, &pieces, &name);
     }
+    emit(lowering, &plan, &name)
+}
+
+/// Emits the kernels of a plan.
+fn emit(lowering: &mut Lowering<'_>, plan: &Plan, name: &str) -> Result<(), PassError> {
     for &run in &plan.own {
-        emit_panels(lowering, &plan, run, &name)?;
+        emit_panels(lowering, plan, run, name)?;
     }
     // Column runs of different widths become kernels of their own, unless a loop around holds them together.
     if plan.outer_dims().next().is_none() && plan.row_blocks().is_none() {
-        return plan.columns.iter().try_for_each(|run| emit_kernel(lowering, &plan, std::slice::from_ref(run), &name));
+        return plan.columns.iter().try_for_each(|run| emit_kernel(lowering, plan, std::slice::from_ref(run), name));
     }
-    if plan.columns.is_empty() { Ok(()) } else { emit_kernel(lowering, &plan, &plan.columns, &name) }
+    if plan.columns.is_empty() { Ok(()) } else { emit_kernel(lowering, plan, &plan.columns, name) }
 }
 
 /// A vector times a matrix whose columns are contiguous: each element is a sum along memory, which plain loops make with vectors.
@@ -151,12 +169,13 @@ fn plan(
     anchor: NodeId,
     results: Vec<NodeId>,
     (whole, specs): (Spec, Vec<Spec>),
+    chunks: Option<usize>,
 ) -> Result<Plan, PassError> {
     let dtype = lowering.graph.ty(anchor).dtype;
     let target = lowering.target.clone();
     // Packed once for all steps of a loop.
     let once = whole.n.last().is_some() && lowering.is_invariant(lowering.graph.operands(anchor)[1]);
-    let cutter = Cutter { dtype, target: &target, has_place: results.contains(&anchor), once };
+    let cutter = Cutter { dtype, target: &target, has_place: chunks.is_some() || results.contains(&anchor), once };
     let (tiling, _) = cutter.cut(&whole, None);
     let width = tiling.columns.first().map(|run| run.size);
     let parts: Vec<Part> = specs
@@ -175,14 +194,32 @@ fn plan(
     let tallest = tiling.rows.first().map_or(1, |r| r.size);
     let row_tiles = (target.l2_bytes / 2 / (row_bytes * tallest)).max(4);
     let (partial, group_bytes) = (None, target.l2_bytes / 2);
-    let mut plan =
-        Plan { cluster, anchor, results, whole, parts, columns, own, packed, partial, row_tiles, group_bytes, dtype };
+    let shape = chunks.into_iter().chain(lowering.graph.ty(anchor).shape.iter().copied()).collect();
+    let mut plan = Plan {
+        cluster,
+        anchor,
+        results,
+        whole,
+        parts,
+        columns,
+        own,
+        packed,
+        partial,
+        chunks,
+        shape,
+        row_tiles,
+        group_bytes,
+        dtype,
+    };
     if plan.own.is_empty() && plan.parts.len() == 1 && plan.tiles_of_panel() == 1 {
         // Nothing comes back to a block of the panel while it is in the cache.
         plan.parts[0].depth_block = plan.parts[0].outermost();
     }
     let is_cut = plan.parts.iter().any(|part| part.depth_block < part.outermost());
-    plan.partial = is_cut.then(|| partial_buffer(lowering, anchor, &plan.results));
+    plan.partial = match chunks {
+        Some(chunks) => Some(lowering.temp(dtype, chunks * lowering.graph.ty(anchor).shape.numel())),
+        None => is_cut.then(|| partial_buffer(lowering, anchor, &plan.results)),
+    };
     Ok(plan)
 }
 
@@ -288,6 +325,9 @@ impl Plan {
     fn row_blocks(&self) -> Option<(usize, usize)> {
         let [Part { rows, .. }] = self.parts.as_slice() else { return None };
         let [run] = rows.as_slice() else { return None };
+        if self.chunks.is_some() {
+            return None;
+        }
         let panels = self.columns.first().map_or(0, |c| c.count);
         let few_panels = self.columns.len() > 1 || panels < SHARES;
         let share = if self.outer_dims().next().is_none() && few_panels { run.count / SHARES } else { run.count };

@@ -134,7 +134,7 @@ type RowBlock<'v> = Option<&'v (usize, Affine)>;
 
 impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
     fn new(lowering: &'a mut Lowering<'g>, plan: &'p Plan, factor: Factor) -> Self {
-        let strides = lowering.graph.ty(plan.anchor).shape.strides().to_vec();
+        let strides = strides(&plan.shape);
         Self { emit: Emit::new(lowering, Some(plan.cluster)), plan, strides, factor }
     }
 
@@ -396,16 +396,15 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
                 element[d.axis] = element[d.axis].clone().plus_term(var, step);
             }
         }
-        let shape = self.emit.lowering.graph.ty(self.plan.anchor).shape.clone();
-        let flat = flatten(&element, &shape);
+        let flat = flatten(&element, &self.plan.shape);
         let mut init = None;
         if let Some(partial) = self.plan.partial {
             let access = if segment.first { Access::Write } else { Access::ReadWrite };
-            let buf = self.emit.cx.param(partial, self.plan.dtype, shape.numel(), access);
+            let buf = self.emit.cx.param(partial, self.plan.dtype, self.plan.shape.iter().product(), access);
             if !segment.first {
                 init = Some(Expr::load(buf, flat.clone()));
             }
-            if !segment.last {
+            if !segment.last || self.plan.chunks.is_some() {
                 self.emit.cx.store(buf, &flat, Expr::Reg(acc));
                 return Ok(init);
             }
@@ -419,6 +418,15 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         }
         Ok(init)
     }
+}
+
+/// How far apart neighbours along each axis are.
+fn strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
+    strides
 }
 
 /// The reduction in blocks: the first starts from nothing, the last finishes the sum.

@@ -1,0 +1,79 @@
+//! Gradients of convolution kernels in two steps: sums over chunks of the images, then the sum of those.
+//!
+//! Such a gradient has few elements and a long reduction. With threads sharing its elements each would read all images; sharing the images instead,
+//! a thread reads those that it wrote in the kernels before, which are in its own caches. How many chunks there are depends on the shapes
+//! and the target alone, so results don't depend on the threads.
+
+use super::spec::{Dim, Spec};
+use crate::PassError;
+use crate::lower::Lowering;
+use crate::lower::cx::{Placed, flatten};
+use crate::lower::expr::Emit;
+use ir::{DType, NodeId, Op, Scalar, ScalarOp};
+use kernel::{Access, Affine, BufferId, Expr, Stmt, Target};
+
+/// Chunks at most: as many iterations threads share evenly.
+const MOST_CHUNKS: usize = 16;
+/// Chunks at least; with fewer there would be nothing to share.
+const LEAST_CHUNKS: usize = 4;
+/// Steps of the reduction in a chunk at least: fewer don't pay for writing and adding up the chunk's sums.
+const LEAST_STEPS: usize = 512;
+
+/// In how many chunks the outermost dimension of a contraction's reduction is summed; `None` if it is not cut.
+pub(super) fn chunks(op: &Op, spec: &Spec, dtype: DType, target: &Target) -> Option<usize> {
+    let images = spec.k.first()?.extent;
+    if !matches!(op, Op::ConvWeightGrad(_)) || !spec.batch.is_empty() {
+        return None;
+    }
+    let bytes = Spec::size(&spec.m) * Spec::size(&spec.n) * dtype.size_bytes();
+    let steps = Spec::size(&spec.k);
+    let fits = |chunks: &usize| {
+        images.is_multiple_of(*chunks) && chunks * bytes <= target.l2_bytes && steps / chunks >= LEAST_STEPS
+    };
+    (LEAST_CHUNKS..=MOST_CHUNKS).rev().find(fits)
+}
+
+impl Spec {
+    /// The sums over that many chunks, which are the outermost axis of a result that has `len` elements for each.
+    pub(super) fn in_chunks(mut self, chunks: usize, len: usize) -> Self {
+        for dim in self.m.iter_mut().chain(&mut self.n) {
+            dim.axis += 1;
+        }
+        if let Some(first) = self.k.first_mut() {
+            first.extent /= chunks;
+            let (a, b) = (first.a * first.extent as i64, first.b * first.extent as i64);
+            self.batch = vec![Dim { extent: chunks, a, b, c: len as i64, axis: 0, steps: 0 }];
+        }
+        self
+    }
+}
+
+/// Emits the kernel that adds up the chunks' sums and computes the results from that.
+pub(super) fn add_up(
+    lowering: &mut Lowering<'_>,
+    (cluster, anchor): (u32, NodeId),
+    results: &[NodeId],
+    (sums, chunks): (BufferId, usize),
+    name: &str,
+) -> Result<(), PassError> {
+    let ty = lowering.graph.ty(anchor).clone();
+    let mut emit = Emit::new(lowering, Some(cluster));
+    let at: Vec<Affine> = emit.cx.open_all(&ty.shape);
+    let depth = emit.cx.depth();
+    emit.cx.floor = usize::from(depth > 0);
+    let len = ty.shape.numel();
+    let acc = emit.cx.declare(Expr::Const(Scalar::zero(ty.dtype)), depth);
+    let chunk = emit.cx.open(chunks);
+    let from = emit.cx.param(sums, ty.dtype, chunks * len, Access::Read);
+    let value = emit.cx.load(from, &flatten(&at, &ty.shape).plus_term(chunk, len as i64));
+    emit.cx.push(Stmt::Accumulate { reg: acc, op: ScalarOp::ADD, value: value.expr });
+    emit.cx.close_to(depth);
+    emit.values.drop_below(depth);
+    emit.values.set(anchor, at.clone(), Placed { expr: Expr::Reg(acc), level: depth });
+    for &node in results {
+        let value = emit.value(node, &at)?;
+        emit.store_node(node, &at, value.expr);
+    }
+    emit.finish(name.to_owned());
+    Ok(())
+}
