@@ -11,6 +11,8 @@ pub enum Access {
     Write,
     /// It does both.
     ReadWrite,
+    /// It only stores, and what it stores isn't read before much else has gone through the caches: machines that can, store past them.
+    Stream,
 }
 
 /// A pointer that the launch binds to a buffer.

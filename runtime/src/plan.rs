@@ -1,7 +1,8 @@
 //! Checks that a program's memory plan can be executed: what the code relies on besides the kernels being valid.
 
 use crate::PlanError;
-use kernel::{Buffer, BufferKind, DType, Launch, Param};
+use crate::arena::ALIGN;
+use kernel::{Access, Buffer, BufferKind, DType, Launch, Param};
 
 /// A kernel's name and parameters.
 pub(crate) type Signature<'k> = (&'k str, &'k [Param]);
@@ -51,6 +52,13 @@ fn check_launch(launch: &Launch, buffers: &[Buffer], kernels: &[Signature<'_>]) 
                 describe(param.dtype, param.len),
                 id.0,
                 describe(buffer.dtype, buffer.len)
+            ));
+        }
+        // Stores past the caches are of whole vectors at their own alignment.
+        if param.access == Access::Stream && buffer.offset.is_none_or(|offset| !offset.is_multiple_of(ALIGN)) {
+            return Err(format!(
+                "p{p} of `{name}` is a stream, but b{} doesn't start at a multiple of {ALIGN} bytes",
+                id.0
             ));
         }
     }

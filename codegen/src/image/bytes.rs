@@ -168,7 +168,7 @@ impl Writer {
     }
 }
 
-const ACCESSES: [Access; 3] = [Access::Read, Access::Write, Access::ReadWrite];
+const ACCESSES: [Access; 4] = [Access::Read, Access::Write, Access::ReadWrite, Access::Stream];
 
 struct Reader<'b>(&'b [u8]);
 

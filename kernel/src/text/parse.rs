@@ -168,11 +168,14 @@ impl Parser {
     }
 
     fn param(&mut self) -> Parsed<Param> {
-        let access = match self.name("`read`, `write` or `readwrite`")?.as_str() {
+        let access = match self.name("`read`, `write`, `readwrite` or `stream`")?.as_str() {
             "read" => Access::Read,
             "write" => Access::Write,
             "readwrite" => Access::ReadWrite,
-            other => return self.fail(format!("`{other}` is no access: it is `read`, `write` or `readwrite`")),
+            "stream" => Access::Stream,
+            other => {
+                return self.fail(format!("`{other}` is no access: it is `read`, `write`, `readwrite` or `stream`"));
+            }
         };
         let (dtype, len) = self.elements()?;
         Ok(Param { dtype, len, access })

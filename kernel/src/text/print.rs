@@ -59,6 +59,7 @@ impl Display for Access {
             Self::Read => "read",
             Self::Write => "write",
             Self::ReadWrite => "readwrite",
+            Self::Stream => "stream",
         })
     }
 }

@@ -290,7 +290,9 @@ impl Checker<'_> {
         let BufRef::Param(p) = buf else { return };
         match self.kernel.params.get(p as usize).map(|p| p.access) {
             Some(Access::Read) if is_store => self.fail(9, format!("{buf} is a `read` parameter, and stored to")),
-            Some(Access::Write) if !is_store => self.fail(9, format!("{buf} is a `write` parameter, and loaded")),
+            Some(access @ (Access::Write | Access::Stream)) if !is_store => {
+                self.fail(9, format!("{buf} is a `{access}` parameter, and loaded"));
+            }
             _ => {}
         }
     }

@@ -19,7 +19,7 @@
 //! 8. A `micro` has rows, columns and a reduction; factors of one type, `f32` or `f64`; `b`'s columns are contiguous; the body is
 //!    `let` and `store` on scalars with a coefficient of 0 or 1 for the column; tile elements are stored at distinct places that the
 //!    factors don't occupy; a buffer that is stored to is loaded at the same index only.
-//! 9. A `read` parameter isn't stored to, a `write` parameter isn't loaded.
+//! 9. A `read` parameter isn't stored to, a `write` or `stream` parameter isn't loaded.
 //! 10. Iterations of a `parallel` loop don't touch what another one stores. Proved by digits: if the loop variable, or its quotients and
 //!     remainders that determine it, have coefficients so large that the rest of the index can't bridge them.
 //!

@@ -3,7 +3,8 @@
 //! # Does
 //! Binds the next value of a state to the state's own memory where no kernel reads the old value afterwards, else appends a copy;
 //! lets a kernel write over an operand that dies there, if it provably reads each element before that ([`kernel::in_place_safe`]); then places buffers, the largest first, each as low as
-//! the buffers alive at the same time leave room.
+//! the buffers alive at the same time leave room. What is stored to memory of its own and read only after more than the caches hold has gone
+//! through them becomes a `stream`.
 //! # Requires
 //! Stage `decomposed`.
 //! # Ensures
@@ -14,6 +15,7 @@
 
 mod place;
 mod report;
+mod stream;
 
 pub use report::{MemoryReport, report};
 
@@ -43,13 +45,15 @@ impl Life {
 ///
 /// # Errors
 /// If the arena would be larger than an address space.
-pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
+pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError> {
     let mut roots: Vec<usize> = (0..program.buffers.len()).collect();
     share_states(program, &mut roots);
     copy_unshared_states(program, &roots);
     let lives = lives(program);
     share_dying_operands(program, &mut roots, &lives);
-    place::assign(program, &roots, &lives)
+    place::assign(program, &roots, &lives)?;
+    stream::mark(program, context.target.l3_bytes);
+    Ok(())
 }
 
 /// How a launch uses a buffer; `None` if it doesn't.

@@ -12,5 +12,6 @@ mod parallel;
 mod ports;
 mod pressure;
 mod random;
+mod streams;
 mod support;
 mod wide;

@@ -76,6 +76,10 @@ impl Encoder<'_> {
     fn epilogue(&mut self) -> Result<(), EmitError> {
         self.asm.general2(Code::Xor_r32_rm32, Register::EAX, Register::EAX)?;
         self.asm.label(self.leave);
+        if self.lists.streams {
+            // Stores past the caches are ordered by nothing else.
+            self.asm.plain(Code::Sfence)?;
+        }
         self.asm.plain(Code::VEX_Vzeroupper)?;
         self.asm.load(Register::RSP, self.frame.stack())?;
         for &register in self.allocation.saved.iter().rev() {

@@ -42,7 +42,7 @@ impl Unit<'_> {
     }
 
     /// The terms on variables that are loops' or computed, in bytes, outermost first; and the rest.
-    fn terms(&self, affine: &Affine, scale: i64) -> Result<(Vec<(IndexVar, i64)>, i64), EmitError> {
+    pub(super) fn terms(&self, affine: &Affine, scale: i64) -> Result<(Vec<(IndexVar, i64)>, i64), EmitError> {
         let mut flat = affine.clone();
         let resolved = |flat: &Affine| {
             flat.terms().iter().find_map(|&(var, _)| match self.index.get(&var) {

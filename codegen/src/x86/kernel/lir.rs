@@ -251,6 +251,8 @@ pub(super) struct Lists {
     labels: u32,
     /// Bytes of the frame for the sums of tiles.
     pub(super) sums_bytes: usize,
+    /// Whether anything is stored past the caches: such stores must be ordered before the function returns.
+    pub(super) streams: bool,
 }
 
 impl Lists {

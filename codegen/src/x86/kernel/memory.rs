@@ -3,7 +3,7 @@
 
 use super::forms::{
     BROADCAST, BYTES_TO_LANES, Form, ISUB, MASKED_LOAD, MOVE, MOVE_BYTES, MOVE_DOUBLE, SHL_BY, SHR_BY, STORE,
-    STORE_BYTES, STORE_DOUBLE, WORDS_TO_LANES, of_size,
+    STORE_BYTES, STORE_DOUBLE, STREAM, WORDS_TO_LANES, of_size,
 };
 use super::index::At;
 use super::isa::{Isa, Width};
@@ -11,7 +11,7 @@ use super::lir::{Arg, Class, Inst, Machine, VReg};
 use super::unit::{Parts, Unit, Val, lane_size, width_of};
 use crate::error::{EmitError, malformed, unsupported};
 use iced_x86::Code;
-use kernel::{Affine, BufRef, DType};
+use kernel::{Access, Affine, BufRef, DType, Param};
 use smallvec::{SmallVec, smallvec};
 
 impl Unit<'_> {
@@ -275,7 +275,21 @@ impl Unit<'_> {
             return malformed(format!("a store of {} to a buffer of {dtype}", value.dtype));
         }
         let at = self.address(buf, index)?;
-        self.store_to(at, value)
+        self.streaming = self.is_streamed(buf, index)?;
+        let stored = self.store_to(at, value);
+        self.streaming = false;
+        stored
+    }
+
+    /// Whether elements go past the caches: vectors of them must be aligned, as buffers are to the largest vector.
+    fn is_streamed(&self, buf: BufRef, index: &Affine) -> Result<bool, EmitError> {
+        let BufRef::Param(number) = buf else { return Ok(false) };
+        let Some(Param { access: Access::Stream, dtype, .. }) = self.kernel.params.get(number as usize) else {
+            return Ok(false);
+        };
+        let (terms, offset) = self.terms(index, dtype.size_bytes() as i64)?;
+        let aligned = |bytes: i64| bytes % self.isa.bytes() as i64 == 0;
+        Ok(aligned(offset) && terms.iter().all(|&(_, bytes)| aligned(bytes)))
     }
 
     pub(super) fn store_to(&mut self, at: At, value: &Val) -> Result<(), EmitError> {
@@ -333,7 +347,9 @@ impl Unit<'_> {
             8 if vex => self.store_with(Code::VEX_Vmovsd_m64_xmm, at, Arg::Vec(from, Width::X), None),
             8 => self.store_with(Code::EVEX_Vmovsd_m64_k1_xmm, at, Arg::Vec(from, Width::X), None),
             _ if bytes == width.bytes() => {
-                let code = self.form_code(&STORE, width)?;
+                let streams = self.streaming && width == self.isa.width();
+                self.lists.streams |= streams;
+                let code = self.form_code(if streams { &STREAM } else { &STORE }, width)?;
                 self.store_with(code, at, Arg::Vec(from, width), None)
             }
             _ if vex => self.store_pieces(at, from, bytes),

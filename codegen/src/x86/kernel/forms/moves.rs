@@ -57,6 +57,13 @@ pub(in crate::x86::kernel) static STORE: Form = form!(
     [VEX_Vmovups_xmmm128_xmm, VEX_Vmovups_ymmm256_ymm],
     [EVEX_Vmovups_xmmm128_k1z_xmm, EVEX_Vmovups_ymmm256_k1z_ymm, EVEX_Vmovups_zmmm512_k1z_zmm]
 );
+/// Stores past the caches, of whole vectors that are aligned to their size.
+pub(in crate::x86::kernel) static STREAM: Form = form!(
+    0,
+    false,
+    [VEX_Vmovntps_m128_xmm, VEX_Vmovntps_m256_ymm],
+    [EVEX_Vmovntps_m128_xmm, EVEX_Vmovntps_m256_ymm, EVEX_Vmovntps_m512_zmm]
+);
 /// The same with masks of 64-bit lanes.
 pub(in crate::x86::kernel) static STORE_DOUBLE: Form = form!(
     0,
