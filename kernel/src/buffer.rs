@@ -1,6 +1,7 @@
 //! A program: buffers in one arena, kernels, and the order in which they are launched.
 
 use crate::{DType, Kernel};
+use std::ops::Range;
 
 /// A buffer, by its position in [`Program::buffers`]. Text: `b3`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -57,6 +58,12 @@ impl Buffer {
     pub fn size_bytes(&self) -> usize {
         self.len * self.dtype.size_bytes()
     }
+
+    /// The bytes of the arena that it takes; `None` if it has no place yet, or one beyond what can be addressed.
+    pub fn span(&self) -> Option<Range<usize>> {
+        let start = self.offset?;
+        Some(start..start.checked_add(self.size_bytes())?)
+    }
 }
 
 /// A run of a kernel on buffers.
@@ -101,5 +108,20 @@ impl Program {
     /// If the program has no such buffer.
     pub fn buffer(&self, id: BufferId) -> &Buffer {
         &self.buffers[id.0 as usize]
+    }
+
+    /// For each buffer the launches that it is bound in, the first and the last; `None` if there are none.
+    ///
+    /// # Panics
+    /// If a launch binds a buffer that the program doesn't have.
+    pub fn uses(&self) -> Vec<Option<(usize, usize)>> {
+        let mut uses = vec![None; self.buffers.len()];
+        for (at, launch) in self.launches.iter().enumerate() {
+            for arg in &launch.args {
+                let (_, last) = uses[arg.0 as usize].get_or_insert((at, at));
+                *last = at;
+            }
+        }
+        uses
     }
 }

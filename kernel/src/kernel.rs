@@ -15,6 +15,18 @@ pub enum Access {
     Stream,
 }
 
+impl Access {
+    /// Whether the kernel may load from the parameter.
+    pub fn loads(self) -> bool {
+        matches!(self, Self::Read | Self::ReadWrite)
+    }
+
+    /// Whether the kernel may store to the parameter.
+    pub fn stores(self) -> bool {
+        self != Self::Read
+    }
+}
+
 /// A pointer that the launch binds to a buffer.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Param {

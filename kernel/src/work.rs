@@ -21,8 +21,8 @@ impl Kernel {
         let mut counter =
             Counter { lanes: BTreeMap::new(), loaded: BTreeMap::new(), stored: BTreeMap::new(), operations: 0.0 };
         counter.body(&self.body, 1.0);
-        let bytes = |touched: &BTreeMap<u32, f64>, skip: Access| {
-            let each = self.params.iter().enumerate().filter(|(_, p)| p.access != skip).map(|(at, p)| {
+        let bytes = |touched: &BTreeMap<u32, f64>, counts: fn(Access) -> bool| {
+            let each = self.params.iter().enumerate().filter(|(_, p)| counts(p.access)).map(|(at, p)| {
                 let elements = touched.get(&(at as u32)).copied().unwrap_or(0.0);
                 elements.min(p.len as f64) * p.dtype.size_bytes() as f64
             });
@@ -30,8 +30,8 @@ impl Kernel {
         };
         Work {
             operations: counter.operations,
-            read_bytes: bytes(&counter.loaded, Access::Write),
-            written_bytes: bytes(&counter.stored, Access::Read),
+            read_bytes: bytes(&counter.loaded, Access::loads),
+            written_bytes: bytes(&counter.stored, Access::stores),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::access::{Accesses, Definitions, lanes_extra};
 use super::{Report, Spec, disjoint};
 use crate::text::{MAX_NESTING, Site};
 use crate::{
-    Access, Affine, BufRef, DType, Expr, IndexExpr, IndexVar, Interval, Kernel, LoopKind, Reg, ScalarOp, Stmt, Types,
+    Affine, BufRef, DType, Expr, IndexExpr, IndexVar, Interval, Kernel, LoopKind, Reg, ScalarOp, Stmt, Types,
     ValueType, check_foldable,
 };
 use std::collections::BTreeSet;
@@ -289,8 +289,10 @@ impl Checker<'_> {
     pub(super) fn access(&mut self, buf: BufRef, is_store: bool) {
         let BufRef::Param(p) = buf else { return };
         match self.kernel.params.get(p as usize).map(|p| p.access) {
-            Some(Access::Read) if is_store => self.fail(9, format!("{buf} is a `read` parameter, and stored to")),
-            Some(access @ (Access::Write | Access::Stream)) if !is_store => {
+            Some(access) if is_store && !access.stores() => {
+                self.fail(9, format!("{buf} is a `{access}` parameter, and stored to"));
+            }
+            Some(access) if !is_store && !access.loads() => {
                 self.fail(9, format!("{buf} is a `{access}` parameter, and loaded"));
             }
             _ => {}

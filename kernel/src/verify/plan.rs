@@ -13,18 +13,6 @@ struct Life {
     last: i64,
 }
 
-/// For each buffer the launches that it is bound in, first and last.
-fn uses(program: &Program) -> Vec<Option<(i64, i64)>> {
-    let mut uses = vec![None; program.buffers.len()];
-    for (at, launch) in program.launches.iter().enumerate() {
-        for arg in &launch.args {
-            let (_, last) = uses[arg.0 as usize].get_or_insert((at as i64, at as i64));
-            *last = at as i64;
-        }
-    }
-    uses
-}
-
 fn life(program: &Program, id: usize, used: Option<(i64, i64)>) -> Option<Life> {
     let end = program.launches.len() as i64;
     Some(match &program.buffers[id].kind {
@@ -35,12 +23,6 @@ fn life(program: &Program, id: usize, used: Option<(i64, i64)>) -> Option<Life> 
     })
 }
 
-/// The bytes that a buffer takes.
-fn span(buffer: &Buffer) -> Option<(usize, usize)> {
-    let start = buffer.offset?;
-    Some((start, start.checked_add(buffer.size_bytes())?))
-}
-
 /// Checks the plan of a program that is sound otherwise.
 pub(super) fn check(proofs: &mut InPlaceProofs<'_>, report: &mut Report) {
     let program = proofs.program();
@@ -49,13 +31,13 @@ pub(super) fn check(proofs: &mut InPlaceProofs<'_>, report: &mut Report) {
         report.add(15, Site::Program, "the arena's size is missing");
     }
     for (at, buffer) in program.buffers.iter().enumerate() {
-        match span(buffer) {
+        match buffer.span() {
             None => report.add(15, Site::Buffer(at), format!("b{at} has no place")),
-            Some((start, _)) if start % ALIGNMENT != 0 => {
+            Some(span) if span.start % ALIGNMENT != 0 => {
                 report.add(15, Site::Buffer(at), format!("the offset is no multiple of {ALIGNMENT}"));
             }
-            Some((_, end)) if arena.is_some_and(|arena| end > arena) => {
-                report.add(15, Site::Buffer(at), format!("b{at} ends at {end}, beyond the arena"));
+            Some(span) if arena.is_some_and(|arena| span.end > arena) => {
+                report.add(15, Site::Buffer(at), format!("b{at} ends at {}, beyond the arena", span.end));
             }
             _ => {}
         }
@@ -63,7 +45,8 @@ pub(super) fn check(proofs: &mut InPlaceProofs<'_>, report: &mut Report) {
             check_next(program, at, name, report);
         }
     }
-    let uses = uses(program);
+    let in_order = |(first, last)| (first as i64, last as i64);
+    let uses: Vec<Option<(i64, i64)>> = program.uses().into_iter().map(|used| used.map(in_order)).collect();
     let living =
         |id: usize| Some(Living { id, life: life(program, id, uses[id])?, last_use: uses[id].map_or(-1, |u| u.1) });
     let living: Vec<Living> = (0..program.buffers.len()).filter_map(living).collect();
@@ -85,8 +68,8 @@ struct Living {
 
 fn check_pair(proofs: &mut InPlaceProofs<'_>, a: Living, b: Living, report: &mut Report) {
     let program = proofs.program();
-    let (Some(p), Some(q)) = (span(&program.buffers[a.id]), span(&program.buffers[b.id])) else { return };
-    if p.1 <= q.0 || q.1 <= p.0 {
+    let (Some(p), Some(q)) = (program.buffers[a.id].span(), program.buffers[b.id].span()) else { return };
+    if p.end <= q.start || q.end <= p.start {
         return;
     }
     // A state lives through the run, but once its next value is born nobody may ask for it.
@@ -149,7 +132,7 @@ fn check_next(program: &Program, at: usize, name: &str, report: &mut Report) {
     }
     let stores = |id: usize, launch: &crate::Launch| {
         let params = program.kernels[launch.kernel as usize].params.iter();
-        launch.args.iter().zip(params).any(|(arg, p)| arg.0 as usize == id && p.access != crate::Access::Read)
+        launch.args.iter().zip(params).any(|(arg, p)| arg.0 as usize == id && p.access.stores())
     };
     let last_of = |id: usize| program.launches.iter().rposition(|l| stores(id, l));
     let copied = match (last_of(state), last_of(at)) {

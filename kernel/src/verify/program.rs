@@ -5,12 +5,6 @@ use crate::text::Site;
 use crate::{Access, Buffer, BufferId, BufferKind, Launch, Param, Program};
 use std::collections::BTreeSet;
 
-impl Access {
-    fn stores(self) -> bool {
-        self != Self::Read
-    }
-}
-
 /// Checks buffers and launches.
 pub(super) fn check(program: &Program, report: &mut Report) {
     let mut names = BTreeSet::new();

@@ -68,7 +68,7 @@ impl Link {
             of_launch.map(move |(at, _)| (t, program.kernels[launch.kernel as usize].params[at].access))
         });
         let [(producer, first), (consumer, Access::Read)] = uses.collect::<Vec<_>>()[..] else { return None };
-        if first == Access::Read || producer == consumer {
+        if !first.stores() || producer == consumer {
             return None;
         }
         let between = &program.launches[producer + 1..consumer];
@@ -100,7 +100,7 @@ fn conflict(program: &Program, a: &Launch, b: &Launch, besides: Option<BufferId>
     let of = |launch: &Launch| -> Vec<(BufferId, bool)> {
         let params = &program.kernels[launch.kernel as usize].params;
         let uses = launch.args.iter().zip(params).filter(|(arg, _)| Some(**arg) != besides);
-        uses.map(|(arg, param)| (*arg, param.access != Access::Read)).collect()
+        uses.map(|(arg, param)| (*arg, param.access.stores())).collect()
     };
     let others = of(b);
     of(a).iter().any(|&(x, writes)| others.iter().any(|&(y, wrote)| (writes || wrote) && is_one(program, x, y)))

@@ -90,7 +90,7 @@ fn share_states(program: &Program, roots: &mut [usize]) {
 
 /// True if no launch needs the state's old value once one has begun to write the next.
 fn overwrites_safely(program: &Program, state: usize, next: usize, proofs: &mut InPlaceProofs<'_>) -> bool {
-    let writes = |l: &Launch| matches!(access(program, l, next), Some(Access::Write | Access::ReadWrite));
+    let writes = |l: &Launch| access(program, l, next).is_some_and(Access::stores);
     let Some(first) = program.launches.iter().position(writes) else { return false };
     program.launches.iter().enumerate().skip(first).all(|(t, launch)| match position(launch, state) {
         None => true,
@@ -131,18 +131,12 @@ fn copy_unshared_states(program: &mut Program, roots: &[usize]) {
 /// When each buffer's contents matter. Ports and constants matter always, outputs from their first write to the end.
 fn lives(program: &Program) -> Vec<Life> {
     let end = program.launches.len();
-    let mut uses: Vec<Option<Life>> = vec![None; program.buffers.len()];
-    for (t, launch) in program.launches.iter().enumerate() {
-        for arg in &launch.args {
-            uses[arg.0 as usize].get_or_insert(Life { first: t, last: t }).last = t;
-        }
-    }
-    let life = |(buffer, used): (&kernel::Buffer, Option<Life>)| match (&buffer.kind, used) {
-        (BufferKind::Temp | BufferKind::Next { .. }, Some(used)) => used,
-        (BufferKind::Output { .. }, Some(used)) => Life { last: end, ..used },
+    let life = |(buffer, used): (&kernel::Buffer, Option<(usize, usize)>)| match (&buffer.kind, used) {
+        (BufferKind::Temp | BufferKind::Next { .. }, Some((first, last))) => Life { first, last },
+        (BufferKind::Output { .. }, Some((first, _))) => Life { first, last: end },
         _ => Life { first: 0, last: end },
     };
-    program.buffers.iter().zip(uses).map(life).collect()
+    program.buffers.iter().zip(program.uses()).map(life).collect()
 }
 
 /// Lets a result take the memory of an operand that dies in the kernel that computes it.

@@ -28,9 +28,9 @@ pub(super) fn mark(program: &mut Program, cache_bytes: usize) {
 /// Whether a launch may store an argument past caches of that size.
 fn is_streamed(program: &Program, (launch, param): (usize, usize), cache_bytes: usize) -> bool {
     let args = &program.launches[launch].args;
-    let Some(own) = place(program, args[param].0) else { return false };
+    let Some(own) = program.buffer(args[param]).span() else { return false };
     let others = args.iter().enumerate().filter(|&(at, _)| at != param);
-    let alone = others.filter_map(|(_, arg)| place(program, arg.0)).all(|other| !overlap(&own, &other));
+    let alone = others.filter_map(|(_, arg)| program.buffer(*arg).span()).all(|other| !overlap(&own, &other));
     alone && touched(program, launch) * LARGE_PART >= cache_bytes && !is_read_soon(program, launch, &own, cache_bytes)
 }
 
@@ -55,19 +55,13 @@ fn reads(program: &Program, launch: usize, memory: &Range<usize>) -> bool {
     let launch = &program.launches[launch];
     let params = &program.kernels[launch.kernel as usize].params;
     launch.args.iter().zip(params).any(|(arg, param)| {
-        matches!(param.access, Access::Read | Access::ReadWrite)
-            && place(program, arg.0).is_some_and(|other| overlap(memory, &other))
+        param.access.loads() && program.buffer(*arg).span().is_some_and(|other| overlap(memory, &other))
     })
 }
 
 /// The bytes of a launch's arguments.
 fn touched(program: &Program, launch: usize) -> usize {
-    program.launches[launch].args.iter().map(|arg| program.buffers[arg.0 as usize].size_bytes()).sum()
-}
-
-fn place(program: &Program, buffer: u32) -> Option<Range<usize>> {
-    let buffer = &program.buffers[buffer as usize];
-    buffer.offset.map(|start| start..start + buffer.size_bytes())
+    program.launches[launch].args.iter().map(|arg| program.buffer(*arg).size_bytes()).sum()
 }
 
 fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {

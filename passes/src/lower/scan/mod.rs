@@ -122,14 +122,14 @@ fn fixed_launches(inner: &Program) -> BTreeSet<usize> {
             uses(at).all(|(arg, param)| {
                 let by_others = (0..inner.launches.len())
                     .filter(|other| !fixed.contains(other))
-                    .any(|other| uses(other).any(|(a, p)| a == arg && p.access != Access::Read));
+                    .any(|other| uses(other).any(|(a, p)| a == arg && p.access.stores()));
                 let may_be_used = match &inner.buffer(*arg).kind {
                     BufferKind::Input { name } => name.starts_with('w'),
                     BufferKind::Constant { .. } => true,
                     BufferKind::Temp => !by_others,
                     _ => false,
                 };
-                may_be_used && (param.access == Access::Read || matches!(inner.buffer(*arg).kind, BufferKind::Temp))
+                may_be_used && (!param.access.stores() || matches!(inner.buffer(*arg).kind, BufferKind::Temp))
             })
         };
         let left: BTreeSet<usize> = fixed.iter().filter(|at| stays(at)).copied().collect();
