@@ -15,6 +15,8 @@ pub(super) struct At {
     pub(super) base: MemBase,
     /// In bytes.
     pub(super) disp: i64,
+    /// Whether whole vectors are stored there past the caches: what follows is aligned to them, and nothing reads it soon.
+    pub(super) streams: bool,
 }
 
 impl At {
@@ -80,10 +82,10 @@ impl Unit<'_> {
     pub(super) fn address_of(&mut self, base: Base, index: &Affine, size: i64) -> Result<At, EmitError> {
         let (terms, disp) = self.terms(index, size)?;
         if base == Base::Sums && terms.is_empty() {
-            return Ok(At { base: MemBase::Frame, disp });
+            return Ok(At { base: MemBase::Frame, disp, streams: false });
         }
         let pointer = self.pointer(base, &terms)?;
-        Ok(At { base: MemBase::Reg(pointer), disp })
+        Ok(At { base: MemBase::Reg(pointer), disp, streams: false })
     }
 
     /// An index as a number in a register.

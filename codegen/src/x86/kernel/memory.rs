@@ -274,11 +274,8 @@ impl Unit<'_> {
         if value.dtype != dtype {
             return malformed(format!("a store of {} to a buffer of {dtype}", value.dtype));
         }
-        let at = self.address(buf, index)?;
-        self.streaming = self.is_streamed(buf, index)?;
-        let stored = self.store_to(at, value);
-        self.streaming = false;
-        stored
+        let at = At { streams: self.is_streamed(buf, index)?, ..self.address(buf, index)? };
+        self.store_to(at, value)
     }
 
     /// Whether elements go past the caches: vectors of them must be aligned, as buffers are to the largest vector.
@@ -347,7 +344,7 @@ impl Unit<'_> {
             8 if vex => self.store_with(Code::VEX_Vmovsd_m64_xmm, at, Arg::Vec(from, Width::X), None),
             8 => self.store_with(Code::EVEX_Vmovsd_m64_k1_xmm, at, Arg::Vec(from, Width::X), None),
             _ if bytes == width.bytes() => {
-                let streams = self.streaming && width == self.isa.width();
+                let streams = at.streams && width == self.isa.width();
                 self.lists.streams |= streams;
                 let code = self.form_code(if streams { &STREAM } else { &STORE }, width)?;
                 self.store_with(code, at, Arg::Vec(from, width), None)

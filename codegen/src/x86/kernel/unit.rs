@@ -116,8 +116,6 @@ pub(super) struct Unit<'k> {
     /// Within a tile's body: scalar code stands for this many columns, along this variable.
     pub(super) widen: Option<(IndexVar, u16)>,
     pub(super) locals: Vec<i64>,
-    /// Whether whole vectors are stored past the caches: where they go is aligned to them, and nothing reads it soon.
-    pub(super) streaming: bool,
 }
 
 impl<'k> Unit<'k> {
@@ -143,7 +141,6 @@ impl<'k> Unit<'k> {
             compared: BTreeMap::new(),
             widen: None,
             locals: crate::clif::scratch_layout(kernel).0,
-            streaming: false,
         }
     }
 
