@@ -12,7 +12,7 @@ use crate::fuse::cluster::{outputs, through_inlined};
 use ir::op::reduce::ReduceKind;
 use ir::scalar::Cost;
 use ir::{Family, NodeId, Op, Scalar, ScalarOp, Shape};
-use kernel::{Access, Affine, BufRef, Expr, Stmt};
+use kernel::{Access, Affine, BufRef, Expr, Reg, Stmt};
 use std::collections::BTreeMap;
 
 /// The largest scratch row, in elements: what fits the first-level cache beside its inputs.
@@ -250,6 +250,24 @@ impl<'a, 'g> Emit<'a, 'g> {
         let buffer = self.lowering.result_buffer(node);
         let buf = self.cx.param(buffer, ty.dtype, ty.shape.numel(), Access::Write);
         self.cx.store(buf, &flatten(at, &ty.shape), value);
+    }
+
+    /// Closes the loops of a sum down to `depth`, where it stands in `acc` as the anchor's element at `at`, and stores what the results make of it.
+    pub(super) fn finish_sum(
+        &mut self,
+        anchor: NodeId,
+        (acc, depth): (Reg, usize),
+        at: &[Affine],
+        results: &[NodeId],
+    ) -> Result<(), PassError> {
+        self.cx.close_to(depth);
+        self.values.drop_below(depth);
+        self.values.set(anchor, at.to_vec(), Placed { expr: Expr::Reg(acc), level: depth });
+        for &node in results {
+            let value = self.value(node, at)?;
+            self.store_node(node, at, value.expr);
+        }
+        Ok(())
     }
 
     /// Closes all loops and launches the kernel.

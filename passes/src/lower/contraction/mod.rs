@@ -19,7 +19,7 @@ use super::Lowering;
 use super::tile::{Limits, Run, Tiling, block, choose, even_block, panel_runs};
 use crate::PassError;
 use crate::fuse::cluster::outputs;
-use ir::{DType, NodeId, Op};
+use ir::{DType, NodeId, Op, Shape};
 use kernel::{BufferId, Target};
 use pack::Packed;
 use spec::{Dim, Spec};
@@ -74,7 +74,7 @@ struct Plan {
     /// Chunks of the reduction whose sums are left where partial sums wait, the chunks being the outermost axis.
     chunks: Option<usize>,
     /// Extents of what tiles compute: the result, or the sums of the chunks.
-    shape: Vec<usize>,
+    shape: Shape,
     /// Rows of one block, so that its part of the left factor stays in the second-level cache.
     row_tiles: usize,
     /// What a group of panels may take of the second-level cache.
@@ -194,7 +194,8 @@ fn plan(
     let tallest = tiling.rows.first().map_or(1, |r| r.size);
     let row_tiles = (target.l2_bytes / 2 / (row_bytes * tallest)).max(4);
     let (partial, group_bytes) = (None, target.l2_bytes / 2);
-    let shape = chunks.into_iter().chain(lowering.graph.ty(anchor).shape.iter().copied()).collect();
+    let dims: Vec<usize> = chunks.into_iter().chain(lowering.graph.ty(anchor).shape.iter().copied()).collect();
+    let shape = Shape::new(dims).map_err(|e| lowering.defect(anchor, &e.to_string()))?;
     let mut plan = Plan {
         cluster,
         anchor,
@@ -217,7 +218,7 @@ fn plan(
     }
     let is_cut = plan.parts.iter().any(|part| part.depth_block < part.outermost());
     plan.partial = match chunks {
-        Some(chunks) => Some(lowering.temp(dtype, chunks * lowering.graph.ty(anchor).shape.numel())),
+        Some(_) => Some(lowering.temp(dtype, plan.shape.numel())),
         None => is_cut.then(|| partial_buffer(lowering, anchor, &plan.results)),
     };
     Ok(plan)

@@ -3,7 +3,6 @@
 use super::spec::{Dim, Spec};
 use crate::PassError;
 use crate::lower::Lowering;
-use crate::lower::cx::Placed;
 use crate::lower::expr::Emit;
 use ir::{NodeId, Scalar, ScalarOp};
 use kernel::{Access, Affine, Expr, Stmt};
@@ -50,13 +49,7 @@ pub(super) fn lower(
     }
     let product = emit.cx.apply(ScalarOp::MUL, &factors);
     emit.cx.push(Stmt::Accumulate { reg: acc, op: ScalarOp::ADD, value: product.expr });
-    emit.cx.close_to(depth);
-    emit.values.drop_below(depth);
-    emit.values.set(anchor, at.clone(), Placed { expr: Expr::Reg(acc), level: depth });
-    for &node in results {
-        let value = emit.value(node, &at)?;
-        emit.store_node(node, &at, value.expr);
-    }
+    emit.finish_sum(anchor, (acc, depth), &at, results)?;
     emit.finish(name);
     Ok(())
 }

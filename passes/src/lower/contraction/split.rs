@@ -7,7 +7,7 @@
 use super::spec::{Dim, Spec};
 use crate::PassError;
 use crate::lower::Lowering;
-use crate::lower::cx::{Placed, flatten};
+use crate::lower::cx::flatten;
 use crate::lower::expr::Emit;
 use ir::{DType, NodeId, Op, Scalar, ScalarOp};
 use kernel::{Access, Affine, BufferId, Expr, Stmt, Target};
@@ -67,13 +67,7 @@ pub(super) fn add_up(
     let from = emit.cx.param(sums, ty.dtype, chunks * len, Access::Read);
     let value = emit.cx.load(from, &flatten(&at, &ty.shape).plus_term(chunk, len as i64));
     emit.cx.push(Stmt::Accumulate { reg: acc, op: ScalarOp::ADD, value: value.expr });
-    emit.cx.close_to(depth);
-    emit.values.drop_below(depth);
-    emit.values.set(anchor, at.clone(), Placed { expr: Expr::Reg(acc), level: depth });
-    for &node in results {
-        let value = emit.value(node, &at)?;
-        emit.store_node(node, &at, value.expr);
-    }
+    emit.finish_sum(anchor, (acc, depth), &at, results)?;
     emit.finish(name.to_owned());
     Ok(())
 }

@@ -46,14 +46,9 @@ pub(super) fn emit_kernel(
     name: &str,
 ) -> Result<(), PassError> {
     let mut tiles = Tiles::new(lowering, plan, Factor::Ahead);
-    let mut position = tiles.start();
     let blocks = plan.row_blocks();
-    let extents: Vec<usize> = plan.outer_dims().map(|d| d.extent).chain(blocks.map(|(_, n)| n)).collect();
-    let mut vars = tiles.emit.cx.open_shared(&extents, SHARES).into_iter();
-    for (dim, var) in plan.outer_dims().zip(vars.by_ref()) {
-        tiles.walk(&mut position, dim, &var);
-    }
-    let row_block = blocks.map(|(size, _)| size).zip(vars.next());
+    let (position, block) = tiles.open(blocks.map(|(_, count)| count));
+    let row_block = blocks.map(|(size, _)| size).zip(block);
     for part in &plan.parts {
         for &run in columns {
             tiles.panels(&position, part, run, row_block.as_ref())?;
@@ -69,16 +64,9 @@ pub(super) fn emit_panels(lowering: &mut Lowering<'_>, plan: &Plan, run: Run, na
     let mut tiles = Tiles::new(lowering, plan, Factor::Ahead);
     let steps = part.depth_block * inner_steps(&part.spec);
     tiles.factor = Factor::Own(tiles.emit.cx.local(plan.dtype, steps * run.size));
-    let mut position = tiles.start();
-    let panels = (run.count > 1).then_some(run.count);
-    let extents: Vec<usize> = plan.outer_dims().map(|d| d.extent).chain(panels).collect();
-    let mut vars = tiles.emit.cx.open_shared(&extents, SHARES).into_iter();
+    let (position, panel) = tiles.open((run.count > 1).then_some(run.count));
     tiles.emit.cx.floor = 1;
-    for (dim, var) in plan.outer_dims().zip(vars.by_ref()) {
-        tiles.walk(&mut position, dim, &var);
-    }
-    let panel = vars.next().unwrap_or_default();
-    tiles.panel(&position, part, run, (&panel, None))?;
+    tiles.panel(&position, part, run, (&panel.unwrap_or_default(), None))?;
     tiles.emit.finish(name.to_owned());
     Ok(())
 }
@@ -94,13 +82,8 @@ pub(super) fn emit_pieces(
     let block = |(part, run): &Piece| part.depth_block * inner_steps(&part.spec) * run.size;
     let largest = pieces.iter().map(block).max().unwrap_or(0);
     tiles.factor = Factor::Own(tiles.emit.cx.local(plan.dtype, largest));
-    let mut position = tiles.start();
-    let extents: Vec<usize> = plan.outer_dims().map(|d| d.extent).collect();
-    let vars = tiles.emit.cx.open_shared(&extents, SHARES);
+    let (position, _) = tiles.open(None);
     tiles.emit.cx.floor = 1;
-    for (dim, var) in plan.outer_dims().zip(&vars) {
-        tiles.walk(&mut position, dim, var);
-    }
     let depth = tiles.emit.cx.depth();
     for (part, run) in pieces {
         tiles.panel(&position, part, *run, (&Affine::default(), None))?;
@@ -134,12 +117,22 @@ type RowBlock<'v> = Option<&'v (usize, Affine)>;
 
 impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
     fn new(lowering: &'a mut Lowering<'g>, plan: &'p Plan, factor: Factor) -> Self {
-        let strides = strides(&plan.shape);
+        let strides = plan.shape.strides().to_vec();
         Self { emit: Emit::new(lowering, Some(plan.cluster)), plan, strides, factor }
     }
 
-    fn start(&self) -> Position {
-        Position { a: Affine::default(), b: Affine::default(), at: vec![Affine::default(); self.strides.len()] }
+    /// Opens the loops that threads share: those around the tiles, and inside them one more, if an extent is given for it. Gives the place where they
+    /// stand, and that loop's variable.
+    fn open(&mut self, more: Option<usize>) -> (Position, Option<Affine>) {
+        let plan = self.plan;
+        let extents: Vec<usize> = plan.outer_dims().map(|d| d.extent).chain(more).collect();
+        let mut vars = self.emit.cx.open_shared(&extents, SHARES).into_iter();
+        let at = vec![Affine::default(); self.strides.len()];
+        let mut position = Position { a: Affine::default(), b: Affine::default(), at };
+        for (dim, var) in plan.outer_dims().zip(vars.by_ref()) {
+            self.walk(&mut position, dim, &var);
+        }
+        (position, vars.next())
     }
 
     fn walk(&self, position: &mut Position, dim: &Dim, by: &Affine) {
@@ -400,7 +393,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         let mut init = None;
         if let Some(partial) = self.plan.partial {
             let access = if segment.first { Access::Write } else { Access::ReadWrite };
-            let buf = self.emit.cx.param(partial, self.plan.dtype, self.plan.shape.iter().product(), access);
+            let buf = self.emit.cx.param(partial, self.plan.dtype, self.plan.shape.numel(), access);
             if !segment.first {
                 init = Some(Expr::load(buf, flat.clone()));
             }
@@ -418,15 +411,6 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         }
         Ok(init)
     }
-}
-
-/// How far apart neighbours along each axis are.
-fn strides(shape: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1; shape.len()];
-    for axis in (1..shape.len()).rev() {
-        strides[axis - 1] = strides[axis] * shape[axis];
-    }
-    strides
 }
 
 /// The reduction in blocks: the first starts from nothing, the last finishes the sum.
