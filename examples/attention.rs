@@ -11,7 +11,7 @@ mod png;
 
 use gradc::compile::CompileOptions;
 use gradc::data::{DataError, array};
-use gradc::interpret::{Picture, attention_graph};
+use gradc::interpret::attention_graph;
 use gradc::prelude::*;
 use std::error::Error;
 
@@ -46,20 +46,16 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // The maps are a graph of their own, compiled like any other, with the trained weights.
     let mut program = attention_graph(&model, 1)?.compile(&CompileOptions::default())?;
-    for (name, value) in trainer.weights()? {
-        program.set_state(&name, &value)?;
-    }
+    program.set_states(&trainer.weights()?)?;
     let word: Vec<i32> = (0..LENGTH as i32).map(|i| i * 7 % LETTERS as i32).collect();
     let out = program.run([("x", &array([1, LENGTH], word.clone())?)])?;
     let weights = out["transformer_block/attention/weights"].to_f64_vec();
     let letters: Vec<String> = word.iter().map(|&letter| char::from(b'a' + letter as u8).to_string()).collect();
-    let mut picture: Option<Picture> = None;
     for (head, weights) in weights.chunks_exact(LENGTH * LENGTH).enumerate() {
         let mirrored: f64 = (0..LENGTH).map(|i| weights[i * LENGTH + LENGTH - 1 - i]).sum();
         println!("head {head}: {:.1} % on the letter to be copied", 100.0 * mirrored / LENGTH as f64);
-        let map = heatmap::heatmap(weights, &letters);
-        picture = Some(picture.map_or_else(|| map.clone(), |left| left.beside(&map, 8)));
     }
-    png::write("attention.png", &picture.ok_or("there are no heads")?.enlarged(3))?;
+    let maps = heatmap::heads(weights.chunks_exact(LENGTH * LENGTH), &letters);
+    png::write("attention.png", &maps.ok_or("there are no heads")?.enlarged(3))?;
     Ok(())
 }

@@ -14,7 +14,7 @@ mod png;
 use gradc::compile::CompileOptions;
 use gradc::data::array;
 use gradc::data::text::{PADDING, Rule, Vocabulary, next_token_windows, novel};
-use gradc::interpret::{Picture, attention_graph};
+use gradc::interpret::attention_graph;
 use gradc::model::LanguageModel;
 use gradc::prelude::*;
 use gradc::train::{Generator, Sampling};
@@ -77,9 +77,7 @@ fn draw_attention(
     phrase: &str,
 ) -> Result<(), Box<dyn Error>> {
     let mut program = attention_graph(model, 1)?.compile(&CompileOptions::default())?;
-    for (name, value) in trainer.weights()? {
-        program.set_state(&name, &value)?;
-    }
+    program.set_states(&trainer.weights()?)?;
     // What comes after the phrase is not seen by it.
     let mut ids = vocabulary.encode(phrase);
     let length = ids.len().min(CONTEXT);
@@ -87,13 +85,12 @@ fn draw_attention(
     let out = program.run([("x", &array([1, CONTEXT], ids)?)])?;
     let last = out.iter().rfind(|(name, _)| name.ends_with("/weights")).ok_or("there is no attention")?;
     let characters: Vec<String> = phrase.chars().take(length).map(String::from).collect();
-    let mut picture: Option<Picture> = None;
-    for weights in last.1.to_f64_vec().chunks_exact(CONTEXT * CONTEXT) {
-        let seen: Vec<f64> = weights.chunks(CONTEXT).take(length).flat_map(|row| row[..length].to_vec()).collect();
-        let map = heatmap::heatmap(&seen, &characters);
-        picture = Some(picture.map_or_else(|| map.clone(), |left| left.beside(&map, 8)));
-    }
-    png::write("char_transformer.png", &picture.ok_or("there are no heads")?.enlarged(2))
+    let weights = last.1.to_f64_vec();
+    let seen = weights.chunks_exact(CONTEXT * CONTEXT).map(|head| -> Vec<f64> {
+        head.chunks(CONTEXT).take(length).flat_map(|row| &row[..length]).copied().collect()
+    });
+    let maps = heatmap::heads(seen, &characters);
+    png::write("char_transformer.png", &maps.ok_or("there are no heads")?.enlarged(2))
 }
 
 #[allow(clippy::print_stdout)] // An example speaks to whoever runs it.

@@ -19,9 +19,7 @@ const DRAWN: usize = 6;
 /// A compiled step with the trained weights.
 fn program(step: Step, trainer: &mut Trainer) -> Result<CompiledProgram, TrainError> {
     let mut program = step.compile(&CompileOptions::default())?;
-    for (name, value) in trainer.weights()? {
-        program.set_state(&name, &value)?;
-    }
+    program.set_states(&trainer.weights()?)?;
     Ok(program)
 }
 

@@ -53,7 +53,7 @@ fn upwards(picture: &Picture) -> Picture {
 
 /// The weights of one head, row by row: a row for each query, a column for each key, with their tokens to the left and above. White is 0, red the largest weight.
 /// There are as many weights as pairs of tokens.
-pub(crate) fn heatmap(weights: &[f64], tokens: &[String]) -> Picture {
+fn heatmap(weights: &[f64], tokens: &[String]) -> Picture {
     let labels: Vec<Picture> = tokens.iter().map(|token| text(token)).collect();
     let margin = labels.iter().map(|label| label.width).max().unwrap_or(0) + 4;
     let side = margin + CELL * tokens.len();
@@ -65,4 +65,10 @@ pub(crate) fn heatmap(weights: &[f64], tokens: &[String]) -> Picture {
     }
     paste(&mut picture, &Picture::of(weights, tokens.len(), Palette::Signed).enlarged(CELL), margin, margin);
     picture
+}
+
+/// The maps of heads side by side, each by [`heatmap`]; `None` if there are no heads.
+pub(crate) fn heads<W: AsRef<[f64]>>(weights: impl IntoIterator<Item = W>, tokens: &[String]) -> Option<Picture> {
+    let maps = weights.into_iter().map(|head| heatmap(head.as_ref(), tokens));
+    maps.reduce(|left, right| left.beside(&right, 8))
 }

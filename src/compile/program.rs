@@ -187,6 +187,17 @@ impl CompiledProgram {
         write(&mut self.executable, PortKind::State, name, &ty, value)
     }
 
+    /// Copies tensors into states: the weights of a trained model, for instance, into another program of it. States that aren't named stay as they are.
+    ///
+    /// # Errors
+    /// As [`Self::set_state`]; the states before it are set then.
+    pub fn set_states<'a, K: AsRef<str>>(
+        &mut self,
+        values: impl IntoIterator<Item = (K, &'a Value)>,
+    ) -> Result<(), RunError> {
+        values.into_iter().try_for_each(|(name, value)| self.set_state(name.as_ref(), value))
+    }
+
     /// Gives all states their initial values.
     ///
     /// # Errors

@@ -98,9 +98,7 @@ impl Generator {
         options: &CompileOptions,
     ) -> Result<Self, TrainError> {
         let mut program = model.next_token_graph(1)?.compile(options)?;
-        for (name, value) in weights {
-            program.set_state(name, value)?;
-        }
+        program.set_states(weights)?;
         Ok(Self { program, context: model.context(), fed: Vec::new() })
     }
 

@@ -125,9 +125,7 @@ impl Programs {
                 && let Some(program) = self.cache.get(signature)
             {
                 let names: Vec<String> = program.states().iter().map(|s| s.name.clone()).collect();
-                for name in names {
-                    program.set_state(&name, &self.store[&name].value)?;
-                }
+                program.set_states(names.iter().map(|name| (name, &self.store[name].value)))?;
                 self.loaded.insert(signature, self.version);
             }
         }

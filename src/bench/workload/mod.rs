@@ -149,9 +149,7 @@ impl Workload {
     /// # Errors
     /// If the program is of another step.
     pub fn fill(&self, step: &Step, program: &mut CompiledProgram) -> Result<(), BenchError> {
-        for (name, value) in self.initial_values(step)? {
-            program.set_state(&name, &value)?;
-        }
+        program.set_states(self.initial_values(step)?.iter().map(|(name, value)| (name, value)))?;
         for (name, value) in self.inputs(step)? {
             program.set_input(&name, &value)?;
         }
