@@ -13,6 +13,8 @@
 //! - [`cli`]: the command line.
 //! - [`mod@bench`]: timing of whole training steps.
 //!
+//! What lies below, for who looks into graphs and loops or writes passes: [`ir`], [`kernel`], [`passes`], [`codegen`], [`runtime`].
+//!
 //! ```
 //! use gradc::prelude::*;
 //! let model = Sequential::new([28, 28, 1])
@@ -23,6 +25,9 @@
 //! assert_eq!(step.parameter_count(), 34_826);
 //! # Ok::<(), ModelErrors>(())
 //! ```
+
+// Whatever a signature of this crate names can be named by who depends on this crate alone.
+pub use {codegen, ir, kernel, passes, runtime};
 
 pub mod bench;
 pub mod cli;

@@ -1,8 +1,10 @@
 //! What most programs use: `use gradc::prelude::*;`.
 
 pub use crate::compile::{CompileOptions, CompiledProgram};
-pub use crate::data::{Dataset, array};
-pub use crate::dsl::{GraphBuilder, ModelErrors, Step, Tensor, bool_, f32, f64, i32, i64, u8};
+pub use crate::data::{Dataset, Value, array};
+pub use crate::dsl::{
+    DType, GraphBuilder, ModelErrors, Step, Tensor, TensorType, TypeSpec, bf16, bool_, f16, f32, f64, i32, i64, u8,
+};
 pub use crate::model::{Batch, Functional, Model, Sequential};
 pub use crate::nn;
 pub use crate::nn::Metric::{self, Accuracy, TopK};

@@ -1,7 +1,7 @@
 //! What can go wrong between a kernel program and machine code.
 
 /// Why a program could not be compiled.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum CodegenError {
     /// The machine this process runs on is not one that code can be generated for.
     #[error("no code generator for this machine: {0}")]
@@ -30,6 +30,13 @@ pub enum CodegenError {
         /// What it said.
         message: String,
     },
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for CodegenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 /// The same, before the kernel's name is known to whoever reports it.

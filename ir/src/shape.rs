@@ -15,7 +15,7 @@ pub const MAX_RANK: usize = 12;
 pub struct Shape(SmallVec<[usize; 4]>);
 
 /// Why extents don't make a shape.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
     /// An extent is zero: there would be no element (an empty batch, for instance).
     #[error("axis {axis} of [{}] has extent 0: a tensor needs at least one element", list(.dims))]
@@ -47,6 +47,13 @@ pub enum ShapeError {
         /// The right shape.
         b: Shape,
     },
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl fmt::Debug for ShapeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 fn list(dims: &[usize]) -> String {

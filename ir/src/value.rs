@@ -32,7 +32,7 @@ pub struct Value {
 }
 
 /// The number of elements is not that of the shape, or the element type is another one.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{ty} holds {} elements of {}, not {len} of {dtype}", .ty.shape.numel(), .ty.dtype)]
 pub struct ValueError {
     /// The type asked for.
@@ -41,6 +41,13 @@ pub struct ValueError {
     pub len: usize,
     /// Of which type.
     pub dtype: DType,
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for ValueError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 macro_rules! for_each_data {

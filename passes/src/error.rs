@@ -4,7 +4,7 @@ use crate::pipeline::Stage;
 use ir::{BuildError, Graph, Loc, NodeId};
 
 /// An error of a pass, or of the list of passes asked for.
-#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 pub enum PassError {
     /// A pass built an op that doesn't type. For the user's graphs this is a defect of the pass, except where a derivative rule says
     /// that an op can't be differentiated.
@@ -45,6 +45,13 @@ pub enum PassError {
         /// What happened.
         source: Box<Self>,
     },
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for PassError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 impl PassError {

@@ -3,6 +3,7 @@
 use kernel::DType;
 
 mod sealed {
+    #[expect(unnameable_types, reason = "sealed: nobody else is to implement it")]
     pub trait Sealed {}
 }
 

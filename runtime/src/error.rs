@@ -5,7 +5,7 @@ use codegen::CodegenError;
 use kernel::DType;
 
 /// Why a program could not be loaded.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// The kernel verifier refused it: running it could access memory out of bounds.
@@ -36,8 +36,15 @@ pub enum LoadError {
     Threads(#[from] std::io::Error),
 }
 
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for LoadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
 /// What is wrong with a program's memory plan or its launches.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
     /// `plan_memory` hasn't run.
@@ -78,13 +85,27 @@ pub enum PlanError {
     DuplicatePort(String),
 }
 
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for PlanError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
 /// A run-time check failed: an index out of range, found before it was used. Outputs and states are undefined after it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StepError {
     /// What was found.
     pub message: String,
     /// The user's source line, if it is known.
     pub loc: Option<String>,
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for StepError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 impl std::fmt::Display for StepError {
@@ -99,7 +120,7 @@ impl std::fmt::Display for StepError {
 impl std::error::Error for StepError {}
 
 /// Why an input, an output or a state could not be accessed.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PortError {
     /// There is none of that name.
@@ -156,4 +177,11 @@ pub enum PortError {
         /// Its name.
         name: String,
     },
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for PortError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }

@@ -7,7 +7,7 @@ use ir::ValueError;
 use runtime::{LoadError, PortError, StepError};
 
 /// Why a benchmark has no result.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum BenchError {
     /// No workload has that name.
@@ -61,4 +61,11 @@ pub enum BenchError {
         /// The loss.
         loss: f32,
     },
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for BenchError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }

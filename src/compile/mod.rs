@@ -39,10 +39,13 @@ pub use programs::ProgramCache;
 pub use report::{CompileReport, KernelReport};
 pub(crate) use values::Elements;
 
+pub use kernel::Target;
+pub use passes::{PassOptions, Snapshots, Stop};
+
 use crate::dsl::Step;
 use cache::Fresh;
 use ir::Graph;
-use passes::{Outcome, PassContext, RunOptions, Stop};
+use passes::{Outcome, PassContext, RunOptions};
 use runtime::{Executable, LoadOptions, Loaded};
 use std::sync::Arc;
 use std::time::Instant;

@@ -29,6 +29,22 @@ impl<'d> Batches<'d> {
         self.order.chunks(self.size)
     }
 
+    /// What the samples stored at `rows` count together: the sum of their weights where the data set has such a column of numbers that are finite and at least 0, else how many they are.
+    pub(crate) fn weight(&self, rows: &[usize], weights: Option<&str>) -> Result<f64, DataError> {
+        let Some((name, column)) = weights.and_then(|name| Some((name, self.data.column(name)?))) else {
+            return Ok(rows.len() as f64);
+        };
+        let weight = |&row: &usize| match column.number(row) {
+            Some(weight) if weight >= 0.0 && weight.is_finite() => Ok(weight),
+            found => {
+                let found = found.map_or("something else".into(), |x| x.to_string());
+                let rule = format!("sample {row} of `{name}` is {found}: a weight must be finite and at least 0");
+                Err(DataError::Dataset(rule))
+            }
+        };
+        rows.iter().map(weight).sum()
+    }
+
     /// The column for a program's input, whose samples fit it.
     pub(crate) fn column(&self, name: &str, input: &TensorType) -> Result<&'d Column, DataError> {
         let known = || self.data.names().map(String::from).collect();

@@ -89,6 +89,11 @@ impl Column {
         &self.value
     }
 
+    /// Sample `row` as a number, if a sample is one.
+    pub(crate) fn number(&self, row: usize) -> Option<f64> {
+        (self.value.data().len() == self.rows() && row < self.rows()).then(|| self.value.get(row).as_f64())
+    }
+
     /// Copies samples, converted to `dtype`, whose elements `T` views; `out` holds exactly as many.
     ///
     /// Integers must fit; integers and bytes become floats; floats become other floats; nothing else is a conversion.

@@ -29,3 +29,4 @@ pub use csv::{Csv, Table, Target};
 pub use dataset::Dataset;
 pub use error::DataError;
 pub use idx::{MAX_BYTES, read_idx};
+pub use ir::{Data, Scalar, Value, ValueError};

@@ -53,10 +53,11 @@ mod window;
 pub use builder::{GraphBuilder, KEY, LEARNING_RATE, STEP};
 pub use error::{Diagnostic, ModelErrors};
 pub use initializer::{
-    Initializer, constant, glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, lecun_uniform, normal,
-    ones, orthogonal, truncated_normal, uniform, zeros,
+    Distribution, Fan, Initializer, constant, glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal,
+    lecun_uniform, normal, ones, orthogonal, truncated_normal, uniform, zeros,
 };
 pub use ir::op::window::Window;
+pub use ir::{DType, Shape, TensorType};
 pub use scan::{Scan, Scanned, scan};
 pub use scope::LayerRecord;
 pub(crate) use scope::Squash;

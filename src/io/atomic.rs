@@ -4,6 +4,7 @@ use super::IoError;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use tempfile::NamedTempFile;
 
 /// Writes a file so that a crash at any moment leaves the old one or the new one, whole: a temporary file beside it, flushed to the disk,
 /// then renamed.
@@ -13,19 +14,8 @@ use std::path::Path;
 pub fn write_atomically(path: impl AsRef<Path>, contents: &[u8]) -> Result<(), IoError> {
     let path = path.as_ref();
     let fail = |what: &'static str| move |source| IoError::File { path: path.into(), what, source };
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".gradc-");
-    #[cfg(unix)]
-    {
-        // As any new file, as far as the user's mask allows; a temporary file would be readable by its owner alone.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(dir).map_err(fail("a temporary file beside it could not be created"))?;
+    let dir = folder(path);
+    let mut file = temporary(path)?;
     file.write_all(contents).map_err(fail("the contents could not be written"))?;
     file.as_file().sync_all().map_err(fail("the contents could not be flushed to the disk"))?;
     file.persist(path).map_err(|e| fail("the new file could not be put in its place")(e.error))?;
@@ -34,6 +24,38 @@ pub fn write_atomically(path: impl AsRef<Path>, contents: &[u8]) -> Result<(), I
         drop(dir.sync_all());
     }
     Ok(())
+}
+
+/// Finds out before a long computation whether a file can be written where its result is to go. Nothing is left there.
+///
+/// # Errors
+/// As [`write_atomically`] would have, as far as it can be told: the folder is missing or may not be written to, the path is a folder's.
+pub fn check_destination(path: impl AsRef<Path>) -> Result<(), IoError> {
+    let path = path.as_ref();
+    if path.is_dir() {
+        let source = std::io::ErrorKind::IsADirectory.into();
+        return Err(IoError::File { path: path.into(), what: "no file can be written there", source });
+    }
+    temporary(path).map(drop)
+}
+
+/// The folder that a path's file lies in.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A temporary file beside where `path` is to be.
+fn temporary(path: &Path) -> Result<NamedTempFile, IoError> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".gradc-");
+    #[cfg(unix)]
+    {
+        // As any new file, as far as the user's mask allows; a temporary file would be readable by its owner alone.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let what = "a temporary file beside it could not be created";
+    builder.tempfile_in(folder(path)).map_err(|source| IoError::File { path: path.into(), what, source })
 }
 
 #[cfg(test)]
@@ -59,5 +81,9 @@ mod tests {
         assert!(error.contains("could not be put in its place"), "{error}");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         assert!(write_atomically(dir.path().join("no/such/dir"), b"").is_err());
+        assert!(check_destination(dir.path().join("no/such/dir")).is_err());
+        assert!(check_destination(&path).is_err(), "a folder is no file");
+        check_destination(dir.path().join("file")).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

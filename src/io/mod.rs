@@ -6,6 +6,6 @@ mod atomic;
 mod error;
 mod safetensors;
 
-pub use atomic::write_atomically;
+pub use atomic::{check_destination, write_atomically};
 pub use error::IoError;
 pub use safetensors::{load_tensors, save_tensors, select};

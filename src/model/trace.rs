@@ -4,7 +4,7 @@ use super::Model;
 use crate::dsl::{GraphBuilder, ModelErrors, Step, Tensor, TypeSpec};
 use crate::nn::{Loss, Metric, Reduction, reduce_loss};
 use crate::optim::Optimizer;
-use ir::Loc;
+use ir::{DType, Loc};
 
 /// The name of the input that holds the targets.
 pub const TARGET: &str = "y";
@@ -54,13 +54,32 @@ fn score(g: &GraphBuilder, output: &Tensor, batch: Batch, loss: &dyn Loss, metri
     let Some(ty) = output.ty() else { return output.clone() };
     let target = g.input(TARGET, loss.target(&ty));
     let weights = batch.weighted.then(|| g.input(SAMPLE_WEIGHT, TypeSpec::new(ty.dtype, [batch.size])));
-    let mean = |samples: &Tensor| reduce_loss(samples, Reduction::Mean, weights.as_ref());
-    let value = g.with_penalties(&mean(&loss.per_sample(output, &target)));
+    let mean = |samples: &Tensor| {
+        let weights = weights.as_ref().zip(samples.dtype()).map(|(weights, dtype)| weights.cast(dtype));
+        reduce_loss(samples, Reduction::Mean, weights.as_ref())
+    };
+    let losses = one_per_sample(&format!("the loss {}", loss.name()), loss.per_sample(output, &target), batch.size);
+    let value = g.with_penalties(&mean(&losses));
     g.output("loss", &value);
     for metric in metrics {
-        g.output(&metric.name(), &mean(&metric.per_sample(output, &target)));
+        let name = metric.name();
+        let values = one_per_sample(&format!("the metric {name}"), metric.per_sample(output, &target), batch.size);
+        g.output(&name, &mean(&values));
     }
     value
+}
+
+/// What a user's loss or metric gave, if it is a float for each sample: anything else would be reduced to some number without a word.
+#[track_caller]
+fn one_per_sample(what: &str, values: Tensor, batch: usize) -> Tensor {
+    match values.ty() {
+        Some(ty) if !ty.dtype.is_float() || ty.shape.dims() != [batch] => {
+            let dtype = if ty.dtype.is_float() { ty.dtype } else { DType::F32 };
+            let rule = format!("must be one float for each sample, {dtype}[{batch}], not {ty}");
+            values.builder().fail(what, &[], rule)
+        }
+        _ => values,
+    }
 }
 
 pub(crate) fn training(

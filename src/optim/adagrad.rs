@@ -1,5 +1,6 @@
 //! Adagrad.
 
+use super::setting::not_negative;
 use super::{Optimizer, Schedule, Update};
 use crate::dsl::{Tensor, constant};
 
@@ -44,6 +45,12 @@ impl Optimizer for Adagrad {
 
     fn schedule(&self) -> &Schedule {
         &self.lr
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.lr.check()?;
+        not_negative("the start of the sum of squares", self.initial)?;
+        not_negative("epsilon", self.epsilon)
     }
 
     #[track_caller]

@@ -1,5 +1,6 @@
 //! Adam, and AdamW with decoupled weight decay.
 
+use super::setting::{decay, not_negative};
 use super::{Optimizer, Schedule, Update};
 use crate::dsl::{Tensor, zeros};
 
@@ -60,6 +61,13 @@ impl Optimizer for Adam {
         &self.lr
     }
 
+    fn check(&self) -> Result<(), String> {
+        self.lr.check()?;
+        decay("beta1", self.beta1)?;
+        decay("beta2", self.beta2)?;
+        not_negative("epsilon", self.epsilon)
+    }
+
     #[track_caller]
     fn update(&self, cx: &Update<'_>, p: &Tensor, gradient: &Tensor) -> Tensor {
         p - self.stride(cx, p, gradient)
@@ -112,6 +120,11 @@ impl Optimizer for AdamW {
 
     fn schedule(&self) -> &Schedule {
         &self.adam.lr
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.adam.check()?;
+        not_negative("the weight decay", self.weight_decay)
     }
 
     #[track_caller]

@@ -1,5 +1,6 @@
 //! Gradient clipping.
 
+use super::setting::positive;
 use super::{Optimizer, Schedule, Update};
 use crate::dsl::Tensor;
 
@@ -68,6 +69,12 @@ impl<O: Optimizer> Optimizer for Clipped<O> {
 
     fn schedule(&self) -> &Schedule {
         self.optimizer.schedule()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.optimizer.check()?;
+        let (Clip::Value(limit) | Clip::GlobalNorm(limit)) = self.clip;
+        positive("the limit of clipping", limit)
     }
 
     /// The inner optimizer's own first, so that clippings in a row act in the order in which they were added.

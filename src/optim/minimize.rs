@@ -119,6 +119,10 @@ impl GraphBuilder {
             self.fail("minimize", &[loss], "the graph has no parameter to train");
             return;
         }
+        if let Err(rule) = optimizer.check() {
+            self.fail(optimizer.name(), &[], rule);
+            return;
+        }
         let dtype = if ty.dtype == DType::F64 { DType::F64 } else { DType::F32 };
         let mut shared = Shared::declare(self, dtype, optimizer);
         // Before gradients make further uses.
@@ -163,6 +167,10 @@ impl GraphBuilder {
                 self.fail("apply_gradients", &[gradient], rule);
                 return;
             }
+        }
+        if let Err(rule) = optimizer.check() {
+            self.fail(optimizer.name(), &[], rule);
+            return;
         }
         let all_double = parameters.iter().all(|(_, p)| p.dtype() == Some(DType::F64));
         let dtype = if all_double { DType::F64 } else { DType::F32 };

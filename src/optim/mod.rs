@@ -17,6 +17,7 @@ mod clip;
 mod minimize;
 mod rmsprop;
 mod schedule;
+mod setting;
 mod sgd;
 
 pub use adagrad::Adagrad;
@@ -24,6 +25,7 @@ pub use adam::{Adam, AdamW};
 pub use clip::{Clip, Clipped};
 pub use rmsprop::RmsProp;
 pub use schedule::Schedule;
+pub(crate) use schedule::check_rate;
 pub use sgd::Sgd;
 
 use crate::dsl::{Initializer, StateRole, Tensor, TypeSpec};
@@ -35,6 +37,14 @@ pub trait Optimizer {
 
     /// The learning rate as a function of the number of steps taken.
     fn schedule(&self) -> &Schedule;
+
+    /// Checks the settings: a rate or a decay that is negative or no number would spoil every weight at the first step. Asked once for each graph.
+    ///
+    /// # Errors
+    /// The rule that a setting breaks.
+    fn check(&self) -> Result<(), String> {
+        self.schedule().check()
+    }
 
     /// What happens to all gradients before the updates, as clipping does.
     #[track_caller]

@@ -1,5 +1,6 @@
 //! RMSprop.
 
+use super::setting::{not_negative, share};
 use super::{Optimizer, Schedule, Update};
 use crate::dsl::{Tensor, zeros};
 
@@ -59,6 +60,13 @@ impl Optimizer for RmsProp {
 
     fn schedule(&self) -> &Schedule {
         &self.lr
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.lr.check()?;
+        share("rho", self.rho)?;
+        share("the momentum", self.momentum)?;
+        not_negative("epsilon", self.epsilon)
     }
 
     #[track_caller]

@@ -1,5 +1,6 @@
 //! Learning-rate schedules: functions of the number of steps taken, evaluated by the host, written to the state `lr` between steps.
 
+use super::setting::not_negative;
 use std::f64::consts::PI;
 use std::fmt;
 use std::rc::Rc;
@@ -73,6 +74,25 @@ impl Schedule {
         matches!(self, Self::Constant(_))
     }
 
+    /// Checks the numbers that it is made of. What a custom function gives is checked when it gives it.
+    ///
+    /// # Errors
+    /// A rate or a factor that is negative or not finite.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Constant(rate) => check_rate(*rate),
+            Self::Step { initial, factor, .. } => {
+                check_rate(*initial).and(not_negative("the factor of the rate", *factor))
+            }
+            Self::Exponential { initial, rate, .. } => {
+                check_rate(*initial).and(not_negative("the factor of the rate", *rate))
+            }
+            Self::Cosine { initial, last, .. } => check_rate(*initial).and(check_rate(*last)),
+            Self::Warmup { then, .. } => then.check(),
+            Self::Custom(_) => Ok(()),
+        }
+    }
+
     /// The rate for the step that follows `step` steps taken.
     pub fn at(&self, step: u64) -> f64 {
         match self {
@@ -88,6 +108,14 @@ impl Schedule {
             Self::Custom(f) => f(step),
         }
     }
+}
+
+/// Checks a learning rate.
+///
+/// # Errors
+/// If it is negative or not finite.
+pub(crate) fn check_rate(rate: f64) -> Result<(), String> {
+    not_negative("the learning rate", rate)
 }
 
 impl From<f64> for Schedule {

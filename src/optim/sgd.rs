@@ -1,5 +1,6 @@
 //! Stochastic gradient descent.
 
+use super::setting::{not_negative, share};
 use super::{Optimizer, Schedule, Update};
 use crate::dsl::{Tensor, zeros};
 
@@ -52,6 +53,12 @@ impl Optimizer for Sgd {
 
     fn schedule(&self) -> &Schedule {
         &self.lr
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.lr.check()?;
+        share("the momentum", self.momentum)?;
+        not_negative("the weight decay", self.weight_decay)
     }
 
     #[track_caller]

@@ -1,5 +1,6 @@
 //! What can go wrong in training.
 
+use super::History;
 use crate::compile::{CompileError, RunError};
 use crate::data::DataError;
 use crate::dsl::ModelErrors;
@@ -39,7 +40,7 @@ pub enum TrainError {
     /// Weights could not be saved or loaded.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// The loss is no number any more.
+    /// The loss is no number any more. Callbacks have been told that training is over: one that keeps the best weights has put them back.
     #[error(
         "the loss is {loss} in epoch {epoch} at step {step}: the training has diverged (a lower learning rate or gradient clipping may help)"
     )]
@@ -50,6 +51,8 @@ pub enum TrainError {
         step: usize,
         /// The loss.
         loss: f64,
+        /// The epochs before.
+        history: Box<History>,
     },
     /// A callback watches something that isn't measured.
     #[error("a callback watches `{name}`, which isn't measured; there are {}", known.join(", "))]
@@ -58,6 +61,14 @@ pub enum TrainError {
         name: String,
         /// What there is.
         known: Vec<String>,
+    },
+    /// A callback watches something of which it isn't known which way is better.
+    #[error(
+        "a callback watches `{name}`: say by `.mode(Mode::Max)` or `.mode(Mode::Min)` whether it is better when larger or smaller"
+    )]
+    Mode {
+        /// What it watches.
+        name: String,
     },
     /// A setting that no training can have.
     #[error("{0}")]

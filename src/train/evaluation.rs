@@ -52,10 +52,11 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Sums of values, each weighted with its number of samples.
+/// Sums of values, each weighted with what its batch counts: the number of its samples, or the sum of their weights.
 pub(super) struct Means {
     names: Vec<String>,
     sums: Vec<f64>,
+    weight: f64,
     samples: usize,
 }
 
@@ -63,22 +64,29 @@ impl Means {
     /// Of the loss and these metrics.
     pub(super) fn new(metrics: &[String]) -> Self {
         let names: Vec<String> = std::iter::once("loss".to_string()).chain(metrics.iter().cloned()).collect();
-        Self { sums: vec![0.0; names.len()], names, samples: 0 }
+        Self { sums: vec![0.0; names.len()], names, weight: 0.0, samples: 0 }
     }
 
-    /// Adds what a batch's step gave: `value` by name.
-    pub(super) fn add<E>(&mut self, samples: usize, value: impl Fn(&str) -> Result<f64, E>) -> Result<(), E> {
+    /// Adds what the step of a batch of that many samples gave: `value` by name.
+    pub(super) fn add<E>(
+        &mut self,
+        samples: usize,
+        weight: f64,
+        value: impl Fn(&str) -> Result<f64, E>,
+    ) -> Result<(), E> {
         for (name, sum) in self.names.iter().zip(&mut self.sums) {
-            *sum += value(name)? * samples as f64;
+            *sum += value(name)? * weight;
         }
         self.samples += samples;
+        self.weight += weight;
         Ok(())
     }
 
     /// The means so far.
     pub(super) fn values(&self) -> impl Iterator<Item = (&str, f64)> {
-        let n = self.samples.max(1) as f64;
-        self.names.iter().zip(&self.sums).map(move |(name, sum)| (name.as_str(), sum / n))
+        // Where nothing counted, all sums are 0, and so are the means.
+        let weight = self.weight.max(f64::MIN_POSITIVE);
+        self.names.iter().zip(&self.sums).map(move |(name, sum)| (name.as_str(), sum / weight))
     }
 
     /// The samples so far.
@@ -101,8 +109,8 @@ mod tests {
     #[test]
     fn a_smaller_batch_counts_by_its_samples() {
         let mut means = Means::new(&["accuracy".into()]);
-        means.add(32, |name| Ok::<f64, ()>(if name == "loss" { 1.0 } else { 0.5 })).unwrap();
-        means.add(8, |name| Ok::<f64, ()>(if name == "loss" { 2.0 } else { 1.0 })).unwrap();
+        means.add(32, 32.0, |name| Ok::<f64, ()>(if name == "loss" { 1.0 } else { 0.5 })).unwrap();
+        means.add(8, 8.0, |name| Ok::<f64, ()>(if name == "loss" { 2.0 } else { 1.0 })).unwrap();
         let evaluation = means.finish();
         assert!((evaluation.loss - 48.0 / 40.0).abs() < 1e-12);
         assert_eq!(evaluation.metric("accuracy"), Some(24.0 / 40.0));

@@ -10,6 +10,8 @@ use super::{EpochRecord, History, TrainError, Trainer};
 use crate::compile::CompiledProgram;
 use crate::data::{Batches, Dataset};
 use crate::dsl::LEARNING_RATE;
+use crate::model::Batch;
+use crate::optim::check_rate;
 use ir::{DType, Scalar, Shape, Value};
 use std::time::Instant;
 
@@ -70,7 +72,7 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// The seed of the shuffling.
+    /// The seed of the shuffling. The order of an epoch depends on it and on the steps taken before, in this call of `fit` and in earlier ones.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -113,29 +115,78 @@ pub(super) fn fit(trainer: &mut Trainer, data: &Dataset, mut options: Fit<'_>) -
     };
     let mut reporter = Reporter::new(options.progress, options.epochs, unit);
     let mut history = History::default();
-    let mut callbacks = std::mem::take(&mut options.callbacks);
-    for callback in &mut callbacks {
-        callback.begin(&mut Control::new(trainer, &mut history.stopped))?;
+    let callbacks = std::mem::take(&mut options.callbacks);
+    let mut observers = Observers { callbacks, measured: measured(trainer, validation.is_some()) };
+    observers.each(trainer, &mut history, |callback, control| callback.begin(control))?;
+    let run = run_epochs(trainer, (&train, validation.as_ref()), &options, &mut reporter, &mut history, &mut observers);
+    // Also where an epoch failed: what a callback keeps for the end, the best weights for instance, is what one has then.
+    let ended = observers.each(trainer, &mut history, |callback, control| callback.end(control));
+    match run {
+        Ok(()) => ended.map(|()| history),
+        Err(TrainError::Diverged { epoch, step, loss, .. }) => {
+            Err(TrainError::Diverged { epoch, step, loss, history: Box::new(history) })
+        }
+        Err(error) => Err(error),
     }
+}
+
+/// The callbacks, and the names of what they can watch.
+struct Observers<'a> {
+    callbacks: Vec<Box<dyn Callback + 'a>>,
+    measured: Vec<String>,
+}
+
+impl<'a> Observers<'a> {
+    /// Calls all of them, in order, until one fails.
+    fn each(
+        &mut self,
+        trainer: &mut Trainer,
+        history: &mut History,
+        mut call: impl FnMut(&mut (dyn Callback + 'a), &mut Control<'_>) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        let Self { callbacks, measured } = self;
+        callbacks.iter_mut().try_for_each(|callback| {
+            call(&mut **callback, &mut Control { trainer, stopped: &mut history.stopped, measured })
+        })
+    }
+}
+
+/// The names of what an epoch measures.
+fn measured(trainer: &Trainer, validation: bool) -> Vec<String> {
+    let of_data = |prefix: &str| -> Vec<String> {
+        let names = std::iter::once("loss").chain(trainer.metrics.iter().map(String::as_str));
+        names.map(|name| format!("{prefix}{name}")).collect()
+    };
+    let mut names = of_data("");
+    if validation {
+        names.extend(of_data("val_"));
+    }
+    names.push(LEARNING_RATE.into());
+    names
+}
+
+/// All epochs, or those until one fails or a callback stops.
+fn run_epochs(
+    trainer: &mut Trainer,
+    (train, validation): (&Dataset, Option<&Dataset>),
+    options: &Fit<'_>,
+    reporter: &mut Reporter,
+    history: &mut History,
+    observers: &mut Observers<'_>,
+) -> Result<(), TrainError> {
     for epoch in 1..=options.epochs {
-        for callback in &mut callbacks {
-            callback.epoch_begin(epoch, &mut Control::new(trainer, &mut history.stopped))?;
-        }
-        let record = run_epoch(trainer, epoch, &train, validation.as_ref(), &options, &mut reporter)?;
+        observers.each(trainer, history, |callback, control| callback.epoch_begin(epoch, control))?;
+        let record = run_epoch(trainer, epoch, train, validation, options, reporter)?;
         reporter.epoch_done(&record);
-        for callback in &mut callbacks {
-            callback.epoch_end(&record, &mut Control::new(trainer, &mut history.stopped))?;
-        }
+        let told = observers.each(trainer, history, |callback, control| callback.epoch_end(&record, control));
         history.epochs.push(record);
+        told?;
         if let Some(reason) = &history.stopped {
             reporter.note(reason);
             break;
         }
     }
-    for callback in &mut callbacks {
-        callback.end(&mut Control::new(trainer, &mut history.stopped))?;
-    }
-    Ok(history)
+    Ok(())
 }
 
 /// What is trained on, and what is evaluated after each epoch.
@@ -166,11 +217,11 @@ fn run_epoch(
     let batches = if options.in_order {
         Batches::in_order(train, trainer.batch)
     } else {
-        Batches::shuffled(train, trainer.batch, options.seed, epoch as u64)
+        Batches::shuffled(train, trainer.batch, options.seed, 1 + passes_so_far(trainer, train, options.drop_last)?)
     };
-    let means = train_epoch(trainer, epoch, &batches, options.drop_last, reporter)?;
+    let weights = trainer.weights_of(train);
+    let means = train_epoch(trainer, epoch, &batches, weights, options.drop_last, reporter)?;
     let trained = start.elapsed().as_secs_f64();
-    let samples = means.samples();
     let evaluation = means.finish();
     let mut values: Vec<(String, f64)> = evaluation.values().map(|(name, value)| (name.to_string(), value)).collect();
     if let Some(data) = validation {
@@ -178,8 +229,16 @@ fn run_epoch(
         values.extend(evaluation.values().map(|(name, value)| (format!("val_{name}"), value)));
     }
     values.push((LEARNING_RATE.to_string(), trainer.last_rate()?));
-    let samples_per_second = samples as f64 / trained.max(1e-9);
+    let samples_per_second = means.samples() as f64 / trained.max(1e-9);
     Ok(EpochRecord { epoch, values, seconds: start.elapsed().as_secs_f64(), samples_per_second })
+}
+
+/// How many passes over the data the steps so far would make. Counted by steps, which a checkpoint keeps, so that each epoch has an order of its own in whichever
+/// call of `fit` it runs, and a training that goes on from a checkpoint has those that it would have had.
+fn passes_so_far(trainer: &mut Trainer, train: &Dataset, drop_last: bool) -> Result<u64, TrainError> {
+    let (samples, batch) = (train.len(), trainer.batch);
+    let steps = if drop_last { samples / batch } else { samples.div_ceil(batch) };
+    Ok(trainer.steps()? / steps.max(1) as u64)
 }
 
 /// One pass over the training samples.
@@ -187,6 +246,7 @@ fn train_epoch(
     trainer: &mut Trainer,
     epoch: usize,
     batches: &Batches<'_>,
+    weights: Option<&str>,
     drop_last: bool,
     reporter: &mut Reporter,
 ) -> Result<Means, TrainError> {
@@ -197,7 +257,9 @@ fn train_epoch(
     let count = batches.iter().filter(|rows| !drop_last || rows.len() == size).count();
     reporter.epoch_begin(epoch, count);
     for (step, rows) in batches.iter().take(count).enumerate() {
-        let program = trainer.programs.activate((Purpose::Training, rows.len()))?;
+        let batch = Batch { size: rows.len(), weighted: weights.is_some() };
+        let weight = batches.weight(rows, weights)?;
+        let program = trainer.programs.activate((Purpose::Training, batch))?;
         feed(program, batches, rows)?;
         if !schedule.is_constant() {
             set_rate(program, schedule.at(taken))?;
@@ -206,9 +268,9 @@ fn train_epoch(
         run_step(program, rows)?;
         let loss = program.scalar("loss")?;
         if !loss.is_finite() {
-            return Err(TrainError::Diverged { epoch, step: step + 1, loss });
+            return Err(TrainError::Diverged { epoch, step: step + 1, loss, history: Box::default() });
         }
-        means.add(rows.len(), |name| program.scalar(name))?;
+        means.add(rows.len(), weight, |name| program.scalar(name))?;
         reporter.step_done(step + 1, &means);
     }
     Ok(means)
@@ -216,6 +278,7 @@ fn train_epoch(
 
 /// Writes the learning rate into a program's memory.
 fn set_rate(program: &mut CompiledProgram, rate: f64) -> Result<(), TrainError> {
+    check_rate(rate).map_err(TrainError::Setting)?;
     let dtype = program.states().iter().find(|s| s.name == LEARNING_RATE).map(|s| s.ty.dtype);
     let value = Value::splat(Scalar::from_f64(rate, dtype.unwrap_or(DType::F32)), Shape::scalar());
     Ok(program.set_state(LEARNING_RATE, &value)?)

@@ -7,7 +7,7 @@
 use super::TrainError;
 use crate::compile::{CompileOptions, CompiledProgram, ProgramCache};
 use crate::dsl::{ModelErrors, StateRole, StateSpec, Step};
-use crate::model::{Model, trace};
+use crate::model::{Batch, Model, trace};
 use crate::nn::{Loss, Metric};
 use crate::optim::Optimizer;
 use ir::{Loc, Value};
@@ -21,8 +21,8 @@ pub(super) enum Purpose {
     Inference,
 }
 
-/// What distinguishes a model's programs: the purpose, and the samples of a batch.
-pub(super) type Signature = (Purpose, usize);
+/// What distinguishes a model's programs: the purpose, and the samples of a batch and whether they are weighted.
+pub(super) type Signature = (Purpose, Batch);
 
 /// What programs are traced from.
 pub(super) struct Subject {
@@ -39,9 +39,9 @@ impl Subject {
     pub(super) fn declare(&self, (purpose, batch): Signature) -> Result<Step, ModelErrors> {
         let Self { model, loss, metrics, optimizer, at } = self;
         match purpose {
-            Purpose::Training => trace::training(&**model, batch.into(), &**loss, metrics, &**optimizer, at.clone()),
-            Purpose::Evaluation => trace::evaluation(&**model, batch.into(), &**loss, metrics, at.clone()),
-            Purpose::Inference => trace::inference(&**model, batch, at),
+            Purpose::Training => trace::training(&**model, batch, &**loss, metrics, &**optimizer, at.clone()),
+            Purpose::Evaluation => trace::evaluation(&**model, batch, &**loss, metrics, at.clone()),
+            Purpose::Inference => trace::inference(&**model, batch.size, at),
         }
     }
 }
@@ -68,7 +68,7 @@ pub(super) struct Programs {
 impl Programs {
     /// None compiled yet. The states of training get their initial values.
     pub(super) fn new(subject: Subject, options: CompileOptions) -> Result<Self, ModelErrors> {
-        let step = subject.declare((Purpose::Training, 1))?;
+        let step = subject.declare((Purpose::Training, 1.into()))?;
         let mut programs = Self {
             subject,
             cache: ProgramCache::blank(options),
@@ -107,7 +107,7 @@ impl Programs {
         self.newest = None;
         self.version += 1;
         self.store.clear();
-        let step = self.subject.declare((Purpose::Training, 1))?;
+        let step = self.subject.declare((Purpose::Training, 1.into()))?;
         self.learn(&step.states);
         Ok(())
     }

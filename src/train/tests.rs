@@ -191,7 +191,7 @@ fn a_diverging_training_says_where() {
     let data = Dataset::new(x.clone(), x).unwrap();
     let mut trainer = Sequential::new([1]).dense(1).compile(Sgd::new(1e30), MeanSquaredError, []).unwrap();
     match trainer.fit(&data, Fit::epochs(5).batch(1).silent()) {
-        Err(TrainError::Diverged { epoch: 1, step, loss }) => assert!(step > 1 && !loss.is_finite()),
+        Err(TrainError::Diverged { epoch: 1, step, loss, .. }) => assert!(step > 1 && !loss.is_finite()),
         other => panic!("{other:?}"),
     }
 }

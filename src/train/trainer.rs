@@ -9,9 +9,9 @@ use crate::compile::{CompileOptions, CompileReport};
 use crate::data::{Batches, Dataset};
 use crate::dsl::{KEY, LEARNING_RATE, ModelErrors, STEP, StateRole};
 use crate::io::{load_tensors, save_tensors, select};
-use crate::model::Model;
+use crate::model::{Batch, Model, SAMPLE_WEIGHT};
 use crate::nn::{Loss, Metric};
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, check_rate};
 use ir::{Loc, Scalar, Shape, TensorType, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -96,7 +96,8 @@ impl Trainer {
         Ok(self)
     }
 
-    /// Trains. Shows its progress unless the options say otherwise.
+    /// Trains. Shows its progress unless the options say otherwise. A column [`SAMPLE_WEIGHT`] of the data gives each sample a weight in loss and metrics,
+    /// which are then means over the sum of weights.
     ///
     /// # Errors
     /// Data that don't fit the model, a step that can't be compiled, a label that is no class, a loss that is no number any more,
@@ -105,20 +106,29 @@ impl Trainer {
         fit(self, data, options)
     }
 
-    /// The loss and the metrics on a data set: the means over all samples, whatever the size of the last batch.
+    /// The loss and the metrics on a data set: the means over all samples, whatever the size of the last batch, weighted if there is a column
+    /// [`SAMPLE_WEIGHT`].
     ///
     /// # Errors
     /// Data that don't fit the model, a step that can't be compiled, a label that is no class.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation, TrainError> {
         let batches = Batches::in_order(data, self.batch);
         let mut means = Means::new(&self.metrics);
+        let weights = self.weights_of(data);
         for rows in batches.iter() {
-            let program = self.programs.activate((Purpose::Evaluation, rows.len()))?;
+            let size = Batch { size: rows.len(), weighted: weights.is_some() };
+            let program = self.programs.activate((Purpose::Evaluation, size))?;
             feed(program, &batches, rows)?;
             step(program, rows)?;
-            means.add(rows.len(), |name| program.scalar(name))?;
+            means.add(rows.len(), batches.weight(rows, weights)?, |name| program.scalar(name))?;
         }
         Ok(means.finish())
+    }
+
+    /// The name of the data set's column of weights, if it has one that is no input of the model.
+    pub(super) fn weights_of(&self, data: &Dataset) -> Option<&'static str> {
+        let input = |name: &str| self.programs.subject.model.inputs().iter().any(|(input, _)| input == name);
+        (data.column(SAMPLE_WEIGHT).is_some() && !input(SAMPLE_WEIGHT)).then_some(SAMPLE_WEIGHT)
     }
 
     /// The model's outputs for all samples, along the first axis. Targets in the data set are not looked at.
@@ -129,7 +139,7 @@ impl Trainer {
         let batches = Batches::in_order(data, self.batch);
         let mut parts = Vec::new();
         for rows in batches.iter() {
-            let program = self.programs.activate((Purpose::Inference, rows.len()))?;
+            let program = self.programs.activate((Purpose::Inference, rows.len().into()))?;
             feed(program, &batches, rows)?;
             step(program, rows)?;
             parts.push(program.output_value("output")?);
@@ -215,15 +225,13 @@ impl Trainer {
     /// Sets the learning rate, without compiling anything anew.
     ///
     /// # Errors
-    /// If the optimizer has a schedule, which would set another one at the next step; a rate that is not finite.
+    /// If the optimizer has a schedule, which would set another one at the next step; a rate that is negative or not finite.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), TrainError> {
         if !self.programs.subject.optimizer.schedule().is_constant() {
             let what = "the optimizer follows a schedule: give it a constant rate to set one by hand or by a callback";
             return Err(TrainError::Setting(what.into()));
         }
-        if !rate.is_finite() {
-            return Err(TrainError::Setting(format!("a learning rate of {rate}")));
-        }
+        check_rate(rate).map_err(TrainError::Setting)?;
         let states = self.programs.states(|role| role == StateRole::Runtime)?;
         let Some(old) = states.get(LEARNING_RATE) else { return Ok(()) };
         let value = Value::splat(Scalar::from_f64(rate, old.ty().dtype), Shape::scalar());
@@ -252,7 +260,7 @@ impl Trainer {
     /// report.
     pub fn reports(&self) -> Vec<(String, usize, &CompileReport)> {
         let name = |purpose: Purpose| format!("{purpose:?}").to_lowercase();
-        self.programs.iter().map(|((purpose, batch), program)| (name(*purpose), *batch, program.report())).collect()
+        self.programs.iter().map(|((purpose, batch), program)| (name(*purpose), batch.size, program.report())).collect()
     }
 }
 

@@ -9,6 +9,7 @@ mod conventions;
 mod differential;
 mod errors;
 mod filetests;
+mod fitting;
 mod floors;
 mod machine;
 mod models;

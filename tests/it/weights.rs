@@ -95,7 +95,7 @@ fn tensors_have_the_names_and_extents_that_are_documented() {
 }
 
 /// The error of loading the file after a change of its tensors; nothing of the model has changed then.
-fn refused(path: &Path, change: impl Fn(&mut BTreeMap<String, ir::Value>)) -> IoError {
+fn refused(path: &Path, change: impl Fn(&mut BTreeMap<String, Value>)) -> IoError {
     let mut tensors = load_tensors(path).unwrap();
     change(&mut tensors);
     save_tensors(path, &tensors).unwrap();

@@ -25,6 +25,12 @@ impl Regularizer {
     /// Adds the penalty on `weight` to what its graph minimizes.
     #[track_caller]
     pub fn apply(&self, weight: &Tensor) {
+        for (name, factor) in [("l1", self.l1), ("l2", self.l2)] {
+            if !(factor >= 0.0 && factor.is_finite()) {
+                weight.fail("regularizer", format!("{name} must be finite and at least 0, not {factor}"));
+                return;
+            }
+        }
         if self.l1 != 0.0 {
             weight.builder().add_penalty(&(weight.abs().sum() * self.l1));
         }

@@ -1,6 +1,7 @@
 //! Saves the weights of the best epoch.
 
 use super::{Callback, Control, Mode, Monitor};
+use crate::io::check_destination;
 use crate::train::{EpochRecord, TrainError};
 use std::path::PathBuf;
 
@@ -35,6 +36,12 @@ impl ModelCheckpoint {
 }
 
 impl Callback for ModelCheckpoint {
+    fn begin(&mut self, control: &mut Control<'_>) -> Result<(), TrainError> {
+        // Now, so that a wrong name or path shows before an epoch has been spent.
+        self.monitor.check(control.measured())?;
+        Ok(check_destination(&self.path)?)
+    }
+
     fn epoch_end(&mut self, record: &EpochRecord, control: &mut Control<'_>) -> Result<(), TrainError> {
         match (self.monitor.update(record)?, self.whole) {
             (false, _) => Ok(()),

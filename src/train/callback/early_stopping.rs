@@ -47,6 +47,10 @@ impl EarlyStopping {
 }
 
 impl Callback for EarlyStopping {
+    fn begin(&mut self, control: &mut Control<'_>) -> Result<(), TrainError> {
+        self.monitor.check(control.measured())
+    }
+
     fn epoch_end(&mut self, record: &EpochRecord, control: &mut Control<'_>) -> Result<(), TrainError> {
         if self.monitor.update(record)? {
             if self.restore {

@@ -69,6 +69,16 @@ impl ReduceLrOnPlateau {
 }
 
 impl Callback for ReduceLrOnPlateau {
+    fn begin(&mut self, control: &mut Control<'_>) -> Result<(), TrainError> {
+        for (name, value) in [("factor", self.factor), ("min_lr", self.min_lr)] {
+            if !(value >= 0.0 && value.is_finite()) {
+                let rule = format!("ReduceLrOnPlateau: {name} must be finite and at least 0, not {value}");
+                return Err(TrainError::Setting(rule));
+            }
+        }
+        self.monitor.check(control.measured())
+    }
+
     fn epoch_end(&mut self, record: &EpochRecord, control: &mut Control<'_>) -> Result<(), TrainError> {
         if !self.monitor.update(record)? && self.monitor.epochs_without_improvement() >= self.patience {
             self.monitor.restart();

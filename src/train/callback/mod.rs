@@ -42,7 +42,7 @@ pub trait Callback {
     /// What ends the training.
     fn epoch_end(&mut self, record: &EpochRecord, control: &mut Control<'_>) -> Result<(), TrainError>;
 
-    /// After the last epoch.
+    /// After the last epoch, also when an epoch failed: `fit` returns that failure then.
     ///
     /// # Errors
     /// What `fit` is to return.
@@ -72,13 +72,15 @@ impl<C: Callback + ?Sized> Callback for &mut C {
 
 /// What a callback can do.
 pub struct Control<'a> {
-    trainer: &'a mut Trainer,
-    stopped: &'a mut Option<String>,
+    pub(super) trainer: &'a mut Trainer,
+    pub(super) stopped: &'a mut Option<String>,
+    pub(super) measured: &'a [String],
 }
 
-impl<'a> Control<'a> {
-    pub(super) fn new(trainer: &'a mut Trainer, stopped: &'a mut Option<String>) -> Self {
-        Self { trainer, stopped }
+impl Control<'_> {
+    /// The names of what each epoch measures: `loss`, the metrics, the same with `val_` if there are validation data, `lr`.
+    pub fn measured(&self) -> &[String] {
+        self.measured
     }
 
     /// The trainer, with its weights and its learning rate.

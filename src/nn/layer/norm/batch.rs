@@ -60,10 +60,14 @@ impl Layer for BatchNorm {
 
     #[track_caller]
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
-        let ty = match features("batch_normalization", x) {
+        let ty = match features("batch_normalization", x, self.epsilon) {
             Ok(ty) => ty,
             Err(poisoned) => return poisoned,
         };
+        if !(0.0..=1.0).contains(&self.momentum) {
+            let rule = format!("the momentum must be at least 0 and at most 1, not {}", self.momentum);
+            return x.fail("batch_normalization", rule);
+        }
         let rank = ty.shape.rank();
         let (g, channels) = (x.builder(), ty.shape[rank - 1]);
         let moving = |part: &str| format!("{name}/moving_{part}");

@@ -37,7 +37,7 @@ impl Layer for GroupNorm {
 
     #[track_caller]
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
-        let ty = match features("group_normalization", x) {
+        let ty = match features("group_normalization", x, self.epsilon) {
             Ok(ty) => ty,
             Err(poisoned) => return poisoned,
         };

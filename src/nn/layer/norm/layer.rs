@@ -41,7 +41,7 @@ impl Layer for LayerNorm {
 
     #[track_caller]
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
-        match features("layer_normalization", x) {
+        match features("layer_normalization", x, self.epsilon) {
             Ok(ty) => {
                 let width = ty.shape[ty.shape.rank() - 1];
                 scale_and_center(standardize(x, &[-1], self.epsilon), name, width, self.scale, self.center)

@@ -54,9 +54,12 @@ macro_rules! center_option {
 }
 use center_option;
 
-/// Checks that `x` is `[batch, ..., features]` of floats.
+/// Checks that `x` is `[batch, ..., features]` of floats, and that epsilon can stand under a root.
 #[track_caller]
-fn features(op: &str, x: &Tensor) -> Result<TensorType, Tensor> {
+fn features(op: &str, x: &Tensor, epsilon: f64) -> Result<TensorType, Tensor> {
+    if !(epsilon >= 0.0 && epsilon.is_finite()) {
+        return Err(x.fail(op, format!("epsilon must be finite and at least 0, not {epsilon}")));
+    }
     match x.ty() {
         Some(ty) if ty.shape.rank() < 2 || !ty.dtype.is_float() => {
             Err(x.fail(op, "the input must be [batch, ..., features] of floats"))

@@ -39,7 +39,7 @@ impl Layer for RmsNorm {
 
     #[track_caller]
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
-        match features("rms_normalization", x) {
+        match features("rms_normalization", x, self.epsilon) {
             Ok(ty) => {
                 let y = x * (x.square().mean_keepdims([-1]) + self.epsilon).rsqrt();
                 scale_and_center(y, name, ty.shape[ty.shape.rank() - 1], self.scale, false)
