@@ -47,58 +47,106 @@ pub(super) struct Emit<'a, 'g> {
 
 type Out = Result<Placed, PassError>;
 
+/// A node on the way to its value at some place: graphs may be deeper than a thread's stack.
+struct Frame {
+    node: NodeId,
+    at: Vec<Affine>,
+    /// The operands' values so far, in the order they were asked for.
+    args: Vec<Placed>,
+    /// Where a padded node has an element of its operand rather than padding.
+    inside: Option<Placed>,
+    /// The parts of a concatenation that are still to be computed, the first last, each with its place counted from where it starts.
+    parts: Vec<(NodeId, Affine)>,
+}
+
+/// What a frame comes to.
+enum Next {
+    /// It needs a value first.
+    Need(NodeId, Vec<Affine>),
+    /// It has its own.
+    Done(Placed),
+}
+
 impl Emit<'_, '_> {
-    /// The value of `node` at `at` (one coordinate per axis).
+    /// The value of `node` at `at` (one coordinate per axis). Each node is computed once at each place.
     pub(super) fn value(&mut self, node: NodeId, at: &[Affine]) -> Out {
+        let mut stack: Vec<Frame> = vec![];
+        let mut next = Next::Need(node, at.to_vec());
+        loop {
+            let value = match next {
+                Next::Need(node, at) => match self.known(node, &at) {
+                    Some(value) => value,
+                    None => {
+                        stack.push(Frame { node, at, args: vec![], inside: None, parts: vec![] });
+                        next = self.resume(stack.last_mut())?;
+                        continue;
+                    }
+                },
+                Next::Done(value) => {
+                    if let Some(Frame { node, at, .. }) = stack.pop() {
+                        self.values.set(node, at, value.clone());
+                    }
+                    value
+                }
+            };
+            let Some(frame) = stack.last_mut() else { return Ok(value) };
+            frame.args.push(value);
+            next = self.resume(Some(frame))?;
+        }
+    }
+
+    /// A value that has been computed, or can be loaded.
+    fn known(&mut self, node: NodeId, at: &[Affine]) -> Option<Placed> {
         if let Some(hit) = self.values.bound.get(&node) {
-            return Ok(hit.clone());
+            return Some(hit.clone());
         }
         let key = (node, at.to_vec());
         if let Some(hit) = self.values.memo.get(&key) {
-            return Ok(hit.clone());
+            return Some(hit.clone());
         }
         let graph = self.lowering.graph;
         let foreign = graph.cluster(node).is_none_or(|c| Some(c) != self.cluster);
-        let value = if foreign && let Some(buffer) = self.lowering.buffer_of(node) {
-            let ty = graph.ty(node);
-            let buf = self.cx.param(buffer, ty.dtype, ty.shape.numel(), Access::Read);
-            self.cx.load(buf, &flatten(at, &ty.shape))
-        } else {
-            self.compute(node, at)?
-        };
+        let buffer = if foreign { self.lowering.buffer_of(node) } else { None }?;
+        let ty = graph.ty(node);
+        let buf = self.cx.param(buffer, ty.dtype, ty.shape.numel(), Access::Read);
+        let value = self.cx.load(buf, &flatten(at, &ty.shape));
         self.values.memo.insert(key, value.clone());
-        Ok(value)
+        Some(value)
     }
 
-    fn compute(&mut self, node: NodeId, at: &[Affine]) -> Out {
+    /// Goes on with a node after the value it asked for last.
+    fn resume(&mut self, frame: Option<&mut Frame>) -> Result<Next, PassError> {
+        let Some(frame) = frame else { return Err(PassError::Invalid("no value is being computed".into())) };
         let graph = self.lowering.graph;
-        let operands = graph.operands(node);
-        match graph.op(node) {
-            Op::Full(op) => Ok(self.cx.constant(op.value)),
-            Op::Iota(op) => Ok(self.iota(op, at)),
-            Op::Elementwise(op) => {
-                let args = operands.iter().map(|&o| self.value(o, at)).collect::<Result<Vec<_>, _>>()?;
-                Ok(self.cx.apply(*op, &args))
+        let (node, operands) = (frame.node, graph.operands(frame.node));
+        let done = frame.args.len();
+        Ok(match graph.op(node) {
+            Op::Full(op) => Next::Done(self.cx.constant(op.value)),
+            Op::Iota(op) => Next::Done(self.iota(op, &frame.at)),
+            Op::Elementwise(op) => match operands.get(done) {
+                Some(&operand) => Next::Need(operand, frame.at.clone()),
+                None => Next::Done(self.cx.apply(*op, &frame.args)),
+            },
+            Op::Cast(_) | Op::StopGradient(_) | Op::CheckIndex(_) if done == 0 => {
+                Next::Need(operands[0], frame.at.clone())
             }
             Op::Cast(op) => {
-                let value = self.value(operands[0], at)?;
-                Ok(self.cx.bind(Expr::Cast(op.dtype, Box::new(value.expr)), value.level))
+                let Placed { expr, level } = frame.args[0].clone();
+                Next::Done(self.cx.bind(Expr::Cast(op.dtype, Box::new(expr)), level))
             }
-            Op::StopGradient(_) => self.value(operands[0], at),
-            Op::Gather(_) => self.gather(node, at),
             Op::CheckIndex(op) => {
-                let value = self.value(operands[0], at)?;
-                let checked = self.checked(node, value, op.bound);
-                Ok(self.cx.index_value(&checked, graph.ty(node).dtype))
+                let checked = self.checked(node, frame.args[0].clone(), op.bound);
+                Next::Done(self.cx.index_value(&checked, graph.ty(node).dtype))
             }
-            Op::Random(op) => random::element(self, node, op, at),
-            Op::Pad(op) => self.pad(operands[0], op, at),
-            Op::Concat(op) => self.concat(node, op, at),
-            _ => {
-                let from = self.moved(node, at)?;
-                self.value(operands[0], &from)
-            }
-        }
+            Op::Gather(_) => self.gather(frame),
+            Op::Random(op) => Next::Done(random::element(self, node, op, &frame.at)?),
+            Op::Pad(op) => self.pad(frame, op),
+            Op::Concat(op) => self.concat(frame, op)?,
+            _ => match frame.args.pop() {
+                Some(value) => Next::Done(value),
+                None => Next::Need(operands[0], self.moved(node, &frame.at)?),
+            },
+        })
     }
 
     /// Coordinates in the operand of an affine movement op.
@@ -129,15 +177,20 @@ impl Emit<'_, '_> {
         self.cx.let_index(index, value.level)
     }
 
-    fn gather(&mut self, node: NodeId, at: &[Affine]) -> Out {
+    fn gather(&mut self, frame: &mut Frame) -> Next {
         let graph = self.lowering.graph;
-        let (table, indices) = (graph.operands(node)[0], graph.operands(node)[1]);
+        let (table, indices) = (graph.operands(frame.node)[0], graph.operands(frame.node)[1]);
         let split = graph.ty(indices).shape.rank();
-        let position = self.value(indices, &at[..split])?;
-        let row = self.checked(node, position, graph.ty(table).shape[0]);
-        let mut from = vec![row];
-        from.extend_from_slice(&at[split..]);
-        self.value(table, &from)
+        match &frame.args[..] {
+            [] => Next::Need(indices, frame.at[..split].to_vec()),
+            [position] => {
+                let row = self.checked(frame.node, position.clone(), graph.ty(table).shape[0]);
+                let mut from = vec![row];
+                from.extend_from_slice(&frame.at[split..]);
+                Next::Need(table, from)
+            }
+            [.., element] => Next::Done(element.clone()),
+        }
     }
 
     /// A comparison of an index with a constant.
@@ -155,22 +208,37 @@ impl Emit<'_, '_> {
     }
 
     /// The operand's element where there is one, else the padding. The load is always in bounds: its index is clamped.
-    fn pad(&mut self, operand: NodeId, op: &Pad, at: &[Affine]) -> Out {
+    fn pad(&mut self, frame: &mut Frame, op: &Pad) -> Next {
+        let operand = self.lowering.graph.operands(frame.node)[0];
+        let padding = self.cx.constant(op.value);
+        if let Some(value) = frame.args.pop() {
+            return Next::Done(match frame.inside.take() {
+                Some(inside) => self.cx.apply(ScalarOp::SELECT, &[inside, value, padding]),
+                None => value,
+            });
+        }
         let shape: Shape = self.lowering.graph.ty(operand).shape.clone();
-        let mut inside: Option<Placed> = None;
-        let mut from = Vec::with_capacity(at.len());
-        for (axis, &extent) in shape.iter().enumerate() {
-            let shifted = at[axis].clone().plus(-(op.low[axis] as i64));
-            let step = op.interior[axis] as i64 + 1;
-            let span = (extent as i64 - 1) * step;
+        let span = |axis: usize| (shape[axis] as i64 - 1) * (op.interior[axis] as i64 + 1);
+        let shifted: Vec<Affine> =
+            frame.at.iter().zip(&op.low).map(|(at, &low)| at.clone().plus(-(low as i64))).collect();
+        let is_outside = |(axis, at): (usize, &Affine)| {
+            let (lo, hi) = self.cx.range(at);
+            hi < 0 || lo > span(axis)
+        };
+        if shifted.iter().enumerate().any(is_outside) {
+            return Next::Done(padding);
+        }
+        let mut from = Vec::with_capacity(shifted.len());
+        for (axis, shifted) in shifted.into_iter().enumerate() {
+            let (step, span) = (op.interior[axis] as i64 + 1, span(axis));
             let (lo, hi) = self.cx.range(&shifted);
             if lo < 0 {
                 let test = self.compare(ScalarOp::GE, &shifted, 0);
-                inside = Some(self.and(inside, test));
+                frame.inside = Some(self.and(frame.inside.take(), test));
             }
             if hi > span {
                 let test = self.compare(ScalarOp::LE, &shifted, span);
-                inside = Some(self.and(inside, test));
+                frame.inside = Some(self.and(frame.inside.take(), test));
             }
             let level = self.cx.level_of(&shifted);
             let clamped = if lo < 0 || hi > span {
@@ -181,43 +249,74 @@ impl Emit<'_, '_> {
             let (quotient, remainder) = self.cx.div_rem(&clamped, step);
             if step > 1 {
                 let test = self.compare(ScalarOp::EQ, &remainder, 0);
-                inside = Some(self.and(inside, test));
+                frame.inside = Some(self.and(frame.inside.take(), test));
             }
             from.push(quotient);
         }
-        let value = self.value(operand, &from)?;
-        let Some(inside) = inside else { return Ok(value) };
-        let padding = self.cx.constant(op.value);
-        Ok(self.cx.apply(ScalarOp::SELECT, &[inside, value, padding]))
+        Next::Need(operand, from)
     }
 
-    /// A chain of selections from the last operand to the first; each load is in bounds.
-    fn concat(&mut self, node: NodeId, op: &Concat, at: &[Affine]) -> Out {
+    /// A chain of selections, from the last operand that may be meant to the first; each load is in bounds.
+    fn concat(&mut self, frame: &mut Frame, op: &Concat) -> Result<Next, PassError> {
         let graph = self.lowering.graph;
-        let operands = graph.operands(node).to_vec();
-        let mut start = graph.ty(node).shape[op.axis] as i64;
-        let mut result: Option<Placed> = None;
-        for &operand in operands.iter().rev() {
-            let extent = graph.ty(operand).shape[op.axis] as i64;
-            start -= extent;
-            let mut from = at.to_vec();
-            let shifted = at[op.axis].clone().plus(-start);
-            let (lo, hi) = self.cx.range(&shifted);
-            let level = self.cx.level_of(&shifted);
-            from[op.axis] = if lo < 0 || hi >= extent {
-                self.cx.let_index(IndexExpr::Clamp(shifted.clone(), 0, extent - 1), level)
-            } else {
-                shifted.clone()
-            };
-            let value = self.value(operand, &from)?;
-            result = Some(match result {
-                None => value,
-                Some(later) => {
-                    let here = self.compare(ScalarOp::LT, &shifted, extent);
-                    self.cx.apply(ScalarOp::SELECT, &[here, value, later])
+        let extent = |operand: NodeId| graph.ty(operand).shape[op.axis] as i64;
+        if frame.args.is_empty() {
+            let mut start = 0;
+            for &operand in graph.operands(frame.node) {
+                let shifted = frame.at[op.axis].clone().plus(-start);
+                let (lo, hi) = self.cx.range(&shifted);
+                if hi >= 0 && lo < extent(operand) {
+                    frame.parts.push((operand, shifted));
                 }
-            });
+                start += extent(operand);
+            }
+        } else if let Some((operand, shifted)) = frame.parts.pop() {
+            // The last operand needs no question: what isn't before it is in it.
+            if let [later, value] = &frame.args[..] {
+                let (later, value) = (later.clone(), value.clone());
+                let here = self.compare(ScalarOp::LT, &shifted, extent(operand));
+                frame.args = vec![self.cx.apply(ScalarOp::SELECT, &[here, value, later])];
+            }
         }
-        result.ok_or_else(|| self.lowering.defect(node, "a concatenation of nothing"))
+        let Some((operand, shifted)) = frame.parts.last().cloned() else {
+            let value = frame.args.pop();
+            return value.map(Next::Done).ok_or_else(|| self.lowering.defect(frame.node, "a place in no part"));
+        };
+        let (lo, hi) = self.cx.range(&shifted);
+        let mut from = frame.at.clone();
+        from[op.axis] = if lo < 0 || hi >= extent(operand) {
+            let level = self.cx.level_of(&shifted);
+            self.cx.let_index(IndexExpr::Clamp(shifted, 0, extent(operand) - 1), level)
+        } else {
+            shifted
+        };
+        Ok(Next::Need(operand, from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::PassContext;
+    use ir::{Graph, Op, ScalarOp, Shape, TensorType, op::source::Input};
+    use kernel::Target;
+
+    /// One cluster of many rounds.
+    fn deep() -> Graph {
+        let mut graph = Graph::new("deep");
+        let ty = TensorType::new(ir::DType::F32, Shape::new([8]).unwrap());
+        let mut y = graph.add(Op::Input(Input { name: "x".into(), ty }), &[], None).unwrap();
+        for _ in 0..5000 {
+            y = graph.add(Op::Elementwise(ScalarOp::TANH), &[y], None).unwrap();
+            graph.set_cluster(y, 0);
+        }
+        graph.set_output("y", y);
+        graph
+    }
+
+    #[test]
+    fn a_deep_chain_is_lowered_on_a_small_stack() {
+        let lowered = || super::super::run(&deep(), &PassContext::new(Target::baseline())).unwrap().kernels.len();
+        let small = std::thread::Builder::new().stack_size(128 << 10).spawn(lowered).unwrap();
+        assert_eq!(small.join().unwrap(), 1);
     }
 }

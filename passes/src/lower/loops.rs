@@ -79,28 +79,28 @@ impl Plan {
             results.into_iter().partition(|&n| graph.ty(n).shape == space.shape && !reduces.contains(&n));
         let mut plan = Self { space, stage: BTreeMap::new(), reduces, full, outer };
         for &node in nodes {
-            plan.stage_of(lowering, cluster, node);
+            plan.find_stage(lowering, cluster, node);
         }
         plan
     }
 
-    /// How many reductions of the cluster stand before a node, in a row.
-    fn stage_of(&mut self, lowering: &Lowering<'_>, cluster: u32, node: NodeId) -> usize {
-        if let Some(&stage) = self.stage.get(&node) {
-            return stage;
-        }
+    /// Finds how many reductions of the cluster stand before a node, in a row, and before all that it is computed from here.
+    fn find_stage(&mut self, lowering: &Lowering<'_>, cluster: u32, node: NodeId) {
         let graph = lowering.graph;
-        let inside = graph.cluster(node) == Some(cluster);
-        let loaded = !inside && lowering.buffer_of(node).is_some();
-        let operands = graph.operands(node).to_vec();
-        let before = if loaded {
-            0
-        } else {
-            operands.into_iter().map(|o| self.stage_of(lowering, cluster, o)).max().unwrap_or(0)
-        };
-        let stage = before + usize::from(inside && matches!(graph.op(node), Op::Reduce(_)));
-        self.stage.insert(node, stage);
-        stage
+        let mut stack = vec![node];
+        while let Some(&at) = stack.last() {
+            let inside = graph.cluster(at) == Some(cluster);
+            let loaded = !inside && lowering.buffer_of(at).is_some();
+            let operands = if loaded { &[][..] } else { graph.operands(at) };
+            let waiting = stack.len();
+            stack.extend(operands.iter().filter(|o| !self.stage.contains_key(o)));
+            if stack.len() == waiting {
+                let before = operands.iter().map(|o| self.stage[o]).max().unwrap_or(0);
+                let folds = inside && matches!(graph.op(at), Op::Reduce(_));
+                self.stage.insert(at, before + usize::from(folds));
+                stack.pop();
+            }
+        }
     }
 
     fn last_stage(&self) -> usize {
