@@ -25,4 +25,4 @@ pub use machine::{Level, Limit, Load, Machine};
 pub use measure::{Measurement, Proof, Settings, add_limit, measure};
 pub use profile::{KernelFacts, LaunchProfile, Profile, kernel_facts, profile};
 pub use subject::Subject;
-pub use workload::{INFERENCE, KERNELS, Kind, WORKLOADS, Work, Workload};
+pub use workload::{INFERENCE, KERNELS, Kind, OPS, WORKLOADS, Work, Workload};

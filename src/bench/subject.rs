@@ -3,6 +3,7 @@
 use super::{BenchError, Kind, Work, Workload, contraction_flops};
 use crate::compile::{CompileOptions, CompiledProgram, run_passes};
 use crate::dsl::Step;
+use ir::Value;
 use passes::Stop;
 use runtime::Executable;
 use std::time::Instant;
@@ -19,6 +20,8 @@ pub struct Subject {
     program: CompiledProgram,
     /// What a step computes: its outputs, or the states that it updates if it has none.
     results: Vec<Port>,
+    /// Whether the first result is a loss.
+    losses: bool,
     /// Trainable numbers.
     pub(super) parameters: usize,
     /// What a step has to do.
@@ -49,31 +52,41 @@ impl Subject {
             Kind::Kernel => workload.work().unwrap_or_default(),
             Kind::Training | Kind::Inference => Work { flops: Some(flops(&step, &options)?), ..Work::default() },
         };
-        Ok(Self { program, results: results(&step), parameters: step.parameter_count(), work, build_s, compile_s })
+        let losses = workload.kind() == Kind::Training;
+        Ok(Self {
+            program,
+            results: results(&step),
+            losses,
+            parameters: step.parameter_count(),
+            work,
+            build_s,
+            compile_s,
+        })
     }
 
-    /// Runs one step and gives the first number of its result: for training the loss, which is that before the step's update.
+    /// Runs one step and gives for training its loss, which is that before the step's update, else 0.
     ///
     /// # Errors
     /// If a check in the step fails, which none of a workload does.
     pub fn step(&mut self) -> Result<f32, BenchError> {
         self.program.step()?;
         match self.results.first() {
-            Some(port) => Ok(self.elements(port)?[0]),
-            None => Ok(0.0),
+            Some(port) if self.losses => Ok(self.elements(port)?[0]),
+            _ => Ok(0.0),
         }
     }
 
     /// The mean magnitude of all elements of the step's results.
     ///
     /// # Errors
-    /// If a result is not of the type `f32`, which none of a workload is.
+    /// None that a workload's results have.
     pub fn check(&self) -> Result<f64, BenchError> {
         let (mut sum, mut count) = (0.0, 0);
         for port in &self.results {
-            let elements = self.elements(port)?;
-            sum += elements.iter().map(|x| f64::from(x.abs())).sum::<f64>();
-            count += elements.len();
+            let value = self.value(port)?;
+            let n = value.data().len();
+            sum += (0..n).map(|i| value.get(i).as_f64().abs()).sum::<f64>();
+            count += n;
         }
         Ok(sum / count.max(1) as f64)
     }
@@ -81,13 +94,20 @@ impl Subject {
     /// The bits of all results of the last step.
     ///
     /// # Errors
-    /// As [`Subject::check`].
+    /// If a result is not of the type `f32`.
     pub fn result_bits(&self) -> Result<Vec<u32>, BenchError> {
         let mut bits = Vec::new();
         for port in &self.results {
             bits.extend(self.elements(port)?.iter().map(|x| x.to_bits()));
         }
         Ok(bits)
+    }
+
+    fn value(&self, port: &Port) -> Result<Value, BenchError> {
+        Ok(match port {
+            Port::Output(name) => self.program.output_value(name)?,
+            Port::State(name) => self.program.state_value(name)?,
+        })
     }
 
     fn elements(&self, port: &Port) -> Result<&[f32], BenchError> {

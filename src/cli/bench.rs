@@ -2,7 +2,8 @@
 
 use super::print;
 use crate::bench::{
-    BenchError, INFERENCE, KERNELS, Kind, Machine, Settings, WORKLOADS, Workload, add_limit, compare, explain, measure,
+    BenchError, INFERENCE, KERNELS, Kind, Machine, OPS, Settings, WORKLOADS, Workload, add_limit, compare, explain,
+    measure,
 };
 use clap::Args;
 use serde_json::Value as Json;
@@ -13,7 +14,7 @@ use std::process::{Command, Stdio};
 /// What to time, and how long.
 #[derive(Args)]
 pub(super) struct Bench {
-    /// Names of workloads with commas between; or `all` training steps, `inference`, `kernels`. Several are measured each in a process of
+    /// Names of workloads with commas between; or `all` training steps, `inference`, `kernels`, `ops` (many single operations). Several are measured each in a process of
     /// its own. An unknown name prints those that there are
     #[arg(long, value_name = "NAMES")]
     workload: Option<String>,
@@ -24,6 +25,9 @@ pub(super) struct Bench {
     /// Measure the machine alone: multiply-adds, the bandwidth of each part of the memory, what handing a loop to the threads costs
     #[arg(long, conflicts_with_all = ["workload", "kernels", "explain", "compare"])]
     peak: bool,
+    /// Print the names of what would be timed, a line each
+    #[arg(long, conflicts_with_all = ["peak", "compare"])]
+    list: bool,
     /// Threads that run a step; pin the process to as many cores with `taskset`
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
@@ -55,6 +59,9 @@ impl Bench {
         }
         let default = if self.kernels { "kernels" } else { "all" };
         let workloads = selected(self.workload.as_deref().unwrap_or(default))?;
+        if self.list {
+            return print(&workloads.iter().map(|w| format!("{}\n", w.name)).collect::<String>());
+        }
         if self.explain {
             let machine = Machine::measure(settings.threads)?;
             return workloads.iter().try_for_each(|w| print(&format!("{}\n", explain(w, &settings, &machine)?)));
@@ -107,6 +114,7 @@ fn selected(names: &str) -> Result<Vec<&'static Workload>, BenchError> {
             "all" => found.extend(WORKLOADS),
             "inference" => found.extend(INFERENCE),
             "kernels" => found.extend(KERNELS),
+            "ops" => found.extend(OPS),
             name => found.push(Workload::named(name)?),
         }
     }

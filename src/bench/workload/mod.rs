@@ -3,9 +3,11 @@
 
 mod kernel;
 mod network;
+mod op;
 mod train;
 
 pub use kernel::KERNELS;
+pub use op::OPS;
 pub use train::{INFERENCE, WORKLOADS};
 
 use super::BenchError;
@@ -24,6 +26,8 @@ enum Definition {
     Inference(Network),
     /// A single function of tensors.
     Kernel(Kernel),
+    /// A row of the list of operations.
+    Op(op::Row),
 }
 
 /// What a workload is a case of; its name in results is that of the other frameworks' benchmarks.
@@ -81,7 +85,7 @@ impl Workload {
     /// The workload of that name.
     ///
     /// # Errors
-    /// If there is none; the message lists the names there are.
+    /// If there is none; the message lists the names there are, but those of single operations ([`OPS`]).
     ///
     /// ```
     /// use gradc::bench::Workload;
@@ -89,7 +93,7 @@ impl Workload {
     /// assert!(Workload::named("gpt").unwrap_err().to_string().contains("mlp_tiny"));
     /// ```
     pub fn named(name: &str) -> Result<&'static Self, BenchError> {
-        let known = || Self::all().map(|w| w.name).collect();
+        let known = || WORKLOADS.iter().chain(INFERENCE).chain(KERNELS).map(|w| w.name).collect();
         Self::all()
             .find(|w| w.name == name)
             .ok_or_else(|| BenchError::UnknownWorkload { name: name.into(), known: known() })
@@ -97,7 +101,7 @@ impl Workload {
 
     /// All workloads there are.
     pub fn all() -> impl Iterator<Item = &'static Self> {
-        WORKLOADS.iter().chain(INFERENCE).chain(KERNELS)
+        WORKLOADS.iter().chain(INFERENCE).chain(KERNELS).chain(OPS)
     }
 
     /// What it is a case of.
@@ -105,7 +109,7 @@ impl Workload {
         match self.definition {
             Definition::Training(_) => Kind::Training,
             Definition::Inference(_) => Kind::Inference,
-            Definition::Kernel(_) => Kind::Kernel,
+            Definition::Kernel(_) | Definition::Op(_) => Kind::Kernel,
         }
     }
 
@@ -119,6 +123,7 @@ impl Workload {
             Definition::Training(network) => network.training(self.batch),
             Definition::Inference(network) => network.inference(self.batch),
             Definition::Kernel(kernel) => kernel.step(self.name),
+            Definition::Op(row) => row.step(),
         }
     }
 
@@ -130,6 +135,7 @@ impl Workload {
         match self.definition {
             Definition::Training(network) | Definition::Inference(network) => network.batch(self.batch, step),
             Definition::Kernel(kernel) => kernel.inputs(step),
+            Definition::Op(row) => row.inputs(step),
         }
     }
 
@@ -141,6 +147,7 @@ impl Workload {
         match self.definition {
             Definition::Training(network) | Definition::Inference(network) => Ok(network.initial_values(step)),
             Definition::Kernel(kernel) => kernel.initial_values(step),
+            Definition::Op(_) => Ok(step.initial_values(0)),
         }
     }
 
@@ -159,7 +166,7 @@ impl Workload {
     /// What a kernel's figures are computed from; `None` for whole models, whose contractions are counted in their graphs.
     pub fn work(&self) -> Option<Work> {
         match self.definition {
-            Definition::Training(_) | Definition::Inference(_) => None,
+            Definition::Training(_) | Definition::Inference(_) | Definition::Op(_) => None,
             Definition::Kernel(kernel) => Some(kernel.work()),
         }
     }

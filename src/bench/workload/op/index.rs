@@ -1,0 +1,39 @@
+//! Elements and rows chosen by indices.
+
+use super::{Built, Parts};
+use crate::dsl::{GraphBuilder, Tensor, TypeSpec};
+use ir::DType;
+
+pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
+    let dims = &parts.dims;
+    let indices = |below: usize, dims: &[usize]| -> Tensor {
+        g.input(&format!("index_{below}"), TypeSpec::new(DType::I32, dims))
+    };
+    match parts.op {
+        // One element of each row.
+        "pick" => {
+            let x = parts.x(g);
+            let result = x.pick(indices(*dims.last()?, &dims[..dims.len() - 1]));
+            Some(Built { result, by: vec![x] })
+        }
+        // That many rows of a table.
+        "gather" => {
+            let x = parts.x(g);
+            let result = x.gather(indices(dims[0], &[parts.number(0)?]));
+            Some(Built { result, by: vec![x] })
+        }
+        // That many rows added to a table.
+        "scatter_add" => {
+            let count = parts.number(0)?;
+            let mut rows = dims.clone();
+            rows[0] = count;
+            let (x, w) = (parts.x(g), parts.operand(g, "w", &rows));
+            Some(Built { result: x.scatter_add(indices(dims[0], &[count]), &w), by: vec![x, w] })
+        }
+        "one_hot" => {
+            let (depth, rows) = (*dims.last()?, &dims[..dims.len() - 1]);
+            Some(Built { result: indices(depth, rows).one_hot(depth, parts.dtype), by: vec![] })
+        }
+        _ => None,
+    }
+}
