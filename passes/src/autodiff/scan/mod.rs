@@ -78,22 +78,18 @@ impl Joint {
         wanted: &[bool],
         cx: &PassContext,
     ) -> Result<Self, PassError> {
-        let body = &scan.body;
-        let mut joint = Self {
-            graph: body.graph().clone(),
-            carries: body.carries().to_vec(),
-            sequences: body.sequences().to_vec(),
-            invariants: body.invariants().to_vec(),
-            carry_cotangents: vec![],
-            step_cotangents: vec![],
-            wanted: wanted.to_vec(),
+        // The carries whose next value has a cotangent that isn't zero throughout: something comes in at the end, or a step adds something.
+        let mut live: BTreeSet<usize> = (0..scan.body.carries().len()).filter(|i| cotangents.contains_key(i)).collect();
+        let (mut joint, found) = loop {
+            let (joint, found) = Self::pulled_back(scan, cotangents, &live, wanted, cx)?;
+            let gets_something = |i: &usize| found.contains_key(&joint.carries[*i]);
+            let more: Vec<usize> =
+                (0..joint.carries.len()).filter(|i| !live.contains(i)).filter(gets_something).collect();
+            if more.is_empty() {
+                break (joint, found);
+            }
+            live.extend(more);
         };
-        let mut seeds = joint.seed_carries(body.next())?;
-        seeds.extend(joint.seed_steps(body.carries().len(), body.stacked(), cotangents)?);
-        let wrt: BTreeSet<NodeId> =
-            joint.inputs().filter(|&(i, id)| joint.takes_gradient(i, id)).map(|(_, id)| id).collect();
-        let mut found = pull_back(&mut joint.graph, &seeds, &wrt, cx)?;
-        joint.drop_zeros(&mut found, cotangents)?;
         for (i, input) in joint.inputs().collect::<Vec<_>>() {
             let gradient = found.get(&input).copied();
             let is_carried = joint.carry_cotangents.get(i).is_some_and(Option::is_some);
@@ -108,6 +104,35 @@ impl Joint {
         super::remove_barriers(&mut joint.graph);
         joint.clean(cx)?;
         Ok(joint)
+    }
+
+    /// A step whose carries get cotangents where they are `live`, and the gradients by its inputs that come of them and of the stacked results'. What
+    /// depends on none of these cotangents is no gradient, though a rule may have made a node for it.
+    fn pulled_back(
+        scan: &Scan,
+        cotangents: &BTreeMap<usize, NodeId>,
+        live: &BTreeSet<usize>,
+        wanted: &[bool],
+        cx: &PassContext,
+    ) -> Result<(Self, BTreeMap<NodeId, NodeId>), PassError> {
+        let body = &scan.body;
+        let mut joint = Self {
+            graph: body.graph().clone(),
+            carries: body.carries().to_vec(),
+            sequences: body.sequences().to_vec(),
+            invariants: body.invariants().to_vec(),
+            carry_cotangents: vec![],
+            step_cotangents: vec![],
+            wanted: wanted.to_vec(),
+        };
+        let mut seeds = joint.seed_carries(body.next(), live)?;
+        seeds.extend(joint.seed_steps(body.carries().len(), body.stacked(), cotangents)?);
+        let wrt: BTreeSet<NodeId> =
+            joint.inputs().filter(|&(i, id)| joint.takes_gradient(i, id)).map(|(_, id)| id).collect();
+        let mut found = pull_back(&mut joint.graph, &seeds, &wrt, cx)?;
+        let reached = below(&joint.graph, &joint.cotangents());
+        found.retain(|_, gradient| reached.contains(gradient));
+        Ok((joint, found))
     }
 
     /// The name of the output that is the gradient of input number `i`.
@@ -136,11 +161,10 @@ impl Joint {
         Ok(self.graph.add(Op::Input(Input { name, ty }), &[], None)?)
     }
 
-    fn seed_carries(&mut self, next: &[NodeId]) -> Result<Vec<(NodeId, NodeId)>, PassError> {
+    fn seed_carries(&mut self, next: &[NodeId], live: &BTreeSet<usize>) -> Result<Vec<(NodeId, NodeId)>, PassError> {
         let mut seeds = vec![];
         for (i, &id) in next.iter().enumerate() {
-            let float = self.graph.ty(id).dtype.is_float();
-            let input = if float { Some(self.cotangent(format!("of carry{i}"), id)?) } else { None };
+            let input = if live.contains(&i) { Some(self.cotangent(format!("of carry{i}"), id)?) } else { None };
             seeds.extend(input.map(|input| (id, input)));
             self.carry_cotangents.push(input);
         }
@@ -160,40 +184,6 @@ impl Joint {
             seeds.push((id, input));
         }
         Ok(seeds)
-    }
-
-    /// Replaces by zero the cotangents of carries that are zero in every step: nothing comes in at the end, and no step adds anything.
-    fn drop_zeros(
-        &mut self,
-        found: &mut BTreeMap<NodeId, NodeId>,
-        cotangents: &BTreeMap<usize, NodeId>,
-    ) -> Result<(), PassError> {
-        let mut sources: BTreeSet<NodeId> = self.step_cotangents.iter().map(|(_, id)| *id).collect();
-        sources.extend(
-            (0..self.carries.len()).filter(|i| cotangents.contains_key(i)).filter_map(|i| self.carry_cotangents[i]),
-        );
-        loop {
-            let reached = below(&self.graph, &sources);
-            let more = |i: usize| {
-                let cotangent = self.carry_cotangents[i].filter(|id| !sources.contains(id));
-                cotangent.filter(|_| found.get(&self.carries[i]).is_some_and(|g| reached.contains(g)))
-            };
-            let more: Vec<NodeId> = (0..self.carries.len()).filter_map(more).collect();
-            if more.is_empty() {
-                break;
-            }
-            sources.extend(more);
-        }
-        for cotangent in &mut self.carry_cotangents {
-            if let Some(id) = cotangent.filter(|id| !sources.contains(id)) {
-                let zeros = Builder::new(&mut self.graph, None).zeros_like(id)?;
-                self.graph.replace_uses(id, zeros);
-                // An input that is carried on as it is has the cotangent itself for its gradient.
-                found.retain(|_, gradient| *gradient != id);
-                *cotangent = None;
-            }
-        }
-        Ok(())
     }
 
     fn clean(&mut self, cx: &PassContext) -> Result<(), PassError> {

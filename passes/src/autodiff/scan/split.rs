@@ -45,11 +45,13 @@ impl Split {
         split
     }
 
-    /// The forward nodes that backward nodes take operands from, operands first.
+    /// The forward nodes that backward nodes take operands from, or that are all of a gradient, operands first.
     fn frontier(&self, joint: &Joint) -> Vec<NodeId> {
         let graph = &joint.graph;
+        let gradients: BTreeSet<NodeId> = joint.inputs().filter_map(|(i, _)| joint.gradient(i)).collect();
         let users = |id: NodeId| graph.users(id).iter().any(|user| self.backward.contains(user));
-        graph.topological().into_iter().filter(|id| !self.backward.contains(id) && users(*id)).collect()
+        let is_needed = |id: &NodeId| gradients.contains(id) || users(*id);
+        graph.topological().into_iter().filter(|id| !self.backward.contains(id) && is_needed(id)).collect()
     }
 
     /// The costly values and the carries that a forward node is computed from by cheap ops.
