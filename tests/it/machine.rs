@@ -1,10 +1,11 @@
 //! Random graphs through the whole pipeline to machine code: what runs is what the reference interpreter computes.
 //!
-//! `GRADC_RANDOM_GRAPHS=100000` makes a long run of it.
+//! [`crate::seeds`] says how to make a long run of it.
 
-use crate::differential::{count, f64_limits, values, with_gradients};
-use crate::oracle::{Agreement, Ports, difference, evaluate};
+use crate::differential::{f64_limits, values, with_gradients};
+use crate::oracle::{Agreement, Ports, difference, difference_in_ulps, evaluate};
 use crate::pipeline::first_fault;
+use crate::seeds::{check_each, check_most};
 use ir::testing::{Limits, random_graph};
 use ir::{DType, Data, Graph, TensorType, Value};
 use kernel::Target;
@@ -74,8 +75,7 @@ pub(crate) fn step(executable: &mut Executable, graph: &Graph, ports: &Ports) ->
 
 #[test]
 fn machine_code_computes_what_the_interpreter_does() {
-    let mut compared = 0;
-    for seed in 0..count(150) {
+    check_most(0, 150, 50, |seed| {
         let limits = Limits { steps: 2 + (seed % 30) as usize, ..Limits::default() };
         let graph = random_graph(seed, &limits);
         let ports = values(&graph, seed);
@@ -83,46 +83,44 @@ fn machine_code_computes_what_the_interpreter_does() {
         let found = step(&mut executable, &graph, &ports);
         let Ok(expected) = evaluate(&graph, &ports) else {
             assert!(found.is_err(), "seed {seed}: the interpreter fails, the program doesn't\n{graph}");
-            continue;
+            return false;
         };
         let found = found.unwrap();
-        if let Some(difference) = difference(&expected, &found, Agreement::Ulps(4096.0)) {
+        if let Some(difference) = difference_in_ulps(&graph, &expected, &found, 4096.0) {
             panic!("seed {seed}: {difference}\n{graph}");
         }
-        compared += 1;
-    }
-    assert!(compared > 50, "only {compared} graphs ran");
+        true
+    });
 }
 
 #[test]
 fn threads_don_t_change_a_bit() {
-    for seed in 0..count(20) {
+    check_each(0, 20, |seed| {
         let limits = Limits { steps: 10, elements: 40_000, ..Limits::default() };
         let graph = random_graph(seed, &limits);
         let ports = values(&graph, seed);
         let run = |threads: usize| step(&mut load(&graph, threads), &graph, &ports);
-        let (Ok(one), Ok(two), Ok(four)) = (run(1), run(2), run(4)) else { continue };
+        let (Ok(one), Ok(two), Ok(four)) = (run(1), run(2), run(4)) else { return false };
         for other in [two, four] {
             if let Some(difference) = difference(&one, &other, Agreement::Bits) {
                 panic!("seed {seed}: {difference}\n{graph}");
             }
         }
-    }
+        true
+    });
 }
 
 /// Forward and backward, loops among them: every pass for each target, and machine code at one and two threads.
 #[test]
 fn gradients_become_machine_code() {
-    let mut loops = 0;
-    for seed in 0..count(40) {
-        let Some(graph) = with_gradients(seed, &f64_limits(seed)) else { continue };
+    check_most(0, 40, 3, |seed| {
+        let Some(graph) = with_gradients(seed, &f64_limits(seed)) else { return false };
         let ports = values(&graph, seed);
         let graph = crate::autodiff::transform(&graph, "autodiff");
-        let Ok(expected) = evaluate(&graph, &ports) else { continue };
+        let Ok(expected) = evaluate(&graph, &ports) else { return false };
         if expected.values().any(|value| !value.to_f64_vec().iter().all(|x| x.abs() < 1e6)) {
-            continue;
+            return false;
         }
-        loops += usize::from(!graph.scans().is_empty());
         let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(1e-7));
         let target = [Target::baseline(), Target::avx2(), Target::avx512()][seed as usize % 3].clone();
         let name = format!("seed {seed}, {}", target.name);
@@ -133,6 +131,6 @@ fn gradients_become_machine_code() {
                 panic!("seed {seed}: {difference}\n{graph}");
             }
         }
-    }
-    assert!(loops > 3, "only {loops} graphs had loops");
+        !graph.scans().is_empty()
+    });
 }

@@ -18,6 +18,7 @@ mod pipeline;
 mod reference;
 mod runner;
 mod scan;
+mod seeds;
 mod sizes;
 mod source;
 mod sparse;

@@ -1,10 +1,10 @@
 //! What a graph computes, by the reference rules, on given or random values; and when two results agree.
 
 use ir::eval::RunError;
-use ir::{DType, Data, Graph, Scalar, Shape, TensorType, Value};
+use ir::{DType, Data, Graph, NodeId, Op, Scalar, Shape, TensorType, Value};
 use kernel::eval::Tensors;
 use kernel::{BufferKind, Program};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Values by the name of a port.
 pub(crate) type Ports = BTreeMap<String, Value>;
@@ -69,7 +69,7 @@ impl SplitMix {
 pub(crate) enum Agreement {
     /// The same bits, but any NaN equals any NaN.
     Bits,
-    /// Within that many units in the last place of the larger one's type, relative to the larger of 1 and its magnitude; zeros are
+    /// Within that many units in the last place of the type, relative to the larger of 1 and its magnitude; zeros are
     /// equal whatever their sign.
     Ulps(f64),
     /// Within that much, relative to the larger of 1 and the magnitude, whatever the type: an `f64` may have been an `f32` on the way.
@@ -92,17 +92,56 @@ pub(crate) fn difference(a: &Ports, b: &Ports, agreement: Agreement) -> Option<S
     None
 }
 
+/// As [`difference`] of what a graph computes, within that many units in the last place of the coarsest float type that a result is computed through:
+/// an `f64` that was an `f32` on the way is no nearer than that.
+pub(crate) fn difference_in_ulps(graph: &Graph, a: &Ports, b: &Ports, ulps: f64) -> Option<String> {
+    let outputs = graph.outputs().iter().cloned();
+    let updates = graph.updates().iter().map(|(name, id)| (format!("{name}'"), *id));
+    let unit: BTreeMap<String, f64> =
+        outputs.chain(updates).map(|(name, id)| (name, coarsest_unit(graph, id))).collect();
+    let of =
+        |ports: &Ports, name: &String| ports.get(name).map(|value| (name.clone(), value.clone())).into_iter().collect();
+    // States without an update are in neither: they keep their bits.
+    let known: Vec<&String> = a.keys().chain(b.keys()).collect();
+    known.into_iter().find_map(|name| {
+        let agreement = unit.get(name).map_or(Agreement::Bits, |unit| Agreement::Within(ulps * unit));
+        difference(&of(a, name), &of(b, name), agreement)
+    })
+}
+
+/// The largest unit in the last place, at 1, of the float types of all that a node is computed from.
+fn coarsest_unit(graph: &Graph, root: NodeId) -> f64 {
+    let (mut seen, mut stack, mut unit) = (BTreeSet::new(), vec![root], 0.0f64);
+    while let Some(id) = stack.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        unit = unit.max(unit_in_last_place(graph.ty(id).dtype).unwrap_or(0.0));
+        if let Op::Scan(scan) = graph.op(id) {
+            let body = scan.body.graph();
+            unit = body.outputs().iter().fold(unit, |unit, (_, id)| unit.max(coarsest_unit(body, *id)));
+        }
+        stack.extend(graph.operands(id));
+    }
+    unit
+}
+
+/// The distance from 1 to the next larger number of a float type.
+fn unit_in_last_place(dtype: DType) -> Option<f64> {
+    match dtype {
+        DType::F64 => Some(f64::EPSILON),
+        DType::F32 => Some(f64::from(f32::EPSILON)),
+        DType::Bf16 => Some(1.0 / 128.0),
+        DType::F16 => Some(1.0 / 1024.0),
+        _ => None,
+    }
+}
+
 fn agree(x: Scalar, y: Scalar, agreement: Agreement) -> bool {
     if x == y || x.is_nan() && y.is_nan() {
         return true;
     }
-    let ulp = match x.dtype() {
-        DType::F64 => f64::EPSILON,
-        DType::F32 => f64::from(f32::EPSILON),
-        DType::Bf16 => 1.0 / 128.0,
-        DType::F16 => 1.0 / 1024.0,
-        _ => return false,
-    };
+    let Some(ulp) = unit_in_last_place(x.dtype()) else { return false };
     let tolerance = match agreement {
         Agreement::Bits => return false,
         Agreement::Ulps(ulps) => ulps * ulp,

@@ -1,8 +1,9 @@
 //! The whole pipeline on random graphs: what the graph computes, the loops compute after `lower` and after each pass on them.
 //!
-//! `GRADC_RANDOM_GRAPHS=100000` makes a long run of it.
+//! [`crate::seeds`] says how to make a long run of it.
 
 use crate::oracle::{Agreement, Ports, difference, evaluate, evaluate_program};
+use crate::seeds::check_each;
 use ir::testing::{Limits, random_graph, random_values};
 use ir::{DType, Graph};
 use kernel::Target;
@@ -44,11 +45,9 @@ pub(crate) fn first_fault(
     }
 }
 
-/// Runs as many random graphs of these element types and panics with the shortest fault, if there is any.
-fn check(default_count: u64, dtypes: &[DType], agreement: Agreement) {
-    let count = std::env::var("GRADC_RANDOM_GRAPHS").map_or(default_count, |n| n.parse().unwrap());
-    let mut faults: Vec<String> = Vec::new();
-    for seed in 0..count {
+/// Runs as many random graphs of these element types.
+fn check(count: u64, dtypes: &[DType], agreement: Agreement) {
+    check_each(0, count, |seed| {
         let limits = Limits { steps: 2 + (seed % 16) as usize, dtypes: dtypes.to_vec(), ..Limits::default() };
         let graph = random_graph(seed, &limits);
         let (inputs, states) = random_values(&graph, seed);
@@ -56,15 +55,9 @@ fn check(default_count: u64, dtypes: &[DType], agreement: Agreement) {
         let same = |a: &Ports, b: &Ports| difference(a, b, agreement);
         let target = [Target::baseline(), Target::avx2(), Target::avx512()][seed as usize % 3].clone();
         let name = format!("seed {seed}, {}", target.name);
-        faults.extend(first_fault(&name, &graph, &ports, &target, &same).err());
-    }
-    let first = faults.iter().min_by_key(|fault| fault.len());
-    assert!(
-        faults.is_empty(),
-        "{} of {count} graphs; the shortest:\n{}",
-        faults.len(),
-        first.unwrap_or(&String::new())
-    );
+        first_fault(&name, &graph, &ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
+        true
+    });
 }
 
 #[test]

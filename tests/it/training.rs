@@ -1,12 +1,12 @@
 //! Training steps of random small models: machine code against the reference interpreter, several steps in a row.
 //!
-//! The states of each side are carried over by that side alone, so that an error stays and grows. `GRADC_RANDOM_GRAPHS=100000` makes a
+//! The states of each side are carried over by that side alone, so that an error stays and grows. [`crate::seeds`] says how to make a
 //! long run of it.
 
-use crate::differential::count;
 use crate::machine::{load, step};
 use crate::oracle::{Agreement, Ports, difference, evaluate};
 use crate::pipeline::first_fault;
+use crate::seeds::check_each;
 use crate::training_models::{CLASSES, Setup};
 use gradc::dsl::Step;
 use ir::testing::Rng;
@@ -82,7 +82,7 @@ fn carry(states: &mut Ports, results: &Ports) {
 }
 
 /// Trains the model on both sides, then evaluates it.
-fn check(seed: u64, setup: Setup) {
+fn check(seed: u64, setup: Setup) -> bool {
     let dtype = setup.dtype;
     let (training, evaluation) = (setup.training(), setup.evaluation());
     let mut rng = Rng::new(seed);
@@ -106,6 +106,7 @@ fn check(seed: u64, setup: Setup) {
             carry(&mut found_states, &found);
         }
     }
+    true
 }
 
 /// Panics with the pass that goes wrong, or without one if the emitter does.
@@ -118,22 +119,22 @@ fn blame(seed: u64, setup: &Setup, graph: &Graph, ports: &Ports, difference: &st
 
 #[test]
 fn f64_models_train_as_the_interpreter_does() {
-    (0..count(40)).for_each(|seed| check(seed, Setup::random(seed, DType::F64)));
+    check_each(0, 40, |seed| check(seed, Setup::random(seed, DType::F64)));
 }
 
 #[test]
 fn f32_models_train_as_the_interpreter_does() {
-    (1000..1000 + count(40)).for_each(|seed| check(seed, Setup::random(seed, DType::F32)));
+    check_each(1000, 40, |seed| check(seed, Setup::random(seed, DType::F32)));
 }
 
 #[test]
 fn f64_models_of_sequences_train_as_the_interpreter_does() {
-    (3000..3000 + count(40)).for_each(|seed| check(seed, Setup::sequence(seed, DType::F64)));
+    check_each(3000, 40, |seed| check(seed, Setup::sequence(seed, DType::F64)));
 }
 
 #[test]
 fn f32_models_of_sequences_train_as_the_interpreter_does() {
-    (4000..4000 + count(40)).for_each(|seed| check(seed, Setup::sequence(seed, DType::F32)));
+    check_each(4000, 40, |seed| check(seed, Setup::sequence(seed, DType::F32)));
 }
 
 /// Machines with other vectors, more registers, smaller caches, or without a fused multiply-add.
@@ -150,27 +151,27 @@ fn targets() -> Vec<Target> {
 /// The loops for other targets than this machine compute the same; the interpreter of loops runs them.
 #[test]
 fn other_targets_compute_the_same() {
-    let setups = (0..count(8)).flat_map(|seed| {
-        [Setup::random(2000 + seed, DType::F64), Setup::sequence(5000 + seed, DType::F64)].map(|setup| (seed, setup))
-    });
-    for (seed, setup) in setups {
-        let training = setup.training();
-        let graph = differentiated(&training);
-        let inputs = batch(&setup, &graph, &mut Rng::new(seed));
-        let ports: Ports = inputs.into_iter().chain(training.initial_values(seed)).collect();
-        let same = |a: &Ports, b: &Ports| distance(a, b, tolerance(setup.dtype));
-        for target in targets() {
-            if let Err(fault) = first_fault(&target.name, &graph, &ports, &target, &same) {
-                panic!("seed {seed}, {setup:?}, {target:?}\n{fault}");
+    check_each(0, 8, |seed| {
+        for setup in [Setup::random(2000 + seed, DType::F64), Setup::sequence(5000 + seed, DType::F64)] {
+            let training = setup.training();
+            let graph = differentiated(&training);
+            let inputs = batch(&setup, &graph, &mut Rng::new(seed));
+            let ports: Ports = inputs.into_iter().chain(training.initial_values(seed)).collect();
+            let same = |a: &Ports, b: &Ports| distance(a, b, tolerance(setup.dtype));
+            for target in targets() {
+                if let Err(fault) = first_fault(&target.name, &graph, &ports, &target, &same) {
+                    panic!("seed {seed}, {setup:?}, {target:?}\n{fault}");
+                }
             }
         }
-    }
+        true
+    });
 }
 
 /// Sums are split among threads by shapes alone.
 #[test]
 fn threads_don_t_change_training() {
-    for seed in 0..count(6) {
+    check_each(0, 6, |seed| {
         let setup = Setup::random(seed, DType::F32);
         let training = setup.training();
         let graph = differentiated(&training);
@@ -180,5 +181,6 @@ fn threads_don_t_change_training() {
         if let Some(difference) = difference(&run(1), &run(3), Agreement::Bits) {
             panic!("seed {seed}, {setup:?}: {difference}");
         }
-    }
+        true
+    });
 }
