@@ -6,8 +6,10 @@ use crate::nn::activation::{elu, gelu, mish, silu};
 use crate::nn::{Dropout, Layer};
 use ir::DType;
 
+type Function = fn(&Tensor) -> Tensor;
+
 /// Functions of numbers around 0.
-const FUNCTIONS: [(&str, fn(&Tensor) -> Tensor); 16] = [
+const FUNCTIONS: [(&str, Function); 16] = [
     ("exp", Tensor::exp),
     ("relu", Tensor::relu),
     ("gelu", gelu),
@@ -27,11 +29,11 @@ const FUNCTIONS: [(&str, fn(&Tensor) -> Tensor); 16] = [
 ];
 
 /// Functions of numbers above 0.
-const OF_POSITIVE: [(&str, fn(&Tensor) -> Tensor); 4] =
+const OF_POSITIVE: [(&str, Function); 4] =
     [("log", Tensor::log), ("sqrt", Tensor::sqrt), ("rsqrt", Tensor::rsqrt), ("log1p", Tensor::log1p)];
 
 pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
-    let one = |x: Tensor, f: fn(&Tensor) -> Tensor| Built { result: f(&x), by: vec![x] };
+    let one = |x: Tensor, f: Function| Built { result: f(&x), by: vec![x] };
     if let Some((_, f)) = FUNCTIONS.iter().find(|(name, _)| *name == parts.op) {
         return Some(one(parts.x(g), *f));
     }
