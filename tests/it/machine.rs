@@ -38,7 +38,11 @@ fn write(executable: &mut Executable, name: &str, value: &Value, is_state: bool)
         Data::I32(v) => put(executable, name, v, is_state),
         Data::U8(v) => put(executable, name, v, is_state),
         Data::Bool(v) => put(executable, name, &v.iter().map(|&b| u8::from(b)).collect::<Vec<u8>>(), is_state),
-        other => panic!("no {} in these tests", other.dtype()),
+        data @ (Data::Bf16(_) | Data::F16(_)) => {
+            let bytes = data.to_bytes();
+            let bits: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect();
+            put(executable, name, &bits, is_state)
+        }
     }
     .unwrap();
 }
@@ -54,7 +58,10 @@ fn read(executable: &Executable, name: &str, ty: &TensorType, is_state: bool) ->
         DType::I32 => Data::I32(get(executable, name, is_state).to_vec()),
         DType::U8 => Data::U8(get(executable, name, is_state).to_vec()),
         DType::Bool => Data::Bool(get::<u8>(executable, name, is_state).iter().map(|&b| b != 0).collect()),
-        other => panic!("no {other} in these tests"),
+        DType::Bf16 | DType::F16 => {
+            let bits = get::<u16>(executable, name, is_state);
+            Data::from_bytes(ty.dtype, &bits.iter().flat_map(|b| b.to_le_bytes()).collect::<Vec<u8>>())
+        }
     };
     Value::new(ty.clone(), data).unwrap()
 }

@@ -26,3 +26,4 @@ mod training;
 mod training_models;
 mod weights;
 mod workloads;
+mod zeros;

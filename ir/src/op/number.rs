@@ -2,6 +2,7 @@
 //!
 //! 16-bit floats are computed in `f32` and rounded once, at the end.
 
+use crate::scalar::arith::maximum;
 use crate::{DType, Data, EvalError, TensorType, Value};
 use half::slice::HalfFloatSliceExt;
 use half::vec::HalfFloatVecExt;
@@ -18,6 +19,8 @@ pub(super) trait Number: Copy + PartialOrd + 'static {
     fn plus(self, other: Self) -> Self;
     /// `self * factor + addend`, rounded once; integers wrap.
     fn fma(self, factor: Self, addend: Self) -> Self;
+    /// The maximum, as the scalar op has it: NaN if either is, +0 above -0.
+    fn larger(self, other: Self) -> Self;
     /// True for a NaN.
     fn is_nan(self) -> bool;
     /// The elements of a tensor that is computed in this type.
@@ -85,6 +88,10 @@ impl Number for f32 {
         self.mul_add(factor, addend)
     }
 
+    fn larger(self, other: Self) -> Self {
+        maximum(self, other)
+    }
+
     fn is_nan(self) -> bool {
         Self::is_nan(self)
     }
@@ -119,6 +126,10 @@ impl Number for f64 {
         self.mul_add(factor, addend)
     }
 
+    fn larger(self, other: Self) -> Self {
+        maximum(self, other)
+    }
+
     fn is_nan(self) -> bool {
         Self::is_nan(self)
     }
@@ -147,6 +158,10 @@ macro_rules! integer {
 
             fn fma(self, factor: Self, addend: Self) -> Self {
                 self.wrapping_mul(factor).wrapping_add(addend)
+            }
+
+            fn larger(self, other: Self) -> Self {
+                self.max(other)
             }
 
             fn is_nan(self) -> bool {

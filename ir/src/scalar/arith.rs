@@ -206,8 +206,9 @@ fn sign(x: f64) -> f64 {
 }
 
 macro_rules! extremum {
-    ($name:ident, $wins:tt, $zero:expr) => {
-        fn $name<T: PartialOrd + Copy + std::ops::Add<Output = T> + Into<f64>>(a: T, b: T) -> T {
+    ($doc:expr, $name:ident, $wins:tt, $zero:expr) => {
+        #[doc = $doc]
+        pub(crate) fn $name<T: PartialOrd + Copy + std::ops::Add<Output = T> + Into<f64>>(a: T, b: T) -> T {
             // `a != a` is NaN; adding propagates it and makes it quiet.
             if a.partial_cmp(&b).is_none() {
                 a + b
@@ -222,8 +223,8 @@ macro_rules! extremum {
         }
     };
 }
-extremum!(maximum, >, false);
-extremum!(minimum, <, true);
+extremum!("The larger one as [`ScalarOp::MAX`] has it.", maximum, >, false);
+extremum!("The smaller one as [`ScalarOp::MIN`] has it.", minimum, <, true);
 
 static MIN: ScalarDef = ScalarDef {
     name: "min",

@@ -4,7 +4,7 @@
 //! and derivative rules read the record; nothing else lists ops by name. An op that a target does not have as an instruction
 //! carries an expansion: a straight-line [`ScalarProgram`] of simpler ops, which a kernel pass inlines.
 
-mod arith;
+pub(crate) mod arith;
 mod bits;
 mod compare;
 mod def;

@@ -65,8 +65,9 @@ pub(super) fn sum_grad<T: Number>(window: &Window, dy: &Value, x: &TensorType) -
 /// `pool_max`.
 pub(super) fn max<T: Number>(window: &Window, x: &Value, y: &TensorType) -> Vec<T> {
     let elements = T::read(x);
-    let places = Walk { window, x: x.ty(), y }.places_of_max(&elements);
-    places.into_iter().map(|place| place.map_or(T::LOWEST, |at| elements[at])).collect()
+    let mut result = vec![T::LOWEST; y.shape.numel()];
+    Walk { window, x: x.ty(), y }.taps(|out, at| result[out] = result[out].larger(elements[at]));
+    result
 }
 
 /// `pool_max_grad`.
@@ -108,7 +109,7 @@ pub(super) fn unpool<T: Number>(window: &Window, taps: &[i64], dy: &Value, x: &T
     let mut result = vec![T::ZERO; x.shape.numel()];
     Walk { window, x, y: dy.ty() }.numbered_taps(|out, tap, at| {
         if taps[out] == tap as i64 {
-            result[at] = elements[out];
+            result[at] = result[at].plus(elements[out]);
         }
     });
     result

@@ -1,6 +1,6 @@
 //! Gradients of pooling: what each window gets goes to one of its places, or to all.
 
-use super::pool::tap_type;
+use super::pool::{Wanted, tap_type};
 use super::{Chosen, Cluster, Places, Walk, begin, store_results, tiles};
 use crate::PassError;
 use crate::lower::Lowering;
@@ -33,10 +33,15 @@ pub(super) fn lower(
     let depth = emit.cx.depth();
     let chosen = match *places {
         Places::All => None,
-        Places::Find(x) => Some(walk.arg_max(&mut emit, x, tap_type(walk.input.dtype), &out)?.tap),
+        Places::Find(x) => Some(walk.arg_max(&mut emit, x, tap_type(walk.input.dtype), &out, Wanted::Place)?.tap),
         Places::Given(tap) => Some(Chosen { number: emit.value(tap, &out)?, dtype: graph.ty(tap).dtype }),
     };
-    let upstream = emit.value(dy, &out)?;
+    let mut upstream = emit.value(dy, &out)?;
+    if tiling && walk.input.dtype.is_float() {
+        // A place gets the sum of what its windows give, which is +0 where the only one gives -0.
+        let zero = emit.cx.constant(Scalar::zero(walk.input.dtype));
+        upstream = emit.cx.apply(ScalarOp::ADD, &[upstream, zero]);
+    }
     let k = emit.cx.open_all(&walk.window.size);
     let tap = walk.tap(&mut emit, &out, &k);
     let zero = emit.cx.constant(Scalar::zero(walk.input.dtype));

@@ -9,7 +9,7 @@ use crate::lower::loops::{fold_init, fold_op};
 use ir::op::reduce::ReduceKind;
 use ir::op::window::PoolKind;
 use ir::{DType, NodeId, Op, Scalar, ScalarOp};
-use kernel::{Affine, Expr, Reg, Stmt};
+use kernel::{Affine, Expr, Stmt};
 
 /// Windows of at most that many taps are compared in straight-line code.
 const MAX_STRAIGHT: usize = 16;
@@ -18,6 +18,15 @@ const MAX_STRAIGHT: usize = 16;
 pub(super) struct Largest {
     value: Placed,
     pub(super) tap: Chosen,
+}
+
+/// What is wanted of the largest element of a window.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Its tap alone: among zeros of both signs, which are equal, the first.
+    Place,
+    /// The maximum too: among zeros of both signs +0.
+    Maximum,
 }
 
 /// Lowers pooling, the places of maxima, or both in one trip.
@@ -33,9 +42,11 @@ pub(super) fn lower(
     let x = graph.operands(cluster.anchor)[0];
     let name = lowering.kernel_name(&[cluster.anchor]);
     let (mut emit, out) = begin(lowering, cluster, &graph.ty(places).shape);
-    let largest = walk.arg_max(&mut emit, x, graph.ty(places).dtype, &out)?;
+    let pooling = of_kind(|op| matches!(op, Op::Pool(_)));
+    let wanted = if pooling.is_some() { Wanted::Maximum } else { Wanted::Place };
+    let largest = walk.arg_max(&mut emit, x, graph.ty(places).dtype, &out, wanted)?;
     emit.values.set(places, out.clone(), largest.tap.number);
-    if let Some(max) = of_kind(|op| matches!(op, Op::Pool(_))) {
+    if let Some(max) = pooling {
         emit.values.set(max, out.clone(), largest.value);
     }
     for &node in cluster.results {
@@ -80,7 +91,7 @@ pub(super) fn take(lowering: &mut Lowering<'_>, cluster: &Cluster<'_>, walk: &Wa
     let name = lowering.kernel_name(&[cluster.anchor]);
     let (mut emit, out) = begin(lowering, cluster, &ty.shape);
     let depth = emit.cx.depth();
-    let chosen = walk.arg_max(&mut emit, x, tap_type(ty.dtype), &out)?.tap;
+    let chosen = walk.arg_max(&mut emit, x, tap_type(ty.dtype), &out, Wanted::Place)?.tap;
     let reg = emit.cx.declare(Expr::Const(Scalar::zero(ty.dtype)), depth);
     let k = emit.cx.open_all(&walk.window.size);
     let tap = walk.tap(&mut emit, &out, &k);
@@ -108,9 +119,10 @@ impl Walk<'_> {
         x: NodeId,
         dtype: DType,
         out: &[Affine],
+        wanted: Wanted,
     ) -> Result<Largest, PassError> {
         if self.window.taps() > MAX_STRAIGHT {
-            return self.arg_max_loop(emit, x, dtype, out);
+            return self.arg_max_loop(emit, x, dtype, out, wanted);
         }
         let mut best: Option<Largest> = None;
         for (number, k) in self.taps().iter().enumerate() {
@@ -128,11 +140,11 @@ impl Walk<'_> {
             };
             let certain = self.window.pad.iter().all(|&pad| pad == (0, 0));
             let mut wins = self.wins(emit, &value, &now, certain);
-            if let Some(inside) = tap.inside {
-                wins = emit.cx.apply(ScalarOp::AND, &[wins, inside]);
+            if let Some(inside) = &tap.inside {
+                wins = emit.cx.apply(ScalarOp::AND, &[wins, inside.clone()]);
             }
             let number = emit.cx.apply(ScalarOp::SELECT, &[wins.clone(), number, now.tap.number]);
-            let value = emit.cx.apply(ScalarOp::SELECT, &[wins, value, now.value]);
+            let value = self.larger(emit, [value, now.value], wins, tap.inside, wanted);
             best = Some(Largest { value, tap: Chosen { number, dtype } });
         }
         Ok(best.unwrap_or_else(|| self.nothing_yet(emit, dtype)))
@@ -163,6 +175,25 @@ impl Walk<'_> {
         wins
     }
 
+    /// The element or the best so far, whichever is larger; `wins` says where the element is.
+    fn larger(
+        &self,
+        emit: &mut Emit<'_, '_>,
+        [value, now]: [Placed; 2],
+        wins: Placed,
+        inside: Option<Placed>,
+        wanted: Wanted,
+    ) -> Placed {
+        if wanted == Wanted::Place || !self.input.dtype.is_float() {
+            return emit.cx.apply(ScalarOp::SELECT, &[wins, value, now]);
+        }
+        let larger = emit.cx.apply(ScalarOp::MAX, &[now.clone(), value]);
+        match inside {
+            Some(inside) => emit.cx.apply(ScalarOp::SELECT, &[inside, larger, now]),
+            None => larger,
+        }
+    }
+
     /// As [`Walk::arg_max`], by loops over the taps.
     fn arg_max_loop(
         &self,
@@ -170,6 +201,7 @@ impl Walk<'_> {
         x: NodeId,
         dtype: DType,
         out: &[Affine],
+        wanted: Wanted,
     ) -> Result<Largest, PassError> {
         let depth = emit.cx.depth();
         let best = emit.cx.declare(Expr::Const(Scalar::lowest(self.input.dtype)), depth);
@@ -181,14 +213,14 @@ impl Walk<'_> {
         let level = emit.cx.depth();
         let now = Largest { value: at(best, level), tap: Chosen { number: at(chosen, level), dtype } };
         let mut wins = self.wins(emit, &value, &now, false);
-        if let Some(inside) = tap.inside {
-            wins = emit.cx.apply(ScalarOp::AND, &[wins, inside]);
+        if let Some(inside) = &tap.inside {
+            wins = emit.cx.apply(ScalarOp::AND, &[wins, inside.clone()]);
         }
         let number = emit.cx.index_value(&self.number(&k), dtype);
-        let select = |new: Expr, old: Reg| Expr::Apply(ScalarOp::SELECT, vec![wins.expr.clone(), new, Expr::Reg(old)]);
-        let (new_chosen, new_best) = (select(number.expr, chosen), select(value.expr, best));
+        let new_chosen = Expr::Apply(ScalarOp::SELECT, vec![wins.expr.clone(), number.expr, Expr::Reg(chosen)]);
+        let new_best = self.larger(emit, [value, now.value], wins, tap.inside, wanted);
         emit.cx.push(Stmt::Assign { reg: chosen, value: new_chosen });
-        emit.cx.push(Stmt::Assign { reg: best, value: new_best });
+        emit.cx.push(Stmt::Assign { reg: best, value: new_best.expr });
         emit.cx.close_to(depth);
         emit.values.drop_below(depth);
         Ok(Largest { value: at(best, depth), tap: Chosen { number: at(chosen, depth), dtype } })
