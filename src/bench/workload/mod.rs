@@ -1,6 +1,7 @@
 //! The workloads: graphs, initial values and inputs, all with fixed numbers. Names, shapes and definitions are those that other
 //! frameworks' benchmarks of the same things use.
 
+mod composed;
 mod kernel;
 mod network;
 mod op;
@@ -133,7 +134,7 @@ impl Workload {
     /// None that a workload of this crate has.
     pub fn inputs(&self, step: &Step) -> Result<Vec<(String, Value)>, ValueError> {
         match self.definition {
-            Definition::Training(network) | Definition::Inference(network) => network.batch(self.batch, step),
+            Definition::Training(network) | Definition::Inference(network) => network.batch(step),
             Definition::Kernel(kernel) => kernel.inputs(step),
             Definition::Op(row) => row.inputs(step),
         }

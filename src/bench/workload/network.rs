@@ -32,11 +32,20 @@ pub(super) fn convolutional() -> Sequential {
         .dense(CLASSES)
 }
 
+/// A convolutional network with batch normalization and dropout.
+pub(super) fn normalized() -> Sequential {
+    let block =
+        |model: Sequential, filters: usize| model.add(convolution(filters, 3, 1)).add(norm()).relu().max_pool2d(2);
+    let convolved = block(block(Sequential::new([28, 28, 1]), 32), LAST_CHANNELS);
+    convolved.flatten().dense(128).relu().dropout(0.5).dense(CLASSES)
+}
+
 /// A language model of symbols with a head of its own.
-pub(super) fn transformer() -> Sequential {
+pub(super) fn transformer(dropout: bool) -> Sequential {
     const WIDTH: usize = 128;
     let model = Sequential::of(i32([CONTEXT])).embedding(SYMBOLS, WIDTH).add(LearnedPositions::new(CONTEXT));
-    let blocks = (0..4).fold(model, |model, _| model.add(TransformerBlock::new(4).causal(true)));
+    let rate = if dropout { 0.1 } else { 0.0 };
+    let blocks = (0..4).fold(model, |model, _| model.add(TransformerBlock::new(4).causal(true).dropout(rate)));
     blocks.add(LayerNorm::new().epsilon(1e-5)).add(Dense::new(SYMBOLS).use_bias(false))
 }
 

@@ -1,14 +1,15 @@
 //! Training steps, and predictions of the same models: models, batches, losses, optimizers, all with fixed numbers.
 
-use super::network::{LAST_CHANNELS, convolutional, dense_layers, recurrent, residual, transformer};
+use super::composed::{adversarial, half, joined};
+use super::network::{LAST_CHANNELS, convolutional, dense_layers, normalized, recurrent, residual, transformer};
 use super::{Definition, Workload};
 use crate::bench::stream::{integers, uniform};
 use crate::dsl::{ModelErrors, StateSpec, Step};
-use crate::model::{Model, Sequential, TARGET};
-use crate::nn::{Activation, MeanSquaredError, SparseCategoricalCrossEntropy};
+use crate::model::{Model, TARGET, trace};
+use crate::nn::{Activation, Loss, MeanSquaredError, SparseCategoricalCrossEntropy};
 use crate::optim::{Adam, AdamW, Optimizer, Sgd};
 use ir::op::source::Input;
-use ir::{Data, Value, ValueError};
+use ir::{Data, Loc, Scalar, Value, ValueError};
 
 /// The stream of the inputs.
 const INPUTS: u64 = 1001;
@@ -32,12 +33,20 @@ pub(super) enum Network {
     Regression { widths: &'static [usize] },
     /// The convolutional network for 28x28 digits; softmax cross-entropy, Adam at 0.001.
     Convolutional,
+    /// The same with padding, batch normalization, a hidden dense layer and dropout.
+    Normalized,
     /// Four transformer blocks of width 128 over texts of 128 symbols; cross-entropy of the next one, AdamW at 0.001 with decay 0.01.
-    Transformer,
+    Transformer { dropout: bool },
     /// The residual network of three stages for 32x32 images; softmax cross-entropy, SGD at 0.01 with momentum 0.9.
     Residual,
     /// Words looked up, a recurrent layer over that many, a dense layer on its last state; softmax cross-entropy, Adam at 0.001.
     Recurrent { length: usize },
+    /// Dense layers of these widths in `bf16`, the rectifier between them; softmax cross-entropy in `f32`, SGD at 0.01.
+    Half { widths: &'static [usize] },
+    /// 16 inputs through a dense layer each, joined, two more dense layers; softmax cross-entropy, Adam at 0.001.
+    Joined,
+    /// A generator and a discriminator of two dense layers each; Adam at 0.0002.
+    Adversarial,
 }
 
 const fn training(name: &'static str, batch: usize, network: Network) -> Workload {
@@ -60,16 +69,26 @@ const fn classifier(name: &'static str, batch: usize, widths: &'static [usize], 
 /// | `resnet_cifar` | 32x32x3; conv 16 3x3, three stages (16, 32, 64) of one basic block, batch normalization, mean, dense 10 | 32, SGD 0.01, momentum 0.9 |
 /// | `logreg` | 784-10, softmax cross-entropy | 256, SGD 0.01 |
 /// | `lstm_text` | 100 words, embedding 10000x64, LSTM 64, its last state, dense 10 | 32, Adam 0.001 |
+/// | `cnn_bn_b128` | 28x28x1; twice conv 3x3 (32, 64) padded by 1, batch normalization, relu, max pool 2; dense 128, relu, dropout 0.5, dense 10 | 128, Adam 0.001 |
+/// | `transformer_dropout` | `transformer_lm` with dropout 0.1 | 16, AdamW 0.001, decay 0.01 |
+/// | `gan` | generator 64-256-784, relu, tanh; discriminator 784-256-1, leaky relu 0.2; both updated | 64, Adam 0.0002, betas 0.5, 0.999 |
+/// | `mlp_bf16` | 784-1024-1024-10 in bf16, relu, softmax cross-entropy in f32 | 128, SGD 0.01 |
+/// | `mlp_joined` | 16 inputs of 32 features, dense 64, relu each; joined; dense 256, relu, dense 10 | 128, Adam 0.001 |
 pub const WORKLOADS: &[Workload] = &[
     classifier("mlp_small", 32, &[784, 128, 10], false),
     training("mlp_tiny", 8, Network::Regression { widths: &[4, 16, 16, 2] }),
     classifier("mlp_large", 128, &[784, 1024, 1024, 10], true),
     training("cnn_mnist_b32", 32, Network::Convolutional),
     training("cnn_mnist_b128", 128, Network::Convolutional),
-    training("transformer_lm", 16, Network::Transformer),
+    training("transformer_lm", 16, Network::Transformer { dropout: false }),
     training("resnet_cifar", 32, Network::Residual),
     classifier("logreg", 256, &[784, 10], false),
     training("lstm_text", 32, Network::Recurrent { length: 100 }),
+    training("cnn_bn_b128", 128, Network::Normalized),
+    training("transformer_dropout", 16, Network::Transformer { dropout: true }),
+    training("gan", 64, Network::Adversarial),
+    training("mlp_bf16", 128, Network::Half { widths: &[784, 1024, 1024, 10] }),
+    training("mlp_joined", 128, Network::Joined),
 ];
 
 const fn inference(name: &'static str, batch: usize, network: Network) -> Workload {
@@ -87,69 +106,75 @@ pub const INFERENCE: &[Workload] = &[
     inference("infer_mlp_small_b1", 1, Network::Classifier { widths: &[784, 128, 10], adam: false }),
     inference("infer_cnn_b1", 1, Network::Convolutional),
     inference("infer_cnn_b32", 32, Network::Convolutional),
-    inference("infer_transformer_b1", 1, Network::Transformer),
+    inference("infer_transformer_b1", 1, Network::Transformer { dropout: false }),
 ];
 
 impl Network {
-    fn model(self) -> Sequential {
-        match self {
-            Self::Classifier { widths, .. } => dense_layers(widths, Activation::Relu),
-            Self::Regression { widths } => dense_layers(widths, Activation::Tanh),
-            Self::Convolutional => convolutional(),
-            Self::Transformer => transformer(),
-            Self::Residual => residual(),
-            Self::Recurrent { length } => recurrent(length),
-        }
+    /// The model, but of the two networks against each other, which are none.
+    fn model(self) -> Option<Box<dyn Model>> {
+        Some(match self {
+            Self::Classifier { widths, .. } => Box::new(dense_layers(widths, Activation::Relu)),
+            Self::Regression { widths } => Box::new(dense_layers(widths, Activation::Tanh)),
+            Self::Half { widths } => Box::new(half(widths)),
+            Self::Convolutional => Box::new(convolutional()),
+            Self::Normalized => Box::new(normalized()),
+            Self::Transformer { dropout } => Box::new(transformer(dropout)),
+            Self::Residual => Box::new(residual()),
+            Self::Recurrent { length } => Box::new(recurrent(length)),
+            Self::Joined => Box::new(joined()),
+            Self::Adversarial => return None,
+        })
     }
 
-    /// The training step: inputs `x` and `y`, output `loss`.
+    /// The training step: inputs `x` and `y`, or those that the network has instead; output `loss`.
     pub(super) fn training(self, batch: usize) -> Result<Step, ModelErrors> {
-        let model = self.model();
+        let Some(model) = self.model() else { return adversarial(batch) };
         let optimizer: Box<dyn Optimizer> = match self {
-            Self::Classifier { adam: false, .. } => Box::new(Sgd::new(0.01)),
+            Self::Classifier { adam: false, .. } | Self::Half { .. } => Box::new(Sgd::new(0.01)),
             Self::Residual => Box::new(Sgd::new(0.01).momentum(0.9)),
-            Self::Transformer => Box::new(AdamW::new(1e-3).weight_decay(0.01)),
-            Self::Classifier { .. } | Self::Regression { .. } | Self::Convolutional | Self::Recurrent { .. } => {
-                Box::new(Adam::new(1e-3))
-            }
+            Self::Transformer { .. } => Box::new(AdamW::new(1e-3).weight_decay(0.01)),
+            _ => Box::new(Adam::new(1e-3)),
         };
-        match self {
-            Self::Regression { .. } => model.training_graph(batch, &MeanSquaredError, &[], &*optimizer),
-            _ => model.training_graph(batch, &SparseCategoricalCrossEntropy, &[], &*optimizer),
-        }
+        let loss: &dyn Loss = match self {
+            Self::Regression { .. } => &MeanSquaredError,
+            _ => &SparseCategoricalCrossEntropy,
+        };
+        trace::training(&*model, batch.into(), loss, &[], &*optimizer, Loc::caller())
     }
 
     /// From the input `x` to the output `output`.
     pub(super) fn inference(self, batch: usize) -> Result<Step, ModelErrors> {
-        self.model().inference_graph(batch)
+        match self.model() {
+            Some(model) => trace::inference(&*model, batch, &Loc::caller()),
+            None => adversarial(batch),
+        }
     }
 
     /// The batch, by the names of the step's inputs.
-    pub(super) fn batch(self, batch: usize, step: &Step) -> Result<Vec<(String, Value)>, ValueError> {
-        let (mut x, mut y) = self.elements(batch);
-        let take = |(_, input): (ir::NodeId, &Input)| {
-            let data = if input.name == TARGET { &mut y } else { &mut x };
-            let data = std::mem::replace(data, Data::F32(vec![]));
-            Ok((input.name.clone(), Value::new(input.ty.clone(), data)?))
+    pub(super) fn batch(self, step: &Step) -> Result<Vec<(String, Value)>, ValueError> {
+        let value = |(i, (_, input)): (u64, (ir::NodeId, &Input))| {
+            let data = self.elements(i, input);
+            let value = if data.dtype() == input.ty.dtype {
+                Value::new(input.ty.clone(), data)?
+            } else {
+                Value::from_fn(input.ty.clone(), |i| data.get(i).cast(input.ty.dtype))
+            };
+            Ok((input.name.clone(), value))
         };
-        step.graph.inputs().map(take).collect()
+        (0..).zip(step.graph.inputs()).map(value).collect()
     }
 
-    /// The elements of `x` and `y`.
-    fn elements(self, n: usize) -> (Data, Data) {
-        let labels = || Data::I32(integers(TARGETS, n, CLASSES));
+    /// The elements of input `i`.
+    fn elements(self, i: u64, input: &Input) -> Data {
+        let (n, target) = (input.ty.shape.numel(), input.name == TARGET);
+        let stream = if target { TARGETS } else { INPUTS + 1000 * i };
         match self {
-            Self::Regression { widths: [first, .., last] } => {
-                let y = uniform(TARGETS, n * last, -1.0, 1.0);
-                (Data::F32(uniform(INPUTS, n * first, -1.0, 1.0)), Data::F32(y))
-            }
-            Self::Transformer => {
-                let symbols = |stream| Data::I32(integers(stream, n * CONTEXT, SYMBOLS));
-                (symbols(INPUTS), symbols(TARGETS))
-            }
-            Self::Recurrent { length } => (Data::I32(integers(INPUTS, n * length, WORDS)), labels()),
-            Self::Residual => (Data::F32(uniform(INPUTS, n * 32 * 32 * 3, -1.0, 1.0)), labels()),
-            _ => (Data::F32(uniform(INPUTS, n * 784, 0.0, 1.0)), labels()),
+            Self::Regression { .. } => Data::F32(uniform(stream, n, -1.0, 1.0)),
+            Self::Transformer { .. } => Data::I32(integers(stream, n, SYMBOLS)),
+            _ if target => Data::I32(integers(stream, n, CLASSES)),
+            Self::Recurrent { .. } => Data::I32(integers(stream, n, WORDS)),
+            Self::Residual | Self::Joined | Self::Adversarial => Data::F32(uniform(stream, n, -1.0, 1.0)),
+            _ => Data::F32(uniform(stream, n, 0.0, 1.0)),
         }
     }
 
@@ -184,7 +209,10 @@ impl Network {
                 }
             };
             let place = self.order(dims);
-            (state.name.clone(), Value::from_fn(state.ty.clone(), |i| ir::Scalar::F32(stream[place(i)])))
+            (
+                state.name.clone(),
+                Value::from_fn(state.ty.clone(), |i| Scalar::F32(stream[place(i)]).cast(state.ty.dtype)),
+            )
         };
         step.states.iter().map(value).collect()
     }
@@ -237,7 +265,10 @@ mod tests {
 
     #[test]
     fn workloads_have_the_parameters_they_say() {
-        let counts = [101_770, 386, 1_863_690, 34_826, 34_826, 826_368, 78_042, 7_850, 673_674];
+        let counts = [
+            101_770, 386, 1_863_690, 34_826, 34_826, 826_368, 78_042, 7_850, 673_674, 421_738, 826_368, 419_345,
+            1_863_690, 298_762,
+        ];
         for (workload, count) in WORKLOADS.iter().zip(counts) {
             let step = workload.step().unwrap();
             assert_eq!(step.parameter_count(), count, "{}", workload.name);
