@@ -11,6 +11,7 @@ mod errors;
 mod filetests;
 mod fitting;
 mod floors;
+mod fusion;
 mod machine;
 mod models;
 mod oracle;

@@ -55,13 +55,13 @@ pub(crate) fn anchor_kind(graph: &Graph, node: NodeId) -> Option<Kind> {
 
 /// The users of a node that stand in clusters, looking through those that are computed wherever they are used.
 pub(crate) fn through_inlined(graph: &Graph, node: NodeId) -> BTreeSet<NodeId> {
-    let mut users = BTreeSet::new();
+    let (mut users, mut seen) = (BTreeSet::new(), BTreeSet::new());
     let mut stack = vec![node];
     while let Some(at) = stack.pop() {
         for user in graph.users(at) {
             if graph.cluster(user).is_some() {
                 users.insert(user);
-            } else {
+            } else if seen.insert(user) {
                 stack.push(user);
             }
         }
@@ -71,13 +71,13 @@ pub(crate) fn through_inlined(graph: &Graph, node: NodeId) -> BTreeSet<NodeId> {
 
 /// The operands of a node that stand in clusters, looking through those that don't.
 pub(crate) fn clustered_operands(graph: &Graph, node: NodeId) -> BTreeSet<NodeId> {
-    let mut operands = BTreeSet::new();
+    let (mut operands, mut seen) = (BTreeSet::new(), BTreeSet::new());
     let mut stack = vec![node];
     while let Some(at) = stack.pop() {
         for &operand in graph.operands(at) {
             if graph.cluster(operand).is_some() {
                 operands.insert(operand);
-            } else {
+            } else if seen.insert(operand) {
                 stack.push(operand);
             }
         }
@@ -87,8 +87,15 @@ pub(crate) fn clustered_operands(graph: &Graph, node: NodeId) -> BTreeSet<NodeId
 
 /// True if a node is a result, or a result is computed from it without a cluster between.
 pub(crate) fn reaches_result(graph: &Graph, node: NodeId) -> bool {
-    graph.is_result(node)
-        || graph.users(node).into_iter().any(|u| graph.cluster(u).is_none() && reaches_result(graph, u))
+    let (mut seen, mut stack) = (BTreeSet::new(), vec![node]);
+    while let Some(at) = stack.pop() {
+        if graph.is_result(at) {
+            return true;
+        }
+        let inlined = graph.users(at).into_iter().filter(|&u| graph.cluster(u).is_none());
+        stack.extend(inlined.filter(|u| seen.insert(*u)));
+    }
+    false
 }
 
 /// The nodes of a cluster that others need: operands of other clusters, and results.

@@ -1,23 +1,16 @@
 //! When a node joins a cluster that uses it.
 
-use super::cluster::{Kind, reaches_result, through_inlined};
-use super::map::AxisMap;
-use super::{Fuser, Info, is_port};
+use super::cluster::{Kind, through_inlined};
+use super::sites::{AxisMap, Sites};
+use super::{Fuser, Info, MAX_EVALUATIONS, MAX_REDUCTIONS_IN_A_ROW, MAX_SIZE, MAX_WORK, is_port};
 use crate::lower::tiles;
 use ir::op::reduce::Reduce;
 use ir::op::window::{Pool, PoolArgMax, PoolKind, Window};
 use ir::scalar::Cost;
-use ir::{Family, NodeId, Op};
+use ir::{Family, NodeId, Op, Shape};
 use std::collections::BTreeSet;
 
 impl Fuser<'_> {
-    /// The clusters that use a node.
-    pub(super) fn user_clusters(&self, node: NodeId) -> Vec<u32> {
-        let clusters: BTreeSet<u32> =
-            through_inlined(self.graph, node).into_iter().filter_map(|u| self.graph.cluster(u)).collect();
-        clusters.into_iter().collect()
-    }
-
     /// True if `cluster` has to wait for another one that uses the node.
     fn waits_for_user(&self, cluster: u32, node: NodeId) -> bool {
         self.user_clusters(node).into_iter().any(|user| user != cluster && self.reach.leads(user, cluster))
@@ -30,7 +23,7 @@ impl Fuser<'_> {
             users = self.user_clusters(node);
         }
         if let [only] = users[..] {
-            let stored = self.forced.contains(&node) || reaches_result(self.graph, node);
+            let stored = self.forced.contains(&node) || self.to_results.contains(&node);
             return self.try_join(node, only, stored);
         }
         // As one more result of a cluster that computes with it, if no other user has to run before.
@@ -42,12 +35,18 @@ impl Fuser<'_> {
 
     /// Puts `node` in `cluster` if that is possible and worth it. `stored`: its elements are needed in memory as well.
     fn try_join(&mut self, node: NodeId, cluster: u32, stored: bool) -> bool {
+        let sites = self.sites(node, cluster);
         let Some(info) = self.info(cluster).cloned() else { return false };
-        let map = self.map_of(node, cluster);
+        if info.size as f64 + self.cost(node) > MAX_SIZE as f64 || !self.parts_stay_few(&info) {
+            return false;
+        }
+        let map = sites.map();
         let joins = match info.kind {
             Kind::Loop => match self.graph.op(node).clone() {
-                Op::Reduce(op) => return self.join_reduce(node, cluster, &info, &op, &map),
-                _ => self.fits_loop(node, &info, &map, stored),
+                Op::Reduce(op) => return self.join_reduce(node, cluster, &info, &op, &sites),
+                Op::Concat(_) | Op::Pad(_) => self.fits_cut_loop(node, cluster, &info, &sites),
+                Op::Random(_) if !info.cuts.is_empty() => false,
+                _ => self.fits_loop(node, &info, &sites, stored),
             },
             Kind::Contraction(_) | Kind::Window(_) => {
                 self.follows_anchor(node, &info) && is_identity(&map, info.space.rank())
@@ -61,14 +60,31 @@ impl Fuser<'_> {
     }
 
     /// An elementwise or random node, or a gather, in a loop cluster.
-    fn fits_loop(&self, node: NodeId, info: &Info, map: &AxisMap, stored: bool) -> bool {
-        let shape = &self.graph.ty(node).shape;
-        let full = *shape == info.space && is_identity(map, info.space.rank());
+    fn fits_loop(&self, node: NodeId, info: &Info, sites: &Sites, stored: bool) -> bool {
+        let (shape, map) = (&self.graph.ty(node).shape, sites.map());
+        let full = *shape == info.space && is_identity(&map, info.space.rank());
         if stored {
             let rows = info.reduced.is_empty() || is_trailing(&info.reduced, info.space.rank());
-            return (full && rows) || (!info.reduced.is_empty() && is_outer(info, map));
+            return (full && rows) || (!info.reduced.is_empty() && is_outer(info, &map));
         }
-        full || repetition(info, map, shape.numel()) <= 1 || self.is_cheap(node)
+        full || self.repeats_little(node, info, sites)
+    }
+
+    /// True if a cluster computes each element of a node once, or what it computes again is cheap and little beside the rest of its work.
+    fn repeats_little(&self, node: NodeId, info: &Info, sites: &Sites) -> bool {
+        let (numel, evaluations) = (self.graph.ty(node).shape.numel() as f64, sites.evaluations());
+        if sites.many {
+            return false;
+        }
+        if evaluations <= numel {
+            return true;
+        }
+        let cost = self.cost(node);
+        let repeated = info.repeated + (evaluations - numel) * cost;
+        let in_bounds = info.work + cost * numel + repeated <= MAX_WORK * (info.work + cost * numel);
+        // At several places it loads its operands several times, where its own elements could be loaded.
+        let few = || evaluations <= MAX_EVALUATIONS * numel && self.whole_operands(node) <= 1;
+        self.is_cheap(node) && in_bounds && (sites.places.len() == 1 || few())
     }
 
     fn is_cheap(&self, node: NodeId) -> bool {
@@ -80,7 +96,8 @@ impl Fuser<'_> {
     }
 
     /// A reduction in a loop cluster: as what its elementwise ops start from, or as an earlier stage over the same rows.
-    fn join_reduce(&mut self, node: NodeId, cluster: u32, info: &Info, op: &Reduce, map: &AxisMap) -> bool {
+    fn join_reduce(&mut self, node: NodeId, cluster: u32, info: &Info, op: &Reduce, sites: &Sites) -> bool {
+        let map = &sites.map();
         let input = self.graph.ty(self.graph.operands(node)[0]).shape.clone();
         let kept: Vec<usize> = (0..input.rank()).filter(|a| !op.axes.contains(a)).collect();
         let along_rows = input == info.space && map.as_ref() == Some(&kept);
@@ -91,9 +108,16 @@ impl Fuser<'_> {
         } else {
             along_rows && info.reduced == op.axes && (trailing || self.feeds_outer_only(node, cluster, info))
         };
-        let joins = joins && self.is_used_in_place(node, cluster);
+        // What starts from the reduction runs along the axes of its result.
+        let all: Vec<usize> = (0..info.space.rank()).collect();
+        let in_place = if along_rows { &kept } else { &all };
+        let is_cut =
+            op.axes.iter().any(|a| info.cuts.contains_key(a)) || (!info.cuts.is_empty() && input != info.space);
+        let in_a_row = sites.reductions_after >= MAX_REDUCTIONS_IN_A_ROW;
+        let joins = joins && !is_cut && !in_a_row && self.is_used_in_place(node, cluster, &info.space, in_place);
         if joins {
-            if let Some(Some(grown)) = self.clusters.get_mut(cluster as usize) {
+            if let Some(grown) = self.info_mut(cluster) {
+                grown.epoch += u32::from(grown.space != input);
                 grown.space = input;
                 grown.reduced = op.axes.clone();
             }
@@ -104,14 +128,15 @@ impl Fuser<'_> {
 
     /// True if what the cluster computes from the node is used at the place where it is computed: a sum is there for one row at a time, so
     /// that nothing made of it can be computed anew for a neighbour.
-    fn is_used_in_place(&self, node: NodeId, cluster: u32) -> bool {
+    fn is_used_in_place(&mut self, node: NodeId, cluster: u32, space: &Shape, kept: &[usize]) -> bool {
         let (mut seen, mut stack) = (BTreeSet::new(), vec![node]);
         while let Some(at) = stack.pop() {
             let users = through_inlined(self.graph, at).into_iter();
             let inside: Vec<NodeId> = users.filter(|&u| self.graph.cluster(u) == Some(cluster)).collect();
             if at != node && !inside.is_empty() {
-                let map = self.map_of(at, cluster);
-                if map.is_none() || map != self.own_map(at, cluster) {
+                let (map, rank) = (self.sites(at, cluster).map(), space.rank());
+                let full = self.graph.ty(at).shape == *space;
+                if !(full && is_identity(&map, rank)) && map.as_deref() != Some(kept) {
                     return false;
                 }
             }
@@ -147,7 +172,7 @@ impl Fuser<'_> {
         };
         let found = self.user_clusters(node).into_iter().find(|&c| fusible && self.can_anchor(node, c));
         if let Some(cluster) = found {
-            if let Some(Some(grown)) = self.clusters.get_mut(cluster as usize) {
+            if let Some(grown) = self.info_mut(cluster) {
                 grown.kind = kind;
             }
             self.add(node, cluster);
@@ -178,13 +203,14 @@ impl Fuser<'_> {
         self.info(cluster).is_some_and(|info| info.nodes.iter().any(alike))
     }
 
-    fn can_anchor(&self, node: NodeId, cluster: u32) -> bool {
+    fn can_anchor(&mut self, node: NodeId, cluster: u32) -> bool {
+        let map = self.sites(node, cluster).map();
         let Some(info) = self.info(cluster) else { return false };
         let with_anchor = |n: NodeId| n == node || info.nodes.contains(&n);
         info.kind == Kind::Loop
             && info.reduced.is_empty()
             && info.space == self.graph.ty(node).shape
-            && is_identity(&self.map_of(node, cluster), info.space.rank())
+            && is_identity(&map, info.space.rank())
             && info.nodes.iter().all(|&n| self.follows(n, info, with_anchor))
             && self.streams_fit(node, info)
             && !self.waits_for_user(cluster, node)
@@ -229,7 +255,7 @@ impl Fuser<'_> {
             Family::Movement | Family::Control => false,
             Family::Loop => true,
             // What is trivially computed would be computed here, by rules that tiles don't have.
-            Family::Elementwise => !self.trivial(from) && !self.recomputed.contains(&from),
+            Family::Elementwise => !self.trivial(from) && !self.recomputed.contains_key(&from),
             Family::Index | Family::Random => true,
             Family::Reduce | Family::Window | Family::Contraction => true,
         }
@@ -237,24 +263,29 @@ impl Fuser<'_> {
 
     /// Merges loop clusters over one space that all read `node`, if none waits for another.
     fn merge_all(&mut self, node: NodeId, clusters: &[u32]) -> bool {
-        let infos: Option<Vec<(u32, &Info)>> = clusters.iter().map(|&c| Some((c, self.info(c)?))).collect();
-        let Some(infos) = infos else { return false };
-        let Some(&(first, lead)) = infos.first() else { return false };
-        let reduced = infos.iter().map(|(_, i)| &i.reduced).find(|r| !r.is_empty()).cloned().unwrap_or_default();
+        let maps: Vec<AxisMap> = clusters.iter().map(|&c| self.sites(node, c).map()).collect();
+        let infos: Option<Vec<&Info>> = clusters.iter().map(|&c| self.info(c)).collect();
+        let (Some(infos), Some(&first)) = (infos, clusters.first()) else { return false };
+        let lead = infos[0];
+        let reduced = infos.iter().map(|i| &i.reduced).find(|r| !r.is_empty()).cloned().unwrap_or_default();
         let trailing = is_trailing(&reduced, lead.space.rank());
-        let alike = infos.iter().all(|(c, i)| {
+        let alike = infos.iter().zip(&maps).all(|(i, map)| {
             i.kind == Kind::Loop
                 && i.space == lead.space
                 && (i.reduced == reduced || (i.reduced.is_empty() && trailing))
-                && is_identity(&self.map_of(node, *c), lead.space.rank())
+                && is_identity(map, lead.space.rank())
         });
-        if !alike || self.graph.ty(node).shape != lead.space || self.any_waits(clusters) {
+        if !alike
+            || !fit_together(&infos, &reduced)
+            || self.graph.ty(node).shape != lead.space
+            || self.any_waits(clusters)
+        {
             return false;
         }
         for &other in &clusters[1..] {
             self.merge(first, other);
         }
-        if let Some(Some(merged)) = self.clusters.get_mut(first as usize) {
+        if let Some(merged) = self.info_mut(first) {
             merged.reduced = reduced;
         }
         true
@@ -274,18 +305,16 @@ fn max_window(op: &Op) -> Option<&Window> {
     }
 }
 
-/// How often each element would be computed, if a node were computed in the cluster's loops: loops over axes that it doesn't
-/// run along repeat it, unless they are inside all those that it does run along.
-fn repetition(info: &Info, map: &AxisMap, numel: usize) -> usize {
-    let space = &info.space;
-    let Some(map) = map else { return space.numel().div_ceil(numel.min(space.numel())) };
-    let outer = (0..space.rank()).filter(|a| !info.reduced.contains(a));
-    let order: Vec<usize> = outer.chain(info.reduced.iter().copied()).collect();
-    let last = order.iter().rposition(|a| map.contains(a)).map_or(0, |p| p + 1);
-    order[..last].iter().filter(|a| !map.contains(a)).map(|&a| space[a]).product()
+/// True if clusters can be one that reduces these axes: it isn't too large, and nothing speaks against where its loops are cut.
+pub(super) fn fit_together(infos: &[&Info], reduced: &[usize]) -> bool {
+    let size: usize = infos.iter().map(|i| i.size).sum();
+    let cut = |axis: &usize| infos.iter().any(|i| i.cuts.contains_key(axis));
+    let is_cut = infos.iter().any(|i| !i.cuts.is_empty());
+    let draws = infos.iter().any(|i| i.draws);
+    size <= MAX_SIZE && !(is_cut && draws) && !reduced.iter().any(cut)
 }
 
-fn is_identity(map: &AxisMap, rank: usize) -> bool {
+pub(super) fn is_identity(map: &AxisMap, rank: usize) -> bool {
     map.as_ref().is_some_and(|m| m.len() == rank && m.iter().enumerate().all(|(i, &a)| i == a))
 }
 

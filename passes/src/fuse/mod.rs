@@ -6,7 +6,14 @@
 //! are reduced and used again (softmax, layer norm, cross-entropy and their gradients), and the elementwise ops after a
 //! contraction or a window. Reductions of one tensor that don't wait for each other are one cluster. What is cheap to compute from a tensor
 //! that is kept anyway has no cluster: it is computed again wherever it is used. Movement ops, constants and what is trivially computed from inputs stay outside: they become index
-//! arithmetic and expressions wherever they are used.
+//! arithmetic and expressions wherever they are used. Concatenations, and padded tensors unless a user's loops can be cut where the padding ends, are
+//! results of a cluster: one loop for each part, in which what the part is made of is computed, and what the whole is used for if that is done place by place.
+//!
+//! The cost model (`sites`) counts at how many places a cluster would compute a node, and how many of its elements there. A node joins if
+//! each element is computed once. A cheap one may be computed twice (`MAX_EVALUATIONS`), where users see it at several places and it is made of one
+//! tensor of its size, and as often as a broadcast repeats it, as long as the cluster's work with all repetitions is at most 16 times (`MAX_WORK`) the sum of its
+//! nodes' elements times their cost. A row is walked at most once more for each of 4 (`MAX_REDUCTIONS_IN_A_ROW`) reductions. In builds with debug
+//! assertions `lower` counts the operations of each loop cluster's kernels and fails beyond that bound.
 //! # Requires
 //! Stage `differentiated`, with convolutions legalized.
 //! # Ensures
@@ -15,18 +22,31 @@
 //! `%2 = add %0, %1`, `%3 = relu %2`, both `f32[8]`, only `%3` used further: both get `@0`, and `%2` never reaches memory.
 
 pub(crate) mod cluster;
+mod cut;
 mod join;
-mod map;
 mod reach;
 mod recompute;
 mod siblings;
+mod sites;
 
 use crate::{PassContext, PassError};
 use cluster::{Kind, anchor_kind};
 use ir::scalar::Cost;
 use ir::{Family, Graph, NodeId, Op, Shape};
 use reach::Reach;
+use sites::Places;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// An element is computed at most that many times at places that aren't repetitions along axes which it doesn't have.
+const MAX_EVALUATIONS: f64 = 2.0;
+/// The work of a cluster, repetitions included, is at most that many times the work of its nodes.
+pub(crate) const MAX_WORK: f64 = 16.0;
+/// Places of one node in a cluster that are told apart.
+const MAX_PLACES: usize = 8;
+/// A cluster is at most that large, in cheap ops: kernels stay compilable.
+const MAX_SIZE: usize = 1024;
+/// A row is walked once more for each reduction that waits for another one, and what is cheap is computed anew in each walk.
+const MAX_REDUCTIONS_IN_A_ROW: usize = 4;
 
 /// What is known of a cluster while it grows.
 #[derive(Clone, Debug)]
@@ -37,16 +57,76 @@ struct Info {
     /// The axes of the space that reductions fold.
     reduced: Vec<usize>,
     nodes: BTreeSet<NodeId>,
+    /// How often the space has changed.
+    epoch: u32,
+    /// Random numbers are drawn in it: for whole rows, which aren't cut.
+    draws: bool,
+    /// Where loops along an axis are cut.
+    cuts: BTreeMap<usize, BTreeSet<usize>>,
+    /// How many of its nodes have padding that the cuts are for.
+    padded: usize,
+    /// How many nodes are computed in each of the parts.
+    in_all_parts: usize,
+    /// Its nodes in cheap ops.
+    size: usize,
+    /// Elements times cost of its nodes, and what is computed again.
+    work: f64,
+    repeated: f64,
+}
+
+impl Info {
+    fn new(kind: Kind, space: Shape, reduced: Vec<usize>) -> Self {
+        Self {
+            kind,
+            space,
+            reduced,
+            nodes: BTreeSet::new(),
+            epoch: 0,
+            draws: false,
+            cuts: BTreeMap::new(),
+            padded: 0,
+            in_all_parts: 0,
+            size: 0,
+            work: 0.0,
+            repeated: 0.0,
+        }
+    }
+
+    /// The axes that aren't reduced.
+    fn outer(&self) -> Vec<usize> {
+        (0..self.space.rank()).filter(|a| !self.reduced.contains(a)).collect()
+    }
+
+    /// Takes all that another cluster has.
+    fn take(&mut self, other: Self) {
+        self.nodes.extend(other.nodes);
+        self.draws |= other.draws;
+        for (axis, cuts) in other.cuts {
+            self.cuts.entry(axis).or_default().extend(cuts);
+        }
+        self.padded += other.padded;
+        self.in_all_parts += other.in_all_parts;
+        self.size += other.size;
+        self.work += other.work;
+        self.repeated += other.repeated;
+    }
 }
 
 struct Fuser<'g> {
     graph: &'g mut Graph,
     clusters: Vec<Option<Info>>,
+    /// For each cluster the one it has become part of: itself, if none.
+    merged: Vec<u32>,
     reach: Reach,
+    places: Places,
     /// Nodes that must have a buffer because a contraction or a scan reads them at addresses of its own.
     forced: BTreeSet<NodeId>,
-    /// Nodes that are computed wherever they are used, though they aren't trivial.
-    recomputed: BTreeSet<NodeId>,
+    /// Outputs and updates.
+    results: BTreeSet<NodeId>,
+    /// Nodes that are results, or from which a result is computed without a cluster between.
+    to_results: BTreeSet<NodeId>,
+    /// Nodes that are computed wherever they are used, though they aren't trivial, and how many such nodes follow one another there.
+    recomputed: BTreeMap<NodeId, usize>,
     /// What tiles may touch besides their own result before it leaves the cache.
     cache_bytes: usize,
 }
@@ -58,12 +138,17 @@ struct Fuser<'g> {
 pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
     graph.clear_clusters();
     let forced = forced(graph);
+    let results = graph.outputs().iter().chain(graph.updates()).map(|(_, id)| *id).collect();
     let mut fuser = Fuser {
         graph,
         clusters: vec![],
+        merged: vec![],
         reach: Reach::default(),
+        places: Places::default(),
         forced,
-        recomputed: BTreeSet::new(),
+        results,
+        to_results: BTreeSet::new(),
+        recomputed: BTreeMap::new(),
         cache_bytes: context.target.l2_bytes,
     };
     let order = fuser.graph.topological();
@@ -106,15 +191,21 @@ fn is_port(op: &Op) -> bool {
 impl Fuser<'_> {
     /// Puts a node, whose users have been placed, in a cluster, or leaves it to be computed wherever it is used.
     fn place(&mut self, node: NodeId) {
+        self.find_uses(node);
+        let unclustered = |u: &NodeId| self.graph.cluster(*u).is_none() && self.to_results.contains(u);
+        if self.results.contains(&node) || self.graph.users(node).iter().any(unclustered) {
+            self.to_results.insert(node);
+        }
         let forced = self.forced.contains(&node);
         let family = self.graph.op(node).family();
         let inline = match family {
             Family::Source => is_port(self.graph.op(node)) || !forced,
-            Family::Movement => !forced,
+            Family::Movement => !forced && self.is_read_through(node),
             Family::Elementwise => !forced && self.trivial(node),
             _ => false,
         };
         if inline {
+            self.cut_users(node);
             return;
         }
         if matches!(family, Family::Loop) {
@@ -128,15 +219,16 @@ impl Fuser<'_> {
             self.join_sibling(node);
             return;
         }
-        let copied = matches!(family, Family::Source | Family::Movement);
-        let may_repeat = !copied && !forced;
+        let parts = matches!(self.graph.op(node), Op::Concat(_) | Op::Pad(_));
+        let copied = !parts && matches!(family, Family::Source | Family::Movement);
+        let may_repeat = !parts && !copied && !forced;
         if may_repeat && self.repeats_kept(node) {
-            self.recomputed.insert(node);
+            self.recompute(node);
             return;
         }
         if copied || !self.join_users(node) {
             if may_repeat && self.is_recomputed(node) {
-                self.recomputed.insert(node);
+                self.recompute(node);
                 return;
             }
             self.start(node, Kind::Loop);
@@ -154,6 +246,7 @@ impl Fuser<'_> {
         let live = self.graph.live();
         if let Some(cluster) = self.graph.cluster(node) {
             for (other, _) in self.graph.same_scan(node).into_iter().filter(|(other, _)| live.contains(other)) {
+                self.find_uses(other);
                 self.add(other, cluster);
             }
         }
@@ -184,7 +277,10 @@ impl Fuser<'_> {
         };
         let id = self.clusters.len() as u32;
         self.reach.start(self.user_clusters(node));
-        self.clusters.push(Some(Info { kind, space, reduced, nodes: BTreeSet::from([node]) }));
+        self.clusters.push(Some(Info::new(kind, space, reduced)));
+        self.merged.push(id);
+        self.start_own(node, id);
+        self.count(node, id, 0.0);
         self.graph.set_cluster(node, id);
     }
 
@@ -192,11 +288,55 @@ impl Fuser<'_> {
         self.clusters.get(cluster as usize)?.as_ref()
     }
 
+    fn info_mut(&mut self, cluster: u32) -> Option<&mut Info> {
+        self.clusters.get_mut(cluster as usize)?.as_mut()
+    }
+
+    /// The cluster that a cluster is part of by now.
+    fn current(&self, mut cluster: u32) -> u32 {
+        while self.merged[cluster as usize] != cluster {
+            cluster = self.merged[cluster as usize];
+        }
+        cluster
+    }
+
     fn add(&mut self, node: NodeId, cluster: u32) {
-        if let Some(Some(info)) = self.clusters.get_mut(cluster as usize) {
-            info.nodes.insert(node);
-            self.reach.grow(cluster, self.user_clusters(node));
-            self.graph.set_cluster(node, cluster);
+        let sites = self.set_own(node, cluster);
+        let repeated = (sites.evaluations() - self.graph.ty(node).shape.numel() as f64).max(0.0);
+        self.count(node, cluster, repeated);
+        self.reach.grow(cluster, self.user_clusters(node));
+        self.graph.set_cluster(node, cluster);
+    }
+
+    /// Counts a node in, of which so many elements are computed again.
+    fn count(&mut self, node: NodeId, cluster: u32, repeated: f64) {
+        let (cost, numel) = (self.cost(node), self.graph.ty(node).shape.numel() as f64);
+        let cuts = self.cuts_of(node, cluster);
+        let (draws, padded) = (matches!(self.graph.op(node), Op::Random(_)), matches!(self.graph.op(node), Op::Pad(_)));
+        let in_all_parts = self.is_in_all_parts(node);
+        let Some(info) = self.info_mut(cluster) else { return };
+        info.nodes.insert(node);
+        info.size += cost as usize;
+        info.work += cost * numel;
+        info.repeated += cost * repeated;
+        info.draws |= draws;
+        info.padded += usize::from(padded);
+        info.in_all_parts += usize::from(in_all_parts);
+        for (axis, at) in cuts {
+            info.cuts.entry(axis).or_default().insert(at);
+        }
+    }
+
+    /// What an element of a node costs, in cheap ops.
+    fn cost(&self, node: NodeId) -> f64 {
+        match self.graph.op(node) {
+            Op::Elementwise(op) => match op.def().cost {
+                Cost::Cheap => 1.0,
+                Cost::Moderate => 4.0,
+                Cost::Expensive => 16.0,
+            },
+            Op::Random(_) => 64.0,
+            _ => 1.0,
         }
     }
 
@@ -204,11 +344,12 @@ impl Fuser<'_> {
     fn merge(&mut self, into: u32, from: u32) {
         let Some(info) = self.clusters[from as usize].take() else { return };
         self.reach.merge(into, from);
-        for node in info.nodes {
-            if let Some(Some(grown)) = self.clusters.get_mut(into as usize) {
-                grown.nodes.insert(node);
-            }
+        self.merged[from as usize] = into;
+        for &node in &info.nodes {
             self.graph.set_cluster(node, into);
+        }
+        if let Some(grown) = self.info_mut(into) {
+            grown.take(info);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is computed again wherever it is used, rather than kept in memory.
 
 use super::{Fuser, is_port};
-use crate::fuse::cluster::{Kind, reaches_result, through_inlined};
+use crate::fuse::cluster::{Kind, through_inlined};
 use ir::scalar::Cost;
 use ir::{NodeId, Op};
 use std::collections::BTreeSet;
@@ -13,13 +13,55 @@ const SMALL_PART: usize = 8;
 /// How many nodes are looked at to find out whether one depends on another.
 const MAX_SEARCH: usize = 256;
 
+/// A node is computed again by at most so many clusters.
+const MAX_CLUSTERS: usize = 8;
+/// So many nodes that are computed again may follow one another.
+const MAX_IN_A_ROW: usize = 3;
+
 impl Fuser<'_> {
+    /// Leaves a node to be computed wherever it is used.
+    pub(super) fn recompute(&mut self, node: NodeId) {
+        let in_a_row = self.recomputed_after(node) + 1;
+        self.recomputed.insert(node, in_a_row);
+    }
+
+    /// How many nodes that are computed again use a node, one after the other.
+    fn recomputed_after(&self, node: NodeId) -> usize {
+        self.graph.users(node).iter().filter_map(|u| self.recomputed.get(u)).copied().max().unwrap_or(0)
+    }
+
+    /// True if computing a node again doesn't add up: few clusters do it, each at one place, and few such nodes follow one another.
+    fn adds_up_little(&mut self, node: NodeId) -> bool {
+        let users = self.user_clusters(node);
+        let once = |fuser: &mut Self, cluster: u32| {
+            let sites = fuser.sites(node, cluster);
+            let numel = fuser.graph.ty(node).shape.numel() as f64;
+            !sites.many && sites.evaluations() <= super::MAX_EVALUATIONS * numel
+        };
+        users.len() <= MAX_CLUSTERS
+            && self.recomputed_after(node) < MAX_IN_A_ROW
+            && users.into_iter().all(|cluster| once(self, cluster))
+    }
+
+    /// Tensors of about a node's size among its operands.
+    pub(super) fn whole_operands(&self, node: NodeId) -> usize {
+        let mut whole: Vec<NodeId> =
+            self.graph.operands(node).iter().copied().filter(|&o| !self.is_small(node, o)).collect();
+        whole.sort_unstable();
+        whole.dedup();
+        whole.len()
+    }
+
     /// True if a node, computed from one tensor of its size that is in memory anyway and from small ones, costs no more than loading it:
     /// a centred value, say, in batch normalization. Its cluster would do nothing but copy.
-    pub(super) fn is_recomputed(&self, node: NodeId) -> bool {
+    pub(super) fn is_recomputed(&mut self, node: NodeId) -> bool {
+        self.costs_a_load(node) && self.adds_up_little(node)
+    }
+
+    fn costs_a_load(&self, node: NodeId) -> bool {
         let graph = &*self.graph;
         let cheap = matches!(graph.op(node), Op::Elementwise(op) if op.def().cost == Cost::Cheap);
-        if !cheap || graph.ty(node).size_bytes() < MIN_BYTES || reaches_result(graph, node) {
+        if !cheap || graph.ty(node).size_bytes() < MIN_BYTES || self.to_results.contains(&node) {
             return false;
         }
         let in_loops = through_inlined(graph, node).into_iter().all(|user| {
@@ -37,10 +79,14 @@ impl Fuser<'_> {
 
     /// True if several loop clusters use a node that costs no more than loading it, computed from one tensor of its size that several others have to
     /// load anyway: the argument of an activation, say, that differs from its input by a factor, where the gradient needs both.
-    pub(super) fn repeats_kept(&self, node: NodeId) -> bool {
+    pub(super) fn repeats_kept(&mut self, node: NodeId) -> bool {
+        self.follows_kept(node) && self.adds_up_little(node)
+    }
+
+    fn follows_kept(&self, node: NodeId) -> bool {
         let graph = &*self.graph;
         let cheap = matches!(graph.op(node), Op::Elementwise(op) if op.def().cost == Cost::Cheap);
-        if !cheap || graph.ty(node).size_bytes() < MIN_BYTES || reaches_result(graph, node) {
+        if !cheap || graph.ty(node).size_bytes() < MIN_BYTES || self.to_results.contains(&node) {
             return false;
         }
         let mut whole = graph.operands(node).iter().copied().filter(|&o| !self.is_small(node, o));
@@ -52,7 +98,8 @@ impl Fuser<'_> {
             let others = graph.users(tensor).into_iter().filter(|&user| user != node);
             let clusters = others.flat_map(|user| match graph.cluster(user) {
                 Some(cluster) => vec![cluster],
-                None => self.user_clusters(user),
+                // It may not have been placed yet.
+                None => through_inlined(graph, user).into_iter().filter_map(|u| graph.cluster(u)).collect(),
             });
             clusters.collect::<BTreeSet<u32>>().len() > 1
         };

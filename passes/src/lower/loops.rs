@@ -6,7 +6,7 @@
 
 use super::cx::{Placed, flatten};
 use super::expr::Emit;
-use super::{Lowering, Values, random};
+use super::{Lowering, Values, random, split, work};
 use crate::PassError;
 use crate::fuse::cluster::{outputs, through_inlined};
 use ir::op::reduce::ReduceKind;
@@ -17,6 +17,9 @@ use std::collections::BTreeMap;
 
 /// The largest scratch row, in elements: what fits the first-level cache beside its inputs.
 const MAX_ROW: usize = 16 << 10;
+
+/// Parts of the outermost loop with fewer elements, together, are one kernel.
+const MIN_SHARED: usize = 16 << 10;
 
 /// The iteration space of a cluster.
 struct Space {
@@ -103,40 +106,132 @@ impl Plan {
         }
     }
 
+    /// The random numbers that are drawn for whole rows.
+    fn draws(&self, lowering: &Lowering<'_>, nodes: &[NodeId]) -> Vec<NodeId> {
+        let in_rows = |&&node: &&NodeId| match lowering.graph.op(node) {
+            Op::Random(op) => self.space.reduced.is_empty() && op.ty.shape == self.space.shape && random::has_rows(op),
+            _ => false,
+        };
+        nodes.iter().filter(in_rows).copied().collect()
+    }
+
+    /// What the loop along an axis is cut to, given the ranges of all axes.
+    fn parts(
+        &self,
+        lowering: &Lowering<'_>,
+        cluster: u32,
+        axis: usize,
+        ranges: &[(usize, usize)],
+    ) -> Vec<(usize, usize)> {
+        let computed: Vec<NodeId> = self.full.iter().chain(&self.outer).chain(&self.reduces).copied().collect();
+        let starts = split::cuts(lowering, Some(cluster), &computed, (axis, &self.space.outer()), ranges);
+        let ends = starts[1..].iter().copied().chain([ranges[axis].1]);
+        starts.iter().copied().zip(ends).collect()
+    }
+
     fn last_stage(&self) -> usize {
         self.stage.values().copied().max().unwrap_or(0)
     }
 }
 
-/// Lowers a loop cluster to one kernel.
+/// Lowers a loop cluster, to one kernel unless its outermost loop is cut.
 pub(super) fn lower(lowering: &mut Lowering<'_>, cluster: u32, nodes: &[NodeId]) -> Result<(), PassError> {
     let plan = Plan::new(lowering, cluster, nodes);
     let name = lowering.kernel_name(nodes);
-    let mut emit = Emit::new(lowering, Some(cluster));
-    let outer_at = open_outer(&mut emit, &plan, nodes)?;
-    let mut rows = BTreeMap::new();
-    for stage in 0..=plan.last_stage() {
-        lower_stage(&mut emit, &plan, &outer_at, stage, &mut rows, cluster)?;
+    let first = lowering.program.kernels.len();
+    if plan.draws(lowering, nodes).is_empty() {
+        lower_parts(lowering, &plan, cluster, &name)?;
+    } else {
+        let mut emit = Emit::new(lowering, Some(cluster));
+        let outer_at = open_drawn(&mut emit, &plan, nodes)?;
+        lower_body(&mut emit, &plan, &outer_at, cluster)?;
+        emit.finish(name);
     }
-    for &node in &plan.outer {
-        let value = emit.value(node, &outer_at)?;
-        emit.store_node(node, &outer_at, value.expr);
+    if cfg!(debug_assertions) {
+        work::check(lowering, cluster, nodes, first, plan.last_stage() + 1)?;
     }
-    emit.finish(name);
     Ok(())
 }
 
-/// Opens the loops over the axes that aren't reduced. Random numbers of whole rows are drawn before the loop along the rows, block by
-/// block.
-fn open_outer(emit: &mut Emit<'_, '_>, plan: &Plan, nodes: &[NodeId]) -> Result<Vec<Affine>, PassError> {
-    let graph = emit.lowering.graph;
-    let extents = plan.space.extents(&plan.space.outer());
-    let in_rows = |&&node: &&NodeId| match graph.op(node) {
-        Op::Random(op) => plan.space.reduced.is_empty() && op.ty.shape == plan.space.shape && random::has_rows(op),
-        _ => false,
+/// Loops over the axes that aren't reduced, cut where the parts begin of what is made of parts. Those of the outermost loop are kernels of
+/// their own, which threads share, unless they are small: these come several to a kernel.
+fn lower_parts(lowering: &mut Lowering<'_>, plan: &Plan, cluster: u32, name: &str) -> Result<(), PassError> {
+    let (outer, shape) = (plan.space.outer(), &plan.space.shape);
+    let mut ranges: Vec<(usize, usize)> = shape.iter().map(|&extent| (0, extent)).collect();
+    let Some(&first) = outer.first() else {
+        let mut emit = Emit::new(lowering, Some(cluster));
+        lower_body(&mut emit, plan, &[], cluster)?;
+        emit.finish(name.to_owned());
+        return Ok(());
     };
-    let random: Vec<NodeId> = nodes.iter().filter(in_rows).copied().collect();
-    let before = if random.is_empty() { extents.len() } else { extents.len() - 1 };
+    let parts = plan.parts(lowering, cluster, first, &ranges);
+    let row = shape.numel() / shape[first];
+    let mut parts = parts.into_iter().peekable();
+    while parts.peek().is_some() {
+        let mut emit = Emit::new(lowering, Some(cluster));
+        emit.cx.floor = 1;
+        let mut elements = 0;
+        while let Some((from, to)) =
+            parts.next_if(|(from, to)| elements == 0 || elements + (to - from) * row < MIN_SHARED)
+        {
+            elements += (to - from) * row;
+            ranges[first] = (from, to);
+            lower_part(&mut emit, plan, cluster, &mut ranges, &mut vec![])?;
+        }
+        emit.finish(name.to_owned());
+    }
+    Ok(())
+}
+
+/// The loops inside those at `at`, of which the next one walks its range, the others what they are cut to.
+fn lower_part(
+    emit: &mut Emit<'_, '_>,
+    plan: &Plan,
+    cluster: u32,
+    ranges: &mut Vec<(usize, usize)>,
+    at: &mut Vec<Affine>,
+) -> Result<(), PassError> {
+    let outer = plan.space.outer();
+    let depth = emit.cx.depth();
+    let (from, to) = ranges[outer[at.len()]];
+    let var = Affine::term(emit.cx.open(to - from), 1);
+    at.push(var.plus(from as i64));
+    match outer.get(at.len()) {
+        None => lower_body(emit, plan, at, cluster)?,
+        Some(&next) => {
+            let whole = ranges[next];
+            for part in plan.parts(emit.lowering, cluster, next, ranges) {
+                ranges[next] = part;
+                lower_part(emit, plan, cluster, ranges, at)?;
+            }
+            ranges[next] = whole;
+        }
+    }
+    at.pop();
+    emit.cx.close_to(depth);
+    emit.values.drop_below(depth);
+    Ok(())
+}
+
+/// What is inside the loops over the axes that aren't reduced.
+fn lower_body(emit: &mut Emit<'_, '_>, plan: &Plan, outer_at: &[Affine], cluster: u32) -> Result<(), PassError> {
+    let mut rows = BTreeMap::new();
+    for stage in 0..=plan.last_stage() {
+        lower_stage(emit, plan, outer_at, stage, &mut rows, cluster)?;
+    }
+    for &node in &plan.outer {
+        let value = emit.value(node, outer_at)?;
+        emit.store_node(node, outer_at, value.expr);
+    }
+    Ok(())
+}
+
+/// Opens the loops over the axes that aren't reduced around random numbers of whole rows, which are drawn before the loop along the
+/// rows, block by block.
+fn open_drawn(emit: &mut Emit<'_, '_>, plan: &Plan, nodes: &[NodeId]) -> Result<Vec<Affine>, PassError> {
+    let extents = plan.space.extents(&plan.space.outer());
+    let random = plan.draws(emit.lowering, nodes);
+    let before = extents.len() - 1;
     let mut at = emit.cx.open_all(&extents[..before]);
     emit.cx.floor = usize::from(!at.is_empty());
     let rows = random.iter().map(|&node| random::draw_row(emit, node, &at)).collect::<Result<Vec<_>, _>>()?;

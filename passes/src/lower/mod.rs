@@ -10,7 +10,6 @@
 //! # Example
 //! `%2 = relu %1 : f32[8] @0` becomes a kernel with one loop, and one launch of it.
 
-mod concat;
 mod contraction;
 mod cx;
 mod expr;
@@ -19,8 +18,10 @@ mod loops;
 mod opaque;
 mod random;
 mod scan;
+mod split;
 mod tile;
 mod window;
+mod work;
 
 pub(crate) use contraction::in_regions;
 pub(crate) use window::{tap_type, tiles};
@@ -95,10 +96,7 @@ fn lower<'g>(graph: &'g Graph, target: &Target, is_body: bool) -> Result<Lowerin
     for (&cluster, nodes) in &clusters.nodes {
         lowering.cluster = Some(cluster);
         match clusters.kind(graph, cluster) {
-            Kind::Loop => match concat::root(&lowering, cluster, nodes) {
-                Some(root) => concat::lower(&mut lowering, cluster, root, nodes)?,
-                None => loops::lower(&mut lowering, cluster, nodes)?,
-            },
+            Kind::Loop => loops::lower(&mut lowering, cluster, nodes)?,
             Kind::Contraction(anchor) => contraction::lower(&mut lowering, cluster, anchor, nodes)?,
             Kind::Window(anchor) => window::lower(&mut lowering, cluster, anchor, nodes)?,
             Kind::Opaque(anchor) => opaque::lower(&mut lowering, cluster, anchor)?,

@@ -114,6 +114,12 @@ impl OpRules for Slice {
 }
 
 impl Pad {
+    /// The axes along which there is padding before, after or between elements.
+    pub fn padded(&self) -> Vec<usize> {
+        let is_padded = |a: &usize| self.low[*a] + self.high[*a] + self.interior[*a] > 0;
+        (0..self.low.len()).filter(is_padded).collect()
+    }
+
     /// From `{value=(0.0), low=[1,0], high=[1,0], interior=[0,0]}` and the result's type.
     pub(in crate::op) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
         Ok(Self {

@@ -1,0 +1,302 @@
+//! Where the clusters that use a node see it, and how many of its elements they would compute: the cost model.
+//!
+//! A node that a cluster computes rather than loads is evaluated once at each place its users there ask for: an elementwise user asks for the
+//! element at its own place, a slice for a shifted one, a broadcast for one that many of its elements share. Nodes are placed after
+//! all their users, so that what is known of those gives a node's sites by one step along each edge.
+
+use super::{Fuser, Info, MAX_PLACES};
+use crate::fuse::cluster::Kind;
+use ir::{NodeId, Op};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// For each axis of a node the axis of the space it runs along; `None` where the relation is not that simple.
+pub(super) type AxisMap = Option<Vec<usize>>;
+
+/// A place of a node's elements in a cluster's iterations.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Place {
+    /// The number of the place: two users see the same elements in the same iterations if this is equal.
+    id: u32,
+    pub(super) map: AxisMap,
+    /// How many elements would be computed there, if the cluster computed the node.
+    pub(super) evaluations: f64,
+}
+
+/// How one cluster uses a node.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub(super) struct Sites {
+    pub(super) places: Vec<Place>,
+    /// There are more places than are kept.
+    pub(super) many: bool,
+    /// How many reductions of the cluster stand after the node, in a row.
+    pub(super) reductions_after: usize,
+    /// How often the cluster's space had changed when this was found out.
+    epoch: u32,
+}
+
+impl Sites {
+    /// The map of a node that is seen at one place.
+    pub(super) fn map(&self) -> AxisMap {
+        match &self.places[..] {
+            [only] if !self.many => only.map.clone(),
+            _ => None,
+        }
+    }
+
+    /// How many elements would be computed at all places.
+    pub(super) fn evaluations(&self) -> f64 {
+        self.places.iter().map(|p| p.evaluations).sum()
+    }
+
+    fn add(&mut self, place: Place) {
+        if self.places.iter().any(|p| p.id == place.id) {
+            return;
+        }
+        if self.places.len() < MAX_PLACES {
+            self.places.push(place);
+        } else {
+            self.many = true;
+        }
+    }
+
+    fn add_all(&mut self, more: &Self) {
+        more.places.iter().for_each(|place| self.add(place.clone()));
+        self.many |= more.many;
+        self.reductions_after = self.reductions_after.max(more.reductions_after);
+    }
+}
+
+/// What is known of the places of all nodes.
+#[derive(Default)]
+pub(super) struct Places {
+    /// For each node the clusters that use it, under the numbers they had when it was placed.
+    uses: Vec<Vec<(u32, Sites)>>,
+    /// For nodes that are in a cluster, where it computes them.
+    own: Vec<Option<Sites>>,
+    /// Numbers of places with a map.
+    maps: BTreeMap<Vec<usize>, u32>,
+    /// Numbers of other places: the user's place, the user, and which operand of it.
+    paths: BTreeMap<(u32, NodeId, usize), u32>,
+    next: u32,
+}
+
+impl Places {
+    fn uses(&self, node: NodeId) -> &[(u32, Sites)] {
+        self.uses.get(node.index()).map_or(&[], Vec::as_slice)
+    }
+
+    fn set_uses(&mut self, node: NodeId, uses: Vec<(u32, Sites)>) {
+        if self.uses.len() <= node.index() {
+            self.uses.resize(node.index() + 1, vec![]);
+        }
+        self.uses[node.index()] = uses;
+    }
+
+    fn set_own(&mut self, node: NodeId, own: Sites) {
+        if self.own.len() <= node.index() {
+            self.own.resize(node.index() + 1, None);
+        }
+        self.own[node.index()] = Some(own);
+    }
+
+    /// A place with that map.
+    fn mapped(&mut self, map: Vec<usize>, evaluations: f64) -> Place {
+        let next = &mut self.next;
+        let id = match self.maps.get(&map) {
+            Some(&id) => id,
+            None => *self.maps.entry(map.clone()).or_insert_with(|| fresh(next)),
+        };
+        Place { id, map: Some(map), evaluations }
+    }
+
+    /// The place of an operand of a user that is at a place itself.
+    fn passed(&mut self, path: (u32, NodeId, usize), evaluations: f64) -> Place {
+        let next = &mut self.next;
+        let id = *self.paths.entry(path).or_insert_with(|| fresh(next));
+        Place { id, map: None, evaluations }
+    }
+}
+
+fn fresh(next: &mut u32) -> u32 {
+    *next += 1;
+    *next
+}
+
+impl Fuser<'_> {
+    /// Finds out which clusters use a node and where, from what is known of its users.
+    pub(super) fn find_uses(&mut self, node: NodeId) {
+        let mut found: Vec<(u32, Sites)> = vec![];
+        let mut at: BTreeMap<u32, usize> = BTreeMap::new();
+        for user in self.graph.users(node) {
+            let sites = match self.graph.cluster(user) {
+                Some(cluster) => vec![(cluster, self.own(user))],
+                None => self.places.uses(user).iter().map(|(c, s)| (self.current(*c), s.clone())).collect(),
+            };
+            let positions = self.graph.operands(user).iter().enumerate().filter(|(_, o)| **o == node);
+            let positions: Vec<usize> = positions.map(|(i, _)| i).collect();
+            for (cluster, sites) in sites {
+                let sites = self.in_space(cluster, sites);
+                let slot = *at.entry(cluster).or_insert(found.len());
+                if slot == found.len() {
+                    found.push((cluster, Sites { epoch: self.epoch(cluster), ..Sites::default() }));
+                }
+                for &position in &positions {
+                    let through = self.through(user, position, cluster, &sites);
+                    found[slot].1.add_all(&through);
+                }
+            }
+        }
+        self.places.set_uses(node, found);
+    }
+
+    /// How a cluster uses a node that has been placed, or is about to be.
+    pub(super) fn sites(&mut self, node: NodeId, cluster: u32) -> Sites {
+        let uses: Vec<Sites> = self
+            .places
+            .uses(node)
+            .iter()
+            .filter(|(c, _)| self.current(*c) == cluster)
+            .map(|(_, s)| s.clone())
+            .collect();
+        let mut all = Sites { epoch: self.epoch(cluster), ..Sites::default() };
+        for sites in uses {
+            all.add_all(&self.in_space(cluster, sites));
+        }
+        all
+    }
+
+    /// The clusters that use a node.
+    pub(super) fn user_clusters(&self, node: NodeId) -> Vec<u32> {
+        let clusters: BTreeSet<u32> = self.places.uses(node).iter().map(|(c, _)| self.current(*c)).collect();
+        clusters.into_iter().collect()
+    }
+
+    /// Says that a node is computed in a cluster, where that uses it.
+    pub(super) fn set_own(&mut self, node: NodeId, cluster: u32) -> Sites {
+        let own = self.sites(node, cluster);
+        self.places.set_own(node, own.clone());
+        own
+    }
+
+    /// True if a node, which has been placed, is computed at places that run along axes of its cluster's space: in all parts of it, if there are parts.
+    pub(super) fn is_in_all_parts(&self, node: NodeId) -> bool {
+        self.own(node).places.iter().any(|p| p.map.is_some())
+    }
+
+    /// Says that a node is what a new cluster computes.
+    pub(super) fn start_own(&mut self, node: NodeId, cluster: u32) {
+        let (shape, folds) = (&self.graph.ty(node).shape, matches!(self.graph.op(node), Op::Reduce(_)));
+        let map = match self.info(cluster) {
+            Some(info) if folds => info.outer(),
+            _ => (0..shape.rank()).collect(),
+        };
+        let evaluations = shape.numel() as f64;
+        let place = self.places.mapped(map, evaluations);
+        self.places.set_own(node, Sites { places: vec![place], ..Sites::default() });
+    }
+
+    fn own(&self, node: NodeId) -> Sites {
+        self.places.own.get(node.index()).cloned().flatten().unwrap_or_default()
+    }
+
+    /// The map of a node, which has been placed, in its cluster.
+    pub(super) fn own_map(&self, node: NodeId) -> AxisMap {
+        self.own(node).map()
+    }
+
+    fn epoch(&self, cluster: u32) -> u32 {
+        self.info(cluster).map_or(0, |info| info.epoch)
+    }
+
+    /// The same sites in the space that a cluster has now: a reduction that it starts from may have added axes.
+    fn in_space(&mut self, cluster: u32, mut sites: Sites) -> Sites {
+        let epoch = self.epoch(cluster);
+        if sites.epoch == epoch {
+            return sites;
+        }
+        let axes = self.info(cluster).map(|info| info.outer()).unwrap_or_default();
+        for place in &mut sites.places {
+            let moved: AxisMap = place.map.as_ref().and_then(|m| m.iter().map(|&a| axes.get(a).copied()).collect());
+            if let Some(map) = moved {
+                *place = self.places.mapped(map, place.evaluations);
+            }
+        }
+        Sites { epoch, ..sites }
+    }
+
+    /// The sites of an operand, given those of its user in a cluster.
+    fn through(&mut self, user: NodeId, position: usize, cluster: u32, sites: &Sites) -> Sites {
+        let folds = matches!(self.graph.op(user), Op::Reduce(_)) && self.graph.cluster(user) == Some(cluster);
+        let mut out = Sites {
+            places: vec![],
+            many: sites.many && !folds,
+            reductions_after: sites.reductions_after + usize::from(folds),
+            epoch: sites.epoch,
+        };
+        for place in &sites.places {
+            let (map, evaluations) = self.operand_place(user, position, cluster, place);
+            out.add(match map {
+                _ if self.keeps_place(user) => place.clone(),
+                Some(map) => self.places.mapped(map, evaluations),
+                None => self.places.passed((place.id, user, position), evaluations),
+            });
+        }
+        out
+    }
+
+    fn keeps_place(&self, user: NodeId) -> bool {
+        matches!(self.graph.op(user), Op::Elementwise(_) | Op::Cast(_) | Op::CheckIndex(_) | Op::StopGradient(_))
+    }
+
+    /// The map of an operand at a place of its user, and how many of its elements are computed there.
+    fn operand_place(&self, user: NodeId, position: usize, cluster: u32, place: &Place) -> (AxisMap, f64) {
+        let operand = &self.graph.ty(self.graph.operands(user)[position]).shape;
+        let (numel, of_user) = (operand.numel() as f64, self.graph.ty(user).shape.numel() as f64);
+        let repeated = |map: &AxisMap| match (map, self.info(cluster)) {
+            (Some(map), Some(info)) => numel * repetition(info, map) as f64,
+            _ => place.evaluations,
+        };
+        match self.graph.op(user) {
+            _ if self.keeps_place(user) => (place.map.clone(), place.evaluations),
+            // The space of its cluster is its operand's shape.
+            Op::Reduce(_) => (Some((0..operand.rank()).collect()), numel),
+            Op::Broadcast(op) => {
+                let map = place.map.as_ref().map(|map| op.axes.iter().map(|&a| map[a]).collect());
+                let evaluations = repeated(&map);
+                (map, evaluations)
+            }
+            Op::Permute(op) => {
+                let turned = |map: &Vec<usize>| {
+                    let mut out = vec![0; map.len()];
+                    op.perm.iter().enumerate().for_each(|(axis, &from)| out[from] = map[axis]);
+                    out
+                };
+                (place.map.as_ref().map(turned), place.evaluations)
+            }
+            Op::Concat(op) if self.is_cut(cluster, place, &[op.axis]) => (None, place.evaluations * numel / of_user),
+            Op::Pad(op) if self.is_cut(cluster, place, &op.padded()) => (None, place.evaluations * numel / of_user),
+            Op::Gather(_) if position == 1 => {
+                let along = place.map.as_ref().map(|map| map[..operand.rank()].to_vec());
+                (None, repeated(&along))
+            }
+            op if op.family() == ir::Family::Movement => (None, place.evaluations),
+            Op::Gather(_) => (None, place.evaluations),
+            _ => (None, numel),
+        }
+    }
+
+    /// True if the loops of a cluster can be cut where the parts of a node at that place begin along some of its axes.
+    pub(super) fn is_cut(&self, cluster: u32, place: &Place, axes: &[usize]) -> bool {
+        let Some(info) = self.info(cluster) else { return false };
+        let along = |map: &Vec<usize>| axes.iter().all(|&a| !info.reduced.contains(&map[a]));
+        info.kind == Kind::Loop && !info.draws && place.map.as_ref().is_some_and(along)
+    }
+}
+
+/// How often each element would be computed, if a node with that map were computed in the cluster's loops: loops over axes that it doesn't
+/// run along repeat it, unless they are inside all those that it does run along.
+fn repetition(info: &Info, map: &[usize]) -> usize {
+    let order: Vec<usize> = info.outer().into_iter().chain(info.reduced.iter().copied()).collect();
+    let last = order.iter().rposition(|a| map.contains(a)).map_or(0, |p| p + 1);
+    order[..last].iter().filter(|a| !map.contains(a)).map(|&a| info.space[a]).product()
+}
