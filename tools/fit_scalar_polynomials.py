@@ -150,6 +150,13 @@ def erfcx(u):
     return erfc(a) * exp(a * a)
 fit("ERFCX", erfcx, (mpf(CUT) - 2) / (CUT + 2), (mpf(6) - 2) / (6 + 2), None, two(-55), only=64)
 
+# erfc(a) = exp(-a^2) p(u), f64: exp(-a^2) p(u) / (1 + 2 a), u = (a - K) / (a + K), up to where it underflows
+def scaled(k):
+    return lambda u: erfc(k * (1 + u) / (1 - u)) * exp((k * (1 + u) / (1 - u)) ** 2)
+minimax("ERFC", scaled(mpf(3)), lambda u: 1 / scaled(mpf(3))(u), -1, (mpf("10.1") - 3) / (mpf("10.1") + 3), 11)
+level = lambda u: scaled(mpf(4))(u) * (1 + 8 * (1 + u) / (1 - u))
+fit("ERFC", level, -1, (mpf("27.3") - 4) / (mpf("27.3") + 4), None, two(-57), only=64)
+
 # tanh(x) = x + x z p(z), z = x^2, for x up to 9/16
 fit("TANH", lambda z: (tanh(sqrt(z)) / sqrt(z) - 1) / z, 0, mpf("0.5625") ** 2, None, two(-55), only=64)
 minimax("TANH", lambda z: (tanh(sqrt(at(z))) / sqrt(at(z)) - 1) / at(z), at, 0, mpf("0.5625") ** 2, 5)

@@ -58,8 +58,21 @@ fn keep_to_lanes_of_32_bits() {
 #[test]
 fn exist_for_every_transcendental_op_in_every_float_type() {
     use ScalarOp as Op;
-    let ops =
-        [Op::EXP, Op::EXPM1, Op::LOG, Op::LOG1P, Op::TANH, Op::SIGMOID, Op::ERF, Op::SIN, Op::COS, Op::POW, Op::RSQRT];
+    let ops = [
+        Op::EXP,
+        Op::EXPM1,
+        Op::LOG,
+        Op::LOG1P,
+        Op::TANH,
+        Op::SIGMOID,
+        Op::SOFTPLUS,
+        Op::ERF,
+        Op::ERFC,
+        Op::SIN,
+        Op::COS,
+        Op::POW,
+        Op::RSQRT,
+    ];
     for op in ops {
         for dtype in DType::ALL {
             assert_eq!((op.def().expand)(dtype).is_some(), dtype.is_float(), "{op} of {dtype}");

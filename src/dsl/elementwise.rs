@@ -28,7 +28,9 @@ unary! {
     sin, SIN, "The sine of radians; floats.";
     cos, COS, "The cosine of radians; floats.";
     tanh, TANH, "The hyperbolic tangent; floats.";
+    softplus, SOFTPLUS, "`log(1 + exp(x))`, which neither overflows nor loses small values; floats.";
     erf, ERF, "The error function; floats.";
+    erfc, ERFC, "`1 - erf(x)`, with all digits where that is small; floats.";
     relu, RELU, "`max(x, 0)`; numbers.";
     abs, ABS, "The magnitude; numbers.";
     sign, SIGN, "1, 0 or -1; numbers.";

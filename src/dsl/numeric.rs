@@ -30,18 +30,14 @@ impl Tensor {
         shifted - log_sum
     }
 
-    /// `log Σ exp(x)` over an axis, which is gone from the result; floats.
+    /// `log Σ exp(x)` over an axis, which is gone from the result; floats. -inf where all are -inf, inf where one is.
     #[track_caller]
     pub fn logsumexp(&self, axis: isize) -> Tensor {
         let max = self.max_keepdims([axis]).stop_gradient();
+        // An infinite one can't be subtracted: the distance of infinities is no number.
+        let max = max.abs().lt(f64::INFINITY).select(&max, 0);
         let log_sum = (self - &max).exp().sum_keepdims([axis]).log();
         (log_sum + max).squeeze([axis])
-    }
-
-    /// `log(1 + exp(x))` as `max(x, 0) + log1p(exp(-|x|))`, which neither overflows nor loses small values; floats.
-    #[track_caller]
-    pub fn softplus(&self) -> Tensor {
-        self.relu() + (-self.abs()).exp().log1p()
     }
 
     /// Notes that `result` is this tensor squashed to probabilities.

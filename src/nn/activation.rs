@@ -8,6 +8,9 @@ const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 /// SELU's alpha, from the same paper.
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
+/// From there on the factor of `x` in a GELU is 0 or 1, even in `f64`.
+const GELU_SATURATED: f64 = 30.0;
+
 /// An activation: what a layer applies to its result. Elementwise on floats, except the softmaxes, which act along the last axis.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Activation {
@@ -99,10 +102,12 @@ pub fn leaky_relu(x: &Tensor, slope: f64) -> Tensor {
 }
 
 /// `x` where positive, else `alpha * (exp(x) - 1)`. The exponential sees no positive number, so its gradient stays finite where it
-/// is not selected.
+/// is not selected; at 0 the gradient is `alpha`, its limit from below, and a NaN's is NaN.
 #[track_caller]
 pub fn elu(x: &Tensor, alpha: f64) -> Tensor {
-    x.gt(0).select(x, x.minimum(0).expm1() * alpha)
+    let above = x.gt(0);
+    let not_above = above.logical_not().select(x, 0);
+    above.select(x, not_above.expm1() * alpha)
 }
 
 /// Scaled ELU with the constants that normalize (arXiv 1706.02515).
@@ -111,18 +116,21 @@ pub fn selu(x: &Tensor) -> Tensor {
     elu(x, SELU_ALPHA) * SELU_SCALE
 }
 
-/// `x Φ(x)`, exact, by the error function (arXiv 1606.08415).
+/// `x Φ(x)`, exact, by the complementary error function (arXiv 1606.08415): `1 + erf` would have no digits left where `x` is very negative.
 #[track_caller]
 pub fn gelu(x: &Tensor) -> Tensor {
     // `x` times all the rest: the gradient then keeps `x` and the rest, and not `x/2` as well.
-    x * (((x * FRAC_1_SQRT_2).erf() + 1) * 0.5)
+    x * ((x * -FRAC_1_SQRT_2).erfc() * 0.5)
 }
 
 /// `x Φ(x)`, approximated by `x/2 (1 + tanh(sqrt(2/π) (x + 0.044715 x³)))` (arXiv 1606.08415).
 #[track_caller]
 pub fn gelu_tanh(x: &Tensor) -> Tensor {
-    let cubic = x + x * x * x * 0.044_715;
-    x * (((cubic * (2.0 / PI).sqrt()).tanh() + 1) * 0.5)
+    // (1 + tanh z) / 2 is sigmoid 2z, which keeps its digits where it is small. Beyond the limit it is 0 or 1 in every type, and its slope 0, which the cube's
+    // overflow must not meet.
+    let limited = x.clamp(-GELU_SATURATED, GELU_SATURATED);
+    let cubic = &limited + &limited * &limited * &limited * 0.044_715;
+    x * (cubic * (8.0 / PI).sqrt()).sigmoid()
 }
 
 /// `x sigmoid(x)`, also called swish.

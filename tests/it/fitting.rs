@@ -233,3 +233,14 @@ fn errors_returned_from_main_show_their_message() {
     let error = gradc::bench::Workload::named("gpt").unwrap_err();
     assert_eq!(format!("{error:?}"), error.to_string());
 }
+
+#[test]
+fn a_logistic_regression_leaves_weights_of_zero() {
+    let x = array([4, 1], vec![1.0f32, -1.0, 2.0, -2.0]).unwrap();
+    let data = Dataset::new(x, array([4, 1], vec![0.0f32; 4]).unwrap()).unwrap();
+    let model = Sequential::new([1]).add(Dense::new(1).kernel_initializer(gradc::dsl::zeros()));
+    let trainer = model.compile(Sgd::new(1.0), BinaryCrossEntropy, []).unwrap();
+    let mut trainer = trainer.with_options(CompileOptions::threads(1)).unwrap();
+    trainer.fit(&data, Fit::epochs(1).batch(4).silent()).unwrap();
+    assert_eq!(trainer.weights().unwrap()["dense/bias"].to_f64_vec(), [-0.5]);
+}

@@ -1,11 +1,11 @@
-//! Exponentials, logarithms and what is made of them: tanh, sigmoid, erf.
+//! Exponentials, logarithms and what is made of them: tanh, sigmoid, softplus, erf.
 
 use super::arith::map1;
 use super::expand;
 use super::{Class, Cost, Derivative, Laws, ScalarDef, ScalarOp, Typing};
 use crate::NodeId;
 
-pub(super) const OPS: &[&ScalarDef] = &[&EXP, &EXPM1, &LOG, &LOG1P, &TANH, &SIGMOID, &ERF];
+pub(super) const OPS: &[&ScalarDef] = &[&EXP, &EXPM1, &LOG, &LOG1P, &TANH, &SIGMOID, &SOFTPLUS, &ERF, &ERFC];
 
 impl ScalarOp {
     /// Exponential.
@@ -20,8 +20,12 @@ impl ScalarOp {
     pub const TANH: Self = Self(&TANH);
     /// Logistic function.
     pub const SIGMOID: Self = Self(&SIGMOID);
+    /// Logarithm of one plus the exponential of the operand.
+    pub const SOFTPLUS: Self = Self(&SOFTPLUS);
     /// Error function.
     pub const ERF: Self = Self(&ERF);
+    /// Complementary error function.
+    pub const ERFC: Self = Self(&ERFC);
 }
 
 static EXP: ScalarDef = ScalarDef {
@@ -43,9 +47,9 @@ static EXPM1: ScalarDef = ScalarDef {
     arity: 1,
     typing: Typing::Same(Class::Float),
     eval: |a| map1(a[0], |x| f64::from(x).exp_m1() as f32, f64::exp_m1, |x| x),
+    // Not the result plus 1, which is 0 for operands below -17, where the slope isn't.
     derivative: Derivative::Rule(|cx| {
-        let one = cx.build.full_like(cx.result, 1.0)?;
-        let slope = cx.build.binary(ScalarOp::ADD, cx.result, one)?;
+        let slope = cx.build.unary(ScalarOp::EXP, cx.operands[0])?;
         Ok(vec![Some(cx.build.binary(ScalarOp::MUL, cx.dy, slope)?)])
     }),
     laws: Laws::NONE,
@@ -133,23 +137,59 @@ fn sigmoid(x: f64) -> f64 {
     }
 }
 
+static SOFTPLUS: ScalarDef = ScalarDef {
+    name: "softplus",
+    doc: "log(1 + exp(a)), without overflow; 0 and inf at the infinities",
+    arity: 1,
+    typing: Typing::Same(Class::Float),
+    eval: |a| map1(a[0], |x| softplus(f64::from(x)) as f32, softplus, |x| x),
+    derivative: Derivative::Rule(|cx| {
+        let slope = cx.build.unary(ScalarOp::SIGMOID, cx.operands[0])?;
+        Ok(vec![Some(cx.build.binary(ScalarOp::MUL, cx.dy, slope)?)])
+    }),
+    laws: Laws::NONE,
+    expand: expand::expand_softplus,
+    cost: Cost::Expensive,
+    max_ulp: 2,
+};
+
+fn softplus(x: f64) -> f64 {
+    super::arith::maximum(x, 0.0) + (-x.abs()).exp().ln_1p()
+}
+
 static ERF: ScalarDef = ScalarDef {
     name: "erf",
     doc: "the error function, 2/sqrt(pi) times the integral of exp(-t*t) from 0 to a; 1 and -1 at the infinities",
     arity: 1,
     typing: Typing::Same(Class::Float),
     eval: |a| map1(a[0], |x| super::erf::erf(f64::from(x)) as f32, super::erf::erf, |x| x),
-    derivative: Derivative::Rule(|cx| {
-        let x = cx.operands[0];
-        let square = cx.build.binary(ScalarOp::MUL, x, x)?;
-        let exponent = cx.build.unary(ScalarOp::NEG, square)?;
-        let bell = cx.build.unary(ScalarOp::EXP, exponent)?;
-        let scale = cx.build.full_like(x, std::f64::consts::FRAC_2_SQRT_PI)?;
-        let slope = cx.build.binary(ScalarOp::MUL, bell, scale)?;
-        Ok(vec![Some(cx.build.binary(ScalarOp::MUL, cx.dy, slope)?)])
-    }),
+    derivative: Derivative::Rule(|cx| bell_rule(cx, std::f64::consts::FRAC_2_SQRT_PI)),
     laws: Laws::NONE,
     expand: expand::expand_erf,
     cost: Cost::Expensive,
     max_ulp: 2,
+};
+
+/// `dy * scale * exp(-x * x)`.
+fn bell_rule(cx: &mut crate::Cotangent<'_>, scale: f64) -> Result<Vec<Option<NodeId>>, crate::BuildError> {
+    let x = cx.operands[0];
+    let square = cx.build.binary(ScalarOp::MUL, x, x)?;
+    let exponent = cx.build.unary(ScalarOp::NEG, square)?;
+    let bell = cx.build.unary(ScalarOp::EXP, exponent)?;
+    let scale = cx.build.full_like(x, scale)?;
+    let slope = cx.build.binary(ScalarOp::MUL, bell, scale)?;
+    Ok(vec![Some(cx.build.binary(ScalarOp::MUL, cx.dy, slope)?)])
+}
+
+static ERFC: ScalarDef = ScalarDef {
+    name: "erfc",
+    doc: "1 - erf(a), with all digits where that is small; 0 and 2 at the infinities",
+    arity: 1,
+    typing: Typing::Same(Class::Float),
+    eval: |a| map1(a[0], |x| super::erf::erfc(f64::from(x)) as f32, super::erf::erfc, |x| x),
+    derivative: Derivative::Rule(|cx| bell_rule(cx, -std::f64::consts::FRAC_2_SQRT_PI)),
+    laws: Laws::NONE,
+    expand: expand::expand_erfc,
+    cost: Cost::Expensive,
+    max_ulp: 4,
 };

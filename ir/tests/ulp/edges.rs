@@ -28,14 +28,16 @@ pub(crate) fn edges() -> Vec<f32> {
 }
 
 /// The ops of one operand that this file sweeps.
-pub(crate) const UNARY: [ScalarOp; 8] = [
+pub(crate) const UNARY: [ScalarOp; 10] = [
     ScalarOp::EXP,
     ScalarOp::EXPM1,
     ScalarOp::LOG,
     ScalarOp::LOG1P,
     ScalarOp::TANH,
     ScalarOp::SIGMOID,
+    ScalarOp::SOFTPLUS,
     ScalarOp::ERF,
+    ScalarOp::ERFC,
     ScalarOp::RSQRT,
 ];
 
@@ -103,6 +105,7 @@ fn formulas_meet_in_order() {
     for (op, points) in [
         (ScalarOp::TANH, vec![0.5625, 9.0, 9.011, 9.1]),
         (ScalarOp::ERF, vec![1.0, 3.8, 3.92, 4.0]),
+        (ScalarOp::SOFTPLUS, vec![1e-30, 0.881, 17.0, 104.0]),
         (ScalarOp::SIGMOID, vec![1e-3, 16.6, 17.3, 0.3466]),
         (ScalarOp::EXP, vec![0.3466, 88.72, 1.04]),
         (ScalarOp::EXPM1, vec![1.5e-8, 0.3466, 17.3, 88.72]),

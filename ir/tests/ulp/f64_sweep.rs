@@ -49,14 +49,18 @@ fn f64_programs_are_close_to_the_standard_library() {
         (Op::LOG1P, -8..4),
         (Op::TANH, -60..6),
         (Op::SIGMOID, -60..11),
+        (Op::SOFTPLUS, -60..11),
         (Op::ERF, -60..4),
+        (Op::ERFC, -60..5),
         (Op::SIN, -60..40),
         (Op::COS, -60..40),
         (Op::RSQRT, -1022..1024),
     ] {
         let worst = sweep(op, exponents, 100_000);
         report(op, DType::F64, worst);
-        assert!(worst.ulps <= MAX_ULP, "{op} in f64: {worst:?}");
+        // The product of an exponential, a polynomial and a quotient, against a reference that is one too.
+        let limit = if op == Op::ERFC { 2.0 * MAX_ULP } else { MAX_ULP };
+        assert!(worst.ulps <= limit, "{op} in f64: {worst:?}");
     }
 }
 

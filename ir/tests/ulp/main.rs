@@ -66,7 +66,9 @@ f32_sweeps! {
     log1p_f32: LOG1P,
     tanh_f32: TANH,
     sigmoid_f32: SIGMOID,
+    softplus_f32: SOFTPLUS,
     erf_f32: ERF,
+    erfc_f32: ERFC,
     rsqrt_f32: RSQRT,
 }
 

@@ -32,8 +32,10 @@ pub fn huber(output: impl Borrow<Tensor>, target: impl Borrow<Tensor>, delta: f6
     if let Some(poisoned) = same_types("huber", x, t) {
         return poisoned;
     }
+    // With the error up to delta as a factor: neither part is computed from an infinite one where the other one counts.
     let e = (x - t).abs();
-    e.le(delta).select(&(&e * &e * 0.5), (&e - 0.5 * delta) * delta)
+    let limited = e.minimum(delta);
+    &limited * (&e - &limited * 0.5)
 }
 
 /// `max(1 - target * output, 0)`, elementwise; targets are -1 or 1; equal types.

@@ -1,7 +1,7 @@
-//! `erf`: a polynomial near 0; above, a polynomial (`f32`) or a polynomial times `exp -x^2`, subtracted from 1 (`f64`).
+//! `erfc`: `exp -x^2` times a polynomial. `erf`: a polynomial near 0; above, a polynomial (`f32`) or a polynomial times `exp -x^2`, subtracted from 1 (`f64`).
 
-use super::exp::{exp_near_zero, power_of_two, reduce};
-use super::kit::{Kit, Poly};
+use super::exp::{exp_near_zero, power_of_two, reduce, scale};
+use super::kit::{Kit, PerFormat, Poly};
 use crate::DType;
 use crate::scalar::{Reg, ScalarOp, ScalarProgram};
 
@@ -76,6 +76,54 @@ const FAR: Poly = Poly {
 /// `erf 2.90625`.
 const FAR_FIRST: f64 = 0.9999604;
 
+/// `exp(a^2) erfc a`, in `f64` times `1 + 2 a`, as a function of `(a - k) / (a + k)`, `k` being [`COMPLEMENT_MIDDLE`], from 0 to [`COMPLEMENT_END`].
+const COMPLEMENT: Poly = Poly {
+    f32: &[
+        0.17900115,
+        -0.32623357,
+        0.2456038,
+        -0.15011579,
+        0.07166585,
+        -0.024394227,
+        0.0042689187,
+        0.0007157866,
+        -0.0005946271,
+        2.8757519e-05,
+        5.5863868e-05,
+    ],
+    f64: &[
+        1.2329951186255526,
+        -0.13962111684056253,
+        0.015379652102619584,
+        0.06809705425469356,
+        -0.10103906603629606,
+        0.09373283499831789,
+        -0.0663303658123792,
+        0.037167515537983954,
+        -0.016197734056285586,
+        0.005031969973698179,
+        -0.0007577732960297468,
+        -0.00019925667239225933,
+        0.0001506216953068026,
+        -2.439928758861139e-05,
+        -1.1222056567542861e-05,
+        5.70988261845246e-06,
+        2.9383252186026087e-07,
+        -8.256003068577494e-07,
+        7.460780257001613e-08,
+        1.1014538107239169e-07,
+        -1.7887124945071396e-08,
+        -1.4098981967735139e-08,
+        1.8232502650683418e-09,
+        1.2495096223529886e-09,
+    ],
+};
+
+/// Where that function's argument is 0.
+const COMPLEMENT_MIDDLE: PerFormat = PerFormat { f32: 3.0, f64: 4.0 };
+/// From there on `erfc a` rounds to 0.
+const COMPLEMENT_END: PerFormat = PerFormat { f32: 10.1, f64: 27.3 };
+
 /// Where the polynomials in `f32` meet.
 const CUT: f64 = 1.875;
 
@@ -130,5 +178,42 @@ pub(in crate::scalar) fn expand_erf(dtype: DType) -> Option<ScalarProgram> {
     let a = k.abs(x);
     let result = if k.float == DType::F64 { magnitude_f64(&mut k, a) } else { magnitude_f32(&mut k, a) };
     let result = k.with_sign_of(result, x);
+    k.finish(result)
+}
+
+/// `erfc x = 1 - erf x`, with all digits where that is small: `exp(-a^2)` times a polynomial for the magnitude `a`, subtracted from 2 below 0.
+pub(in crate::scalar) fn expand_erfc(dtype: DType) -> Option<ScalarProgram> {
+    let mut k = Kit::new(dtype)?;
+    let x = k.param(0);
+    let a = k.abs(x);
+    let a = k.at_most(a, k.pick(COMPLEMENT_END));
+    let middle = k.per(COMPLEMENT_MIDDLE);
+    let (below, above, one) = (k.sub(a, middle), k.add(a, middle), k.c(1.0));
+    let inverse = k.div(one, above);
+    let u = k.mul(below, inverse);
+    // What is missing of a - k = u (a + k), each part of it exact or small: near a = 0 the polynomial is steep.
+    let (minus_middle, beyond, minus_u) = (k.op(ScalarOp::NEG, &[middle]), k.add(u, one), k.op(ScalarOp::NEG, &[u]));
+    let missing = k.fma(beyond, minus_middle, a);
+    let missing = k.fma(minus_u, a, missing);
+    let u = k.fma(missing, inverse, u);
+    let mut scaled = k.poly(&COMPLEMENT, u);
+    if k.float == DType::F64 {
+        let two = k.c(2.0);
+        let level = k.fma(a, two, one);
+        scaled = k.div(scaled, level);
+    }
+    let square = k.mul(a, a);
+    let exponent = k.op(ScalarOp::NEG, &[square]);
+    // What rounding the square took: the exponential would multiply it by the square's size.
+    let lost = k.fma(a, a, exponent);
+    let twice_bias = 2 * k.bias();
+    let reduced = reduce(&mut k, exponent, twice_bias);
+    let r = k.sub(reduced.r, lost);
+    let near = exp_near_zero(&mut k, r);
+    let value = k.mul(near, scaled);
+    let value = scale(&mut k, value, reduced.n_bits);
+    let (zero, two) = (k.c(0.0), k.c(2.0));
+    let (is_negative, mirrored) = (k.lt(x, zero), k.sub(two, value));
+    let result = k.select(is_negative, mirrored, value);
     k.finish(result)
 }

@@ -1,9 +1,10 @@
-//! `log` and `log1p`.
+//! `log`, `log1p` and `softplus`.
 //!
 //! The argument is `2^e m` with `m` between sqrt(1/2) and sqrt 2, split by integer operations on the bits; with `f = m - 1`,
 //! `log = e ln 2 + f + f^2 q(f)`. The exponent is kept negated, `-e`, so that for `e = 0` its products are `-0` and vanish even
 //! beside `f = -0`.
 
+use super::exp::exp_down;
 use super::kit::{Kit, PerFormat, Poly};
 use crate::DType;
 use crate::scalar::{Reg, ScalarOp, ScalarProgram};
@@ -137,5 +138,29 @@ pub(in crate::scalar) fn expand_log1p(dtype: DType) -> Option<ScalarProgram> {
     let exponent = k.int_to_float(exponent);
     let result = combine(&mut k, exponent, f);
     let result = edges(&mut k, result, sum);
+    k.finish(result)
+}
+
+/// `softplus x = max(x, 0) + log(1 + u)` with `u = exp -|x|`, at most 1: `1 + u` is `2^e (1 + f)` with an `e` of 0 or 1, and `f` exact.
+pub(in crate::scalar) fn expand_softplus(dtype: DType) -> Option<ScalarProgram> {
+    let mut k = Kit::new(dtype)?;
+    let x = k.param(0);
+    let magnitude = k.abs(x);
+    let down = k.op(ScalarOp::NEG, &[magnitude]);
+    let u = exp_down(&mut k, down);
+    let (cut, one, half, zero) = (k.c(std::f64::consts::SQRT_2 - 1.0), k.c(1.0), k.c(0.5), k.c(0.0));
+    let is_near = k.lt(u, cut);
+    let less = k.sub(u, one);
+    let halved = k.mul(less, half);
+    let f = k.select(is_near, u, halved);
+    let (high, low) = (k.per(LN_2_HIGH), k.per(LN_2_LOW));
+    let (high, low) = (k.select(is_near, zero, high), k.select(is_near, zero, low));
+    let (square, tail) = (k.mul(f, f), k.poly(&LOG_TAIL, f));
+    let rest = k.fma(square, tail, low);
+    // The small parts first: the constant is then added with the last rounding.
+    let small = k.add(f, rest);
+    let log = k.add(high, small);
+    let positive = k.at_least(x, 0.0);
+    let result = k.add(positive, log);
     k.finish(result)
 }

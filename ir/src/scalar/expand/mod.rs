@@ -14,10 +14,10 @@ mod trig;
 use super::{ProgramBuilder, Scalar, ScalarOp, ScalarProgram};
 use crate::DType;
 
-pub(super) use erf::expand_erf;
+pub(super) use erf::{expand_erf, expand_erfc};
 pub(super) use exp::{expand_exp, expand_expm1};
 pub(super) use hyperbolic::{expand_sigmoid, expand_tanh};
-pub(super) use log::{expand_log, expand_log1p};
+pub(super) use log::{expand_log, expand_log1p, expand_softplus};
 pub(super) use power::{expand_pow, expand_rsqrt};
 pub(super) use trig::{expand_cos, expand_sin};
 
