@@ -26,6 +26,7 @@ pub mod tile;
 pub mod unroll;
 pub mod vectorize;
 mod verify;
+pub mod widen;
 
 pub use error::PassError;
 pub use pipeline::{Pass, PassContext, PassFn, PassOptions, Stage};

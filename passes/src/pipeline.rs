@@ -4,7 +4,7 @@
 
 use crate::{
     PassError, autodiff, bodies, collapse, cse, dce, decompose, fold, fuse, fuse_loops, hoist, legalize, lower,
-    parallelize, plan_memory, schedule, simplify, tile, unroll, vectorize,
+    parallelize, plan_memory, schedule, simplify, tile, unroll, vectorize, widen,
 };
 use ir::Graph;
 use kernel::{Program, Target};
@@ -168,6 +168,12 @@ pub const PIPELINE: &[Pass] = &[
     ),
     graph_pass("cse", cse::run, CLEAN_UP, "Again: the second simplify may have spelled two nodes alike."),
     graph_pass("dce", dce::run, CLEAN_UP, "Last of the clean-up: fuse is to see only what results need."),
+    graph_pass(
+        "widen",
+        widen::run,
+        CLEAN_UP,
+        "After the clean-up, which would take its casts for the user's; before legalize, which weighs contractions by the width of their elements.",
+    ),
     graph_pass(
         "legalize",
         legalize::run,

@@ -12,6 +12,7 @@ mod filetests;
 mod fitting;
 mod floors;
 mod fusion;
+mod halves;
 mod machine;
 mod models;
 mod oracle;

@@ -1,0 +1,125 @@
+//! 16-bit floats: sums of them grow beyond a few hundred terms, and machine code gives what the interpreter gives.
+
+use gradc::dsl::{Window, bf16};
+use gradc::prelude::*;
+use ir::Scalar;
+use std::collections::BTreeMap;
+
+type Values = BTreeMap<String, Value>;
+
+fn compiled(g: &GraphBuilder, inputs: &Values) -> Values {
+    let step = g.finish().unwrap_or_else(|e| panic!("{e}"));
+    let mut program = step.compile(&CompileOptions::threads(2)).unwrap();
+    program.run(inputs.iter().map(|(name, value)| (name, value))).unwrap()
+}
+
+fn interpreted(g: &GraphBuilder, inputs: &Values) -> Values {
+    let step = g.finish().unwrap();
+    let mut graph = step.graph.clone();
+    let cx = passes::PassContext::new(kernel::Target::baseline());
+    passes::autodiff::run(&mut graph, &cx).unwrap();
+    ir::eval::run(&graph, inputs, &step.initial_values(0).into_iter().collect()).unwrap().outputs
+}
+
+/// Elements of a graph's inputs: small numbers of one sign, so that sums grow.
+fn filled(g: &GraphBuilder) -> Values {
+    let step = g.finish().unwrap();
+    let value = |(_, input): (ir::NodeId, &ir::op::source::Input)| {
+        let dtype = input.ty.dtype;
+        let element = |i: usize| match dtype.is_float() {
+            true => Scalar::F32(0.5 + (i * 7 % 16) as f32 / 16.0).cast(dtype),
+            false => Scalar::I32((i % 3) as i32).cast(dtype),
+        };
+        (input.name.clone(), Value::from_fn(input.ty.clone(), element))
+    };
+    step.graph.inputs().map(value).collect()
+}
+
+/// Both ways within one unit in the last place of a `bf16`: the order of a sum in `f32` differs.
+#[track_caller]
+fn agrees(declare: impl Fn(&GraphBuilder)) {
+    let g = GraphBuilder::new("halves");
+    declare(&g);
+    let inputs = filled(&g);
+    let (found, want) = (compiled(&g, &inputs), interpreted(&g, &inputs));
+    for (name, want) in want {
+        let pairs = found[&name].to_f64_vec().into_iter().zip(want.to_f64_vec());
+        for (i, (a, b)) in pairs.enumerate() {
+            assert!((a - b).abs() <= b.abs() / 128.0 + 1e-30, "{name}[{i}] is {a}, not {b}");
+        }
+    }
+}
+
+/// The gradients of the weighted sum of a result by operands, as outputs.
+fn differentiate(g: &GraphBuilder, y: &Tensor, by: &[&Tensor]) {
+    let dy = g.input("dy", y.ty().unwrap());
+    for (i, gradient) in g.gradients(&(y * dy).sum(), by).iter().enumerate() {
+        g.output(&format!("d{i}"), gradient);
+    }
+    g.output("y", y);
+}
+
+#[test]
+fn sums_of_ones_in_bf16_are_their_numbers() {
+    let g = GraphBuilder::new("ones");
+    let x = g.input("x", bf16([1, 1024]));
+    let row = x.reshape([1, 32, 32, 1]);
+    g.output("sum", &x.sum());
+    g.output("mean", &x.mean());
+    g.output("dot", &x.matmul(x.transpose()));
+    g.output("softmax", &(&x * 0.0).softmax(-1).cast(DType::F32).sum());
+    g.output("pooled", &row.avg_pool(Window::new([32, 32])));
+    let ones = Value::from_fn(x.ty().unwrap(), |_| Scalar::F32(1.0).cast(DType::Bf16));
+    let out = compiled(&g, &Values::from([("x".into(), ones)]));
+    for (name, want) in [("sum", 1024.0), ("mean", 1.0), ("dot", 1024.0), ("softmax", 1.0), ("pooled", 1.0)] {
+        assert_eq!(out[name].to_f64_vec(), [want], "{name}");
+    }
+}
+
+#[test]
+fn reductions_over_any_axes_accumulate_in_f32() {
+    for axes in [vec![0], vec![1], vec![2], vec![0, 2], vec![0, 1, 2]] {
+        agrees(|g| {
+            let x = g.input("x", bf16([17, 5, 33]));
+            differentiate(g, &x.sum_axes(&axes), &[&x]);
+            g.output("mean", &x.mean_axes(&axes));
+            g.output("var", &x.var_axes(&axes));
+        });
+    }
+}
+
+#[test]
+fn contractions_accumulate_in_f32() {
+    agrees(|g| {
+        let (x, w) = (g.input("x", bf16([3, 700])), g.input("w", bf16([700, 5])));
+        differentiate(g, &x.matmul(&w), &[&x, &w]);
+    });
+    agrees(|g| {
+        let (x, w) = (g.input("x", bf16([2, 19, 18, 24])), g.input("w", bf16([3, 3, 24, 7])));
+        differentiate(g, &x.conv(&w, Window { pad: vec![(1, 1); 2], ..Window::new([3, 3]) }, 1), &[&x, &w]);
+    });
+}
+
+#[test]
+fn pooling_and_scattered_sums_accumulate_in_f32() {
+    agrees(|g| {
+        let x = g.input("x", bf16([2, 24, 24, 3]));
+        differentiate(g, &x.avg_pool(Window::new([20, 20])), &[&x]);
+        g.output("max", &x.max_pool(Window::new([3, 3])));
+    });
+    agrees(|g| {
+        let (x, i) = (g.input("x", bf16([3, 4])), g.input("i", i32([900])));
+        let w = g.input("w", bf16([900, 4]));
+        differentiate(g, &x.scatter_add(&i, &w), &[&x, &w]);
+    });
+}
+
+#[test]
+fn normalizations_and_losses_accumulate_in_f32() {
+    agrees(|g| {
+        let x = g.input("x", bf16([6, 500]));
+        differentiate(g, &x.softmax(-1), &[&x]);
+        g.output("logsumexp", &x.logsumexp(-1));
+        g.output("loss", &nn::sparse_cross_entropy(&x, g.input("t", i32([6]))).mean());
+    });
+}
