@@ -18,6 +18,7 @@ mod models;
 mod oracle;
 mod pipeline;
 mod reference;
+mod rules;
 mod runner;
 mod scan;
 mod seeds;

@@ -116,6 +116,9 @@ impl Join {
     /// The one kernel and what it is launched on, if the loops fit together and a stretch has at most `limit` bytes.
     pub(super) fn kernel(mut self, limit: usize) -> Option<(Kernel, Vec<BufferId>)> {
         let (producer, consumer) = (self.producer.clone(), self.consumer.clone());
+        if sums_columns(&producer.body, producer.var) && sums_columns(&consumer.body, consumer.var) {
+            return None;
+        }
         let longer = producer.extent.max(consumer.extent);
         let joined = self.join(producer, consumer)?;
         let BufRef::Local(at) = self.between else { return None };
@@ -240,6 +243,22 @@ fn span(micro: &Micro, factor: &Operand, count: usize, which: usize) -> Option<i
     let along = |extent: usize, stride: i64| (stride >= 0).then(|| (extent as i64 - 1).checked_mul(stride)).flatten();
     let reduced = micro.reduce.iter().map(|d| along(d.extent, [d.a_stride, d.b_stride][which]));
     reduced.chain([along(count, factor.stride)]).try_fold(0i64, |sum, span| sum.checked_add(span?))
+}
+
+/// True if loops in the body of the loop over `column` walk down columns that lie side by side in memory. Such a loop is cut into chunks of rows whose columns fill
+/// vectors; two of them in one would be folded an element at a time.
+fn sums_columns(body: &[Stmt], column: IndexVar) -> bool {
+    let mut found = false;
+    for stmt in body {
+        if let Stmt::For { var, body, .. } = stmt {
+            visit_exprs(body, &mut |expr| {
+                if let Expr::Load { index, .. } = expr {
+                    found |= index.coefficient(column) == 1 && index.coefficient(*var) > 1;
+                }
+            });
+        }
+    }
+    found
 }
 
 /// True if tiles make what the statements compute.

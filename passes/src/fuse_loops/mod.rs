@@ -3,7 +3,8 @@
 //! # Does
 //! Where a temporary buffer is written by one kernel and read by one other, and the iterations of both kernels' outermost loops use the
 //! same stretches of it, the two become one kernel: each iteration computes a stretch into scratch memory and uses it there, while
-//! it is in the cache. Loops inside are joined likewise, as far as stretches go. The buffer is gone.
+//! it is in the cache. Loops inside are joined likewise, as far as stretches go. The buffer is gone. Sums of columns stay apart: each is cut by itself into
+//! chunks of rows.
 //! # Requires
 //! Stage `decomposed`, loops collapsed and not yet cut.
 //! # Ensures

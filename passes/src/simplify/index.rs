@@ -1,13 +1,13 @@
 //! Rules on indices.
 
-use super::{Rewrite, Rule};
+use super::{Changes, Rewrite, Rule};
 use ir::{Builder, Family, NodeId, Op};
 
 pub(super) const RULES: &[&[Rule]] = &[&[Rule {
     name: "check_again",
     doc: "check_index(check_index(x)) → check_index(x) where the inner bound is no larger: what passed it passes the outer one",
     root: Family::Index,
-    exact: true,
+    changes: Changes::Nothing,
     apply: check_again,
 }]];
 

@@ -2,9 +2,8 @@
 //!
 //! # Does
 //! Applies the rules of [`rules`] until none fires. Each stands in the file of its op family, looks at a node and at what it is
-//! computed from, and replaces the node by a simpler one. Rules keep the float rules: an *exact* one gives the same bits (but for the
-//! payload of a NaN), the others say in their documentation what they change: the order of a sum, the sign of a zero sum, or the error
-//! of a power within its stated bound. Algebra that does more (`log(exp(x))`, `x - x`) is not done. Nodes that nothing uses any
+//! computed from, and replaces the node by a simpler one. Rules keep the float rules; each says what it [changes](Changes), mostly
+//! nothing. None changes a term of a sum: a factor stays in it, for the sum may overflow without. Algebra that does more (`log(exp(x))`, `x - x`) is not done. Nodes that nothing uses any
 //! more are removed.
 //!
 //! # Requires
@@ -38,6 +37,19 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// What a rule gives: the node to use instead, if the rule applies.
 pub type Rewrite = Result<Option<NodeId>, BuildError>;
 
+/// What a rule may change in a result, as far as the float rules allow it. Infinities and NaN never come or go, and no finite number overflows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Changes {
+    /// Nothing, but for the payload of a NaN.
+    Nothing,
+    /// The sign of a sum that is zero.
+    SignOfZero,
+    /// The order in which the same terms are added, with their products rounded or not, and the sign of a sum that is zero. Terms of both signs may overflow in one order only.
+    Association,
+    /// The bits of a function of numbers, not its bound of error.
+    Error,
+}
+
 /// A rewrite rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
@@ -47,8 +59,8 @@ pub struct Rule {
     pub doc: &'static str,
     /// The family of the op that it replaces.
     pub root: Family,
-    /// Whether the result is the same to the bit; if not, `doc` says what may differ.
-    pub exact: bool,
+    /// What may differ from what was there.
+    pub changes: Changes,
     /// Says what to use instead of a node; adds nodes only if there is something. It may look at the node and down its operands, not
     /// at users, and no deeper than [`DEPTH`] levels.
     pub apply: fn(&mut Builder<'_>, NodeId) -> Rewrite,
@@ -77,6 +89,17 @@ pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
 /// # Errors
 /// As [`run`].
 pub fn run_counted(graph: &mut Graph) -> Result<BTreeMap<&'static str, usize>, PassError> {
+    run_some(graph, &|_| true)
+}
+
+/// As [`run_counted`], with the rules alone that `takes_part` tells.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_some(
+    graph: &mut Graph,
+    takes_part: &dyn Fn(&Rule) -> bool,
+) -> Result<BTreeMap<&'static str, usize>, PassError> {
     let mut work = Work::new(graph);
     let mut fuel = 1000 + 64 * graph.len();
     while let Some(id) = work.next() {
@@ -84,7 +107,7 @@ pub fn run_counted(graph: &mut Graph) -> Result<BTreeMap<&'static str, usize>, P
         if !graph.contains(id) || work.remove_dead(graph, id) {
             continue;
         }
-        let Some((rule, new)) = first_match(graph, id)? else { continue };
+        let Some((rule, new)) = first_match(graph, id, takes_part)? else { continue };
         *work.fired.entry(rule.name).or_default() += 1;
         work.replace(graph, id, new);
         fuel -= 1;
@@ -96,9 +119,13 @@ pub fn run_counted(graph: &mut Graph) -> Result<BTreeMap<&'static str, usize>, P
 }
 
 /// The first rule that applies to a node, and what it gives.
-fn first_match(graph: &mut Graph, id: NodeId) -> Result<Option<(&'static Rule, NodeId)>, PassError> {
+fn first_match(
+    graph: &mut Graph,
+    id: NodeId,
+    takes_part: &dyn Fn(&Rule) -> bool,
+) -> Result<Option<(&'static Rule, NodeId)>, PassError> {
     let family = graph.op(id).family();
-    for rule in rules().filter(|rule| rule.root == family) {
+    for rule in rules().filter(|rule| rule.root == family && takes_part(rule)) {
         let loc = graph.loc(id).cloned();
         let Some(new) = (rule.apply)(&mut Builder::new(graph, loc), id)? else { continue };
         if graph.ty(new) != graph.ty(id) {

@@ -1,7 +1,7 @@
 //! Rules on reductions. Those on sums reorder them, as the float rules allow; on maxima, minima and integers all are exact.
 
-use super::matching::{ascending, broadcast, full, operand_of, operands_of, rest};
-use super::{Rewrite, Rule};
+use super::matching::{ascending, broadcast, full, operand_of, rest};
+use super::{Changes, Rewrite, Rule};
 use ir::op::reduce::{Reduce, ReduceKind};
 use ir::{Builder, DType, Family, NodeId, Op, Scalar, ScalarOp, Shape};
 
@@ -10,49 +10,42 @@ pub(super) const RULES: &[&[Rule]] = &[&[
         name: "reduce_units",
         doc: "reduction along an axis of extent 1 → reshape; a sum of -0 alone would be +0",
         root: Family::Reduce,
-        exact: false,
+        changes: Changes::SignOfZero,
         apply: reduce_units,
     },
     Rule {
         name: "reduce_full",
         doc: "maximum or minimum of c everywhere → c; sum of n times c → n * c, rounded once instead of n times",
         root: Family::Reduce,
-        exact: false,
+        changes: Changes::Association,
         apply: reduce_full,
     },
     Rule {
         name: "reduce_broadcast",
         doc: "maximum or minimum along repetitions → without them; sum of n repetitions → n times, rounded once instead of n times",
         root: Family::Reduce,
-        exact: false,
+        changes: Changes::Association,
         apply: reduce_broadcast,
     },
     Rule {
         name: "merge_reduces",
         doc: "reduce(reduce(x)) of one kind → reduce(x) along all the axes",
         root: Family::Reduce,
-        exact: false,
+        changes: Changes::Association,
         apply: merge_reduces,
     },
     Rule {
         name: "reduce_neg",
         doc: "sum of -x → -(sum of x); a sum that is 0 gets the other sign",
         root: Family::Reduce,
-        exact: false,
+        changes: Changes::SignOfZero,
         apply: reduce_neg,
-    },
-    Rule {
-        name: "reduce_scaled",
-        doc: "sum of x * c, c the same along the axes → (sum of x) * c, rounded once instead of for each element; not in 16-bit floats",
-        root: Family::Reduce,
-        exact: false,
-        apply: reduce_scaled,
     },
     Rule {
         name: "reduce_permute",
         doc: "reduce(permute(x)) → permute(reduce(x)), the permutation of fewer elements, often of none",
         root: Family::Reduce,
-        exact: false,
+        changes: Changes::Association,
         apply: reduce_permute,
     },
 ]];
@@ -139,36 +132,6 @@ fn reduce_neg(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
     let Some(x) = operand_of(b.graph(), negated, ScalarOp::NEG) else { return Ok(None) };
     let sum = b.reduce(ReduceKind::Sum, x, &op.axes)?;
     b.unary(ScalarOp::NEG, sum).map(Some)
-}
-
-fn reduce_scaled(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
-    let Some((op, product)) = reduce(b, id).filter(|(op, _)| op.kind == ReduceKind::Sum) else { return Ok(None) };
-    let Some((x, y)) = operands_of(b.graph(), product, ScalarOp::MUL) else { return Ok(None) };
-    // Sums of 16-bit floats are scaled before, perhaps, so that they don't overflow.
-    if matches!(b.ty(id).dtype, DType::Bf16 | DType::F16) {
-        return Ok(None);
-    }
-    let Some((x, factor)) = [(x, y), (y, x)].into_iter().find(|&(_, c)| is_fixed_along(b, c, &op.axes)) else {
-        return Ok(None);
-    };
-    let shape = b.ty(id).shape.clone();
-    let factor = match (full(b.graph(), factor), broadcast(b.graph(), factor)) {
-        (Some(value), _) => b.full(value, shape)?,
-        (None, Some((spread, small))) => {
-            let left = rest(spread.shape.rank(), &op.axes);
-            let axes: Vec<usize> = spread.axes.iter().map(|axis| left.partition_point(|l| l < axis)).collect();
-            if b.ty(small).shape == shape { small } else { b.broadcast(small, shape, &axes)? }
-        }
-        _ => return Ok(None),
-    };
-    let sum = b.reduce(ReduceKind::Sum, x, &op.axes)?;
-    b.binary(ScalarOp::MUL, sum, factor).map(Some)
-}
-
-/// True if a factor is a constant, or repeats its elements along the axes.
-fn is_fixed_along(b: &Builder<'_>, factor: NodeId, axes: &[usize]) -> bool {
-    full(b.graph(), factor).is_some()
-        || broadcast(b.graph(), factor).is_some_and(|(spread, _)| !spread.axes.iter().any(|a| axes.contains(a)))
 }
 
 fn reduce_permute(b: &mut Builder<'_>, id: NodeId) -> Rewrite {

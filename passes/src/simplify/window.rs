@@ -1,7 +1,7 @@
 //! Rules on gradients of pooling: work moves from the pooled tensor's elements to the windows, of which there are fewer.
 
 use super::matching::{binary, full, select};
-use super::{Rewrite, Rule};
+use super::{Changes, Rewrite, Rule};
 use ir::op::reduce::{Reduce, ReduceKind};
 use ir::op::window::{Pool, PoolKind, PoolMaxGrad, Window};
 use ir::{Builder, Family, NodeId, Op, Scalar, ScalarOp};
@@ -12,7 +12,7 @@ pub(super) const RULES: &[&[Rule]] = &[&[
         doc: "select(x < c, pool_max_grad(x, dy), 0) → pool_max_grad(x, select(pool_max(x) < c, dy, 0)), with any comparison: where \
               the gradient isn't 0 stands the window's maximum",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: mask_pool_gradient,
     },
     Rule {
@@ -20,7 +20,7 @@ pub(super) const RULES: &[&[Rule]] = &[&[
         doc: "sum along all spatial axes of a pooling's gradient → the sum of what it spreads, for sums times the number of taps; \
               added in another order",
         root: Family::Reduce,
-        exact: false,
+        changes: Changes::Association,
         apply: reduce_pool_gradient,
     },
 ]];

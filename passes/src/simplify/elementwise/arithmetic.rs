@@ -1,67 +1,85 @@
 //! Rules on arithmetic: signs, powers of two, small powers, zeros of the integers.
 
 use crate::simplify::matching::{binary, full, operand_of, operands_of};
-use crate::simplify::{Rewrite, Rule};
-use ir::{Builder, Family, NodeId, Scalar, ScalarOp};
+use crate::simplify::{Changes, Rewrite, Rule};
+use ir::{Builder, DType, Family, NodeId, Scalar, ScalarOp};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "add_neg",
         doc: "x + -y → x - y, -x + y → y - x",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: add_neg,
     },
     Rule {
         name: "add_same",
-        doc: "x + x → x * 2: a constant factor can go further",
+        doc: "x + x → x * 2: one spelling for both",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: add_same,
     },
-    Rule { name: "sub_neg", doc: "x - -y → x + y", root: Family::Elementwise, exact: true, apply: sub_neg },
+    Rule {
+        name: "sub_neg",
+        doc: "x - -y → x + y",
+        root: Family::Elementwise,
+        changes: Changes::Nothing,
+        apply: sub_neg,
+    },
     Rule {
         name: "sub_from_zero",
         doc: "-0 - x → -x; for floats not from +0, because +0 - +0 is +0",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: sub_from_zero,
     },
-    Rule { name: "mul_minus_one", doc: "x * -1 → -x", root: Family::Elementwise, exact: true, apply: mul_minus_one },
+    Rule {
+        name: "mul_minus_one",
+        doc: "x * -1 → -x",
+        root: Family::Elementwise,
+        changes: Changes::Nothing,
+        apply: mul_minus_one,
+    },
     Rule {
         name: "mul_neg",
         doc: "-x * -y → x * y, -x * c → x * -c",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: mul_neg,
     },
     Rule {
         name: "neg_mul_constant",
         doc: "-(x * c) → x * -c",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: neg_mul_constant,
     },
-    Rule { name: "abs_neg", doc: "|-x| → |x|", root: Family::Elementwise, exact: true, apply: abs_neg },
+    Rule {
+        name: "abs_neg",
+        doc: "|-x| → |x|, not in u8, where -x is as good a magnitude",
+        root: Family::Elementwise,
+        changes: Changes::Nothing,
+        apply: abs_neg,
+    },
     Rule {
         name: "div_power_of_two",
         doc: "x / 2^k → x * 2^-k for floats where both powers are normal numbers: both round the same exact value",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: div_power_of_two,
     },
     Rule {
         name: "pow_small",
         doc: "pow(x, n) → 1, x, x * x, x * x * x, 1 / x for n = 0, 1, 2, 3, -1; not exact: the power's error bound is kept, not its bits",
         root: Family::Elementwise,
-        exact: false,
+        changes: Changes::Error,
         apply: pow_small,
     },
     Rule {
         name: "annihilate",
         doc: "x * 0 → 0, x and 0 → 0, x or ~0 → ~0 on integers and truth values; for floats it would lose NaN",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: annihilate,
     },
 ];
@@ -138,6 +156,9 @@ fn scale_negated(b: &mut Builder<'_>, x: NodeId, c: NodeId) -> Rewrite {
 
 fn abs_neg(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
     let Some(negated) = operand_of(b.graph(), id, ScalarOp::ABS) else { return Ok(None) };
+    if b.ty(id).dtype == DType::U8 {
+        return Ok(None);
+    }
     match operand_of(b.graph(), negated, ScalarOp::NEG) {
         Some(x) => b.unary(ScalarOp::ABS, x).map(Some),
         None => Ok(None),

@@ -1,6 +1,6 @@
 //! Rules on conversions.
 
-use crate::simplify::{Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, Rule};
 use ir::{Builder, DType, Family, NodeId, Op};
 
 pub(super) const RULES: &[Rule] = &[
@@ -8,14 +8,14 @@ pub(super) const RULES: &[Rule] = &[
         name: "cast_same",
         doc: "cast to the operand's own type → the operand",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: cast_same,
     },
     Rule {
         name: "cast_chain",
         doc: "cast(cast(x)) → cast(x) where the inner cast loses nothing and the outer one treats its result as it would x: integers wrap, floats saturate",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: cast_chain,
     },
 ];

@@ -1,7 +1,7 @@
 //! Elementwise ops on repeated elements: compute once, repeat the result. On elements with axes of extent 1: compute without, add them to the result.
 
 use crate::simplify::matching::{broadcast, full};
-use crate::simplify::{Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, Rule};
 use ir::{Builder, Family, NodeId, Op, Shape};
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ pub(super) const RULES: &[Rule] = &[
         name: "broadcast_out",
         doc: "f(broadcast(x), broadcast(y), full) → broadcast(f(x', y', full')) where the operands together vary along fewer axes than the result has",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: broadcast_out,
     },
     Rule {
         name: "unit_axes_out",
         doc: "f(reshape(x), reshape(y), full) → reshape(f(x, y, full')) where the reshapes only add axes of extent 1, as reductions that keep their axes do",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: unit_axes_out,
     },
 ];

@@ -1,6 +1,6 @@
 //! Sums of tensors that are zero where the other isn't: what gradients of slices are.
 
-use crate::simplify::{Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, Rule};
 use ir::op::movement::{Concat, Pad};
 use ir::{Builder, Family, NodeId, Op, Scalar, ScalarOp};
 
@@ -8,7 +8,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
     name: "add_parts",
     doc: "pad(x) + pad(y), zeros around parts that follow one another along an axis → pad(concat(x, y)); a -0 stays one",
     root: Family::Elementwise,
-    exact: false,
+    changes: Changes::SignOfZero,
     apply: add_parts,
 }];
 

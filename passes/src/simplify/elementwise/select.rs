@@ -1,7 +1,7 @@
 //! Rules on selection and conditions.
 
 use crate::simplify::matching::{full, operand_of, operands_of, select};
-use crate::simplify::{Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, Rule};
 use ir::{Builder, DType, Family, NodeId, Scalar, ScalarOp};
 
 pub(super) const RULES: &[Rule] = &[
@@ -9,42 +9,42 @@ pub(super) const RULES: &[Rule] = &[
         name: "select_same",
         doc: "select(c, x, x) → x",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: select_same,
     },
     Rule {
         name: "select_known",
         doc: "select(true, x, y) → x, select(false, x, y) → y",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: select_known,
     },
     Rule {
         name: "select_bool",
         doc: "select(c, true, false) → c, select(c, false, true) → not c",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: select_bool,
     },
     Rule {
         name: "select_not",
         doc: "select(not c, x, y) → select(c, y, x)",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: select_not,
     },
     Rule {
         name: "select_nested",
         doc: "select(c, select(c, x, y), z) → select(c, x, z), and likewise on the other side",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: select_nested,
     },
     Rule {
         name: "not_equal",
         doc: "not (x == y) → x != y, and back; the other comparisons have no complement where an operand is NaN",
         root: Family::Elementwise,
-        exact: true,
+        changes: Changes::Nothing,
         apply: not_equal,
     },
 ];

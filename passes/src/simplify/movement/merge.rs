@@ -1,6 +1,6 @@
 //! Two movements of one kind are one.
 
-use crate::simplify::{Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, Rule};
 use ir::op::movement::{Concat, Pad, Reverse, Slice};
 use ir::{Builder, Family, NodeId, Op};
 
@@ -9,49 +9,49 @@ pub(super) const RULES: &[Rule] = &[
         name: "merge_reshapes",
         doc: "reshape(reshape(x)) → reshape(x)",
         root: Family::Movement,
-        exact: true,
+        changes: Changes::Nothing,
         apply: merge_reshapes,
     },
     Rule {
         name: "merge_permutes",
         doc: "permute(permute(x)) → permute(x)",
         root: Family::Movement,
-        exact: true,
+        changes: Changes::Nothing,
         apply: merge_permutes,
     },
     Rule {
         name: "merge_broadcasts",
         doc: "broadcast(broadcast(x)) → broadcast(x)",
         root: Family::Movement,
-        exact: true,
+        changes: Changes::Nothing,
         apply: merge_broadcasts,
     },
     Rule {
         name: "merge_reverses",
         doc: "reverse(reverse(x)) → reverse(x) along the axes that one of the two reverses",
         root: Family::Movement,
-        exact: true,
+        changes: Changes::Nothing,
         apply: merge_reverses,
     },
     Rule {
         name: "merge_slices",
         doc: "slice(slice(x)) → slice(x)",
         root: Family::Movement,
-        exact: true,
+        changes: Changes::Nothing,
         apply: merge_slices,
     },
     Rule {
         name: "merge_pads",
         doc: "pad(pad(x)) → pad(x) with the same element, and nothing between neighbours in either",
         root: Family::Movement,
-        exact: true,
+        changes: Changes::Nothing,
         apply: merge_pads,
     },
     Rule {
         name: "merge_concats",
         doc: "concat(.., concat(x, y), ..) → concat(.., x, y, ..) along the same axis",
         root: Family::Movement,
-        exact: true,
+        changes: Changes::Nothing,
         apply: merge_concats,
     },
 ];

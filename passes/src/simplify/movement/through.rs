@@ -1,7 +1,7 @@
 //! Movement past movement of another kind: what repeats goes last, what takes parts goes first.
 
 use crate::simplify::matching::{ascending, broadcast};
-use crate::simplify::{Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, Rule};
 use ir::op::movement::Slice;
 use ir::{Builder, Family, NodeId, Op};
 
@@ -10,35 +10,35 @@ pub(super) const RULES: &[Rule] = &[
         name: "permute_broadcast",
         doc: "permute(broadcast(x)) → broadcast(permute(x)), the permutation of fewer elements, often of none",
         root: Family::Movement,
-        exact: true,
+        changes: Changes::Nothing,
         apply: permute_broadcast,
     },
     Rule {
         name: "broadcast_reshape",
         doc: "broadcast(reshape(x)) → broadcast(x) where the reshape only adds axes of extent 1",
         root: Family::Movement,
-        exact: true,
+        changes: Changes::Nothing,
         apply: broadcast_reshape,
     },
     Rule {
         name: "slice_broadcast",
         doc: "slice(broadcast(x)) → broadcast(slice(x))",
         root: Family::Movement,
-        exact: true,
+        changes: Changes::Nothing,
         apply: slice_broadcast,
     },
     Rule {
         name: "slice_pad",
         doc: "slice(pad(x)) → slice(x) where it takes nothing of the padding",
         root: Family::Movement,
-        exact: true,
+        changes: Changes::Nothing,
         apply: slice_pad,
     },
     Rule {
         name: "slice_concat",
         doc: "slice(concat(x, y)) → slice(x) where it takes from one part only",
         root: Family::Movement,
-        exact: true,
+        changes: Changes::Nothing,
         apply: slice_concat,
     },
 ];

@@ -74,25 +74,36 @@ impl Layer for BatchNorm {
         let spec = TypeSpec::new(ty.dtype, [channels]);
         let moving_mean = g.state(&moving("mean"), spec.clone(), zeros());
         let moving_variance = g.state(&moving("variance"), spec, ones());
-        let (mean, variance) = if g.is_training() {
+        // Centred by a constant, of which the mean is `shift`, namely 0, away: so the sums over the batch that the mean's gradient needs are those of
+        // channels, which beta's and gamma's gradients need too, and no pass over the batch is its own.
+        let (centre, shift, variance) = if g.is_training() {
             let axes: Vec<isize> = (0..rank as isize - 1).collect();
             let mean_of = |y: &Tensor| match x.mask() {
                 Some(mask) if rank > 2 => mean_where(y, &mask, &axes),
                 _ => y.mean_axes(&axes),
             };
             let mean = mean_of(x);
-            let variance = mean_of(&(x - &mean).square());
-            self.follow(&moving("mean"), &moving_mean, &mean);
+            let centre = mean.stop_gradient();
+            let shift = mean - &centre;
+            // The mean square of distances to any constant, less the square of its distance to the mean, is the variance.
+            let variance = mean_of(&(x - &centre).square()) - shift.square();
+            self.follow(&moving("mean"), &moving_mean, &centre);
             self.follow(&moving("variance"), &moving_variance, &variance);
-            (mean, variance)
+            (centre, Some(shift), variance)
         } else {
-            (moving_mean, moving_variance)
+            (moving_mean, None, moving_variance)
         };
         let mut factor = (variance + self.epsilon).rsqrt();
         if self.scale {
             factor = factor * weight(x, name, "gamma", &[channels], &ones());
         }
-        let y = (x - mean) * factor;
-        if self.center { y + weight(x, name, "beta", &[channels], &zeros()) } else { y }
+        let beta = self.center.then(|| weight(x, name, "beta", &[channels], &zeros()));
+        let offset = match (beta, shift) {
+            (Some(beta), Some(shift)) => Some(beta - shift * &factor),
+            (None, Some(shift)) => Some(-(shift * &factor)),
+            (beta, None) => beta,
+        };
+        let y = (x - centre) * factor;
+        if let Some(offset) = offset { y + offset } else { y }
     }
 }

@@ -88,3 +88,22 @@ fn gradients_are_difference_quotients() {
     check_gradients(normalized(&RmsNorm::new(), &[2, 4]));
     check_gradients(normalized(&GroupNorm::new(2), &[2, 3, 4]));
 }
+
+/// In training, where the statistics are the batch's: first derivatives, and derivatives of these. The constant that batches are centred by has none, and must not be missed.
+#[test]
+fn batch_normalization_has_derivatives_of_first_and_second_order() {
+    let layer = BatchNorm::new().epsilon(1e-2);
+    let in_training = |g: &GraphBuilder, layer: &BatchNorm, dims: &[usize]| {
+        g.set_training(true);
+        normalized(layer, dims)(g)
+    };
+    check_gradients(|g| in_training(g, &layer, &[5, 3]));
+    check_gradients(|g| in_training(g, &BatchNorm::new().scale(false).center(false), &[2, 3, 2]));
+    check_gradients(|g| {
+        g.set_training(true);
+        let x = g.param("x", f64([5, 3]), constant(0.0));
+        let weights = crate::testing::constant(g, &[5, 3], &crate::testing::random(3, 15));
+        let loss = (layer.apply(&x).square() * weights).sum();
+        g.gradients(&loss, &[&x]).remove(0)
+    });
+}
