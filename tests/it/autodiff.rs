@@ -219,3 +219,62 @@ fn locations_follow() {
     assert_eq!(line(|op| matches!(op, Op::Broadcast(_))), 4, "the derivative of the sum");
     assert_eq!(line(|op| op.name() == "mul"), 3, "the derivative of exp");
 }
+
+/// The gradient of a product of many factors takes work in proportion to their number, whatever the axes; it holds at zeros, and next to underflow where the
+/// product vanishes but what the others make doesn't.
+#[test]
+fn gradients_of_long_products_take_linear_work() {
+    for (dims, axes, kept) in
+        [("3,1000", "1", "3"), ("1001,3", "0", "3"), ("7,5,33", "0,2", "5"), ("16384", "0", ""), ("2,1", "1", "2")]
+    {
+        let kept_axes: Vec<String> =
+            (0..kept.split(',').filter(|d| !d.is_empty()).count()).map(|a| a.to_string()).collect();
+        let text = format!(
+            "graph \"product\" {{
+               %0 = input {{name=\"x\"}} : f64[{dims}]
+               %1 = reduce_prod %0 {{axes=[{axes}]}} : f64[{kept}]
+               {}
+               %3 = gradient %2, %0 : f64[{dims}]
+               output \"dx\" = %3
+             }}",
+            if kept.is_empty() {
+                "%2 = mul %1, %1 : f64[]".to_string()
+            } else {
+                format!("%2 = reduce_sum %1 {{axes=[{}]}} : f64[]", kept_axes.join(","))
+            }
+        );
+        let graph = transform(&Graph::parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}")), "autodiff");
+        let elements = graph.ty(graph.ids().next().unwrap()).shape.numel();
+        let work: usize = graph.ids().map(|id| graph.ty(id).shape.numel()).sum();
+        assert!(work <= 24 * elements, "{work} elements computed for the {elements} of [{dims}]");
+    }
+    let graph = Graph::parse(
+        "graph \"zeros\" {
+           %0 = input {name=\"x\"} : f64[4,5]
+           %1 = reduce_prod %0 {axes=[1]} : f64[4]
+           %2 = reduce_sum %1 {axes=[0]} : f64[]
+           %3 = gradient %2, %0 : f64[4,5]
+           output \"dx\" = %3
+         }",
+    )
+    .unwrap();
+    let graph = transform(&graph, "autodiff");
+    let x = [
+        [2.0, 3.0, 5.0, 7.0, 0.5],
+        [2.0, 0.0, 5.0, 7.0, 0.5],
+        [2.0, 0.0, 5.0, 0.0, 0.5],
+        [1e-200, 1e-200, 1e200, 1.0, 1e200],
+    ]
+    .concat();
+    let want =
+        [[52.5, 35.0, 21.0, 15.0, 210.0], [0.0, 35.0, 0.0, 0.0, 0.0], [0.0; 5], [1e200, 1e200, 1e-200, 1.0, 1e-200]]
+            .concat();
+    let ty = graph.ty(graph.ids().next().unwrap()).clone();
+    let ports = Ports::from([("x".to_string(), ir::Value::from_fn(ty, |i| Scalar::F64(x[i])))]);
+    let machine = crate::machine::step(&mut crate::machine::load(&graph, 1), &graph, &ports).unwrap();
+    for found in [evaluate(&graph, &ports).unwrap(), machine] {
+        for (found, want) in found["dx"].to_f64_vec().iter().zip(&want) {
+            assert!((found - want).abs() <= 1e-12 * want.abs(), "{found}, not {want}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::Cotangent;
 use super::axes::other_axes;
-use super::movement::{Pad, Permute, Slice};
+use super::movement::{Concat, Pad, Permute, Slice};
 use crate::{Builder, Built, NodeId, Op, Scalar, ScalarOp, Shape};
 
 /// `reduced` (the result's shape) repeated along the reduced axes.
@@ -28,8 +28,8 @@ pub(super) fn extremum_gradient(cx: &mut Cotangent<'_>, axes: &[usize]) -> Built
 /// `dy` times the product of all *other* elements.
 ///
 /// The quotient `y / x` would be that product only away from zeros, and would overflow where `y` does. The product is instead made of
-/// products alone: those of the elements before and those of the elements after each place, by doubling (Hillis and Steele, "Data parallel
-/// algorithms", CACM 1986), in `2 log2 k` multiplications of tensors for `k` elements. So it holds at zeros, and so do its own derivatives.
+/// products alone, in a tree: the elements are folded half onto half until one is left, and on the way back each half is what the fold got times the other half. For
+/// `k` elements that takes some `3 k` multiplications. So it holds at zeros, and so do its own derivatives.
 pub(super) fn prod_gradient(cx: &mut Cotangent<'_>, axes: &[usize]) -> Built {
     let shape = cx.build.ty(cx.operands[0]).shape.clone();
     let perm: Vec<usize> = other_axes(axes, shape.rank()).into_iter().chain(axes.iter().copied()).collect();
@@ -40,53 +40,61 @@ pub(super) fn prod_gradient(cx: &mut Cotangent<'_>, axes: &[usize]) -> Built {
     // The reduced axes as one, the last.
     let mut dims = moved_shape[..shape.rank() - axes.len()].to_vec();
     dims.push(axes.iter().map(|&axis| shape[axis]).product());
-    let rows = Shape::new(dims).expect("as many elements as the operand has");
+    let rows = Shape::new(dims.clone()).expect("as many elements as the operand has");
     let flat = cx.build.reshape(moved, rows)?;
-    let before = products(&mut cx.build, flat, Side::Before)?;
-    let after = products(&mut cx.build, flat, Side::After)?;
-    let others = cx.build.binary(ScalarOp::MUL, before, after)?;
-    let mut others = cx.build.reshape(others, moved_shape)?;
-    if !in_order {
-        others = cx.build.permute(others, &last.inverse())?;
+    dims.pop();
+    dims.push(1);
+    let one = Shape::new(dims).expect("as many elements as the result has");
+    let dy = cx.build.reshape(cx.dy, one)?;
+    let mut gradient = times_others(&mut cx.build, flat, dy)?;
+    gradient = cx.build.reshape(gradient, moved_shape)?;
+    if in_order { Ok(gradient) } else { cx.build.permute(gradient, &last.inverse()) }
+}
+
+/// `dy [..., 1]` times, at each place of the last axis of `x`, the product of all elements but that one.
+fn times_others(build: &mut Builder<'_>, x: NodeId, dy: NodeId) -> Built {
+    // The pairs of each fold: the first half, and the second with a 1 where the first has one more.
+    let mut levels = vec![];
+    let mut folded = x;
+    loop {
+        let len = build.ty(folded).shape.last().copied().unwrap_or(1);
+        if len == 1 {
+            break;
+        }
+        let half = len.div_ceil(2);
+        let (first, second) = (part(build, folded, 0, half)?, part(build, folded, half, len)?);
+        let second = if len.is_multiple_of(2) { second } else { one_more(build, second)? };
+        levels.push((len, first, second));
+        folded = build.binary(ScalarOp::MUL, first, second)?;
     }
-    let dy = spread(cx, axes, cx.dy)?;
-    cx.build.binary(ScalarOp::MUL, dy, others)
-}
-
-/// Which elements of a row a product is of.
-#[derive(Clone, Copy)]
-enum Side {
-    /// Those before the place.
-    Before,
-    /// Those after it.
-    After,
-}
-
-/// At each place of the last axis the product of all elements before or after it; 1 where there are none.
-fn products(build: &mut Builder<'_>, x: NodeId, side: Side) -> Built {
-    let len = build.ty(x).shape.last().copied().unwrap_or(1);
-    let mut product = shift(build, x, 1, side)?;
-    // Each place holds the product of the `span` elements next to it.
-    let mut span = 1;
-    while span + 1 < len {
-        let next = shift(build, product, span, side)?;
-        product = build.binary(ScalarOp::MUL, product, next)?;
-        span *= 2;
+    let mut gradient = dy;
+    for (len, first, second) in levels.into_iter().rev() {
+        let of_first = build.binary(ScalarOp::MUL, gradient, second)?;
+        let of_second = build.binary(ScalarOp::MUL, gradient, first)?;
+        let of_second = part(build, of_second, 0, len / 2)?;
+        let axis = build.ty(x).shape.rank() - 1;
+        gradient = build.add(Op::Concat(Concat { axis }), &[of_first, of_second])?;
     }
-    Ok(product)
+    Ok(gradient)
 }
 
-/// The elements `by` places before or after along the last axis, 1 where there are none.
-fn shift(build: &mut Builder<'_>, x: NodeId, by: usize, side: Side) -> Built {
+/// The elements from `start` to `limit` along the last axis.
+fn part(build: &mut Builder<'_>, x: NodeId, start: usize, limit: usize) -> Built {
+    let shape = build.ty(x).shape.clone();
+    let axis = shape.rank() - 1;
+    if (start, limit) == (0, shape[axis]) {
+        return Ok(x);
+    }
+    let mut slice = Slice { start: vec![0; shape.rank()], limit: shape.dims().to_vec(), stride: vec![1; shape.rank()] };
+    (slice.start[axis], slice.limit[axis]) = (start, limit);
+    build.add(Op::Slice(slice), &[x])
+}
+
+/// With a 1 at the end of the last axis.
+fn one_more(build: &mut Builder<'_>, x: NodeId) -> Built {
     let ty = build.ty(x).clone();
-    let (rank, zeros) = (ty.shape.rank(), vec![0; ty.shape.rank()]);
-    let mut moved = zeros.clone();
-    moved[rank - 1] = by;
-    let (low, high, start) = match side {
-        Side::Before => (moved, zeros.clone(), zeros.clone()),
-        Side::After => (zeros.clone(), moved.clone(), moved),
-    };
-    let limit = (0..rank).map(|i| start[i] + ty.shape[i]).collect();
-    let padded = build.add(Op::Pad(Pad { value: Scalar::one(ty.dtype), low, high, interior: zeros }), &[x])?;
-    build.add(Op::Slice(Slice { start, limit, stride: vec![1; rank] }), &[padded])
+    let nothing = vec![0; ty.shape.rank()];
+    let mut high = nothing.clone();
+    high[ty.shape.rank() - 1] = 1;
+    build.add(Op::Pad(Pad { value: Scalar::one(ty.dtype), low: nothing.clone(), high, interior: nothing }), &[x])
 }
