@@ -119,6 +119,10 @@ impl Join {
         if sums_columns(&producer.body, producer.var) && sums_columns(&consumer.body, consumer.var) {
             return None;
         }
+        // What is handed over element by element can't be vectors; fusion has left these apart because together they would be too large.
+        if is_straight(&producer.body) && is_straight(&consumer.body) {
+            return None;
+        }
         let longer = producer.extent.max(consumer.extent);
         let joined = self.join(producer, consumer)?;
         let BufRef::Local(at) = self.between else { return None };
@@ -259,6 +263,11 @@ fn sums_columns(body: &[Stmt], column: IndexVar) -> bool {
         }
     }
     found
+}
+
+/// True if statements have neither loops nor tiles inside.
+fn is_straight(body: &[Stmt]) -> bool {
+    body.iter().all(|stmt| !matches!(stmt, Stmt::For { .. } | Stmt::If { .. } | Stmt::Micro(_)))
 }
 
 /// True if tiles make what the statements compute.
