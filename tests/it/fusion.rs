@@ -137,7 +137,7 @@ fn a_concatenation_is_a_loop_for_each_part_without_selections() {
         for axis in [0, 1] {
             let mut before = 0;
             for count in [2, 8, 64, 500] {
-                let program = lowered(&joined(|s| f32(s).into(), &vec![4; count], (64, axis), busy));
+                let program = lowered(&joined(f32, &vec![4; count], (64, axis), busy));
                 let name = format!("{count} parts on axis {axis}, busy {busy}");
                 assert_asks_nothing(&name, &program);
                 let (operations, statements) = size(&program);
@@ -151,8 +151,7 @@ fn a_concatenation_is_a_loop_for_each_part_without_selections() {
 
 #[test]
 fn concatenations_of_all_types_and_odd_sizes_are_right() {
-    let types: [fn([usize; 2]) -> TypeSpec; 4] =
-        [|s| f32(s).into(), |s| f64(s).into(), |s| u8(s).into(), |s| i32(s).into()];
+    let types: [fn([usize; 2]) -> TypeSpec; 4] = [f32, f64, u8, i32];
     for of in types {
         for axis in [0, 1] {
             for extents in [&[3, 1, 17][..], &[1, 1], &[5, 5, 5, 5, 5, 5, 5], &[33, 2]] {

@@ -73,7 +73,8 @@ pub struct Graph {
     outputs: Vec<(String, NodeId)>,
     updates: Vec<(String, NodeId)>,
     locs: BTreeMap<NodeId, Loc>,
-    clusters: BTreeMap<NodeId, u32>,
+    /// By the number of the node; nodes without one need no place.
+    clusters: Vec<Option<u32>>,
 }
 
 impl Graph {
@@ -85,7 +86,7 @@ impl Graph {
             outputs: Vec::new(),
             updates: Vec::new(),
             locs: BTreeMap::new(),
-            clusters: BTreeMap::new(),
+            clusters: Vec::new(),
         }
     }
 
@@ -295,17 +296,22 @@ impl Graph {
         assert!(self.users(id).is_empty() && !self.is_result(id), "{id} is in use");
         self.dag.remove_node(id.raw());
         self.locs.remove(&id);
-        self.clusters.remove(&id);
+        if let Some(cluster) = self.clusters.get_mut(id.index()) {
+            *cluster = None;
+        }
     }
 
     /// The cluster that the pass `fuse` put a node in; all nodes of a cluster become one kernel.
     pub fn cluster(&self, id: NodeId) -> Option<u32> {
-        self.clusters.get(&id).copied()
+        self.clusters.get(id.index()).copied().flatten()
     }
 
     /// Puts a node in a cluster.
     pub fn set_cluster(&mut self, id: NodeId, cluster: u32) {
-        self.clusters.insert(id, cluster);
+        if self.clusters.len() <= id.index() {
+            self.clusters.resize(id.index() + 1, None);
+        }
+        self.clusters[id.index()] = Some(cluster);
     }
 
     /// Takes all nodes out of their clusters.

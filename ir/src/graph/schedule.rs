@@ -16,7 +16,7 @@ impl Graph {
     /// Where clusters depend on each other in a circle this is [`Graph::topological`].
     pub fn schedule_order(&self) -> Vec<NodeId> {
         let topological = self.topological();
-        if self.clusters.is_empty() {
+        if self.clusters.iter().all(Option::is_none) {
             return topological;
         }
         Schedule::new(self, &topological).run(&topological).unwrap_or(topological)

@@ -16,7 +16,7 @@ const MAX_PADDED: usize = 16;
 
 impl Fuser<'_> {
     /// True if a movement op needs no memory: its users compute where its elements come from.
-    pub(super) fn is_read_through(&mut self, node: NodeId) -> bool {
+    pub(super) fn is_read_through(&self, node: NodeId) -> bool {
         match self.graph.op(node) {
             Op::Concat(_) => false,
             Op::Pad(_) => self.is_padded_in_place(node),
@@ -25,7 +25,7 @@ impl Fuser<'_> {
     }
 
     /// True if the loops of the few clusters that use a padded node can be cut where the padding ends, or walk windows.
-    fn is_padded_in_place(&mut self, node: NodeId) -> bool {
+    fn is_padded_in_place(&self, node: NodeId) -> bool {
         let users = self.user_clusters(node);
         let Op::Pad(op) = self.graph.op(node) else { return false };
         let axes = op.padded();

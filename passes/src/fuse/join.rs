@@ -36,27 +36,36 @@ impl Fuser<'_> {
     /// Puts `node` in `cluster` if that is possible and worth it. `stored`: its elements are needed in memory as well.
     fn try_join(&mut self, node: NodeId, cluster: u32, stored: bool) -> bool {
         let sites = self.sites(node, cluster);
-        let Some(info) = self.info(cluster).cloned() else { return false };
-        if info.size as f64 + self.cost(node) > MAX_SIZE as f64 || !self.parts_stay_few(&info) {
+        let Some(info) = self.info(cluster) else { return false };
+        if info.size as f64 + self.cost(node) > MAX_SIZE as f64 || !self.parts_stay_few(info) {
             return false;
         }
-        let map = sites.map();
-        let joins = match info.kind {
-            Kind::Loop => match self.graph.op(node).clone() {
-                Op::Reduce(op) => return self.join_reduce(node, cluster, &info, &op, &sites),
-                Op::Concat(_) | Op::Pad(_) => self.fits_cut_loop(node, cluster, &info, &sites),
-                Op::Random(_) if !info.cuts.is_empty() => false,
-                _ => self.fits_loop(node, &info, &sites, stored),
-            },
-            Kind::Contraction(_) | Kind::Window(_) => {
-                self.follows_anchor(node, &info) && is_identity(&map, info.space.rank())
+        let joins = match (info.kind, self.graph.op(node)) {
+            (Kind::Loop, Op::Reduce(op)) => self.fits_reduce(node, (cluster, info), op, &sites),
+            (Kind::Loop, Op::Concat(_) | Op::Pad(_)) => self.fits_cut_loop(node, cluster, info, &sites),
+            (Kind::Loop, Op::Random(_)) if !info.cuts.is_empty() => false,
+            (Kind::Loop, _) => self.fits_loop(node, info, &sites, stored),
+            (Kind::Contraction(_) | Kind::Window(_), _) => {
+                self.follows_anchor(node, info) && is_identity(&sites.map(), info.space.rank())
             }
-            Kind::Opaque(_) | Kind::Scan(_) => false,
+            (Kind::Opaque(_) | Kind::Scan(_), _) => false,
         };
         if joins {
+            self.fold_axes(node, cluster);
             self.add(node, cluster);
         }
         joins
+    }
+
+    /// Makes the axes that a reduction folds those of its cluster, with their space.
+    fn fold_axes(&mut self, node: NodeId, cluster: u32) {
+        let Op::Reduce(op) = self.graph.op(node) else { return };
+        let (axes, space) = (op.axes.clone(), self.graph.ty(self.graph.operands(node)[0]).shape.clone());
+        if let Some(grown) = self.info_mut(cluster) {
+            grown.epoch += u32::from(grown.space != space);
+            grown.space = space;
+            grown.reduced = axes;
+        }
     }
 
     /// An elementwise or random node, or a gather, in a loop cluster.
@@ -96,11 +105,11 @@ impl Fuser<'_> {
     }
 
     /// A reduction in a loop cluster: as what its elementwise ops start from, or as an earlier stage over the same rows.
-    fn join_reduce(&mut self, node: NodeId, cluster: u32, info: &Info, op: &Reduce, sites: &Sites) -> bool {
+    fn fits_reduce(&self, node: NodeId, (cluster, info): (u32, &Info), op: &Reduce, sites: &Sites) -> bool {
         let map = &sites.map();
         let input = self.graph.ty(self.graph.operands(node)[0]).shape.clone();
         let kept: Vec<usize> = (0..input.rank()).filter(|a| !op.axes.contains(a)).collect();
-        let along_rows = input == info.space && map.as_ref() == Some(&kept);
+        let along_rows = input == info.space && map.as_deref() == Some(&kept[..]);
         let trailing = is_trailing(&op.axes, input.rank());
         let joins = if info.reduced.is_empty() {
             let starts = self.graph.ty(node).shape == info.space && is_identity(map, info.space.rank());
@@ -114,21 +123,12 @@ impl Fuser<'_> {
         let is_cut =
             op.axes.iter().any(|a| info.cuts.contains_key(a)) || (!info.cuts.is_empty() && input != info.space);
         let in_a_row = sites.reductions_after >= MAX_REDUCTIONS_IN_A_ROW;
-        let joins = joins && !is_cut && !in_a_row && self.is_used_in_place(node, cluster, &info.space, in_place);
-        if joins {
-            if let Some(grown) = self.info_mut(cluster) {
-                grown.epoch += u32::from(grown.space != input);
-                grown.space = input;
-                grown.reduced = op.axes.clone();
-            }
-            self.add(node, cluster);
-        }
-        joins
+        joins && !is_cut && !in_a_row && self.is_used_in_place(node, cluster, &info.space, in_place)
     }
 
     /// True if what the cluster computes from the node is used at the place where it is computed: a sum is there for one row at a time, so
     /// that nothing made of it can be computed anew for a neighbour.
-    fn is_used_in_place(&mut self, node: NodeId, cluster: u32, space: &Shape, kept: &[usize]) -> bool {
+    fn is_used_in_place(&self, node: NodeId, cluster: u32, space: &Shape, kept: &[usize]) -> bool {
         let (mut seen, mut stack) = (BTreeSet::new(), vec![node]);
         while let Some(at) = stack.pop() {
             let users = through_inlined(self.graph, at).into_iter();
@@ -203,7 +203,7 @@ impl Fuser<'_> {
         self.info(cluster).is_some_and(|info| info.nodes.iter().any(alike))
     }
 
-    fn can_anchor(&mut self, node: NodeId, cluster: u32) -> bool {
+    fn can_anchor(&self, node: NodeId, cluster: u32) -> bool {
         let map = self.sites(node, cluster).map();
         let Some(info) = self.info(cluster) else { return false };
         let with_anchor = |n: NodeId| n == node || info.nodes.contains(&n);
@@ -321,7 +321,7 @@ pub(super) fn is_identity(map: &AxisMap, rank: usize) -> bool {
 /// True if a map runs along exactly the axes that aren't reduced.
 fn is_outer(info: &Info, map: &AxisMap) -> bool {
     let outer: Vec<usize> = (0..info.space.rank()).filter(|a| !info.reduced.contains(a)).collect();
-    map.as_ref() == Some(&outer)
+    map.as_deref() == Some(&outer[..])
 }
 
 /// True if the axes are the last ones.

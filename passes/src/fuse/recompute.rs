@@ -31,16 +31,14 @@ impl Fuser<'_> {
     }
 
     /// True if computing a node again doesn't add up: few clusters do it, each at one place, and few such nodes follow one another.
-    fn adds_up_little(&mut self, node: NodeId) -> bool {
+    fn adds_up_little(&self, node: NodeId) -> bool {
         let users = self.user_clusters(node);
-        let once = |fuser: &mut Self, cluster: u32| {
-            let sites = fuser.sites(node, cluster);
-            let numel = fuser.graph.ty(node).shape.numel() as f64;
+        let once = |cluster: u32| {
+            let sites = self.sites(node, cluster);
+            let numel = self.graph.ty(node).shape.numel() as f64;
             !sites.many && sites.evaluations() <= super::MAX_EVALUATIONS * numel
         };
-        users.len() <= MAX_CLUSTERS
-            && self.recomputed_after(node) < MAX_IN_A_ROW
-            && users.into_iter().all(|cluster| once(self, cluster))
+        users.len() <= MAX_CLUSTERS && self.recomputed_after(node) < MAX_IN_A_ROW && users.into_iter().all(once)
     }
 
     /// Tensors of about a node's size among its operands.
@@ -54,7 +52,7 @@ impl Fuser<'_> {
 
     /// True if a node, computed from one tensor of its size that is in memory anyway and from small ones, costs no more than loading it:
     /// a centred value, say, in batch normalization. Its cluster would do nothing but copy.
-    pub(super) fn is_recomputed(&mut self, node: NodeId) -> bool {
+    pub(super) fn is_recomputed(&self, node: NodeId) -> bool {
         self.costs_a_load(node) && self.adds_up_little(node)
     }
 
@@ -79,7 +77,7 @@ impl Fuser<'_> {
 
     /// True if several loop clusters use a node that costs no more than loading it, computed from one tensor of its size that several others have to
     /// load anyway: the argument of an activation, say, that differs from its input by a factor, where the gradient needs both.
-    pub(super) fn repeats_kept(&mut self, node: NodeId) -> bool {
+    pub(super) fn repeats_kept(&self, node: NodeId) -> bool {
         self.follows_kept(node) && self.adds_up_little(node)
     }
 

@@ -7,10 +7,12 @@
 use super::{Fuser, Info, MAX_PLACES};
 use crate::fuse::cluster::Kind;
 use ir::{NodeId, Op};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// For each axis of a node the axis of the space it runs along; `None` where the relation is not that simple.
-pub(super) type AxisMap = Option<Vec<usize>>;
+pub(super) type AxisMap = Option<Rc<[usize]>>;
 
 /// A place of a node's elements in a cluster's iterations.
 #[derive(Clone, PartialEq, Debug)]
@@ -70,29 +72,35 @@ impl Sites {
 #[derive(Default)]
 pub(super) struct Places {
     /// For each node the clusters that use it, under the numbers they had when it was placed.
-    uses: Vec<Vec<(u32, Sites)>>,
+    uses: Vec<Vec<(u32, Rc<Sites>)>>,
     /// For nodes that are in a cluster, where it computes them.
-    own: Vec<Option<Sites>>,
-    /// Numbers of places with a map.
-    maps: BTreeMap<Vec<usize>, u32>,
-    /// Numbers of other places: the user's place, the user, and which operand of it.
+    own: Vec<Option<Rc<Sites>>>,
+    numbers: RefCell<Numbers>,
+}
+
+/// The numbers of places.
+#[derive(Default)]
+struct Numbers {
+    /// Those with a map.
+    maps: BTreeMap<Rc<[usize]>, u32>,
+    /// Others: the user's place, the user, and which operand of it.
     paths: BTreeMap<(u32, NodeId, usize), u32>,
     next: u32,
 }
 
 impl Places {
-    fn uses(&self, node: NodeId) -> &[(u32, Sites)] {
+    fn uses(&self, node: NodeId) -> &[(u32, Rc<Sites>)] {
         self.uses.get(node.index()).map_or(&[], Vec::as_slice)
     }
 
-    fn set_uses(&mut self, node: NodeId, uses: Vec<(u32, Sites)>) {
+    fn set_uses(&mut self, node: NodeId, uses: Vec<(u32, Rc<Sites>)>) {
         if self.uses.len() <= node.index() {
             self.uses.resize(node.index() + 1, vec![]);
         }
         self.uses[node.index()] = uses;
     }
 
-    fn set_own(&mut self, node: NodeId, own: Sites) {
+    fn set_own(&mut self, node: NodeId, own: Rc<Sites>) {
         if self.own.len() <= node.index() {
             self.own.resize(node.index() + 1, None);
         }
@@ -100,19 +108,20 @@ impl Places {
     }
 
     /// A place with that map.
-    fn mapped(&mut self, map: Vec<usize>, evaluations: f64) -> Place {
-        let next = &mut self.next;
-        let id = match self.maps.get(&map) {
-            Some(&id) => id,
-            None => *self.maps.entry(map.clone()).or_insert_with(|| fresh(next)),
-        };
+    fn mapped(&self, map: &[usize], evaluations: f64) -> Place {
+        let Numbers { maps, next, .. } = &mut *self.numbers.borrow_mut();
+        if let Some((map, &id)) = maps.get_key_value(map) {
+            return Place { id, map: Some(map.clone()), evaluations };
+        }
+        let (map, id): (Rc<[usize]>, u32) = (map.into(), fresh(next));
+        maps.insert(map.clone(), id);
         Place { id, map: Some(map), evaluations }
     }
 
     /// The place of an operand of a user that is at a place itself.
-    fn passed(&mut self, path: (u32, NodeId, usize), evaluations: f64) -> Place {
-        let next = &mut self.next;
-        let id = *self.paths.entry(path).or_insert_with(|| fresh(next));
+    fn passed(&self, path: (u32, NodeId, usize), evaluations: f64) -> Place {
+        let Numbers { paths, next, .. } = &mut *self.numbers.borrow_mut();
+        let id = *paths.entry(path).or_insert_with(|| fresh(next));
         Place { id, map: None, evaluations }
     }
 }
@@ -125,54 +134,70 @@ fn fresh(next: &mut u32) -> u32 {
 impl Fuser<'_> {
     /// Finds out which clusters use a node and where, from what is known of its users.
     pub(super) fn find_uses(&mut self, node: NodeId) {
-        let mut found: Vec<(u32, Sites)> = vec![];
-        let mut at: BTreeMap<u32, usize> = BTreeMap::new();
+        let mut found: Vec<(u32, Rc<Sites>)> = vec![];
         for user in self.graph.users(node) {
-            let sites = match self.graph.cluster(user) {
-                Some(cluster) => vec![(cluster, self.own(user))],
-                None => self.places.uses(user).iter().map(|(c, s)| (self.current(*c), s.clone())).collect(),
-            };
-            let positions = self.graph.operands(user).iter().enumerate().filter(|(_, o)| **o == node);
-            let positions: Vec<usize> = positions.map(|(i, _)| i).collect();
-            for (cluster, sites) in sites {
-                let sites = self.in_space(cluster, sites);
-                let slot = *at.entry(cluster).or_insert(found.len());
-                if slot == found.len() {
-                    found.push((cluster, Sites { epoch: self.epoch(cluster), ..Sites::default() }));
-                }
-                for &position in &positions {
-                    let through = self.through(user, position, cluster, &sites);
-                    found[slot].1.add_all(&through);
+            match self.graph.cluster(user) {
+                Some(cluster) => self.add_uses(node, user, (cluster, &self.own(user)), &mut found),
+                None => {
+                    for (cluster, sites) in self.places.uses(user) {
+                        self.add_uses(node, user, (self.current(*cluster), sites), &mut found);
+                    }
                 }
             }
         }
+        found.sort_by_key(|(cluster, _)| *cluster);
+        found.dedup_by(|(cluster, sites), (other, all)| {
+            let same = cluster == other;
+            if same && sites != all {
+                Rc::make_mut(all).add_all(sites);
+            }
+            same
+        });
         self.places.set_uses(node, found);
     }
 
+    /// Adds how a cluster uses a node through one of its users, which has those sites there.
+    fn add_uses(
+        &self,
+        node: NodeId,
+        user: NodeId,
+        (cluster, sites): (u32, &Rc<Sites>),
+        found: &mut Vec<(u32, Rc<Sites>)>,
+    ) {
+        let sites = self.in_space(cluster, sites);
+        if self.keeps_place(user) {
+            found.push((cluster, sites));
+            return;
+        }
+        for (position, _) in self.graph.operands(user).iter().enumerate().filter(|(_, o)| **o == node) {
+            found.push((cluster, Rc::new(self.through(user, position, cluster, &sites))));
+        }
+    }
+
     /// How a cluster uses a node that has been placed, or is about to be.
-    pub(super) fn sites(&mut self, node: NodeId, cluster: u32) -> Sites {
-        let uses: Vec<Sites> = self
-            .places
-            .uses(node)
-            .iter()
-            .filter(|(c, _)| self.current(*c) == cluster)
-            .map(|(_, s)| s.clone())
-            .collect();
-        let mut all = Sites { epoch: self.epoch(cluster), ..Sites::default() };
-        for sites in uses {
-            all.add_all(&self.in_space(cluster, sites));
+    pub(super) fn sites(&self, node: NodeId, cluster: u32) -> Rc<Sites> {
+        let mut uses = self.places.uses(node).iter().filter(|(c, _)| self.current(*c) == cluster);
+        let Some((_, first)) = uses.next() else {
+            return Rc::new(Sites { epoch: self.epoch(cluster), ..Sites::default() });
+        };
+        let mut all = self.in_space(cluster, first);
+        for (_, more) in uses {
+            let more = self.in_space(cluster, more);
+            Rc::make_mut(&mut all).add_all(&more);
         }
         all
     }
 
     /// The clusters that use a node.
     pub(super) fn user_clusters(&self, node: NodeId) -> Vec<u32> {
-        let clusters: BTreeSet<u32> = self.places.uses(node).iter().map(|(c, _)| self.current(*c)).collect();
-        clusters.into_iter().collect()
+        let mut clusters: Vec<u32> = self.places.uses(node).iter().map(|(c, _)| self.current(*c)).collect();
+        clusters.sort_unstable();
+        clusters.dedup();
+        clusters
     }
 
     /// Says that a node is computed in a cluster, where that uses it.
-    pub(super) fn set_own(&mut self, node: NodeId, cluster: u32) -> Sites {
+    pub(super) fn set_own(&mut self, node: NodeId, cluster: u32) -> Rc<Sites> {
         let own = self.sites(node, cluster);
         self.places.set_own(node, own.clone());
         own
@@ -186,16 +211,16 @@ impl Fuser<'_> {
     /// Says that a node is what a new cluster computes.
     pub(super) fn start_own(&mut self, node: NodeId, cluster: u32) {
         let (shape, folds) = (&self.graph.ty(node).shape, matches!(self.graph.op(node), Op::Reduce(_)));
-        let map = match self.info(cluster) {
+        let map: Vec<usize> = match self.info(cluster) {
             Some(info) if folds => info.outer(),
             _ => (0..shape.rank()).collect(),
         };
         let evaluations = shape.numel() as f64;
-        let place = self.places.mapped(map, evaluations);
-        self.places.set_own(node, Sites { places: vec![place], ..Sites::default() });
+        let place = self.places.mapped(&map, evaluations);
+        self.places.set_own(node, Rc::new(Sites { places: vec![place], ..Sites::default() }));
     }
 
-    fn own(&self, node: NodeId) -> Sites {
+    fn own(&self, node: NodeId) -> Rc<Sites> {
         self.places.own.get(node.index()).cloned().flatten().unwrap_or_default()
     }
 
@@ -209,23 +234,25 @@ impl Fuser<'_> {
     }
 
     /// The same sites in the space that a cluster has now: a reduction that it starts from may have added axes.
-    fn in_space(&mut self, cluster: u32, mut sites: Sites) -> Sites {
+    fn in_space(&self, cluster: u32, sites: &Rc<Sites>) -> Rc<Sites> {
         let epoch = self.epoch(cluster);
         if sites.epoch == epoch {
-            return sites;
+            return sites.clone();
         }
         let axes = self.info(cluster).map(|info| info.outer()).unwrap_or_default();
+        let mut sites = Sites { epoch, ..Sites::clone(sites) };
         for place in &mut sites.places {
-            let moved: AxisMap = place.map.as_ref().and_then(|m| m.iter().map(|&a| axes.get(a).copied()).collect());
+            let moved = place.map.as_ref().and_then(|m| m.iter().map(|&a| axes.get(a).copied()).collect());
+            let moved: Option<Vec<usize>> = moved;
             if let Some(map) = moved {
-                *place = self.places.mapped(map, place.evaluations);
+                *place = self.places.mapped(&map, place.evaluations);
             }
         }
-        Sites { epoch, ..sites }
+        Rc::new(sites)
     }
 
     /// The sites of an operand, given those of its user in a cluster.
-    fn through(&mut self, user: NodeId, position: usize, cluster: u32, sites: &Sites) -> Sites {
+    fn through(&self, user: NodeId, position: usize, cluster: u32, sites: &Sites) -> Sites {
         let folds = matches!(self.graph.op(user), Op::Reduce(_)) && self.graph.cluster(user) == Some(cluster);
         let mut out = Sites {
             places: vec![],
@@ -236,8 +263,7 @@ impl Fuser<'_> {
         for place in &sites.places {
             let (map, evaluations) = self.operand_place(user, position, cluster, place);
             out.add(match map {
-                _ if self.keeps_place(user) => place.clone(),
-                Some(map) => self.places.mapped(map, evaluations),
+                Some(map) => self.places.mapped(&map, evaluations),
                 None => self.places.passed((place.id, user, position), evaluations),
             });
         }
@@ -249,15 +275,14 @@ impl Fuser<'_> {
     }
 
     /// The map of an operand at a place of its user, and how many of its elements are computed there.
-    fn operand_place(&self, user: NodeId, position: usize, cluster: u32, place: &Place) -> (AxisMap, f64) {
+    fn operand_place(&self, user: NodeId, position: usize, cluster: u32, place: &Place) -> (Option<Vec<usize>>, f64) {
         let operand = &self.graph.ty(self.graph.operands(user)[position]).shape;
         let (numel, of_user) = (operand.numel() as f64, self.graph.ty(user).shape.numel() as f64);
-        let repeated = |map: &AxisMap| match (map, self.info(cluster)) {
+        let repeated = |map: &Option<Vec<usize>>| match (map, self.info(cluster)) {
             (Some(map), Some(info)) => numel * repetition(info, map) as f64,
             _ => place.evaluations,
         };
         match self.graph.op(user) {
-            _ if self.keeps_place(user) => (place.map.clone(), place.evaluations),
             // The space of its cluster is its operand's shape.
             Op::Reduce(_) => (Some((0..operand.rank()).collect()), numel),
             Op::Broadcast(op) => {
@@ -266,7 +291,7 @@ impl Fuser<'_> {
                 (map, evaluations)
             }
             Op::Permute(op) => {
-                let turned = |map: &Vec<usize>| {
+                let turned = |map: &Rc<[usize]>| {
                     let mut out = vec![0; map.len()];
                     op.perm.iter().enumerate().for_each(|(axis, &from)| out[from] = map[axis]);
                     out
@@ -288,7 +313,7 @@ impl Fuser<'_> {
     /// True if the loops of a cluster can be cut where the parts of a node at that place begin along some of its axes.
     pub(super) fn is_cut(&self, cluster: u32, place: &Place, axes: &[usize]) -> bool {
         let Some(info) = self.info(cluster) else { return false };
-        let along = |map: &Vec<usize>| axes.iter().all(|&a| !info.reduced.contains(&map[a]));
+        let along = |map: &Rc<[usize]>| axes.iter().all(|&a| !info.reduced.contains(&map[a]));
         info.kind == Kind::Loop && !info.draws && place.map.as_ref().is_some_and(along)
     }
 }
