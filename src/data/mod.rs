@@ -19,6 +19,7 @@ mod dataset;
 mod error;
 pub mod fetch;
 mod idx;
+mod memory;
 pub mod mnist;
 mod shuffle;
 pub mod text;

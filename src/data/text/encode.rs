@@ -1,6 +1,7 @@
 //! From texts to rows of ids, all of one length.
 
 use super::{PADDING, TextError, UNKNOWN, Vocabulary};
+use crate::data::memory::reserve;
 use crate::data::{Column, DataError, array};
 
 /// An end of a sequence.
@@ -70,7 +71,7 @@ impl Encoder {
     /// The rows of texts.
     ///
     /// # Errors
-    /// If the length is 0, there are no texts, a text has no token, or one is too long and must not be cut.
+    /// If the length is 0, there are no texts, a text has no token, one is too long and must not be cut, or memory doesn't hold the rows.
     pub fn encode<'t>(
         &self,
         vocabulary: &Vocabulary,
@@ -82,6 +83,9 @@ impl Encoder {
         let mut encoded = Encoded { length: self.length, ids: vec![], lengths: vec![], mask: vec![] };
         for (row, text) in texts.into_iter().enumerate() {
             let ids = self.fit(row, text, vocabulary)?;
+            let rows = || format!("{} rows of {}", row + 1, self.length);
+            reserve(&mut encoded.ids, Some(self.length), &rows())?;
+            reserve(&mut encoded.mask, Some(self.length), &rows())?;
             let pad = self.length - ids.len();
             let (before, after) = if self.padding == Side::Pre { (pad, 0) } else { (0, pad) };
             encoded.lengths.push(ids.len() as i32);

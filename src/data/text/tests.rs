@@ -135,6 +135,19 @@ fn windows_are_followed_by_the_next_token() {
 }
 
 #[test]
+fn lengths_that_no_memory_holds_are_errors_rather_than_the_end_of_the_process() {
+    let ids: Vec<i32> = (0..8).collect();
+    for (context, stride) in [(usize::MAX, 1), (usize::MAX, usize::MAX), (usize::MAX - 1, 1), (usize::MAX / 2, 1)] {
+        assert!(error(next_token_windows(&ids, context, stride)).contains("8 ids make no window of"), "{context}");
+    }
+    assert_eq!(next_token_windows(&ids, 3, usize::MAX).unwrap().len(), 1);
+    for length in [1 << 40, usize::MAX / 4, usize::MAX / 2, usize::MAX] {
+        let failed = Encoder::new(length).encode(&vocabulary(), ["a"]).unwrap_err().to_string();
+        assert!(failed.contains(&format!("1 rows of {length}: ")) && failed.contains("bytes"), "{failed}");
+    }
+}
+
+#[test]
 fn an_error_that_main_returns_is_shown_as_its_message() {
     let failed = Encoder::new(0).encode(&vocabulary(), ["a"]).unwrap_err();
     assert_eq!(format!("{failed:?}"), failed.to_string());
