@@ -1,7 +1,7 @@
 //! Scalar straight-line code to vector code: for loops along contiguous elements, and for the epilogue of a `micro`.
 
 use crate::walk::{visit_exprs, visit_stmts};
-use crate::{Affine, BufRef, DType, Expr, Fresh, IndexExpr, IndexVar, LoopKind, Reg, ScalarOp, Stmt, Types};
+use crate::{Affine, BufRef, Expr, Fresh, IndexExpr, IndexVar, LoopKind, Reg, ScalarOp, Stmt, Types};
 use std::collections::BTreeMap;
 
 /// Rewrites a scalar body to vector code in which `var` means the lanes `var..var + lanes`; `None` where that isn't possible.
@@ -173,7 +173,7 @@ impl Vectorizer<'_> {
     /// Whether the scalars of an expression have vectors.
     fn admit(&self, old: &Expr) -> Option<()> {
         let ty = self.types.type_of(old).ok()?;
-        (ty.lanes == 1 && !matches!(ty.dtype, DType::Bf16 | DType::F16)).then_some(())
+        (ty.lanes == 1).then_some(())
     }
 
     fn value(&mut self, expr: &Expr) -> Option<Value> {

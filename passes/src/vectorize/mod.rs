@@ -188,11 +188,16 @@ impl Vectorizer {
         Some(Stmt::serial(var, extent, body))
     }
 
-    /// How many elements of the largest type among the loop's vectors a register holds; `None` where nothing has a vector, or where
-    /// types of two sizes would have to be converted lane by lane.
+    /// How many elements of the largest type among the loop's vectors a register holds, 16-bit floats having the lanes of the `f32` that they are computed
+    /// in; `None` where nothing has a vector, or where types of two sizes would have to be converted lane by lane.
     fn lanes(&self, l: Loop<'_>) -> Option<u16> {
         let mut sizes = BTreeSet::new();
-        let mut note = |dtype: DType| sizes.extend(Some(dtype.size_bytes()).filter(|size| matches!(size, 4 | 8)));
+        let mut short = false;
+        let mut note = |dtype: DType| {
+            short |= matches!(dtype, DType::Bf16 | DType::F16);
+            let size = if matches!(dtype, DType::Bf16 | DType::F16) { 4 } else { dtype.size_bytes() };
+            sizes.extend(Some(size).filter(|size| matches!(size, 4 | 8)));
+        };
         visit_stmts(l.body, &mut |stmt| {
             if let Stmt::Store { buf, .. } = stmt {
                 self.types.element(*buf).into_iter().for_each(&mut note);
@@ -206,7 +211,7 @@ impl Vectorizer {
             Expr::Cast(dtype, _) => note(*dtype),
             _ => {}
         });
-        if sizes.len() > 1 && !self.target.masked {
+        if (short || sizes.len() > 1) && !self.target.masked {
             return None;
         }
         let lanes = self.target.vector_bytes / sizes.last()?;
