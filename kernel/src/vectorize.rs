@@ -230,6 +230,7 @@ impl Vectorizer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DType;
     use crate::{Access, KernelBuilder, Scalar};
 
     fn axpy(stride: i64) -> (Types, Vec<Stmt>, IndexVar, Fresh) {

@@ -1,6 +1,6 @@
 //! 16-bit floats: sums of them grow beyond a few hundred terms, and machine code gives what the interpreter gives.
 
-use gradc::dsl::{Window, bf16};
+use gradc::dsl::{TypeSpec, Window};
 use gradc::prelude::*;
 use ir::Scalar;
 use std::collections::BTreeMap;
@@ -37,9 +37,21 @@ fn filled(g: &GraphBuilder) -> Values {
 
 /// Both ways within one unit in the last place of a `bf16`: the order of a sum in `f32` differs.
 #[track_caller]
-fn agrees(declare: impl Fn(&GraphBuilder)) {
+fn agrees(declare: impl Fn(&GraphBuilder, Type)) {
+    for ty in TYPES {
+        agrees_in(ty, &declare);
+    }
+}
+
+/// Makes the spec of a type.
+type Type = fn(Vec<usize>) -> TypeSpec;
+
+const TYPES: [Type; 2] = [|dims| bf16(dims), |dims| f16(dims)];
+
+#[track_caller]
+fn agrees_in(ty: Type, declare: impl Fn(&GraphBuilder, Type)) {
     let g = GraphBuilder::new("halves");
-    declare(&g);
+    declare(&g, ty);
     let inputs = filled(&g);
     let (found, want) = (compiled(&g, &inputs), interpreted(&g, &inputs));
     for (name, want) in want {
@@ -60,27 +72,29 @@ fn differentiate(g: &GraphBuilder, y: &Tensor, by: &[&Tensor]) {
 }
 
 #[test]
-fn sums_of_ones_in_bf16_are_their_numbers() {
-    let g = GraphBuilder::new("ones");
-    let x = g.input("x", bf16([1, 1024]));
-    let row = x.reshape([1, 32, 32, 1]);
-    g.output("sum", &x.sum());
-    g.output("mean", &x.mean());
-    g.output("dot", &x.matmul(x.transpose()));
-    g.output("softmax", &(&x * 0.0).softmax(-1).cast(DType::F32).sum());
-    g.output("pooled", &row.avg_pool(Window::new([32, 32])));
-    let ones = Value::from_fn(x.ty().unwrap(), |_| Scalar::F32(1.0).cast(DType::Bf16));
-    let out = compiled(&g, &Values::from([("x".into(), ones)]));
-    for (name, want) in [("sum", 1024.0), ("mean", 1.0), ("dot", 1024.0), ("softmax", 1.0), ("pooled", 1.0)] {
-        assert_eq!(out[name].to_f64_vec(), [want], "{name}");
+fn sums_of_ones_are_their_numbers() {
+    for ty in TYPES {
+        let g = GraphBuilder::new("ones");
+        let x = g.input("x", ty(vec![1, 1024]));
+        let row = x.reshape([1, 32, 32, 1]);
+        g.output("sum", &x.sum());
+        g.output("mean", &x.mean());
+        g.output("dot", &x.matmul(x.transpose()));
+        g.output("softmax", &(&x * 0.0).softmax(-1).cast(DType::F32).sum());
+        g.output("pooled", &row.avg_pool(Window::new([32, 32])));
+        let ones = Value::from_fn(x.ty().unwrap(), |_| Scalar::F32(1.0).cast(x.dtype().unwrap()));
+        let out = compiled(&g, &Values::from([("x".into(), ones)]));
+        for (name, want) in [("sum", 1024.0), ("mean", 1.0), ("dot", 1024.0), ("softmax", 1.0), ("pooled", 1.0)] {
+            assert_eq!(out[name].to_f64_vec(), [want], "{name}");
+        }
     }
 }
 
 #[test]
 fn reductions_over_any_axes_accumulate_in_f32() {
     for axes in [vec![0], vec![1], vec![2], vec![0, 2], vec![0, 1, 2]] {
-        agrees(|g| {
-            let x = g.input("x", bf16([17, 5, 33]));
+        agrees(|g, ty| {
+            let x = g.input("x", ty(vec![17, 5, 33]));
             differentiate(g, &x.sum_axes(&axes), &[&x]);
             g.output("mean", &x.mean_axes(&axes));
             g.output("var", &x.var_axes(&axes));
@@ -90,36 +104,98 @@ fn reductions_over_any_axes_accumulate_in_f32() {
 
 #[test]
 fn contractions_accumulate_in_f32() {
-    agrees(|g| {
-        let (x, w) = (g.input("x", bf16([3, 700])), g.input("w", bf16([700, 5])));
+    agrees(|g, ty| {
+        let (x, w) = (g.input("x", ty(vec![3, 700])), g.input("w", ty(vec![700, 5])));
         differentiate(g, &x.matmul(&w), &[&x, &w]);
     });
-    agrees(|g| {
-        let (x, w) = (g.input("x", bf16([2, 19, 18, 24])), g.input("w", bf16([3, 3, 24, 7])));
+    agrees(|g, ty| {
+        let (x, w) = (g.input("x", ty(vec![2, 19, 18, 24])), g.input("w", ty(vec![3, 3, 24, 7])));
         differentiate(g, &x.conv(&w, Window { pad: vec![(1, 1); 2], ..Window::new([3, 3]) }, 1), &[&x, &w]);
     });
 }
 
 #[test]
 fn pooling_and_scattered_sums_accumulate_in_f32() {
-    agrees(|g| {
-        let x = g.input("x", bf16([2, 24, 24, 3]));
+    agrees(|g, ty| {
+        let x = g.input("x", ty(vec![2, 24, 24, 3]));
         differentiate(g, &x.avg_pool(Window::new([20, 20])), &[&x]);
         g.output("max", &x.max_pool(Window::new([3, 3])));
     });
-    agrees(|g| {
-        let (x, i) = (g.input("x", bf16([3, 4])), g.input("i", i32([900])));
-        let w = g.input("w", bf16([900, 4]));
+    agrees(|g, ty| {
+        let (x, i) = (g.input("x", ty(vec![3, 4])), g.input("i", i32([900])));
+        let w = g.input("w", ty(vec![900, 4]));
         differentiate(g, &x.scatter_add(&i, &w), &[&x, &w]);
     });
 }
 
 #[test]
 fn normalizations_and_losses_accumulate_in_f32() {
-    agrees(|g| {
-        let x = g.input("x", bf16([6, 500]));
+    agrees(|g, ty| {
+        let x = g.input("x", ty(vec![6, 500]));
         differentiate(g, &x.softmax(-1), &[&x]);
         g.output("logsumexp", &x.logsumexp(-1));
         g.output("loss", &nn::sparse_cross_entropy(&x, g.input("t", i32([6]))).mean());
     });
+}
+
+#[test]
+fn chains_of_elementwise_functions_round_as_the_interpreter_does() {
+    for n in [1, 7, 16, 100, 1003] {
+        agrees(|g, ty| {
+            let x = g.input("x", ty(vec![n]));
+            differentiate(g, &(nn::activation::gelu(&x) * x.tanh() + (&x * 3.0 - 2.0).exp().sqrt()), &[&x]);
+            g.output("max", &x.maximum(0.75).minimum(1.25));
+            g.output("chosen", &x.gt(1.0).select(&x, 0.5));
+        });
+    }
+}
+
+/// Bits of `f32` around every rounding edge: halves between neighbours, the ends of the denormal and of the finite numbers, NaN.
+fn edges_of_f32() -> Vec<u32> {
+    let mut bits = vec![
+        0x7f80_0001,
+        0x7fc0_0000,
+        0x7fff_ffff,
+        0x7f80_0000,
+        0x477f_efff,
+        0x477f_f000,
+        0x477f_f001,
+        0x3300_0000,
+        0x3300_0001,
+    ];
+    for exponent in 96..145u32 {
+        for fraction in [
+            0, 1, 0xfff, 0x1000, 0x1001, 0x1fff, 0x2fff, 0x3000, 0x7000, 0x7f_efff, 0x7f_f000, 0x7f_ffff, 0x7fff,
+            0x8000, 0x8001, 0x1_8000,
+        ] {
+            bits.push(exponent << 23 | fraction);
+        }
+    }
+    let negative: Vec<u32> = bits.iter().map(|b| b | 0x8000_0000).collect();
+    [bits, negative].concat()
+}
+
+#[test]
+fn conversions_are_exact_for_every_half_and_round_to_nearest_even() {
+    for dtype in [DType::F16, DType::Bf16] {
+        let g = GraphBuilder::new("conversions");
+        let singles = edges_of_f32();
+        let (x, h) = (g.input("x", f32([singles.len()])), g.input("h", TypeSpec::new(dtype, [1 << 16])));
+        g.output("narrow", &x.cast(dtype));
+        g.output("wide", &h.cast(DType::F32));
+        g.output("same", &h.cast(DType::F32).cast(dtype));
+        let (single, half) = (
+            Value::from_fn(x.ty().unwrap(), |i| Scalar::F32(f32::from_bits(singles[i]))),
+            Value::from_fn(h.ty().unwrap(), |i| Scalar::from_bits(i as u64, dtype)),
+        );
+        let inputs = Values::from([("x".into(), single), ("h".into(), half)]);
+        let (found, want) = (compiled(&g, &inputs), interpreted(&g, &inputs));
+        for (name, want) in want {
+            for i in 0..want.data().len() {
+                let (a, b) = (found[&name].get(i), want.get(i));
+                let same = a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+                assert!(same, "{name}[{i}] of {dtype} is {a:?}, not {b:?}");
+            }
+        }
+    }
 }

@@ -10,9 +10,6 @@ use kernel::DType;
 impl Emitter<'_, '_> {
     /// Converts every lane.
     pub(super) fn cast(&mut self, val: &Val, to: DType) -> Result<Val, EmitError> {
-        if val.dtype == DType::F16 || to == DType::F16 {
-            return unsupported("conversions of f16 are not provided by this emitter");
-        }
         if val.dtype == to {
             return Ok(val.clone());
         }
@@ -94,10 +91,9 @@ impl Emitter<'_, '_> {
             (DType::F64, DType::F32) => self.b.ins().fdemote(types::F32, x),
             (DType::F64, _) => {
                 let odd = self.demote_to_odd(x);
-                self.round_to_bf16(odd)
+                self.round_to_short(odd, to)
             }
-            (DType::F32, DType::Bf16) => self.round_to_bf16(x),
-            _ => x,
+            _ => self.round_to_short(x, to),
         }
     }
 
@@ -125,9 +121,9 @@ impl Emitter<'_, '_> {
         };
         match to {
             DType::F64 => self.b.ins().fcvt_from_sint(types::F64, wide),
-            DType::Bf16 => {
+            DType::Bf16 | DType::F16 => {
                 let single = self.b.ins().fcvt_from_sint(types::F32, wide);
-                self.round_to_bf16(single)
+                self.round_to_short(single, to)
             }
             _ => self.b.ins().fcvt_from_sint(types::F32, wide),
         }

@@ -1,10 +1,9 @@
 //! What the emission of one kernel carries along, and conversions between the shapes a value can have.
 
-use super::value::{Parts, Val, bits_type, clif_type};
+use super::value::{Parts, Val, clif_type};
 use super::wide::TileFunctions;
 use crate::error::{EmitError, malformed};
 use crate::x86::Wide;
-use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Value, types};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use kernel::{BufRef, DType, IndexVar, Kernel, Reg};
@@ -183,22 +182,5 @@ impl Emitter<'_, '_> {
             return value;
         }
         self.b.ins().bitcast(ty, MemFlagsData::new().with_endianness(Endianness::Little), value)
-    }
-
-    /// Rounds `f32` scalars to the nearest bfloat16, ties to even, still as `f32`; NaN stays NaN.
-    pub(super) fn round_to_bf16(&mut self, value: Value) -> Value {
-        let bits = self.reinterpret(value, bits_type(DType::F32));
-        let upper = self.b.ins().ushr_imm_u(bits, 16);
-        let odd = self.b.ins().band_imm_u(upper, 1);
-        let half = self.b.ins().iadd_imm_u(odd, 0x7fff);
-        let sum = self.b.ins().iadd(bits, half);
-        let rounded = self.b.ins().band_imm_u(sum, 0xffff_0000);
-        // A NaN would round to infinity: truncated, with the quiet bit set, it stays one.
-        let quiet = self.b.ins().bor_imm_u(bits, 0x0040_0000);
-        let quiet = self.b.ins().band_imm_u(quiet, 0xffff_0000);
-        let magnitude = self.b.ins().band_imm_u(bits, 0x7fff_ffff);
-        let is_nan = self.b.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, magnitude, 0x7f80_0000);
-        let result = self.b.ins().select(is_nan, quiet, rounded);
-        self.reinterpret(result, types::F32)
     }
 }

@@ -64,7 +64,7 @@ impl Emitter<'_, '_> {
             Scalar::F32(x) => self.b.ins().f32const(Ieee32::with_bits(x.to_bits())),
             Scalar::F64(x) => self.b.ins().f64const(Ieee64::with_bits(x.to_bits())),
             Scalar::Bf16(x) => self.b.ins().f32const(Ieee32::with_bits(x.to_f32().to_bits())),
-            Scalar::F16(_) => return unsupported("f16 constants are not provided by this emitter"),
+            Scalar::F16(x) => self.b.ins().f32const(Ieee32::with_bits(x.to_f32().to_bits())),
             other => {
                 let ty = clif_type(other.dtype(), 1);
                 let shift = 64 - ty.bits();
@@ -143,8 +143,8 @@ impl Emitter<'_, '_> {
         if op.def().typing == Typing::Select {
             return Ok(self.select(&operands[0], &operands[1], &operands[2]));
         }
-        if op == ScalarOp::FMA && result == DType::Bf16 {
-            return self.fma_of_bf16(operands);
+        if op == ScalarOp::FMA && matches!(result, DType::Bf16 | DType::F16) {
+            return self.fma_of_short(operands, result);
         }
         let Some(emit) = ops::find(op) else {
             return unsupported(format!("`{op}` is not an instruction: its expansion must be inlined first"));
@@ -158,19 +158,19 @@ impl Emitter<'_, '_> {
             args.values = pieces.iter().map(|p| p[part]).collect();
             parts.push(self.apply_part(op, emit, &args, result)?);
         }
-        if dtypes[0] == DType::Bf16 && result == DType::Bf16 {
-            parts = parts.into_iter().map(|p| self.round_to_bf16(p)).collect();
+        if dtypes[0] == result && matches!(result, DType::Bf16 | DType::F16) {
+            parts = parts.into_iter().map(|p| self.round_to_short(p, result)).collect();
         }
         Ok(Val::new(result, lanes, parts))
     }
 
-    /// In `f64`, where the product is exact: rounded once to `f64`, once to bfloat16.
-    fn fma_of_bf16(&mut self, operands: &[Val]) -> Result<Val, EmitError> {
+    /// In `f64`, where the product is exact: rounded once to `f64`, once to the type of 16 bits.
+    fn fma_of_short(&mut self, operands: &[Val], dtype: DType) -> Result<Val, EmitError> {
         let wide: Result<Vec<Val>, EmitError> = operands.iter().map(|o| self.cast(o, DType::F64)).collect();
         let wide = wide?;
         let product = self.apply(ScalarOp::MUL, &wide[..2])?;
         let sum = self.apply(ScalarOp::ADD, &[product, wide[2].clone()])?;
-        self.cast(&sum, DType::Bf16)
+        self.cast(&sum, dtype)
     }
 
     /// One part: as a vector if there is an instruction, else lane by lane.

@@ -6,7 +6,7 @@
 
 use super::emitter::{Emitter, Index, IndexValue, KnownAddress, memory_flags};
 use super::value::{Parts, Val, clif_type, natural_chunk};
-use crate::error::{EmitError, malformed, unsupported};
+use crate::error::{EmitError, malformed};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use kernel::{Affine, BufRef, DType, IndexVar};
@@ -127,7 +127,10 @@ impl Emitter<'_, '_> {
     fn load_part(&mut self, dtype: DType, at: Address, chunk: u16) -> Result<Value, EmitError> {
         let offset = at.offset as i32;
         match (dtype, chunk) {
-            (DType::F16, _) => unsupported("f16 in memory is not provided by this emitter"),
+            (DType::F16, _) => {
+                let half = self.b.ins().uload16(types::I32, memory_flags(), at.base, offset);
+                Ok(self.f16_to_f32(half))
+            }
             (DType::Bf16, _) => {
                 let half = self.b.ins().uload16(types::I32, memory_flags(), at.base, offset);
                 let bits = self.b.ins().ishl_imm_u(half, 16);
@@ -169,7 +172,10 @@ impl Emitter<'_, '_> {
     fn store_part(&mut self, dtype: DType, chunk: u16, part: Value, at: Address) -> Result<(), EmitError> {
         let offset = at.offset as i32;
         match (dtype, chunk) {
-            (DType::F16, _) => return unsupported("f16 in memory is not provided by this emitter"),
+            (DType::F16, _) => {
+                let half = self.f32_to_f16(part);
+                self.b.ins().istore16(memory_flags(), half, at.base, offset);
+            }
             (DType::Bf16, _) => {
                 let bits = self.reinterpret(part, types::I32);
                 let half = self.b.ins().ushr_imm_u(bits, 16);

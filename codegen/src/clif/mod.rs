@@ -6,6 +6,7 @@ mod expr;
 mod memory;
 mod micro;
 mod ops;
+mod short;
 pub(crate) mod step;
 mod stmt;
 mod strides;

@@ -3,7 +3,7 @@
 //! A kernel vector of any length becomes `lanes / chunk` CLIF values, its parts: each is a 128-bit vector where the element type has one
 //! (`f32x4`, `f64x2`, `i32x4`, `i64x2`) and the lanes fill such parts, otherwise a scalar (chunk 1). So every kernel compiles, whatever its vector lengths, and
 //! what fits the machine runs as vectors. A `bool` vector is a mask: an integer vector with all bits of a lane set or clear, as
-//! wide as what was compared. A `bool` scalar is an `i8` of 0 or 1. `bf16` values are `f32`, rounded after every op.
+//! wide as what was compared. A `bool` scalar is an `i8` of 0 or 1. `bf16` and `f16` values are `f32`, rounded after every op.
 
 use cranelift_codegen::ir::{Type, Value, types};
 use kernel::{DType, Scalar};

@@ -49,7 +49,9 @@ impl Wide {
             if std::arch::is_x86_feature_detected!("avx512f") {
                 return Some(Self::Avx512);
             }
-            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            // Conversions of half-precision floats came before AVX2 and FMA; a virtual machine may hide them all the same.
+            let halves = std::arch::is_x86_feature_detected!("f16c");
+            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") && halves {
                 return Some(Self::Avx2);
             }
         }

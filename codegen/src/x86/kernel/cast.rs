@@ -23,7 +23,6 @@ impl Unit<'_> {
             return self.constant(scalar.cast(to), val.lanes);
         }
         match (val.dtype, to) {
-            (DType::F16, _) | (_, DType::F16) => unsupported("conversions of f16 are not provided by this emitter"),
             (DType::Bool, _) => {
                 let (one, zero) =
                     (self.constant(Scalar::one(to), val.lanes)?, self.constant(Scalar::zero(to), val.lanes)?);
@@ -35,13 +34,15 @@ impl Unit<'_> {
             }
             // These are kept as the wider type.
             (DType::U8, _) => self.cast_kept(val, DType::I32, to),
-            (DType::Bf16, _) => self.cast_kept(val, DType::F32, to),
+            (DType::Bf16 | DType::F16, _) => self.cast_kept(val, DType::F32, to),
             (_, DType::U8) => self.cast_to_u8(val),
-            (DType::F64, DType::Bf16) => unsupported("a conversion from f64 to bf16 is not provided by this emitter"),
-            (_, DType::Bf16) => {
+            (DType::F64, DType::Bf16 | DType::F16) => {
+                unsupported(format!("a conversion from f64 to {to} is not provided by this emitter"))
+            }
+            (_, DType::Bf16 | DType::F16) => {
                 let single = self.cast(val, DType::F32)?;
-                let parts = self.map_parts(&single, 4, &mut |u, x, width| u.round_to_bf16(x, width))?;
-                Ok(Val { dtype: DType::Bf16, parts, ..single })
+                let parts = self.map_parts(&single, 4, &mut |u, x, width| u.round_to_short(x, to, width))?;
+                Ok(Val { dtype: to, parts, ..single })
             }
             (from, _) if from.is_float() && to.is_int() => self.float_to_int(val, to),
             _ => self.convert(val, to),
@@ -140,8 +141,47 @@ impl Unit<'_> {
         Ok(Val { dtype: DType::U8, ..limited })
     }
 
+    /// `f32` lanes rounded to the nearest number of a 16-bit type, ties to even, still as `f32`; NaN stays NaN.
+    pub(super) fn round_to_short(&mut self, value: VReg, dtype: DType, width: Width) -> Result<VReg, EmitError> {
+        if dtype == DType::Bf16 {
+            return self.round_to_bf16(value, width);
+        }
+        let words = self.f32_to_f16(value, width)?;
+        self.f16_to_f32(words, width)
+    }
+
+    /// Lanes of `f32` as packed `f16`, rounded to nearest, ties to even.
+    pub(super) fn f32_to_f16(&mut self, value: VReg, width: Width) -> Result<VReg, EmitError> {
+        /// The instruction's rounding: to nearest, ties to even.
+        const NEAREST: u8 = 0;
+        let code = match (self.isa, width) {
+            (Isa::Avx2, Width::X) => Code::VEX_Vcvtps2ph_xmmm64_xmm_imm8,
+            (Isa::Avx2, _) => Code::VEX_Vcvtps2ph_xmmm128_ymm_imm8,
+            (_, Width::X) => Code::EVEX_Vcvtps2ph_xmmm64_k1z_xmm_imm8,
+            (_, Width::Y) => Code::EVEX_Vcvtps2ph_xmmm128_k1z_ymm_imm8,
+            (_, Width::Z) => Code::EVEX_Vcvtps2ph_ymmm256_k1z_zmm_imm8_sae,
+        };
+        let dst = self.vector();
+        self.raw(code, smallvec![Arg::Vec(dst, width.half()), Arg::Vec(value, width), Arg::Imm(NEAREST)]);
+        Ok(dst)
+    }
+
+    /// Packed `f16` as lanes of `f32`.
+    pub(super) fn f16_to_f32(&mut self, words: VReg, width: Width) -> Result<VReg, EmitError> {
+        let code = match (self.isa, width) {
+            (Isa::Avx2, Width::X) => Code::VEX_Vcvtph2ps_xmm_xmmm64,
+            (Isa::Avx2, _) => Code::VEX_Vcvtph2ps_ymm_xmmm128,
+            (_, Width::X) => Code::EVEX_Vcvtph2ps_xmm_k1z_xmmm64,
+            (_, Width::Y) => Code::EVEX_Vcvtph2ps_ymm_k1z_xmmm128,
+            (_, Width::Z) => Code::EVEX_Vcvtph2ps_zmm_k1z_ymmm256_sae,
+        };
+        let dst = self.vector();
+        self.raw(code, smallvec![Arg::Vec(dst, width), Arg::Vec(words, width.half())]);
+        Ok(dst)
+    }
+
     /// `f32` lanes rounded to the nearest bfloat16, ties to even, still as `f32`; NaN stays NaN.
-    pub(super) fn round_to_bf16(&mut self, value: VReg, width: Width) -> Result<VReg, EmitError> {
+    fn round_to_bf16(&mut self, value: VReg, width: Width) -> Result<VReg, EmitError> {
         let upper = self.op(&forms::SHR_BY[0], width, &[value], Some(16))?;
         let [one, half, keep, quiet] = [1, 0x7fff, 0xffff_0000, 0x0040_0000].map(|bits| self.splat_bits(bits, 4));
         let odd = self.op(&AND[0], width, &[upper, one], None)?;

@@ -85,6 +85,7 @@ impl Unit<'_> {
         let reg = match scalar {
             Scalar::Bool(value) => self.splat_truth(value, size),
             Scalar::Bf16(value) => self.splat_bits(u64::from(value.to_f32().to_bits()), size),
+            Scalar::F16(value) => self.splat_bits(u64::from(value.to_f32().to_bits()), size),
             other => self.splat_bits(other.to_bits(), size),
         };
         let parts = std::iter::repeat_n(reg, usize::from(lanes.div_ceil(self.per_part(size)))).collect();
@@ -236,7 +237,7 @@ impl Unit<'_> {
     /// Rounds or wraps what was computed in more bits than the type has.
     fn normalize(&mut self, result: DType, from: DType, part: VReg, width: Width) -> Result<VReg, EmitError> {
         match (result, from) {
-            (DType::Bf16, DType::Bf16) => self.round_to_bf16(part, width),
+            (DType::Bf16 | DType::F16, _) if from == result => self.round_to_short(part, result, width),
             (DType::U8, DType::U8) => {
                 let mask = self.splat_bits(0xff, 4);
                 self.op(&super::forms::AND[0], width, &[part, mask], None)

@@ -65,7 +65,10 @@ impl Unit<'_> {
                 let words = self.load_bytes(at, 2 * usize::from(count))?;
                 self.expand(dtype, words, count)
             }
-            DType::F16 => unsupported("f16 is not provided by this emitter"),
+            DType::F16 => {
+                let words = self.load_bytes(at, 2 * usize::from(count))?;
+                self.f16_to_f32(words, width_of(count, 4))
+            }
         }
     }
 
@@ -313,7 +316,10 @@ impl Unit<'_> {
                 let words = self.pack_words(part, count)?;
                 self.store_bytes(at, words, 2 * usize::from(count))
             }
-            DType::F16 => unsupported("f16 is not provided by this emitter"),
+            DType::F16 => {
+                let words = self.f32_to_f16(part, width_of(count, 4))?;
+                self.store_bytes(at, words, 2 * usize::from(count))
+            }
         }
     }
 
