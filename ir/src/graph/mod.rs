@@ -72,6 +72,8 @@ pub struct Graph {
     dag: StableDiGraph<Node, ()>,
     outputs: Vec<(String, NodeId)>,
     updates: Vec<(String, NodeId)>,
+    /// How many outputs and updates a node is, if any.
+    results: BTreeMap<NodeId, usize>,
     locs: BTreeMap<NodeId, Loc>,
     /// By the number of the node; nodes without one need no place.
     clusters: Vec<Option<u32>>,
@@ -85,6 +87,7 @@ impl Graph {
             dag: StableDiGraph::new(),
             outputs: Vec::new(),
             updates: Vec::new(),
+            results: BTreeMap::new(),
             locs: BTreeMap::new(),
             clusters: Vec::new(),
         }
@@ -190,7 +193,7 @@ impl Graph {
 
     /// True if an output or an update is this node.
     pub fn is_result(&self, id: NodeId) -> bool {
-        self.outputs.iter().chain(&self.updates).any(|(_, n)| *n == id)
+        self.results.contains_key(&id)
     }
 
     /// Where in the user's source the node comes from.
@@ -210,7 +213,8 @@ impl Graph {
 
     /// Names a result; a second call with the same name replaces the first.
     pub fn set_output(&mut self, name: impl Into<String>, id: NodeId) {
-        set(&mut self.outputs, name.into(), id);
+        let old = set(&mut self.outputs, name.into(), id);
+        self.count_result(old, id);
     }
 
     /// What states are after the run: (state name, node), in the order they were set.
@@ -220,7 +224,30 @@ impl Graph {
 
     /// Says what a state is after the run. All nodes read the state as it was before.
     pub fn set_update(&mut self, state: impl Into<String>, id: NodeId) {
-        set(&mut self.updates, state.into(), id);
+        let old = set(&mut self.updates, state.into(), id);
+        self.count_result(old, id);
+    }
+
+    /// Notes that a result is another node now.
+    fn count_result(&mut self, old: Option<NodeId>, new: NodeId) {
+        *self.results.entry(new).or_default() += 1;
+        if let Some(old) = old
+            && let Some(count) = self.results.get_mut(&old)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.results.remove(&old);
+            }
+        }
+    }
+
+    /// Puts other nodes in the place of results.
+    fn map_results(&mut self, map: impl Fn(NodeId) -> NodeId) {
+        self.results.clear();
+        for (_, id) in self.outputs.iter_mut().chain(&mut self.updates) {
+            *id = map(*id);
+            *self.results.entry(*id).or_default() += 1;
+        }
     }
 
     /// The inputs, by ascending node id.
@@ -262,10 +289,8 @@ impl Graph {
                 self.dag.add_edge(new.raw(), user.raw(), ());
             }
         }
-        for (_, id) in self.outputs.iter_mut().chain(&mut self.updates) {
-            if *id == old {
-                *id = new;
-            }
+        if self.is_result(old) {
+            self.map_results(|id| if id == old { new } else { id });
         }
     }
 
@@ -283,8 +308,8 @@ impl Graph {
                 self.dag.add_edge(operand.raw(), user.raw(), ());
             }
         }
-        for (_, id) in self.outputs.iter_mut().chain(&mut self.updates) {
-            *id = *map.get(id).unwrap_or(id);
+        if map.keys().any(|old| self.is_result(*old)) {
+            self.map_results(|id| *map.get(&id).unwrap_or(&id));
         }
     }
 
@@ -337,9 +362,13 @@ impl Graph {
     }
 }
 
-fn set(list: &mut Vec<(String, NodeId)>, name: String, id: NodeId) {
+/// Gives a name a node; the one it had.
+fn set(list: &mut Vec<(String, NodeId)>, name: String, id: NodeId) -> Option<NodeId> {
     match list.iter_mut().find(|(n, _)| *n == name) {
-        Some(entry) => entry.1 = id,
-        None => list.push((name, id)),
+        Some(entry) => Some(std::mem::replace(&mut entry.1, id)),
+        None => {
+            list.push((name, id));
+            None
+        }
     }
 }

@@ -15,10 +15,13 @@
 //! .. store l0[i2*832 + ..] } .. load l0[..] } }`.
 
 mod join;
+mod uses;
 
 use crate::{PassContext, PassError};
 use join::Join;
 use kernel::{Access, BufferId, BufferKind, Kernel, Launch, Program};
+use std::collections::BTreeSet;
+use uses::Uses;
 
 /// Loops are joined to as many iterations, if the longer of them has more: as many are enough for threads to share.
 const MIN_ITERATIONS: usize = 8;
@@ -37,16 +40,19 @@ pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError
 
 /// Joins what can be joined, looking at each buffer once; true if that was anything.
 fn joined_any(program: &mut Program, context: &PassContext) -> Result<bool, PassError> {
-    let before = program.launches.len();
+    let mut uses = Uses::of(program);
+    let mut gone = BTreeSet::new();
     for buffer in 0..program.buffers.len() {
         let buffer = BufferId(buffer as u32);
-        let Some(link) = Link::through(program, buffer) else { continue };
+        let Some(link) = Link::through(program, &uses, buffer) else { continue };
         let Some(join) = Join::of(program, &link)? else { continue };
         if let Some((kernel, args)) = join.kernel(context.target.l2_bytes / 2) {
-            link.replace(program, kernel, args);
+            gone.insert(link.replace(program, &mut uses, kernel, args));
         }
     }
-    Ok(program.launches.len() < before)
+    let mut places = 0..;
+    program.launches.retain(|_| places.next().is_none_or(|place| !gone.contains(&place)));
+    Ok(!gone.is_empty())
 }
 
 /// Two launches of which the second reads what the first computes.
@@ -60,23 +66,24 @@ struct Link {
 
 impl Link {
     /// The two launches that use a temporary buffer, if they are all, and may run one directly after the other.
-    fn through(program: &Program, buffer: BufferId) -> Option<Self> {
+    fn through(program: &Program, uses: &Uses, buffer: BufferId) -> Option<Self> {
         if program.buffer(buffer).kind != BufferKind::Temp {
             return None;
         }
-        let uses = program.launches.iter().enumerate().flat_map(|(t, launch)| {
-            let of_launch = launch.args.iter().enumerate().filter(|(_, arg)| **arg == buffer);
-            of_launch.map(move |(at, _)| (t, program.kernels[launch.kernel as usize].params[at].access))
-        });
-        let [(producer, first), (consumer, Access::Read)] = uses.collect::<Vec<_>>()[..] else { return None };
-        if !first.stores() || producer == consumer {
+        let (producer, consumer) = uses.only_two(buffer)?;
+        let access = |place: usize| {
+            let launch = &program.launches[place];
+            let params = &program.kernels[launch.kernel as usize].params;
+            let mut all = launch.args.iter().zip(params).filter(|(arg, _)| **arg == buffer).map(|(_, p)| p.access);
+            all.next().filter(|_| all.next().is_none())
+        };
+        if !access(producer)?.stores() || access(consumer)? != Access::Read {
             return None;
         }
-        let between = &program.launches[producer + 1..consumer];
-        let passes = |launch: &Launch| between.iter().all(|other| !conflict(program, launch, other, None));
-        let place = if passes(&program.launches[producer]) {
+        let passes = |place: usize| !uses.conflict(program, &program.launches[place], producer + 1..consumer);
+        let place = if passes(producer) {
             consumer
-        } else if passes(&program.launches[consumer]) {
+        } else if passes(consumer) {
             producer
         } else {
             return None;
@@ -86,12 +93,16 @@ impl Link {
         (!conflict(program, first, second, Some(buffer))).then_some(link)
     }
 
-    /// Puts one launch in the place of both.
-    fn replace(&self, program: &mut Program, kernel: Kernel, args: Vec<BufferId>) {
+    /// Puts one launch in the place of both, and nothing in the other place, which it gives.
+    fn replace(&self, program: &mut Program, uses: &mut Uses, kernel: Kernel, args: Vec<BufferId>) -> usize {
+        for place in [self.producer, self.consumer] {
+            uses.remove(place, &program.launches[place]);
+        }
         program.kernels.push(kernel);
         let kernel = program.kernels.len() as u32 - 1;
         program.launches[self.place] = Launch { kernel, args };
-        program.launches.remove(if self.place == self.producer { self.consumer } else { self.producer });
+        uses.insert(program, self.place);
+        self.producer + self.consumer - self.place
     }
 }
 
