@@ -66,7 +66,7 @@ fn locals_take_whole_cache_lines() {
 
 #[test]
 fn what_is_not_provided_is_named_with_its_kernel() {
-    let half = refused(&program("for i0 in 0..8 { store p1[i0] = load p0[i0] }", "f16"));
+    let half = refused(&program("for i0 in 0..8 { store p1[i0] = bitcast(cast(load p0[i0] : bf16) : f16) }", "f16"));
     assert!(
         matches!(&half, CodegenError::Unsupported { kernel, what } if kernel == "k" && what.contains("f16")),
         "{half}"

@@ -10,7 +10,7 @@ type Values = BTreeMap<String, Value>;
 fn compiled(g: &GraphBuilder, inputs: &Values) -> Values {
     let step = g.finish().unwrap_or_else(|e| panic!("{e}"));
     let mut program = step.compile(&CompileOptions::threads(2)).unwrap();
-    program.run(inputs.iter().map(|(name, value)| (name, value))).unwrap()
+    program.run(inputs).unwrap()
 }
 
 fn interpreted(g: &GraphBuilder, inputs: &Values) -> Values {
