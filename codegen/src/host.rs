@@ -56,8 +56,8 @@ pub fn host_description() -> &'static str {
 }
 
 /// The machine this process runs on, as far as it can be told: the vectors that an emitter has for it (no wider ones than the environment
-/// variable `GRADC_TARGET` allows), whether it has fused multiply-add, and the sizes of its caches, with [`Target::baseline`]'s
-/// where the system doesn't tell them.
+/// variable `GRADC_TARGET` allows), whether it has fused multiply-add, and the sizes of its caches: those that the environment variable
+/// `GRADC_CACHES` gives, as `32K,512K,32M` from the first level on, else what the system tells, else [`Target::baseline`]'s.
 pub fn host_target() -> Target {
     let baseline = Target::baseline();
     let Ok(isa) = host_isa(false, Rewriting::Full) else { return baseline };
@@ -67,11 +67,13 @@ pub fn host_target() -> Target {
         (None, "aarch64") => portable("aarch64-neon", 32),
         (None, _) => portable("x86_64-sse", 16),
     };
+    let given = std::env::var("GRADC_CACHES").ok().and_then(|text| parse_sizes(&text));
+    let size = |level: u32| given.map_or_else(|| cache_bytes(level), |sizes| Some(sizes[level as usize - 1]));
     Target {
         fma: has_fma(&*isa),
-        l1_bytes: cache_bytes(1).unwrap_or(baseline.l1_bytes),
-        l2_bytes: cache_bytes(2).unwrap_or(baseline.l2_bytes),
-        l3_bytes: cache_bytes(3).unwrap_or(baseline.l3_bytes),
+        l1_bytes: size(1).unwrap_or(baseline.l1_bytes),
+        l2_bytes: size(2).unwrap_or(baseline.l2_bytes),
+        l3_bytes: size(3).unwrap_or(baseline.l3_bytes),
         ..machine
     }
 }
@@ -105,9 +107,23 @@ fn parse_size(text: &str) -> Option<usize> {
     digits.parse::<usize>().ok().map(|n| n * unit)
 }
 
+/// Reads the sizes of three levels, none smaller than that before: `32K,512K,32M`.
+fn parse_sizes(text: &str) -> Option<[usize; 3]> {
+    let sizes: Option<Vec<usize>> = text.split(',').map(parse_size).collect();
+    sizes?.try_into().ok().filter(|sizes: &[usize; 3]| sizes[0] > 0 && sizes.is_sorted())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cache_sizes_can_be_given() {
+        assert_eq!(parse_sizes("32K,512K,32M"), Some([32 << 10, 512 << 10, 32 << 20]));
+        assert_eq!(parse_sizes("32K,512K"), None);
+        assert_eq!(parse_sizes("512K,32K,32M"), None);
+        assert_eq!(parse_sizes("0K,32K,32M"), None);
+    }
 
     #[test]
     fn cache_sizes_are_read_in_their_units() {

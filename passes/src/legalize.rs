@@ -5,7 +5,8 @@
 //! the pooled tensor isn't read again, and need not be kept, where the graph has that pooling. Padding of convolutions and of their weight
 //! gradients becomes an explicit `pad`, but for convolutions that are lowered region by region, without padding. The gradient by the input
 //! becomes a padded convolution of the output's gradient, spread by the stride, with the kernel reversed and its channels exchanged.
-//! A product is computed with its factors exchanged where that fills vectors better, or saves transposing the larger one.
+//! A product is computed with its factors exchanged where that fills vectors better, or saves transposing the larger one. One whose sums have
+//! a single term becomes a multiplication.
 //! # Requires
 //! Stage `differentiated`.
 //! # Ensures
@@ -18,7 +19,7 @@ use crate::{PassContext, PassError};
 use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot};
 use ir::op::movement::{Pad, Reverse};
 use ir::op::window::{Pool, PoolArgMax, PoolKind, Unpool, Window};
-use ir::{Builder, Graph, NodeId, Op, Scalar, Shape, TensorType};
+use ir::{Builder, Graph, NodeId, Op, Scalar, ScalarOp, Shape, TensorType};
 use kernel::TileTarget;
 
 /// What writing an element in another order takes, in multiply-adds of vectors.
@@ -43,6 +44,7 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
             },
             Op::ConvWeightGrad(op) if padded(&op.window) => valid_weight_grad(&mut build, &op, &operands)?,
             Op::ConvInputGrad(op) => input_grad(&mut build, node, &op, &operands)?,
+            Op::Dot(op) if steps(&build, &op, operands[0]) == 1 => products(&mut build, node, &op, &operands)?,
             Op::Dot(op) => match exchanged(&mut build, &op, &operands, &context.target.tile)? {
                 Some(new) => new,
                 None => continue,
@@ -59,6 +61,39 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
         graph.remove(node);
     }
     Ok(())
+}
+
+/// Terms of each sum of a product.
+fn steps(build: &Builder<'_>, op: &Dot, left: NodeId) -> usize {
+    op.contract.iter().map(|&(axis, _)| build.ty(left).shape[axis]).product()
+}
+
+/// A product whose sums have one term, the outer product of two vectors among them: a multiplication, written in the order of memory and joined
+/// with what follows it.
+fn products(build: &mut Builder<'_>, node: NodeId, op: &Dot, operands: &[NodeId]) -> Result<NodeId, PassError> {
+    let shape = build.ty(node).shape.clone();
+    let mut factors = [operands[0], operands[1]];
+    let ranks = factors.map(|factor| build.ty(factor).shape.rank());
+    let (batches, rows) = (op.batch.len(), op.left_free(ranks[0]));
+    let stay = [(rows.clone(), batches), (op.right_free(ranks[1]), batches + rows.len())];
+    for (side, (free, first)) in stay.into_iter().enumerate() {
+        let of_batch = op.batch.iter().map(|&(l, r)| if side == 0 { l } else { r });
+        let (from, to): (Vec<usize>, Vec<usize>) = of_batch.zip(0..).chain(free.into_iter().zip(first..)).unzip();
+        let factor = factors[side];
+        let dims: Vec<usize> = from.iter().map(|&axis| build.ty(factor).shape[axis]).collect();
+        let summed = (0..ranks[side]).filter(|axis| !from.contains(axis));
+        let perm: Vec<usize> = from.iter().copied().chain(summed).collect();
+        let ordered = if from.is_sorted() { factor } else { build.permute(factor, &perm)? };
+        let dense = build.reshape(ordered, shape_of(dims)?)?;
+        factors[side] = build.broadcast(dense, shape.clone(), &to)?;
+    }
+    let product = build.binary(ScalarOp::MUL, factors[0], factors[1])?;
+    if !build.ty(product).dtype.is_float() {
+        return Ok(product);
+    }
+    // A sum starts from 0: what is left of -0 is 0.
+    let zero = build.zeros_like(product)?;
+    Ok(build.binary(ScalarOp::ADD, product, zero)?)
 }
 
 /// The same product with its factors exchanged, put in order, where that is less work. Either the columns of the result fill a small part of a

@@ -77,6 +77,54 @@ fn a_row_of_a_transposed_product_is_a_row_of_sums() {
 }
 
 #[test]
+fn sums_of_one_term_are_products() {
+    dot("outer", ("33,1", "1,65", "(1,0)"), (33, 65));
+    dot("outer_of_columns", ("1,33", "65,1", "(0,1)"), (33, 65));
+    check(
+        "batch_behind_the_rows",
+        "%0 = input {name=\"a\"} : f64[5,1,3]
+         %1 = input {name=\"b\"} : f64[1,3,7,2]
+         %2 = dot %0, %1 {batch=[(2,1)], contract=[(1,0)]} : f64[3,5,7,2]
+         output \"y\" = %2",
+    );
+    check(
+        "no_axis",
+        "%0 = input {name=\"a\"} : i32[1]
+         %1 = input {name=\"b\"} : i32[1]
+         %2 = dot %0, %1 {batch=[], contract=[(0,0)]} : i32[]
+         output \"y\" = %2",
+    );
+}
+
+#[test]
+fn short_reductions_go_along_the_rows() {
+    dot("even", ("96,5", "5,520", "(1,0)"), (96, 520));
+    dot("uneven", ("131,3", "3,517", "(1,0)"), (131, 517));
+    dot("transposed", ("3,131", "517,3", "(0,1)"), (131, 517));
+    check(
+        "batched",
+        "%0 = input {name=\"a\"} : f64[2,33,4]
+         %1 = input {name=\"b\"} : f64[2,4,512]
+         %2 = dot %0, %1 {batch=[(0,0)], contract=[(2,1)]} : f64[2,33,512]
+         %3 = exp %2 : f64[2,33,512]
+         output \"y\" = %3",
+    );
+}
+
+#[test]
+fn few_rows_stream_the_right_factor() {
+    dot("one_row", ("1,67", "67,520", "(1,0)"), (1, 520));
+    dot("rows", ("5,259", "259,300", "(1,0)"), (5, 300));
+}
+
+#[test]
+fn columns_of_a_left_factor_that_collide_are_packed() {
+    dot("blocks", ("40,256", "40,203", "(0,0)"), (256, 203));
+    dot("prime_steps", ("43,256", "203,43", "(0,1)"), (256, 203));
+    dot("cut", ("521,256", "521,195", "(0,0)"), (256, 195));
+}
+
+#[test]
 fn batches_share_panels() {
     check(
         "batched",

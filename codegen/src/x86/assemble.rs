@@ -65,7 +65,7 @@ impl Tile<'_> {
 
     /// The register of the broadcast element of `a`.
     fn broadcast(&self) -> usize {
-        self.factor(self.shape.vectors())
+        self.factor(self.shape.factors())
     }
 
     /// Whether a vector of a row is not full.
@@ -225,6 +225,9 @@ impl Tile<'_> {
     /// One step of the reduction, at offsets from the pointers.
     fn step(&mut self, a: i64, b: i64) -> Result<(), IcedError> {
         let vectors = self.shape.vectors();
+        if self.shape.m == 1 && vectors > 1 {
+            return self.step_of_row(a, b);
+        }
         for vector in 0..vectors {
             let at = b + (vector * self.shape.wide.vector_bytes()) as i64;
             self.load(self.factor(vector), rsi, at, self.is_partial(vector))?;
@@ -238,6 +241,21 @@ impl Tile<'_> {
             self.broadcast_load(at)?;
             for vector in 0..vectors {
                 self.multiply(self.sum(row, vector), self.factor(vector), self.broadcast())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One step of a tile with a single row.
+    fn step_of_row(&mut self, a: i64, b: i64) -> Result<(), IcedError> {
+        self.broadcast_load(rdi + a)?;
+        for vector in 0..self.shape.vectors() {
+            let (sum, at) = (self.sum(0, vector), b + (vector * self.shape.wide.vector_bytes()) as i64);
+            if self.is_partial(vector) {
+                self.load(self.factor(0), rsi, at, true)?;
+                self.multiply(sum, self.factor(0), self.broadcast())?;
+            } else {
+                self.multiply_vector(sum, self.broadcast(), rsi + at)?;
             }
         }
         Ok(())
@@ -259,6 +277,16 @@ impl Tile<'_> {
             (Wide::Avx512, true) => self.asm.vfmadd231pd(zmm(sum), zmm(x), zmm(y)),
             (Wide::Avx2, false) => self.asm.vfmadd231ps(ymm(sum), ymm(x), ymm(y)),
             (Wide::Avx2, true) => self.asm.vfmadd231pd(ymm(sum), ymm(x), ymm(y)),
+        }
+    }
+
+    /// The same with a vector of memory.
+    fn multiply_vector(&mut self, sum: usize, x: usize, at: AsmMemoryOperand) -> Result<(), IcedError> {
+        match (self.shape.wide, self.shape.double) {
+            (Wide::Avx512, false) => self.asm.vfmadd231ps(zmm(sum), zmm(x), zmmword_ptr(at)),
+            (Wide::Avx512, true) => self.asm.vfmadd231pd(zmm(sum), zmm(x), zmmword_ptr(at)),
+            (Wide::Avx2, false) => self.asm.vfmadd231ps(ymm(sum), ymm(x), ymmword_ptr(at)),
+            (Wide::Avx2, true) => self.asm.vfmadd231pd(ymm(sum), ymm(x), ymmword_ptr(at)),
         }
     }
 

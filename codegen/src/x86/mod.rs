@@ -133,10 +133,16 @@ impl TileShape {
         !self.n.is_multiple_of(self.lanes())
     }
 
+    /// Registers for a row of `b`. A tile with a single row uses each vector once: it multiplies by those in memory, and needs a register for one
+    /// that is not full.
+    fn factors(&self) -> usize {
+        if self.m == 1 { 1 } else { self.vectors() }
+    }
+
     /// Sums, a row of `b`, a broadcast element and, with 256 bits, a mask must fit the registers.
     fn fits(&self) -> bool {
         let mask = usize::from(self.is_masked() && self.wide == Wide::Avx2);
-        let registers = self.m * self.vectors() + self.vectors() + 1 + mask;
+        let registers = self.m * self.vectors() + self.factors() + 1 + mask;
         registers <= self.wide.registers() && self.reduce.len() <= 6
     }
 }

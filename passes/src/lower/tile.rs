@@ -75,6 +75,11 @@ pub(super) struct Limits {
 /// What tiles of two heights cost where threads would share rows of equal ones, as a share of all.
 const UNSHARED: f64 = 0.05;
 
+/// Vectors of the widest tiles,
+pub(super) const WIDEST_TILE: usize = 4;
+/// and of the widest tiles with a single row, which read so much of each row of the right factor in one go.
+const WIDEST_ROW: usize = 8;
+
 /// Ways of the first-level cache.
 const WAYS: usize = 8;
 
@@ -90,9 +95,12 @@ pub(super) fn choose(
     let lanes = target.vector_bytes / dtype.size_bytes();
     let mut best: Option<(f64, Tiling)> = None;
     let most_rows = if limits.colliding_rows { target.rows.min(WAYS) } else { target.rows };
-    let widths = (1..=4usize).filter(|v| limits.width.is_none_or(|width| width.div_ceil(lanes) == *v));
+    let widths = (1..=WIDEST_ROW).filter(|v| limits.width.is_none_or(|width| width.div_ceil(lanes) == *v));
     let tiles = widths.flat_map(|v| (1..=most_rows).map(move |h| (h, v)));
-    let fits = |&(h, v): &(usize, usize)| h * v + v + target.spare <= target.registers;
+    // A single row multiplies by its part of the right factor where that stands in memory.
+    let fits = |&(h, v): &(usize, usize)| {
+        (h == 1 && target.masked) || (v <= WIDEST_TILE && h * v + v + target.spare <= target.registers)
+    };
     for (h, v) in tiles.filter(fits) {
         let width = limits.width.unwrap_or(v * lanes);
         let tiling = Tiling { rows: even_runs(m, h), columns: panel_runs(n, width) };

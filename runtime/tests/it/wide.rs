@@ -25,9 +25,9 @@ impl Random {
     }
 }
 
-/// A program of one tile with random extents and strides.
-fn tile(random: &mut Random, dtype: &str) -> String {
-    let (m, n) = (random.within(1, 14), random.within(1, 70));
+/// A program of one tile with random extents, so many rows and columns at the most, and random strides.
+fn tile(random: &mut Random, dtype: &str, (rows, columns): (usize, usize)) -> String {
+    let (m, n) = (random.within(1, rows), random.within(1, columns));
     let dims: Vec<usize> = (0..random.within(1, 3)).map(|_| random.within(1, 19)).collect();
     let depth: usize = dims.iter().product();
     // `a` with rows or with steps contiguous, `b` with some room after each row, the dimensions of the reduction from the outside in.
@@ -61,9 +61,9 @@ fn tile(random: &mut Random, dtype: &str) -> String {
     )
 }
 
-fn compare(seed: u64, single: bool) {
+fn compare(seed: u64, single: bool, most: (usize, usize)) {
     let mut random = Random(seed);
-    let text = tile(&mut random, if single { "f32" } else { "f64" });
+    let text = tile(&mut random, if single { "f32" } else { "f64" }, most);
     let program = program(&text);
     let mut values = BTreeMap::new();
     for (name, buffer) in ["a", "b", "bias", "c"].into_iter().zip(&program.buffers) {
@@ -102,6 +102,13 @@ fn compare(seed: u64, single: bool) {
 #[test]
 fn wide_tiles_are_the_interpreter_s_to_the_bit() {
     for seed in 0..120 {
-        compare(seed, !seed.is_multiple_of(4));
+        compare(seed, !seed.is_multiple_of(4), (14, 70));
+    }
+}
+
+#[test]
+fn single_rows_are_as_wide_as_the_registers_allow() {
+    for seed in 0..60 {
+        compare(seed, !seed.is_multiple_of(3), (1, 140));
     }
 }

@@ -6,6 +6,7 @@
 //! convolutions are cut into regions without padding, long reductions of few elements into chunks. Other types, and products with a single column, become plain loops.
 
 mod border;
+mod left;
 mod pack;
 mod plain;
 mod spec;
@@ -16,11 +17,12 @@ mod triangle;
 pub(crate) use border::in_regions;
 
 use super::Lowering;
-use super::tile::{Limits, Run, Tiling, block, choose, even_block, panel_runs};
+use super::tile::{Limits, Run, Tiling, WIDEST_TILE, block, choose, even_block, panel_runs};
 use crate::PassError;
 use crate::fuse::cluster::outputs;
 use ir::{DType, NodeId, Op, Shape};
 use kernel::{BufferId, Target};
+use left::PackedLeft;
 use pack::Packed;
 use spec::{Dim, Spec};
 use std::collections::BTreeSet;
@@ -41,10 +43,14 @@ const SHARED_PANELS: usize = 8;
 const FEW_PANELS: usize = 4;
 /// and so many rows make enough tiles to share instead.
 const SHARED_ROWS: usize = 128;
-/// Vectors of the widest tiles.
-const WIDEST_TILE: usize = 4;
 /// What it takes to pack an element, in cycles.
 const PACK_CYCLES: f64 = 0.5;
+/// Longer sums than that take longer than writing them.
+const SHORT_STEPS: usize = 16;
+/// A product of more rows takes longer than reading the right factor.
+const STREAMED_ROWS: usize = 8;
+/// Bytes of a row of the right factor that are read in one go where there are few rows of the left.
+const PIECE_BYTES: usize = 1024;
 /// Places of the first-level cache repeat after that many bytes.
 const CACHE_PERIOD: usize = 4096;
 
@@ -69,6 +75,12 @@ struct Plan {
     /// Those of which each thread packs its own panels.
     own: Vec<Run>,
     packed: Option<Packed>,
+    /// The left factor, where that is packed before.
+    left: Option<PackedLeft>,
+    /// Whether a row of tiles goes along all panels before the next, as befits short reductions: what takes time then is to write the result.
+    along_rows: bool,
+    /// Whether the right factor is read row by row in pieces, once, as befits products of few rows.
+    streams: bool,
     /// Where partial sums wait between two blocks of the reduction.
     partial: Option<BufferId>,
     /// Chunks of the reduction whose sums are left where partial sums wait, the chunks being the outermost axis.
@@ -115,7 +127,16 @@ pub(super) fn lower(
     if let Some(pieces) = triangle::pieces(lowering, &plan, |spec, width| cutter.cut(spec, Some(width)).0.rows) {
         return emit_pieces(lowering, &plan, &pieces, &name);
     }
-    emit(lowering, &plan, &name)
+    if !plan.along_rows || plan.outer_dims().next().is_some() {
+        return emit(lowering, &plan, &name);
+    }
+    // Threads share rows of tiles, which are alike in each kernel.
+    let mut plan = plan;
+    for run in std::mem::take(&mut plan.parts[0].rows) {
+        plan.parts[0].rows = vec![run];
+        emit(lowering, &plan, &name)?;
+    }
+    Ok(())
 }
 
 /// Emits the kernels of a plan.
@@ -186,10 +207,17 @@ fn plan(
         })
         .collect();
     let packs = once || pack::is_worth_it(&whole, &tiling.columns, dtype, &target);
-    let shares = packs && !once && parts.len() == 1 && whole.m.len() < 2 && pack::is_own(&whole, dtype, &target);
+    let along_rows = chunks.is_none() && parts.len() == 1 && cutter.is_along_rows(&whole);
+    let streams = chunks.is_none() && parts.len() == 1 && !packs && cutter.is_streamed(&whole);
+    let shares =
+        packs && !once && !along_rows && parts.len() == 1 && whole.m.len() < 2 && pack::is_own(&whole, dtype, &target);
     let is_own = |run: &Run| shares && panels(&whole, run) >= SHARED_PANELS;
     let (own, columns): (Vec<Run>, Vec<Run>) = tiling.columns.iter().partition(|run| is_own(run));
     let packed = if packs { pack::pack(lowering, cluster, anchor, &whole, &columns)? } else { None };
+    let left = match parts.as_slice() {
+        [part] if cutter.packs_left(&part.spec) => left::pack(lowering, (cluster, anchor), &part.spec, &part.rows)?,
+        _ => None,
+    };
     let row_bytes = Spec::size(&whole.k) * dtype.size_bytes();
     let tallest = tiling.rows.first().map_or(1, |r| r.size);
     let row_tiles = (target.l2_bytes / 2 / (row_bytes * tallest)).max(4);
@@ -205,6 +233,9 @@ fn plan(
         columns,
         own,
         packed,
+        left,
+        along_rows,
+        streams,
         partial,
         chunks,
         shape,
@@ -212,7 +243,7 @@ fn plan(
         group_bytes,
         dtype,
     };
-    if plan.own.is_empty() && plan.parts.len() == 1 && plan.tiles_of_panel() == 1 {
+    if plan.own.is_empty() && plan.parts.len() == 1 && plan.tiles_of_panel() == 1 && !plan.streams {
         // Nothing comes back to a block of the panel while it is in the cache.
         plan.parts[0].depth_block = plan.parts[0].outermost();
     }
@@ -248,7 +279,10 @@ impl Cutter<'_> {
         let depth = depth_block * inner_steps(spec);
         let contiguous = spec.k.last().is_some_and(|d| d.a == 1);
         let row_bytes = spec.m.last().map_or(0, |d| d.a.unsigned_abs() as usize * self.dtype.size_bytes());
-        let colliding_rows = contiguous && row_bytes > 0 && row_bytes.is_multiple_of(CACHE_PERIOD);
+        let collide = |bytes: usize| bytes > 0 && bytes.is_multiple_of(CACHE_PERIOD);
+        let along_rows = self.is_along_rows(spec);
+        let colliding_rows = (contiguous && collide(row_bytes) && !self.packs_left(spec))
+            || (along_rows && collide(n * self.dtype.size_bytes()));
         let copying = |width: usize| {
             let packs = !self.once && pack::is_worth_it(spec, &panel_runs(n, width), self.dtype, self.target);
             // All rows share what is copied; these are the innermost only.
@@ -256,21 +290,54 @@ impl Cutter<'_> {
         };
         let around = Spec::size(&spec.batch) * Spec::size(outer(&spec.m)) * Spec::size(outer(&spec.n));
         let panels = around * n.div_ceil(WIDEST_TILE * self.target.tile.vector_bytes / self.dtype.size_bytes());
-        let limits = Limits { width, colliding_rows, shared_rows: panels < FEW_PANELS && m >= SHARED_ROWS };
+        let limits =
+            Limits { width, colliding_rows, shared_rows: (panels < FEW_PANELS || along_rows) && m >= SHARED_ROWS };
         (choose((m, n, depth), self.dtype, &self.target.tile, limits, copying), depth_block)
+    }
+
+    /// Whether the left factor is packed before.
+    fn packs_left(&self, spec: &Spec) -> bool {
+        !self.is_along_rows(spec) && left::is_worth_it(spec, self.dtype, self.target)
+    }
+
+    /// Whether tiles go along the rows of the result rather than down its columns: where sums are so short that it is the result that takes the time,
+    /// and the right factor stays in the second-level cache meanwhile.
+    fn is_along_rows(&self, spec: &Spec) -> bool {
+        let [rows, columns, steps] = [&spec.m, &spec.n, &spec.k].map(|dims| Spec::size(dims));
+        let bytes = |elements: usize| elements * self.dtype.size_bytes();
+        let is_short = steps <= SHORT_STEPS && bytes(steps * columns) <= self.target.l2_bytes / 4;
+        is_short && spec.m.len() == 1 && bytes(columns) >= CACHE_PERIOD && bytes(rows * columns) > self.target.l1_bytes
+    }
+
+    /// Whether a product of few rows reads pieces of the right factor's rows one after the other, and adds to the partial sums of many columns, rather
+    /// than few columns of all rows: memory gives what follows what was read before, within a page.
+    fn is_streamed(&self, spec: &Spec) -> bool {
+        let (Some(column), [step]) = (spec.n.last(), spec.k.as_slice()) else { return false };
+        let bytes = |elements: usize| elements * self.dtype.size_bytes();
+        let is_large = bytes(step.extent * column.extent) > self.target.l2_bytes / 2;
+        let is_wide = column.b == 1 && bytes(step.b.unsigned_abs() as usize) >= 2 * PIECE_BYTES;
+        let rows = Spec::size(&spec.m);
+        let is_plain = spec.batch.is_empty() && spec.n.len() == 1 && self.target.tile.masked && !self.once;
+        is_plain && rows <= STREAMED_ROWS && is_wide && is_large && step.extent >= 4 * stream_steps(rows)
     }
 
     fn depth_block(&self, spec: &Spec) -> usize {
         let (inner, outermost) = (inner_steps(spec), spec.k.first().map_or(1, |d| d.extent));
         // Where a step of the reduction leaves the left factor's cache line, each step costs a line of the first-level cache.
-        let contiguous = spec.k.last().is_none_or(|d| d.a.abs() <= 1);
+        let contiguous = self.packs_left(spec) || spec.k.last().is_none_or(|d| d.a.abs() <= 1);
         let limit = match (contiguous, self.has_place) {
             (false, _) => MAX_STRIDED_DEPTH,
             (true, true) => MAX_DEPTH,
             (true, false) => MAX_DEPTH_WITHOUT_PLACE,
         };
+        let limit = if self.is_streamed(spec) { stream_steps(Spec::size(&spec.m)) } else { limit };
         if outermost * inner <= limit { outermost } else { even_block(outermost, limit / inner) }
     }
+}
+
+/// Steps of the reduction in a block where the right factor is read row by row: with few sums, a block is what memory can give at the same time.
+fn stream_steps(rows: usize) -> usize {
+    if rows <= 2 { 16 } else { 64 }
 }
 
 /// Steps of the reduction in one iteration of its outermost dimension.
@@ -313,6 +380,14 @@ impl Plan {
     /// many as the second-level cache holds, if enough groups are left for threads to share.
     fn group(&self, run: &Run) -> usize {
         let [part] = self.parts.as_slice() else { return 1 };
+        if self.along_rows {
+            return run.count;
+        }
+        if self.streams {
+            let panels = PIECE_BYTES / (run.size * self.dtype.size_bytes());
+            let most = (2 * panels).min(run.count / FEW_PANELS);
+            return (1..=most).rev().find(|g| run.count.is_multiple_of(*g)).unwrap_or(1);
+        }
         if self.packed.is_none() || self.outer_dims().next().is_some() || self.row_blocks().is_some() {
             return 1;
         }
@@ -326,11 +401,11 @@ impl Plan {
     fn row_blocks(&self) -> Option<(usize, usize)> {
         let [Part { rows, .. }] = self.parts.as_slice() else { return None };
         let [run] = rows.as_slice() else { return None };
-        if self.chunks.is_some() {
+        if self.chunks.is_some() || self.streams {
             return None;
         }
         let panels = self.columns.first().map_or(0, |c| c.count);
-        let few_panels = self.columns.len() > 1 || panels < SHARES;
+        let few_panels = self.columns.len() > 1 || panels < SHARES || self.along_rows;
         let share = if self.outer_dims().next().is_none() && few_panels { run.count / SHARES } else { run.count };
         let tiles = block(run.count, share.clamp(1, self.row_tiles));
         (tiles < run.count && run.count.is_multiple_of(tiles)).then(|| (tiles, run.count / tiles))

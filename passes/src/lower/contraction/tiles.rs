@@ -1,5 +1,6 @@
 //! The loops of a contraction around its register tiles: outer dimensions, panels of columns, blocks of the reduction, rows.
 
+use super::left::PackedLeft;
 use super::pack::{self, Packed, row_strides};
 use super::spec::Dim;
 use super::triangle::Piece;
@@ -17,11 +18,20 @@ struct Position {
     a: Affine,
     b: Affine,
     at: Vec<Affine>,
+    /// The first step of the reduction, where the left factor is packed.
+    step: Affine,
 }
 
 impl Position {
-    fn walk(&mut self, dim: &Dim, by: &Affine, result_strides: &[usize], packed: Option<&Packed>) {
-        self.a = self.a.add(&by.scale(dim.a));
+    fn walk(
+        &mut self,
+        dim: &Dim,
+        by: &Affine,
+        result_strides: &[usize],
+        (left, packed): (Option<&PackedLeft>, Option<&Packed>),
+    ) {
+        let a = left.filter(|_| dim.a != 0).map_or(dim.a, |left| left.depth as i64);
+        self.a = self.a.add(&by.scale(a));
         self.b = self.b.add(&by.scale(packed.map_or(dim.b, |packed| packed.outer_stride(dim))));
         if dim.c != 0 {
             self.at[dim.axis] = self.at[dim.axis].add(&by.scale(dim.c / result_strides[dim.axis] as i64));
@@ -128,7 +138,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         let extents: Vec<usize> = plan.outer_dims().map(|d| d.extent).chain(more).collect();
         let mut vars = self.emit.cx.open_shared(&extents, SHARES).into_iter();
         let at = vec![Affine::default(); self.strides.len()];
-        let mut position = Position { a: Affine::default(), b: Affine::default(), at };
+        let mut position = Position { a: Affine::default(), b: Affine::default(), at, step: Affine::default() };
         for (dim, var) in plan.outer_dims().zip(vars.by_ref()) {
             self.walk(&mut position, dim, &var);
         }
@@ -137,7 +147,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
 
     fn walk(&self, position: &mut Position, dim: &Dim, by: &Affine) {
         let packed = if self.factor == Factor::Ahead { self.plan.packed.as_ref() } else { None };
-        position.walk(dim, by, &self.strides, packed);
+        position.walk(dim, by, &self.strides, (self.plan.left.as_ref(), packed));
     }
 
     /// Loops over the panels of a run of columns.
@@ -206,7 +216,10 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
             .plus(segment.run.start as i64);
         let mut position = around.clone();
         if let Some(dim) = segment.part.spec.k.first() {
-            position.a = position.a.add(&start.scale(dim.a));
+            match self.plan.left {
+                Some(_) => position.step = start.clone(),
+                None => position.a = position.a.add(&start.scale(dim.a)),
+            }
             let b = if self.factor == Factor::Ahead { self.b_strides(segment.part, width)[0] } else { dim.b };
             position.b = position.b.add(&start.scale(b));
         }
@@ -256,8 +269,8 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         }
         match row_block {
             Some((tiles, block)) => {
-                let size = segment.part.rows[0].size;
-                let run = Run { start: 0, size, count: *tiles };
+                let Run { start, size, .. } = segment.part.rows[0];
+                let run = Run { start, size, count: *tiles };
                 self.rows(&position, segment, run, width, &block.scale((size * tiles) as i64))?;
             }
             None => {
@@ -340,7 +353,10 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
 
     /// One register tile.
     fn micro(&mut self, at: &Position, segment: &Segment<'_>, height: usize, width: usize) -> Result<(), PassError> {
-        let a = self.operand(0)?;
+        let a = match &self.plan.left {
+            Some(left) => self.emit.cx.param(left.buffer, self.plan.dtype, left.len, Access::Read),
+            None => self.operand(0)?,
+        };
         let b = match (self.factor, &self.plan.packed) {
             (Factor::Own(block), _) => block,
             (Factor::Ahead, Some(packed)) => {
@@ -356,13 +372,18 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         let init = self.tile_body(at, segment, (i, j), acc)?;
         let body = self.emit.cx.close_scope();
         self.emit.values.drop_below(inside - 1);
-        let a_stride = segment.part.spec.m.last().map_or(0, |d| d.a);
+        let (mut base, mut stride) = (at.a.clone(), segment.part.spec.m.last().map_or(0, |d| d.a));
+        let mut reduce = self.reduce_dims(segment, width);
+        if self.plan.left.is_some() {
+            (base, stride) = (base.add(&at.step.scale(height as i64)), 1);
+            reduce.iter_mut().for_each(|dim| dim.a_stride = height as i64);
+        }
         let micro = Micro {
             m: height,
             n: width,
-            a: Operand { buf: a, base: at.a.clone(), stride: a_stride },
+            a: Operand { buf: a, base, stride },
             b: Operand { buf: b, base: at.b.clone(), stride: 1 },
-            reduce: self.reduce_dims(segment, width),
+            reduce,
             i,
             j,
             acc,

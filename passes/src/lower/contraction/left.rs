@@ -1,0 +1,95 @@
+//! Packing of the left factor: the rows of each tile side by side, one element of each after the other, so that a tile reads memory in order.
+//!
+//! Where a reduction runs down the columns of the factor, as in the gradient of a weight, each of its steps takes another line of the cache. If the
+//! lines are a multiple of some KiB apart, they have the same few places in the first-level cache and evict each other and the panel of the right
+//! factor.
+
+use super::spec::{Dim, Spec};
+use super::{CACHE_PERIOD, pack};
+use crate::PassError;
+use crate::lower::Lowering;
+use crate::lower::expr::Emit;
+use crate::lower::tile::Run;
+use ir::{DType, NodeId};
+use kernel::{Access, Affine, BufferId, Target};
+
+/// Fewer rows are not worth a kernel of their own.
+const MIN_ROWS: usize = 64;
+/// Multiply-adds of vectors for each element that is packed, at least.
+const MIN_USES: usize = 24;
+/// Steps of the reduction that are copied together where it runs down the columns: as many lines fit the places that rows 4 KiB apart share.
+const STEPS: usize = 8;
+
+/// Where fewer lines than that stay in the first-level cache, tiles side by side don't find again what they share.
+const FEW_LINES: usize = 24;
+/// Bytes of a line of the cache.
+const LINE_BYTES: usize = 64;
+
+/// A packed left factor. Element (row `i` of the tile that starts at row `r` and has `h`, k) stands at `r * depth + k * h + i`.
+pub(super) struct PackedLeft {
+    pub(super) buffer: BufferId,
+    pub(super) len: usize,
+    /// Steps of the whole reduction.
+    pub(super) depth: usize,
+}
+
+/// Whether a left factor is better copied than read in place.
+pub(super) fn is_worth_it(spec: &Spec, dtype: DType, target: &Target) -> bool {
+    let is_whole = spec.batch.is_empty() && spec.origin.at.is_empty();
+    let ([row], [step], true) = (spec.m.as_slice(), spec.k.as_slice(), is_whole) else { return false };
+    let lanes = target.tile.vector_bytes / dtype.size_bytes();
+    let uses = Spec::size(&spec.n).div_ceil(lanes);
+    // Rows that are contiguous along the reduction are read in order as they stand.
+    let runs_down = row.a == 1 && step.a != 1 && step.extent > FEW_LINES;
+    let stride = step.a.unsigned_abs() as usize * dtype.size_bytes();
+    target.tile.masked && row.extent >= MIN_ROWS && uses >= MIN_USES && runs_down && lines(stride, target) < FEW_LINES
+}
+
+/// How many lines of the first-level cache hold what stands so many bytes apart.
+fn lines(stride: usize, target: &Target) -> usize {
+    let places = (CACHE_PERIOD / (stride & stride.wrapping_neg()).clamp(LINE_BYTES, CACHE_PERIOD)).max(1);
+    places * (target.l1_bytes / CACHE_PERIOD)
+}
+
+/// Emits the kernel that packs the tiles of these rows.
+pub(super) fn pack(
+    lowering: &mut Lowering<'_>,
+    (cluster, anchor): (u32, NodeId),
+    spec: &Spec,
+    rows: &[Run],
+) -> Result<Option<PackedLeft>, PassError> {
+    let (&[row], &[step]) = (spec.m.as_slice(), spec.k.as_slice()) else { return Ok(None) };
+    let dtype = lowering.graph.ty(anchor).dtype;
+    let len = row.extent * step.extent;
+    let packed = PackedLeft { buffer: lowering.temp(dtype, len), len, depth: step.extent };
+    for &run in rows {
+        emit(lowering, (cluster, anchor), (row, step), &packed, run)?;
+    }
+    Ok(Some(packed))
+}
+
+/// One kernel for the tiles of one height.
+fn emit(
+    lowering: &mut Lowering<'_>,
+    (cluster, anchor): (u32, NodeId),
+    (row, step): (Dim, Dim),
+    packed: &PackedLeft,
+    run: Run,
+) -> Result<(), PassError> {
+    let operand = lowering.graph.operands(anchor)[0];
+    let ty = lowering.graph.ty(operand).clone();
+    let buffer = lowering.operand_buffer(operand)?;
+    let mut emit = Emit::new(lowering, Some(cluster));
+    let together = (1..=STEPS).rev().find(|n| step.extent.is_multiple_of(*n)).unwrap_or(1);
+    let first = Affine::term(emit.cx.open(step.extent / together), together as i64);
+    emit.cx.floor = 1;
+    let source = emit.cx.param(buffer, ty.dtype, ty.shape.numel(), Access::Read);
+    let target = emit.cx.param(packed.buffer, ty.dtype, packed.len, Access::Write);
+    let rows = Affine::term(emit.cx.open(run.count), run.size as i64).plus(run.start as i64);
+    let from = rows.scale(row.a).add(&first.scale(step.a));
+    let to = rows.scale(packed.depth as i64).add(&first.scale(run.size as i64));
+    let steps = Dim { extent: together, b: step.a, ..step };
+    pack::copy(&mut emit.cx, (source, from), (target, to), &[steps], (run.size, row.a));
+    emit.finish("pack".into());
+    Ok(())
+}
