@@ -103,10 +103,10 @@ fn short_reductions_go_along_the_rows() {
     dot("transposed", ("3,131", "517,3", "(0,1)"), (131, 517));
     check(
         "batched",
-        "%0 = input {name=\"a\"} : f64[2,33,4]
+        "%0 = input {name=\"a\"} : f64[2,66,4]
          %1 = input {name=\"b\"} : f64[2,4,512]
-         %2 = dot %0, %1 {batch=[(0,0)], contract=[(2,1)]} : f64[2,33,512]
-         %3 = exp %2 : f64[2,33,512]
+         %2 = dot %0, %1 {batch=[(0,0)], contract=[(2,1)]} : f64[2,66,512]
+         %3 = exp %2 : f64[2,66,512]
          output \"y\" = %3",
     );
 }

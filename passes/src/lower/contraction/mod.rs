@@ -2,7 +2,8 @@
 //!
 //! `f32` and `f64` become register tiles ([`kernel::Micro`]) in loops over blocks; the elementwise ops run on the tile while it is in
 //! registers. The right factor is packed into panels of the tile's width where it is not contiguous along the columns or is
-//! read often: a block at a time in each thread's own memory where there are enough panels to share, else all of it before. Padded
+//! read often: a block at a time in each thread's own memory where there are enough panels to share, else all of it before. The left one is packed where
+//! its columns collide in the cache. Padded
 //! convolutions are cut into regions without padding, long reductions of few elements into chunks. Other types, and products with a single column, become plain loops.
 
 mod border;
@@ -45,6 +46,8 @@ const FEW_PANELS: usize = 4;
 const SHARED_ROWS: usize = 128;
 /// What it takes to pack an element, in cycles.
 const PACK_CYCLES: f64 = 0.5;
+/// Fewer rows than that are too few for threads to share tiles of them.
+const MIN_SWEPT_ROWS: usize = 64;
 /// Longer sums than that take longer than writing them.
 const SHORT_STEPS: usize = 16;
 /// A product of more rows takes longer than reading the right factor.
@@ -306,7 +309,7 @@ impl Cutter<'_> {
         let [rows, columns, steps] = [&spec.m, &spec.n, &spec.k].map(|dims| Spec::size(dims));
         let bytes = |elements: usize| elements * self.dtype.size_bytes();
         let is_short = steps <= SHORT_STEPS && bytes(steps * columns) <= self.target.l2_bytes / 4;
-        is_short && spec.m.len() == 1 && bytes(columns) >= CACHE_PERIOD && bytes(rows * columns) > self.target.l1_bytes
+        is_short && spec.m.len() == 1 && rows >= MIN_SWEPT_ROWS && bytes(columns) >= CACHE_PERIOD
     }
 
     /// Whether a product of few rows reads pieces of the right factor's rows one after the other, and adds to the partial sums of many columns, rather
