@@ -25,6 +25,7 @@ mod seeds;
 mod sizes;
 mod source;
 mod sparse;
+mod sums;
 mod training;
 mod training_models;
 mod weights;

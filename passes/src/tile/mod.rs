@@ -3,20 +3,23 @@
 //! # Does
 //! A long reduction to few elements becomes two kernels: one folds chunks into scratch memory, the other folds what they give. A kernel
 //! that is one long innermost loop becomes a loop over chunks around a loop over a chunk; where the extent has no divisor that
-//! would do, the last chunk is shorter than the others. What the kernel binds before the loop is bound in each chunk.
+//! would do, the last chunk is shorter than the others. What the kernel binds before the loop is bound in each chunk. A chain of many additions
+//! becomes sums of blocks.
 //! # Requires
 //! Stage `decomposed`, before vectorization.
 //! # Ensures
-//! The outer loop has iterations to share among threads; chunks are whole cache lines.
+//! The outer loop has iterations to share among threads; chunks are whole cache lines. No accumulator of a loop over floats takes more than 8192 terms that lie
+//! side by side, 1024 others.
 //! # Example
 //! `for i0 in 0..65536 { .. }` becomes `for i1 in 0..16 { for i2 in 0..4096 { .. } }`.
 
+mod blocks;
 mod params;
 mod partial;
 
 use crate::{PassContext, PassError};
 use kernel::walk::{refresh, substitute};
-use kernel::{Affine, DType, Expr, Fresh, IndexVar, LoopKind, Program, Scalar, ScalarOp, Stmt};
+use kernel::{Affine, DType, Expr, Fresh, IndexVar, LoopKind, Program, Scalar, ScalarOp, Stmt, Types};
 
 /// Loops shorter than this stay whole: a thread takes longer to wake.
 const MIN_EXTENT: usize = 8192;
@@ -54,7 +57,12 @@ pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
             kernel.body = vec![Stmt::serial(outer, extent.div_ceil(chunk), chunks)];
         }
     }
-    Ok(())
+    program.change_kernels(|kernel| {
+        let mut types = Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)))?;
+        let mut fresh = Fresh::above(&kernel.body);
+        blocks::cut(&mut kernel.body, &mut types, &mut fresh);
+        Ok(())
+    })
 }
 
 /// The loop over `length` elements of a chunk.
