@@ -274,12 +274,18 @@ mod tests {
             *index = Affine::term(var, 1).plus(1);
         }
         assert_eq!(vectorize_body(&types, &body, var, 4, &mut fresh, &none), None, "a lane would see another's store");
+    }
+
+    #[test]
+    fn sixteen_bit_floats_have_lanes() {
+        let none = BTreeMap::new();
         let (types, mut body, var, mut fresh) = axpy(1);
         if let Stmt::Let { value, .. } = &mut body[0] {
             let half = Expr::Cast(DType::Bf16, Box::new(value.clone()));
             *value = Expr::Cast(DType::F32, Box::new(half));
         }
-        assert_eq!(vectorize_body(&types, &body, var, 4, &mut fresh, &none), None, "16-bit floats have no vectors");
+        let out = vectorize_body(&types, &body, var, 4, &mut fresh, &none).unwrap();
+        assert!(out[0].to_string().contains(": bf16) : f32)"), "{}", out[0]);
     }
 
     #[test]
