@@ -2,7 +2,7 @@
 
 use crate::simplify::matching::{binary, full, operand_of, operands_of};
 use crate::simplify::{Changes, Rewrite, Rule};
-use ir::{Builder, DType, Family, NodeId, Scalar, ScalarOp};
+use ir::{BuildError, Builder, DType, Family, NodeId, Scalar, ScalarOp};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -70,7 +70,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "pow_small",
-        doc: "pow(x, n) → 1, x, x * x, x * x * x, 1 / x for n = 0, 1, 2, 3, -1; not exact: the power's error bound is kept, not its bits",
+        doc: "pow(x, n) by products, quotients and square roots for n = 0, 1, 2, 3, 4, -1, -2, 0.5, -0.5, 0.25, 1.5; not exact: the power's error bound is kept, not its bits",
         root: Family::Elementwise,
         changes: Changes::Error,
         apply: pow_small,
@@ -202,11 +202,52 @@ fn pow_small(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
         let square = b.binary(ScalarOp::MUL, x, x)?;
         b.binary(ScalarOp::MUL, square, x).map(Some)
     } else if n == -1.0 {
-        let one = b.full_like(x, 1.0)?;
-        b.binary(ScalarOp::DIV, one, x).map(Some)
+        reciprocal(b, x).map(Some)
+    } else if matches!(b.ty(id).dtype, DType::F32 | DType::F64) {
+        pow_in_steps(b, x, n)
     } else {
+        // In 16 bits each step would round.
         Ok(None)
     }
+}
+
+/// Powers of several steps, each of which rounds by half a unit.
+fn pow_in_steps(b: &mut Builder<'_>, x: NodeId, n: f64) -> Rewrite {
+    if n == 4.0 {
+        let square = b.binary(ScalarOp::MUL, x, x)?;
+        return b.binary(ScalarOp::MUL, square, square).map(Some);
+    } else if n == -2.0 {
+        // The reciprocal of a square would lose what is small when the square overflows.
+        let inverse = reciprocal(b, x)?;
+        return b.binary(ScalarOp::MUL, inverse, inverse).map(Some);
+    } else if ![0.5, -0.5, 0.25, 1.5].contains(&n) {
+        return Ok(None);
+    }
+    let root = power_of_half(b, x)?;
+    if n == 0.5 {
+        Ok(Some(root))
+    } else if n == -0.5 {
+        reciprocal(b, root).map(Some)
+    } else if n == 0.25 {
+        b.unary(ScalarOp::SQRT, root).map(Some)
+    } else {
+        let magnitude = b.unary(ScalarOp::ABS, x)?;
+        b.binary(ScalarOp::MUL, magnitude, root).map(Some)
+    }
+}
+
+fn reciprocal(b: &mut Builder<'_>, x: NodeId) -> Result<NodeId, BuildError> {
+    let one = b.full_like(x, 1.0)?;
+    b.binary(ScalarOp::DIV, one, x)
+}
+
+/// `pow(x, 1/2)`: the square root but at -0, where it is +0, and at -inf, where it is inf.
+fn power_of_half(b: &mut Builder<'_>, x: NodeId) -> Result<NodeId, BuildError> {
+    let root = b.unary(ScalarOp::SQRT, x)?;
+    let root = b.unary(ScalarOp::ABS, root)?;
+    let (low, high) = (b.full_like(x, f64::NEG_INFINITY)?, b.full_like(x, f64::INFINITY)?);
+    let is_low = b.binary(ScalarOp::EQ, x, low)?;
+    b.select(is_low, high, root)
 }
 
 fn annihilate(b: &mut Builder<'_>, id: NodeId) -> Rewrite {

@@ -1,6 +1,6 @@
 //! A recurrent layer in both directions (Schuster and Paliwal, IEEE Transactions on Signal Processing 45, 1997).
 
-use super::cell::{Context, Recurrent};
+use super::cell::{Context, Recurrent, zero_where_masked};
 use crate::dsl::Tensor;
 use crate::nn::layer::Layer;
 
@@ -19,7 +19,8 @@ pub enum Merge {
 }
 
 /// Two layers alike, one from the first step to the last and one the other way, with weights of their own: `forward_..` and `backward_..` under the layer's name.
-/// Without `return_sequences` the result is that of each one's last step: for the second that is the first of the sequence.
+/// With `return_sequences` the results at steps that don't count are 0, as in Keras: the two directions would carry different ones there.
+/// Without it the result is that of each one's last step: for the second that is the first of the sequence.
 #[derive(Clone, Debug)]
 pub struct Bidirectional<R> {
     layer: R,
@@ -61,7 +62,11 @@ impl<R: Recurrent> Layer for Bidirectional<R> {
             let which = if backward { "backward" } else { "forward" };
             let name = format!("{name}/{which}_{}", self.layer.base());
             let returned = self.layer.run(x, &name, &Context::default(), backward);
-            if self.layer.returns_sequences() { returned.sequence } else { returned.last() }
+            match x.mask() {
+                _ if !self.layer.returns_sequences() => returned.last(),
+                Some(mask) if !x.is_poisoned() => zero_where_masked(&returned.sequence, &mask),
+                _ => returned.sequence,
+            }
         };
         let (a, b) = (direction(false), direction(true));
         let merged = match self.merge {

@@ -86,6 +86,7 @@ pub(super) struct Options {
     pub(super) return_sequences: bool,
     pub(super) go_backwards: bool,
     pub(super) recompute: bool,
+    pub(super) zero_output_for_mask: bool,
 }
 
 impl Options {
@@ -102,6 +103,7 @@ impl Options {
             return_sequences: false,
             go_backwards: false,
             recompute: false,
+            zero_output_for_mask: false,
         }
     }
 }
@@ -195,18 +197,37 @@ pub(super) fn run<C: Cell>(cell: &C, x: &Tensor, name: &str, context: &Context, 
     let over_time = mask.as_ref().map(Tensor::transpose);
     let sequences: Vec<&Tensor> = std::iter::once(&projected).chain(&over_time).collect();
     let scan = Scan::new().named(name).reverse(backward != o.go_backwards).recompute(o.recompute);
-    let (states, stacked) = scan.run(&first.iter().collect::<Vec<_>>(), &sequences, |states, step| {
-        let mut next = cell.step(&step[0], states, &recurrent, state_bias.as_ref());
+    // A step that doesn't count repeats the last result. Before the first that counts there is none: 0, which a first state needn't be.
+    let mut carried = first.clone();
+    if mask.is_some() && !context.states.is_empty() && !o.zero_output_for_mask {
+        carried.push(&first[0] * 0.0);
+    }
+    let (mut states, stacked) = scan.run(&carried.iter().collect::<Vec<_>>(), &sequences, |carried, step| {
+        let mut next = cell.step(&step[0], &carried[..C::STATES], &recurrent, state_bias.as_ref());
+        if carried.len() > next.len() {
+            next.push(next[0].clone());
+        }
         if let Some(counts) = step.get(1) {
             let counts = counts.unsqueeze(-1);
-            next = next.iter().zip(states).map(|(new, old)| counts.select(new, old)).collect();
+            next = next.iter().zip(carried).map(|(new, old)| counts.select(new, old)).collect();
         }
-        let result = next[0].clone();
+        let result = next[if next.len() > C::STATES { C::STATES } else { 0 }].clone();
         (next, vec![result])
     });
+    states.truncate(C::STATES);
     let sequence = stacked.first().map_or_else(|| x.poisoned(), |stacked| stacked.swap_axes(0, 1));
+    let sequence = match &mask {
+        Some(mask) if o.zero_output_for_mask => zero_where_masked(&sequence, mask),
+        _ => sequence,
+    };
     let sequence = mask.map_or_else(|| sequence.clone(), |mask| sequence.with_mask(&mask));
     Returned { sequence, states }
+}
+
+/// A sequence `[batch, time, units]` with 0 at the steps that don't count.
+#[track_caller]
+pub(super) fn zero_where_masked(sequence: &Tensor, mask: &Tensor) -> Tensor {
+    mask.unsqueeze(-1).select(sequence, 0)
 }
 
 /// The result of a layer on its own: the last step's or all steps', in the order in which they were taken.
@@ -274,6 +295,13 @@ macro_rules! recurrent_layer {
             /// With another initial bias.
             pub fn bias_initializer(mut self, initializer: crate::dsl::Initializer) -> Self {
                 self.options.bias_initializer = initializer;
+                self
+            }
+
+            /// Whether a returned sequence holds 0 at steps that don't count, instead of the last result before them; as in Keras, off by default, and
+            /// on in [`Bidirectional`](crate::nn::Bidirectional).
+            pub fn zero_output_for_mask(mut self, on: bool) -> Self {
+                self.options.zero_output_for_mask = on;
                 self
             }
 

@@ -176,6 +176,38 @@ fn masked_steps_carry_the_state() {
     check_gradients(g);
 }
 
+/// What a layer gives for two steps of which the mask lets some count: without first states and with ones, and in both directions.
+#[test]
+fn results_at_masked_steps_are_those_of_keras() {
+    let run = |mask: [f64; 4], states: bool, zero: bool| {
+        crate::testing::eval(|g| {
+            let mask = Some(g.constant(value(bool_([1, 4]), &mask)));
+            let state = constant(g, &[1, 1], &[0.5]);
+            let context = Context { mask, states: if states { vec![state] } else { vec![] } };
+            let ones = crate::dsl::ones();
+            let layer = SimpleRnn::new(1).activation(Activation::Linear).kernel_initializer(ones.clone());
+            let layer = layer.recurrent_initializer(ones).return_sequences(true).zero_output_for_mask(zero);
+            layer.apply_with(&constant(g, &[1, 4, 1], &[1.0, 2.0, 3.0, 4.0]), &context).sequence
+        })
+    };
+    let mask = [0.0, 1.0, 0.0, 1.0];
+    assert_eq!(run(mask, false, false), [0.0, 2.0, 2.0, 6.0]);
+    assert_eq!(run(mask, false, true), [0.0, 2.0, 0.0, 6.0]);
+    assert_eq!(
+        run(mask, true, false),
+        [0.0, 2.5, 2.5, 6.5],
+        "0 before the first step that counts, not the first state"
+    );
+    assert_eq!(run(mask, true, true), [0.0, 2.5, 0.0, 6.5]);
+    let both = crate::testing::eval(|g| {
+        let x = constant(g, &[1, 4, 1], &[1.0, 2.0, 3.0, 4.0]).with_mask(&g.constant(value(bool_([1, 4]), &mask)));
+        let ones = crate::dsl::ones();
+        let layer = SimpleRnn::new(1).activation(Activation::Linear).kernel_initializer(ones.clone());
+        Bidirectional::new(layer.recurrent_initializer(ones).return_sequences(true)).apply(&x)
+    });
+    assert_eq!(both, [0.0, 0.0, 2.0, 6.0, 0.0, 0.0, 6.0, 4.0]);
+}
+
 #[test]
 fn fillers_mask_themselves() {
     // The same words with and without fillers after them end in the same state, also through a second layer.
