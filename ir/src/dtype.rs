@@ -64,6 +64,11 @@ impl DType {
         matches!(self, Self::F32 | Self::F64 | Self::Bf16 | Self::F16)
     }
 
+    /// True for the floating-point types of 16 bits, which are computed in `f32`.
+    pub fn is_short_float(self) -> bool {
+        matches!(self, Self::Bf16 | Self::F16)
+    }
+
     /// True for the integer types; `Bool` is not one.
     pub fn is_int(self) -> bool {
         matches!(self, Self::I64 | Self::I32 | Self::U8)

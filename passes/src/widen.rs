@@ -22,7 +22,7 @@ use ir::{Builder, DType, Graph, NodeId, Op};
 pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
     for node in graph.topological() {
         let dtype = graph.ty(node).dtype;
-        if !is_short(dtype) || !accumulates(graph.op(node)) {
+        if !dtype.is_short_float() || !accumulates(graph.op(node)) {
             continue;
         }
         let op = graph.op(node).clone();
@@ -39,13 +39,9 @@ pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
     Ok(())
 }
 
-fn is_short(dtype: DType) -> bool {
-    matches!(dtype, DType::Bf16 | DType::F16)
-}
-
 /// The operand as `f32` if it is a 16-bit float; indices stay what they are.
 fn widened(build: &mut Builder<'_>, operand: NodeId) -> Result<NodeId, PassError> {
-    Ok(if is_short(build.ty(operand).dtype) { build.cast(operand, DType::F32)? } else { operand })
+    Ok(if build.ty(operand).dtype.is_short_float() { build.cast(operand, DType::F32)? } else { operand })
 }
 
 /// Whether an element of the result is made of many elements by adding or multiplying.

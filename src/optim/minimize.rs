@@ -106,6 +106,12 @@ impl GraphBuilder {
         total
     }
 
+    /// Whether an optimizer's settings can be; a diagnostic says so if not.
+    #[track_caller]
+    fn admits(&self, optimizer: &dyn Optimizer) -> bool {
+        optimizer.check().map_err(|rule| self.fail(optimizer.name(), &[], rule)).is_ok()
+    }
+
     /// Updates every parameter declared so far so as to lower `loss`, a float scalar.
     pub(crate) fn update_parameters(&self, loss: &Tensor, optimizer: &dyn Optimizer) {
         let Some(ty) = loss.ty() else { return };
@@ -119,8 +125,7 @@ impl GraphBuilder {
             self.fail("minimize", &[loss], "the graph has no parameter to train");
             return;
         }
-        if let Err(rule) = optimizer.check() {
-            self.fail(optimizer.name(), &[], rule);
+        if !self.admits(optimizer) {
             return;
         }
         let dtype = if ty.dtype == DType::F64 { DType::F64 } else { DType::F32 };
@@ -168,8 +173,7 @@ impl GraphBuilder {
                 return;
             }
         }
-        if let Err(rule) = optimizer.check() {
-            self.fail(optimizer.name(), &[], rule);
+        if !self.admits(optimizer) {
             return;
         }
         let all_double = parameters.iter().all(|(_, p)| p.dtype() == Some(DType::F64));

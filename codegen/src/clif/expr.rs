@@ -143,7 +143,7 @@ impl Emitter<'_, '_> {
         if op.def().typing == Typing::Select {
             return Ok(self.select(&operands[0], &operands[1], &operands[2]));
         }
-        if op == ScalarOp::FMA && matches!(result, DType::Bf16 | DType::F16) {
+        if op == ScalarOp::FMA && result.is_short_float() {
             return self.fma_of_short(operands, result);
         }
         let Some(emit) = ops::find(op) else {
@@ -158,7 +158,7 @@ impl Emitter<'_, '_> {
             args.values = pieces.iter().map(|p| p[part]).collect();
             parts.push(self.apply_part(op, emit, &args, result)?);
         }
-        if dtypes[0] == result && matches!(result, DType::Bf16 | DType::F16) {
+        if dtypes[0] == result && result.is_short_float() {
             parts = parts.into_iter().map(|p| self.round_to_short(p, result)).collect();
         }
         Ok(Val::new(result, lanes, parts))

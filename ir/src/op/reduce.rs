@@ -245,7 +245,7 @@ fn fold(kind: ReduceKind, x: &Value, ty: &TensorType, into: Offsets<'_>) -> Valu
             Value::new(ty.clone(), Data::F64(sum(x, ty, into))).expect("the result's extent")
         }
         _ => {
-            let wide = if matches!(ty.dtype, DType::Bf16 | DType::F16) { DType::F32 } else { ty.dtype };
+            let wide = if ty.dtype.is_short_float() { DType::F32 } else { ty.dtype };
             let mut acc = Value::splat(kind.identity(wide), ty.shape.clone());
             for (i, at) in into.enumerate() {
                 let folded = kind.op().eval(&[acc.get(at), x.get(i).cast(wide)]);

@@ -48,10 +48,7 @@ static EXPM1: ScalarDef = ScalarDef {
     typing: Typing::Same(Class::Float),
     eval: |a| map1(a[0], |x| f64::from(x).exp_m1() as f32, f64::exp_m1, |x| x),
     // Not the result plus 1, which is 0 for operands below -17, where the slope isn't.
-    derivative: Derivative::Rule(|cx| {
-        let slope = cx.build.unary(ScalarOp::EXP, cx.operands[0])?;
-        Ok(vec![Some(cx.build.binary(ScalarOp::MUL, cx.dy, slope)?)])
-    }),
+    derivative: Derivative::Rule(|cx| slope_rule(cx, ScalarOp::EXP)),
     laws: Laws::NONE,
     expand: expand::expand_expm1,
     cost: Cost::Expensive,
@@ -87,6 +84,15 @@ static LOG1P: ScalarDef = ScalarDef {
     cost: Cost::Expensive,
     max_ulp: 2,
 };
+
+/// `dy` times another op of the operand: the slope.
+pub(super) fn slope_rule(
+    cx: &mut crate::Cotangent<'_>,
+    slope: ScalarOp,
+) -> Result<Vec<Option<NodeId>>, crate::BuildError> {
+    let slope = cx.build.unary(slope, cx.operands[0])?;
+    Ok(vec![Some(cx.build.binary(ScalarOp::MUL, cx.dy, slope)?)])
+}
 
 /// `dy * (1 - y * y)`.
 fn tanh_rule(cx: &mut crate::Cotangent<'_>) -> Result<Vec<Option<NodeId>>, crate::BuildError> {
@@ -143,10 +149,7 @@ static SOFTPLUS: ScalarDef = ScalarDef {
     arity: 1,
     typing: Typing::Same(Class::Float),
     eval: |a| map1(a[0], |x| softplus(f64::from(x)) as f32, softplus, |x| x),
-    derivative: Derivative::Rule(|cx| {
-        let slope = cx.build.unary(ScalarOp::SIGMOID, cx.operands[0])?;
-        Ok(vec![Some(cx.build.binary(ScalarOp::MUL, cx.dy, slope)?)])
-    }),
+    derivative: Derivative::Rule(|cx| slope_rule(cx, ScalarOp::SIGMOID)),
     laws: Laws::NONE,
     expand: expand::expand_softplus,
     cost: Cost::Expensive,

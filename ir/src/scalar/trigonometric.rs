@@ -2,6 +2,7 @@
 
 use super::arith::map1;
 use super::expand;
+use super::exponential::slope_rule;
 use super::{Class, Cost, Derivative, Laws, ScalarDef, ScalarOp, Typing};
 
 pub(super) const OPS: &[&ScalarDef] = &[&SIN, &COS];
@@ -19,10 +20,7 @@ static SIN: ScalarDef = ScalarDef {
     arity: 1,
     typing: Typing::Same(Class::Float),
     eval: |a| map1(a[0], |x| f64::from(x).sin() as f32, f64::sin, |x| x),
-    derivative: Derivative::Rule(|cx| {
-        let slope = cx.build.unary(ScalarOp::COS, cx.operands[0])?;
-        Ok(vec![Some(cx.build.binary(ScalarOp::MUL, cx.dy, slope)?)])
-    }),
+    derivative: Derivative::Rule(|cx| slope_rule(cx, ScalarOp::COS)),
     laws: Laws::NONE,
     expand: expand::expand_sin,
     cost: Cost::Expensive,

@@ -194,8 +194,8 @@ impl Vectorizer {
         let mut sizes = BTreeSet::new();
         let mut short = false;
         let mut note = |dtype: DType| {
-            short |= matches!(dtype, DType::Bf16 | DType::F16);
-            let size = if matches!(dtype, DType::Bf16 | DType::F16) { 4 } else { dtype.size_bytes() };
+            short |= dtype.is_short_float();
+            let size = if dtype.is_short_float() { 4 } else { dtype.size_bytes() };
             sizes.extend(Some(size).filter(|size| matches!(size, 4 | 8)));
         };
         visit_stmts(l.body, &mut |stmt| {

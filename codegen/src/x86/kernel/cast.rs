@@ -1,8 +1,8 @@
 //! Conversions between element types, as `Scalar::cast` defines them.
 
 use super::forms::{
-    self, ADD, AND, CMP, F32_TO_F64, F32_TO_I64, F64_TO_F32, F64_TO_I32, FROM_INT, Form, I32_TO_F64, I32_TO_I64,
-    I64_TO_F32, OR, TO_INT, of_size,
+    self, ADD, AND, CMP, F32_TO_F64, F32_TO_I64, F64_TO_F32, F64_TO_I32, FROM_INT, Form, HALVES_TO_LANES, I32_TO_F64,
+    I32_TO_I64, I64_TO_F32, LANES_TO_HALVES, OR, TO_INT, of_size,
 };
 use super::isa::{Isa, Width};
 use super::lir::{Arg, Class, Inst, VReg};
@@ -154,13 +154,7 @@ impl Unit<'_> {
     pub(super) fn f32_to_f16(&mut self, value: VReg, width: Width) -> Result<VReg, EmitError> {
         /// The instruction's rounding: to nearest, ties to even.
         const NEAREST: u8 = 0;
-        let code = match (self.isa, width) {
-            (Isa::Avx2, Width::X) => Code::VEX_Vcvtps2ph_xmmm64_xmm_imm8,
-            (Isa::Avx2, _) => Code::VEX_Vcvtps2ph_xmmm128_ymm_imm8,
-            (_, Width::X) => Code::EVEX_Vcvtps2ph_xmmm64_k1z_xmm_imm8,
-            (_, Width::Y) => Code::EVEX_Vcvtps2ph_xmmm128_k1z_ymm_imm8,
-            (_, Width::Z) => Code::EVEX_Vcvtps2ph_ymmm256_k1z_zmm_imm8_sae,
-        };
+        let code = self.form_code(&LANES_TO_HALVES, width)?;
         let dst = self.vector();
         self.raw(code, smallvec![Arg::Vec(dst, width.half()), Arg::Vec(value, width), Arg::Imm(NEAREST)]);
         Ok(dst)
@@ -168,13 +162,7 @@ impl Unit<'_> {
 
     /// Packed `f16` as lanes of `f32`.
     pub(super) fn f16_to_f32(&mut self, words: VReg, width: Width) -> Result<VReg, EmitError> {
-        let code = match (self.isa, width) {
-            (Isa::Avx2, Width::X) => Code::VEX_Vcvtph2ps_xmm_xmmm64,
-            (Isa::Avx2, _) => Code::VEX_Vcvtph2ps_ymm_xmmm128,
-            (_, Width::X) => Code::EVEX_Vcvtph2ps_xmm_k1z_xmmm64,
-            (_, Width::Y) => Code::EVEX_Vcvtph2ps_ymm_k1z_xmmm128,
-            (_, Width::Z) => Code::EVEX_Vcvtph2ps_zmm_k1z_ymmm256_sae,
-        };
+        let code = self.form_code(&HALVES_TO_LANES, width)?;
         let dst = self.vector();
         self.raw(code, smallvec![Arg::Vec(dst, width), Arg::Vec(words, width.half())]);
         Ok(dst)

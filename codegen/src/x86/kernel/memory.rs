@@ -102,7 +102,7 @@ impl Unit<'_> {
         Ok(())
     }
 
-    fn form_code(&self, form: &Form, width: Width) -> Result<Code, EmitError> {
+    pub(super) fn form_code(&self, form: &Form, width: Width) -> Result<Code, EmitError> {
         form.code(self.isa, width).map_or_else(|| unsupported("a move of this width"), Ok)
     }
 

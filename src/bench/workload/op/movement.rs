@@ -28,11 +28,11 @@ pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
         "pad" => apply(&|x| Some(x.pad(0.0, vec![(1, 1); dims.len()]))),
         "broadcast" => {
             // The axis along which the operand is repeated.
-            let (x, _) = one_along(parts, g, axis(0)?);
+            let x = one_along(parts, g, axis(0)?);
             Some(Built { result: x.broadcast_to(dims), by: vec![x] })
         }
         "add_broadcast" => {
-            let ((w, _), x) = (one_along(parts, g, axis(0)?), parts.x(g));
+            let (w, x) = (one_along(parts, g, axis(0)?), parts.x(g));
             Some(Built { result: &x + &w, by: vec![x, w] })
         }
         // Parts of the row's shape along an axis.
@@ -50,17 +50,14 @@ pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
         // Each round the half of a value beside its other half, and itself.
         "doubled" => apply(&|x| {
             let rounds = parts.number::<usize>(0)?;
-            let half = dims[1] / 2;
-            let swapped = |y: &Tensor| y.slice_axis(1, half..dims[1]).concat(&[&y.slice_axis(1, 0..half)], 1);
-            Some((0..rounds).fold(x.clone(), |y, _| (&y + swapped(&y)) * 0.5))
+            Some((0..rounds).fold(x.clone(), |y, _| (&y + roll(&y, 1, dims[1] / 2, dims)) * 0.5))
         }),
         // Each round the mean of the four neighbours.
         "stencil" => apply(&|x| {
             let rounds = parts.number::<usize>(0)?;
-            let moved = |y: &Tensor, axis: usize, by: usize| roll(y, axis, by, dims);
             let step = |y: Tensor| {
-                let (above, below) = (moved(&y, 0, 1), moved(&y, 0, dims[0] - 1));
-                let (left, right) = (moved(&y, 1, 1), moved(&y, 1, dims[1] - 1));
+                let (above, below) = (roll(&y, 0, 1, dims), roll(&y, 0, dims[0] - 1, dims));
+                let (left, right) = (roll(&y, 1, 1, dims), roll(&y, 1, dims[1] - 1, dims));
                 (above + below + left + right) * 0.25
             };
             Some((0..rounds).fold(x.clone(), |y, _| step(y)))
@@ -75,8 +72,8 @@ fn roll(x: &Tensor, axis: usize, by: usize, dims: &[usize]) -> Tensor {
 }
 
 /// An operand of the row's shape with the extent 1 along an axis.
-fn one_along(parts: &Parts, g: &GraphBuilder, axis: usize) -> (Tensor, Vec<usize>) {
+fn one_along(parts: &Parts, g: &GraphBuilder, axis: usize) -> Tensor {
     let mut dims = parts.dims.clone();
     dims[axis] = 1;
-    (parts.operand(g, "w", &dims), dims)
+    parts.operand(g, "w", &dims)
 }

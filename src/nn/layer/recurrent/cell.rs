@@ -200,7 +200,8 @@ pub(super) fn run<C: Cell>(cell: &C, x: &Tensor, name: &str, context: &Context, 
     // A step that doesn't count repeats the last result. Before the first that counts there is none: 0, which a first state needn't be.
     let mut carried = first.clone();
     if mask.is_some() && !context.states.is_empty() && !o.zero_output_for_mask {
-        carried.push(&first[0] * 0.0);
+        // Not a product with the state, which may be infinite.
+        carried.extend(first[0].ty().map(|state| x.builder().zeros(state)));
     }
     let (mut states, stacked) = scan.run(&carried.iter().collect::<Vec<_>>(), &sequences, |carried, step| {
         let mut next = cell.step(&step[0], &carried[..C::STATES], &recurrent, state_bias.as_ref());

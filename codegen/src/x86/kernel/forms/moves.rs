@@ -177,6 +177,18 @@ pub(in crate::x86::kernel) static WORDS_TO_LANES: Form = form!(
     [VEX_Vpmovzxwd_xmm_xmmm64, VEX_Vpmovzxwd_ymm_xmmm128],
     [EVEX_Vpmovzxwd_xmm_k1z_xmmm64, EVEX_Vpmovzxwd_ymm_k1z_xmmm128, EVEX_Vpmovzxwd_zmm_k1z_ymmm256]
 );
+pub(in crate::x86::kernel) static HALVES_TO_LANES: Form = form!(
+    0,
+    false,
+    [VEX_Vcvtph2ps_xmm_xmmm64, VEX_Vcvtph2ps_ymm_xmmm128],
+    [EVEX_Vcvtph2ps_xmm_k1z_xmmm64, EVEX_Vcvtph2ps_ymm_k1z_xmmm128, EVEX_Vcvtph2ps_zmm_k1z_ymmm256_sae]
+);
+pub(in crate::x86::kernel) static LANES_TO_HALVES: Form = form!(
+    0,
+    false,
+    [VEX_Vcvtps2ph_xmmm64_xmm_imm8, VEX_Vcvtps2ph_xmmm128_ymm_imm8],
+    [EVEX_Vcvtps2ph_xmmm64_k1z_xmm_imm8, EVEX_Vcvtps2ph_xmmm128_k1z_ymm_imm8, EVEX_Vcvtps2ph_ymmm256_k1z_zmm_imm8_sae]
+);
 /// Fused multiply-add: `[132, 213, 231]` by element size.
 pub(in crate::x86::kernel) static FMA: [[Form; 3]; 2] = [
     [
