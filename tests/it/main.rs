@@ -17,6 +17,7 @@ mod machine;
 mod models;
 mod oracle;
 mod pipeline;
+mod random;
 mod reference;
 mod rules;
 mod runner;

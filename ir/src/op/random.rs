@@ -2,8 +2,10 @@
 //!
 //! Element `e` of an op is a pure function of (key, step, stream, e), so results don't depend on threads or schedules: the
 //! Philox key is the two halves of the `key` operand, low half first; the counter is (block, `stream`, low half of `step`, high half
-//! of `step`), each 32 bits. Uniform numbers take one word each: block `e / 4`, word `e % 4`. Normal numbers come in pairs: block
-//! `e / 2`, of which words 0 and 1 are used.
+//! of `step`), each 32 bits. Each element has a word of its own. 64 elements in a row ([`GROUP`]) have the words of 16 blocks, the first words
+//! of all of them before the second ones: element `e` has word `e % 64 / 16` of block `e / 64 * 16 + e % 16`, see [`word_of`]. So machines compute
+//! neighbouring blocks side by side and find their words in the elements' order. Uniform numbers are made of their word; normal ones come in
+//! pairs, 16 elements apart, which are made of the words of both.
 
 use super::attr::{Attr, AttrMap};
 use crate::{
@@ -11,14 +13,25 @@ use crate::{
 };
 use std::f64::consts::TAU;
 
+/// Blocks that are computed side by side: elements whose number in their group differs by that have words of the same block.
+pub const SIDE: usize = 16;
+/// Elements that share so many blocks.
+pub const GROUP: usize = 4 * SIDE;
+
+/// The block of an element, and which of its words it has.
+pub fn word_of(e: usize) -> (usize, usize) {
+    (e / GROUP * SIDE + e % SIDE, e % GROUP / SIDE)
+}
+
 /// What is drawn.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum RandomKind {
     /// Uniform on [0, 1): the word's upper 24 bits times 2^-24 (`f16`: 11 bits, `bf16`: 8 bits, so that nothing rounds to 1). Floats.
     Uniform,
-    /// Normal with mean 0 and variance 1, by Box and Muller: `u1 = ((word 0 >> 8) + 1) * 2^-24`, `u2 = (word 1 >> 8) * 2^-24`,
-    /// `r = sqrt(-2 ln u1)`, and the element is `r cos(2π u2)` for even `e`, `r sin(2π u2)` for odd `e`. Floats; computed in `f64` by
-    /// the reference, in the element type (16-bit floats: `f32`) by compiled code. At most 5.77 in size.
+    /// Normal with mean 0 and variance 1, by Box and Muller, words 0 and 1 of a block making a pair, words 2 and 3 another one: of the
+    /// pair `(a, b)`, `u1 = ((a >> 8) + 1) * 2^-24`, `u2 = (b >> 8) * 2^-24`, `r = sqrt(-2 ln u1)`, and the element that has word `a` is
+    /// `r cos(2π u2)`, the one that has `b` is `r sin(2π u2)`. Floats; computed in `f64` by the reference, in the element type (16-bit
+    /// floats: `f32`) by compiled code. At most 5.77 in size.
     Normal,
 }
 
@@ -45,27 +58,20 @@ impl Random {
         Ok(Self { kind, stream, ty: result.clone() })
     }
 
-    /// How many elements a Philox block serves.
-    pub fn per_block(&self) -> usize {
-        match self.kind {
-            RandomKind::Uniform => 4,
-            RandomKind::Normal => 2,
-        }
-    }
-
-    /// Element `e`, from its block.
-    fn element(&self, block: [u32; 4], e: usize) -> f64 {
+    /// What an element with that word of a block is.
+    fn element(&self, block: [u32; 4], word: usize) -> f64 {
         const UNIT: f64 = 1.0 / (1u32 << 24) as f64;
         match self.kind {
             RandomKind::Uniform => {
                 let bits = uniform_bits(self.ty.dtype);
-                f64::from(block[e % 4] >> (32 - bits)) / f64::from(1u32 << bits)
+                f64::from(block[word] >> (32 - bits)) / f64::from(1u32 << bits)
             }
             RandomKind::Normal => {
-                let u1 = f64::from((block[0] >> 8) + 1) * UNIT;
-                let u2 = f64::from(block[1] >> 8) * UNIT;
+                let pair = word / 2 * 2;
+                let u1 = f64::from((block[pair] >> 8) + 1) * UNIT;
+                let u2 = f64::from(block[pair + 1] >> 8) * UNIT;
                 let (sin, cos) = (TAU * u2).sin_cos();
-                (-2.0 * u1.ln()).sqrt() * if e.is_multiple_of(2) { cos } else { sin }
+                (-2.0 * u1.ln()).sqrt() * if word == pair { cos } else { sin }
             }
         }
     }
@@ -142,7 +148,7 @@ impl OpRules for Random {
             return Err(format!("random numbers are floats, the result is {}", self.ty).into());
         }
         // A block's number is one 32-bit word of the counter.
-        let limit = self.per_block() as u64 * (1 << 32);
+        let limit = 4u64 << 32;
         if self.ty.shape.numel() as u64 > limit {
             return Err(
                 format!("the result {} has more than {limit} elements, all that one stream gives", self.ty).into()
@@ -154,8 +160,9 @@ impl OpRules for Random {
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
         let (key, step) = (halves(operands[0].get(0).as_i64()), halves(operands[1].get(0).as_i64()));
         Ok(Value::from_fn(ty.clone(), |e| {
-            let counter = [(e / self.per_block()) as u32, self.stream, step[0], step[1]];
-            Scalar::from_f64(self.element(philox(key, counter), e), ty.dtype)
+            let (block, word) = word_of(e);
+            let counter = [block as u32, self.stream, step[0], step[1]];
+            Scalar::from_f64(self.element(philox(key, counter), word), ty.dtype)
         }))
     }
 

@@ -1,10 +1,10 @@
-//! Logic and bits: and, or, xor, not on truth values and integers; shifts of integers.
+//! Logic and bits: and, or, xor, not on truth values and integers; shifts of integers, products of their halves.
 
 use super::expand::never;
 use super::{Class, Cost, Derivative, Laws, Scalar, ScalarDef, ScalarOp, Typing};
 use crate::DType;
 
-pub(super) const OPS: &[&ScalarDef] = &[&AND, &OR, &XOR, &NOT, &SHL, &SHR];
+pub(super) const OPS: &[&ScalarDef] = &[&AND, &OR, &XOR, &NOT, &SHL, &SHR, &MUL_HALVES];
 
 impl ScalarOp {
     /// Bitwise and logical and.
@@ -19,6 +19,8 @@ impl ScalarOp {
     pub const SHL: Self = Self(&SHL);
     /// Logical right shift.
     pub const SHR: Self = Self(&SHR);
+    /// Product of lower halves.
+    pub const MUL_HALVES: Self = Self(&MUL_HALVES);
 }
 
 const NO_DERIVATIVE: Derivative = Derivative::Zero("integers and truth values have no derivative");
@@ -116,6 +118,22 @@ static SHR: ScalarDef = ScalarDef {
     eval: |a| shift(a, |x, by| x >> by),
     derivative: NO_DERIVATIVE,
     laws: Laws { right_identity: Some(Scalar::zero), ..Laws::NONE },
+    expand: never,
+    cost: Cost::Cheap,
+    max_ulp: 0,
+};
+
+static MUL_HALVES: ScalarDef = ScalarDef {
+    name: "mul_halves",
+    doc: "the product of the lower halves of a's and b's bits, taken as numbers without sign",
+    arity: 2,
+    typing: Typing::Same(Class::Int),
+    eval: |a| {
+        let half = 4 * a[0].dtype().size_bytes();
+        bits2(a, |x, y| (x & ((1 << half) - 1)) * (y & ((1 << half) - 1)))
+    },
+    derivative: NO_DERIVATIVE,
+    laws: Laws { commutative: true, ..Laws::NONE },
     expand: never,
     cost: Cost::Cheap,
     max_ulp: 0,

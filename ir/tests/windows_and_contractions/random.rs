@@ -11,10 +11,11 @@ fn draw(kind: RandomKind, dtype: DType, len: usize, key: i64, step: i64, stream:
 
 #[test]
 fn uniform_numbers_are_the_upper_bits_of_the_known_answers() {
-    // The first two words of the block of zeros are 6627e8d5 and e169c58d.
-    let got = draw(RandomKind::Uniform, DType::F32, 2, 0, 0, 0);
+    // The first two words of the block of zeros are 6627e8d5 and e169c58d: those of the elements 0 and 16.
+    let got = draw(RandomKind::Uniform, DType::F32, 17, 0, 0, 0);
     let unit = 2f32.powi(-24);
-    assert_eq!(got.as_f32().unwrap(), [0x0066_27e8 as f32 * unit, 0x00e1_69c5 as f32 * unit]);
+    let got = got.as_f32().unwrap();
+    assert_eq!([got[0], got[16]], [0x0066_27e8 as f32 * unit, 0x00e1_69c5 as f32 * unit]);
     let half = draw(RandomKind::Uniform, DType::F16, 1, 0, 0, 0);
     assert_eq!(half.get(0).as_f64(), f64::from(0x6627_e8d5u32 >> 21) / 2048.0);
 }
@@ -22,24 +23,31 @@ fn uniform_numbers_are_the_upper_bits_of_the_known_answers() {
 #[test]
 fn key_step_stream_and_element_have_their_words() {
     let (key, step, stream) = (0x0123_4567_89ab_cdef, -2, 7);
-    let got = draw(RandomKind::Uniform, DType::F64, 7, key, step, stream).to_f64_vec();
-    let words =
-        [0, 1].map(|block| philox([0x89ab_cdef, 0x0123_4567], [block, stream, 0xffff_fffe, 0xffff_ffff])).concat();
-    let want: Vec<f64> = words.iter().map(|w| f64::from(w >> 8) / 16_777_216.0).collect();
-    assert_eq!(got, want[..7]);
+    let got = draw(RandomKind::Uniform, DType::F64, 150, key, step, stream).to_f64_vec();
+    let of = |block| philox([0x89ab_cdef, 0x0123_4567], [block, stream, 0xffff_fffe, 0xffff_ffff]);
+    // Groups of 64: the first words of 16 blocks, then their second ones, and so on.
+    let words = (0..3).flat_map(|group| (0..4).flat_map(move |word| (0..16).map(move |b| of(group * 16 + b)[word])));
+    let want: Vec<f64> = words.map(|w| f64::from(w >> 8) / 16_777_216.0).collect();
+    assert_eq!(got, want[..150]);
 }
 
 #[test]
 fn normal_numbers_come_in_pairs() {
-    let got = draw(RandomKind::Normal, DType::F64, 3, 5, 6, 7).to_f64_vec();
-    let polar = |block| {
-        let [a, b, ..] = philox([5, 0], [block, 7, 6, 0]);
+    let got = draw(RandomKind::Normal, DType::F64, 70, 5, 6, 7).to_f64_vec();
+    let polar = |block, pair: usize| {
+        let words = philox([5, 0], [block, 7, 6, 0]);
+        let (a, b) = (words[2 * pair], words[2 * pair + 1]);
         let radius = (-2.0 * ((f64::from(a >> 8) + 1.0) / 16_777_216.0).ln()).sqrt();
         (radius, std::f64::consts::TAU * f64::from(b >> 8) / 16_777_216.0)
     };
-    let ((r0, a0), (r1, a1)) = (polar(0), polar(1));
-    let want = [r0 * a0.cos(), r0 * a0.sin(), r1 * a1.cos()];
-    assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-14), "{got:?} {want:?}");
+    for (first, block, pair) in [(0, 0, 0), (3, 3, 0), (32, 0, 1), (47, 15, 1)] {
+        let (r, angle) = polar(block, pair);
+        let want = [r * angle.cos(), r * angle.sin()];
+        let pair = [got[first], got[first + 16]];
+        assert!(pair.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-14), "{first}: {pair:?} {want:?}");
+    }
+    let (r, angle) = polar(16, 0);
+    assert!((got[64] - r * angle.cos()).abs() < 1e-14);
 }
 
 #[test]

@@ -40,10 +40,14 @@ impl Fuser<'_> {
         if info.size as f64 + self.cost(node) > MAX_SIZE as f64 || !self.parts_stay_few(info) {
             return false;
         }
+        let is_drawn = self.drawn.contains(&node);
+        if is_drawn != info.draws {
+            return false;
+        }
         let joins = match (info.kind, self.graph.op(node)) {
+            (Kind::Loop, _) if is_drawn => info.space == self.graph.ty(node).shape,
             (Kind::Loop, Op::Reduce(op)) => self.fits_reduce(node, (cluster, info), op, &sites),
             (Kind::Loop, Op::Concat(_) | Op::Pad(_)) => self.fits_cut_loop(node, cluster, info, &sites),
-            (Kind::Loop, Op::Random(_)) if !info.cuts.is_empty() => false,
             (Kind::Loop, _) => self.fits_loop(node, info, &sites, stored),
             (Kind::Contraction(_) | Kind::Window(_), _) => {
                 self.follows_anchor(node, info) && is_identity(&sites.map(), info.space.rank())
@@ -208,6 +212,7 @@ impl Fuser<'_> {
         let Some(info) = self.info(cluster) else { return false };
         let with_anchor = |n: NodeId| n == node || info.nodes.contains(&n);
         info.kind == Kind::Loop
+            && !info.draws
             && info.reduced.is_empty()
             && info.space == self.graph.ty(node).shape
             && is_identity(&map, info.space.rank())
@@ -309,9 +314,8 @@ fn max_window(op: &Op) -> Option<&Window> {
 pub(super) fn fit_together(infos: &[&Info], reduced: &[usize]) -> bool {
     let size: usize = infos.iter().map(|i| i.size).sum();
     let cut = |axis: &usize| infos.iter().any(|i| i.cuts.contains_key(axis));
-    let is_cut = infos.iter().any(|i| !i.cuts.is_empty());
-    let draws = infos.iter().any(|i| i.draws);
-    size <= MAX_SIZE && !(is_cut && draws) && !reduced.iter().any(cut)
+    let draws = infos.iter().filter(|i| i.draws).count();
+    size <= MAX_SIZE && (draws == 0 || draws == infos.len()) && !reduced.iter().any(cut)
 }
 
 pub(super) fn is_identity(map: &AxisMap, rank: usize) -> bool {

@@ -6,7 +6,7 @@
 //! are reduced and used again (softmax, layer norm, cross-entropy and their gradients), and the elementwise ops after a
 //! contraction or a window. Reductions of one tensor that don't wait for each other are one cluster. What is cheap to compute from a tensor
 //! that is kept anyway has no cluster: it is computed again wherever it is used. Movement ops, constants and what is trivially computed from inputs stay outside: they become index
-//! arithmetic and expressions wherever they are used. Concatenations, and padded tensors unless a user's loops can be cut where the padding ends, are
+//! arithmetic and expressions wherever they are used. Random numbers, and what is made of them alone, have clusters of their own. Concatenations, and padded tensors unless a user's loops can be cut where the padding ends, are
 //! results of a cluster: one loop for each part, in which what the part is made of is computed, and what the whole is used for if that is done place by place.
 //!
 //! The cost model (`sites`) counts at how many places a cluster would compute a node, and how many of its elements there. A node joins if
@@ -30,7 +30,7 @@ mod siblings;
 mod sites;
 
 use crate::{PassContext, PassError};
-use cluster::{Kind, anchor_kind};
+use cluster::{Kind, anchor_kind, through_inlined};
 use ir::scalar::Cost;
 use ir::{Family, Graph, NodeId, Op, Shape};
 use reach::Reach;
@@ -59,7 +59,7 @@ struct Info {
     nodes: BTreeSet<NodeId>,
     /// How often the space has changed.
     epoch: u32,
-    /// Random numbers are drawn in it: for whole rows, which aren't cut.
+    /// Random numbers are drawn in it, and it has nothing but what is made of them.
     draws: bool,
     /// Where loops along an axis are cut.
     cuts: BTreeMap<usize, BTreeSet<usize>>,
@@ -127,6 +127,8 @@ struct Fuser<'g> {
     to_results: BTreeSet<NodeId>,
     /// Nodes that are computed wherever they are used, though they aren't trivial, and how many such nodes follow one another there.
     recomputed: BTreeMap<NodeId, usize>,
+    /// Random nodes, and what is computed from them and constants alone, place by place.
+    drawn: BTreeSet<NodeId>,
     /// What tiles may touch besides their own result before it leaves the cache.
     cache_bytes: usize,
 }
@@ -138,6 +140,7 @@ struct Fuser<'g> {
 pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
     graph.clear_clusters();
     let forced = forced(graph);
+    let drawn = drawn(graph);
     let results = graph.outputs().iter().chain(graph.updates()).map(|(_, id)| *id).collect();
     let mut fuser = Fuser {
         graph,
@@ -149,6 +152,7 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
         results,
         to_results: BTreeSet::new(),
         recomputed: BTreeMap::new(),
+        drawn,
         cache_bytes: context.target.l2_bytes,
     };
     let order = fuser.graph.topological();
@@ -159,6 +163,31 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
     fuser.merge_siblings(&order);
     fuser.renumber(&order);
     Ok(())
+}
+
+/// Random nodes, and what is computed from them place by place, with nothing else but constants and single numbers. They are drawn in clusters of their
+/// own: elsewhere a block of random words would serve only one element, and what reads a mask finds bytes.
+fn drawn(graph: &Graph) -> BTreeSet<NodeId> {
+    let mut drawn = BTreeSet::new();
+    for node in graph.topological() {
+        let single = |o: NodeId| match graph.op(o) {
+            Op::Full(_) => true,
+            Op::Broadcast(_) => graph.ty(graph.operands(o)[0]).shape.rank() == 0,
+            _ => false,
+        };
+        let operands = graph.operands(node);
+        let is_drawn = match graph.op(node) {
+            Op::Random(_) => true,
+            Op::Elementwise(_) | Op::Cast(_) => {
+                operands.iter().any(|o| drawn.contains(o)) && operands.iter().all(|&o| drawn.contains(&o) || single(o))
+            }
+            _ => false,
+        };
+        if is_drawn {
+            drawn.insert(node);
+        }
+    }
+    drawn
 }
 
 /// What contractions and scans read: through reshapes, which share memory, down to the node that has to be computed.
@@ -210,6 +239,12 @@ impl Fuser<'_> {
         }
         if matches!(family, Family::Loop) {
             self.place_scan(node);
+            return;
+        }
+        if self.drawn.contains(&node) {
+            if self.is_key(node) || !self.join_users(node) {
+                self.start(node, Kind::Loop);
+            }
             return;
         }
         if let Some(kind) = anchor_kind(self.graph, node) {
@@ -269,6 +304,11 @@ impl Fuser<'_> {
         cheap && self.graph.operands(node).iter().all(|&o| leaf(o)) && !self.graph.is_result(node)
     }
 
+    /// True if random numbers are drawn by a node: it is there before them.
+    fn is_key(&self, node: NodeId) -> bool {
+        through_inlined(self.graph, node).into_iter().any(|user| matches!(self.graph.op(user), Op::Random(_)))
+    }
+
     /// A new cluster of one node.
     fn start(&mut self, node: NodeId, kind: Kind) {
         let (space, reduced) = match self.graph.op(node) {
@@ -312,7 +352,7 @@ impl Fuser<'_> {
     fn count(&mut self, node: NodeId, cluster: u32, repeated: f64) {
         let (cost, numel) = (self.cost(node), self.graph.ty(node).shape.numel() as f64);
         let cuts = self.cuts_of(node, cluster);
-        let (draws, padded) = (matches!(self.graph.op(node), Op::Random(_)), matches!(self.graph.op(node), Op::Pad(_)));
+        let (draws, padded) = (self.drawn.contains(&node), matches!(self.graph.op(node), Op::Pad(_)));
         let in_all_parts = self.is_in_all_parts(node);
         let Some(info) = self.info_mut(cluster) else { return };
         info.nodes.insert(node);

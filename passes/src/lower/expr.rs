@@ -1,7 +1,7 @@
 //! Values of nodes at given coordinates: loads for what has a buffer, computation for what the cluster inlines.
 
 use super::cx::{KernelCx, Placed, flatten};
-use super::{Lowering, index, random};
+use super::{Lowering, index};
 use crate::PassError;
 use ir::op::movement::{Concat, Pad};
 use ir::op::source::Iota;
@@ -139,7 +139,9 @@ impl Emit<'_, '_> {
                 Next::Done(self.cx.index_value(&checked, graph.ty(node).dtype))
             }
             Op::Gather(_) => self.gather(frame),
-            Op::Random(op) => Next::Done(random::element(self, node, op, &frame.at)?),
+            Op::Random(_) => {
+                return Err(self.lowering.defect(node, "random elements are drawn in clusters of their own"));
+            }
             Op::Pad(op) => self.pad(frame, op),
             Op::Concat(op) => self.concat(frame, op)?,
             _ => match frame.args.pop() {

@@ -11,7 +11,7 @@ use crate::PassError;
 use crate::fuse::cluster::{outputs, through_inlined};
 use ir::op::reduce::ReduceKind;
 use ir::scalar::Cost;
-use ir::{Family, NodeId, Op, Scalar, ScalarOp, Shape};
+use ir::{NodeId, Op, Scalar, ScalarOp, Shape};
 use kernel::{Access, Affine, BufRef, Expr, Reg, Stmt};
 use std::collections::BTreeMap;
 
@@ -106,15 +106,6 @@ impl Plan {
         }
     }
 
-    /// The random numbers that are drawn for whole rows.
-    fn draws(&self, lowering: &Lowering<'_>, nodes: &[NodeId]) -> Vec<NodeId> {
-        let in_rows = |&&node: &&NodeId| match lowering.graph.op(node) {
-            Op::Random(op) => self.space.reduced.is_empty() && op.ty.shape == self.space.shape && random::has_rows(op),
-            _ => false,
-        };
-        nodes.iter().filter(in_rows).copied().collect()
-    }
-
     /// What the loop along an axis is cut to, given the ranges of all axes.
     fn parts(
         &self,
@@ -136,17 +127,17 @@ impl Plan {
 
 /// Lowers a loop cluster, to one kernel unless its outermost loop is cut.
 pub(super) fn lower(lowering: &mut Lowering<'_>, cluster: u32, nodes: &[NodeId]) -> Result<(), PassError> {
+    let first = lowering.program.kernels.len();
+    if nodes.iter().any(|&n| matches!(lowering.graph.op(n), Op::Random(_))) {
+        random::lower(lowering, cluster, nodes)?;
+        if cfg!(debug_assertions) {
+            work::check(lowering, cluster, nodes, first, 1)?;
+        }
+        return Ok(());
+    }
     let plan = Plan::new(lowering, cluster, nodes);
     let name = lowering.kernel_name(nodes);
-    let first = lowering.program.kernels.len();
-    if plan.draws(lowering, nodes).is_empty() {
-        lower_parts(lowering, &plan, cluster, &name)?;
-    } else {
-        let mut emit = Emit::new(lowering, Some(cluster));
-        let outer_at = open_drawn(&mut emit, &plan, nodes)?;
-        lower_body(&mut emit, &plan, &outer_at, cluster)?;
-        emit.finish(name);
-    }
+    lower_parts(lowering, &plan, cluster, &name)?;
     if cfg!(debug_assertions) {
         work::check(lowering, cluster, nodes, first, plan.last_stage() + 1)?;
     }
@@ -226,23 +217,6 @@ fn lower_body(emit: &mut Emit<'_, '_>, plan: &Plan, outer_at: &[Affine], cluster
     Ok(())
 }
 
-/// Opens the loops over the axes that aren't reduced around random numbers of whole rows, which are drawn before the loop along the
-/// rows, block by block.
-fn open_drawn(emit: &mut Emit<'_, '_>, plan: &Plan, nodes: &[NodeId]) -> Result<Vec<Affine>, PassError> {
-    let extents = plan.space.extents(&plan.space.outer());
-    let random = plan.draws(emit.lowering, nodes);
-    let before = extents.len() - 1;
-    let mut at = emit.cx.open_all(&extents[..before]);
-    emit.cx.floor = usize::from(!at.is_empty());
-    let rows = random.iter().map(|&node| random::draw_row(emit, node, &at)).collect::<Result<Vec<_>, _>>()?;
-    at.extend(emit.cx.open_all(&extents[before..]));
-    for (node, row) in random.into_iter().zip(rows) {
-        let value = random::row_element(emit, node, row, &at);
-        emit.values.set(node, at.clone(), value);
-    }
-    Ok(at)
-}
-
 /// One walk over the reduced axes.
 fn lower_stage(
     emit: &mut Emit<'_, '_>,
@@ -307,7 +281,7 @@ fn rows_to_keep(emit: &Emit<'_, '_>, plan: &Plan, stage: usize, cluster: u32) ->
     }
     let costly = |n: NodeId| match graph.op(n) {
         Op::Elementwise(op) => op.def().cost == Cost::Expensive,
-        op => op.family() == Family::Random,
+        _ => false,
     };
     let needed_later = |n: NodeId| {
         through_inlined(graph, n).into_iter().any(|user| {

@@ -113,7 +113,16 @@ fn an_op_that_needs_expanding_is_refused_by_name() {
 /// Extrema, divisions and shifts have shorter code where an operand is a constant.
 #[test]
 fn constant_operands_agree_with_the_definition() {
-    let ops = [ScalarOp::MIN, ScalarOp::MAX, ScalarOp::DIV, ScalarOp::REM, ScalarOp::SHL, ScalarOp::SHR, ScalarOp::MUL];
+    let ops = [
+        ScalarOp::MIN,
+        ScalarOp::MAX,
+        ScalarOp::DIV,
+        ScalarOp::REM,
+        ScalarOp::SHL,
+        ScalarOp::SHR,
+        ScalarOp::MUL,
+        ScalarOp::MUL_HALVES,
+    ];
     for op in ops {
         for dtype in [DType::F32, DType::F64, DType::I32, DType::I64, DType::U8] {
             if operand_types(op, dtype).is_some() {

@@ -1,4 +1,4 @@
-//! Logic on truth values, bits of integers, shifts.
+//! Logic on truth values, bits of integers, shifts, products of halves.
 
 use super::{Args, Emit};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -13,6 +13,7 @@ pub(super) const OPS: &[(ScalarOp, Emit)] = &[
     (ScalarOp::NOT, not),
     (ScalarOp::SHL, |b, a| shift(b, a, Direction::Left)),
     (ScalarOp::SHR, |b, a| shift(b, a, Direction::Right)),
+    (ScalarOp::MUL_HALVES, mul_halves),
 ];
 
 fn not(b: &mut FunctionBuilder<'_>, a: &Args) -> Option<Value> {
@@ -22,6 +23,16 @@ fn not(b: &mut FunctionBuilder<'_>, a: &Args) -> Option<Value> {
     } else {
         b.ins().bnot(a.values[0])
     })
+}
+
+fn mul_halves(b: &mut FunctionBuilder<'_>, a: &Args) -> Option<Value> {
+    if !a.dtype.is_int() {
+        return None;
+    }
+    let ones = b.ins().iconst(a.ty().lane_type(), (1 << (4 * a.dtype.size_bytes())) - 1);
+    let ones = if a.chunk > 1 { b.ins().splat(a.ty(), ones) } else { ones };
+    let (x, y) = (b.ins().band(a.values[0], ones), b.ins().band(a.values[1], ones));
+    Some(b.ins().imul(x, y))
 }
 
 #[derive(Clone, Copy)]

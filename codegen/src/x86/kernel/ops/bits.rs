@@ -1,9 +1,9 @@
-//! Logic on truth values, bits of integers, shifts.
+//! Logic on truth values, bits of integers, shifts, products of halves.
 
 use super::arith::and_not;
 use super::{Args, Emit};
 use crate::error::EmitError;
-use crate::x86::kernel::forms::{AND, Form, OR, SHL, SHL_BY, SHR, SHR_BY, XOR, of_size};
+use crate::x86::kernel::forms::{AND, Form, IMUL, MULU, OR, SHL, SHL_BY, SHR, SHR_BY, XOR, of_size};
 use crate::x86::kernel::isa::Isa;
 use crate::x86::kernel::lir::VReg;
 use crate::x86::kernel::unit::Unit;
@@ -17,6 +17,7 @@ pub(super) const OPS: &[(ScalarOp, Emit)] = &[
     (ScalarOp::NOT, not),
     (ScalarOp::SHL, |u, a| shift(u, a, &SHL_BY, &SHL)),
     (ScalarOp::SHR, |u, a| shift(u, a, &SHR_BY, &SHR)),
+    (ScalarOp::MUL_HALVES, mul_halves),
 ];
 
 /// Whether the operands are in mask registers.
@@ -59,5 +60,21 @@ fn shift(
         }
         Some(_) => Ok(u.splat_bits(0, 4)),
         None => u.op(of_size(by_lane, a.size), a.width, &a.regs, None),
+    }
+}
+
+/// One instruction for 64-bit lanes.
+fn mul_halves(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
+    match a.dtype {
+        DType::I64 => u.op(&MULU[1], a.width, &a.regs, None),
+        DType::I32 | DType::U8 => {
+            let ones = u.splat_bits((1 << (4 * a.dtype.size_bytes())) - 1, a.size);
+            let (x, y) = (
+                u.op(of_size(&AND, a.size), a.width, &[a.regs[0], ones], None)?,
+                u.op(of_size(&AND, a.size), a.width, &[a.regs[1], ones], None)?,
+            );
+            u.op(of_size(&IMUL, a.size), a.width, &[x, y], None)
+        }
+        _ => a.refuse("a product of halves"),
     }
 }
