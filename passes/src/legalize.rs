@@ -1,8 +1,8 @@
 //! Rewrites contractions and gradients of pooling into the forms that kernels have.
 //!
 //! # Does
-//! The gradient of a maximum pooling whose windows don't overlap puts what it gets at places that the pooling has found already, so that
-//! the pooled tensor isn't read again, and need not be kept, where the graph has that pooling. Padding of convolutions and of their weight
+//! The gradient of a maximum pooling puts what it gets at the places of the maxima. Where the graph has that pooling, it finds them, and the pooled tensor
+//! isn't read again, and need not be kept; else only windows that don't stand side by side are asked for them before. Padding of convolutions and of their weight
 //! gradients becomes an explicit `pad`, but for convolutions that are lowered region by region, without padding. The gradient by the input
 //! becomes a padded convolution of the output's gradient, spread by the stride, with the kernel reversed and its channels exchanged.
 //! A product is computed with its factors exchanged where that fills vectors better, or saves transposing the larger one. One whose sums have
@@ -14,7 +14,7 @@
 //! # Example
 //! `%2 = conv %0, %1 {.., pad=[(1,1)]}` becomes `%2 = pad %0 {low=[0,1,0], high=[0,1,0], ..}`, `%3 = conv %2, %1 {.., pad=[(0,0)]}`.
 
-use crate::lower::{in_regions, tap_type};
+use crate::lower::{in_regions, tap_type, tiles};
 use crate::{PassContext, PassError};
 use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot};
 use ir::op::movement::{Pad, Reverse};
@@ -49,12 +49,10 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
                 Some(new) => new,
                 None => continue,
             },
-            Op::PoolMaxGrad(op) if op.window.is_apart().is_ok_and(|apart| apart) => {
-                match unpool(&mut build, op.window, &operands)? {
-                    Some(new) => new,
-                    None => continue,
-                }
-            }
+            Op::PoolMaxGrad(op) => match unpool(&mut build, op.window, &operands)? {
+                Some(new) => new,
+                None => continue,
+            },
             _ => continue,
         };
         graph.replace_uses(node, new);
@@ -142,11 +140,13 @@ impl Side {
     }
 }
 
-/// The gradient of a maximum pooling by the places of the maxima, if the graph has the pooling itself.
+/// The gradient of a maximum pooling by the places of the maxima, if the graph has the pooling itself, which finds them by the way, or if windows
+/// overlap, so that a place would ask each of its windows for its maximum.
 fn unpool(build: &mut Builder<'_>, window: Window, operands: &[NodeId]) -> Result<Option<NodeId>, PassError> {
     let (x, dy) = (operands[0], operands[1]);
     let pooling = Op::Pool(Pool { kind: PoolKind::Max, window: window.clone() });
-    if !build.graph().users(x).into_iter().any(|user| *build.graph().op(user) == pooling) {
+    let apart = tiles(&window);
+    if apart && !build.graph().users(x).into_iter().any(|user| *build.graph().op(user) == pooling) {
         return Ok(None);
     }
     let ty = build.ty(x).clone();

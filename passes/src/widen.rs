@@ -12,7 +12,7 @@
 
 use crate::{PassContext, PassError};
 use ir::op::reduce::ReduceKind;
-use ir::op::window::PoolKind;
+use ir::op::window::{PoolKind, PoolMaxGrad, Unpool};
 use ir::{Builder, DType, Graph, NodeId, Op};
 
 /// Runs the pass.
@@ -50,7 +50,9 @@ fn accumulates(op: &Op) -> bool {
         Op::Reduce(op) => matches!(op.kind, ReduceKind::Sum | ReduceKind::Prod),
         Op::Pool(op) => op.kind == PoolKind::Sum,
         // Where windows don't overlap, a gradient goes to one place each.
-        Op::PoolMaxGrad(op) => !op.window.is_apart().is_ok_and(|apart| apart),
+        Op::PoolMaxGrad(PoolMaxGrad { window }) | Op::Unpool(Unpool { window, .. }) => {
+            !window.is_apart().is_ok_and(|apart| apart)
+        }
         Op::Dot(_)
         | Op::Conv(_)
         | Op::ConvInputGrad(_)

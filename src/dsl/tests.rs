@@ -110,6 +110,46 @@ fn mean_pooling_leaves_padding_out() {
     assert_eq!(got, [2.0, 5.0]);
 }
 
+/// Counts along a short axis are constants, along a long one computed.
+#[test]
+fn mean_pooling_counts_what_is_inside_on_axes_of_any_length() {
+    for (length, size, stride, dilation, pad) in [
+        (11, 4, 2, 1, (3, 2)),
+        (5000, 3, 1, 1, (1, 1)),
+        (9001, 4, 2, 3, (7, 2)),
+        (4100, 2, 1, 5, (5, 5)),
+        (9, 2, 1, 5, (5, 5)),
+    ] {
+        let window = || Window {
+            size: vec![size, 2],
+            stride: vec![stride, 2],
+            pad: vec![pad, (0, 1)],
+            dilation: vec![dilation, 1],
+        };
+        let ones = |g: &GraphBuilder| g.ones(f64([1, length, 3, 1]));
+        let counts = eval(|g| ones(g).sum_pool(window()));
+        let mean = |f: fn(f64) -> f64| counts.iter().map(|&n| f(n)).collect::<Vec<f64>>();
+        // A window of padding alone has the mean 0 / 0.
+        let found = eval(|g| ones(g).avg_pool(window()));
+        let expected = mean(|n| n / n);
+        assert!(found.iter().zip(&expected).all(|(a, b)| a == b || (a.is_nan() && b.is_nan())), "{found:?}");
+        assert_eq!(found.len(), expected.len());
+    }
+}
+
+/// Its counts were a constant as large as the image, which took seconds to compile.
+#[test]
+fn a_program_does_not_grow_with_the_image_that_it_pools() {
+    for (dims, size) in [(vec![1, 2000, 2000, 1], vec![3, 3]), (vec![1, 5_000_000, 1], vec![4])] {
+        let g = GraphBuilder::new("test");
+        let pad = vec![(1, 1); size.len()];
+        g.output("y", &g.input("x", f32(dims)).avg_pool(Window { pad, ..Window::new(size) }));
+        let step = g.finish().unwrap();
+        let constants = step.graph.ids().filter(|&id| matches!(step.graph.op(id), ir::Op::Constant(_)));
+        assert!(constants.map(|id| step.graph.ty(id).shape.numel()).sum::<usize>() <= 4000);
+    }
+}
+
 #[test]
 fn random_numbers_are_new_in_each_step_and_op() {
     let g = GraphBuilder::new("test");

@@ -1,16 +1,19 @@
 //! Pooling over the spatial axes of `[n, spatial..., c]`.
 
-use super::Tensor;
+use super::{Tensor, TypeSpec};
 use ir::op::window::{Pool, PoolKind, Window};
-use ir::{Data, Op, Shape, TensorType, Value};
+use ir::{DType, Op, Scalar, TensorType, Value};
 
-/// For each place of the output along one axis, how many taps of the window lie inside the input.
-fn taps_inside(input: usize, output: usize, window: &Window, axis: usize) -> Vec<usize> {
-    let inside = |o: usize, k: usize| {
-        let at = o * window.stride[axis] + k * window.dilation[axis];
-        at >= window.pad[axis].0 && at - window.pad[axis].0 < input
-    };
-    (0..output).map(|o| (0..window.size[axis]).filter(|&k| inside(o, k)).count()).collect()
+/// A longer axis has its counts computed by each step: a program doesn't grow with its images.
+const MAX_COUNTED: usize = 4096;
+
+/// How many taps of window number `o` along an axis lie inside of an input with that extent. Padding is below a window's extent, so that a window
+/// doesn't start behind the input.
+fn taps_inside(o: usize, window: &Window, axis: usize, input: usize) -> usize {
+    let (start, dilation, before) = (o * window.stride[axis], window.dilation[axis], window.pad[axis].0);
+    let first = before.saturating_sub(start).div_ceil(dilation);
+    let end = ((input + before - start).div_ceil(dilation)).min(window.size[axis]);
+    end.saturating_sub(first)
 }
 
 impl Tensor {
@@ -34,24 +37,39 @@ impl Tensor {
         if !to.dtype.is_float() {
             return self.fail("avg_pool", format!("operands must have a float type, not {}: cast first", to.dtype));
         }
-        if window.pad.iter().all(|&pad| pad == (0, 0)) {
-            return sum / (window.size.iter().product::<usize>() as f64);
-        }
-        let mut counts = vec![1.0f64];
-        let spatial = window.size.len();
-        for axis in 0..spatial {
-            let taps = taps_inside(from.shape[axis + 1], to.shape[axis + 1], &window, axis);
-            counts = counts.iter().flat_map(|&c| taps.iter().map(move |&t| c * t as f64)).collect();
-        }
-        let mut dims = to.shape[1..=spatial].to_vec();
-        dims.push(1);
-        let Ok(shape) = Shape::new(dims) else { return sum };
-        match Value::new(TensorType::new(ir::DType::F64, shape), Data::F64(counts)) {
-            Ok(value) => {
-                let value = Value::from_fn(value.ty().with_dtype(to.dtype), |i| value.get(i).cast(to.dtype));
-                sum / self.builder().constant(value)
+        // The elements inside are a product of counts along the axes: where all windows have all taps, a number.
+        let (mut whole, mut counts) = (1, None::<Tensor>);
+        for axis in 0..window.rank() {
+            if window.pad[axis] == (0, 0) {
+                whole *= window.size[axis];
+                continue;
             }
-            Err(e) => self.fail("avg_pool", e.to_string()),
+            let along = self.counts_inside(&window, axis, from.shape[axis + 1], &to).broadcast_to(to.shape.dims());
+            counts = Some(counts.map_or(along.clone(), |counts| counts * along));
         }
+        match counts {
+            None => sum / (whole as f64),
+            Some(counts) if whole == 1 => sum / counts,
+            Some(counts) => sum / (counts * (whole as f64)),
+        }
+    }
+
+    /// For each window along a spatial axis how many taps lie inside the input: `[outputs, 1, ..., 1]`, as elements of the result's type `to`.
+    #[track_caller]
+    fn counts_inside(&self, window: &Window, axis: usize, input: usize, to: &TensorType) -> Tensor {
+        let outputs = to.shape[axis + 1];
+        let mut dims = vec![1; to.shape.rank() - axis - 1];
+        dims[0] = outputs;
+        let ty = |dtype| TypeSpec::new(dtype, dims.clone());
+        if outputs <= MAX_COUNTED {
+            let Ok(shape) = ir::Shape::new(&dims) else { return self.clone() };
+            let count = |o| Scalar::from_i64(taps_inside(o, window, axis, input) as i64, DType::I64).cast(to.dtype);
+            return self.builder().constant(Value::from_fn(TensorType::new(to.dtype, shape), count));
+        }
+        let (before, dilation) = (window.pad[axis].0 as f64, window.dilation[axis] as f64);
+        let start = self.builder().iota(ty(DType::I64), 0) * (window.stride[axis] as f64);
+        let first = ((before - &start).maximum(0.0) + (dilation - 1.0)) / dilation;
+        let end = ((input as f64 + before + dilation - 1.0 - start) / dilation).minimum(window.size[axis] as f64);
+        (end - first).maximum(0.0).cast(to.dtype)
     }
 }

@@ -30,5 +30,6 @@ mod sums;
 mod training;
 mod training_models;
 mod weights;
+mod windows;
 mod workloads;
 mod zeros;

@@ -68,10 +68,10 @@ impl Generator<'_> {
                 let places = self.exact_like(&ty);
                 let numbers = PoolArgMax { window: window.clone(), dtype: self.rng.pick(&[DType::I32, DType::I64]) };
                 let tap = self.add(Op::PoolArgMax(numbers), &[places], true, taps as f64);
-                if window.is_apart().is_ok_and(|apart| apart) {
-                    let unpool = Unpool { window, input: spatial.to_vec() };
-                    self.add(Op::Unpool(unpool), &[tap, pooled], true, pooled.bound);
-                }
+                // What is added up isn't exact.
+                let (apart, most) = (window.is_apart().is_ok_and(|apart| apart), pooled.bound * taps as f64);
+                let unpool = Unpool { window, input: spatial.to_vec() };
+                self.add(Op::Unpool(unpool), &[tap, pooled], apart, if apart { pooled.bound } else { most });
             }
             _ => {}
         }

@@ -3,7 +3,7 @@
 use super::cluster::{Kind, through_inlined};
 use super::sites::{AxisMap, Sites};
 use super::{Fuser, Info, MAX_EVALUATIONS, MAX_REDUCTIONS_IN_A_ROW, MAX_SIZE, MAX_WORK, is_port};
-use crate::lower::tiles;
+use crate::lower::{stores_once, tiles};
 use ir::op::reduce::Reduce;
 use ir::op::window::{Pool, PoolArgMax, PoolKind, Window};
 use ir::scalar::Cost;
@@ -170,8 +170,8 @@ impl Fuser<'_> {
     pub(super) fn join_as_anchor(&mut self, node: NodeId, kind: Kind) -> bool {
         let fusible = match self.graph.op(node) {
             Op::PoolMaxGrad(op) => tiles(&op.window),
-            Op::PoolSumGrad(op) => tiles(&op.window),
-            Op::Unpool(op) => tiles(&op.window),
+            Op::PoolSumGrad(op) => stores_once(&op.window),
+            Op::Unpool(op) => stores_once(&op.window),
             _ => !matches!(kind, Kind::Opaque(_) | Kind::Scan(_)),
         };
         let found = self.user_clusters(node).into_iter().find(|&c| fusible && self.can_anchor(node, c));

@@ -3,12 +3,12 @@
 use super::eval;
 use super::geometry::{Window, image, image_shape, numbers, spatial_of_result};
 use super::pool::pooled;
-use super::{Pool, PoolKind};
 use crate::op::attr::{Attr, AttrMap};
+use crate::op::movement::{Pad, Slice};
 use crate::op::number::{not_a_number, value_of, with_number};
 use crate::{
-    Arity, Cotangent, DType, EvalError, Family, Op, OpRules, OperandGradients, RuleError, Scalar, ScalarOp, TensorType,
-    Value,
+    Arity, Cotangent, DType, EvalError, Family, Op, OpRules, OperandGradients, RuleError, Scalar, ScalarOp, Shape,
+    TensorType, Value,
 };
 
 /// For each window of `x [n, s..., c]` the number of the tap that stands on its largest element, chosen as in
@@ -22,9 +22,9 @@ pub struct PoolArgMax {
     pub dtype: DType,
 }
 
-/// Each element of `dy [n, o..., c]` at the place of the tap that `tap`, a tensor of integers of the same shape, names in its window; 0
-/// elsewhere. What names no tap, or one on padding, is dropped. Windows must not overlap, so that a place gets one element at the
-/// most. With `tap` from [`PoolArgMax`] it is the gradient of `pool_max` (PyTorch's `max_unpool2d`).
+/// Each element of `dy [n, o..., c]` added to the place of the tap that `tap`, a tensor of integers of the same shape, names in its window;
+/// what names no tap, or one on padding, is dropped. With `tap` from [`PoolArgMax`] it is the gradient of `pool_max` (PyTorch's
+/// `max_unpool2d`, but for places that several windows name: they get the sum).
 /// Text: `unpool %tap, %dy {size=.., stride=.., pad=.., dilation=..} : f32[n,s...,c]` (extents from the result type).
 #[derive(Clone, PartialEq, Debug)]
 pub struct Unpool {
@@ -133,9 +133,6 @@ impl OpRules for Unpool {
             )
             .into());
         }
-        if !self.window.is_apart()? {
-            return Err("the windows overlap: two elements could go to one place".into());
-        }
         Ok(dy.with_shape(image_shape(n, &self.input, c)?))
     }
 
@@ -144,14 +141,39 @@ impl OpRules for Unpool {
         with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::unpool(&self.window, &taps, operands[1], ty))), else Err(not_a_number(self.name())))
     }
 
-    /// The element at the place where `dy`'s went: windows don't overlap, so all others of the window are multiplied by 0.
+    /// The element at the place where `dy`'s went: the sum over the taps of what they read, where they are meant.
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
-        let ones = cx.build.full_like(cx.operands[1], 1.0)?;
-        let places = cx.build.add(Op::Unpool(self.clone()), &[cx.operands[0], ones])?;
-        let zeros = cx.build.zeros_like(cx.dy)?;
-        let at = cx.build.binary(ScalarOp::NE, places, zeros)?;
-        let there = cx.build.select(at, cx.dy, zeros)?;
-        let pool = Pool { kind: PoolKind::Sum, window: self.window.clone() };
-        Ok(vec![None, Some(cx.build.add(Op::Pool(pool), &[there])?)])
+        let (taps, x, shape) = (cx.operands[0], cx.dy, cx.build.ty(cx.operands[1]).shape.clone());
+        let (dtype, spatial) = (cx.build.ty(taps).dtype, self.window.rank());
+        let zero = Scalar::zero(cx.build.ty(x).dtype);
+        let padding = |d: usize| self.window.pad.get(d.wrapping_sub(1)).copied().unwrap_or((0, 0));
+        let (low, high) = (0..spatial + 2).map(padding).unzip();
+        let padded = cx.build.add(Op::Pad(Pad { value: zero, low, high, interior: vec![0; spatial + 2] }), &[x])?;
+        let mut sum = cx.build.zeros_like(cx.operands[1])?;
+        for tap in 0..self.window.taps() {
+            let of_tap = self.slice_of(tap, &shape);
+            let read = cx.build.add(Op::Slice(of_tap), &[padded])?;
+            let number = cx.build.full(Scalar::from_i64(tap as i64, dtype), shape.clone())?;
+            let meant = cx.build.binary(ScalarOp::EQ, taps, number)?;
+            let nothing = cx.build.zeros_like(read)?;
+            let read = cx.build.select(meant, read, nothing)?;
+            sum = cx.build.binary(ScalarOp::ADD, sum, read)?;
+        }
+        Ok(vec![None, Some(sum)])
+    }
+}
+
+impl Unpool {
+    /// What a tap of all windows, which are of that shape, reads of the padded input.
+    fn slice_of(&self, mut tap: usize, windows: &Shape) -> Slice {
+        let spatial = self.window.rank();
+        let mut slice = Slice { start: vec![0; spatial + 2], limit: windows.to_vec(), stride: vec![1; spatial + 2] };
+        for d in (0..spatial).rev() {
+            slice.start[d + 1] = tap % self.window.size[d] * self.window.dilation[d];
+            slice.stride[d + 1] = self.window.stride[d];
+            slice.limit[d + 1] = slice.start[d + 1] + (windows[d + 1] - 1) * self.window.stride[d] + 1;
+            tap /= self.window.size[d];
+        }
+        slice
     }
 }

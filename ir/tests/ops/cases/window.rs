@@ -37,10 +37,11 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// Positions of maxima, and elements put there: windows side by side, and with gaps between them and between their taps.
+/// Positions of maxima, and elements put there: windows side by side, overlapping, and with gaps between them and between their taps.
 fn places() -> Vec<Case> {
     let tiles = window([2, 2], [2, 2], [(0, 0), (0, 0)], [1, 1]);
     let gaps = window([2], [4], [(1, 0)], [2]);
+    let overlapping = window([2, 3], [2, 1], [(0, 1), (1, 1)], [1, 1]);
     let argmax = |window: &Window| Op::PoolArgMax(PoolArgMax { window: window.clone(), dtype: DType::I32 });
     let unpool =
         |window: &Window, input: &[usize]| Op::Unpool(Unpool { window: window.clone(), input: input.to_vec() });
@@ -54,6 +55,7 @@ fn places() -> Vec<Case> {
         Case::new(argmax(&gaps), vec![random([1, 9, 2])]),
         Case::new(unpool(&tiles, &[5, 4]), vec![taps(&[2, 2, 2, 2]), random([2, 2, 2, 2])]),
         Case::new(unpool(&gaps, &[9]), vec![taps(&[1, 2, 2]), random([1, 2, 2])]),
+        Case::new(unpool(&overlapping, &[5, 4]), vec![taps(&[2, 3, 4, 2]), random([2, 3, 4, 2])]),
     ]
 }
 

@@ -1,28 +1,43 @@
 //! Window clusters: pooling, its gradients, and the elementwise ops on their results.
 //!
-//! All kernels walk the windows: batch, window positions, channels, and inside the taps of one window. Where windows tile the input
-//! (stride = size, no padding) each element of a gradient belongs to one tap and is stored once, with the elementwise ops that
-//! follow; otherwise the gradient is cleared first and taps are added.
+//! Pooling walks the windows: batch, window positions, channels, and inside the taps of one window. So does a gradient where windows tile the input
+//! (stride = size): each of its elements belongs to one tap. Other gradients walk the places of the input, and inside the windows that have a
+//! tap there. Either way an element is stored once, with the elementwise ops that follow. Only where windows are far apart, or strides large and windows
+//! larger, is a gradient cleared first, and taps are added. Along each axis the places whose taps are all inside are walked apart from the others
+//! (`pieces`), without a question.
 
 mod gradient;
+mod pieces;
 mod pool;
 
 pub(crate) use pool::tap_type;
 
 use super::Lowering;
-use super::cx::{Placed, flatten};
+use super::cx::Placed;
 use super::expr::Emit;
 use crate::PassError;
 use crate::fuse::cluster::outputs;
 use ir::op::window::{Pool, PoolArgMax, Window};
-use ir::{DType, NodeId, Op, Scalar, ScalarOp, TensorType};
-use kernel::{Affine, IndexExpr};
+use ir::{DType, NodeId, Op, ScalarOp, TensorType};
+use kernel::Affine;
 
-/// True if every element of the input belongs to at most one tap of one window.
+/// Remainders by the strides, together, of which each becomes loops of its own.
+const MAX_REMAINDERS: usize = 16;
+
+/// True if the windows stand side by side: an element of the input belongs to one tap of one window, but for those behind the last one.
 pub(crate) fn tiles(window: &Window) -> bool {
-    window.size == window.stride
-        && window.dilation.iter().all(|&d| d == 1)
-        && window.pad.iter().all(|&(before, after)| before == 0 && after == 0)
+    window.size == window.stride && window.dilation.iter().all(|&d| d == 1)
+}
+
+/// True if an element of a gradient is stored once, when it is known, and elementwise ops on it may follow there.
+pub(crate) fn stores_once(window: &Window) -> bool {
+    tiles(window) || by_places(window)
+}
+
+/// True if a gradient walks the places of the input rather than windows.
+fn by_places(window: &Window) -> bool {
+    let remainders = window.stride.iter().try_fold(1usize, |n, &stride| n.checked_mul(stride));
+    !tiles(window) && remainders.is_some_and(|n| n <= MAX_REMAINDERS)
 }
 
 /// One element of a window.
@@ -45,13 +60,14 @@ struct Cluster<'c> {
 }
 
 /// Which places of its window a gradient goes to.
-enum Places {
+#[derive(Clone, Copy)]
+enum Goes {
     /// All of them.
     All,
     /// That of the maximum of this tensor.
-    Find(NodeId),
+    Largest(NodeId),
     /// The tap that this tensor names.
-    Given(NodeId),
+    Named(NodeId),
 }
 
 /// How a window moves, and over what.
@@ -78,70 +94,22 @@ pub(super) fn lower(
         }
         Op::PoolMaxTake(op) => pool::take(lowering, &cluster, &around(&op.window, operands[0])),
         Op::PoolMaxGrad(op) => {
-            let places = Places::Find(operands[0]);
-            gradient::lower(lowering, &cluster, &around(&op.window, anchor), &places, operands[1])
+            let goes = Goes::Largest(operands[0]);
+            gradient::lower(lowering, &cluster, &around(&op.window, anchor), goes, operands[1])
         }
-        Op::PoolSumGrad(op) => {
-            gradient::lower(lowering, &cluster, &around(&op.window, anchor), &Places::All, operands[0])
-        }
+        Op::PoolSumGrad(op) => gradient::lower(lowering, &cluster, &around(&op.window, anchor), Goes::All, operands[0]),
         Op::Unpool(op) => {
-            let places = Places::Given(operands[0]);
-            gradient::lower(lowering, &cluster, &around(&op.window, anchor), &places, operands[1])
+            let goes = Goes::Named(operands[0]);
+            gradient::lower(lowering, &cluster, &around(&op.window, anchor), goes, operands[1])
         }
         op => Err(lowering.defect(anchor, &format!("`{op}` is no window op"))),
     }
 }
 
-impl Walk<'_> {
-    /// Where tap `k` of the window at `out` stands in the input, and whether it does.
-    fn tap(&self, emit: &mut Emit<'_, '_>, out: &[Affine], k: &[Affine]) -> Tap {
-        let mut at = vec![out[0].clone()];
-        let mut inside: Option<Placed> = None;
-        for (d, tap) in k.iter().enumerate() {
-            let extent = self.input.shape[d + 1] as i64;
-            let place = out[d + 1]
-                .scale(self.window.stride[d] as i64)
-                .add(&tap.scale(self.window.dilation[d] as i64))
-                .plus(-(self.window.pad[d].0 as i64));
-            let (lo, hi) = emit.cx.range(&place);
-            if lo >= 0 && hi < extent {
-                at.push(place);
-                continue;
-            }
-            for (op, bound) in [(ScalarOp::GE, 0), (ScalarOp::LT, extent)] {
-                let value = emit.cx.index_value(&place, DType::I32);
-                let bound = emit.cx.constant(Scalar::I32(bound as i32));
-                let test = emit.cx.apply(op, &[value, bound]);
-                inside = Some(match inside {
-                    Some(all) => emit.cx.apply(ScalarOp::AND, &[all, test]),
-                    None => test,
-                });
-            }
-            let level = emit.cx.level_of(&place);
-            at.push(emit.cx.let_index(IndexExpr::Clamp(place, 0, extent - 1), level));
-        }
-        at.push(out[out.len() - 1].clone());
-        Tap { at, inside }
-    }
-
-    /// The tap's number in its window, as an index.
-    fn number(&self, k: &[Affine]) -> Affine {
-        flatten(k, &self.window.size)
-    }
-
-    /// The coordinates in the window of every tap, in the order of their numbers.
-    fn taps(&self) -> Vec<Vec<Affine>> {
-        let size = &self.window.size;
-        let coordinate = |tap: usize, axis: usize| tap / size[axis + 1..].iter().product::<usize>() % size[axis];
-        let of_tap = |tap| (0..size.len()).map(|axis| Affine::constant(coordinate(tap, axis) as i64)).collect();
-        (0..self.window.taps()).map(of_tap).collect()
-    }
-
-    /// Whether tap `k` is the chosen one.
-    fn is_chosen(&self, emit: &mut Emit<'_, '_>, chosen: &Chosen, k: &[Affine]) -> Placed {
-        let number = emit.cx.index_value(&self.number(k), chosen.dtype);
-        emit.cx.apply(ScalarOp::EQ, &[chosen.number.clone(), number])
-    }
+/// Whether a tap is the chosen one.
+fn is_chosen(emit: &mut Emit<'_, '_>, chosen: &Chosen, number: &Affine) -> Placed {
+    let number = emit.cx.index_value(number, chosen.dtype);
+    emit.cx.apply(ScalarOp::EQ, &[chosen.number.clone(), number])
 }
 
 /// Stores the cluster's results at one element, given the anchor's value there.
@@ -157,15 +125,4 @@ fn store_results(
         emit.store_node(node, at, value.expr);
     }
     Ok(())
-}
-
-fn begin<'a, 'g>(
-    lowering: &'a mut Lowering<'g>,
-    cluster: &Cluster<'_>,
-    outer: &[usize],
-) -> (Emit<'a, 'g>, Vec<Affine>) {
-    let mut emit = Emit::new(lowering, Some(cluster.number));
-    let at = emit.cx.open_all(outer);
-    emit.cx.floor = usize::from(!at.is_empty());
-    (emit, at)
 }

@@ -1,6 +1,7 @@
 //! Pooling, the places of maxima, and what stands at such places.
 
-use super::{Chosen, Cluster, Walk, begin, store_results};
+use super::pieces::{Here, Places, of_windows};
+use super::{Chosen, Cluster, Goes, Walk, is_chosen, store_results};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::Placed;
@@ -8,8 +9,8 @@ use crate::lower::expr::Emit;
 use crate::lower::loops::{fold_init, fold_op};
 use ir::op::reduce::ReduceKind;
 use ir::op::window::PoolKind;
-use ir::{DType, NodeId, Op, Scalar, ScalarOp};
-use kernel::{Affine, Expr, Stmt};
+use ir::{DType, NodeId, Op, Scalar, ScalarOp, Shape};
+use kernel::{Expr, Stmt};
 
 /// Windows of at most that many taps are compared in straight-line code.
 const MAX_STRAIGHT: usize = 16;
@@ -38,49 +39,63 @@ pub(super) fn lower(
 ) -> Result<(), PassError> {
     let graph = lowering.graph;
     let of_kind = |wanted: fn(&Op) -> bool| nodes.iter().copied().find(|&n| wanted(graph.op(n)));
-    let Some(places) = of_kind(|op| matches!(op, Op::PoolArgMax(_))) else { return fold(lowering, cluster, walk) };
     let x = graph.operands(cluster.anchor)[0];
-    let name = lowering.kernel_name(&[cluster.anchor]);
-    let (mut emit, out) = begin(lowering, cluster, &graph.ty(places).shape);
+    let all = walk.windows(&graph.ty(cluster.anchor).shape);
+    let Some(places) = of_kind(|op| matches!(op, Op::PoolArgMax(_))) else {
+        let sums = matches!(graph.op(cluster.anchor), Op::Pool(op) if op.kind == PoolKind::Sum);
+        let kind = if sums { ReduceKind::Sum } else { ReduceKind::Max };
+        return all.lower(lowering, cluster, &mut |emit, here| fold(emit, cluster, here, kind, (x, Goes::All)));
+    };
     let pooling = of_kind(|op| matches!(op, Op::Pool(_)));
     let wanted = if pooling.is_some() { Wanted::Maximum } else { Wanted::Place };
-    let largest = walk.arg_max(&mut emit, x, graph.ty(places).dtype, &out, wanted)?;
-    emit.values.set(places, out.clone(), largest.tap.number);
-    if let Some(max) = pooling {
-        emit.values.set(max, out.clone(), largest.value);
-    }
-    for &node in cluster.results {
-        let value = emit.value(node, &out)?;
-        emit.store_node(node, &out, value.expr);
-    }
-    emit.finish(name);
-    Ok(())
+    all.lower(lowering, cluster, &mut |emit, here| {
+        let largest = walk.arg_max(emit, x, graph.ty(places).dtype, here, wanted)?;
+        emit.values.set(places, here.place.clone(), largest.tap.number);
+        if let Some(max) = pooling {
+            emit.values.set(max, here.place.clone(), largest.value);
+        }
+        for &node in cluster.results {
+            let value = emit.value(node, &here.place)?;
+            emit.store_node(node, &here.place, value.expr);
+        }
+        Ok(())
+    })
 }
 
-/// Folds each window by sum or maximum.
-fn fold(lowering: &mut Lowering<'_>, cluster: &Cluster<'_>, walk: &Walk<'_>) -> Result<(), PassError> {
-    let graph = lowering.graph;
-    let (operand, ty) = (graph.operands(cluster.anchor)[0], graph.ty(cluster.anchor).clone());
-    let name = lowering.kernel_name(&[cluster.anchor]);
-    let sums = matches!(graph.op(cluster.anchor), Op::Pool(op) if op.kind == PoolKind::Sum);
-    let kind = if sums { ReduceKind::Sum } else { ReduceKind::Max };
-    let (mut emit, out) = begin(lowering, cluster, &ty.shape);
+/// Folds what the taps of a place read, all of them or those that a tensor names, by sum or maximum.
+pub(super) fn fold(
+    emit: &mut Emit<'_, '_>,
+    cluster: &Cluster<'_>,
+    here: &Here<'_>,
+    kind: ReduceKind,
+    (operand, goes): (NodeId, Goes),
+) -> Result<(), PassError> {
+    let graph = emit.lowering.graph;
     let depth = emit.cx.depth();
-    let init = fold_init(kind, ty.dtype);
-    let reg = emit.cx.declare(Expr::Const(init), depth);
-    let k = emit.cx.open_all(&walk.window.size);
-    let tap = walk.tap(&mut emit, &out, &k);
-    let mut value = emit.value(operand, &tap.at)?;
-    if let Some(inside) = tap.inside {
+    let init = fold_init(kind, graph.ty(cluster.anchor).dtype);
+    if here.taps().contains(&0) {
         let nothing = emit.cx.constant(init);
-        value = emit.cx.apply(ScalarOp::SELECT, &[inside, value, nothing]);
+        return store_results(emit, cluster, &here.place, nothing);
+    }
+    let reg = emit.cx.declare(Expr::Const(init), depth);
+    let k = emit.cx.open_all(&here.taps());
+    let tap = here.tap(emit, &k);
+    let chosen = match goes {
+        Goes::Named(taps) => {
+            let chosen = Chosen { number: emit.value(taps, &tap.at)?, dtype: graph.ty(taps).dtype };
+            Some(is_chosen(emit, &chosen, &here.number(&k)))
+        }
+        _ => None,
+    };
+    let mut value = emit.value(operand, &tap.at)?;
+    for condition in chosen.into_iter().chain(tap.inside) {
+        let nothing = emit.cx.constant(init);
+        value = emit.cx.apply(ScalarOp::SELECT, &[condition, value, nothing]);
     }
     emit.cx.push(Stmt::Accumulate { reg, op: fold_op(kind), value: value.expr });
     emit.cx.close_to(depth);
     emit.values.drop_below(depth);
-    store_results(&mut emit, cluster, &out, Placed { expr: Expr::Reg(reg), level: depth })?;
-    emit.finish(name);
-    Ok(())
+    store_results(emit, cluster, &here.place, Placed { expr: Expr::Reg(reg), level: depth })
 }
 
 /// Lowers `pool_max_take`.
@@ -88,22 +103,22 @@ pub(super) fn take(lowering: &mut Lowering<'_>, cluster: &Cluster<'_>, walk: &Wa
     let graph = lowering.graph;
     let operands = graph.operands(cluster.anchor);
     let (x, t, ty) = (operands[0], operands[1], graph.ty(cluster.anchor).clone());
-    let name = lowering.kernel_name(&[cluster.anchor]);
-    let (mut emit, out) = begin(lowering, cluster, &ty.shape);
-    let depth = emit.cx.depth();
-    let chosen = walk.arg_max(&mut emit, x, tap_type(ty.dtype), &out, Wanted::Place)?.tap;
-    let reg = emit.cx.declare(Expr::Const(Scalar::zero(ty.dtype)), depth);
-    let k = emit.cx.open_all(&walk.window.size);
-    let tap = walk.tap(&mut emit, &out, &k);
-    let here = walk.is_chosen(&mut emit, &chosen, &k);
-    let value = emit.value(t, &tap.at)?;
-    let new = Expr::Apply(ScalarOp::SELECT, vec![here.expr, value.expr, Expr::Reg(reg)]);
-    emit.cx.push(Stmt::Assign { reg, value: new });
-    emit.cx.close_to(depth);
-    emit.values.drop_below(depth);
-    store_results(&mut emit, cluster, &out, Placed { expr: Expr::Reg(reg), level: depth })?;
-    emit.finish(name);
-    Ok(())
+    walk.windows(&ty.shape).lower(lowering, cluster, &mut |emit, here| {
+        let depth = emit.cx.depth();
+        let chosen = walk.arg_max(emit, x, tap_type(ty.dtype), here, Wanted::Place)?.tap;
+        let reg = emit.cx.declare(Expr::Const(Scalar::zero(ty.dtype)), depth);
+        if !here.taps().contains(&0) {
+            let k = emit.cx.open_all(&here.taps());
+            let tap = here.tap(emit, &k);
+            let is_here = is_chosen(emit, &chosen, &here.number(&k));
+            let value = emit.value(t, &tap.at)?;
+            let new = Expr::Apply(ScalarOp::SELECT, vec![is_here.expr, value.expr, Expr::Reg(reg)]);
+            emit.cx.push(Stmt::Assign { reg, value: new });
+        }
+        emit.cx.close_to(depth);
+        emit.values.drop_below(depth);
+        store_results(emit, cluster, &here.place, Placed { expr: Expr::Reg(reg), level: depth })
+    })
 }
 
 /// The integers that number taps beside elements of a type: of the same size, as vectors need.
@@ -112,23 +127,34 @@ pub(crate) fn tap_type(element: DType) -> DType {
 }
 
 impl Walk<'_> {
-    /// The element of the window at `out` where `x` is largest, the first of them, or the first NaN; and its tap's number in `dtype`.
+    /// All windows, `shape` being that of what pooling gives.
+    pub(super) fn windows(&self, shape: &Shape) -> Places<'_> {
+        let axis = |d: usize| of_windows(self.window, d, (self.input.shape[d + 1], shape[d + 1]));
+        Places { window: self.window, shape: shape.clone(), axes: (0..self.window.rank()).map(axis).collect() }
+    }
+
+    /// The element of a window where `x` is largest, the first of them, or the first NaN; and its tap's number in `dtype`.
     pub(super) fn arg_max(
         &self,
         emit: &mut Emit<'_, '_>,
         x: NodeId,
         dtype: DType,
-        out: &[Affine],
+        here: &Here<'_>,
         wanted: Wanted,
     ) -> Result<Largest, PassError> {
-        if self.window.taps() > MAX_STRAIGHT {
-            return self.arg_max_loop(emit, x, dtype, out, wanted);
+        let taps: usize = here.taps().iter().product();
+        if taps > MAX_STRAIGHT {
+            return self.arg_max_loop(emit, x, dtype, here, wanted);
         }
         let mut best: Option<Largest> = None;
-        for (number, k) in self.taps().iter().enumerate() {
-            let tap = self.tap(emit, out, k);
+        // There is a largest element once a tap has been inside for certain.
+        let mut certain = false;
+        for k in here.each_tap() {
+            let tap = here.tap(emit, &k);
             let value = emit.value(x, &tap.at)?;
-            let number = emit.cx.constant(Scalar::from_i64(number as i64, dtype));
+            let number = emit.cx.constant(Scalar::from_i64(here.number(&k).offset(), dtype));
+            let was_certain = certain;
+            certain |= tap.inside.is_none();
             let now = match best.take() {
                 // Any element wins over none.
                 None if tap.inside.is_none() => {
@@ -138,8 +164,7 @@ impl Walk<'_> {
                 None => self.nothing_yet(emit, dtype),
                 Some(now) => now,
             };
-            let certain = self.window.pad.iter().all(|&pad| pad == (0, 0));
-            let mut wins = self.wins(emit, &value, &now, certain);
+            let mut wins = self.wins(emit, &value, &now, was_certain);
             if let Some(inside) = &tap.inside {
                 wins = emit.cx.apply(ScalarOp::AND, &[wins, inside.clone()]);
             }
@@ -200,14 +225,14 @@ impl Walk<'_> {
         emit: &mut Emit<'_, '_>,
         x: NodeId,
         dtype: DType,
-        out: &[Affine],
+        here: &Here<'_>,
         wanted: Wanted,
     ) -> Result<Largest, PassError> {
         let depth = emit.cx.depth();
         let best = emit.cx.declare(Expr::Const(Scalar::lowest(self.input.dtype)), depth);
         let chosen = emit.cx.declare(Expr::Const(Scalar::from_i64(-1, dtype)), depth);
-        let k = emit.cx.open_all(&self.window.size);
-        let tap = self.tap(emit, out, &k);
+        let k = emit.cx.open_all(&here.taps());
+        let tap = here.tap(emit, &k);
         let value = emit.value(x, &tap.at)?;
         let at = |reg, level| Placed { expr: Expr::Reg(reg), level };
         let level = emit.cx.depth();
@@ -216,7 +241,7 @@ impl Walk<'_> {
         if let Some(inside) = &tap.inside {
             wins = emit.cx.apply(ScalarOp::AND, &[wins, inside.clone()]);
         }
-        let number = emit.cx.index_value(&self.number(&k), dtype);
+        let number = emit.cx.index_value(&here.number(&k), dtype);
         let new_chosen = Expr::Apply(ScalarOp::SELECT, vec![wins.expr.clone(), number.expr, Expr::Reg(chosen)]);
         let new_best = self.larger(emit, [value, now.value], wins, tap.inside, wanted);
         emit.cx.push(Stmt::Assign { reg: chosen, value: new_chosen });

@@ -1,0 +1,122 @@
+//! Pooling and its gradients over windows of all kinds: by the interpreter, after each pass for each target, and as machine code at any number of threads.
+
+use crate::machine::{load, step};
+use crate::oracle::{Agreement, Ports, difference, evaluate};
+use crate::pipeline::first_fault;
+use ir::op::window::Window;
+use ir::{DType, Graph, Scalar, Value};
+use kernel::Target;
+
+/// An input's extents `[n, spatial..., c]` and a window over it.
+struct Case {
+    dims: Vec<usize>,
+    window: Window,
+}
+
+fn case<const R: usize, const D: usize>(
+    dims: [usize; R],
+    size: [usize; D],
+    stride: [usize; D],
+    pad: [(usize, usize); D],
+    dilation: [usize; D],
+) -> Case {
+    let (dims, size, stride) = (dims.to_vec(), size.to_vec(), stride.to_vec());
+    Case { dims, window: Window { size, stride, pad: pad.to_vec(), dilation: dilation.to_vec() } }
+}
+
+fn cases() -> Vec<Case> {
+    vec![
+        // Overlapping: by 1 and by 2, padded and not; channels that fill vectors, few, and one.
+        case([2, 7, 5, 3], [3, 3], [1, 1], [(1, 1), (1, 1)], [1, 1]),
+        case([9, 6, 7, 16], [3, 3], [2, 2], [(1, 1), (1, 1)], [1, 1]),
+        case([8, 14, 9, 1], [3, 2], [1, 1], [(1, 1), (0, 0)], [1, 1]),
+        case([1, 11, 3], [4], [2], [(2, 1)], [1]),
+        // Few images: rows are shared, in kernels of their own.
+        case([1, 40, 36, 16], [3, 3], [1, 1], [(1, 1), (1, 1)], [1, 1]),
+        case([2, 41, 30, 24], [3, 3], [2, 2], [(1, 1), (0, 1)], [1, 1]),
+        // Side by side with padding at both ends, and with a rest that no window reaches.
+        case([8, 9, 10, 1], [2, 2], [2, 2], [(0, 1), (1, 1)], [1, 1]),
+        case([3, 11, 8, 5], [3, 3], [3, 3], [(1, 0), (2, 2)], [1, 1]),
+        case([1, 2, 3, 4], [5, 7], [5, 7], [(2, 3), (3, 4)], [1, 1]),
+        // Gaps between windows, between taps, and both.
+        case([2, 8, 8, 5], [2, 2], [3, 3], [(0, 0), (1, 1)], [1, 1]),
+        case([1, 9, 7, 33], [3, 2], [1, 2], [(2, 3), (1, 0)], [2, 1]),
+        case([2, 13, 4], [3], [4], [(3, 3)], [2]),
+        case([1, 9, 2], [2], [1], [(5, 5)], [5]),
+        // Three spatial axes; images smaller than windows.
+        case([3, 5, 4, 6, 4], [2, 3, 2], [1, 2, 3], [(0, 1), (1, 1), (1, 0)], [1, 1, 1]),
+        case([4, 1, 1, 7], [3, 3], [1, 1], [(1, 1), (1, 1)], [1, 1]),
+        case([1, 3, 3, 4], [5, 5], [1, 1], [(2, 2), (2, 2)], [1, 1]),
+        // So many taps that they are loops, and strides with so many remainders that a gradient walks windows.
+        case([1, 20, 19, 2], [5, 5], [1, 1], [(2, 2), (2, 2)], [1, 1]),
+        case([1, 70, 2], [25], [20], [(20, 3)], [1]),
+        case([2, 40, 30, 6], [7, 6], [5, 5], [(3, 3), (2, 3)], [1, 1]),
+        case([1, 100, 1], [33], [1], [(16, 16)], [1]),
+    ]
+}
+
+fn text<T: std::fmt::Display>(list: &[T]) -> String {
+    list.iter().map(T::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Pooling by maximum and sum, their gradients with an elementwise op behind each, and what stands at the places of maxima.
+fn graph(case: &Case, dtype: DType) -> Graph {
+    let (spatial, window) = (case.window.rank(), &case.window);
+    let pads: Vec<String> = window.pad.iter().map(|(a, b)| format!("({a},{b})")).collect();
+    let (size, stride, dilation) = (text(&window.size), text(&window.stride), text(&window.dilation));
+    let attrs = format!("{{size=[{size}], stride=[{stride}], pad=[{}], dilation=[{dilation}]}}", pads.join(","));
+    let mut pooled = case.dims.clone();
+    pooled[1..=spatial].copy_from_slice(&window.output(&case.dims[1..=spatial]).unwrap());
+    let (x, y) = (format!("{dtype}[{}]", text(&case.dims)), format!("{dtype}[{}]", text(&pooled)));
+    let text = format!(
+        "graph \"pooling\" {{
+           %0 = input {{name=\"x\"}} : {x}
+           %1 = input {{name=\"dy\"}} : {y}
+           %2 = pool_max %0 {attrs} : {y}
+           %3 = pool_sum %0 {attrs} : {y}
+           %4 = pool_max_grad %0, %1 {attrs} : {x}
+           %5 = mul %4, %0 : {x}
+           %6 = pool_sum_grad %1 {attrs} : {x}
+           %7 = add %6, %0 : {x}
+           %8 = pool_max_take %0, %0 {attrs} : {y}
+           output \"max\" = %2
+           output \"sum\" = %3
+           output \"dmax\" = %5
+           output \"dsum\" = %7
+           output \"taken\" = %8
+         }}"
+    );
+    Graph::parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"))
+}
+
+/// Whole numbers, so that sums are exact in any order; many are equal.
+fn ports(graph: &Graph) -> Ports {
+    let value = |seed: usize, ty: &ir::TensorType| {
+        Value::from_fn(ty.clone(), |i| Scalar::from_i64(((i * 7 + i / 3 * 5 + seed) % 6) as i64, ty.dtype))
+    };
+    graph.inputs().enumerate().map(|(seed, (id, port))| (port.name.clone(), value(seed, graph.ty(id)))).collect()
+}
+
+/// Each case in `f32`, for each target, and in another type.
+#[test]
+fn pooling_is_the_same_over_windows_of_all_kinds() {
+    let others = [DType::F64, DType::Bf16, DType::I32, DType::I64, DType::U8];
+    let targets = [Target::baseline(), Target::avx2(), Target::avx512()];
+    for (number, case) in cases().into_iter().enumerate() {
+        for (dtype, targets) in [(DType::F32, &targets[..]), (others[number % 5], &targets[number % 3..=number % 3])] {
+            let graph = graph(&case, dtype);
+            let ports = ports(&graph);
+            let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Bits);
+            for target in targets {
+                first_fault(&target.name, &graph, &ports, target, &same).unwrap_or_else(|fault| panic!("{fault}"));
+            }
+            let expected = evaluate(&graph, &ports).unwrap();
+            for threads in if dtype == DType::F32 { 1..=4 } else { 1..=1 } {
+                let found = step(&mut load(&graph, threads), &graph, &ports).unwrap();
+                if let Some(difference) = difference(&expected, &found, Agreement::Bits) {
+                    panic!("{threads} threads: {difference}\n{graph}");
+                }
+            }
+        }
+    }
+}
