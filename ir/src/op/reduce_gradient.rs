@@ -32,33 +32,43 @@ pub(super) fn extremum_gradient(cx: &mut Cotangent<'_>, axes: &[usize]) -> Built
 /// `k` elements that takes some `3 k` multiplications. So it holds at zeros, and so do its own derivatives.
 pub(super) fn prod_gradient(cx: &mut Cotangent<'_>, axes: &[usize]) -> Built {
     let shape = cx.build.ty(cx.operands[0]).shape.clone();
-    let perm: Vec<usize> = other_axes(axes, shape.rank()).into_iter().chain(axes.iter().copied()).collect();
-    let last = Permute { perm };
-    let in_order = last.perm.iter().copied().eq(0..shape.rank());
-    let moved = if in_order { cx.operands[0] } else { cx.build.permute(cx.operands[0], &last.perm)? };
+    // Axes side by side are reduced where they are: moving them would cost two trips over the operand. Others go to the end.
+    let adjacent = axes.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+    let first = if adjacent { axes.first().copied().unwrap_or(0) } else { shape.rank() - axes.len() };
+    let order = Permute { perm: if adjacent { (0..shape.rank()).collect() } else { last(axes, shape.rank()) } };
+    let moved = if adjacent { cx.operands[0] } else { cx.build.permute(cx.operands[0], &order.perm)? };
     let moved_shape = cx.build.ty(moved).shape.clone();
-    // The reduced axes as one, the last.
-    let mut dims = moved_shape[..shape.rank() - axes.len()].to_vec();
-    dims.push(axes.iter().map(|&axis| shape[axis]).product());
-    let rows = Shape::new(dims.clone()).expect("as many elements as the operand has");
-    let flat = cx.build.reshape(moved, rows)?;
-    dims.pop();
-    dims.push(1);
-    let one = Shape::new(dims).expect("as many elements as the result has");
-    let dy = cx.build.reshape(cx.dy, one)?;
+    let sizes = |axes: &[usize]| axes.iter().product::<usize>();
+    let (before, rest) = moved_shape.split_at(first);
+    let (reduced, after) = rest.split_at(axes.len());
+    let dims = [before, reduced, after].map(sizes);
+    let flat = cx.build.reshape(moved, shape_of(dims))?;
+    let dy = cx.build.reshape(cx.dy, shape_of([dims[0], 1, dims[2]]))?;
     let mut gradient = times_others(&mut cx.build, flat, dy)?;
     gradient = cx.build.reshape(gradient, moved_shape)?;
-    if in_order { Ok(gradient) } else { cx.build.permute(gradient, &last.inverse()) }
+    if adjacent { Ok(gradient) } else { cx.build.permute(gradient, &order.inverse()) }
 }
 
-/// `dy [..., 1]` times, at each place of the last axis of `x`, the product of all elements but that one.
+/// All axes, those first that aren't named.
+fn last(axes: &[usize], rank: usize) -> Vec<usize> {
+    other_axes(axes, rank).into_iter().chain(axes.iter().copied()).collect()
+}
+
+fn shape_of(dims: [usize; 3]) -> Shape {
+    Shape::new(dims).expect("as many elements as a tensor that is there, or fewer")
+}
+
+/// The axis that is folded, of three.
+const FOLDED: usize = 1;
+
+/// `dy [.., 1, ..]` times, at each place of the middle axis of `x`, the product of all elements but that one.
 fn times_others(build: &mut Builder<'_>, x: NodeId, dy: NodeId) -> Built {
     // The pairs of each fold: the first half, and the second with a 1 where the first has one more.
     let mut levels = vec![];
     let mut folded = x;
     loop {
-        let len = build.ty(folded).shape.last().copied().unwrap_or(1);
-        if len == 1 {
+        let len = build.ty(folded).shape[FOLDED];
+        if len <= 1 {
             break;
         }
         let half = len.div_ceil(2);
@@ -72,29 +82,27 @@ fn times_others(build: &mut Builder<'_>, x: NodeId, dy: NodeId) -> Built {
         let of_first = build.binary(ScalarOp::MUL, gradient, second)?;
         let of_second = build.binary(ScalarOp::MUL, gradient, first)?;
         let of_second = part(build, of_second, 0, len / 2)?;
-        let axis = build.ty(x).shape.rank() - 1;
-        gradient = build.add(Op::Concat(Concat { axis }), &[of_first, of_second])?;
+        gradient = build.add(Op::Concat(Concat { axis: FOLDED }), &[of_first, of_second])?;
     }
     Ok(gradient)
 }
 
-/// The elements from `start` to `limit` along the last axis.
+/// The elements from `start` to `limit` along the folded axis.
 fn part(build: &mut Builder<'_>, x: NodeId, start: usize, limit: usize) -> Built {
     let shape = build.ty(x).shape.clone();
-    let axis = shape.rank() - 1;
-    if (start, limit) == (0, shape[axis]) {
+    if (start, limit) == (0, shape[FOLDED]) {
         return Ok(x);
     }
     let mut slice = Slice { start: vec![0; shape.rank()], limit: shape.dims().to_vec(), stride: vec![1; shape.rank()] };
-    (slice.start[axis], slice.limit[axis]) = (start, limit);
+    (slice.start[FOLDED], slice.limit[FOLDED]) = (start, limit);
     build.add(Op::Slice(slice), &[x])
 }
 
-/// With a 1 at the end of the last axis.
+/// With a 1 at the end of the folded axis.
 fn one_more(build: &mut Builder<'_>, x: NodeId) -> Built {
     let ty = build.ty(x).clone();
     let nothing = vec![0; ty.shape.rank()];
     let mut high = nothing.clone();
-    high[ty.shape.rank() - 1] = 1;
+    high[FOLDED] = 1;
     build.add(Op::Pad(Pad { value: Scalar::one(ty.dtype), low: nothing.clone(), high, interior: nothing }), &[x])
 }

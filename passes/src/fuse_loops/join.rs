@@ -116,7 +116,8 @@ impl Join {
     /// The one kernel and what it is launched on, if the loops fit together and a stretch has at most `limit` bytes.
     pub(super) fn kernel(mut self, limit: usize) -> Option<(Kernel, Vec<BufferId>)> {
         let (producer, consumer) = (self.producer.clone(), self.consumer.clone());
-        if sums_columns(&producer.body, producer.var) && sums_columns(&consumer.body, consumer.var) {
+        let columns = [&producer, &consumer].map(|l| sums_columns(&l.body, l.var));
+        if columns == [true, true] {
             return None;
         }
         // What is handed over element by element can't be vectors; fusion has left these apart because together they would be too large.
@@ -125,6 +126,10 @@ impl Join {
         }
         let longer = producer.extent.max(consumer.extent);
         let joined = self.join(producer, consumer)?;
+        // Columns' sums that are handed over one by one through memory aren't columns of vectors any more.
+        if joined.stretch == 1 && columns.contains(&true) {
+            return None;
+        }
         let BufRef::Local(at) = self.between else { return None };
         let local = &mut self.locals[at as usize];
         local.len = usize::try_from(joined.stretch).ok()?;
