@@ -1,4 +1,4 @@
-//! Rewrites contractions and gradients of pooling into the forms that kernels have.
+//! Rewrites contractions, gradients of pooling and positions of extrema into the forms that kernels have.
 //!
 //! # Does
 //! The gradient of a maximum pooling puts what it gets at the places of the maxima. Where the graph has that pooling, it finds them, and the pooled tensor
@@ -6,13 +6,15 @@
 //! gradients becomes an explicit `pad`, but for convolutions that are lowered region by region, without padding. The gradient by the input
 //! becomes a padded convolution of the output's gradient, spread by the stride, with the kernel reversed and its channels exchanged.
 //! A product is computed with its factors exchanged where that fills vectors better, or saves transposing the larger one. One whose sums have
-//! a single term becomes a multiplication.
+//! a single term becomes a multiplication. `argmax` and `argmin` become a reduction to the extremum and one to the first place that holds it.
 //! # Requires
 //! Stage `differentiated`.
 //! # Ensures
-//! Contractions are `dot`, `conv_weight_grad` without padding, and `conv`, padded only where lowering cuts it into regions.
+//! Contractions are `dot`, `conv_weight_grad` without padding, and `conv`, padded only where lowering cuts it into regions. No positions of extrema are left.
 //! # Example
 //! `%2 = conv %0, %1 {.., pad=[(1,1)]}` becomes `%2 = pad %0 {low=[0,1,0], high=[0,1,0], ..}`, `%3 = conv %2, %1 {.., pad=[(0,0)]}`.
+
+mod places;
 
 use crate::lower::{in_regions, tap_type, tiles};
 use crate::{PassContext, PassError};
@@ -49,6 +51,7 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
                 Some(new) => new,
                 None => continue,
             },
+            Op::ArgReduce(op) => places::place(&mut build, &op, operands[0])?,
             Op::PoolMaxGrad(op) => match unpool(&mut build, op.window, &operands)? {
                 Some(new) => new,
                 None => continue,
