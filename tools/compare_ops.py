@@ -235,6 +235,20 @@ def indexed(r):
         i = r.indices(r.dims[-1], r.dims[:-1]).unsqueeze(-1)
         j = i.numpy()
         return [r.x()], lambda x: x.gather(-1, i).squeeze(-1), lambda x: jnp.take_along_axis(x, j, -1)
+    if r.op == "take_along_axis":
+        axis = r.number(0)
+        dims = list(r.dims)
+        dims[axis] = r.number(1)
+        i = r.indices(r.dims[axis], dims)
+        j = i.numpy()
+        return [r.x()], lambda x: x.gather(axis, i), lambda x: jnp.take_along_axis(x, j, axis)
+    if r.op == "sparse_cross_entropy":
+        i = r.indices(r.dims[-1], r.dims[:-1])
+        j = i.numpy()
+
+        def entropy(x):
+            return jax.scipy.special.logsumexp(x, -1) - jnp.take_along_axis(x, j[..., None], -1)[..., 0]
+        return [r.x()], lambda x: F.cross_entropy(x, i, reduction="none"), entropy
     if r.op == "gather":
         i = r.indices(r.dims[0], [r.number(0)])
         j = i.numpy()

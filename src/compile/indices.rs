@@ -25,6 +25,7 @@ impl IndexedInputs {
             let operands = graph.operands(id);
             let (indices, bound) = match graph.op(id) {
                 Op::CheckIndex(check) => (operands[0], check.bound),
+                Op::TakeAlongAxis(take) => (operands[1], graph.ty(operands[0]).shape[take.axis]),
                 Op::Gather(_) | Op::ScatterAdd(_) => (operands[1], graph.ty(operands[0]).shape[0]),
                 _ => return None,
             };

@@ -1,9 +1,11 @@
 //! Places given by values: gather, scatter-add, one-hot, checked labels.
 
 use super::axes::resolve_axis;
+use super::error::Failure;
 use super::{Tensor, TypeSpec};
 use ir::op::index::{CheckIndex, Gather, ScatterAdd};
-use ir::{DType, Op};
+use ir::op::take::TakeAlongAxis;
+use ir::{DType, Op, Shape};
 use std::borrow::Borrow;
 
 impl Tensor {
@@ -62,8 +64,60 @@ impl Tensor {
             let rule = format!("indices must have the shape {:?}, not {}", want.dims, index.shape);
             return self.builder().fail("pick", &[self, indices], rule);
         }
-        let depth = ty.shape[last];
-        let mask = indices.check_index(depth).one_hot_mask(depth);
-        mask.select(self, 0).sum_axes([-1])
+        self.builder().emit(Op::TakeAlongAxis(TakeAlongAxis { axis: last }), &[self, indices])
     }
+
+    /// The elements along `axis` at each of `indices` (`i32` or `i64`), as NumPy and JAX have it: `result[i][j] = self[indices[i][j]][j]` for axis 0 of a
+    /// matrix, `self[i][indices[i][j]]` for axis 1. This tensor and the indices have the same rank; along other axes an extent of 1 is repeated, along
+    /// `axis` the result has the indices' extent. An index below 0 or past the end of the axis ends the run with an error that names
+    /// this call: there is no counting from the end. PyTorch's `gather(dim, index)` is the same, without repetition.
+    ///
+    /// ```
+    /// use gradc::dsl::{f32, i32, GraphBuilder};
+    /// let g = GraphBuilder::new("best of each row");
+    /// let (scores, order) = (g.input("scores", f32([32, 10])), g.input("order", i32([32, 3])));
+    /// assert_eq!(scores.take_along_axis(order, 1).ty().unwrap().to_string(), "f32[32,3]");
+    /// ```
+    #[track_caller]
+    pub fn take_along_axis(&self, indices: impl Borrow<Tensor>, axis: isize) -> Tensor {
+        let indices = indices.borrow();
+        let (Some(ty), Some(index)) = (self.ty(), indices.ty()) else {
+            return if self.is_poisoned() { self.clone() } else { indices.clone() };
+        };
+        let aligned =
+            resolve_axis(axis, ty.shape.rank()).and_then(|axis| Ok((axis, aligned(&ty.shape, &index.shape, axis)?)));
+        let (axis, [table, places]) = match aligned {
+            Ok(aligned) => aligned,
+            Err(rule) => return self.builder().fail("take_along_axis", &[self, indices], rule),
+        };
+        self.builder().build(&[self, indices], |b, nodes| {
+            let table = b.broadcast_to(nodes[0], table)?;
+            let places = b.broadcast_to(nodes[1], places)?;
+            let shape = b.ty(places).shape.clone();
+            // One element each: rows are what is left without the axis, as they are of a reduction.
+            let rows = match shape[axis] {
+                1 => {
+                    let rows = Shape::new([&shape[..axis], &shape[axis + 1..]].concat());
+                    b.reshape(places, rows.map_err(|rule| Failure::rule("take_along_axis", rule.to_string()))?)?
+                }
+                _ => places,
+            };
+            let taken = b.add(Op::TakeAlongAxis(TakeAlongAxis { axis }), &[table, rows])?;
+            Ok(b.reshape(taken, shape)?)
+        })
+    }
+}
+
+/// The shapes of a table and of indices along an axis of it, each repeated to the other's along all other axes.
+fn aligned(table: &Shape, indices: &Shape, axis: usize) -> Result<[Shape; 2], String> {
+    if indices.rank() != table.rank() {
+        return Err(format!("indices {indices} and the tensor {table} must have the same rank"));
+    }
+    let along = |extent: usize, shape: &Shape| {
+        let mut dims = shape.dims().to_vec();
+        dims[axis] = extent;
+        Shape::new(dims).map_err(|rule| rule.to_string())
+    };
+    let common = along(1, table)?.broadcast(&along(1, indices)?).map_err(|rule| rule.to_string())?;
+    Ok([along(table[axis], &common)?, along(indices[axis], &common)?])
 }

@@ -104,6 +104,45 @@ fn indices_pick_add_and_are_checked() {
 }
 
 #[test]
+fn elements_are_taken_along_any_axis() {
+    let index = |g: &GraphBuilder, dims: &[usize], values: &[f64]| constant(g, dims, values).cast(DType::I32);
+    let x = |g: &GraphBuilder| constant(g, &[2, 3], &count(6));
+    let rows = eval(|g| x(g).take_along_axis(index(g, &[2, 2], &[2.0, 0.0, 1.0, 1.0]), -1));
+    assert_eq!(rows, [2.0, 0.0, 4.0, 4.0]);
+    assert_eq!(eval(|g| x(g).take_along_axis(index(g, &[1, 3], &[1.0, 0.0, 1.0]), 0)), [3.0, 1.0, 5.0]);
+    // One index for all rows, and one row for all indices, are repeated.
+    assert_eq!(eval(|g| x(g).take_along_axis(index(g, &[1, 1], &[2.0]), 1)), [2.0, 5.0]);
+    let one_row = eval(|g| x(g).slice_axis(0, 1..2).take_along_axis(index(g, &[2, 1], &[2.0, 0.0]), 1));
+    assert_eq!(one_row, [5.0, 3.0]);
+    // What an index names twice gets both gradients.
+    let gradient = |dims: &'static [usize], indices: &'static [f64], axis: isize| {
+        eval(|g| {
+            let x = x(g);
+            let taken = x.take_along_axis(index(g, dims, indices), axis);
+            let weights = constant(g, dims, &count(dims.iter().product())) + 1.0;
+            g.gradients(&(taken * weights).sum(), &[&x]).remove(0)
+        })
+    };
+    assert_eq!(gradient(&[2, 3], &[1.0, 1.0, 0.0, 2.0, 1.0, 2.0], 1), [3.0, 3.0, 0.0, 0.0, 5.0, 10.0]);
+    assert_eq!(gradient(&[3, 3], &[1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0], 0), [0.0, 15.0, 12.0, 12.0, 0.0, 6.0]);
+    assert_eq!(gradient(&[2, 1], &[1.0, 0.0], 1), [0.0, 1.0, 0.0, 2.0, 0.0, 0.0]);
+}
+
+#[test]
+fn what_cannot_be_taken_is_refused() {
+    let refused = |x: &[usize], index: TypeSpec, axis: isize| {
+        let g = GraphBuilder::new("test");
+        g.output("y", &g.input("x", f64(x)).take_along_axis(g.input("i", index), axis));
+        g.finish().unwrap_err().to_string()
+    };
+    assert!(refused(&[2, 3], i32([2]), 1).contains("must have the same rank"));
+    assert!(refused(&[2, 3], i32([3, 1]), 1).contains("take_along_axis"));
+    assert!(refused(&[2, 3], i32([2, 1]), 2).contains("axis 2 is out of range"));
+    assert!(refused(&[2, 3], f64([2, 1]), 1).contains("must be i32 or i64"));
+    assert!(refused(&[], i32([]), 0).contains("a scalar has no axes"));
+}
+
+#[test]
 fn mean_pooling_leaves_padding_out() {
     let window = Window { size: vec![2], stride: vec![2], pad: vec![(0, 1)], dilation: vec![1] };
     let got = eval(|g| constant(g, &[1, 3, 1], &[1.0, 3.0, 5.0]).avg_pool(window.clone()));

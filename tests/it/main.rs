@@ -1,6 +1,7 @@
 //! The integration tests: one binary, so that they link once.
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
 
+mod along;
 mod attention;
 mod autodiff;
 mod command;

@@ -37,7 +37,7 @@ impl CheckIndex {
 }
 
 /// Checks that the elements are `i32` or `i64`.
-fn check_indices(ty: &TensorType) -> Result<(), RuleError> {
+pub(super) fn check_indices(ty: &TensorType) -> Result<(), RuleError> {
     match ty.dtype {
         DType::I32 | DType::I64 => Ok(()),
         _ => Err(format!("indices must be i32 or i64, they are {ty}").into()),
@@ -54,7 +54,7 @@ fn rows(table: &TensorType, indices: &TensorType) -> Result<TensorType, RuleErro
 }
 
 /// Element `i` of the indices, if it is below `bound`.
-fn index(indices: &Value, i: usize, bound: usize) -> Result<usize, EvalError> {
+pub(super) fn index(indices: &Value, i: usize, bound: usize) -> Result<usize, EvalError> {
     let index = indices.get(i).as_i64();
     usize::try_from(index).ok().filter(|&at| at < bound).ok_or(EvalError::Index { index, bound })
 }

@@ -17,6 +17,7 @@ pub mod reduce;
 mod reduce_gradient;
 pub mod scan;
 pub mod source;
+pub mod take;
 pub(crate) mod walk;
 pub mod window;
 
@@ -31,6 +32,7 @@ use random::Random;
 use reduce::{ArgReduce, Reduce};
 use scan::Scan;
 use source::{Constant, Full, Input, Iota, State};
+use take::TakeAlongAxis;
 use window::{Pool, PoolArgMax, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Unpool};
 
 /// What kind of op it is: passes decide by family.
@@ -173,6 +175,7 @@ ops! {
     ConvInputGrad(ConvInputGrad),
     ConvWeightGrad(ConvWeightGrad),
     Gather(Gather),
+    TakeAlongAxis(TakeAlongAxis),
     ScatterAdd(ScatterAdd),
     CheckIndex(CheckIndex),
     Random(Random),

@@ -12,6 +12,7 @@ use super::random::{Random, RandomKind};
 use super::reduce::{ArgKind, ArgReduce, Reduce, ReduceKind};
 use super::scan::Scan;
 use super::source::{Constant, Full, Input, Iota, State};
+use super::take::TakeAlongAxis;
 use super::window::{Pool, PoolArgMax, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Unpool};
 use crate::{Op, RuleError, ScalarOp, TensorType};
 
@@ -51,6 +52,7 @@ const OPS: &[(&str, Make)] = &[
     ("conv_input_grad", |a, ty| ConvInputGrad::from_attrs(a, ty).map(Op::ConvInputGrad)),
     ("conv_weight_grad", |a, _| ConvWeightGrad::from_attrs(a).map(Op::ConvWeightGrad)),
     ("gather", |_, _| Ok(Op::Gather(Gather))),
+    ("take_along_axis", |a, _| TakeAlongAxis::from_attrs(a).map(Op::TakeAlongAxis)),
     ("scatter_add", |_, _| Ok(Op::ScatterAdd(ScatterAdd))),
     ("check_index", |a, _| CheckIndex::from_attrs(a).map(Op::CheckIndex)),
     ("random_uniform", |a, ty| Random::from_attrs(RandomKind::Uniform, a, ty).map(Op::Random)),

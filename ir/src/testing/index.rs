@@ -4,6 +4,7 @@ use super::generator::{Generator, Known};
 use crate::op::index::{CheckIndex, Gather, ScatterAdd};
 use crate::op::random::{Random, RandomKind};
 use crate::op::source::Full;
+use crate::op::take::TakeAlongAxis;
 use crate::{DType, Op, Scalar, ScalarOp, Shape, TensorType};
 
 impl Generator<'_> {
@@ -13,6 +14,9 @@ impl Generator<'_> {
         }
         if !self.limits.dtypes.contains(&DType::I32) {
             return;
+        }
+        if self.rng.one_in(3) {
+            return self.take_along_axis();
         }
         let fits = |g: &Self, k: Known| {
             let ty = g.graph.ty(k.id);
@@ -35,7 +39,29 @@ impl Generator<'_> {
     fn indices(&mut self, bound: usize) -> Known {
         let rank = self.rng.below(3);
         let dims: Vec<usize> = (0..rank).map(|_| self.rng.between(1, 4)).collect();
-        let ty = TensorType::new(DType::I32, super::generator::shape(&dims));
+        self.indices_of(&dims, bound)
+    }
+
+    /// Elements along an axis of any tensor.
+    fn take_along_axis(&mut self) {
+        let Some(table) = self.find(|g, k| (1..=4).contains(&g.graph.ty(k.id).shape.rank())) else { return };
+        let shape = self.ty(table).shape;
+        let axis = self.rng.below(shape.rank());
+        let mut dims = shape.dims().to_vec();
+        dims[axis] = if self.rng.one_in(2) { 1 } else { self.rng.between(1, 4) };
+        if dims.iter().product::<usize>() > self.limits.elements {
+            dims[axis] = 1;
+        }
+        if dims[axis] == 1 && self.rng.one_in(2) {
+            dims.remove(axis);
+        }
+        let indices = self.indices_of(&dims, shape[axis]);
+        self.add(Op::TakeAlongAxis(TakeAlongAxis { axis }), &[table, indices], true, table.bound);
+    }
+
+    /// Indices of that shape below `bound`.
+    fn indices_of(&mut self, dims: &[usize], bound: usize) -> Known {
+        let ty = TensorType::new(DType::I32, super::generator::shape(dims));
         let raw = self.like(&ty);
         let zero = self.full(0.0, &ty);
         let above = self.add(Op::Elementwise(ScalarOp::MAX), &[raw, zero], true, 0.0);

@@ -2,6 +2,7 @@
 
 use crate::{eval, f32s, i64s, try_eval, ty};
 use ir::op::index::{CheckIndex, Gather, ScatterAdd};
+use ir::op::take::TakeAlongAxis;
 use ir::{DType, Data, EvalError, Op, Value};
 
 fn i32s(dims: &[usize], elements: &[i32]) -> Value {
@@ -23,6 +24,21 @@ fn gathers_rows() {
 }
 
 #[test]
+fn takes_elements_along_any_axis() {
+    let take = |axis| Op::TakeAlongAxis(TakeAlongAxis { axis });
+    assert_eq!(eval(take(1), &[&table(), &i64s(&[3, 1], &[1, 0, 1])]), f32s(&[3, 1], &[2., 3., 6.]));
+    assert_eq!(eval(take(1), &[&table(), &i64s(&[3], &[1, 0, 1])]), f32s(&[3], &[2., 3., 6.]));
+    let pairs = eval(take(0), &[&table(), &i32s(&[2, 2], &[2, 0, 0, 1])]);
+    assert_eq!(pairs, f32s(&[2, 2], &[5., 2., 1., 4.]));
+    let block = f32s(&[2, 3, 2], &[0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11.]);
+    let middle = eval(take(1), &[&block, &i32s(&[2, 1, 2], &[2, 0, 1, 1])]);
+    assert_eq!(middle, f32s(&[2, 1, 2], &[4., 1., 8., 9.]));
+    let flags = Value::new(ty(DType::Bool, &[2]), Data::Bool(vec![false, true])).unwrap();
+    let want = Value::new(ty(DType::Bool, &[3]), Data::Bool(vec![true, false, true])).unwrap();
+    assert_eq!(eval(take(0), &[&flags, &i32s(&[3], &[1, 0, 1])]), want);
+}
+
+#[test]
 fn scatters_every_update() {
     let updates = f32s(&[3, 2], &[10., 20., 30., 40., 50., 60.]);
     let sum = eval(Op::ScatterAdd(ScatterAdd), &[&table(), &i32s(&[3], &[2, 0, 2]), &updates]);
@@ -38,6 +54,8 @@ fn an_index_out_of_range_is_an_error() {
         let indices = i32s(&[2], &[1, bad]);
         let want = EvalError::Index { index: i64::from(bad), bound: 3 };
         assert_eq!(try_eval(Op::Gather(Gather), &[&table(), &indices]), Err(want.clone()));
+        let take = Op::TakeAlongAxis(TakeAlongAxis { axis: 0 });
+        assert_eq!(try_eval(take, &[&table(), &i32s(&[1, 2], &[0, bad])]), Err(want.clone()));
         let updates = f32s(&[2, 2], &[0.0; 4]);
         assert_eq!(try_eval(Op::ScatterAdd(ScatterAdd), &[&table(), &indices, &updates]), Err(want.clone()));
         assert_eq!(try_eval(Op::CheckIndex(CheckIndex { bound: 3 }), &[&indices]), Err(want));

@@ -5,6 +5,7 @@ use ir::DType::{Bool, F32, F64, I32, I64};
 use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot};
 use ir::op::index::{CheckIndex, Gather, ScatterAdd};
 use ir::op::random::{Random, RandomKind};
+use ir::op::take::TakeAlongAxis;
 use ir::op::window::{Pool, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Window};
 use ir::{Op, TensorType};
 
@@ -130,6 +131,19 @@ fn indexing_checks_types_and_shapes() {
     assert_eq!(infer(Op::Gather(Gather), &[table.clone(), indices.clone()]).unwrap(), f32(&[4, 7, 16]));
     assert!(refusal(Op::Gather(Gather), &[table.clone(), f32(&[4])]).contains("must be i32 or i64, they are f32[4]"));
     assert!(refusal(Op::Gather(Gather), &[f32(&[]), indices.clone()]).contains("must be [rows, ...]"));
+    let take = |axis| Op::TakeAlongAxis(TakeAlongAxis { axis });
+    assert_eq!(infer(take(1), &[table.clone(), ty(I32, &[100, 3])]).unwrap(), f32(&[100, 3]));
+    assert_eq!(infer(take(1), &[table.clone(), ty(I32, &[100])]).unwrap(), f32(&[100]));
+    assert!(refusal(take(1), &[table.clone(), ty(I32, &[16])]).contains("or without the axis"));
+    assert!(refusal(take(1), &[table.clone(), ty(I32, &[100, 1, 1])]).contains("or without the axis"));
+    assert!(refusal(take(1), &[table.clone(), f32(&[100, 3])]).contains("must be i32 or i64"));
+    assert!(refusal(take(2), &[table.clone(), ty(I32, &[100, 3])]).contains("axis 2 is out of range for rank 2"));
+    assert!(refusal(take(0), &[f32(&[]), ty(I32, &[])]).contains("out of range for rank 0"));
+    let got = refusal(take(0), &[table.clone(), ty(I32, &[4, 7])]);
+    assert_eq!(
+        got,
+        "indices [4,7] must have the table's shape, but for the extent along the axis, or without the axis: table [100,16], axis 0"
+    );
     let scatter = Op::ScatterAdd(ScatterAdd);
     let got = refusal(scatter.clone(), &[table.clone(), indices.clone(), f32(&[4, 16])]);
     assert_eq!(got, "updates of table [100,16] at indices [4,7] must be [4,7,16], they are [4,16]");

@@ -2,7 +2,7 @@
 
 use super::cluster::{Kind, through_inlined};
 use super::sites::{AxisMap, Sites};
-use super::{Fuser, Info, MAX_EVALUATIONS, MAX_REDUCTIONS_IN_A_ROW, MAX_SIZE, MAX_WORK, is_port};
+use super::{FEW_AGAIN, Fuser, Info, MAX_EVALUATIONS, MAX_REDUCTIONS_IN_A_ROW, MAX_SIZE, MAX_WORK, is_port};
 use crate::lower::{stores_once, tiles};
 use ir::op::reduce::Reduce;
 use ir::op::window::{Pool, PoolArgMax, PoolKind, Window};
@@ -89,7 +89,7 @@ impl Fuser<'_> {
         if sites.many {
             return false;
         }
-        if evaluations <= numel {
+        if evaluations <= FEW_AGAIN * numel {
             return true;
         }
         let cost = self.cost(node);
@@ -103,7 +103,8 @@ impl Fuser<'_> {
     fn is_cheap(&self, node: NodeId) -> bool {
         match self.graph.op(node) {
             Op::Elementwise(op) => op.def().cost == Cost::Cheap,
-            Op::Cast(_) | Op::CheckIndex(_) => true,
+            Op::Cast(_) => true,
+            // A check is no vector code, and what is around it then isn't either.
             _ => false,
         }
     }

@@ -10,7 +10,7 @@
 //! results of a cluster: one loop for each part, in which what the part is made of is computed, and what the whole is used for if that is done place by place.
 //!
 //! The cost model (`sites`) counts at how many places a cluster would compute a node, and how many of its elements there. A node joins if
-//! each element is computed once. A cheap one may be computed twice (`MAX_EVALUATIONS`), where users see it at several places and it is made of one
+//! each element is computed once, and at most an eighth of them again. A cheap one may be computed twice (`MAX_EVALUATIONS`), where users see it at several places and it is made of one
 //! tensor of its size, and as often as a broadcast repeats it, as long as the cluster's work with all repetitions is at most 16 times (`MAX_WORK`) the sum of its
 //! nodes' elements times their cost. A row is walked at most once more for each of 4 (`MAX_REDUCTIONS_IN_A_ROW`) reductions. In builds with debug
 //! assertions `lower` counts the operations of each loop cluster's kernels and fails beyond that bound.
@@ -28,6 +28,7 @@ mod reach;
 mod recompute;
 mod siblings;
 mod sites;
+mod taken;
 
 use crate::{PassContext, PassError};
 use cluster::{Kind, anchor_kind, through_inlined};
@@ -39,6 +40,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// An element is computed at most that many times at places that aren't repetitions along axes which it doesn't have.
 const MAX_EVALUATIONS: f64 = 2.0;
+/// Whatever it costs, it is computed by the users that ask for it so many times: each element once, and a few of them again.
+const FEW_AGAIN: f64 = 1.125;
 /// The work of a cluster, repetitions included, is at most that many times the work of its nodes.
 pub(crate) const MAX_WORK: f64 = 16.0;
 /// Places of one node in a cluster that are told apart.
@@ -221,6 +224,7 @@ impl Fuser<'_> {
     /// Puts a node, whose users have been placed, in a cluster, or leaves it to be computed wherever it is used.
     fn place(&mut self, node: NodeId) {
         self.find_uses(node);
+        self.gather_takes(node);
         let unclustered = |u: &NodeId| self.graph.cluster(*u).is_none() && self.to_results.contains(u);
         if self.results.contains(&node) || self.graph.users(node).iter().any(unclustered) {
             self.to_results.insert(node);

@@ -25,7 +25,7 @@ impl Fuser<'_> {
     }
 
     /// True if a cluster reduces a tensor, or what it computes from it place by place.
-    fn reads_whole(&self, node: NodeId, cluster: u32) -> bool {
+    pub(super) fn reads_whole(&self, node: NodeId, cluster: u32) -> bool {
         let map = self.sites(node, cluster).map();
         self.info(cluster).is_some_and(|info| {
             info.kind == Kind::Loop

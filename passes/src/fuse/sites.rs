@@ -300,12 +300,13 @@ impl Fuser<'_> {
             }
             Op::Concat(op) if self.is_cut(cluster, place, &[op.axis]) => (None, place.evaluations * numel / of_user),
             Op::Pad(op) if self.is_cut(cluster, place, &op.padded()) => (None, place.evaluations * numel / of_user),
+            Op::TakeAlongAxis(_) if position == 1 => (place.map.as_ref().map(|map| map.to_vec()), place.evaluations),
             Op::Gather(_) if position == 1 => {
                 let along = place.map.as_ref().map(|map| map[..operand.rank()].to_vec());
                 (None, repeated(&along))
             }
             op if op.family() == ir::Family::Movement => (None, place.evaluations),
-            Op::Gather(_) => (None, place.evaluations),
+            Op::Gather(_) | Op::TakeAlongAxis(_) => (None, place.evaluations),
             _ => (None, numel),
         }
     }

@@ -6,6 +6,7 @@ use ir::op::contraction::Dot;
 use ir::op::movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
 use ir::op::reduce::Reduce;
 use ir::op::scan::Scan;
+use ir::op::take::TakeAlongAxis;
 use ir::{Builder, Graph, NodeId, Op, Shape};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,7 @@ pub(super) fn is_liftable(graph: &Graph, id: NodeId, over_time: &BTreeSet<NodeId
     let has_form = match graph.op(id) {
         Op::Elementwise(_) | Op::Cast(_) | Op::CheckIndex(_) | Op::Reduce(_) | Op::Dot(_) | Op::Concat(_) => true,
         Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) | Op::Slice(_) | Op::Pad(_) | Op::Reverse(_) => true,
+        Op::TakeAlongAxis(_) => true,
         Op::Gather(_) => !differs(0),
         _ => false,
     };
@@ -144,6 +146,7 @@ impl<'g, 's> Lift<'g, 's> {
         Ok(match graph.op(id) {
             Op::Reduce(op) => Op::Reduce(Reduce { kind: op.kind, axes: axes(&op.axes) }),
             Op::Concat(op) => Op::Concat(Concat { axis: op.axis + 1 }),
+            Op::TakeAlongAxis(op) => Op::TakeAlongAxis(TakeAlongAxis { axis: op.axis + 1 }),
             Op::Reshape(op) => Op::Reshape(Reshape { shape: self.over_time(&op.shape)? }),
             Op::Permute(op) => Op::Permute(Permute { perm: with(0, &axes(&op.perm)) }),
             Op::Reverse(op) => Op::Reverse(Reverse { axes: axes(&op.axes) }),

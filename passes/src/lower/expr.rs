@@ -5,6 +5,7 @@ use super::{Lowering, index};
 use crate::PassError;
 use ir::op::movement::{Concat, Pad};
 use ir::op::source::Iota;
+use ir::op::take::TakeAlongAxis;
 use ir::{DType, NodeId, Op, Scalar, ScalarOp, Shape};
 use kernel::{Access, Affine, Expr, IndexExpr};
 use std::collections::BTreeMap;
@@ -142,6 +143,7 @@ impl Emit<'_, '_> {
             Op::Random(_) => {
                 return Err(self.lowering.defect(node, "random elements are drawn in clusters of their own"));
             }
+            Op::TakeAlongAxis(op) => self.take(frame, op),
             Op::Pad(op) => self.pad(frame, op),
             Op::Concat(op) => self.concat(frame, op)?,
             _ => match frame.args.pop() {
@@ -190,6 +192,20 @@ impl Emit<'_, '_> {
                 let mut from = vec![row];
                 from.extend_from_slice(&frame.at[split..]);
                 Next::Need(table, from)
+            }
+            [.., element] => Next::Done(element.clone()),
+        }
+    }
+
+    fn take(&mut self, frame: &mut Frame, op: &TakeAlongAxis) -> Next {
+        let graph = self.lowering.graph;
+        let (table, indices) = (graph.operands(frame.node)[0], graph.operands(frame.node)[1]);
+        match &frame.args[..] {
+            [] => Next::Need(indices, frame.at.clone()),
+            [position] => {
+                let shape = &graph.ty(table).shape;
+                let along = self.checked(frame.node, position.clone(), shape[op.axis]);
+                Next::Need(table, op.place(&frame.at, shape.rank(), along))
             }
             [.., element] => Next::Done(element.clone()),
         }

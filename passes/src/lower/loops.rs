@@ -44,6 +44,8 @@ struct Plan {
     reduces: Vec<NodeId>,
     full: Vec<NodeId>,
     outer: Vec<NodeId>,
+    /// Elements of the rows that are taken by index.
+    taken: Vec<NodeId>,
 }
 
 /// The op that a reduction folds with.
@@ -80,10 +82,13 @@ impl Plan {
         };
         let (full, outer) =
             results.into_iter().partition(|&n| graph.ty(n).shape == space.shape && !reduces.contains(&n));
-        let mut plan = Self { space, stage: BTreeMap::new(), reduces, full, outer };
+        let mut plan = Self { space, stage: BTreeMap::new(), reduces, full, outer, taken: vec![] };
         for &node in nodes {
             plan.find_stage(lowering, cluster, node);
         }
+        let one = |n: &NodeId| graph.ty(*n).shape[..] == plan.space.extents(&plan.space.outer())[..];
+        let taken = |n: &NodeId| matches!(graph.op(*n), Op::TakeAlongAxis(_)) && plan.stage[n] == 0 && one(n);
+        plan.taken = nodes.iter().copied().filter(|n| !plan.space.reduced.is_empty() && taken(n)).collect();
         plan
     }
 
@@ -207,10 +212,17 @@ fn lower_part(
 /// What is inside the loops over the axes that aren't reduced.
 fn lower_body(emit: &mut Emit<'_, '_>, plan: &Plan, outer_at: &[Affine], cluster: u32) -> Result<(), PassError> {
     let mut rows = BTreeMap::new();
+    // Before the rows are walked, so that results of the walk may be written over them.
+    for &node in &plan.taken {
+        let value = emit.value(node, outer_at)?;
+        if plan.outer.contains(&node) {
+            emit.store_node(node, outer_at, value.expr);
+        }
+    }
     for stage in 0..=plan.last_stage() {
         lower_stage(emit, plan, outer_at, stage, &mut rows, cluster)?;
     }
-    for &node in &plan.outer {
+    for &node in plan.outer.iter().filter(|n| !plan.taken.contains(n)) {
         let value = emit.value(node, outer_at)?;
         emit.store_node(node, outer_at, value.expr);
     }

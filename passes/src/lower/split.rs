@@ -187,6 +187,11 @@ impl Search<'_, '_> {
                 self.stack.push((operands[0], row.chain(at[split..].iter().copied()).collect(), in_part));
                 self.stack.push((operands[1], at[..split].to_vec(), in_part));
             }
+            Op::TakeAlongAxis(op) => {
+                let along = Coordinate::any(operand(0)[op.axis]);
+                self.stack.push((operands[0], op.place(at, operand(0).rank(), along), in_part));
+                self.stack.push((operands[1], at.to_vec(), in_part));
+            }
             Op::Elementwise(_) | Op::Cast(_) | Op::CheckIndex(_) | Op::StopGradient(_) => {
                 self.stack.extend(operands.iter().map(|&o| (o, at.to_vec(), in_part)));
             }

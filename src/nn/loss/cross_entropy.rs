@@ -31,8 +31,10 @@ pub fn sparse_cross_entropy(logits: impl Borrow<Tensor>, labels: impl Borrow<Ten
         return output.builder().fail("sparse_cross_entropy", &[output, labels], rule);
     }
     let logits = output.logits(Squash::Softmax).unwrap_or_else(|| output.clone());
-    let below_max = &logits - logits.max_keepdims([-1]).stop_gradient();
-    below_max.exp().sum_axes([-1]).log() - below_max.pick(labels)
+    let max = logits.max_axes([-1]).stop_gradient();
+    let below_max = &logits - max.unsqueeze(-1);
+    // Picked from the logits, which are in memory: what is below the maximum is made in passing.
+    below_max.exp().sum_axes([-1]).log() - (logits.pick(labels) - max)
 }
 
 /// The rule that labels of type `t` for logits of type `x` break, if any.

@@ -2,6 +2,7 @@
 
 use super::{Built, Parts};
 use crate::dsl::{GraphBuilder, Tensor, TypeSpec};
+use crate::nn::sparse_cross_entropy;
 use ir::DType;
 
 pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
@@ -15,6 +16,19 @@ pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
             let x = parts.x(g);
             let result = x.pick(indices(*dims.last()?, &dims[..dims.len() - 1]));
             Some(Built { result, by: vec![x] })
+        }
+        // Along an axis, that many elements of each row.
+        "take_along_axis" => {
+            let (x, axis) = (parts.x(g), parts.number::<usize>(0)?);
+            let mut taken = dims.clone();
+            *taken.get_mut(axis)? = parts.number(1)?;
+            let result = x.take_along_axis(indices(dims[axis], &taken), axis as isize);
+            Some(Built { result, by: vec![x] })
+        }
+        "sparse_cross_entropy" => {
+            let x = parts.x(g);
+            let labels = indices(*dims.last()?, &dims[..dims.len() - 1]);
+            Some(Built { result: sparse_cross_entropy(&x, labels), by: vec![x] })
         }
         // That many rows of a table.
         "gather" => {
