@@ -1,11 +1,13 @@
-//! Pooling and its gradients over windows of all kinds: by the interpreter, after each pass for each target, and as machine code at any number of threads.
+//! Pooling and its gradients, and gradients of strided convolutions, over windows of all kinds: by the interpreter, after each pass for each target, and as
+//! machine code at any number of threads.
 
 use crate::machine::{load, step};
-use crate::oracle::{Agreement, Ports, difference, evaluate};
+use crate::oracle::{Agreement, Ports, difference, evaluate, random_ports};
 use crate::pipeline::first_fault;
 use ir::op::window::Window;
 use ir::{DType, Graph, Scalar, Value};
-use kernel::Target;
+use kernel::{Program, Target};
+use passes::{PassContext, RunOptions, compile};
 
 /// An input's extents `[n, spatial..., c]` and a window over it.
 struct Case {
@@ -59,12 +61,17 @@ fn text<T: std::fmt::Display>(list: &[T]) -> String {
     list.iter().map(T::to_string).collect::<Vec<_>>().join(",")
 }
 
+/// The window's attributes.
+fn attrs(window: &Window) -> String {
+    let pads: Vec<String> = window.pad.iter().map(|(a, b)| format!("({a},{b})")).collect();
+    let (size, stride, dilation) = (text(&window.size), text(&window.stride), text(&window.dilation));
+    format!("size=[{size}], stride=[{stride}], pad=[{}], dilation=[{dilation}]", pads.join(","))
+}
+
 /// Pooling by maximum and sum, their gradients with an elementwise op behind each, and what stands at the places of maxima.
 fn graph(case: &Case, dtype: DType) -> Graph {
     let (spatial, window) = (case.window.rank(), &case.window);
-    let pads: Vec<String> = window.pad.iter().map(|(a, b)| format!("({a},{b})")).collect();
-    let (size, stride, dilation) = (text(&window.size), text(&window.stride), text(&window.dilation));
-    let attrs = format!("{{size=[{size}], stride=[{stride}], pad=[{}], dilation=[{dilation}]}}", pads.join(","));
+    let attrs = format!("{{{}}}", attrs(window));
     let mut pooled = case.dims.clone();
     pooled[1..=spatial].copy_from_slice(&window.output(&case.dims[1..=spatial]).unwrap());
     let (x, y) = (format!("{dtype}[{}]", text(&case.dims)), format!("{dtype}[{}]", text(&pooled)));
@@ -118,5 +125,102 @@ fn pooling_is_the_same_over_windows_of_all_kinds() {
                 }
             }
         }
+    }
+}
+
+/// The gradient by the input of a convolution to `channels`, with a rectifier's mask behind it.
+fn input_gradient(case: &Case, channels: usize, groups: usize, dtype: DType) -> Graph {
+    let (spatial, window) = (case.window.rank(), &case.window);
+    let mut outputs = case.dims.clone();
+    outputs[1..=spatial].copy_from_slice(&window.output(&case.dims[1..=spatial]).unwrap());
+    outputs[spatial + 1] = channels;
+    let kernel = [&window.size[..], &[case.dims[spatial + 1] / groups, channels]].concat();
+    let (x, y, w) = (text(&case.dims), text(&outputs), text(&kernel));
+    let text = format!(
+        "graph \"input_gradient\" {{
+           %0 = input {{name=\"dy\"}} : {dtype}[{y}]
+           %1 = input {{name=\"w\"}} : {dtype}[{w}]
+           %2 = input {{name=\"x\"}} : {dtype}[{x}]
+           %3 = conv_input_grad %0, %1 {{{}, groups={groups}}} : {dtype}[{x}]
+           %4 = relu %2 : {dtype}[{x}]
+           %5 = mul %3, %4 : {dtype}[{x}]
+           output \"dx\" = %5
+         }}",
+        attrs(window)
+    );
+    Graph::parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"))
+}
+
+/// Cases with channels of the result, and groups.
+fn strided() -> Vec<(Case, usize, usize)> {
+    vec![
+        (case([2, 9, 8, 16], [3, 3], [2, 2], [(1, 1), (1, 1)], [1, 1]), 9, 1),
+        (case([9, 12, 11, 5], [3, 2], [2, 1], [(0, 1), (1, 0)], [1, 1]), 7, 1),
+        // Few channels, so that places of a block are channels; blocks that reach over the edge, and windows that leave a rest.
+        (case([1, 21, 18, 3], [7, 7], [2, 2], [(3, 3), (2, 3)], [1, 1]), 24, 1),
+        (case([8, 16, 17, 1], [4, 4], [4, 4], [(0, 0), (0, 0)], [1, 1]), 8, 1),
+        (case([1, 33, 2], [11], [5], [(4, 1)], [1]), 6, 1),
+        // As many remainders as one convolution has channels, and too many for that: zeros between the outputs.
+        (case([2, 20, 20, 3], [5, 5], [5, 5], [(0, 0), (0, 0)], [1, 1]), 8, 1),
+        (case([1, 19, 19, 4], [5, 6], [5, 4], [(0, 1), (2, 0)], [1, 2]), 6, 2),
+        // Places without a tap.
+        (case([3, 8, 9, 6], [1, 1], [2, 2], [(0, 0), (0, 0)], [1, 1]), 10, 1),
+        (case([1, 23, 17], [2], [3], [(1, 1)], [1]), 5, 1),
+        (case([2, 13, 11, 17], [3, 3], [2, 3], [(2, 1), (2, 2)], [2, 1]), 4, 1),
+        (case([2, 13, 4], [3], [2], [(3, 3)], [2]), 4, 1),
+        // Groups, and one channel each.
+        (case([2, 9, 10, 8], [3, 3], [2, 2], [(1, 1), (1, 0)], [1, 1]), 12, 4),
+        (case([2, 9, 10, 8], [3, 3], [2, 2], [(1, 1), (1, 0)], [1, 1]), 8, 8),
+        // One image, whose rows are shared; three spatial axes.
+        (case([1, 40, 40, 32], [3, 3], [2, 2], [(1, 1), (1, 1)], [1, 1]), 32, 1),
+        (case([2, 5, 6, 7, 4], [3, 2, 3], [2, 1, 2], [(1, 1), (0, 1), (1, 1)], [1, 1, 1]), 5, 1),
+    ]
+}
+
+#[test]
+fn gradients_of_strided_convolutions_are_the_same_over_windows_of_all_kinds() {
+    let others = [DType::Bf16, DType::I32, DType::F32];
+    for (number, (case, channels, groups)) in strided().into_iter().enumerate() {
+        let graph = input_gradient(&case, channels, groups, DType::F64);
+        let values = random_ports(&graph, number as u64);
+        let near = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(1e-12));
+        for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
+            first_fault(&target.name, &graph, &values, &target, &near).unwrap_or_else(|fault| panic!("{fault}"));
+        }
+        let expected = evaluate(&graph, &values).unwrap();
+        let one = step(&mut load(&graph, 1), &graph, &values).unwrap();
+        assert_eq!(near(&expected, &one), None, "{graph}");
+        for threads in 2..=4 {
+            let found = step(&mut load(&graph, threads), &graph, &values).unwrap();
+            assert_eq!(difference(&one, &found, Agreement::Bits), None, "{threads} threads\n{graph}");
+        }
+        let graph = input_gradient(&case, channels, groups, others[number % 3]);
+        let values = ports(&graph);
+        let found = step(&mut load(&graph, 1), &graph, &values).unwrap();
+        assert_eq!(difference(&evaluate(&graph, &values).unwrap(), &found, Agreement::Bits), None, "{graph}");
+    }
+}
+
+/// What a program does, in operations.
+fn operations(program: &Program) -> f64 {
+    program.kernels.iter().map(|kernel| kernel.work().operations).sum()
+}
+
+/// The zeros that a stride leaves between the outputs were multiplied: 4 times as many products as there are.
+#[test]
+fn gradients_of_strided_convolutions_do_not_multiply_by_zeros() {
+    for (case, channels, most) in [
+        (case([8, 28, 28, 64], [3, 3], [2, 2], [(1, 1), (1, 1)], [1, 1]), 64, 1.1),
+        (case([1, 56, 56, 32], [1, 1], [2, 2], [(0, 0), (0, 0)], [1, 1]), 64, 1.1),
+        // One convolution, whose kernel has zeros for the taps that a window of 7 lacks to one of 8.
+        (case([1, 112, 112, 3], [7, 7], [2, 2], [(3, 3), (3, 3)], [1, 1]), 64, 1.5),
+    ] {
+        let graph = input_gradient(&case, channels, 1, DType::F32);
+        let outcome = compile(graph.clone(), &PassContext::new(Target::avx512()), &RunOptions::default()).unwrap();
+        let spatial = &case.window.output(&case.dims[1..3]).unwrap();
+        let places = case.dims[0] * spatial.iter().product::<usize>();
+        let products = 2 * places * case.window.taps() * case.dims[3] * channels;
+        let found = operations(outcome.module.program().unwrap());
+        assert!(found <= most * products as f64, "{found} operations for {products}");
     }
 }

@@ -24,7 +24,7 @@ mod window;
 mod work;
 
 pub(crate) use contraction::in_regions;
-pub(crate) use window::{stores_once, tap_type, tiles};
+pub(crate) use window::{margins, remainders, stores_once, tap_type, tiles};
 
 use crate::fuse::cluster::{Clusters, Kind};
 use crate::{PassContext, PassError};

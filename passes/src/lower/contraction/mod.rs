@@ -4,12 +4,13 @@
 //! registers. The right factor is packed into panels of the tile's width where it is not contiguous along the columns or is
 //! read often: a block at a time in each thread's own memory where there are enough panels to share, else all of it before. The left one is packed where
 //! its columns collide in the cache. Padded
-//! convolutions are cut into regions without padding, long reductions of few elements into chunks. Other types, and products with a single column, become plain loops.
+//! convolutions are cut into regions without padding, gradients of strided ones into places that have the same taps, long reductions of few elements into chunks. Other types, and products with a single column, become plain loops.
 
 mod border;
 mod left;
 mod pack;
 mod plain;
+mod remainder;
 mod spec;
 mod split;
 mod tiles;
@@ -104,8 +105,36 @@ pub(super) fn lower(
     anchor: NodeId,
     nodes: &[NodeId],
 ) -> Result<(), PassError> {
-    let whole = Spec::of(lowering, anchor)?;
-    let mut parts = whole.parts(lowering, anchor);
+    let graph = lowering.graph;
+    let Op::ConvInputGrad(op) = graph.op(anchor) else {
+        let whole = Spec::of(lowering, anchor)?;
+        let parts = whole.parts(lowering, anchor);
+        return lower_parts(lowering, (cluster, anchor), nodes, (whole, parts));
+    };
+    let [dy, w] = [0, 1].map(|i| graph.ty(graph.operands(anchor)[i]));
+    let legal = op.window.stride.iter().any(|&stride| stride > 1);
+    let Some(parts) = remainder::parts(op, dy, w, graph.ty(anchor)).filter(|_| legal) else {
+        return Err(lowering.defect(anchor, "the gradient should have been legalized"));
+    };
+    for places in &parts {
+        match &places.spec {
+            Some(spec) => lower_parts(lowering, (cluster, anchor), nodes, (spec.clone(), vec![spec.clone()]))?,
+            None => {
+                let results = outputs(graph, cluster, nodes);
+                remainder::clear(lowering, (cluster, anchor), &results, places)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lowers a contraction that consists of these parts.
+fn lower_parts(
+    lowering: &mut Lowering<'_>,
+    (cluster, anchor): (u32, NodeId),
+    nodes: &[NodeId],
+    (whole, mut parts): (Spec, Vec<Spec>),
+) -> Result<(), PassError> {
     let used = coordinates_used(lowering, cluster, nodes);
     parts.iter_mut().for_each(|part| part.collapse(|axis| !used.contains(&axis)));
     let dtype = lowering.graph.ty(anchor).dtype;

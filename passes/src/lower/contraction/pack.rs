@@ -105,7 +105,7 @@ fn emit(
     let buffer = lowering.operand_buffer(operand)?;
     let column = spec.n[spec.n.len() - 1];
     let mut emit = Emit::new(lowering, Some(cluster));
-    let (mut from, mut to) = (Affine::default(), Affine::default());
+    let (mut from, mut to) = (Affine::constant(spec.origin.b), Affine::default());
     for (dim, stride) in &packed.outer {
         let var = emit.cx.open(dim.extent);
         from = from.plus_term(var, dim.b);

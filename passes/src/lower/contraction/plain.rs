@@ -23,7 +23,10 @@ pub(super) fn lower(
     let buffers = [lowering.operand_buffer(operands[0])?, lowering.operand_buffer(operands[1])?];
     let mut emit = Emit::new(lowering, Some(cluster));
     let mut at = vec![Affine::default(); ty.shape.rank()];
-    let (mut a, mut b) = (Affine::default(), Affine::default());
+    for (at, &first) in at.iter_mut().zip(&spec.origin.at) {
+        *at = Affine::constant(first as i64);
+    }
+    let (mut a, mut b) = (Affine::constant(spec.origin.a), Affine::constant(spec.origin.b));
     let mut walk = |emit: &mut Emit<'_, '_>, dim: &Dim, at: &mut Vec<Affine>| {
         let var = emit.cx.open(dim.extent);
         a = a.clone().plus_term(var, dim.a);

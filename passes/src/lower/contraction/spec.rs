@@ -21,17 +21,17 @@ pub(super) struct Dim {
 
 impl Dim {
     /// A dimension of the left factor and the result.
-    fn row(extent: usize, a: i64, c: i64, axis: usize) -> Self {
+    pub(super) fn row(extent: usize, a: i64, c: i64, axis: usize) -> Self {
         Self { extent, a, b: 0, c, axis, steps: 0 }
     }
 
     /// A dimension of the right factor and the result.
-    fn column(extent: usize, b: i64, c: i64, axis: usize) -> Self {
+    pub(super) fn column(extent: usize, b: i64, c: i64, axis: usize) -> Self {
         Self { extent, a: 0, b, c, axis, steps: 0 }
     }
 
     /// A dimension of the reduction; [`Spec::count_steps`] fills in `steps`.
-    fn reduced(extent: usize, a: i64, b: i64) -> Self {
+    pub(super) fn reduced(extent: usize, a: i64, b: i64) -> Self {
         Self { extent, a, b, c: 0, axis: 0, steps: 0 }
     }
 }
@@ -90,7 +90,7 @@ impl Spec {
         }
     }
 
-    fn count_steps(&mut self) {
+    pub(super) fn count_steps(&mut self) {
         let mut steps = 1;
         for dim in self.k.iter_mut().rev() {
             dim.steps = steps;

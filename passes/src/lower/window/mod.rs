@@ -10,6 +10,8 @@ mod gradient;
 mod pieces;
 mod pool;
 
+pub(crate) use pieces::margins;
+pub(in crate::lower) use pieces::of_places;
 pub(crate) use pool::tap_type;
 
 use super::Lowering;
@@ -36,8 +38,13 @@ pub(crate) fn stores_once(window: &Window) -> bool {
 
 /// True if a gradient walks the places of the input rather than windows.
 fn by_places(window: &Window) -> bool {
-    let remainders = window.stride.iter().try_fold(1usize, |n, &stride| n.checked_mul(stride));
-    !tiles(window) && remainders.is_some_and(|n| n <= MAX_REMAINDERS)
+    !tiles(window) && remainders(window).is_some()
+}
+
+/// How many remainders by the strides there are, if they are few enough to be walked one after the other.
+pub(crate) fn remainders(window: &Window) -> Option<usize> {
+    let all = window.stride.iter().try_fold(1usize, |n, &stride| n.checked_mul(stride));
+    all.filter(|&n| n <= MAX_REMAINDERS)
 }
 
 /// One element of a window.

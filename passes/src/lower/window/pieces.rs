@@ -19,16 +19,16 @@ const MIN_SHARED: usize = 16 << 10;
 /// Places along a spatial axis, and the taps that they have inside. Place number `t` is `start + step * t`; tap number `j` of them is tap `first_tap +
 /// tap_step * j` of the window, and reads `at + per_place * t + per_tap * j`.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Piece {
-    start: i64,
-    step: i64,
-    count: i64,
-    first_tap: i64,
-    tap_step: i64,
-    taps: i64,
-    at: i64,
+pub(in crate::lower) struct Piece {
+    pub(in crate::lower) start: i64,
+    pub(in crate::lower) step: i64,
+    pub(in crate::lower) count: i64,
+    pub(in crate::lower) first_tap: i64,
+    pub(in crate::lower) tap_step: i64,
+    pub(in crate::lower) taps: i64,
+    pub(in crate::lower) at: i64,
     per_place: i64,
-    per_tap: i64,
+    pub(in crate::lower) per_tap: i64,
     /// The extent of what is read.
     extent: i64,
 }
@@ -90,7 +90,7 @@ pub(super) fn of_windows(window: &Window, d: usize, (input, output): (usize, usi
 
 /// The places of the input along a spatial axis, which read the windows that have a tap there, in the order of the windows.
 /// Those of one remainder are one piece unless they are to be `cut`.
-pub(super) fn of_places(window: &Window, d: usize, (input, output): (usize, usize), cut: bool) -> Vec<Piece> {
+pub(in crate::lower) fn of_places(window: &Window, d: usize, (input, output): (usize, usize), cut: bool) -> Vec<Piece> {
     let (stride, dilation) = (window.stride[d] as i64, window.dilation[d] as i64);
     let of_remainder = |start: i64| {
         let place = start + window.pad[d].0 as i64;
@@ -114,6 +114,14 @@ pub(super) fn of_places(window: &Window, d: usize, (input, output): (usize, usiz
         if taps == 0 || !cut { vec![piece] } else { piece.cut() }
     };
     (0..stride.min(input as i64)).flat_map(of_remainder).collect()
+}
+
+/// How many outputs are missing before the first and behind the last one along a spatial axis for each place of the input to have all its taps inside.
+pub(crate) fn margins(window: &Window, d: usize, extents: (usize, usize)) -> (usize, usize) {
+    let pieces = of_places(window, d, extents, false).into_iter().filter(|piece| piece.taps > 0);
+    let reads = pieces.map(|p| (p.at, p.at + p.count - 1 + p.per_tap * (p.taps - 1)));
+    let (first, last) = reads.fold((0, 0), |(first, last), read| (read.0.min(first), read.1.max(last)));
+    (-first as usize, (last + 1 - extents.1 as i64).max(0) as usize)
 }
 
 fn gcd(a: i64, b: i64) -> i64 {

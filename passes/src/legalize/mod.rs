@@ -4,22 +4,25 @@
 //! The gradient of a maximum pooling puts what it gets at the places of the maxima. Where the graph has that pooling, it finds them, and the pooled tensor
 //! isn't read again, and need not be kept; else only windows that don't stand side by side are asked for them before. Padding of convolutions and of their weight
 //! gradients becomes an explicit `pad`, but for convolutions that are lowered region by region, without padding. The gradient by the input
-//! becomes a padded convolution of the output's gradient, spread by the stride, with the kernel reversed and its channels exchanged.
+//! becomes a padded convolution of the output's gradient with the kernel reversed and its channels exchanged. With strides it stays what it is, of a
+//! padded gradient: it is lowered for each remainder of places by the strides apart. Or those become channels of one convolution, where an image has few.
 //! A product is computed with its factors exchanged where that fills vectors better, or saves transposing the larger one. One whose sums have
 //! a single term becomes a multiplication. `argmax` and `argmin` become a reduction to the extremum and one to the first place that holds it.
 //! # Requires
 //! Stage `differentiated`.
 //! # Ensures
-//! Contractions are `dot`, `conv_weight_grad` without padding, and `conv`, padded only where lowering cuts it into regions. No positions of extrema are left.
+//! Contractions are `dot`, `conv_weight_grad` without padding, `conv`, padded only where lowering cuts it into regions, and `conv_input_grad`
+//! with strides, where each place has all its taps inside. No positions of extrema are left.
 //! # Example
 //! `%2 = conv %0, %1 {.., pad=[(1,1)]}` becomes `%2 = pad %0 {low=[0,1,0], high=[0,1,0], ..}`, `%3 = conv %2, %1 {.., pad=[(0,0)]}`.
 
+mod input_grad;
 mod places;
 
 use crate::lower::{in_regions, tap_type, tiles};
 use crate::{PassContext, PassError};
-use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot};
-use ir::op::movement::{Pad, Reverse};
+use ir::op::contraction::{Conv, ConvWeightGrad, Dot};
+use ir::op::movement::Pad;
 use ir::op::window::{Pool, PoolArgMax, PoolKind, Unpool, Window};
 use ir::{Builder, Graph, NodeId, Op, Scalar, ScalarOp, Shape, TensorType};
 use kernel::TileTarget;
@@ -45,7 +48,10 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
                 None => continue,
             },
             Op::ConvWeightGrad(op) if padded(&op.window) => valid_weight_grad(&mut build, &op, &operands)?,
-            Op::ConvInputGrad(op) => input_grad(&mut build, node, &op, &operands)?,
+            Op::ConvInputGrad(op) => match input_grad::legal(&mut build, node, &op, &operands, &context.target.tile)? {
+                Some(new) => new,
+                None => continue,
+            },
             Op::Dot(op) if steps(&build, &op, operands[0]) == 1 => products(&mut build, node, &op, &operands)?,
             Op::Dot(op) => match exchanged(&mut build, &op, &operands, &context.target.tile)? {
                 Some(new) => new,
@@ -205,55 +211,6 @@ fn valid_weight_grad(build: &mut Builder<'_>, op: &ConvWeightGrad, operands: &[N
     Ok(build.add(Op::ConvWeightGrad(valid), &[x, operands[1]])?)
 }
 
-fn input_grad(
-    build: &mut Builder<'_>,
-    node: NodeId,
-    op: &ConvInputGrad,
-    operands: &[NodeId],
-) -> Result<NodeId, PassError> {
-    let (dy, w) = (operands[0], operands[1]);
-    let window = &op.window;
-    let spatial = window.size.len();
-    let input = build.ty(node).shape.clone();
-    let outputs = build.ty(dy).shape.clone();
-    let margins: Vec<(usize, usize)> = (0..spatial)
-        .map(|d| {
-            let reach = (window.size[d] - 1) * window.dilation[d];
-            let spread = (outputs[d + 1] - 1) * window.stride[d] + 1;
-            (reach - window.pad[d].0, input[d + 1] + window.pad[d].0 - spread)
-        })
-        .collect();
-    let mut spread_shape = outputs.dims().to_vec();
-    (0..spatial).for_each(|d| spread_shape[d + 1] = (outputs[d + 1] - 1) * window.stride[d] + 1);
-    let spread = TensorType { dtype: build.ty(dy).dtype, shape: shape_of(spread_shape)? };
-    let flipped = flip_kernel(build, w, spatial, op.groups)?;
-    let mut forward =
-        Window { size: window.size.clone(), stride: vec![1; spatial], pad: margins, dilation: window.dilation.clone() };
-    let mut margins = vec![(0, 0); spatial];
-    if !in_regions(&forward, &spread, build.ty(node), op.groups) {
-        std::mem::swap(&mut forward.pad, &mut margins);
-    }
-    let spread = pad(build, dy, &margins, |d| window.stride[d] - 1)?;
-    Ok(build.add(Op::Conv(Conv { window: forward, groups: op.groups }), &[spread, flipped])?)
-}
-
 fn shape_of(dims: Vec<usize>) -> Result<Shape, PassError> {
     Shape::new(dims).map_err(|e| PassError::Unsupported { what: e.to_string(), loc: None })
-}
-
-/// `[k..., ci/g, co]` to `[k..., co/g, ci]`, spatial axes reversed, channels exchanged within each group.
-fn flip_kernel(build: &mut Builder<'_>, w: NodeId, spatial: usize, groups: usize) -> Result<NodeId, PassError> {
-    let shape = build.ty(w).shape.clone();
-    let (ci, co) = (shape[spatial], shape[spatial + 1] / groups);
-    let axes: Vec<usize> = (0..spatial).filter(|&d| shape[d] > 1).collect();
-    let reversed = if axes.is_empty() { w } else { build.add(Op::Reverse(Reverse { axes }), &[w])? };
-    let kernel = &shape[..spatial];
-    let reshape = |build: &mut Builder<'_>, x, tail: &[usize]| -> Result<NodeId, PassError> {
-        let dims = [kernel, tail].concat();
-        Ok(build.reshape(x, shape_of(dims)?)?)
-    };
-    let split = reshape(build, reversed, &[ci, groups, co])?;
-    let perm: Vec<usize> = (0..spatial).chain([spatial + 2, spatial + 1, spatial]).collect();
-    let exchanged = build.permute(split, &perm)?;
-    reshape(build, exchanged, &[co, groups * ci])
 }
