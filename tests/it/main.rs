@@ -30,6 +30,7 @@ mod sparse;
 mod sums;
 mod training;
 mod training_models;
+mod transposes;
 mod weights;
 mod windows;
 mod workloads;

@@ -4,7 +4,7 @@
 //! A long reduction to few elements becomes two kernels: one folds chunks into scratch memory, the other folds what they give. A kernel
 //! that is one long innermost loop becomes a loop over chunks around a loop over a chunk; where the extent has no divisor that
 //! would do, the last chunk is shorter than the others. What the kernel binds before the loop is bound in each chunk. A chain of many additions
-//! becomes sums of blocks.
+//! becomes sums of blocks. What is read across the order of memory is read in blocks, through scratch memory.
 //! # Requires
 //! Stage `decomposed`, before vectorization.
 //! # Ensures
@@ -16,6 +16,7 @@
 mod blocks;
 mod params;
 mod partial;
+mod transpose;
 
 use crate::{PassContext, PassError};
 use kernel::walk::{refresh, substitute};
@@ -35,6 +36,7 @@ const LINE: usize = 16;
 pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
     partial::cut(program);
     for kernel in &mut program.kernels {
+        transpose::cut(kernel);
         let mut fresh = Fresh::above(&kernel.body);
         if let Some((Stmt::For { var, extent, kind: LoopKind::Serial, body }, before)) = kernel.body.split_last_mut()
             && before.iter().all(|s| matches!(s, Stmt::Let { .. }))

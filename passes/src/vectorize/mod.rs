@@ -223,11 +223,11 @@ fn declare(fold: &Fold, map: &Accumulators, lanes: u16) -> Stmt {
     Stmt::Decl { reg: map[&fold.reg], init: Expr::Splat(lanes, Box::new(Expr::Const(fold.identity))) }
 }
 
-/// True if a vector is gathered element by element.
+/// True if a vector is gathered element by element. One that is read backwards is a vector whose lanes change places.
 fn is_strided(body: &[Stmt]) -> bool {
     let mut strided = false;
     visit_exprs(body, &mut |expr| {
-        strided |= matches!(expr, Expr::Load { lanes: 2.., stride, .. } if *stride != 1);
+        strided |= matches!(expr, Expr::Load { lanes: 2.., stride, .. } if !matches!(stride, 1 | -1));
     });
     strided
 }

@@ -2,13 +2,13 @@
 //! don't exist.
 
 use super::forms::{
-    BROADCAST, BYTES_TO_LANES, Form, ISUB, MASKED_LOAD, MOVE, MOVE_BYTES, MOVE_DOUBLE, SHL_BY, SHR_BY, STORE,
-    STORE_BYTES, STORE_DOUBLE, STREAM, WORDS_TO_LANES, of_size,
+    BROADCAST, BYTES_TO_LANES, Form, ISUB, MASKED_LOAD, MOVE, MOVE_BYTES, MOVE_DOUBLE, PERMUTE_WORDS, SHL_BY, SHR_BY,
+    STORE, STORE_BYTES, STORE_DOUBLE, STREAM, WORDS_TO_LANES, of_size,
 };
 use super::index::At;
 use super::isa::{Isa, Width};
 use super::lir::{Arg, Class, Inst, Machine, VReg};
-use super::unit::{Parts, Unit, Val, lane_size, width_of};
+use super::unit::{Packed, Parts, Unit, Val, lane_size, width_of};
 use crate::error::{EmitError, malformed, unsupported};
 use iced_x86::Code;
 use kernel::{Access, Affine, BufRef, DType, Param};
@@ -54,22 +54,17 @@ impl Unit<'_> {
     }
 
     fn load_part(&mut self, dtype: DType, at: At, count: u16) -> Result<VReg, EmitError> {
-        match dtype {
-            DType::F32 | DType::I32 => self.load_lanes(at, count, 4),
-            DType::F64 | DType::I64 => self.load_lanes(at, count, 8),
-            DType::U8 | DType::Bool => {
-                let bytes = self.load_bytes(at, usize::from(count))?;
-                self.expand(dtype, bytes, count)
-            }
-            DType::Bf16 => {
-                let words = self.load_bytes(at, 2 * usize::from(count))?;
-                self.expand(dtype, words, count)
-            }
-            DType::F16 => {
-                let words = self.load_bytes(at, 2 * usize::from(count))?;
-                self.f16_to_f32(words, width_of(count, 4))
-            }
+        let size = dtype.size_bytes();
+        if size >= 4 {
+            return self.load_lanes(at, count, size);
         }
+        let reg = self.load_bytes(at, size * usize::from(count))?;
+        let part = match dtype {
+            DType::F16 => self.f16_to_f32(reg, width_of(count, 4))?,
+            _ => self.expand(dtype, reg, count)?,
+        };
+        self.packed.insert(part, Packed { dtype, count, reg });
+        Ok(part)
     }
 
     /// Elements of one or two bytes, as they are in memory, as lanes.
@@ -172,6 +167,13 @@ impl Unit<'_> {
                 let code = self.form_code(&MOVE, width)?;
                 self.load_with(code, dst, width, at)?;
             }
+            // A masked load of one element takes longer.
+            (1 | 2, Isa::Avx512) => {
+                let zero = self.splat_bits(0, 4);
+                let byte = Code::EVEX_Vpinsrb_xmm_xmm_r32m8_imm8;
+                let code = if bytes == 1 { byte } else { Code::EVEX_Vpinsrw_xmm_xmm_r32m16_imm8 };
+                return self.insert(code, zero, at, 0);
+            }
             (_, Isa::Avx512) => {
                 let mask = self.first_lanes(bytes as u16, 1);
                 let mem = Arg::Mem(at.mem()?);
@@ -208,8 +210,24 @@ impl Unit<'_> {
         Ok(dst)
     }
 
-    /// Lanes that are `step` bytes apart, one by one.
+    /// Lanes side by side, the last one first.
+    fn load_reversed(&mut self, dtype: DType, at: At, count: u16, step: i64) -> Result<VReg, EmitError> {
+        let lanes = self.load_part(dtype, at.plus(i64::from(count - 1) * step), count)?;
+        // The instruction moves 32-bit words and has no 128-bit form.
+        let words = lane_size(dtype)? as u64 / 4;
+        let from = (0..u64::from(count)).rev().flat_map(|lane| (0..words).map(move |word| lane * words + word));
+        let places = self.vector_constant(from, 4);
+        let width = Width::holding(usize::from(count) * lane_size(dtype)?).max(Width::Y);
+        let (code, dst) = (self.form_code(&PERMUTE_WORDS, width)?, self.vector());
+        self.raw(code, smallvec![Arg::Vec(dst, width), Arg::Vec(places, width), Arg::Vec(lanes, width)]);
+        Ok(dst)
+    }
+
+    /// Lanes that are `step` bytes apart, one by one unless that is backwards.
     fn load_strided(&mut self, dtype: DType, at: At, count: u16, step: i64) -> Result<VReg, EmitError> {
+        if step == -(dtype.size_bytes() as i64) && dtype != DType::Bool {
+            return self.load_reversed(dtype, at, count, step);
+        }
         let vex = self.isa == Isa::Avx2;
         let lane = |l: u16| at.plus(i64::from(l) * step);
         match dtype.size_bytes() {
@@ -305,22 +323,17 @@ impl Unit<'_> {
     }
 
     fn store_part(&mut self, dtype: DType, at: At, part: VReg, count: u16) -> Result<(), EmitError> {
-        match dtype {
-            DType::F32 | DType::I32 => self.store_lanes(at, part, count, 4),
-            DType::F64 | DType::I64 => self.store_lanes(at, part, count, 8),
-            DType::U8 | DType::Bool => {
-                let bytes = self.pack_bytes(dtype, part, count)?;
-                self.store_bytes(at, bytes, usize::from(count))
-            }
-            DType::Bf16 => {
-                let words = self.pack_words(part, count)?;
-                self.store_bytes(at, words, 2 * usize::from(count))
-            }
-            DType::F16 => {
-                let words = self.f32_to_f16(part, width_of(count, 4))?;
-                self.store_bytes(at, words, 2 * usize::from(count))
-            }
+        let size = dtype.size_bytes();
+        if size >= 4 {
+            return self.store_lanes(at, part, count, size);
         }
+        let packed = match (self.packed.get(&part), dtype) {
+            (Some(packed), _) if (packed.dtype, packed.count) == (dtype, count) => packed.reg,
+            (_, DType::Bf16) => self.pack_words(part, count)?,
+            (_, DType::F16) => self.f32_to_f16(part, width_of(count, 4))?,
+            _ => self.pack_bytes(dtype, part, count)?,
+        };
+        self.store_bytes(at, packed, size * usize::from(count))
     }
 
     fn store_with(&mut self, code: Code, at: At, from: Arg, imm: Option<u8>) -> Result<(), EmitError> {
@@ -406,6 +419,7 @@ impl Unit<'_> {
             (_, Isa::Avx2) => self.store_pieces(at, from, bytes),
             (8, _) => self.store_with(Code::EVEX_Vmovq_xmmm64_xmm, at, whole, None),
             (4, _) => self.store_with(Code::EVEX_Vmovd_rm32_xmm, at, whole, None),
+            (2, _) => self.store_with(Code::EVEX_Vpextrw_r32m16_xmm_imm8, at, whole, Some(0)),
             (1, _) => self.store_with(Code::EVEX_Vpextrb_r32m8_xmm_imm8, at, whole, Some(0)),
             (_, Isa::Avx512) => {
                 let mask = self.first_lanes(bytes as u16, 1);

@@ -81,6 +81,14 @@ pub(super) enum Base {
     First,
 }
 
+/// Elements of one or two bytes as they were loaded, from which lanes have been made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packed {
+    pub(super) dtype: DType,
+    pub(super) count: u16,
+    pub(super) reg: VReg,
+}
+
 /// A comparison whose result is a mask.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Compared {
@@ -113,6 +121,8 @@ pub(super) struct Unit<'k> {
     pub(super) splats: BTreeMap<(ListId, VReg, usize), VReg>,
     /// Ordered comparisons of floats, by their masks: a selection by them may be an extremum.
     pub(super) compared: BTreeMap<VReg, Compared>,
+    /// What lanes were made of, by the lanes: to store them unchanged takes no packing, and changes no bit of a NaN.
+    pub(super) packed: BTreeMap<VReg, Packed>,
     /// Within a tile's body: scalar code stands for this many columns, along this variable.
     pub(super) widen: Option<(IndexVar, u16)>,
     pub(super) locals: Vec<i64>,
@@ -139,6 +149,7 @@ impl<'k> Unit<'k> {
             constants: BTreeMap::new(),
             splats: BTreeMap::new(),
             compared: BTreeMap::new(),
+            packed: BTreeMap::new(),
             widen: None,
             locals: crate::clif::scratch_layout(kernel).0,
         }

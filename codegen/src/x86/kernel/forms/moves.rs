@@ -36,6 +36,13 @@ pub(in crate::x86::kernel) static LOWER_HALVES: Form = form!(
         EVEX_Vunpcklpd_zmm_k1z_zmm_zmmm512b64
     ]
 );
+/// Lanes of 32 bits of the second source at the places that the first names, across the whole vector. Has no form of 128 bits.
+pub(in crate::x86::kernel) static PERMUTE_WORDS: Form = form!(
+    0,
+    false,
+    [VEX_Vpermd_ymm_ymm_ymmm256, VEX_Vpermd_ymm_ymm_ymmm256],
+    [EVEX_Vpermd_ymm_k1z_ymm_ymmm256b32, EVEX_Vpermd_ymm_k1z_ymm_ymmm256b32, EVEX_Vpermd_zmm_k1z_zmm_zmmm512b32]
+);
 /// Moves of whole vectors: loads, and copies of registers.
 pub(in crate::x86::kernel) static MOVE: Form = form!(
     0,
