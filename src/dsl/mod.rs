@@ -58,6 +58,7 @@ pub use initializer::{
 };
 pub use ir::op::window::Window;
 pub use ir::{DType, Shape, TensorType};
+pub use reduce::Cumulative;
 pub use scan::{Scan, Scanned, scan};
 pub use scope::LayerRecord;
 pub(crate) use scope::Squash;

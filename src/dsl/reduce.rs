@@ -2,8 +2,18 @@
 
 use super::Tensor;
 use super::axes::{resolve_axes, resolve_axis};
+use ir::op::cumsum::CumSum;
 use ir::op::reduce::{ArgKind, ArgReduce, ReduceKind};
 use ir::{Op, Shape};
+
+/// Which elements a running sum has.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Cumulative {
+    /// Only those before an element, not itself: the first sum is 0.
+    pub exclusive: bool,
+    /// Those from an element to the end.
+    pub reverse: bool,
+}
 
 macro_rules! reductions {
     ($($all:ident, $axes:ident, $keep:ident, $kind:ident, $what:literal;)*) => {
@@ -120,6 +130,31 @@ impl Tensor {
     #[track_caller]
     pub fn argmin(&self, axis: isize) -> Tensor {
         self.arg_reduce("argmin", ArgKind::Min, axis)
+    }
+
+    /// Running sums along an axis: each element and all before it. Integers wrap, and keep their type; 16-bit floats are summed in `f32`.
+    ///
+    /// The error of a sum doesn't grow with its length: see [`ir::op::cumsum::CumSum`]. Sums of elements that aren't negative never decrease.
+    ///
+    /// ```
+    /// use gradc::dsl::{f32, GraphBuilder};
+    /// let g = GraphBuilder::new("distribution");
+    /// let cumulative = g.input("probabilities", f32([8, 100])).cumsum(-1);
+    /// assert_eq!(cumulative.ty().unwrap().to_string(), "f32[8,100]");
+    /// ```
+    #[track_caller]
+    pub fn cumsum(&self, axis: isize) -> Tensor {
+        self.cumsum_with(axis, Cumulative::default())
+    }
+
+    /// [`Tensor::cumsum`] without each element itself, or from the end, or both, as TensorFlow's options have it.
+    #[track_caller]
+    pub fn cumsum_with(&self, axis: isize, Cumulative { exclusive, reverse }: Cumulative) -> Tensor {
+        let Some(shape) = self.shape() else { return self.clone() };
+        match resolve_axis(axis, shape.rank()) {
+            Ok(axis) => self.emit(Op::CumSum(CumSum { axis, exclusive, reverse })),
+            Err(rule) => self.fail("cumsum", rule),
+        }
     }
 
     #[track_caller]

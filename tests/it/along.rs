@@ -1,4 +1,4 @@
-//! What goes along an axis: elements taken by index. In every element type, along every axis, of even and odd shapes: what the interpreter gives, after each
+//! What goes along an axis: elements taken by index, and running sums. In every element type, along every axis, of even and odd shapes: what the interpreter gives, after each
 //! pass for each target, and as machine code.
 
 use crate::autodiff::transform;
@@ -8,6 +8,7 @@ use crate::pipeline::first_fault;
 use gradc::dsl::{f32, i32};
 use gradc::nn::sparse_cross_entropy;
 use gradc::prelude::*;
+use ir::op::cumsum::BLOCK;
 use ir::{Graph, Scalar, Value};
 use kernel::Target;
 use passes::{Module, PassContext, RunOptions};
@@ -163,4 +164,145 @@ fn a_loss_by_labels_keeps_no_logits_for_the_mean() {
     let Module::Program(program) = done.module else { panic!("the loss stayed a graph") };
     let large = program.buffers.iter().filter(|b| b.len == 512 * 256).count();
     assert_eq!(large, 2, "there is more than the logits and their gradient\n{program}");
+}
+
+/// Shapes and axes of running sums: a block and less, more, and a multiple; few and many columns, tiles of them with a rest; rows in groups with a rest.
+const SUMMED: [(&str, usize); 14] = [
+    ("[9]", 0),
+    ("[64]", 0),
+    ("[65]", 0),
+    ("[1000]", 0),
+    ("[9,260]", 1),
+    ("[2,7]", 1),
+    ("[300,3]", 0),
+    ("[300,8]", 0),
+    ("[5,131,7]", 1),
+    ("[3,128,33]", 1),
+    ("[2,3,1100]", 1),
+    ("[4,3,65]", 1),
+    ("[11,1]", 0),
+    ("[3,2,5]", 0),
+];
+
+#[test]
+fn running_sums_are_the_same_everywhere_in_every_type() {
+    for dtype in &TYPES[..7] {
+        for (at, (shape, axis)) in SUMMED.into_iter().enumerate() {
+            let (exclusive, reverse) = (at % 2, at / 2 % 2);
+            let graph = parsed(&format!(
+                "graph \"sums\" {{
+                   %0 = input {{name=\"x\"}} : {dtype}{shape}
+                   %1 = cumsum %0 {{axis={axis}, exclusive={exclusive}, reverse={reverse}}} : {dtype}{shape}
+                   %2 = cumsum %0 {{axis={axis}, exclusive={reverse}, reverse={exclusive}}} : {dtype}{shape}
+                   output \"y\" = %1
+                   output \"z\" = %2
+                 }}"
+            ));
+            let ty = graph.ty(graph.inputs().next().unwrap().0).clone();
+            let ports = |element: &dyn Fn(usize) -> f64| {
+                let x = Value::from_fn(ty.clone(), |at| Scalar::from_f64(element(at), ty.dtype));
+                Ports::from([("x".to_string(), x)])
+            };
+            // Thirds: each addition rounds.
+            let third = |at: usize| ((at * 7) % 23) as f64 / 3.0 - 2.0;
+            agrees(&graph, &ports(&third));
+            // Infinities stay in the blocks that follow, and so does what has overflowed.
+            let most = if ty.dtype == DType::F16 { 6e4 } else { 3e38 };
+            let edge = |at: usize| match at % 371 {
+                40 => f64::INFINITY,
+                200 => f64::NAN,
+                301..310 => most,
+                _ => third(at),
+            };
+            if ty.dtype.is_float() {
+                agrees(&graph, &ports(&edge));
+            }
+        }
+    }
+}
+
+#[test]
+fn running_sums_of_computed_elements_and_in_loops() {
+    for (shape, axis, axes) in [("[6,40]", 1, "[0,1]"), ("[40,16]", 0, "[0,1]"), ("[2,3,4]", 1, "[0,1,2]")] {
+        let graph = parsed(&format!(
+            "graph \"sums\" {{
+               %0 = input {{name=\"x\"}} : f64{shape}
+               %1 = exp %0 : f64{shape}
+               %2 = cumsum %1 {{axis={axis}, exclusive=0, reverse=0}} : f64{shape}
+               %3 = mul %2, %2 : f64{shape}
+               %4 = cumsum %3 {{axis={axis}, exclusive=1, reverse=1}} : f64{shape}
+               %5 = reduce_sum %4 {{axes={axes}}} : f64[]
+               %6 = gradient %5, %0 : f64{shape}
+               output \"y\" = %4
+               output \"d\" = %6
+             }}"
+        ));
+        let graph = transform(&graph, "autodiff");
+        let ports = filled(&graph, 1)
+            .into_iter()
+            .map(|(name, x)| (name, Value::from_fn(x.ty().clone(), |at| Scalar::F64(x.get(at).as_f64() / 23.0))));
+        let ports: Ports = ports.collect();
+        let want = evaluate(&graph, &ports).unwrap();
+        let got = step(&mut load(&graph, 2), &graph, &ports).unwrap();
+        assert_eq!(difference(&want, &got, Agreement::Within(1e-12)), None, "{graph}");
+    }
+}
+
+/// The sum of `n` elements that are all `x`, along the axis of `[before, n, after]`, at each place; with two threads.
+fn sums_of(x: f32, shape: [usize; 3]) -> Vec<f32> {
+    let g = GraphBuilder::new("sums");
+    g.output("y", &g.input("x", f32(shape)).cumsum(1));
+    let step = g.finish().unwrap();
+    let ty = step.graph.inputs().next().unwrap().1.ty.clone();
+    let inputs = Ports::from([("x".to_string(), Value::from_fn(ty, |_| Scalar::F32(x)))]);
+    let mut program = step.compile(&CompileOptions::threads(2)).unwrap();
+    program.run(&inputs).unwrap()["y"].as_f32().unwrap().to_vec()
+}
+
+/// One number after the other, `f32` stops growing at 2^24 ones, and a sum of 0.1 is off by several hundredths there. In blocks the error is that of one block, at any length.
+#[test]
+fn running_sums_grow_beyond_2_to_the_24th() {
+    let n = (1 << 24) + 5000;
+    for [before, after] in [[1, 1], [1, 9]] {
+        let n = if after > 1 { n / 8 } else { n };
+        for x in [1.0, 0.1, 1e-3] {
+            let sums = sums_of(x, [before, n, after]);
+            let mut last = 0.0;
+            for (at, &sum) in sums.iter().step_by(after).enumerate() {
+                let want = (at + 1) as f64 * f64::from(x);
+                let error = (f64::from(sum) - want).abs() / want;
+                // What a chain of a block's additions may lose; nothing is lost of whole numbers but in the last rounding.
+                let bound =
+                    if x == 1.0 { f64::from(f32::EPSILON) / 2.0 } else { BLOCK as f64 * f64::from(f32::EPSILON) / 2.0 };
+                assert!(error <= bound, "the sum of {} times {x} is {sum}", at + 1);
+                assert!(sum >= last, "sums of {x} decrease at {at}");
+                last = sum;
+            }
+        }
+    }
+}
+
+#[test]
+fn running_sums_of_positive_numbers_never_decrease() {
+    let g = GraphBuilder::new("sums");
+    let x = g.input("x", f32([3, 40_000]));
+    g.output("y", &x.cumsum(1));
+    g.output("z", &x.transpose().cumsum(0));
+    let step = g.finish().unwrap();
+    let ty = step.graph.inputs().next().unwrap().1.ty.clone();
+    // From all magnitudes, so that nearly every addition rounds.
+    let element = |at: usize| {
+        let bits = (at as u32).wrapping_mul(2_654_435_769);
+        Scalar::F32(f32::from_bits(0x3000_0000 + (bits >> 3) % 0x1800_0000))
+    };
+    let inputs = Ports::from([("x".to_string(), Value::from_fn(ty, element))]);
+    let found = step.compile(&CompileOptions::threads(1)).unwrap().run(&inputs).unwrap();
+    let (rows, columns) = (found["y"].as_f32().unwrap(), found["z"].as_f32().unwrap());
+    for row in 0..3 {
+        let along = |at: usize| rows[row * 40_000 + at];
+        for at in 1..40_000 {
+            assert!(along(at) >= along(at - 1), "row {row} decreases at {at}: {} {}", along(at - 1), along(at));
+            assert_eq!(along(at).to_bits(), columns[at * 3 + row].to_bits(), "both axes have the same sums");
+        }
+    }
 }

@@ -7,6 +7,7 @@ pub mod attr;
 mod axes;
 pub mod contraction;
 pub mod control;
+pub mod cumsum;
 pub mod elementwise;
 pub mod index;
 pub mod movement;
@@ -25,6 +26,7 @@ use crate::{BuildError, Builder, EvalError, NodeId, RuleError, ScalarOp, TensorT
 use attr::Attr;
 use contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot};
 use control::{Gradient, StopGradient};
+use cumsum::CumSum;
 use elementwise::Cast;
 use index::{CheckIndex, Gather, ScatterAdd};
 use movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
@@ -42,7 +44,7 @@ pub enum Family {
     Source,
     /// Each element of the result from the elements at the same place.
     Elementwise,
-    /// Axes folded by an associative op.
+    /// Axes folded by an associative op; or each element with those before it.
     Reduce,
     /// A reduction over a sliding window, or the gradient of one.
     Window,
@@ -157,6 +159,7 @@ ops! {
     Cast(Cast),
     Reduce(Reduce),
     ArgReduce(ArgReduce),
+    CumSum(CumSum),
     Pool(Pool),
     PoolSumGrad(PoolSumGrad),
     PoolMaxGrad(PoolMaxGrad),

@@ -17,6 +17,8 @@ pub(super) trait Number: Copy + PartialOrd + 'static {
     const LOWEST: Self;
     /// The sum; integers wrap.
     fn plus(self, other: Self) -> Self;
+    /// The difference; integers wrap.
+    fn minus(self, other: Self) -> Self;
     /// `self * factor + addend`, rounded once; integers wrap.
     fn fma(self, factor: Self, addend: Self) -> Self;
     /// The maximum, as the scalar op has it: NaN if either is, +0 above -0.
@@ -84,6 +86,10 @@ impl Number for f32 {
         self + other
     }
 
+    fn minus(self, other: Self) -> Self {
+        self - other
+    }
+
     fn fma(self, factor: Self, addend: Self) -> Self {
         self.mul_add(factor, addend)
     }
@@ -122,6 +128,10 @@ impl Number for f64 {
         self + other
     }
 
+    fn minus(self, other: Self) -> Self {
+        self - other
+    }
+
     fn fma(self, factor: Self, addend: Self) -> Self {
         self.mul_add(factor, addend)
     }
@@ -154,6 +164,10 @@ macro_rules! integer {
 
             fn plus(self, other: Self) -> Self {
                 self.wrapping_add(other)
+            }
+
+            fn minus(self, other: Self) -> Self {
+                self.wrapping_sub(other)
             }
 
             fn fma(self, factor: Self, addend: Self) -> Self {

@@ -5,6 +5,7 @@
 use super::attr::AttrMap;
 use super::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot};
 use super::control::{Gradient, StopGradient};
+use super::cumsum::CumSum;
 use super::elementwise::Cast;
 use super::index::{CheckIndex, Gather, ScatterAdd};
 use super::movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
@@ -33,6 +34,7 @@ const OPS: &[(&str, Make)] = &[
     ("reduce_min", |a, _| Reduce::from_attrs(ReduceKind::Min, a).map(Op::Reduce)),
     ("argmax", |a, _| ArgReduce::from_attrs(ArgKind::Max, a).map(Op::ArgReduce)),
     ("argmin", |a, _| ArgReduce::from_attrs(ArgKind::Min, a).map(Op::ArgReduce)),
+    ("cumsum", |a, _| CumSum::from_attrs(a).map(Op::CumSum)),
     ("pool_sum", |a, _| Pool::from_attrs(PoolKind::Sum, a).map(Op::Pool)),
     ("pool_max", |a, _| Pool::from_attrs(PoolKind::Max, a).map(Op::Pool)),
     ("pool_sum_grad", |a, ty| PoolSumGrad::from_attrs(a, ty).map(Op::PoolSumGrad)),

@@ -2,6 +2,7 @@
 
 use super::generator::Generator;
 use crate::op::contraction::Dot;
+use crate::op::cumsum::CumSum;
 use crate::op::reduce::{ArgKind, ArgReduce, Reduce, ReduceKind};
 use crate::{DType, Op};
 
@@ -19,6 +20,14 @@ impl Generator<'_> {
             let kind = self.rng.pick(&[ArgKind::Max, ArgKind::Min]);
             let axis = self.rng.below(ty.shape.rank());
             self.add(Op::ArgReduce(ArgReduce { kind, axis }), &[x], true, 0.0);
+            return;
+        }
+        if self.rng.one_in(6) {
+            let axis = self.rng.below(ty.shape.rank());
+            let sums = CumSum { axis, exclusive: self.rng.one_in(3), reverse: self.rng.one_in(3) };
+            let x = self.settled(x);
+            let bound = x.bound * ty.shape[axis] as f64;
+            self.add(Op::CumSum(sums), &[x], ty.dtype.is_int(), bound);
             return;
         }
         let axes = self.rng.subset(ty.shape.rank());

@@ -2,6 +2,7 @@
 
 use crate::tensors::{shape, tensor, ty};
 use ir::op::control::{Gradient, StopGradient};
+use ir::op::cumsum::CumSum;
 use ir::op::elementwise::Cast;
 use ir::op::movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
 use ir::op::reduce::{ArgKind, ArgReduce, Reduce, ReduceKind};
@@ -49,6 +50,28 @@ fn ports_and_gradients_have_no_value_of_their_own() {
     let gradient = eval(&Op::Gradient(Gradient), &[&x, &x]);
     assert!(matches!(gradient, Err(EvalError::NotEvaluable { op: "gradient", .. })));
     gives(Op::StopGradient(StopGradient), &[count("i32[3]")], "i32[3]", &[0.0, 1.0, 2.0]);
+}
+
+#[test]
+fn running_sums() {
+    let sums = |axis, exclusive, reverse| Op::CumSum(CumSum { axis, exclusive, reverse });
+    let x = count("f64[2,3]");
+    gives(sums(1, false, false), std::slice::from_ref(&x), "f64[2,3]", &[0.0, 1.0, 3.0, 3.0, 7.0, 12.0]);
+    gives(sums(0, false, false), std::slice::from_ref(&x), "f64[2,3]", &[0.0, 1.0, 2.0, 3.0, 5.0, 7.0]);
+    gives(sums(1, true, false), std::slice::from_ref(&x), "f64[2,3]", &[0.0, 0.0, 1.0, 0.0, 3.0, 7.0]);
+    gives(sums(1, false, true), std::slice::from_ref(&x), "f64[2,3]", &[3.0, 3.0, 2.0, 12.0, 9.0, 5.0]);
+    gives(sums(1, true, true), std::slice::from_ref(&x), "f64[2,3]", &[3.0, 2.0, 0.0, 9.0, 5.0, 0.0]);
+    gives(sums(0, false, false), &[tensor("u8[3]", &[200.0, 100.0, 3.0])], "u8[3]", &[200.0, 44.0, 47.0]);
+    // In `bf16` a sum of ones would stop at 256.
+    let ones = Value::from_fn(ty("bf16[600]"), |_| Scalar::from_f64(1.0, DType::Bf16));
+    assert_eq!(eval(&sums(0, false, false), &[&ones]).unwrap().to_f64_vec()[599], 600.0);
+    let edges = tensor("f32[4]", &[1.0, f64::INFINITY, 2.0, f64::NEG_INFINITY]);
+    let sums_of_edges = eval(&sums(0, false, false), &[&edges]).unwrap().to_f64_vec();
+    assert_eq!(sums_of_edges[..3], [1.0, f64::INFINITY, f64::INFINITY]);
+    assert!(sums_of_edges[3].is_nan());
+    let far = Value::from_fn(ty("f32[400]"), |i| Scalar::F32(if i == 100 { f32::INFINITY } else { 1.0 }));
+    let sums_of_far = eval(&sums(0, false, false), &[&far]).unwrap().to_f64_vec();
+    assert!(sums_of_far[100..].iter().all(|&sum| sum == f64::INFINITY), "an infinity stays in the blocks that follow");
 }
 
 #[test]

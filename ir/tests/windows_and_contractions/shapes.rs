@@ -3,6 +3,7 @@
 use crate::{infer, refusal, ty, window};
 use ir::DType::{Bool, F32, F64, I32, I64};
 use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot};
+use ir::op::cumsum::CumSum;
 use ir::op::index::{CheckIndex, Gather, ScatterAdd};
 use ir::op::random::{Random, RandomKind};
 use ir::op::take::TakeAlongAxis;
@@ -123,6 +124,14 @@ fn gradients_of_convolution_check_their_operands() {
     assert_eq!(infer(by_w.clone(), &[f32(&[4, 8, 4]), dy.clone()]).unwrap(), f32(&[3, 2, 10]));
     assert!(refusal(by_w.clone(), &[f32(&[5, 8, 4]), dy.clone()]).contains("batch size 5, dy [4,6,10] has 4"));
     assert!(refusal(by_w, &[f32(&[4, 8, 3]), dy]).contains("2 groups do not divide 3 input channels"));
+}
+
+#[test]
+fn running_sums_take_numbers_along_an_axis() {
+    let sums = |axis| Op::CumSum(CumSum { axis, exclusive: false, reverse: false });
+    assert_eq!(infer(sums(1), &[ty(I32, &[4, 7])]).unwrap(), ty(I32, &[4, 7]));
+    assert!(refusal(sums(2), &[f32(&[4, 7])]).contains("axis 2 is out of range for rank 2"));
+    assert!(refusal(sums(0), &[ty(Bool, &[4])]).contains("must hold numbers"));
 }
 
 #[test]

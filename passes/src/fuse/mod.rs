@@ -122,7 +122,7 @@ struct Fuser<'g> {
     merged: Vec<u32>,
     reach: Reach,
     places: Places,
-    /// Nodes that must have a buffer because a contraction or a scan reads them at addresses of its own.
+    /// Nodes that must have a buffer because a contraction, a scan or a running sum reads them at addresses of its own.
     forced: BTreeSet<NodeId>,
     /// Outputs and updates.
     results: BTreeSet<NodeId>,
@@ -193,10 +193,12 @@ fn drawn(graph: &Graph) -> BTreeSet<NodeId> {
     drawn
 }
 
-/// What contractions and scans read: through reshapes, which share memory, down to the node that has to be computed.
+/// What contractions, scans and running sums read: through reshapes, which share memory, down to the node that has to be computed.
 fn forced(graph: &Graph) -> BTreeSet<NodeId> {
     let mut forced = BTreeSet::new();
-    let reads = |n: &NodeId| matches!(graph.op(*n).family(), Family::Contraction | Family::Loop);
+    let reads = |n: &NodeId| {
+        matches!(graph.op(*n).family(), Family::Contraction | Family::Loop) || matches!(graph.op(*n), Op::CumSum(_))
+    };
     for node in graph.ids().filter(reads) {
         for &operand in graph.operands(node).iter().filter(|&&o| !starts_alike(graph, node, o)) {
             let mut root = operand;

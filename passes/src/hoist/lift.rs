@@ -3,6 +3,7 @@
 use super::plan::{Plan, Used};
 use crate::PassError;
 use ir::op::contraction::Dot;
+use ir::op::cumsum::CumSum;
 use ir::op::movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
 use ir::op::reduce::Reduce;
 use ir::op::scan::Scan;
@@ -20,7 +21,7 @@ pub(super) fn is_liftable(graph: &Graph, id: NodeId, over_time: &BTreeSet<NodeId
     let has_form = match graph.op(id) {
         Op::Elementwise(_) | Op::Cast(_) | Op::CheckIndex(_) | Op::Reduce(_) | Op::Dot(_) | Op::Concat(_) => true,
         Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) | Op::Slice(_) | Op::Pad(_) | Op::Reverse(_) => true,
-        Op::TakeAlongAxis(_) => true,
+        Op::TakeAlongAxis(_) | Op::CumSum(_) => true,
         Op::Gather(_) => !differs(0),
         _ => false,
     };
@@ -146,6 +147,7 @@ impl<'g, 's> Lift<'g, 's> {
         Ok(match graph.op(id) {
             Op::Reduce(op) => Op::Reduce(Reduce { kind: op.kind, axes: axes(&op.axes) }),
             Op::Concat(op) => Op::Concat(Concat { axis: op.axis + 1 }),
+            Op::CumSum(op) => Op::CumSum(CumSum { axis: op.axis + 1, ..op.clone() }),
             Op::TakeAlongAxis(op) => Op::TakeAlongAxis(TakeAlongAxis { axis: op.axis + 1 }),
             Op::Reshape(op) => Op::Reshape(Reshape { shape: self.over_time(&op.shape)? }),
             Op::Permute(op) => Op::Permute(Permute { perm: with(0, &axes(&op.perm)) }),

@@ -11,6 +11,7 @@
 //! `%2 = relu %1 : f32[8] @0` becomes a kernel with one loop, and one launch of it.
 
 mod contraction;
+mod cumsum;
 mod cx;
 mod expr;
 mod index;

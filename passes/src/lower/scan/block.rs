@@ -133,6 +133,7 @@ impl Cutter<'_> {
         match op {
             Op::Elementwise(_) | Op::Cast(_) | Op::CheckIndex(_) => same_rows(),
             Op::Concat(op) => Ok(op.axis > 0 && same_rows()?),
+            Op::CumSum(op) => Ok(op.axis > 0),
             Op::TakeAlongAxis(op) => Ok(op.axis > 0 && same_rows()?),
             Op::Broadcast(op) => Ok(op.axes.first() == Some(&0)),
             Op::Dot(op) => Ok(self.dot_keeps_rows(op, operands, [is_cut(0), is_cut(1)])),

@@ -21,6 +21,7 @@ pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
         "var" => apply(&|x| x.var_axes(&axes)),
         "norm" => apply(&|x| x.square().sum_axes(&axes).sqrt()),
         "argmax" => apply(&|x| x.argmax(first)),
+        "cumsum" => apply(&|x| x.cumsum(first)),
         "logsumexp" => apply(&|x| x.logsumexp(first)),
         "softmax" => apply(&|x| x.softmax(first)),
         "log_softmax" => apply(&|x| x.log_softmax(first)),
