@@ -39,8 +39,9 @@ impl GraphBuilder {
         root
     }
 
-    fn depth(&self) -> usize {
-        self.parent().map_or(0, |parent| parent.depth() + 1)
+    /// How many builders are around.
+    pub(crate) fn depth(&self) -> usize {
+        std::iter::successors(self.parent(), Self::parent).count()
     }
 
     /// The builder that an op on these tensors belongs to: that of the innermost body among them.

@@ -2,7 +2,7 @@
 
 use super::error::Failure;
 use super::{GraphBuilder, Tensor};
-use ir::op::scan::{Body, Scan as ScanOp};
+use ir::op::scan::{Body, MAX_NESTING, Scan as ScanOp};
 use ir::{Graph, NodeId, Op};
 
 /// How a scan runs; [`scan`] is the same with defaults.
@@ -109,6 +109,10 @@ impl Scan {
                 return poisoned();
             }
         };
+        if outer.depth() == MAX_NESTING {
+            outer.fail("scan", &operands, format!("scans are nested more than {MAX_NESTING} deep"));
+            return poisoned();
+        }
         let inner = outer.nested(self.name.as_deref().unwrap_or("body"));
         let (carries, parts) = declare(&inner, first, sequences);
         let (next, results) = step(&carries, &parts);

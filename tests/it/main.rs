@@ -7,6 +7,7 @@ mod autodiff;
 mod command;
 mod contractions;
 mod conventions;
+mod depth;
 mod differential;
 mod errors;
 mod filetests;

@@ -35,7 +35,11 @@ impl Graph {
 
     /// The nodes on cycles, ascending.
     pub(crate) fn cyclic(&self) -> Vec<NodeId> {
-        let circles = petgraph::algo::tarjan_scc(&self.dag).into_iter();
+        if self.topological().len() == self.len() {
+            return vec![];
+        }
+        // Kosaraju's algorithm as petgraph has it keeps its own stack; Tarjan's calls itself, as deep as the graph is.
+        let circles = petgraph::algo::kosaraju_scc(&self.dag).into_iter();
         let own = |id: petgraph::stable_graph::NodeIndex| self.dag.find_edge(id, id).is_some();
         let cyclic = circles.filter(|scc| scc.len() > 1 || own(scc[0]));
         let mut nodes: Vec<NodeId> = cyclic.flatten().map(NodeId::from_raw).collect();

@@ -5,7 +5,7 @@ use super::cursor::Cursor;
 use super::lexer::Token;
 use crate::op::attr::{Attr, AttrMap};
 use crate::op::parse::parse_op;
-use crate::op::scan::Body;
+use crate::op::scan::{Body, MAX_NESTING};
 use crate::{Graph, Loc, NodeId, Op};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,9 +36,6 @@ struct Parser<'t> {
     /// How many graphs are around this one.
     depth: usize,
 }
-
-/// How deep graphs may be nested: what no program needs, and no stack is too small for.
-const MAX_DEPTH: usize = 16;
 
 /// The name of a file and the bytes at which its lines start, so that locations cost no search of the whole text.
 struct Lines {
@@ -90,8 +87,8 @@ impl<'t> Parser<'t> {
     /// A graph inside another one, whose ids are its own.
     fn body(&mut self) -> Result<Attr, ParseError> {
         let at = self.cursor.at();
-        if self.depth == MAX_DEPTH {
-            return Err(self.cursor.error(at, format!("graphs are nested more than {MAX_DEPTH} deep")));
+        if self.depth == MAX_NESTING {
+            return Err(self.cursor.error(at, format!("graphs are nested more than {MAX_NESTING} deep")));
         }
         let outer = (std::mem::take(&mut self.nodes), std::mem::take(&mut self.ports));
         self.depth += 1;

@@ -126,12 +126,18 @@ impl<'s> Plan<'s> {
     /// A contraction, or what moves or adds up results of such.
     fn leads_to_product(&self, id: NodeId) -> bool {
         let graph = self.graph();
-        let any = || graph.operands(id).iter().any(|&o| self.leads_to_product(o));
-        match graph.op(id) {
-            Op::Dot(op) => !op.contract.is_empty(),
-            Op::Elementwise(op) => op.def().cost == Cost::Cheap && any(),
-            op => op.family() == Family::Movement && any(),
+        let (mut stack, mut seen) = (vec![id], BTreeSet::new());
+        while let Some(id) = stack.pop() {
+            let goes_on = match graph.op(id) {
+                Op::Dot(op) if !op.contract.is_empty() => return true,
+                Op::Elementwise(op) => op.def().cost == Cost::Cheap,
+                op => op.family() == Family::Movement,
+            };
+            if goes_on && seen.insert(id) {
+                stack.extend(graph.operands(id));
+            }
         }
+        false
     }
 
     fn cone_is_liftable(&self, id: NodeId) -> bool {

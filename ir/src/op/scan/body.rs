@@ -44,9 +44,14 @@ impl fmt::Display for Role {
 #[derive(Clone)]
 pub struct Body(Arc<Ports>);
 
+/// How deep bodies may stand in bodies: what no program needs, and no stack is too small for. Whatever walks over graphs and the bodies in them relies on it.
+pub const MAX_NESTING: usize = 16;
+
 /// The graph, and its ports by number.
 struct Ports {
     graph: Graph,
+    /// How many bodies stand in one another, this one included.
+    levels: usize,
     carries: Vec<NodeId>,
     sequences: Vec<NodeId>,
     invariants: Vec<NodeId>,
@@ -91,13 +96,17 @@ pub enum BodyError {
     /// A scan without a result.
     #[error("the body of a scan gives nothing")]
     NoResult,
+    /// A scan in a scan, and so on.
+    #[error("scans are nested more than {MAX_NESTING} deep")]
+    Nesting,
 }
 
 impl Body {
     /// The body that a graph is.
     ///
     /// # Errors
-    /// If its ports are not those of a body, or it has a state, an update or a gradient to be derived.
+    /// If its ports are not those of a body, it has a state, an update or a gradient to be derived, or more than [`MAX_NESTING`] bodies would stand in one
+    /// another.
     pub fn new(graph: Graph) -> Result<Self, BodyError> {
         if graph.states().next().is_some() || !graph.updates().is_empty() {
             return Err(BodyError::Forbidden("state: pass it as a carry"));
@@ -121,7 +130,20 @@ impl Body {
         if next.is_empty() && stacked.is_empty() {
             return Err(BodyError::NoResult);
         }
-        Ok(Self(Arc::new(Ports { graph, carries, sequences, invariants, next, stacked })))
+        let below = |id| match graph.op(id) {
+            Op::Scan(scan) => scan.body.levels(),
+            _ => 0,
+        };
+        let levels = 1 + graph.ids().map(below).max().unwrap_or(0);
+        if levels > MAX_NESTING {
+            return Err(BodyError::Nesting);
+        }
+        Ok(Self(Arc::new(Ports { graph, levels, carries, sequences, invariants, next, stacked })))
+    }
+
+    /// How many bodies stand in one another, this one included: 1 if it has no scan.
+    pub fn levels(&self) -> usize {
+        self.0.levels
     }
 
     /// The graph.

@@ -10,7 +10,7 @@
 mod body;
 mod eval;
 
-pub use body::{Body, BodyError, Role};
+pub use body::{Body, BodyError, MAX_NESTING, Role};
 pub use eval::results;
 
 use super::attr::{Attr, AttrMap};

@@ -7,6 +7,7 @@ use super::{Part, Plan, SHARES};
 use crate::lower::Lowering;
 use crate::lower::tile::Run;
 use ir::{DType, Graph, NodeId, Op, ScalarOp};
+use std::collections::BTreeSet;
 
 /// How many nodes may stand between a product and its mask.
 const MAX_SEARCH: usize = 8;
@@ -68,35 +69,47 @@ fn is_hidden(graph: &Graph, node: NodeId, cluster: u32, axes: (usize, usize), de
 }
 
 /// True if a condition is false wherever the coordinate along the first axis is below that along the second.
-fn hides(graph: &Graph, condition: NodeId, (row, column): (usize, usize)) -> bool {
-    let operands = graph.operands(condition);
-    match graph.op(condition) {
-        Op::Broadcast(op) => {
-            let inner = |axis: usize| op.axes.iter().position(|&a| a == axis);
-            inner(row).zip(inner(column)).is_some_and(|axes| hides(graph, operands[0], axes))
+fn hides(graph: &Graph, condition: NodeId, axes: (usize, usize)) -> bool {
+    let (mut stack, mut seen) = (vec![(condition, axes)], BTreeSet::new());
+    while let Some((condition, (row, column))) = stack.pop() {
+        if !seen.insert((condition, row, column)) {
+            continue;
         }
-        Op::Elementwise(op) => match *op {
-            op if op == ScalarOp::AND => operands.iter().any(|&o| hides(graph, o, (row, column))),
-            op if op == ScalarOp::GE || op == ScalarOp::GT => {
-                counts(graph, operands[0], row) && counts(graph, operands[1], column)
+        let operands = graph.operands(condition);
+        match graph.op(condition) {
+            Op::Broadcast(op) => {
+                let inner = |axis: usize| op.axes.iter().position(|&a| a == axis);
+                stack.extend(inner(row).zip(inner(column)).map(|axes| (operands[0], axes)));
             }
-            op if op == ScalarOp::LE || op == ScalarOp::LT => {
-                counts(graph, operands[0], column) && counts(graph, operands[1], row)
+            Op::Elementwise(op) if *op == ScalarOp::AND => {
+                stack.extend(operands.iter().map(|&o| (o, (row, column))));
             }
-            _ => false,
-        },
-        _ => false,
+            Op::Elementwise(op) => {
+                let (large, small) = match *op {
+                    op if op == ScalarOp::GE || op == ScalarOp::GT => (operands[0], operands[1]),
+                    op if op == ScalarOp::LE || op == ScalarOp::LT => (operands[1], operands[0]),
+                    _ => continue,
+                };
+                if counts(graph, large, row) && counts(graph, small, column) {
+                    return true;
+                }
+            }
+            _ => {}
+        }
     }
+    false
 }
 
 /// True if a node's elements are their coordinates along an axis.
-fn counts(graph: &Graph, node: NodeId, axis: usize) -> bool {
-    match graph.op(node) {
-        Op::Iota(op) => op.axis == axis && matches!(op.ty.dtype, DType::I32 | DType::I64),
-        Op::Broadcast(op) => {
-            let inner = op.axes.iter().position(|&a| a == axis);
-            inner.is_some_and(|axis| counts(graph, graph.operands(node)[0], axis))
+fn counts(graph: &Graph, mut node: NodeId, mut axis: usize) -> bool {
+    loop {
+        match graph.op(node) {
+            Op::Iota(op) => return op.axis == axis && matches!(op.ty.dtype, DType::I32 | DType::I64),
+            Op::Broadcast(op) => match op.axes.iter().position(|&a| a == axis) {
+                Some(inner) => (node, axis) = (graph.operands(node)[0], inner),
+                None => return false,
+            },
+            _ => return false,
         }
-        _ => false,
     }
 }
