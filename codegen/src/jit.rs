@@ -1,6 +1,6 @@
 //! Compiles a program for the machine this process runs on.
 
-use crate::clif::step::{StepLaunch, emit_step, step_signature};
+use crate::clif::step::{StepLaunch, emit_parts, emit_step, step_signature};
 use crate::clif::wide::{TileFunctions, shapes};
 use crate::clif::{emit_kernel, kernel_signature, parallel_extent, scratch_layout};
 use crate::error::EmitError;
@@ -56,8 +56,7 @@ pub fn jit(program: Program, options: &JitOptions) -> Result<Image, CodegenError
         functions[k] = Some(linker.add(&body.function));
     }
     let functions: Vec<FunctionId> = firsts.iter().filter_map(|&k| functions[k]).collect();
-    let (step, launch_args) = compile_step(&program, &functions, &*isa, options.wide)?;
-    let step = linker.add(&step);
+    let (step, launch_args) = compile_step(&mut linker, &program, &functions, &*isa, options.wide)?;
     let linked = linker.link()?;
     let start = |id: FunctionId| linked.starts[id.0 as usize];
     let kernels: Vec<KernelCode> = program
@@ -184,13 +183,17 @@ fn add_tiles(linker: &mut Linker, program: &Program, numbers: &[usize], wide: Wi
     functions
 }
 
-/// Compiles the step, and says for each launch where its parameters are in the table of addresses.
+/// Launches of one function: a register allocator takes more than twice the time for a function twice as long.
+const LAUNCHES_OF_A_PART: usize = 128;
+
+/// Compiles the step, and says for each launch where its parameters are in the table of addresses. A long step calls its parts, one after the other.
 fn compile_step(
+    linker: &mut Linker,
     program: &Program,
     functions: &[FunctionId],
     isa: &dyn TargetIsa,
     wide: Option<Wide>,
-) -> Result<(Function, Vec<usize>), CodegenError> {
+) -> Result<(FunctionId, Vec<usize>), CodegenError> {
     let mut launch_args = Vec::new();
     let mut launches = Vec::new();
     let mut next = 0;
@@ -209,9 +212,38 @@ fn compile_step(
         launch_args.push(next);
         next += launch.args.len();
     }
+    let mut parts = vec![];
+    for part in launches.chunks(LAUNCHES_OF_A_PART) {
+        parts.push(add_step(linker, isa, |function, context| {
+            emit_step(part, isa.frontend_config(), function, context)
+        })?);
+    }
+    while parts.len() != 1 {
+        let mut callers = vec![];
+        for called in parts.chunks(LAUNCHES_OF_A_PART) {
+            let numbers: Vec<u32> = called.iter().map(|part: &FunctionId| part.0).collect();
+            let emit =
+                |function: &mut _, context: &mut _| emit_parts(&numbers, isa.frontend_config(), function, context);
+            callers.push(add_step(linker, isa, emit)?);
+        }
+        if callers.is_empty() {
+            // There is no launch.
+            callers.push(add_step(linker, isa, |f, context| emit_parts(&[], isa.frontend_config(), f, context))?);
+        }
+        parts = callers;
+    }
+    Ok((parts[0], launch_args))
+}
+
+/// Compiles a function with the step's signature.
+fn add_step(
+    linker: &mut Linker,
+    isa: &dyn TargetIsa,
+    emit: impl FnOnce(&mut cranelift_codegen::ir::Function, &mut FunctionBuilderContext),
+) -> Result<FunctionId, CodegenError> {
     let mut context = Context::new();
     context.func.signature = step_signature(isa.default_call_conv());
-    emit_step(&launches, isa.frontend_config(), &mut context.func, &mut FunctionBuilderContext::new());
+    emit(&mut context.func, &mut FunctionBuilderContext::new());
     context.compile(isa, &mut ControlPlane::default()).map_err(|e| backend("step", &format!("{:?}", e.inner)))?;
-    Ok((Function::of_cranelift(&context).map_err(|e| backend("step", &e))?, launch_args))
+    Ok(linker.add(&Function::of_cranelift(&context).map_err(|e| backend("step", &e))?))
 }

@@ -1,6 +1,7 @@
 //! A program: buffers in one arena, kernels, and the order in which they are launched.
 
 use crate::{DType, Kernel};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// A buffer, by its position in [`Program::buffers`]. Text: `b3`.
@@ -108,6 +109,17 @@ impl Program {
     /// If the program has no such buffer.
     pub fn buffer(&self, id: BufferId) -> &Buffer {
         &self.buffers[id.0 as usize]
+    }
+
+    /// The buffers of states, by name; of two of one name, which no sound program has, the first.
+    pub fn states(&self) -> BTreeMap<&str, usize> {
+        let mut states = BTreeMap::new();
+        for (at, buffer) in self.buffers.iter().enumerate() {
+            if let BufferKind::State { name } = &buffer.kind {
+                states.entry(name.as_str()).or_insert(at);
+            }
+        }
+        states
     }
 
     /// For each buffer the launches that it is bound in, the first and the last; `None` if there are none.

@@ -56,13 +56,20 @@ pub struct Types {
     locals: Vec<(DType, usize)>,
     regs: BTreeMap<Reg, ValueType>,
     ranges: Ranges,
+    /// What names meant before they were bound, in the order of their binding, while scopes are kept apart.
+    undo: Option<Vec<Before>>,
 }
 
-/// What is bound at a point.
-pub(crate) struct Bindings {
-    regs: BTreeMap<Reg, ValueType>,
-    ranges: Ranges,
+/// What a name meant before it was bound.
+#[derive(Clone, Debug)]
+enum Before {
+    Reg(Reg, Option<ValueType>),
+    Index(IndexVar, Option<Interval>),
 }
+
+/// A point in the course of binding.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark(usize);
 
 impl Types {
     /// The buffers of a kernel; nothing is bound yet.
@@ -128,24 +135,33 @@ impl Types {
         Ok(())
     }
 
-    /// What is bound now.
-    pub(crate) fn clone_bindings(&self) -> Bindings {
-        Bindings { regs: self.regs.clone(), ranges: self.ranges.clone() }
+    /// The point to go back to at the end of a scope.
+    pub(crate) fn mark(&mut self) -> Mark {
+        Mark(self.undo.get_or_insert_default().len())
     }
 
     /// Forgets what was bound since.
-    pub(crate) fn restore_bindings(&mut self, before: Bindings) {
-        (self.regs, self.ranges) = (before.regs, before.ranges);
+    pub(crate) fn go_back(&mut self, mark: Mark) {
+        for before in self.undo.iter_mut().flat_map(|undo| undo.drain(mark.0..).rev()) {
+            match before {
+                Before::Reg(reg, Some(ty)) => drop(self.regs.insert(reg, ty)),
+                Before::Reg(reg, None) => drop(self.regs.remove(&reg)),
+                Before::Index(var, Some(range)) => drop(self.ranges.insert(var, range)),
+                Before::Index(var, None) => drop(self.ranges.remove(&var)),
+            }
+        }
     }
 
     /// Says what a value's type is.
     pub fn bind_reg(&mut self, reg: Reg, ty: ValueType) {
-        self.regs.insert(reg, ty);
+        let before = self.regs.insert(reg, ty);
+        self.undo.iter_mut().for_each(|undo| undo.push(Before::Reg(reg, before)));
     }
 
     /// Says what an index may be.
     pub fn bind_index(&mut self, var: IndexVar, range: Interval) {
-        self.ranges.insert(var, range);
+        let before = self.ranges.insert(var, range);
+        self.undo.iter_mut().for_each(|undo| undo.push(Before::Index(var, before)));
     }
 
     /// The type of a bound value.

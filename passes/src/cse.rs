@@ -21,9 +21,10 @@
 use crate::{PassContext, PassError};
 use ir::{Graph, NodeId, Op, TensorType};
 use std::collections::BTreeMap;
+use std::fmt::{self, Write};
 
-/// What equal nodes agree in, besides their attributes, which have no order and are compared within a bucket.
-type Key = (&'static str, Vec<NodeId>, TensorType);
+/// What equal nodes agree in. Attributes have no order: their hash stands for them, and nodes in a bucket are compared.
+type Key = (&'static str, Vec<NodeId>, TensorType, u64);
 
 /// The pass.
 ///
@@ -52,5 +53,45 @@ fn key(graph: &Graph, id: NodeId) -> Key {
     {
         operands.sort_unstable();
     }
-    (node.op().name(), operands, node.ty().clone())
+    (node.op().name(), operands, node.ty().clone(), hash(node.op()))
+}
+
+/// A number that equal ops have in common, and others hardly ever.
+fn hash(op: &Op) -> u64 {
+    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    match op {
+        Op::Full(full) => hash.word(full.value.to_bits()),
+        // Its elements may be millions; few constants have the same first ones and aren't equal.
+        Op::Constant(constant) => {
+            let value = &constant.value;
+            (0..value.data().len().min(FEW)).for_each(|i| hash.word(value.get(i).to_bits()));
+        }
+        // Bodies are compared by what they are; scans of the same operands are few.
+        Op::Scan(scan) => hash.word(scan.select as u64),
+        op => write!(hash, "{op}").unwrap_or_default(),
+    }
+    hash.0
+}
+
+/// Elements of a constant that its hash knows.
+const FEW: usize = 64;
+
+/// The hash of Fowler, Noll and Vo.
+struct Fnv(u64);
+
+impl Fnv {
+    fn byte(&mut self, byte: u8) {
+        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+
+    fn word(&mut self, word: u64) {
+        word.to_le_bytes().into_iter().for_each(|byte| self.byte(byte));
+    }
+}
+
+impl Write for Fnv {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().for_each(|byte| self.byte(byte));
+        Ok(())
+    }
 }

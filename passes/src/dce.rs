@@ -40,7 +40,7 @@ pub(crate) fn remove_dead(graph: &mut Graph, id: NodeId) -> Vec<NodeId> {
     let mut stack = vec![id];
     let mut removed = Vec::new();
     while let Some(id) = stack.pop() {
-        if graph.contains(id) && !is_port(graph, id) && !graph.is_result(id) && graph.users(id).is_empty() {
+        if graph.contains(id) && !is_port(graph, id) && !graph.is_result(id) && !graph.has_users(id) {
             stack.extend_from_slice(graph.operands(id));
             graph.remove(id);
             removed.push(id);

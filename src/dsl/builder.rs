@@ -9,7 +9,7 @@ use ir::op::control::Gradient;
 use ir::op::source::{Constant, Full, Input, Iota, State};
 use ir::{BuildError, Builder, DType, Graph, Loc, NodeId, Op, Scalar, TensorType, Value};
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// The state that counts the steps taken: `i64[]`, 0 before the first one.
@@ -26,6 +26,8 @@ pub(crate) struct Inner {
     pub(crate) scope: Scope,
     /// The states' nodes, by name.
     nodes: BTreeMap<String, NodeId>,
+    /// The names of inputs.
+    inputs: BTreeSet<String>,
     diagnostics: Vec<Diagnostic>,
     next_stream: u32,
     /// For the body of a scan, the graph around it.
@@ -39,6 +41,7 @@ impl Inner {
             states: Vec::new(),
             scope: Scope::default(),
             nodes: BTreeMap::new(),
+            inputs: BTreeSet::new(),
             diagnostics: Vec::new(),
             next_stream: 0,
             parent: None,
@@ -191,7 +194,7 @@ impl GraphBuilder {
     pub fn input(&self, name: &str, ty: impl Into<TypeSpec>) -> Tensor {
         let op = format!("input {name:?}");
         let Some(ty) = self.check(&op, &ty.into()) else { return self.tensor(None) };
-        if self.inner().graph.inputs().any(|(_, input)| input.name == name) {
+        if !self.inner_mut().inputs.insert(name.into()) {
             return self.fail(&op, &[], "the graph has an input of that name already");
         }
         self.emit(Op::Input(Input { name: name.into(), ty }), &[])
@@ -281,7 +284,7 @@ impl GraphBuilder {
 
     /// True if a result of that name has been set.
     pub fn has_output(&self, name: &str) -> bool {
-        self.inner().graph.outputs().iter().any(|(n, _)| n == name)
+        self.inner().graph.output(name).is_some()
     }
 
     /// `value` everywhere.
@@ -376,7 +379,7 @@ impl GraphBuilder {
     #[track_caller]
     pub fn finish(&self) -> Result<Step, ModelErrors> {
         if let Some(step) = self.find_state(STEP)
-            && !self.inner().graph.updates().iter().any(|(name, _)| name == STEP)
+            && self.inner().graph.update(STEP).is_none()
         {
             self.set_update(STEP, &(step + 1));
         }

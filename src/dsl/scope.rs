@@ -36,6 +36,8 @@ pub(crate) struct Scope {
     /// The states that may be updated by rows, each with the node that takes them.
     rows: BTreeMap<String, NodeId>,
     names: BTreeSet<String>,
+    /// For each base of names the last number tried.
+    numbers: BTreeMap<String, usize>,
     stack: Vec<(Loc, Option<String>)>,
 }
 
@@ -53,9 +55,9 @@ impl Scope {
     /// `base`, or the first of `base_1`, `base_2`, ... that no layer has.
     fn unique(&mut self, base: &str) -> String {
         let mut name = base.to_string();
-        let mut number = 0;
+        let number = self.numbers.entry(name.clone()).or_default();
         while !self.names.insert(name.clone()) {
-            number += 1;
+            *number += 1;
             name = format!("{base}_{number}");
         }
         name

@@ -42,7 +42,8 @@ pub(crate) fn emit_step(
     let mut b = FunctionBuilder::new(function, context);
     // `(context, kernel, args, extent) -> status`: four words and a status, as a kernel.
     let parallel_for = b.import_signature(kernel_signature(call_conv));
-    let kernels: Vec<FuncRef> = launches.iter().map(|launch| reference(&mut b, launch.kernel)).collect();
+    let kernels: Vec<FuncRef> =
+        launches.iter().map(|l| reference(&mut b, l.kernel, kernel_signature(call_conv))).collect();
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
@@ -90,10 +91,42 @@ pub(crate) fn emit_step(
     b.finalize(config);
 }
 
-/// A kernel's function as something to call.
-fn reference(b: &mut FunctionBuilder<'_>, kernel: u32) -> FuncRef {
-    let signature = b.import_signature(kernel_signature(b.func.signature.call_conv));
-    let name = b.func.declare_imported_user_function(UserExternalName { namespace: 0, index: kernel });
+/// Emits a function with the step's signature that calls others of that signature, by their numbers in the linker, until one fails.
+pub(crate) fn emit_parts(
+    parts: &[u32],
+    config: TargetFrontendConfig,
+    function: &mut Function,
+    context: &mut FunctionBuilderContext,
+) {
+    let mut b = FunctionBuilder::new(function, context);
+    let signature = b.func.signature.clone();
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    b.seal_block(entry);
+    let failed = b.create_block();
+    let status = b.append_block_param(failed, types::I32);
+    b.set_cold_block(failed);
+    let ctx = b.block_params(entry)[0];
+    for &part in parts {
+        let part = reference(&mut b, part, signature.clone());
+        let call = b.ins().call(part, &[ctx]);
+        let result = b.inst_results(call)[0];
+        let next = b.create_block();
+        b.ins().brif(result, failed, &[BlockArg::Value(result)], next, &[]);
+        enter(&mut b, next);
+    }
+    let success = b.ins().iconst(types::I32, 0);
+    b.ins().return_(&[success]);
+    enter(&mut b, failed);
+    b.ins().return_(&[status]);
+    b.finalize(config);
+}
+
+/// A function as something to call.
+fn reference(b: &mut FunctionBuilder<'_>, function: u32, signature: Signature) -> FuncRef {
+    let signature = b.import_signature(signature);
+    let name = b.func.declare_imported_user_function(UserExternalName { namespace: 0, index: function });
     let name = ExternalName::user(name);
     b.import_function(ExtFuncData { name, signature, colocated: true, patchable: false })
 }

@@ -70,10 +70,10 @@ impl Node {
 pub struct Graph {
     name: String,
     dag: StableDiGraph<Node, ()>,
-    outputs: Vec<(String, NodeId)>,
-    updates: Vec<(String, NodeId)>,
-    /// How many outputs and updates a node is, if any.
-    results: BTreeMap<NodeId, usize>,
+    outputs: Named,
+    updates: Named,
+    /// The outputs and updates that a node is, if any.
+    results: BTreeMap<NodeId, Vec<Slot>>,
     locs: BTreeMap<NodeId, Loc>,
     /// By the number of the node; nodes without one need no place.
     clusters: Vec<Option<u32>>,
@@ -85,8 +85,8 @@ impl Graph {
         Self {
             name: name.into(),
             dag: StableDiGraph::new(),
-            outputs: Vec::new(),
-            updates: Vec::new(),
+            outputs: Named::default(),
+            updates: Named::default(),
             results: BTreeMap::new(),
             locs: BTreeMap::new(),
             clusters: Vec::new(),
@@ -191,6 +191,11 @@ impl Graph {
         users
     }
 
+    /// True if a node takes `id` as an operand.
+    pub fn has_users(&self, id: NodeId) -> bool {
+        self.dag.neighbors_directed(id.raw(), Direction::Outgoing).next().is_some()
+    }
+
     /// True if an output or an update is this node.
     pub fn is_result(&self, id: NodeId) -> bool {
         self.results.contains_key(&id)
@@ -208,45 +213,61 @@ impl Graph {
 
     /// The named results, in the order they were set.
     pub fn outputs(&self) -> &[(String, NodeId)] {
-        &self.outputs
+        &self.outputs.list
+    }
+
+    /// The result of that name.
+    pub fn output(&self, name: &str) -> Option<NodeId> {
+        self.outputs.get(name)
     }
 
     /// Names a result; a second call with the same name replaces the first.
     pub fn set_output(&mut self, name: impl Into<String>, id: NodeId) {
-        let old = set(&mut self.outputs, name.into(), id);
-        self.count_result(old, id);
+        let (at, old) = self.outputs.set(name.into(), id);
+        self.count_result(Slot::Output(at), old, id);
     }
 
     /// What states are after the run: (state name, node), in the order they were set.
     pub fn updates(&self) -> &[(String, NodeId)] {
-        &self.updates
+        &self.updates.list
+    }
+
+    /// What the state of that name is after the run, if that has been said.
+    pub fn update(&self, state: &str) -> Option<NodeId> {
+        self.updates.get(state)
     }
 
     /// Says what a state is after the run. All nodes read the state as it was before.
     pub fn set_update(&mut self, state: impl Into<String>, id: NodeId) {
-        let old = set(&mut self.updates, state.into(), id);
-        self.count_result(old, id);
+        let (at, old) = self.updates.set(state.into(), id);
+        self.count_result(Slot::Update(at), old, id);
     }
 
     /// Notes that a result is another node now.
-    fn count_result(&mut self, old: Option<NodeId>, new: NodeId) {
-        *self.results.entry(new).or_default() += 1;
+    fn count_result(&mut self, slot: Slot, old: Option<NodeId>, new: NodeId) {
         if let Some(old) = old
-            && let Some(count) = self.results.get_mut(&old)
+            && let Some(slots) = self.results.get_mut(&old)
         {
-            *count -= 1;
-            if *count == 0 {
+            slots.retain(|other| *other != slot);
+            if slots.is_empty() {
                 self.results.remove(&old);
             }
         }
+        self.results.entry(new).or_default().push(slot);
     }
 
-    /// Puts other nodes in the place of results.
-    fn map_results(&mut self, map: impl Fn(NodeId) -> NodeId) {
-        self.results.clear();
-        for (_, id) in self.outputs.iter_mut().chain(&mut self.updates) {
-            *id = map(*id);
-            *self.results.entry(*id).or_default() += 1;
+    /// Puts other nodes in the place of results, all at once.
+    fn move_results(&mut self, moves: impl IntoIterator<Item = (NodeId, NodeId)>) {
+        let moved: Vec<(Vec<Slot>, NodeId)> =
+            moves.into_iter().filter_map(|(old, new)| Some((self.results.remove(&old)?, new))).collect();
+        for (slots, new) in moved {
+            for slot in &slots {
+                match *slot {
+                    Slot::Output(at) => self.outputs.list[at].1 = new,
+                    Slot::Update(at) => self.updates.list[at].1 = new,
+                }
+            }
+            self.results.entry(new).or_default().extend(slots);
         }
     }
 
@@ -289,9 +310,7 @@ impl Graph {
                 self.dag.add_edge(new.raw(), user.raw(), ());
             }
         }
-        if self.is_result(old) {
-            self.map_results(|id| if id == old { new } else { id });
-        }
+        self.move_results([(old, new)]);
     }
 
     /// In the operands of `users`, in outputs and in updates, puts for each node of `map` what the map says, all at once.
@@ -308,9 +327,7 @@ impl Graph {
                 self.dag.add_edge(operand.raw(), user.raw(), ());
             }
         }
-        if map.keys().any(|old| self.is_result(*old)) {
-            self.map_results(|id| *map.get(&id).unwrap_or(&id));
-        }
+        self.move_results(map.iter().map(|(&old, &new)| (old, new)));
     }
 
     /// Removes a node that nothing uses.
@@ -318,7 +335,7 @@ impl Graph {
     /// # Panics
     /// If it has users or is a result.
     pub fn remove(&mut self, id: NodeId) {
-        assert!(self.users(id).is_empty() && !self.is_result(id), "{id} is in use");
+        assert!(!self.has_users(id) && !self.is_result(id), "{id} is in use");
         self.dag.remove_node(id.raw());
         self.locs.remove(&id);
         if let Some(cluster) = self.clusters.get_mut(id.index()) {
@@ -362,13 +379,34 @@ impl Graph {
     }
 }
 
-/// Gives a name a node; the one it had.
-fn set(list: &mut Vec<(String, NodeId)>, name: String, id: NodeId) -> Option<NodeId> {
-    match list.iter_mut().find(|(n, _)| *n == name) {
-        Some(entry) => Some(std::mem::replace(&mut entry.1, id)),
-        None => {
-            list.push((name, id));
-            None
+/// An output or an update, by its position.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Slot {
+    Output(usize),
+    Update(usize),
+}
+
+/// Nodes by name, in the order in which they got it.
+#[derive(Clone, Default, Debug)]
+struct Named {
+    list: Vec<(String, NodeId)>,
+    /// The position of each name.
+    at: BTreeMap<String, usize>,
+}
+
+impl Named {
+    fn get(&self, name: &str) -> Option<NodeId> {
+        self.at.get(name).map(|&at| self.list[at].1)
+    }
+
+    /// Gives a name a node: the position of the name, and the node it had.
+    fn set(&mut self, name: String, id: NodeId) -> (usize, Option<NodeId>) {
+        if let Some(&at) = self.at.get(&name) {
+            return (at, Some(std::mem::replace(&mut self.list[at].1, id)));
         }
+        let at = self.list.len();
+        self.at.insert(name.clone(), at);
+        self.list.push((name, id));
+        (at, None)
     }
 }

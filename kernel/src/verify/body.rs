@@ -105,11 +105,11 @@ impl Checker<'_> {
 
     /// Checks statements; what they bind goes out of scope at the end.
     pub(super) fn body(&mut self, body: &[Stmt], parallel_may_stand_here: bool) {
-        let outside = self.types.clone_bindings();
+        let outside = self.types.mark();
         for stmt in body {
             self.check_stmt(stmt, parallel_may_stand_here);
         }
-        self.types.restore_bindings(outside);
+        self.types.go_back(outside);
     }
 
     fn check_stmt(&mut self, stmt: &Stmt, parallel_may_stand_here: bool) {
@@ -122,11 +122,11 @@ impl Checker<'_> {
                     LoopKind::Vector => self.check_strip(body),
                     _ => {}
                 }
-                let outside = self.types.clone_bindings();
+                let outside = self.types.mark();
                 self.bind_extent(*var, *extent);
                 self.stmt += 1;
                 self.body(body, false);
-                self.types.restore_bindings(outside);
+                self.types.go_back(outside);
                 return;
             }
             Stmt::If { condition, then, otherwise } => {

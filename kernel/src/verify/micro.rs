@@ -21,7 +21,7 @@ impl Checker<'_> {
             let show = |d: Option<DType>| d.map_or("nothing", DType::name);
             self.fail(8, format!("factors are both f32 or both f64, not {} and {}", show(a), show(b)));
         }
-        let outside = self.types.clone_bindings();
+        let outside = self.types.mark();
         self.bind_extent(micro.i, micro.m);
         self.bind_extent(micro.j, micro.n);
         if let Some(init) = &micro.init {
@@ -34,7 +34,7 @@ impl Checker<'_> {
         self.tile_body(micro, number);
         self.stmt += 1;
         self.body(&micro.body, false);
-        self.types.restore_bindings(outside);
+        self.types.go_back(outside);
     }
 
     fn factor(&mut self, operand: &Operand, tile: usize, reduce: impl Iterator<Item = (usize, i64)>) -> Option<DType> {

@@ -3,7 +3,9 @@
 use super::program::may_share;
 use super::{ALIGNMENT, InPlaceProofs, Report};
 use crate::text::Site;
-use crate::{Buffer, BufferId, BufferKind, Program};
+use crate::{BufferId, BufferKind, Program};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// When a buffer's contents matter: launches by number, both ends included. What is there before the first launch begins at -1; what
 /// the caller reads, or the next run, ends after the last one.
@@ -41,20 +43,56 @@ pub(super) fn check(proofs: &mut InPlaceProofs<'_>, report: &mut Report) {
             }
             _ => {}
         }
-        if let BufferKind::Next { name } = &buffer.kind {
-            check_next(program, at, name, report);
-        }
     }
+    check_next(program, report);
     let in_order = |(first, last)| (first as i64, last as i64);
     let uses: Vec<Option<(i64, i64)>> = program.uses().into_iter().map(|used| used.map(in_order)).collect();
     let living =
         |id: usize| Some(Living { id, life: life(program, id, uses[id])?, last_use: uses[id].map_or(-1, |u| u.1) });
     let living: Vec<Living> = (0..program.buffers.len()).filter_map(living).collect();
-    for (at, &a) in living.iter().enumerate() {
-        for &b in &living[at + 1..] {
-            check_pair(proofs, a, b, report);
+    if !overlaps_are_sound(proofs, living.clone()) {
+        // Something is wrong: all that is.
+        for (at, &a) in living.iter().enumerate() {
+            for &b in &living[at + 1..] {
+                if let Err(why) = check_pair(proofs, a, b) {
+                    report.add(16, Site::Buffer(b.id), format!("b{} overlaps b{}: {why}", b.id, a.id));
+                }
+            }
         }
     }
+}
+
+/// Whether every two buffers that overlap may; plans are large, and nearly always sound. Goes along the launches with the buffers that are alive, by where they
+/// start: those that overlap and may start at one address, so that what overlaps a new one stands next to it.
+fn overlaps_are_sound(proofs: &mut InPlaceProofs<'_>, mut living: Vec<Living>) -> bool {
+    living.sort_by_key(|l| (l.life.first, l.id));
+    let mut alive: BTreeMap<(usize, usize), (Range<usize>, Living)> = BTreeMap::new();
+    let mut ends: BTreeSet<(i64, usize, usize)> = BTreeSet::new();
+    for new in living {
+        let Some(span) = proofs.program().buffers[new.id].span() else { return false };
+        while let Some(&(end, start, id)) = ends.first().filter(|(end, ..)| *end < new.life.first) {
+            ends.remove(&(end, start, id));
+            alive.remove(&(start, id));
+        }
+        let mut free_from = None;
+        for (&(start, _), (other, old)) in alive.range(..(span.end, 0)).rev() {
+            // All that starts there has been looked at, and nothing overlapped: nothing before it does.
+            if free_from.is_some_and(|free| start < free) {
+                break;
+            }
+            if other.end <= span.start {
+                free_from = free_from.or(Some(start));
+                continue;
+            }
+            free_from = None;
+            if start != span.start || check_pair(proofs, *old, new).is_err() {
+                return false;
+            }
+        }
+        ends.insert((new.life.last, span.start, new.id));
+        alive.insert((span.start, new.id), (span, new));
+    }
+    true
 }
 
 /// A buffer that is needed at some time.
@@ -66,11 +104,15 @@ struct Living {
     last_use: i64,
 }
 
-fn check_pair(proofs: &mut InPlaceProofs<'_>, a: Living, b: Living, report: &mut Report) {
+/// Whether two buffers may stand where they do.
+///
+/// # Errors
+/// Why not.
+fn check_pair(proofs: &mut InPlaceProofs<'_>, a: Living, b: Living) -> Result<(), String> {
     let program = proofs.program();
-    let (Some(p), Some(q)) = (program.buffers[a.id].span(), program.buffers[b.id].span()) else { return };
+    let (Some(p), Some(q)) = (program.buffers[a.id].span(), program.buffers[b.id].span()) else { return Ok(()) };
     if p.end <= q.start || q.end <= p.start {
-        return;
+        return Ok(());
     }
     // A state lives through the run, but once its next value is born nobody may ask for it.
     let (x, y) = match (is_next_of(program, a.id, b.id), is_next_of(program, b.id, a.id)) {
@@ -79,17 +121,13 @@ fn check_pair(proofs: &mut InPlaceProofs<'_>, a: Living, b: Living, report: &mut
         _ => (a.life, b.life),
     };
     if x.last < y.first || y.last < x.first {
-        return;
-    }
-    let handed_over = if x.last == y.first {
+        Ok(())
+    } else if x.last == y.first {
         hand_over(proofs, a.id, b.id, x.last)
     } else if y.last == x.first {
         hand_over(proofs, b.id, a.id, y.last)
     } else {
         Err("both are needed at the same time".into())
-    };
-    if let Err(why) = handed_over {
-        report.add(16, Site::Buffer(b.id), format!("b{} overlaps b{}: {why}", b.id, a.id));
     }
 }
 
@@ -124,26 +162,28 @@ fn hand_over(proofs: &mut InPlaceProofs<'_>, old: usize, new: usize, at: i64) ->
 }
 
 /// Invariant 17: the next value stands where the state does, or the last launch that writes the state reads it, after all that write it.
-fn check_next(program: &Program, at: usize, name: &str, report: &mut Report) {
-    let is_state = |b: &Buffer| matches!(&b.kind, BufferKind::State { name: n } if n == name);
-    let Some(state) = program.buffers.iter().position(is_state) else { return };
-    if program.buffers[state].offset == program.buffers[at].offset {
-        return;
-    }
-    let stores = |id: usize, launch: &crate::Launch| {
+fn check_next(program: &Program, report: &mut Report) {
+    let states = program.states();
+    let mut last_store: Vec<Option<usize>> = vec![None; program.buffers.len()];
+    for (at, launch) in program.launches.iter().enumerate() {
         let params = program.kernels[launch.kernel as usize].params.iter();
-        launch.args.iter().zip(params).any(|(arg, p)| arg.0 as usize == id && p.access.stores())
-    };
-    let last_of = |id: usize| program.launches.iter().rposition(|l| stores(id, l));
-    let copied = match (last_of(state), last_of(at)) {
-        (Some(copy), Some(written)) => copy > written && program.launches[copy].args.contains(&BufferId(at as u32)),
-        _ => false,
-    };
-    if !copied {
-        report.add(
-            17,
-            Site::Buffer(at),
-            format!("b{at} is neither in the memory of its state b{state} nor copied to it"),
-        );
+        for (arg, _) in launch.args.iter().zip(params).filter(|(_, p)| p.access.stores()) {
+            last_store[arg.0 as usize] = Some(at);
+        }
+    }
+    for (at, buffer) in program.buffers.iter().enumerate() {
+        let BufferKind::Next { name } = &buffer.kind else { continue };
+        let Some(&state) = states.get(name.as_str()) else { continue };
+        if program.buffers[state].offset == buffer.offset {
+            continue;
+        }
+        let copied = match (last_store[state], last_store[at]) {
+            (Some(copy), Some(written)) => copy > written && program.launches[copy].args.contains(&BufferId(at as u32)),
+            _ => false,
+        };
+        if !copied {
+            let message = format!("b{at} is neither in the memory of its state b{state} nor copied to it");
+            report.add(17, Site::Buffer(at), message);
+        }
     }
 }

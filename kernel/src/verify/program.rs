@@ -28,6 +28,7 @@ pub(super) fn check(program: &Program, report: &mut Report) {
 
 fn check_buffers(program: &Program, report: &mut Report) {
     let mut ports = BTreeSet::new();
+    let states = program.states();
     for (at, buffer) in program.buffers.iter().enumerate() {
         let site = Site::Buffer(at);
         let bytes = buffer.len.checked_mul(buffer.dtype.size_bytes()).filter(|&b| b <= isize::MAX as usize);
@@ -44,7 +45,7 @@ fn check_buffers(program: &Program, report: &mut Report) {
             BufferKind::Output { name } => ("output", name),
             BufferKind::State { name } => ("state", name),
             BufferKind::Next { name } => {
-                let state = state_of(program, name);
+                let state = states.get(name.as_str()).map(|&at| &program.buffers[at]);
                 if state.is_none_or(|s| (s.dtype, s.len) != (buffer.dtype, buffer.len)) {
                     report.add(11, site, format!("no state {name:?} has this type"));
                 }
@@ -64,10 +65,6 @@ fn check_constant(buffer: &Buffer, found: &[u8], bytes: Option<usize>, site: Sit
     if buffer.dtype == crate::DType::Bool && found.iter().any(|&b| b > 1) {
         report.add(11, site, "a truth value in memory is 0 or 1");
     }
-}
-
-fn state_of<'a>(program: &'a Program, name: &str) -> Option<&'a Buffer> {
-    program.buffers.iter().find(|b| matches!(&b.kind, BufferKind::State { name: n } if n == name))
 }
 
 fn check_launch(program: &Program, launch: &Launch, site: Site, written: &mut [bool], report: &mut Report) {

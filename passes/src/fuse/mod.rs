@@ -132,6 +132,8 @@ struct Fuser<'g> {
     recomputed: BTreeMap<NodeId, usize>,
     /// Random nodes, and what is computed from them and constants alone, place by place.
     drawn: BTreeSet<NodeId>,
+    /// Nodes that results depend on.
+    live: BTreeSet<NodeId>,
     /// What tiles may touch besides their own result before it leaves the cache.
     cache_bytes: usize,
 }
@@ -145,6 +147,7 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
     let forced = forced(graph);
     let drawn = drawn(graph);
     let results = graph.outputs().iter().chain(graph.updates()).map(|(_, id)| *id).collect();
+    let live = graph.live();
     let mut fuser = Fuser {
         graph,
         clusters: vec![],
@@ -156,12 +159,14 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
         to_results: BTreeSet::new(),
         recomputed: BTreeMap::new(),
         drawn,
+        live,
         cache_bytes: context.target.l2_bytes,
     };
     let order = fuser.graph.topological();
-    let live = fuser.graph.live();
-    for &node in order.iter().rev().filter(|n| live.contains(n)) {
-        fuser.place(node);
+    for &node in order.iter().rev() {
+        if fuser.live.contains(&node) {
+            fuser.place(node);
+        }
     }
     fuser.merge_siblings(&order);
     fuser.renumber(&order);
@@ -284,11 +289,12 @@ impl Fuser<'_> {
             return;
         }
         self.start(node, Kind::Scan(node));
-        let live = self.graph.live();
         if let Some(cluster) = self.graph.cluster(node) {
-            for (other, _) in self.graph.same_scan(node).into_iter().filter(|(other, _)| live.contains(other)) {
-                self.find_uses(other);
-                self.add(other, cluster);
+            for (other, _) in self.graph.same_scan(node) {
+                if self.live.contains(&other) {
+                    self.find_uses(other);
+                    self.add(other, cluster);
+                }
             }
         }
     }

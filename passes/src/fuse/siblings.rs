@@ -1,6 +1,7 @@
 //! Reductions that walk one tensor side by side, in one loop.
 
 use super::join::{fit_together, is_identity};
+use super::sites::Sites;
 use super::{Fuser, Info};
 use crate::fuse::cluster::Kind;
 use ir::{NodeId, Op};
@@ -14,8 +15,12 @@ impl Fuser<'_> {
     /// Merges clusters that reduce the same axes and read the same tensor, where none waits for another: it is read once.
     pub(super) fn merge_siblings(&mut self, order: &[NodeId]) {
         for &node in order {
-            let mut users = self.user_clusters(node);
-            users.retain(|&c| self.reads_whole(node, c));
+            let users: Vec<u32> = self
+                .all_sites(node)
+                .into_iter()
+                .filter(|(cluster, sites)| self.reads_whole(node, *cluster, sites))
+                .map(|(cluster, _)| cluster)
+                .collect();
             for (at, &first) in users.iter().enumerate() {
                 for &second in users[at + 1..].iter().take(MAX_TRIED) {
                     self.merge_reductions(first, second);
@@ -25,8 +30,8 @@ impl Fuser<'_> {
     }
 
     /// True if a cluster reduces a tensor, or what it computes from it place by place.
-    pub(super) fn reads_whole(&self, node: NodeId, cluster: u32) -> bool {
-        let map = self.sites(node, cluster).map();
+    pub(super) fn reads_whole(&self, node: NodeId, cluster: u32, sites: &Sites) -> bool {
+        let map = sites.map();
         self.info(cluster).is_some_and(|info| {
             info.kind == Kind::Loop
                 && !info.reduced.is_empty()

@@ -9,6 +9,7 @@ use crate::fuse::cluster::Kind;
 use ir::{NodeId, Op};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::rc::Rc;
 
 /// For each axis of a node the axis of the space it runs along; `None` where the relation is not that simple.
@@ -184,6 +185,20 @@ impl Fuser<'_> {
         for (_, more) in uses {
             let more = self.in_space(cluster, more);
             Rc::make_mut(&mut all).add_all(&more);
+        }
+        all
+    }
+
+    /// How each cluster that uses a node does, by ascending number.
+    pub(super) fn all_sites(&self, node: NodeId) -> BTreeMap<u32, Rc<Sites>> {
+        let mut all: BTreeMap<u32, Rc<Sites>> = BTreeMap::new();
+        for (cluster, sites) in self.places.uses(node) {
+            let cluster = self.current(*cluster);
+            let sites = self.in_space(cluster, sites);
+            match all.entry(cluster) {
+                Entry::Vacant(entry) => drop(entry.insert(sites)),
+                Entry::Occupied(entry) => Rc::make_mut(entry.into_mut()).add_all(&sites),
+            }
         }
         all
     }

@@ -40,7 +40,7 @@ impl Fuser<'_> {
         let reduces = self.info(cluster).is_some_and(|info| info.reduced == [op.axis] && info.cuts.is_empty());
         let users = self.user_clusters(take);
         reduces
-            && self.reads_whole(table, cluster)
+            && self.reads_whole(table, cluster, &self.sites(table, cluster))
             && users.into_iter().all(|user| user == cluster || !self.reach.leads(user, cluster))
     }
 

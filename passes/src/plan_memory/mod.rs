@@ -32,10 +32,6 @@ struct Life {
 }
 
 impl Life {
-    fn overlaps(self, other: Self) -> bool {
-        self.first <= other.last && other.first <= self.last
-    }
-
     fn union(self, other: Self) -> Self {
         Self { first: self.first.min(other.first), last: self.last.max(other.last) }
     }
@@ -56,21 +52,6 @@ pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError
     Ok(())
 }
 
-/// How a launch uses a buffer; `None` if it doesn't.
-fn access(program: &Program, launch: &Launch, buffer: usize) -> Option<Access> {
-    let params = &program.kernels[launch.kernel as usize].params;
-    let mut found: Option<Access> = None;
-    for (arg, param) in launch.args.iter().zip(params) {
-        if arg.0 as usize == buffer {
-            found = Some(match found {
-                Some(other) if other != param.access => Access::ReadWrite,
-                _ => param.access,
-            });
-        }
-    }
-    found
-}
-
 /// The position of a buffer among a launch's arguments.
 fn position(launch: &Launch, buffer: usize) -> Option<usize> {
     launch.args.iter().position(|a| a.0 as usize == buffer)
@@ -79,39 +60,52 @@ fn position(launch: &Launch, buffer: usize) -> Option<usize> {
 /// Binds `Next` buffers to their states' memory where that is safe.
 fn share_states(program: &Program, roots: &mut [usize]) {
     let mut proofs = InPlaceProofs::new(program);
+    let (states, uses) = (program.states(), program.uses());
+    let written = first_stores(program);
     for (next, buffer) in program.buffers.iter().enumerate() {
         let BufferKind::Next { name } = &buffer.kind else { continue };
-        let state = program.buffers.iter().position(|b| b.kind == BufferKind::State { name: name.clone() });
-        if let Some(state) = state.filter(|&s| overwrites_safely(program, s, next, &mut proofs)) {
+        let (Some(&state), Some(first)) = (states.get(name.as_str()), written[next]) else { continue };
+        if uses[state].is_none_or(|(_, last)| overwrites_safely(program, (state, last), (next, first), &mut proofs)) {
             roots[next] = state;
         }
     }
 }
 
-/// True if no launch needs the state's old value once one has begun to write the next.
-fn overwrites_safely(program: &Program, state: usize, next: usize, proofs: &mut InPlaceProofs<'_>) -> bool {
-    let writes = |l: &Launch| access(program, l, next).is_some_and(Access::stores);
-    let Some(first) = program.launches.iter().position(writes) else { return false };
-    program.launches.iter().enumerate().skip(first).all(|(t, launch)| match position(launch, state) {
-        None => true,
-        Some(from) if t == first => {
-            position(launch, next).is_some_and(|to| proofs.safe(launch.kernel, from as u32, to as u32).is_ok())
+/// For each buffer the first launch that stores to it.
+fn first_stores(program: &Program) -> Vec<Option<usize>> {
+    let mut first = vec![None; program.buffers.len()];
+    for (at, launch) in program.launches.iter().enumerate() {
+        let params = &program.kernels[launch.kernel as usize].params;
+        for (arg, _) in launch.args.iter().zip(params).filter(|(_, param)| param.access.stores()) {
+            first[arg.0 as usize].get_or_insert(at);
         }
-        Some(_) => false,
-    })
+    }
+    first
+}
+
+/// True if no launch needs the state's old value, which the launch `last` uses last, once launch `first` has begun to write the next.
+fn overwrites_safely(
+    program: &Program,
+    (state, last): (usize, usize),
+    (next, first): (usize, usize),
+    proofs: &mut InPlaceProofs<'_>,
+) -> bool {
+    let launch = &program.launches[first];
+    let places = position(launch, state).zip(position(launch, next));
+    last < first
+        || last == first && places.is_some_and(|(from, to)| proofs.safe(launch.kernel, from as u32, to as u32).is_ok())
 }
 
 /// Appends copies from the next values that have memory of their own.
 fn copy_unshared_states(program: &mut Program, roots: &[usize]) {
-    for (next, &root) in roots.iter().enumerate() {
-        let BufferKind::Next { name } = program.buffers[next].kind.clone() else { continue };
-        if root != next {
-            continue;
-        }
-        let Some(state) = program.buffers.iter().position(|b| b.kind == BufferKind::State { name: name.clone() })
-        else {
-            continue;
-        };
+    let states = program.states();
+    let unshared = |&(next, root): &(usize, &usize)| next == *root;
+    let pairs = roots.iter().enumerate().filter(unshared).filter_map(|(next, _)| match &program.buffers[next].kind {
+        BufferKind::Next { name } => Some((next, *states.get(name.as_str())?)),
+        _ => None,
+    });
+    let pairs: Vec<(usize, usize)> = pairs.collect();
+    for (next, state) in pairs {
         let (dtype, len) = (program.buffers[next].dtype, program.buffers[next].len);
         let (var, at) = (IndexVar(0), Affine::term(IndexVar(0), 1));
         let value = Expr::load(BufRef::Param(0), at.clone());

@@ -3,6 +3,7 @@
 use super::Life;
 use crate::PassError;
 use kernel::Program;
+use std::collections::BTreeMap;
 
 /// Offsets are multiples of this: a cache line, and the widest vector.
 const ALIGN: usize = 64;
@@ -19,26 +20,22 @@ struct Group {
 /// # Errors
 /// If the arena would be larger than an address space.
 pub(super) fn assign(program: &mut Program, roots: &[usize], lives: &[Life]) -> Result<(), PassError> {
-    let mut groups: Vec<Group> = vec![];
+    let mut of_root: BTreeMap<usize, Group> = BTreeMap::new();
     for (buffer, &root) in roots.iter().enumerate() {
-        let size = program.buffers[buffer].size_bytes();
-        match groups.iter_mut().find(|g| g.root == root) {
-            Some(group) => {
-                group.size = group.size.max(size);
-                group.life = group.life.union(lives[buffer]);
-            }
-            None => groups.push(Group { root, size, life: lives[buffer] }),
-        }
+        let (size, life) = (program.buffers[buffer].size_bytes(), lives[buffer]);
+        let group = of_root.entry(root).or_insert(Group { root, size, life });
+        group.size = group.size.max(size);
+        group.life = group.life.union(life);
     }
+    let mut groups: Vec<Group> = of_root.into_values().collect();
     groups.sort_by_key(|g| (std::cmp::Reverse(g.size), g.root));
-    let mut placed: Vec<(usize, usize, Life)> = vec![];
+    let mut placed = Placed { whole: Life { first: 0, last: program.launches.len() }, lanes: vec![] };
     let mut offsets = vec![0; roots.len()];
     let mut arena = 0usize;
     for group in &groups {
-        let offset = lowest(&placed, group)?;
+        let offset = placed.lowest(group)?;
         let end = offset.checked_add(group.size).ok_or_else(too_large)?;
-        placed.push((offset, end, group.life));
-        placed.sort_by_key(|p| p.0);
+        placed.insert(offset, end, group.life)?;
         offsets[group.root] = offset;
         arena = arena.max(end);
     }
@@ -49,19 +46,57 @@ pub(super) fn assign(program: &mut Program, roots: &[usize], lives: &[Life]) -> 
     Ok(())
 }
 
-/// The lowest aligned offset at which no group overlaps that is alive at the same time; `placed` ascends by offset.
-fn lowest(placed: &[(usize, usize, Life)], group: &Group) -> Result<usize, PassError> {
-    let mut offset = 0usize;
-    for &(start, end, life) in placed {
-        if !life.overlaps(group.life) {
-            continue;
-        }
-        if start >= offset.checked_add(group.size).ok_or_else(too_large)? {
-            break;
-        }
-        offset = offset.max(align(end)?);
+/// A stretch of memory and when groups occupy just this, one after the other: the first launch of each and its last.
+struct Lane {
+    start: usize,
+    end: usize,
+    lives: BTreeMap<usize, usize>,
+}
+
+impl Lane {
+    fn is_taken(&self, life: Life) -> bool {
+        self.lives.range(..=life.last).next_back().is_some_and(|(_, &last)| last >= life.first)
     }
-    Ok(offset)
+}
+
+/// What has been placed so far, ascending by start. There are far fewer lanes than groups: what lives always is one, and what follows one another has
+/// the same place.
+struct Placed {
+    /// From the first launch beyond the last.
+    whole: Life,
+    lanes: Vec<Lane>,
+}
+
+impl Placed {
+    /// The lowest aligned offset at which no group overlaps that is alive at the same time.
+    fn lowest(&self, group: &Group) -> Result<usize, PassError> {
+        let mut offset = 0usize;
+        for lane in self.lanes.iter().filter(|lane| lane.is_taken(group.life)) {
+            if lane.start >= offset.checked_add(group.size).ok_or_else(too_large)? {
+                break;
+            }
+            offset = offset.max(align(lane.end)?);
+        }
+        Ok(offset)
+    }
+
+    fn insert(&mut self, start: usize, end: usize, life: Life) -> Result<(), PassError> {
+        let at = self.lanes.partition_point(|lane| (lane.start, lane.end) < (start, end));
+        if let Some(lane) = self.lanes.get_mut(at).filter(|lane| (lane.start, lane.end) == (start, end)) {
+            lane.lives.insert(life.first, life.last);
+            return Ok(());
+        }
+        if let Some(before) = at.checked_sub(1).map(|before| &mut self.lanes[before])
+            && life == self.whole
+            && before.lives.get(&life.first) == Some(&life.last)
+            && align(before.end)? == start
+        {
+            before.end = end;
+            return Ok(());
+        }
+        self.lanes.insert(at, Lane { start, end, lives: BTreeMap::from([(life.first, life.last)]) });
+        Ok(())
+    }
 }
 
 fn align(bytes: usize) -> Result<usize, PassError> {

@@ -2,7 +2,7 @@
 
 use super::{Life, lives};
 use kernel::{BufferKind, Program};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Sizes of a planned program, in bytes.
@@ -36,19 +36,43 @@ pub fn report(program: &Program) -> MemoryReport {
     let persistent = |kind: &BufferKind| {
         matches!(kind, BufferKind::Input { .. } | BufferKind::State { .. } | BufferKind::Constant { .. })
     };
-    let live_at = |t: usize| {
-        let now = Life { first: t, last: t };
-        let mut places = BTreeSet::new();
-        let alive = |b: &usize| lives[*b].overlaps(now);
-        (0..program.buffers.len())
-            .filter(alive)
-            .filter(|&b| program.buffers[b].offset.is_none_or(|o| places.insert(o)))
-            .map(|b| program.buffers[b].size_bytes())
-            .sum::<usize>()
-    };
     MemoryReport {
         arena: program.arena_bytes.unwrap_or(0),
         persistent: program.buffers.iter().filter(|b| persistent(&b.kind)).map(kernel::Buffer::size_bytes).sum(),
-        lower_bound: (0..program.launches.len().max(1)).map(live_at).max().unwrap_or(0),
+        lower_bound: lower_bound(program, &lives),
     }
+}
+
+/// The largest sum of the sizes of what is alive during one launch; of buffers at one offset the first counts.
+fn lower_bound(program: &Program, lives: &[Life]) -> usize {
+    let count = program.launches.len().max(1);
+    let (mut born, mut dead) = (vec![vec![]; count], vec![vec![]; count]);
+    for (buffer, life) in lives.iter().enumerate().filter(|(_, life)| life.first < count) {
+        born[life.first].push(buffer);
+        dead[life.last.min(count - 1)].push(buffer);
+    }
+    // What is alive at each place; buffers without one are apart.
+    let place = |buffer: usize| program.buffers[buffer].offset.ok_or(buffer);
+    let mut alive: BTreeMap<Result<usize, usize>, BTreeSet<usize>> = BTreeMap::new();
+    let counted = |at: Option<&BTreeSet<usize>>| {
+        at.and_then(BTreeSet::first).map_or(0, |&first| program.buffers[first].size_bytes())
+    };
+    let (mut sum, mut most) = (0usize, 0usize);
+    for (born, dead) in born.into_iter().zip(dead) {
+        for buffer in born {
+            let here = alive.entry(place(buffer)).or_default();
+            sum -= counted(Some(here));
+            here.insert(buffer);
+            sum += counted(Some(here));
+        }
+        most = most.max(sum);
+        for buffer in dead {
+            if let Some(here) = alive.get_mut(&place(buffer)) {
+                sum -= counted(Some(here));
+                here.remove(&buffer);
+                sum += counted(Some(here));
+            }
+        }
+    }
+    most
 }

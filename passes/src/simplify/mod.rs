@@ -167,14 +167,16 @@ impl Work {
 
     /// Puts `new` in the place of `old`, and in the queue what may have become simpler by that.
     fn replace(&mut self, graph: &mut Graph, old: NodeId, new: NodeId) {
+        // Those that use `new` already have no reason to look again.
+        let mut level: BTreeSet<NodeId> = graph.users(old).into_iter().collect();
         graph.replace_uses(old, new);
         self.remove_dead(graph, old);
         self.push_added(graph, new);
-        let mut level = BTreeSet::from([new]);
-        for _ in 0..DEPTH {
-            level = level.iter().flat_map(|&id| graph.users(id)).collect();
+        for _ in 1..DEPTH {
             level.iter().for_each(|&id| self.push(id));
+            level = level.iter().flat_map(|&id| graph.users(id)).collect();
         }
+        level.iter().for_each(|&id| self.push(id));
     }
 
     /// Removes a node and what only it used, if nothing uses it; says whether it did.
