@@ -38,7 +38,7 @@ fn in_parallel(kernel: &Kernel) -> Option<Kernel> {
     let (last, before) = kernel.body.split_last()?;
     let Stmt::For { var, extent, kind: LoopKind::Serial, body } = last else { return None };
     let binds = before.iter().all(|stmt| matches!(stmt, Stmt::Let { .. }));
-    if !binds || *extent < 2 || extent * work(body) < MIN_WORK {
+    if !binds || *extent < 2 || extent.saturating_mul(work(body)) < MIN_WORK {
         return None;
     }
     let body = before.iter().chain(body).cloned().collect();
@@ -50,13 +50,13 @@ fn in_parallel(kernel: &Kernel) -> Option<Kernel> {
 fn work(body: &[Stmt]) -> usize {
     body.iter()
         .map(|stmt| match stmt {
-            Stmt::For { extent, body, .. } => extent * work(body),
+            Stmt::For { extent, body, .. } => extent.saturating_mul(work(body)),
             Stmt::If { then, otherwise, .. } => work(then).max(work(otherwise)),
             Stmt::Micro(m) => {
-                let steps: usize = m.reduce.iter().map(|d| d.extent).product();
-                steps * (m.m * m.n).div_ceil(4)
+                let steps = m.reduce.iter().fold(1usize, |steps, d| steps.saturating_mul(d.extent));
+                steps.saturating_mul((m.m * m.n).div_ceil(4))
             }
             _ => 1,
         })
-        .sum()
+        .fold(0, usize::saturating_add)
 }

@@ -1,7 +1,7 @@
 //! What can go wrong between a declared step and its results.
 
 use crate::dsl::ModelErrors;
-use ir::TensorType;
+use ir::{Loc, TensorType};
 use passes::PassError;
 use runtime::{LoadError, PortError, StepError};
 
@@ -21,6 +21,16 @@ pub enum CompileError {
     /// A state could not be filled.
     #[error(transparent)]
     State(#[from] RunError),
+    /// Tensors are larger than memory.
+    #[error("{}{what}", .loc.as_ref().map_or_else(String::new, |loc| format!("{loc}: ")))]
+    Memory {
+        /// What, and how many bytes it takes.
+        what: String,
+        /// How many bytes there would have to be.
+        bytes: u128,
+        /// Where in the user's source the largest tensor comes from.
+        loc: Option<Loc>,
+    },
     /// The pipeline ended with a graph.
     #[error("the passes ended before the graph was lowered to loops: there is nothing to run")]
     NotLowered,

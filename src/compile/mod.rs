@@ -23,6 +23,7 @@
 pub mod cache;
 mod error;
 mod indices;
+mod memory;
 mod options;
 mod program;
 mod programs;
@@ -33,6 +34,7 @@ mod values;
 
 pub use cache::{Cache, CacheReport, CodeSource};
 pub use error::{CompileError, RunError};
+pub use memory::ADDRESSABLE;
 pub use options::CompileOptions;
 pub use program::CompiledProgram;
 pub use programs::ProgramCache;
@@ -56,9 +58,12 @@ impl Step {
     ///
     /// # Errors
     /// If a pass can't do what the graph asks for (the message names the pass, and the user's line where it is known), no code can be
-    /// generated, or memory or threads are not to be had.
+    /// generated, memory or threads are not to be had, or tensors are larger than what can be addressed ([`ADDRESSABLE`]).
     pub fn compile(&self, options: &CompileOptions) -> Result<CompiledProgram, CompileError> {
         let mut compiled = self.compile_blank(options)?;
+        for state in self.states.iter().filter(|state| !state.init.is_zeros()) {
+            memory::reserve(&self.graph, state)?;
+        }
         compiled.initialize(options.seed)?;
         Ok(compiled)
     }
@@ -66,8 +71,10 @@ impl Step {
     /// The same, but all states hold zeros: for who has other values for them.
     pub(crate) fn compile_blank(&self, options: &CompileOptions) -> Result<CompiledProgram, CompileError> {
         let start = Instant::now();
+        memory::check(&self.graph)?;
         let found = cache::find_or_compile(self, options, || generate(&self.graph, options))?;
-        let mut executable = Executable::new(Arc::clone(&found.loaded), options.threads)?;
+        let executable = Executable::new(Arc::clone(&found.loaded), options.threads);
+        let mut executable = executable.map_err(|e| memory::explain(&self.graph, e))?;
         if let Some(places) = found.check_places.clone() {
             executable.set_check_locations(places);
         }

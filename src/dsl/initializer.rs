@@ -224,6 +224,14 @@ impl Initializer {
         matches!(self, Self::Constant(value) if value.to_bits() == 0)
     }
 
+    /// Bytes that making a value takes, the value's own included.
+    pub(crate) fn bytes(&self, ty: &TensorType) -> u128 {
+        let elements = ty.shape.numel() as u128;
+        let own = elements * ty.dtype.size_bytes() as u128;
+        // Orthogonal vectors, and the matrix made of them.
+        own + if let Self::Orthogonal { .. } = self { 2 * elements * size_of::<f64>() as u128 } else { 0 }
+    }
+
     /// Whether it makes values of that type.
     ///
     /// # Errors

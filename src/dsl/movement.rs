@@ -13,7 +13,8 @@ fn resolve_dims(dims: &[isize], numel: usize) -> Result<Shape, String> {
     if unknown > 1 || dims.iter().any(|&d| d < -1) {
         return Err(format!("{dims:?} must have extents of at least 1, and -1 at most once"));
     }
-    let known: usize = dims.iter().filter(|&&d| d >= 0).map(|&d| d as usize).product();
+    // What overflows is refused by what comes after: no tensor has so many elements.
+    let known = dims.iter().filter(|&&d| d >= 0).fold(1usize, |known, &d| known.saturating_mul(d as usize));
     if unknown == 1 && (known == 0 || !numel.is_multiple_of(known)) {
         return Err(format!("{numel} elements can't be split into {dims:?}: they are no multiple of {known}"));
     }

@@ -16,6 +16,7 @@ mod floors;
 mod fusion;
 mod halves;
 mod machine;
+mod memory;
 mod models;
 mod oracle;
 mod pipeline;

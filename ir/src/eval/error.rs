@@ -14,6 +14,12 @@ pub enum EvalError {
         /// The extent.
         bound: usize,
     },
+    /// There is no memory for the result.
+    #[error("there is no memory for the result: {bytes} bytes")]
+    Memory {
+        /// What it would take.
+        bytes: usize,
+    },
     /// The op has no evaluation of its own.
     #[error("`{op}` can't be evaluated: {why}")]
     NotEvaluable {

@@ -2,7 +2,7 @@
 
 use super::{Port, RunError, Site};
 use crate::op::scan;
-use crate::{Graph, NodeId, Op, TensorType, Value};
+use crate::{EvalError, Graph, NodeId, Op, TensorType, Value};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,6 +103,9 @@ fn uses(graph: &Graph, order: &[NodeId]) -> BTreeMap<NodeId, usize> {
     uses
 }
 
+/// Results of at most that many bytes are allocated without asking.
+const SMALL: usize = 1 << 20;
+
 /// The value of a node. A scan is run once: the values of the other nodes that are results of it go to `scanned`.
 fn node(
     graph: &Graph,
@@ -114,6 +117,10 @@ fn node(
     let operands: Vec<&Value> = node.operands().iter().map(|o| values[o].as_ref()).collect();
     let site = || Box::new(Site { node: id, op: node.op().to_string(), loc: graph.loc(id).cloned() });
     let failed = |error| RunError::Op { at: site(), error };
+    let bytes = node.ty().size_bytes();
+    if bytes > SMALL && Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
+        return Err(failed(EvalError::Memory { bytes }));
+    }
     let value = match node.op() {
         Op::Scan(scan) => {
             let mut results = scan::results(scan, &operands).map_err(failed)?;

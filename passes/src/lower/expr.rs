@@ -136,7 +136,7 @@ impl Emit<'_, '_> {
                 Next::Done(self.cx.bind(Expr::Cast(op.dtype, Box::new(expr)), level))
             }
             Op::CheckIndex(op) => {
-                let checked = self.checked(node, frame.args[0].clone(), op.bound);
+                let checked = self.checked(node, operands[0], frame.args[0].clone(), op.bound);
                 Next::Done(self.cx.index_value(&checked, graph.ty(node).dtype))
             }
             Op::Gather(_) => self.gather(frame),
@@ -174,11 +174,15 @@ impl Emit<'_, '_> {
         self.cx.index_value(&at[op.axis], op.ty.dtype)
     }
 
-    /// Binds a value as an index that the kernel checks.
-    fn checked(&mut self, node: NodeId, value: Placed, bound: usize) -> Affine {
+    /// Binds a value, an element of `indices`, as an index that the kernel checks for a node.
+    pub(super) fn checked(&mut self, node: NodeId, indices: NodeId, value: Placed, bound: usize) -> Affine {
         let check = self.lowering.check(node, bound);
-        let index = IndexExpr::Checked { value: Box::new(value.expr), bound: bound as i64, check };
-        self.cx.let_index(index, value.level)
+        // A bound that no `i32` has can't be compared with one.
+        let narrow = bound > i32::MAX as usize && self.lowering.graph.ty(indices).dtype == DType::I32;
+        let Placed { expr, level } = value;
+        let value = if narrow { self.cx.bind(Expr::Cast(DType::I64, Box::new(expr)), level).expr } else { expr };
+        let index = IndexExpr::Checked { value: Box::new(value), bound: bound as i64, check };
+        self.cx.let_index(index, level)
     }
 
     fn gather(&mut self, frame: &mut Frame) -> Next {
@@ -188,7 +192,7 @@ impl Emit<'_, '_> {
         match &frame.args[..] {
             [] => Next::Need(indices, frame.at[..split].to_vec()),
             [position] => {
-                let row = self.checked(frame.node, position.clone(), graph.ty(table).shape[0]);
+                let row = self.checked(frame.node, indices, position.clone(), graph.ty(table).shape[0]);
                 let mut from = vec![row];
                 from.extend_from_slice(&frame.at[split..]);
                 Next::Need(table, from)
@@ -204,7 +208,7 @@ impl Emit<'_, '_> {
             [] => Next::Need(indices, frame.at.clone()),
             [position] => {
                 let shape = &graph.ty(table).shape;
-                let along = self.checked(frame.node, position.clone(), shape[op.axis]);
+                let along = self.checked(frame.node, indices, position.clone(), shape[op.axis]);
                 Next::Need(table, op.place(&frame.at, shape.rank(), along))
             }
             [.., element] => Next::Done(element.clone()),
@@ -213,8 +217,11 @@ impl Emit<'_, '_> {
 
     /// A comparison of an index with a constant.
     fn compare(&mut self, op: ScalarOp, index: &Affine, with: i64) -> Placed {
-        let index = self.cx.index_value(index, DType::I32);
-        let with = self.cx.constant(Scalar::I32(with as i32));
+        let (lo, hi) = self.cx.range(index);
+        let fits = [lo, hi, with].iter().all(|&n| i32::try_from(n).is_ok());
+        let dtype = if fits { DType::I32 } else { DType::I64 };
+        let index = self.cx.index_value(index, dtype);
+        let with = self.cx.constant(Scalar::from_i64(with, dtype));
         self.cx.apply(op, &[index, with])
     }
 

@@ -5,7 +5,7 @@ use super::expr::Emit;
 use super::{Lowering, cumsum};
 use crate::PassError;
 use ir::{NodeId, Op, ScalarOp};
-use kernel::{Access, Affine, BufferKind, IndexExpr};
+use kernel::{Access, Affine, BufferKind};
 
 /// Lowers the op `anchor`.
 pub(super) fn lower(lowering: &mut Lowering<'_>, cluster: u32, anchor: NodeId) -> Result<(), PassError> {
@@ -46,10 +46,8 @@ fn scatter_add(lowering: &mut Lowering<'_>, cluster: u32, anchor: NodeId) -> Res
     let mut emit = Emit::new(lowering, Some(cluster));
     let index_at = emit.cx.open_all(&index_shape);
     let position = emit.value(indices, &index_at)?;
-    let check = emit.lowering.check(anchor, ty.shape[0]);
-    let value = Box::new(position.expr);
     let level = emit.cx.depth();
-    let row = emit.cx.let_index(IndexExpr::Checked { value, bound: ty.shape[0] as i64, check }, level);
+    let row = emit.checked(anchor, indices, Placed { expr: position.expr, level }, ty.shape[0]);
     let row_at = emit.cx.open_all(&ty.shape[1..]);
     let update_at: Vec<Affine> = index_at.iter().chain(&row_at).cloned().collect();
     let update = emit.value(updates, &update_at)?;

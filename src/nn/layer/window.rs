@@ -88,20 +88,23 @@ struct Axis {
 }
 
 impl Axis {
-    /// How far the taps reach: the extent of the dilated window.
+    /// How far the taps reach: the extent of the dilated window, `usize::MAX` if it is more.
     fn extent(&self) -> usize {
-        self.dilation * (self.size - 1) + 1
+        self.dilation.saturating_mul(self.size - 1).saturating_add(1)
     }
 
     /// Padding before and after that gives `ceil(input / stride)` places.
     fn same(&self) -> (usize, usize) {
         let output = self.input.div_ceil(self.stride);
-        let missing = ((output - 1) * self.stride + self.extent()).saturating_sub(self.input);
+        let missing = ((output - 1) * self.stride).saturating_add(self.extent()).saturating_sub(self.input);
         (missing / 2, missing - missing / 2)
     }
 
     fn check(&self, (before, after): (usize, usize)) -> Result<(), String> {
-        let (padded, extent) = (self.input + before + after, self.extent());
+        let (padded, extent) = (self.input.saturating_add(before).saturating_add(after), self.extent());
+        if padded.max(extent) > isize::MAX as usize {
+            return Err(format!("a window whose {} reaches over {extent} elements is larger than memory", self.name));
+        }
         if extent > padded {
             return Err(format!("the window's extent {extent} is over the input's {} {padded}", self.name));
         }

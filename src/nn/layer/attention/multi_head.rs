@@ -142,6 +142,10 @@ impl MultiHeadAttention {
         if self.heads == 0 || self.size == 0 {
             return Err(x.fail(&self.name, "the number of heads and their size must be at least 1"));
         }
+        if self.heads.checked_mul(self.size).is_none_or(|width| width > isize::MAX as usize / 3) {
+            let rule = format!("{} heads of {} features are more than memory can hold", self.heads, self.size);
+            return Err(x.fail(&self.name, rule));
+        }
         crate::nn::layer::window::sequence(&self.name, x).map(|_| ())
     }
 

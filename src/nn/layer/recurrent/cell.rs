@@ -133,6 +133,9 @@ pub(super) fn one_bias<C: Cell>(cell: &C, x: &Tensor, name: &str) -> Option<Tens
     o.use_bias.then(|| weight(x, name, "bias", &[C::GATES * o.units], &o.bias_initializer))
 }
 
+/// No cell has more gates, side by side: as many times the units can be counted.
+const MAX_GATES: usize = 8;
+
 /// Checks that the input is a batch of sequences of floats.
 #[track_caller]
 fn check(x: &Tensor, units: usize) -> Option<TensorType> {
@@ -143,6 +146,10 @@ fn check(x: &Tensor, units: usize) -> Option<TensorType> {
     }
     if units == 0 {
         x.fail("a recurrent layer", "it must have at least one unit");
+        return None;
+    }
+    if units > isize::MAX as usize / MAX_GATES {
+        x.fail("a recurrent layer", format!("{units} units are more than memory can hold"));
         return None;
     }
     Some(ty)
