@@ -2,6 +2,7 @@
 
 use crate::{DType, Scalar, Shape, TensorType};
 use half::{bf16, f16};
+use std::sync::Arc;
 
 /// The elements of a tensor, row-major and dense.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,11 +25,11 @@ pub enum Data {
     Bool(Vec<bool>),
 }
 
-/// A tensor on the host: its type and as many elements as the type's shape says.
+/// A tensor on the host: its type and as many elements as the type's shape says. Copies share the elements until one of them writes.
 #[derive(Clone, Debug)]
 pub struct Value {
     ty: TensorType,
-    data: Data,
+    data: Arc<Data>,
 }
 
 /// The number of elements is not that of the shape, or the element type is another one.
@@ -169,12 +170,16 @@ impl Data {
 
     /// The elements as little-endian bytes; a truth value is one byte, 0 or 1.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let size = self.dtype().size_bytes();
-        let mut bytes = Vec::with_capacity(self.len() * size);
-        for i in 0..self.len() {
-            bytes.extend_from_slice(&self.get(i).to_bits().to_le_bytes()[..size]);
+        match self {
+            Self::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::F64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::Bf16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::F16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::U8(v) => v.clone(),
+            Self::Bool(v) => v.iter().map(|&x| u8::from(x)).collect(),
         }
-        bytes
     }
 
     /// Elements from little-endian bytes; a trailing part of an element is left out.
@@ -199,13 +204,13 @@ impl Value {
         if ty.dtype != data.dtype() || ty.shape.numel() != data.len() {
             return Err(ValueError { ty, len: data.len(), dtype: data.dtype() });
         }
-        Ok(Self { ty, data })
+        Ok(Self { ty, data: data.into() })
     }
 
     /// The tensor whose elements are all `value`; the element type is `value`'s.
     pub fn splat(value: Scalar, shape: Shape) -> Self {
         let data = Data::splat(value, shape.numel());
-        Self { ty: TensorType::new(value.dtype(), shape), data }
+        Self { ty: TensorType::new(value.dtype(), shape), data: data.into() }
     }
 
     /// The tensor whose element at row-major position `i` is `f(i)`.
@@ -217,7 +222,7 @@ impl Value {
         for i in 0..data.len() {
             data.set(i, f(i));
         }
-        Self { ty, data }
+        Self { ty, data: data.into() }
     }
 
     /// The tensor at place `i` of the leading axis.
@@ -227,21 +232,21 @@ impl Value {
     pub fn part(&self, i: usize) -> Self {
         let rest = Shape::new(&self.ty.shape[1..]).expect("a part of a shape's extents is a shape");
         let len = rest.numel();
-        Self { ty: self.ty.with_shape(rest), data: self.data.range(i * len..(i + 1) * len) }
+        Self { ty: self.ty.with_shape(rest), data: self.data.range(i * len..(i + 1) * len).into() }
     }
 
     /// Tensors of one type, one after the other along a new leading axis; `None` if there are none, or they can't be one tensor.
     pub fn stack(parts: &[Self]) -> Option<Self> {
         let first = parts.first()?;
         let shape = Shape::new([&[parts.len()], first.ty.shape.dims()].concat()).ok()?;
-        let mut data = first.data.clone();
+        let mut data = Data::clone(&first.data);
         for part in &parts[1..] {
             if part.ty != first.ty {
                 return None;
             }
             data.append(&part.data);
         }
-        Some(Self { ty: first.ty.with_shape(shape), data })
+        Some(Self { ty: first.ty.with_shape(shape), data: data.into() })
     }
 
     /// The type.
@@ -256,7 +261,7 @@ impl Value {
 
     /// The elements, for writing; their number and type can't change.
     pub fn data_mut(&mut self) -> &mut Data {
-        &mut self.data
+        Arc::make_mut(&mut self.data)
     }
 
     /// The element at row-major position `i`.
@@ -269,7 +274,7 @@ impl Value {
 
     /// The elements if they are `f32`.
     pub fn as_f32(&self) -> Option<&[f32]> {
-        match &self.data {
+        match &*self.data {
             Data::F32(v) => Some(v),
             _ => None,
         }
@@ -284,7 +289,8 @@ impl Value {
 /// Bit equality, so that a NaN equals itself.
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
-        self.ty == other.ty && (0..self.data.len()).all(|i| self.get(i) == other.get(i))
+        self.ty == other.ty
+            && (Arc::ptr_eq(&self.data, &other.data) || (0..self.data.len()).all(|i| self.get(i) == other.get(i)))
     }
 }
 

@@ -119,7 +119,7 @@ impl Affine {
 }
 
 /// The ways to bind an index variable that are not affine.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum IndexExpr {
     /// The value of an affine expression. Text: `i0*2 + i1`.
     Affine(Affine),

@@ -3,6 +3,7 @@
 use crate::{DType, Kernel};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A buffer, by its position in [`Program::buffers`]. Text: `b3`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -36,8 +37,8 @@ pub enum BufferKind {
     },
     /// Written once, when the program is loaded; little-endian bytes.
     Constant {
-        /// The elements.
-        bytes: Vec<u8>,
+        /// The elements, which copies of the program share.
+        bytes: Arc<[u8]>,
     },
 }
 
@@ -77,7 +78,7 @@ pub struct Launch {
 }
 
 /// What to tell the user when a check fails.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Check {
     /// The op, and what it found: "gather: index out of range, valid are 0 to 9".
     pub message: String,

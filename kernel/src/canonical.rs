@@ -43,12 +43,15 @@ impl Program {
 
     /// For each kernel, the position of the first one that is the same code: its own, if none is before it.
     pub fn first_of_same_code(&self) -> Vec<usize> {
-        let mut first: BTreeMap<Kernel, usize> = BTreeMap::new();
+        let mut first: BTreeMap<(u64, Kernel), usize> = BTreeMap::new();
         let mut firsts: Vec<usize> = Vec::with_capacity(self.kernels.len());
         for (at, equal) in self.first_of_equal().into_iter().enumerate() {
-            let same =
-                if equal < at { firsts[equal] } else { *first.entry(self.kernels[at].canonical()).or_insert(at) };
-            firsts.push(same);
+            if equal < at {
+                firsts.push(firsts[equal]);
+                continue;
+            }
+            let canonical = self.kernels[at].canonical();
+            firsts.push(*first.entry((canonical.code_number(), canonical)).or_insert(at));
         }
         firsts
     }
@@ -56,10 +59,11 @@ impl Program {
     /// For each kernel, the position of the first one that differs at most in its name: its own, if none is before it. Layers that are
     /// alike are lowered to such kernels; whatever looks at kernels one by one need look at the first only.
     pub fn first_of_equal(&self) -> Vec<usize> {
-        type Code<'k> = (&'k [Param], &'k [Local], &'k [Stmt]);
+        // The number goes first: kernels are compared only where they are nearly certain to be equal.
+        type Code<'k> = (u64, &'k [Param], &'k [Local], &'k [Stmt]);
         let mut first: BTreeMap<Code<'_>, usize> = BTreeMap::new();
         let kernels = self.kernels.iter().enumerate();
-        kernels.map(|(at, k)| *first.entry((&k.params, &k.locals, &k.body)).or_insert(at)).collect()
+        kernels.map(|(at, k)| *first.entry((k.code_number(), &k.params, &k.locals, &k.body)).or_insert(at)).collect()
     }
 
     /// Changes every kernel; those that differ only in their names are changed once, and stay such.

@@ -18,7 +18,7 @@ pub enum BufRef {
 /// An expression. Every expression has an element type and a number of lanes, 1 for a scalar; operands of a [`Expr::Apply`] agree
 /// in lanes, of which there are 1 to [`crate::MAX_LANES`]: as many as a register holds, fewer for the rest of a row, or more, which an
 /// emitter splits. `bool` in memory is a byte of 0 or 1; as a value it is a truth value or a mask.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Expr {
     /// A constant. Text: `1.5f32`, `true`, `nan:f32`, `-inf:f64`, the bits of another NaN `0x7fc00001:f32`.
     Const(Scalar),

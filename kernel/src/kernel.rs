@@ -3,7 +3,7 @@
 use crate::{DType, Stmt};
 
 /// How a kernel uses a parameter.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Access {
     /// It only loads.
     Read,
@@ -28,7 +28,7 @@ impl Access {
 }
 
 /// A pointer that the launch binds to a buffer.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Param {
     /// The element type.
     pub dtype: DType,
@@ -39,7 +39,7 @@ pub struct Param {
 }
 
 /// Scratch memory of one thread's run of a kernel; its contents are undefined at the start.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Local {
     /// The element type.
     pub dtype: DType,
@@ -59,7 +59,7 @@ pub struct Local {
 /// If the body's only statement is a `parallel` loop, the kernel may be run in ranges of its iterations; no other `parallel` loop may
 /// occur. Parameters may be bound to the same memory only where each loop iteration loads an element before it stores it (see the memory
 /// planner).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Kernel {
     /// A name, unique in the program: letters, digits, `_`.
     pub name: String,

@@ -5,7 +5,7 @@ use crate::{Affine, BufRef, Expr, IndexVar, Reg, Stmt};
 
 /// One of the two factors: element (row or column `t`, reduction indices `r...`) stands at
 /// `base + t * stride + Σ r * its stride in [`ReduceDim`]`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Operand {
     /// Where the elements are.
     pub buf: BufRef,
@@ -16,7 +16,7 @@ pub struct Operand {
 }
 
 /// One loop of the reduction.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ReduceDim {
     /// How many iterations, at least 1.
     pub extent: usize,
@@ -44,7 +44,7 @@ pub struct ReduceDim {
 /// ```text
 /// micro 6x8 a=p0[i0*784] stride 784, b=p1[i1*8], reduce=[(784, 1, 8)], i=i5, j=i6, acc=v3, init=0.0f32 { .. }
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Micro {
     /// Rows of the tile.
     pub m: usize,

@@ -3,7 +3,7 @@
 use crate::{Affine, BufRef, Expr, IndexExpr, IndexVar, Micro, Reg, ScalarOp};
 
 /// How a loop runs.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum LoopKind {
     /// One iteration after the other.
     Serial,
@@ -16,7 +16,7 @@ pub enum LoopKind {
 }
 
 /// A statement.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Stmt {
     /// Runs the body with `var` = 0, 1, ... `extent - 1`; the extent is at least 1.
     /// Text: `for i0 in 0..32 { .. }`, `parallel i0 in 0..32 { .. }`, `vector i0 in 0..32 { .. }`.

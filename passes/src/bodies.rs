@@ -15,6 +15,9 @@ pub(crate) fn for_each(
     for (body, nodes) in distinct(graph) {
         let mut inner = body.graph().clone();
         change(&mut inner)?;
+        if inner.version() == body.graph().version() {
+            continue;
+        }
         let body = new(inner)?;
         for node in nodes {
             graph.set_body(node, body.clone())?;

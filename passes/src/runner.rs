@@ -1,7 +1,7 @@
 //! Runs passes: checks stages, verifies after each, times each, records what changed, stops where asked.
 
 use crate::pipeline::{PIPELINE, find};
-use crate::verify::verify;
+use crate::verify::{State, Verified};
 use crate::{Pass, PassContext, PassError, PassFn, Stage};
 use ir::Graph;
 use kernel::Program;
@@ -98,7 +98,7 @@ pub struct PassRecord {
     pub name: &'static str,
     /// How long it took, without verification, in seconds.
     pub seconds: f64,
-    /// Whether the program is another one after it.
+    /// Whether the pass changed the program: nodes, clusters or results of a graph, whatever of loops.
     pub changed: bool,
     /// Nodes (from `lower` on: kernels) before it.
     pub before: usize,
@@ -161,20 +161,34 @@ pub fn run_watched(
     watch: &mut dyn FnMut(&Pass, &Module),
 ) -> Result<Outcome, PassError> {
     let count = count(passes, &options.stop)?;
-    let mut stage = match &module {
+    let stage = match &module {
         Module::Graph(graph) => Stage::of(graph),
         Module::Program(_) => Stage::Lowered,
     };
+    let mut reached = Reached { state: State::of(&module), stage, verified: Verified::default() };
     if options.verify {
-        verify(&module, stage)?;
+        reached.verify(&module)?;
     }
     let mut outcome = Outcome { module, report: Report::default() };
     for pass in &passes[..count] {
-        outcome = step(outcome, pass, &mut stage, cx, options)
+        outcome = step(outcome, pass, &mut reached, cx, options)
             .map_err(|source| PassError::In { pass: pass.name, source: Box::new(source) })?;
         watch(pass, &outcome.module);
     }
     Ok(outcome)
+}
+
+/// How far a program has come.
+struct Reached {
+    state: State,
+    stage: Stage,
+    verified: Verified,
+}
+
+impl Reached {
+    fn verify(&mut self, module: &Module) -> Result<(), PassError> {
+        self.verified.verify(module, &self.state, self.stage)
+    }
 }
 
 /// How many of the passes run.
@@ -195,25 +209,25 @@ fn count(passes: &[Pass], stop: &Stop) -> Result<usize, PassError> {
 fn step(
     outcome: Outcome,
     pass: &Pass,
-    stage: &mut Stage,
+    reached: &mut Reached,
     cx: &PassContext,
     options: &RunOptions,
 ) -> Result<Outcome, PassError> {
-    if *stage < pass.requires {
-        return Err(PassError::Stage { needs: pass.requires, is: *stage });
+    if reached.stage < pass.requires {
+        return Err(PassError::Stage { needs: pass.requires, is: reached.stage });
     }
     let Outcome { module, mut report } = outcome;
     let before = module.size();
     let start = Instant::now();
-    let original = module.clone();
-    let cloned = start.elapsed();
     let module = apply(module, pass, cx)?;
-    let seconds = (start.elapsed() - cloned).as_secs_f64();
-    *stage = (*stage).max(pass.ensures);
+    let seconds = start.elapsed().as_secs_f64();
+    reached.stage = reached.stage.max(pass.ensures);
+    let state = State::of(&module);
+    let changed = state != reached.state;
+    reached.state = state;
     if options.verify {
-        verify(&module, *stage)?;
+        reached.verify(&module)?;
     }
-    let changed = !same(&original, &module);
     report.passes.push(PassRecord { name: pass.name, seconds, changed, before, after: module.size() });
     let keep = match &options.snapshots {
         Snapshots::None => false,
@@ -253,18 +267,4 @@ fn apply_to_graph(
 ) -> Result<(), PassError> {
     pass(graph, cx)?;
     crate::bodies::for_each(graph, &mut |body| apply_to_graph(pass, body, cx))
-}
-
-/// True if two programs are the same, node numbers included.
-fn same(a: &Module, b: &Module) -> bool {
-    match (a, b) {
-        (Module::Graph(a), Module::Graph(b)) => {
-            a.outputs() == b.outputs()
-                && a.updates() == b.updates()
-                && a.ids().eq(b.ids())
-                && a.ids().all(|id| a.node(id) == b.node(id) && a.cluster(id) == b.cluster(id))
-        }
-        (Module::Program(a), Module::Program(b)) => a == b,
-        _ => false,
-    }
 }

@@ -1,17 +1,66 @@
-//! Checks a program against the stage it has reached, with the verifier of its floor.
+//! Checks a program against the stage it has reached, with the verifier of its floor; and tells programs apart by numbers, so that what hasn't changed isn't checked
+//! again.
 
 use crate::{Module, PassError, Stage};
+use kernel::Fingerprint;
+use std::collections::BTreeSet;
 
-/// Checks a program.
-///
-/// # Errors
-/// Its text, with what is broken under each line.
-pub(crate) fn verify(module: &Module, stage: Stage) -> Result<(), PassError> {
-    match module {
-        Module::Graph(graph) => ir::verify(graph, graph_spec(stage)).map_err(|e| PassError::Invalid(e.to_string())),
-        Module::Program(program) => {
-            kernel::verify(program, program_spec(stage)).map_err(|e| PassError::Invalid(e.to_string()))
+/// What a program was before a pass.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum State {
+    /// The version of a graph.
+    Graph(u64),
+    /// The numbers of a program.
+    Program(Fingerprint),
+}
+
+impl State {
+    pub(crate) fn of(module: &Module) -> Self {
+        match module {
+            Module::Graph(graph) => Self::Graph(graph.version()),
+            Module::Program(program) => Self::Program(program.fingerprint()),
         }
+    }
+}
+
+/// What has been checked so far.
+#[derive(Default)]
+pub(crate) struct Verified {
+    /// The program that was checked last, against which stage.
+    last: Option<(State, Stage)>,
+    /// Kernels that have been checked: against which spec, in a program with how many checks, and their numbers.
+    kernels: Option<(kernel::Spec, usize, BTreeSet<u64>)>,
+}
+
+impl Verified {
+    /// Checks a program, which `state` is of, where that hasn't been done.
+    ///
+    /// # Errors
+    /// Its text, with what is broken under each line.
+    pub(crate) fn verify(&mut self, module: &Module, state: &State, stage: Stage) -> Result<(), PassError> {
+        let now = (state.clone(), stage);
+        if self.last.as_ref() == Some(&now) {
+            return Ok(());
+        }
+        match (module, state) {
+            (Module::Graph(graph), _) => {
+                ir::verify(graph, graph_spec(stage)).map_err(|e| PassError::Invalid(e.to_string()))?;
+            }
+            (Module::Program(program), State::Program(numbers)) => {
+                let context = (program_spec(stage), program.checks.len());
+                let known = self.kernels.take().filter(|(spec, checks, _)| (*spec, *checks) == context);
+                let mut sound = known.map(|(.., sound)| sound).unwrap_or_default();
+                kernel::verify_but(program, context.0, |at| sound.contains(&numbers.kernels[at]))
+                    .map_err(|e| PassError::Invalid(e.to_string()))?;
+                sound.extend(&numbers.kernels);
+                self.kernels = Some((context.0, context.1, sound));
+            }
+            (Module::Program(program), State::Graph(_)) => {
+                kernel::verify(program, program_spec(stage)).map_err(|e| PassError::Invalid(e.to_string()))?;
+            }
+        }
+        self.last = Some(now);
+        Ok(())
     }
 }
 

@@ -238,7 +238,7 @@ impl<'b> Reader<'b> {
             2 => BufferKind::Output { name: self.text()? },
             3 => BufferKind::State { name: self.text()? },
             4 => BufferKind::Next { name: self.text()? },
-            5 => BufferKind::Constant { bytes: self.bytes()?.to_vec() },
+            5 => BufferKind::Constant { bytes: self.bytes()?.into() },
             _ => return Err(ImageError("an unknown kind of buffer")),
         };
         Ok(Buffer { dtype, len, kind, offset })

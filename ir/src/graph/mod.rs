@@ -14,6 +14,7 @@ use petgraph::stable_graph::{NodeIndex, StableDiGraph};
 use petgraph::visit::EdgeRef;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A node of a graph, and the one tensor it computes. Stays valid until the node is removed; a later node may then take the number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -77,7 +78,12 @@ pub struct Graph {
     locs: BTreeMap<NodeId, Loc>,
     /// By the number of the node; nodes without one need no place.
     clusters: Vec<Option<u32>>,
+    /// Another number after every change.
+    version: u64,
 }
+
+/// The next version of any graph. It orders nothing: only whether two are equal is ever asked.
+static VERSION: AtomicU64 = AtomicU64::new(1);
 
 impl Graph {
     /// An empty graph.
@@ -90,7 +96,18 @@ impl Graph {
             results: BTreeMap::new(),
             locs: BTreeMap::new(),
             clusters: Vec::new(),
+            version: 0,
         }
+    }
+
+    /// A number that is another one after every change of nodes, clusters or results, in this graph or any other: graphs with one version are equal, a
+    /// graph and its copy, as long as neither changes.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn touch(&mut self) {
+        self.version = VERSION.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The name.
@@ -120,6 +137,7 @@ impl Graph {
             return Err(fail(&op, owned(), rule.into(), &loc));
         }
         let ty = op.rules().infer(&types).map_err(|rule| fail(&op, owned(), rule, &loc))?;
+        self.touch();
         let node = NodeId::from_raw(self.dag.add_node(Node { op, operands: operands.to_vec(), ty }));
         for operand in operands {
             self.dag.add_edge(operand.raw(), node.raw(), ());
@@ -245,6 +263,7 @@ impl Graph {
 
     /// Notes that a result is another node now.
     fn count_result(&mut self, slot: Slot, old: Option<NodeId>, new: NodeId) {
+        self.touch();
         if let Some(old) = old
             && let Some(slots) = self.results.get_mut(&old)
         {
@@ -296,6 +315,7 @@ impl Graph {
         if old == new {
             return;
         }
+        self.touch();
         for user in self.users(old) {
             if user == new {
                 continue;
@@ -315,6 +335,7 @@ impl Graph {
 
     /// In the operands of `users`, in outputs and in updates, puts for each node of `map` what the map says, all at once.
     pub(crate) fn rewire(&mut self, users: &BTreeSet<NodeId>, map: &BTreeMap<NodeId, NodeId>) {
+        self.touch();
         for user in users {
             let node = &mut self.dag[user.raw()];
             node.operands.iter_mut().for_each(|o| *o = *map.get(o).unwrap_or(o));
@@ -336,6 +357,7 @@ impl Graph {
     /// If it has users or is a result.
     pub fn remove(&mut self, id: NodeId) {
         assert!(!self.has_users(id) && !self.is_result(id), "{id} is in use");
+        self.touch();
         self.dag.remove_node(id.raw());
         self.locs.remove(&id);
         if let Some(cluster) = self.clusters.get_mut(id.index()) {
@@ -353,11 +375,17 @@ impl Graph {
         if self.clusters.len() <= id.index() {
             self.clusters.resize(id.index() + 1, None);
         }
-        self.clusters[id.index()] = Some(cluster);
+        if self.clusters[id.index()] != Some(cluster) {
+            self.touch();
+            self.clusters[id.index()] = Some(cluster);
+        }
     }
 
     /// Takes all nodes out of their clusters.
     pub fn clear_clusters(&mut self) {
+        if self.clusters.iter().any(Option::is_some) {
+            self.touch();
+        }
         self.clusters.clear();
     }
 }

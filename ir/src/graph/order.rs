@@ -9,21 +9,34 @@ impl Graph {
     /// All nodes, operands before users; among those that are ready the smallest id first, so the order is the same on every run.
     /// Nodes on a cycle or behind one, which only a defective pass can make, are left out.
     pub fn topological(&self) -> Vec<NodeId> {
-        let mut missing = vec![0usize; self.dag.node_bound()];
-        let mut users: Vec<Vec<NodeId>> = vec![Vec::new(); missing.len()];
+        // Where nodes stand behind their operands already, no order begins with smaller ids.
+        if self.ids().all(|id| self.operands(id).iter().all(|&o| o < id && self.contains(o))) {
+            return self.ids().collect();
+        }
+        let bound = self.dag.node_bound();
+        let mut missing = vec![0usize; bound];
+        // The users of node `n` are `users[first[n]..first[n + 1]]`.
+        let mut first = vec![0usize; bound + 1];
+        let known = |id: NodeId| self.operands(id).iter().filter(|o| self.contains(**o));
+        self.ids().flat_map(known).for_each(|o| first[o.index() + 1] += 1);
+        (0..bound).for_each(|n| first[n + 1] += first[n]);
+        let mut users = vec![NodeId(0); first[bound]];
+        let mut next = first.clone();
         let mut ready = BinaryHeap::new();
         for id in self.ids() {
-            let operands = self.operands(id);
-            missing[id.index()] = operands.len();
-            operands.iter().filter(|o| self.contains(**o)).for_each(|o| users[o.index()].push(id));
-            if operands.is_empty() {
+            missing[id.index()] = self.operands(id).len();
+            for operand in known(id) {
+                users[next[operand.index()]] = id;
+                next[operand.index()] += 1;
+            }
+            if self.operands(id).is_empty() {
                 ready.push(Reverse(id));
             }
         }
         let mut order = Vec::with_capacity(self.len());
         while let Some(Reverse(id)) = ready.pop() {
             order.push(id);
-            for &user in &users[id.index()] {
+            for &user in &users[first[id.index()]..first[id.index() + 1]] {
                 missing[user.index()] -= 1;
                 if missing[user.index()] == 0 {
                     ready.push(Reverse(user));

@@ -51,6 +51,7 @@ impl Graph {
         if ty != *self.ty(id) {
             return Err(fail(format!("the body's result is {ty}, the node is {}", self.ty(id)).into()));
         }
+        self.touch();
         self.dag[id.raw()].op = op;
         Ok(())
     }

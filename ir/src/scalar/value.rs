@@ -185,6 +185,12 @@ impl PartialEq for Scalar {
 
 impl Eq for Scalar {}
 
+impl std::hash::Hash for Scalar {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (self.dtype(), self.to_bits()).hash(state);
+    }
+}
+
 impl PartialOrd for Scalar {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))

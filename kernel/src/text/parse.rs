@@ -107,7 +107,7 @@ impl Parser {
             "output" => BufferKind::Output { name: self.text()? },
             "state" => BufferKind::State { name: self.text()? },
             "next" => BufferKind::Next { name: self.text()? },
-            "constant" => BufferKind::Constant { bytes: self.constant_bytes(dtype)? },
+            "constant" => BufferKind::Constant { bytes: self.constant_bytes(dtype)?.into() },
             other => return self.fail(format!("`{other}` is no kind of buffer")),
         };
         let offset = if self.accept('@') { Some(self.int("an offset in bytes")?) } else { None };

@@ -217,22 +217,24 @@ impl Fuser<'_> {
             && info.reduced.is_empty()
             && info.space == self.graph.ty(node).shape
             && is_identity(&map, info.space.rank())
-            && info.nodes.iter().all(|&n| self.follows(n, info, with_anchor))
             && self.streams_fit(node, info)
+            && info.nodes.iter().all(|&n| self.follows(n, info, with_anchor))
             && !self.waits_for_user(cluster, node)
     }
 
     /// True if what the cluster reads and writes at the anchor's place, element by element, is one operand and one result, or stays in
     /// the cache while tiles walk over it in columns: an optimizer's moments of a large weight are better streamed by a loop.
     fn streams_fit(&self, anchor: NodeId, info: &Info) -> bool {
-        let outside = |n: &NodeId| *n != anchor && !info.nodes.contains(n) && self.graph.ty(*n).shape == info.space;
-        let varies = |n: &NodeId| !matches!(self.graph.op(*n), Op::Broadcast(_) | Op::Full(_));
-        let operands = info.nodes.iter().flat_map(|&n| self.graph.operands(n)).copied();
-        let reads: BTreeSet<NodeId> = operands.filter(|n| outside(n) && varies(n)).collect();
+        let most = (self.cache_bytes / self.graph.ty(anchor).size_bytes()).max(2);
+        let streamed = |n: &&NodeId| {
+            let varies = !matches!(self.graph.op(**n), Op::Broadcast(_) | Op::Full(_));
+            **n != anchor && varies && self.graph.ty(**n).shape == info.space
+        };
         let inside = |u: &NodeId| info.nodes.contains(u);
         let is_written = |n: &&NodeId| self.graph.is_result(**n) || !self.graph.users(**n).iter().all(inside);
-        let streams = reads.len() + info.nodes.iter().filter(is_written).count();
-        streams <= 2 || streams * self.graph.ty(anchor).size_bytes() <= self.cache_bytes
+        // Counting ends where it is clear.
+        let streams = info.reads.iter().filter(streamed).chain(info.nodes.iter().filter(is_written));
+        streams.take(most + 1).count() <= most
     }
 
     /// True if a node can run on a tile of the anchor's result.

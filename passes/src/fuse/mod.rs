@@ -60,6 +60,8 @@ struct Info {
     /// The axes of the space that reductions fold.
     reduced: Vec<usize>,
     nodes: BTreeSet<NodeId>,
+    /// What the nodes take from outside.
+    reads: BTreeSet<NodeId>,
     /// How often the space has changed.
     epoch: u32,
     /// Random numbers are drawn in it, and it has nothing but what is made of them.
@@ -84,6 +86,7 @@ impl Info {
             space,
             reduced,
             nodes: BTreeSet::new(),
+            reads: BTreeSet::new(),
             epoch: 0,
             draws: false,
             cuts: BTreeMap::new(),
@@ -103,6 +106,8 @@ impl Info {
     /// Takes all that another cluster has.
     fn take(&mut self, other: Self) {
         self.nodes.extend(other.nodes);
+        self.reads.extend(other.reads);
+        self.reads.retain(|read| !self.nodes.contains(read));
         self.draws |= other.draws;
         for (axis, cuts) in other.cuts {
             self.cuts.entry(axis).or_default().extend(cuts);
@@ -366,8 +371,11 @@ impl Fuser<'_> {
         let cuts = self.cuts_of(node, cluster);
         let (draws, padded) = (self.drawn.contains(&node), matches!(self.graph.op(node), Op::Pad(_)));
         let in_all_parts = self.is_in_all_parts(node);
+        let operands = self.graph.operands(node).to_vec();
         let Some(info) = self.info_mut(cluster) else { return };
         info.nodes.insert(node);
+        info.reads.remove(&node);
+        info.reads.extend(operands.into_iter().filter(|o| !info.nodes.contains(o)));
         info.size += cost as usize;
         info.work += cost * numel;
         info.repeated += cost * repeated;

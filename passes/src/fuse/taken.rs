@@ -5,6 +5,7 @@
 
 use super::Fuser;
 use ir::{Family, NodeId, Op};
+use std::collections::BTreeSet;
 
 impl Fuser<'_> {
     /// Moves what takes one element of each row of `table`, which is about to be placed, to a cluster that reduces these rows.
@@ -45,8 +46,14 @@ impl Fuser<'_> {
     }
 
     fn move_take(&mut self, take: NodeId, from: u32, to: u32) {
-        if let Some(info) = self.info_mut(from) {
-            info.nodes.remove(&take);
+        let left = self.info(from).map(|info| {
+            let nodes = info.nodes.iter().copied().filter(|&node| node != take).collect::<BTreeSet<NodeId>>();
+            let reads = nodes.iter().flat_map(|&node| self.graph.operands(node)).copied();
+            let reads = reads.filter(|read| !nodes.contains(read)).collect();
+            (nodes, reads)
+        });
+        if let (Some(info), Some((nodes, reads))) = (self.info_mut(from), left) {
+            (info.nodes, info.reads) = (nodes, reads);
             if info.nodes.is_empty() {
                 self.clusters[from as usize] = None;
                 self.merged[from as usize] = to;

@@ -1,13 +1,15 @@
 //! Two loops that use the same stretches of a buffer, as one.
 
+use super::steps::{Uses, in_common, step, uses};
 use super::{Link, MIN_ITERATIONS};
 use crate::PassError;
 use kernel::verify::{Definitions, expand};
-use kernel::walk::{map_accesses, refresh, substitute, visit_exprs, visit_stmts};
+use kernel::walk::{has_tile, map_accesses, refresh, substitute, visit_exprs, visit_stmts};
 use kernel::{
-    Affine, BufRef, BufferId, Expr, Fresh, IndexVar, Interval, Kernel, Launch, Local, LoopKind, Micro, Operand, Param,
-    Program, Stmt, Types,
+    Affine, BufRef, BufferId, Expr, Fresh, IndexVar, Interval, Kernel, Launch, Local, LoopKind, Param, Program, Stmt,
+    Types,
 };
+use std::collections::BTreeMap;
 
 /// Loops inside are joined only if what they hand over is as many elements: less is no row of vectors.
 const MIN_STRETCH: i64 = 64;
@@ -89,7 +91,7 @@ impl Join {
         let whole =
             Kernel { name: name.clone(), params: params.clone(), locals: locals.clone(), body: bodies.concat() };
         let types = Types::of_kernel(&whole).map_err(|e| PassError::Invalid(format!("{name}: {e}")))?;
-        let is_of_tiles = has_tiles(&producer.body);
+        let is_of_tiles = has_tile(&producer.body);
         let mut join = Self { name, params, args, locals, producer, consumer, types, fresh, between, is_of_tiles };
         join.expand_indices();
         Ok(Some(join))
@@ -120,10 +122,6 @@ impl Join {
         if columns == [true, true] {
             return None;
         }
-        // What is handed over element by element can't be vectors; fusion has left these apart because together they would be too large.
-        if is_straight(&producer.body) && is_straight(&consumer.body) {
-            return None;
-        }
         let longer = producer.extent.max(consumer.extent);
         let joined = self.join(producer, consumer)?;
         // Columns' sums that are handed over one by one through memory aren't columns of vectors any more.
@@ -144,15 +142,7 @@ impl Join {
     fn join(&mut self, producer: Loop, consumer: Loop) -> Option<Joined> {
         let steps = [&producer, &consumer].map(|l| self.step(l));
         let [Some(made), Some(used)] = steps else { return None };
-        let iterations = producer.extent.min(consumer.extent);
-        let stretch = made.max(used);
-        let agree = |l: &Loop, step: i64| {
-            let inside = l.extent / iterations;
-            l.extent.is_multiple_of(iterations) && step * inside as i64 == stretch
-        };
-        if !agree(&producer, made) || !agree(&consumer, used) {
-            return None;
-        }
+        let (iterations, stretch) = in_common([(producer.extent, made), (consumer.extent, used)])?;
         let var = self.fresh.index();
         self.types.bind_index(var, Interval::of_extent(iterations)?);
         let mut parts = [producer, consumer].map(|l| self.part(l, var, iterations));
@@ -203,55 +193,18 @@ impl Join {
 
     /// True if the statements use the buffer between the kernels.
     fn touches(&self, body: &[Stmt]) -> bool {
-        self.indices(body).is_none_or(|all| !all.is_empty())
+        self.uses(body).is_none_or(|all| !all.is_empty())
     }
 
     /// How far the stretch moves that an iteration uses, if no two iterations' stretches overlap.
     fn step(&self, l: &Loop) -> Option<i64> {
-        let all = self.indices(&l.body)?;
-        let step = all.first()?.0.coefficient(l.var);
-        let within = |index: &Affine, span: i64| {
-            let rest = index.clone().plus_term(l.var, -step).range(self.types.ranges())?;
-            Some(index.coefficient(l.var) == step && rest.lo >= 0 && rest.hi.checked_add(span)? < step)
-        };
-        all.iter().all(|(index, span)| within(index, *span) == Some(true)).then_some(step)
+        step(&self.uses(&l.body)?, l.var, self.types.ranges())
     }
 
-    /// Where the statements use the buffer: first elements, and how far beyond them. `None` if that isn't known, or if a tile uses it where it shouldn't: a
-    /// tile reads a factor many times, and does that faster from memory that all iterations share (measured on padded images and packed panels),
-    /// unless tiles have just made it.
-    fn indices(&self, body: &[Stmt]) -> Option<Vec<(Affine, i64)>> {
-        let mut all = vec![];
-        let mut known = true;
-        visit_exprs(body, &mut |expr| {
-            if let Expr::Load { buf, index, lanes, .. } = expr
-                && *buf == self.between
-            {
-                known &= *lanes == 1;
-                all.push((index.clone(), 0));
-            }
-        });
-        visit_stmts(body, &mut |stmt| match stmt {
-            Stmt::Store { buf, index, .. } if *buf == self.between => all.push((index.clone(), 0)),
-            Stmt::Micro(micro) => {
-                let factors = [(&micro.a, micro.m, 0), (&micro.b, micro.n, 1)];
-                for (factor, count, which) in factors.into_iter().filter(|(f, ..)| f.buf == self.between) {
-                    let span = span(micro, factor, count, which);
-                    known &= self.is_of_tiles && span.is_some();
-                    all.push((factor.base.clone(), span.unwrap_or(0)));
-                }
-            }
-            _ => {}
-        });
-        known.then_some(all)
+    /// Where the statements use the buffer between the kernels.
+    fn uses(&self, body: &[Stmt]) -> Uses {
+        uses(body, self.is_of_tiles).remove(&self.between).unwrap_or_else(|| Some(vec![]))
     }
-}
-
-/// How far beyond its base a tile reads a factor (0 or 1, `which`) of `count` rows or columns; `None` if it goes backward.
-fn span(micro: &Micro, factor: &Operand, count: usize, which: usize) -> Option<i64> {
-    let along = |extent: usize, stride: i64| (stride >= 0).then(|| (extent as i64 - 1).checked_mul(stride)).flatten();
-    let reduced = micro.reduce.iter().map(|d| along(d.extent, [d.a_stride, d.b_stride][which]));
-    reduced.chain([along(count, factor.stride)]).try_fold(0i64, |sum, span| sum.checked_add(span?))
 }
 
 /// True if loops in the body of the loop over `column` walk down columns that lie side by side in memory. Such a loop is cut into chunks of rows whose columns fill
@@ -270,18 +223,6 @@ fn sums_columns(body: &[Stmt], column: IndexVar) -> bool {
     found
 }
 
-/// True if statements have neither loops nor tiles inside.
-fn is_straight(body: &[Stmt]) -> bool {
-    body.iter().all(|stmt| !matches!(stmt, Stmt::For { .. } | Stmt::If { .. } | Stmt::Micro(_)))
-}
-
-/// True if tiles make what the statements compute.
-fn has_tiles(body: &[Stmt]) -> bool {
-    let mut found = false;
-    visit_stmts(body, &mut |stmt| found |= matches!(stmt, Stmt::Micro(_)));
-    found
-}
-
 /// Takes a launch's buffers in, each once; says what stands for each of its kernel's parameters.
 fn bind(
     launch: &Launch,
@@ -291,11 +232,12 @@ fn bind(
     params: &mut Vec<Param>,
     args: &mut Vec<BufferId>,
 ) -> Vec<BufRef> {
+    let mut at: BTreeMap<BufferId, usize> = args.iter().enumerate().map(|(at, arg)| (*arg, at)).collect();
     let mut one = |(arg, param): (&BufferId, &Param)| {
         if *arg == buffer {
             return between;
         }
-        let at = args.iter().position(|a| a == arg).unwrap_or_else(|| {
+        let at = *at.entry(*arg).or_insert_with(|| {
             args.push(*arg);
             params.push(param.clone());
             args.len() - 1

@@ -15,12 +15,15 @@
 //! .. store l0[i2*832 + ..] } .. load l0[..] } }`.
 
 mod join;
+mod steps;
 mod uses;
 
 use crate::{PassContext, PassError};
 use join::Join;
 use kernel::{Access, BufferId, BufferKind, Kernel, Launch, Program};
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use steps::Steps;
 use uses::Uses;
 
 /// Loops are joined to as many iterations, if the longer of them has more: as many are enough for threads to share.
@@ -42,9 +45,13 @@ pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError
 fn joined_any(program: &mut Program, context: &PassContext) -> Result<bool, PassError> {
     let mut uses = Uses::of(program);
     let mut gone = BTreeSet::new();
+    let mut known: BTreeMap<u32, Option<Steps>> = BTreeMap::new();
     for buffer in 0..program.buffers.len() {
         let buffer = BufferId(buffer as u32);
         let Some(link) = Link::through(program, &uses, buffer) else { continue };
+        if !may_join(program, &link, &mut known)? {
+            continue;
+        }
         let Some(join) = Join::of(program, &link)? else { continue };
         if let Some((kernel, args)) = join.kernel(context.target.l2_bytes / 2) {
             gone.insert(link.replace(program, &mut uses, kernel, args));
@@ -53,6 +60,22 @@ fn joined_any(program: &mut Program, context: &PassContext) -> Result<bool, Pass
     let mut places = 0..;
     program.launches.retain(|_| places.next().is_none_or(|place| !gone.contains(&place)));
     Ok(!gone.is_empty())
+}
+
+/// False if the two kernels of a link can't be joined for what can be said of each alone; that is nearly always so, and `known` for kernels that had other links.
+fn may_join(program: &Program, link: &Link, known: &mut BTreeMap<u32, Option<Steps>>) -> Result<bool, PassError> {
+    let sides = [link.producer, link.consumer].map(|place| &program.launches[place]);
+    for launch in sides {
+        if let Entry::Vacant(entry) = known.entry(launch.kernel) {
+            entry.insert(Steps::of(&program.kernels[launch.kernel as usize])?);
+        }
+    }
+    let side = |launch: &Launch| {
+        let param = launch.args.iter().position(|arg| *arg == link.buffer)?;
+        Some((known.get(&launch.kernel)?.as_ref()?, param))
+    };
+    let [first, second] = sides.map(side);
+    Ok(first.zip(second).is_some_and(|((first, p), (second, q))| Steps::may_join(first, p, second, q)))
 }
 
 /// Two launches of which the second reads what the first computes.

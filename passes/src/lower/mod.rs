@@ -116,7 +116,7 @@ impl<'g> Lowering<'g> {
             let kind = match self.graph.op(id) {
                 Op::Input(op) => BufferKind::Input { name: op.name.clone() },
                 Op::State(op) => BufferKind::State { name: op.name.clone() },
-                Op::Constant(op) => BufferKind::Constant { bytes: op.value.data().to_bytes() },
+                Op::Constant(op) => BufferKind::Constant { bytes: op.value.data().to_bytes().into() },
                 _ => continue,
             };
             self.new_buffer(id, kind);

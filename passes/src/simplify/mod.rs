@@ -125,9 +125,9 @@ fn first_match(
     takes_part: &dyn Fn(&Rule) -> bool,
 ) -> Result<Option<(&'static Rule, NodeId)>, PassError> {
     let family = graph.op(id).family();
+    let loc = graph.loc(id).cloned();
     for rule in rules().filter(|rule| rule.root == family && takes_part(rule)) {
-        let loc = graph.loc(id).cloned();
-        let Some(new) = (rule.apply)(&mut Builder::new(graph, loc), id)? else { continue };
+        let Some(new) = (rule.apply)(&mut Builder::new(graph, loc.clone()), id)? else { continue };
         if graph.ty(new) != graph.ty(id) {
             let (op, is, was) = (graph.op(id), graph.ty(new), graph.ty(id));
             return Err(PassError::Invalid(format!("rule `{}` replaces `{op} : {was}` by a {is}", rule.name)));

@@ -1,0 +1,105 @@
+//! Which stretches of a buffer the iterations of a loop use.
+
+use crate::PassError;
+use kernel::verify::{Definitions, expand};
+use kernel::walk::{has_tile, visit_exprs, visit_stmts};
+use kernel::{Affine, BufRef, Expr, IndexVar, Kernel, LoopKind, Micro, Operand, Ranges, Stmt, Types};
+use std::collections::BTreeMap;
+
+/// Where statements use a buffer: first elements, and how far beyond them. `None` if that isn't known.
+pub(super) type Uses = Option<Vec<(Affine, i64)>>;
+
+/// Where the statements use each buffer. A tile reads a factor many times, and does that faster from memory that all iterations share (measured on padded
+/// images and packed panels), unless tiles have just made it: where `from_tiles` doesn't hold, factors count as unknown.
+pub(super) fn uses(body: &[Stmt], from_tiles: bool) -> BTreeMap<BufRef, Uses> {
+    let mut all: BTreeMap<BufRef, Uses> = BTreeMap::new();
+    let mut note = |buf: BufRef, index: &Affine, span: Option<i64>| {
+        let uses = all.entry(buf).or_insert_with(|| Some(vec![]));
+        match (span, uses.as_mut()) {
+            (Some(span), Some(uses)) => uses.push((index.clone(), span)),
+            _ => *uses = None,
+        }
+    };
+    visit_exprs(body, &mut |expr| {
+        if let Expr::Load { buf, index, lanes, .. } = expr {
+            note(*buf, index, (*lanes == 1).then_some(0));
+        }
+    });
+    visit_stmts(body, &mut |stmt| match stmt {
+        Stmt::Store { buf, index, .. } => note(*buf, index, Some(0)),
+        Stmt::Micro(micro) => {
+            for (factor, count, which) in [(&micro.a, micro.m, 0), (&micro.b, micro.n, 1)] {
+                note(factor.buf, &factor.base, span(micro, factor, count, which).filter(|_| from_tiles));
+            }
+        }
+        _ => {}
+    });
+    all
+}
+
+/// How far beyond its base a tile reads a factor (0 or 1, `which`) of `count` rows or columns; `None` if it goes backward.
+fn span(micro: &Micro, factor: &Operand, count: usize, which: usize) -> Option<i64> {
+    let along = |extent: usize, stride: i64| (stride >= 0).then(|| (extent as i64 - 1).checked_mul(stride)).flatten();
+    let reduced = micro.reduce.iter().map(|d| along(d.extent, [d.a_stride, d.b_stride][which]));
+    reduced.chain([along(count, factor.stride)]).try_fold(0i64, |sum, span| sum.checked_add(span?))
+}
+
+/// How far the stretch moves that an iteration of the loop over `var` uses, if no two iterations' stretches overlap.
+pub(super) fn step(uses: &[(Affine, i64)], var: IndexVar, ranges: &Ranges) -> Option<i64> {
+    let step = uses.first()?.0.coefficient(var);
+    let within = |index: &Affine, span: i64| {
+        let rest = index.clone().plus_term(var, -step).range(ranges)?;
+        Some(index.coefficient(var) == step && rest.lo >= 0 && rest.hi.checked_add(span)? < step)
+    };
+    uses.iter().all(|(index, span)| within(index, *span) == Some(true)).then_some(step)
+}
+
+/// The iterations of one loop in the place of two, each of so many iterations and with such a step, and the stretch that an iteration uses.
+pub(super) fn in_common(loops: [(usize, i64); 2]) -> Option<(usize, i64)> {
+    let iterations = loops[0].0.min(loops[1].0);
+    let stretch = loops[0].1.max(loops[1].1);
+    let agrees = |(extent, step): (usize, i64)| {
+        extent.is_multiple_of(iterations) && step * (extent / iterations) as i64 == stretch
+    };
+    loops.into_iter().all(agrees).then_some((iterations, stretch))
+}
+
+/// A kernel that is one loop, looked at once, however many others it might be joined with.
+#[derive(Clone)]
+pub(super) struct Steps {
+    extent: usize,
+    is_straight: bool,
+    /// For each parameter, what [`step`] says.
+    steps: Vec<Option<i64>>,
+}
+
+impl Steps {
+    /// What is to be known of a kernel; `None` if it is more than a loop.
+    pub(super) fn of(kernel: &Kernel) -> Result<Option<Self>, PassError> {
+        let [Stmt::For { var, extent, kind: LoopKind::Serial, body }] = &kernel.body[..] else { return Ok(None) };
+        let types = Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)))?;
+        let mut definitions = Definitions::new();
+        visit_stmts(body, &mut |stmt| {
+            if let Stmt::LetIndex { var, value } = stmt {
+                definitions.insert(*var, value.clone());
+            }
+        });
+        let mut steps = vec![None; kernel.params.len()];
+        for (buf, uses) in uses(body, true) {
+            let (BufRef::Param(param), Some(mut uses)) = (buf, uses) else { continue };
+            uses.iter_mut().for_each(|(index, _)| *index = expand(index, &definitions));
+            steps[param as usize] = step(&uses, *var, types.ranges());
+        }
+        let is_straight =
+            body.iter().all(|stmt| !matches!(stmt, Stmt::For { .. } | Stmt::If { .. })) && !has_tile(body);
+        Ok(Some(Self { extent: *extent, is_straight, steps }))
+    }
+
+    /// False if what parameter `of_first` is given can't be handed over to parameter `of_second` in one loop.
+    pub(super) fn may_join(first: &Self, of_first: usize, second: &Self, of_second: usize) -> bool {
+        let (Some(made), Some(used)) = (first.steps[of_first], second.steps[of_second]) else { return false };
+        // What is handed over element by element can't be vectors; fusion has left these apart because together they would be too large.
+        let by_element = first.is_straight && second.is_straight;
+        !by_element && in_common([(first.extent, made), (second.extent, used)]).is_some()
+    }
+}
