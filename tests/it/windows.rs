@@ -168,6 +168,9 @@ fn strided() -> Vec<(Case, usize, usize)> {
         (case([1, 23, 17], [2], [3], [(1, 1)], [1]), 5, 1),
         (case([2, 13, 11, 17], [3, 3], [2, 3], [(2, 1), (2, 2)], [2, 1]), 4, 1),
         (case([2, 13, 4], [3], [2], [(3, 3)], [2]), 4, 1),
+        // Kernels larger than the image, without strides.
+        (case([1, 4, 3, 24], [3, 3], [1, 1], [(1, 1), (1, 1)], [1, 1]), 40, 1),
+        (case([2, 3, 4], [3], [1], [(4, 2)], [2]), 9, 1),
         // Groups, and one channel each.
         (case([2, 9, 10, 8], [3, 3], [2, 2], [(1, 1), (1, 0)], [1, 1]), 12, 4),
         (case([2, 9, 10, 8], [3, 3], [2, 2], [(1, 1), (1, 0)], [1, 1]), 8, 8),
@@ -198,6 +201,58 @@ fn gradients_of_strided_convolutions_are_the_same_over_windows_of_all_kinds() {
         let values = ports(&graph);
         let found = step(&mut load(&graph, 1), &graph, &values).unwrap();
         assert_eq!(difference(&evaluate(&graph, &values).unwrap(), &found, Agreement::Bits), None, "{graph}");
+    }
+}
+
+/// The gradient by the kernel of a convolution of each channel with `times` kernels of its own.
+fn kernel_gradient(case: &Case, times: usize, dtype: DType) -> Graph {
+    let (spatial, window) = (case.window.rank(), &case.window);
+    let groups = case.dims[spatial + 1];
+    let mut outputs = case.dims.clone();
+    outputs[1..=spatial].copy_from_slice(&window.output(&case.dims[1..=spatial]).unwrap());
+    outputs[spatial + 1] = groups * times;
+    let kernel = [&window.size[..], &[1, groups * times]].concat();
+    let (x, y, w) = (text(&case.dims), text(&outputs), text(&kernel));
+    let text = format!(
+        "graph \"kernel_gradient\" {{
+           %0 = input {{name=\"x\"}} : {dtype}[{x}]
+           %1 = input {{name=\"dy\"}} : {dtype}[{y}]
+           %2 = input {{name=\"w\"}} : {dtype}[{w}]
+           %3 = conv_weight_grad %0, %1 {{{}, groups={groups}}} : {dtype}[{w}]
+           %4 = sub %2, %3 : {dtype}[{w}]
+           output \"new\" = %4
+         }}",
+        attrs(window)
+    );
+    Graph::parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"))
+}
+
+#[test]
+fn gradients_of_kernels_for_one_channel_each_are_the_same_over_windows_of_all_kinds() {
+    let cases = [
+        (case([2, 9, 8, 16], [3, 3], [1, 1], [(1, 1), (1, 1)], [1, 1]), 1),
+        (case([8, 28, 27, 20], [3, 3], [2, 2], [(1, 1), (0, 1)], [1, 1]), 1),
+        (case([3, 9, 8, 5], [3, 2], [2, 1], [(0, 1), (1, 0)], [1, 2]), 1),
+        (case([1, 12, 11, 3], [5, 5], [1, 1], [(2, 2), (2, 2)], [1, 1]), 1),
+        (case([2, 7, 6, 4], [2, 2], [1, 1], [(0, 0), (0, 0)], [1, 1]), 2),
+        (case([2, 700, 33], [4], [1], [(3, 0)], [1]), 1),
+    ];
+    for (number, (case, times)) in cases.into_iter().enumerate() {
+        let graph = kernel_gradient(&case, times, DType::F64);
+        let values = random_ports(&graph, number as u64);
+        let near = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(1e-12));
+        for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
+            first_fault(&target.name, &graph, &values, &target, &near).unwrap_or_else(|fault| panic!("{fault}"));
+        }
+        for dtype in [DType::F32, DType::Bf16, DType::I32] {
+            let graph = kernel_gradient(&case, times, dtype);
+            let values = ports(&graph);
+            let expected = evaluate(&graph, &values).unwrap();
+            for threads in if dtype == DType::F32 { 1..=4 } else { 1..=1 } {
+                let found = step(&mut load(&graph, threads), &graph, &values).unwrap();
+                assert_eq!(difference(&expected, &found, Agreement::Bits), None, "{threads} threads\n{graph}");
+            }
+        }
     }
 }
 

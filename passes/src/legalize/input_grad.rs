@@ -6,11 +6,14 @@ use crate::lower::{in_regions, margins, remainders};
 use ir::op::contraction::{Conv, ConvInputGrad};
 use ir::op::movement::{Pad, Reverse, Slice};
 use ir::op::window::Window;
-use ir::{Builder, NodeId, Op, Scalar, TensorType};
+use ir::{Builder, DType, NodeId, Op, Scalar, TensorType};
 use kernel::TileTarget;
 
 /// The remainders by the strides become channels where that takes less than so much of the multiply-adds.
 const FEWER: f64 = 0.8;
+
+/// A kernel with so many times the elements of the image isn't turned before it is packed.
+const LARGE_KERNEL: usize = 2;
 
 /// The gradient in a form that can be lowered; `None` if that is what it has.
 pub(super) fn legal(
@@ -21,7 +24,10 @@ pub(super) fn legal(
     tile: &TileTarget,
 ) -> Result<Option<NodeId>, PassError> {
     if op.window.stride.iter().all(|&stride| stride == 1) {
-        return spread(build, node, op, operands).map(Some);
+        // A kernel that is turned for a convolution is read and written once more than one that is packed as it stands.
+        let [kernel, image] = [operands[1], node].map(|n| build.ty(n).shape.numel());
+        let large = kernel >= LARGE_KERNEL * image && is_packed(build.ty(node).dtype);
+        return if large { padded(build, node, op, operands) } else { spread(build, node, op, operands).map(Some) };
     }
     let apart = remainders(&op.window).is_some();
     if let Some(blocks) = Blocks::of(build, node, op, operands) {
@@ -32,6 +38,11 @@ pub(super) fn legal(
         }
     }
     if apart { padded(build, node, op, operands) } else { spread(build, node, op, operands).map(Some) }
+}
+
+/// Whether contractions of a type pack their factors.
+fn is_packed(dtype: DType) -> bool {
+    matches!(dtype, DType::F32 | DType::F64)
 }
 
 /// The same gradient of a padded gradient of the output, so that each place of the input has all its taps inside.

@@ -8,6 +8,8 @@ use kernel::{Stmt, Target};
 const INTERLEAVE: usize = 4;
 /// As many where a few statements stream rows into accumulators, and registers hold them.
 const STREAMED: usize = 8;
+/// Registers for what is added to them.
+const OTHERS: usize = 4;
 /// Statements on 128-bit vectors that one iteration of an elementwise loop is unrolled to; wider vectors do as much with fewer.
 const MAX_UNROLLED: usize = 48;
 /// Statements whose results wait for one another, as those of an expansion do: a vector alone leaves the multipliers idle most of the time, and the
@@ -75,7 +77,8 @@ fn interleave(body: &[Stmt], whole: usize, folds: bool, target: &Target) -> usiz
     let few = whole <= FEW && whole * statements <= MAX_UNROLLED;
     let best = if loops > 0 {
         let fits = accumulators * STREAMED <= target.vector_registers / 2;
-        if fits && statements * STREAMED <= 2 * MAX_UNROLLED { STREAMED } else { INTERLEAVE }
+        let most = (target.vector_registers - OTHERS) / accumulators.max(1);
+        if fits && statements * STREAMED <= 2 * MAX_UNROLLED { STREAMED } else { most.clamp(1, INTERLEAVE) }
     } else if few && target.masked {
         whole
     } else if statements >= LONG_CHAIN {

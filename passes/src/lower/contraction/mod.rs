@@ -112,8 +112,7 @@ pub(super) fn lower(
         return lower_parts(lowering, (cluster, anchor), nodes, (whole, parts));
     };
     let [dy, w] = [0, 1].map(|i| graph.ty(graph.operands(anchor)[i]));
-    let legal = op.window.stride.iter().any(|&stride| stride > 1);
-    let Some(parts) = remainder::parts(op, dy, w, graph.ty(anchor)).filter(|_| legal) else {
+    let Some(parts) = remainder::parts(op, dy, w, graph.ty(anchor)) else {
         return Err(lowering.defect(anchor, "the gradient should have been legalized"));
     };
     for places in &parts {
