@@ -193,6 +193,19 @@ impl Asm {
         self.read_memory(Code::Lea_r64_m, to, at)
     }
 
+    /// `to = base + index * scale`, a scale of 1, 2, 4 or 8.
+    pub(super) fn scaled_address(
+        &mut self,
+        to: Register,
+        base: Register,
+        index: Register,
+        scale: u32,
+    ) -> Result<(), EmitError> {
+        let at = MemoryOperand::with_base_index_scale(base, index, scale);
+        let instruction = Instruction::with2(Code::Lea_r64_m, to, at).map_err(refused)?;
+        self.emit(&instruction)
+    }
+
     /// `a = b * imm`, `b` in a register or in memory.
     pub(super) fn multiply(&mut self, a: Register, b: Operand, imm: i64) -> Result<(), EmitError> {
         let instruction = match b {

@@ -101,7 +101,7 @@ impl Unit<'_> {
     /// One 64-bit integer, by way of a general register.
     fn long_to_float(&mut self, from: VReg, size: usize) -> VReg {
         let (number, dst) = (self.lists.reg(Class::General), self.vector());
-        self.push(Inst::FromLane { dst: number, src: from, size: 8 });
+        self.push(Inst::FromLane { dst: number, src: Arg::Vec(from, Width::X), size: 8 });
         let zero = self.splat_bits(0, 4);
         let code = if size == 8 { Code::VEX_Vcvtsi2sd_xmm_xmm_rm64 } else { Code::VEX_Vcvtsi2ss_xmm_xmm_rm64 };
         self.raw(code, smallvec![Arg::Vec(dst, Width::X), Arg::Vec(zero, Width::X), Arg::General64(number)]);

@@ -4,6 +4,7 @@
 use super::forms::{BROADCAST, MOVE};
 use super::isa::{Isa, Width};
 use super::lir::{Arg, Index, Inst, Lists, Machine, Mem, MemBase, Use, VReg};
+use iced_x86::Code;
 
 /// How far behind a load its use may be.
 const FOLD_WITHIN: usize = 48;
@@ -59,6 +60,8 @@ struct Load {
     mem: Mem,
     /// Bytes of the element that it broadcasts; 0 if it loads a whole vector.
     element: u8,
+    /// Bytes of the one element that it loads to the first lane; 0 if it loads more.
+    single: u8,
 }
 
 fn as_load(inst: &Inst, isa: Isa) -> Option<Load> {
@@ -66,10 +69,24 @@ fn as_load(inst: &Inst, isa: Isa) -> Option<Load> {
     let [Arg::Vec(dst, width), Arg::Mem(mem)] = args[..] else { return None };
     let is = |form: &super::forms::Form| form.code(isa, width) == Some(*code);
     if is(&MOVE) {
-        return Some(Load { dst, width, mem, element: 0 });
+        return Some(Load { dst, width, mem, element: 0, single: 0 });
+    }
+    let single = match code {
+        Code::VEX_Vmovss_xmm_m32 | Code::EVEX_Vmovss_xmm_k1z_m32 => 4,
+        Code::VEX_Vmovsd_xmm_m64 | Code::EVEX_Vmovsd_xmm_k1z_m64 => 8,
+        _ => 0,
+    };
+    if single > 0 {
+        return Some(Load { dst, width, mem, element: 0, single });
     }
     let element = if is(&BROADCAST[0]) { 4 } else { 8 };
-    (isa == Isa::Avx512 && (is(&BROADCAST[0]) || is(&BROADCAST[1]))).then_some(Load { dst, width, mem, element })
+    (isa == Isa::Avx512 && (is(&BROADCAST[0]) || is(&BROADCAST[1]))).then_some(Load {
+        dst,
+        width,
+        mem,
+        element,
+        single: 0,
+    })
 }
 
 fn fold_loads(code: &mut [Inst], regs: usize, isa: Isa) {
@@ -116,6 +133,15 @@ fn take_operand(inst: &mut Inst, load: &Load) -> bool {
     let register = Arg::Vec(load.dst, load.width);
     let in_memory = |arg: &Arg| matches!(arg, Arg::Mem(_));
     match inst {
+        Inst::FromLane { src, size, .. } if load.single > 0 => {
+            let fits = *src == register && *size == load.single;
+            if fits {
+                *src = Arg::Mem(load.mem);
+            }
+            fits
+        }
+        // Others would read a whole vector.
+        _ if load.single > 0 => false,
         Inst::Fma { a, b, c, double, .. } => {
             let element = if *double { 8 } else { 4 };
             let mut places = [a, b, c];

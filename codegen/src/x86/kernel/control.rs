@@ -5,8 +5,8 @@ use super::alloc::Place;
 use super::asm::{Operand, PhysMem};
 use super::encode::{Encoder, general, vector};
 use super::isa::Width;
-use super::lir::{Argument, Class, Index, Label, Mem, MemBase, VReg};
-use crate::error::EmitError;
+use super::lir::{Arg, Argument, Class, Index, Label, Mem, MemBase, VReg};
+use crate::error::{EmitError, malformed};
 use iced_x86::{Code, Register};
 
 impl Encoder<'_> {
@@ -113,6 +113,13 @@ impl Encoder<'_> {
     }
 
     fn mul_add(&mut self, dst: VReg, src: VReg, factor: i64, base: Option<VReg>) -> Result<(), EmitError> {
+        if let (1 | 2 | 4 | 8, Some(Operand::Reg(base)), Operand::Reg(index)) =
+            (factor, base.map(|base| self.general_operand(base)), self.general_operand(src))
+        {
+            let to = self.result(dst);
+            self.asm.scaled_address(to, base, index, factor as u32)?;
+            return self.put(dst, to);
+        }
         if i32::try_from(factor).is_ok() {
             let src = self.general_operand(src);
             self.asm.multiply(Register::RAX, src, factor)?;
@@ -178,8 +185,17 @@ impl Encoder<'_> {
         self.put(dst, Register::RAX)
     }
 
-    pub(super) fn lane_value(&mut self, dst: VReg, src: VReg, size: u8) -> Result<(), EmitError> {
+    pub(super) fn lane_value(&mut self, dst: VReg, src: &Arg, size: u8) -> Result<(), EmitError> {
         let code = if size == 8 { Code::Mov_r64_rm64 } else { Code::Movsxd_r64_rm32 };
+        let src = match src {
+            Arg::Vec(src, _) => *src,
+            Arg::Mem(mem) => {
+                let (from, to) = (self.address(mem)?, self.result(dst));
+                self.asm.read_memory(code, to, from)?;
+                return self.put(dst, to);
+            }
+            _ => return malformed("a lane of what has none"),
+        };
         match self.place(src) {
             Place::Slot(slot) => self.asm.read_memory(code, Register::RAX, self.frame.slot(Class::Vector, slot))?,
             Place::Reg(n) => {

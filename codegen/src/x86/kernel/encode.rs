@@ -117,7 +117,7 @@ impl Encoder<'_> {
             Inst::Copy { dst, src, width } => self.copy(*dst, *src, *width),
             Inst::Constant { dst } => self.load_constant(*dst),
             Inst::Index(index) => self.index(index),
-            Inst::FromLane { dst, src, size } => self.lane_value(*dst, *src, *size),
+            Inst::FromLane { dst, src, size } => self.lane_value(*dst, src, *size),
             Inst::Label(label) => {
                 self.asm.label(*label);
                 Ok(())

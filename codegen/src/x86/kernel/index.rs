@@ -4,7 +4,8 @@
 //! ends in a loop's variable the loop keeps a pointer: set before it from the pointer of the shorter prefix, advanced at the end of each
 //! iteration. So the body of a loop adds nothing, and accesses that differ in the constant share a pointer.
 
-use super::lir::{Argument, Class, Index, Inst, Mem, MemBase, VReg};
+use super::isa::Width;
+use super::lir::{Arg, Argument, Class, Index, Inst, Mem, MemBase, VReg};
 use super::unit::{Base, Binding, Unit};
 use crate::error::{EmitError, malformed, unsupported};
 use kernel::{Affine, BufRef, IndexExpr, IndexVar};
@@ -201,7 +202,11 @@ impl Unit<'_> {
                     return malformed("a checked index that is not one integer");
                 }
                 let index = self.lists.reg(Class::General);
-                self.push(Inst::FromLane { dst: index, src: value.parts[0], size: value.size as u8 });
+                self.push(Inst::FromLane {
+                    dst: index,
+                    src: Arg::Vec(value.parts[0], Width::X),
+                    size: value.size as u8,
+                });
                 self.push(Inst::Check { index, bound: *bound, status: check + 1 });
                 index
             }

@@ -188,10 +188,10 @@ pub(super) enum Inst {
         dst: VReg,
     },
     Index(Index),
-    /// A general register from the first lane: `size` bytes, sign-extended.
+    /// A general register from the first lane, or from memory: `size` bytes, sign-extended.
     FromLane {
         dst: VReg,
-        src: VReg,
+        src: Arg,
         size: u8,
     },
     Label(Label),
@@ -400,7 +400,11 @@ impl Inst {
                 [a, b, c].into_iter().for_each(|arg| arg.reads(f));
                 f(*dst, Use::Write);
             }
-            Self::Copy { dst, src, .. } | Self::FromLane { dst, src, .. } => {
+            Self::FromLane { dst, src, .. } => {
+                src.reads(f);
+                f(*dst, Use::Write);
+            }
+            Self::Copy { dst, src, .. } => {
                 f(*src, Use::Read);
                 f(*dst, Use::Write);
             }
