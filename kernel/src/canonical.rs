@@ -59,11 +59,16 @@ impl Program {
     /// For each kernel, the position of the first one that differs at most in its name: its own, if none is before it. Layers that are
     /// alike are lowered to such kernels; whatever looks at kernels one by one need look at the first only.
     pub fn first_of_equal(&self) -> Vec<usize> {
+        self.first_of_equal_by(&self.kernels.iter().map(Kernel::code_number).collect::<Vec<u64>>())
+    }
+
+    /// The same, where the numbers of the kernels' code are known.
+    pub(crate) fn first_of_equal_by(&self, numbers: &[u64]) -> Vec<usize> {
         // The number goes first: kernels are compared only where they are nearly certain to be equal.
         type Code<'k> = (u64, &'k [Param], &'k [Local], &'k [Stmt]);
         let mut first: BTreeMap<Code<'_>, usize> = BTreeMap::new();
-        let kernels = self.kernels.iter().enumerate();
-        kernels.map(|(at, k)| *first.entry((k.code_number(), &k.params, &k.locals, &k.body)).or_insert(at)).collect()
+        let kernels = self.kernels.iter().zip(numbers).enumerate();
+        kernels.map(|(at, (k, n))| *first.entry((*n, &k.params, &k.locals, &k.body)).or_insert(at)).collect()
     }
 
     /// Changes every kernel; those that differ only in their names are changed once, and stay such.

@@ -66,6 +66,8 @@ fn hash(op: &Op) -> u64 {
             let value = &constant.value;
             (0..value.data().len().min(FEW)).for_each(|i| hash.word(value.get(i).to_bits()));
         }
+        // What they are stands in the key already.
+        Op::Elementwise(_) | Op::Cast(_) => {}
         // Bodies are compared by what they are; scans of the same operands are few.
         Op::Scan(scan) => hash.word(scan.select as u64),
         op => write!(hash, "{op}").unwrap_or_default(),

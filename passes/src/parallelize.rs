@@ -11,7 +11,8 @@
 //! `for i0 in 0..16 { vector i1 in 0..1024 { .. } }` becomes `parallel i0 in 0..16 { .. }`.
 
 use crate::{PassContext, PassError};
-use kernel::{Kernel, LoopKind, Program, Spec, Stmt};
+use kernel::verify::iterations_are_independent;
+use kernel::{Kernel, LoopKind, Program, Stmt};
 
 /// Less work than this, in statements executed, is never worth waking a thread; whether more is, the emitter weighs.
 const MIN_WORK: usize = 1 << 13;
@@ -21,11 +22,10 @@ const MIN_WORK: usize = 1 << 13;
 /// # Errors
 /// None.
 pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
-    let checks = program.checks.clone();
     program.change_kernels(|kernel| {
         // What the verifier can't prove to be independent stays serial.
         if let Some(parallel) = in_parallel(kernel)
-            && kernel::verify_kernel(&parallel, &checks, Spec::LOWERED).is_ok()
+            && iterations_are_independent(&parallel)
         {
             *kernel = parallel;
         }

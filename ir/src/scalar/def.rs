@@ -145,7 +145,7 @@ pub enum Cost {
     Expensive,
 }
 
-/// A scalar op: a reference to its record. Cheap to copy; equal and ordered by name.
+/// A scalar op: a reference to its record. Cheap to copy; two with one record are equal, and they are ordered by name.
 #[derive(Clone, Copy)]
 pub struct ScalarOp(pub(super) &'static ScalarDef);
 
@@ -186,7 +186,8 @@ impl ScalarOp {
 
 impl PartialEq for ScalarOp {
     fn eq(&self, other: &Self) -> bool {
-        self.name() == other.name()
+        // One record for each op, each in one place.
+        std::ptr::eq(self.0, other.0)
     }
 }
 
@@ -200,13 +201,13 @@ impl PartialOrd for ScalarOp {
 
 impl Ord for ScalarOp {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.name().cmp(other.name())
+        if self == other { std::cmp::Ordering::Equal } else { self.name().cmp(other.name()) }
     }
 }
 
 impl std::hash::Hash for ScalarOp {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.name().hash(state);
+        std::ptr::from_ref(self.0).hash(state);
     }
 }
 
