@@ -6,7 +6,7 @@
 //! # Requires
 //! Stage `differentiated`.
 //! # Ensures
-//! No op that adds up elements, or multiplies them up, has a result of 16 bits.
+//! No op that adds up elements, or multiplies them up, has a result of 16 bits, but running sums, whose own kernel converts.
 //! # Example
 //! `%1 = reduce_sum %0 {axes=[0]} : bf16[]` becomes `%1 = cast %0 {to=f32}`, `%2 = reduce_sum %1 {axes=[0]} : f32[]`, `%3 = cast %2 {to=bf16}`.
 
