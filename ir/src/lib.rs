@@ -89,7 +89,7 @@
 //! # Derivatives
 //!
 //! `gradient` stands for the derivative of a scalar by any node, in reverse mode; `stop_gradient` is its operand, as a constant to
-//! derivatives. Both have a meaning but no code: a pass replaces them, by the rules that stand beside the ops
+//! derivatives; `weighted_mean` is a dot product divided by the sums of its weights, with a gradient of its own. They have a meaning but no code: a pass replaces them, by the rules that stand beside the ops
 //! ([`OpRules::derivative`]), before anything runs. Where a function has a corner the rule picks one of the one-sided derivatives or
 //! a value between them, always the same.
 //!

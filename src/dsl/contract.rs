@@ -2,7 +2,7 @@
 
 use super::Tensor;
 use super::error::Failure;
-use ir::op::contraction::{Conv, Dot};
+use ir::op::contraction::{Conv, Dot, WeightedMean};
 use ir::op::window::Window;
 use ir::{Builder, NodeId, Op, Shape};
 use std::borrow::Borrow;
@@ -80,6 +80,20 @@ impl Tensor {
     ) -> Tensor {
         let dot = Dot { batch: batch.as_ref().to_vec(), contract: contract.as_ref().to_vec() };
         self.builder().emit(Op::Dot(dot), &[self, rhs.borrow()])
+    }
+
+    /// [`Tensor::dot_general`] divided by `whole`, one number for each sum of weights: the batch axes, then this tensor's others. Its gradient is that of a softmax
+    /// whose division has been put off.
+    #[track_caller]
+    pub(crate) fn weighted_mean(
+        &self,
+        values: &Tensor,
+        whole: &Tensor,
+        batch: impl AsRef<[(usize, usize)]>,
+        contract: impl AsRef<[(usize, usize)]>,
+    ) -> Tensor {
+        let dot = Dot { batch: batch.as_ref().to_vec(), contract: contract.as_ref().to_vec() };
+        self.builder().emit(Op::WeightedMean(WeightedMean { dot }), &[self, values, whole])
     }
 
     /// Convolution (cross-correlation) of `[n, spatial..., c]` with a kernel `[k..., c/groups, out]`.

@@ -24,6 +24,7 @@ mod random;
 mod reference;
 mod rules;
 mod runner;
+mod saturation;
 mod scan;
 mod seeds;
 mod sizes;

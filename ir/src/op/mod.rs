@@ -24,7 +24,7 @@ pub mod window;
 
 use crate::{BuildError, Builder, EvalError, NodeId, RuleError, ScalarOp, TensorType, Value};
 use attr::Attr;
-use contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot};
+use contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, WeightedMean};
 use control::{Gradient, StopGradient};
 use cumsum::CumSum;
 use elementwise::Cast;
@@ -185,6 +185,7 @@ ops! {
     Scan(Scan),
     Gradient(Gradient),
     StopGradient(StopGradient),
+    WeightedMean(WeightedMean),
 }
 
 impl Op {

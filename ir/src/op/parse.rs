@@ -3,7 +3,7 @@
 //! What an op reads from its attributes stands beside the op, in its `from_attrs`.
 
 use super::attr::AttrMap;
-use super::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot};
+use super::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, WeightedMean};
 use super::control::{Gradient, StopGradient};
 use super::cumsum::CumSum;
 use super::elementwise::Cast;
@@ -62,6 +62,7 @@ const OPS: &[(&str, Make)] = &[
     ("scan", |a, _| Scan::from_attrs(a).map(Op::Scan)),
     ("gradient", |_, _| Ok(Op::Gradient(Gradient))),
     ("stop_gradient", |_, _| Ok(Op::StopGradient(StopGradient))),
+    ("weighted_mean", |a, _| WeightedMean::from_attrs(a).map(Op::WeightedMean)),
 ];
 
 /// The op of that name with these attributes; `ty` is the type that the text gives its result.

@@ -1,7 +1,7 @@
 //! Automatic differentiation, reverse mode, graph to graph.
 //!
 //! # Does
-//! Replaces each `gradient %loss, %wrt` by nodes that compute it, and each `stop_gradient` by its operand. All gradients of one loss
+//! Replaces each `gradient %loss, %wrt` by nodes that compute it, each `stop_gradient` by its operand, and each `weighted_mean` by a product and a quotient. All gradients of one loss
 //! share one reverse sweep (see `sweep`). A loss that depends on a gradient is differentiated after that gradient has been
 //! expanded, through the nodes it was expanded to: gradients of gradients need nothing of their own. Where several gradients meet in
 //! a node they are added in the order in which the sweep, from the last node in topological order to the first, produces them; the
@@ -11,7 +11,7 @@
 //! Losses are float scalars (the verifier checks it).
 //!
 //! # Ensures
-//! No `gradient` and no `stop_gradient` is left. New nodes carry the source location of the node whose derivative they belong to.
+//! No `gradient`, `stop_gradient` or `weighted_mean` is left. New nodes carry the source location of the node whose derivative they belong to.
 //!
 //! # Example
 //! ```text
@@ -41,8 +41,7 @@ pub fn run(graph: &mut Graph, cx: &PassContext) -> Result<(), PassError> {
     while let Some(loss) = innermost_loss(graph) {
         expand(graph, loss, cx)?;
     }
-    remove_barriers(graph);
-    Ok(())
+    replace_controls(graph)
 }
 
 /// The loss of the first gradient in topological order: it depends on no other gradient.
@@ -77,12 +76,20 @@ fn expand(graph: &mut Graph, loss: NodeId, cx: &PassContext) -> Result<(), PassE
     Ok(())
 }
 
-fn remove_barriers(graph: &mut Graph) {
+/// Puts what is computed in the place of ops that only say something to derivatives.
+fn replace_controls(graph: &mut Graph) -> Result<(), PassError> {
     for id in graph.topological() {
-        if matches!(graph.op(id), Op::StopGradient(_)) {
-            let operand = graph.operands(id)[0];
-            graph.replace_uses(id, operand);
-            remove_dead(graph, id);
-        }
+        let value = match graph.op(id).clone() {
+            Op::StopGradient(_) => graph.operands(id)[0],
+            Op::WeightedMean(mean) => {
+                let operands = [0, 1, 2].map(|i| graph.operands(id)[i]);
+                let loc = graph.loc(id).cloned();
+                mean.expand(&mut Builder::new(graph, loc), operands)?
+            }
+            _ => continue,
+        };
+        graph.replace_uses(id, value);
+        remove_dead(graph, id);
     }
+    Ok(())
 }

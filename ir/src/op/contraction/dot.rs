@@ -122,7 +122,7 @@ impl OpRules for Dot {
 impl Dot {
     /// `dy` with the right operand, over the right operand's free axes: `[batch, left free, right contracted]`, then put in the left
     /// operand's order.
-    fn left_gradient(&self, build: &mut Builder<'_>, dy: NodeId, left: NodeId, right: NodeId) -> Built {
+    pub(super) fn left_gradient(&self, build: &mut Builder<'_>, dy: NodeId, left: NodeId, right: NodeId) -> Built {
         let (left_rank, right_rank) = (build.ty(left).shape.rank(), build.ty(right).shape.rank());
         let (left_free, right_free) = (self.left_free(left_rank), self.right_free(right_rank));
         let first = self.batch.len() + left_free.len();
@@ -141,7 +141,7 @@ impl Dot {
 
     /// The left operand with `dy`, over the left operand's free axes: `[batch, left contracted, right free]`, then put in the right
     /// operand's order. In this order `x [m,k] · w [k,n]` needs no transposition for `dw`.
-    fn right_gradient(&self, build: &mut Builder<'_>, dy: NodeId, left: NodeId, right: NodeId) -> Built {
+    pub(super) fn right_gradient(&self, build: &mut Builder<'_>, dy: NodeId, left: NodeId, right: NodeId) -> Built {
         let (left_rank, right_rank) = (build.ty(left).shape.rank(), build.ty(right).shape.rank());
         let first = self.batch.len();
         let dot = Self {

@@ -8,7 +8,9 @@ mod conv;
 mod conv_grad;
 mod dot;
 mod eval;
+mod mean;
 
 pub use conv::Conv;
 pub use conv_grad::{ConvInputGrad, ConvWeightGrad};
 pub use dot::Dot;
+pub use mean::WeightedMean;

@@ -1,13 +1,14 @@
 //! Dot products with and without batch axes; convolutions with stride, padding, dilation and groups.
 
 use super::window::window;
-use super::{Case, random};
-use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot};
+use super::{Case, given, random};
+use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, WeightedMean};
 use ir::{Op, Value};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = dots();
     cases.extend(convolutions());
+    cases.extend(means());
     cases
 }
 
@@ -24,6 +25,26 @@ fn dots() -> Vec<Case> {
         dot(&[], &[(2, 0), (0, 1)], random([2, 3, 4]), random([4, 2, 3])),
         dot(&[], &[], random([2]), random([3])),
         dot(&[], &[(0, 0)], random([5]), random([5])),
+    ]
+}
+
+fn means() -> Vec<Case> {
+    let mean = |batch: &[(usize, usize)], contract: &[(usize, usize)], a, b, whole| {
+        let dot = Dot { batch: batch.to_vec(), contract: contract.to_vec() };
+        Case::new(Op::WeightedMean(WeightedMean { dot }), vec![a, b, whole])
+    };
+    vec![
+        mean(&[], &[(1, 0)], random([2, 3]), random([3, 4]), given([2], vec![1.5, -2.0])),
+        mean(&[(0, 0)], &[(2, 1)], random([2, 2, 3]), random([2, 3, 2]), given([2, 2], vec![1.5, 2.5, 0.5, -1.0])),
+        // Batch axes that cross, and more than one axis to sum over.
+        mean(
+            &[(2, 0), (0, 2)],
+            &[(3, 1)],
+            random([2, 1, 2, 3]),
+            random([2, 3, 2, 2]),
+            given([2, 2, 1], vec![1.5, 2.5, 0.5, 3.0]),
+        ),
+        mean(&[], &[(2, 0), (0, 1)], random([2, 3, 4]), random([4, 2, 3]), given([3], vec![1.0, 2.0, 4.0])),
     ]
 }
 

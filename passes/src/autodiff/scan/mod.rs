@@ -101,7 +101,7 @@ impl Joint {
                 joint.graph.set_output(Self::gradient_name(i), gradient);
             }
         }
-        super::remove_barriers(&mut joint.graph);
+        super::replace_controls(&mut joint.graph)?;
         joint.clean(cx)?;
         Ok(joint)
     }

@@ -131,7 +131,7 @@ impl Head<'_> {
                 Some(head) => dropout.call_in_scan(&parts, &(head * extents.blocks as i64 + block.cast(DType::I64))),
                 None => parts,
             };
-            (vec![], vec![parts.dot_general(v, [], [(1, 0)]) / whole])
+            (vec![], vec![parts.weighted_mean(v, &whole, [], [(1, 0)])])
         });
         found.into_iter().next()
     }

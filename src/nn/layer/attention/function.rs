@@ -161,21 +161,19 @@ pub(super) fn attend([q, k, v]: [&Tensor; 3], mask: &AttentionMask, dropout: &Dr
         None => {
             let truth = mask.truth(q, q_ty.shape[1], k_ty.shape[1]);
             let Shares { parts, whole } = Shares::of(&scores(q, k), truth.as_ref(), mask.keys.is_some());
-            let sums = dropout.call(&parts, "weights").dot_general(v, [(0, 0), (1, 2)], [(3, 1)]);
-            // In the order of the results, which are kept, so that the gradient needs no copy of them in another one.
-            sums.permute([0, 2, 1, 3]) / whole.permute([0, 2, 1, 3])
+            let parts = dropout.call(&parts, "weights");
+            parts.weighted_mean(v, &whole, [(0, 0), (1, 2)], [(3, 1)]).permute([0, 2, 1, 3])
         }
     }
 }
 
 /// Softmax along the last axis whose division is left to who uses it: weights are `parts / whole`.
 ///
-/// Attention divides its results, which are fewer than the weights; and the gradient then needs nothing of the size of the weights but the
-/// parts.
+/// Attention divides its results, which are fewer than the weights, in [`Tensor::weighted_mean`].
 pub(super) struct Shares {
     /// Exponentials of the scores' distances from the largest one; of the type of the scores.
     pub(super) parts: Tensor,
-    /// Their sums, 1 long along the last axis and at least 1.
+    /// Their sums, without the last axis, at least 1.
     pub(super) whole: Tensor,
 }
 
@@ -184,7 +182,7 @@ impl Shares {
     #[track_caller]
     pub(super) fn of(scores: &Tensor, mask: Option<&Tensor>, may_be_blind: bool) -> Self {
         let parts = masked(scores, mask).below_max(-1).exp();
-        let whole = parts.sum_keepdims([-1]);
+        let whole = parts.sum_axes([-1]);
         match mask {
             Some(mask) if may_be_blind => Self { parts: mask.select(&parts, 0), whole },
             _ => Self { parts, whole },

@@ -1,0 +1,127 @@
+//! `weighted_mean`: a dot product divided by the sum of its weights.
+
+use super::Dot;
+use crate::op::attr::{Attr, AttrMap};
+use crate::{
+    Arity, BuildError, Builder, Built, Cotangent, EvalError, Family, NodeId, Op, OpRules, OperandGradients, RuleError,
+    ScalarOp, Shape, TensorType, Value,
+};
+
+/// The dot product of weights and values, divided by a third operand, one number for each sum over the right operand's free axes: its axes are the
+/// batch axes and the left operand's free ones. Text: `weighted_mean %weights, %values, %whole {batch=[(0,0)], contract=[(2,1)]}`.
+///
+/// The value is that of `dot` and `div`, which the pass `autodiff` puts in its place; what it stands for is its gradient. By the rule of the quotient, that of the
+/// divisor is made of the results; it is made of the gradients of the weights here, which is the same number. Where weights come from a softmax
+/// the two cancel, all of them if one weight outweighs the others, and then they do to the last bit: what is left isn't the rounding of
+/// two sums in different order, many times what is right.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WeightedMean {
+    /// Which axes run together, and which are summed over.
+    pub dot: Dot,
+}
+
+impl WeightedMean {
+    /// From the attributes of [`Dot`].
+    ///
+    /// # Errors
+    /// If an attribute is missing or of another kind.
+    pub fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
+        Ok(Self { dot: Dot::from_attrs(attrs)? })
+    }
+
+    /// The ops that compute it.
+    ///
+    /// # Errors
+    /// If the operands don't fit one another.
+    pub fn expand(&self, build: &mut Builder<'_>, [weights, values, whole]: [NodeId; 3]) -> Built {
+        let sums = build.add(Op::Dot(self.dot.clone()), &[weights, values])?;
+        let whole = self.spread(build, whole, sums)?;
+        build.binary(ScalarOp::DIV, sums, whole)
+    }
+
+    /// The divisor, repeated for each element of a tensor like the result.
+    fn spread(&self, build: &mut Builder<'_>, whole: NodeId, like: NodeId) -> Built {
+        let (rank, shape) = (build.ty(whole).shape.rank(), build.ty(like).shape.clone());
+        build.broadcast(whole, shape, &(0..rank).collect::<Vec<_>>())
+    }
+
+    /// The left operand's axes that aren't summed over, in the divisor's order.
+    fn kept(&self, left_rank: usize) -> Vec<usize> {
+        let batch = self.dot.batch.iter().map(|&(left, _)| left);
+        batch.chain(self.dot.left_free(left_rank)).collect()
+    }
+}
+
+impl OpRules for WeightedMean {
+    fn name(&self) -> &'static str {
+        "weighted_mean"
+    }
+
+    fn doc(&self) -> &'static str {
+        "a dot product divided by the sums of its weights"
+    }
+
+    fn family(&self) -> Family {
+        Family::Control
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Exactly(3)
+    }
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        self.dot.attrs()
+    }
+
+    fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
+        let (weights, whole) = (operands[0], operands[2]);
+        let result = self.dot.infer(&operands[..2])?;
+        if !weights.dtype.is_float() {
+            return Err(format!("a mean needs floats, not {weights}: cast the operands").into());
+        }
+        let dims: Vec<usize> = self.kept(weights.shape.rank()).iter().map(|&axis| weights.shape[axis]).collect();
+        let want = weights.with_shape(Shape::new(dims)?);
+        if *whole != want {
+            return Err(format!("the divisor must be {want}, one number for each sum, not {whole}").into());
+        }
+        Ok(result)
+    }
+
+    fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
+        let (sums, whole) = (self.dot.eval(&operands[..2], ty)?, operands[2]);
+        let each = ty.shape.numel() / whole.ty().shape.numel();
+        Ok(Value::from_fn(ty.clone(), |i| ScalarOp::DIV.eval(&[sums.get(i), whole.get(i / each)])))
+    }
+
+    fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
+        let (weights, values, whole) = (cx.operands[0], cx.operands[1], cx.operands[2]);
+        let divisor = self.spread(&mut cx.build, whole, cx.dy)?;
+        let share = cx.build.binary(ScalarOp::DIV, cx.dy, divisor)?;
+        let by_weights = self.dot.left_gradient(&mut cx.build, share, weights, values)?;
+        let by_values = self.dot.right_gradient(&mut cx.build, share, weights, values)?;
+        let by_whole = self.divisor_gradient(&mut cx.build, by_weights, [weights, whole])?;
+        Ok(vec![Some(by_weights), Some(by_values), Some(by_whole)])
+    }
+}
+
+impl WeightedMean {
+    /// `-Σ weight * its gradient / whole`, over the axes that are summed over.
+    fn divisor_gradient(
+        &self,
+        build: &mut Builder<'_>,
+        by_weights: NodeId,
+        [weights, whole]: [NodeId; 2],
+    ) -> Result<NodeId, BuildError> {
+        let mut summed: Vec<usize> = self.dot.contract.iter().map(|&(left, _)| left).collect();
+        summed.sort_unstable();
+        let products = build.binary(ScalarOp::MUL, weights, by_weights)?;
+        let sums = build.reduce_sum(products, &summed)?;
+        let kept = self.kept(build.ty(weights).shape.rank());
+        let mut ascending = kept.clone();
+        ascending.sort_unstable();
+        let perm: Vec<usize> = kept.iter().filter_map(|axis| ascending.binary_search(axis).ok()).collect();
+        let sums = if perm.is_sorted() { sums } else { build.permute(sums, &perm)? };
+        let shares = build.binary(ScalarOp::DIV, sums, whole)?;
+        build.unary(ScalarOp::NEG, shares)
+    }
+}
