@@ -2,8 +2,25 @@
 
 use super::Tensor;
 use super::scope::Squash;
+use ir::DType;
 
 impl Tensor {
+    /// This tensor in the type that functions of several ops are computed in: `f32` for 16-bit floats, which are rounded once at the end
+    /// ([`Tensor::rounded_like`]) instead of after each op.
+    #[track_caller]
+    pub(crate) fn in_f32(&self) -> Self {
+        if self.dtype().is_some_and(DType::is_short_float) { self.cast(DType::F32) } else { self.clone() }
+    }
+
+    /// This tensor in the type of another one.
+    #[track_caller]
+    pub(crate) fn rounded_like(&self, like: &Self) -> Self {
+        match like.dtype() {
+            Some(dtype) if self.dtype() != Some(dtype) => self.cast(dtype),
+            _ => self.clone(),
+        }
+    }
+
     /// The distance from the largest element along an axis: what makes `exp` safe. The maximum is a constant to derivatives, because
     /// softmax does not change when all logits move alike.
     #[track_caller]
@@ -15,9 +32,9 @@ impl Tensor {
     /// Cross-entropies recognise it and use the logits.
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Tensor {
-        let e = self.below_max(axis).exp();
+        let e = self.in_f32().below_max(axis).exp();
         // One quotient for all: a product is many times as fast, and its error of half an ulp is no more than that of the sum.
-        let result = &e * (1.0 / e.sum_keepdims([axis]));
+        let result = (&e * (1.0 / e.sum_keepdims([axis]))).rounded_like(self);
         let last = self.shape().map(|s| s.rank() as isize - 1);
         if axis == -1 || Some(axis) == last { self.remember_logits(&result, Squash::Softmax) } else { result }
     }
@@ -25,19 +42,20 @@ impl Tensor {
     /// `log(softmax(x))` along an axis: finite wherever the logits' distance is; floats.
     #[track_caller]
     pub fn log_softmax(&self, axis: isize) -> Tensor {
-        let shifted = self.below_max(axis);
+        let shifted = self.in_f32().below_max(axis);
         let log_sum = shifted.exp().sum_keepdims([axis]).log();
-        shifted - log_sum
+        (shifted - log_sum).rounded_like(self)
     }
 
     /// `log Σ exp(x)` over an axis, which is gone from the result; floats. -inf where all are -inf, inf where one is.
     #[track_caller]
     pub fn logsumexp(&self, axis: isize) -> Tensor {
-        let max = self.max_keepdims([axis]).stop_gradient();
+        let x = self.in_f32();
+        let max = x.max_keepdims([axis]).stop_gradient();
         // An infinite one can't be subtracted: the distance of infinities is no number.
         let max = max.abs().lt(f64::INFINITY).select(&max, 0);
-        let log_sum = (self - &max).exp().sum_keepdims([axis]).log();
-        (log_sum + max).squeeze([axis])
+        let log_sum = (x - &max).exp().sum_keepdims([axis]).log();
+        (log_sum + max).squeeze([axis]).rounded_like(self)
     }
 
     /// Notes that `result` is this tensor squashed to probabilities.

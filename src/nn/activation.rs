@@ -120,7 +120,8 @@ pub fn selu(x: &Tensor) -> Tensor {
 #[track_caller]
 pub fn gelu(x: &Tensor) -> Tensor {
     // `x` times all the rest: the gradient then keeps `x` and the rest, and not `x/2` as well.
-    x * ((x * -FRAC_1_SQRT_2).erfc() * 0.5)
+    let wide = x.in_f32();
+    (&wide * ((&wide * -FRAC_1_SQRT_2).erfc() * 0.5)).rounded_like(x)
 }
 
 /// `x Φ(x)`, approximated by `x/2 (1 + tanh(sqrt(2/π) (x + 0.044715 x³)))` (arXiv 1606.08415).
@@ -128,21 +129,24 @@ pub fn gelu(x: &Tensor) -> Tensor {
 pub fn gelu_tanh(x: &Tensor) -> Tensor {
     // (1 + tanh z) / 2 is sigmoid 2z, which keeps its digits where it is small. Beyond the limit it is 0 or 1 in every type, and its slope 0, which the cube's
     // overflow must not meet.
-    let limited = x.clamp(-GELU_SATURATED, GELU_SATURATED);
+    let wide = x.in_f32();
+    let limited = wide.clamp(-GELU_SATURATED, GELU_SATURATED);
     let cubic = &limited + &limited * &limited * &limited * 0.044_715;
-    x * (cubic * (8.0 / PI).sqrt()).sigmoid()
+    (wide * (cubic * (8.0 / PI).sqrt()).sigmoid()).rounded_like(x)
 }
 
 /// `x sigmoid(x)`, also called swish.
 #[track_caller]
 pub fn silu(x: &Tensor) -> Tensor {
-    x * x.sigmoid()
+    let wide = x.in_f32();
+    (&wide * wide.sigmoid()).rounded_like(x)
 }
 
 /// `x / (1 + |x|)`.
 #[track_caller]
 pub fn softsign(x: &Tensor) -> Tensor {
-    x / (x.abs() + 1)
+    let wide = x.in_f32();
+    (&wide / (wide.abs() + 1)).rounded_like(x)
 }
 
 /// `x / 6 + 1/2` restricted to [0, 1].
@@ -154,5 +158,6 @@ pub fn hard_sigmoid(x: &Tensor) -> Tensor {
 /// `x tanh(softplus(x))` (arXiv 1908.08681).
 #[track_caller]
 pub fn mish(x: &Tensor) -> Tensor {
-    x * x.softplus().tanh()
+    let wide = x.in_f32();
+    (&wide * wide.softplus().tanh()).rounded_like(x)
 }

@@ -199,3 +199,40 @@ fn conversions_are_exact_for_every_half_and_round_to_nearest_even() {
         }
     }
 }
+
+/// Each op of a softmax, a normalization or an activation used to round what the one before had rounded.
+#[test]
+fn functions_of_several_ops_are_rounded_once() {
+    type Function = fn(&Tensor) -> Tensor;
+    let functions: [(&str, Function); 9] = [
+        ("softmax", |x| x.softmax(-1)),
+        ("log_softmax", |x| x.log_softmax(0)),
+        ("logsumexp", |x| x.logsumexp(-1)),
+        ("gelu", |x| Activation::Gelu.apply(x)),
+        ("gelu_tanh", |x| Activation::GeluTanh.apply(x)),
+        ("silu", |x| Activation::Silu.apply(x)),
+        ("mish", |x| Activation::Mish.apply(x)),
+        ("layer_norm", |x| LayerNorm::new().apply(x)),
+        ("rms_norm", |x| RmsNorm::new().apply(x)),
+    ];
+    for (ty, ulp) in [(bf16 as Type, 2f64.powi(-7)), (f16, 2f64.powi(-10))] {
+        let g = GraphBuilder::new("functions");
+        let x = g.input("x", ty(vec![6, 40]));
+        for (name, function) in functions {
+            g.output(name, &function(&x));
+            g.output(&format!("{name}, exact"), &function(&x.cast(DType::F64)));
+        }
+        let x = Value::from_fn(x.ty().unwrap(), |i| {
+            Scalar::F64(((i * 37 % 101) as f64 - 50.0) / 16.0).cast(x.dtype().unwrap())
+        });
+        let out = compiled(&g, &Values::from([("x".into(), x)]));
+        for (name, _) in functions {
+            let exact = out[&format!("{name}, exact")].to_f64_vec();
+            for (i, (found, exact)) in out[name].to_f64_vec().into_iter().zip(exact).enumerate() {
+                // Half a unit of the last place, and what f32 adds; below 1e-4 f16 has fewer digits.
+                let unit = exact.abs().max(1e-4).log2().floor().exp2() * ulp;
+                assert!((found - exact).abs() <= 0.505 * unit, "{name}[{i}] is {found}, not {exact}");
+            }
+        }
+    }
+}

@@ -53,6 +53,6 @@ impl Layer for GroupNorm {
         let groups_at = split.len() as isize - 2;
         let axes: Vec<isize> = (1..split.len() as isize).filter(|&axis| axis != groups_at).collect();
         let y = standardize(&x.reshape(split), &axes, self.epsilon).reshape(dims).with_mask_of(x);
-        scale_and_center(y, name, channels, self.scale, self.center)
+        scale_and_center(y, x, name, channels, self.scale, self.center)
     }
 }

@@ -44,7 +44,7 @@ impl Layer for LayerNorm {
         match features("layer_normalization", x, self.epsilon) {
             Ok(ty) => {
                 let width = ty.shape[ty.shape.rank() - 1];
-                scale_and_center(standardize(x, &[-1], self.epsilon), name, width, self.scale, self.center)
+                scale_and_center(standardize(x, &[-1], self.epsilon), x, name, width, self.scale, self.center)
             }
             Err(poisoned) => poisoned,
         }

@@ -70,19 +70,21 @@ fn features(op: &str, x: &Tensor, epsilon: f64) -> Result<TensorType, Tensor> {
 }
 
 /// `(x - mean) / sqrt(variance + epsilon)` with mean and (biased) variance over `axes`. The variance is the mean square of the distances, in
-/// a second pass: the difference of two means would cancel.
+/// a second pass: the difference of two means would cancel. 16-bit floats stay in `f32`, for [`scale_and_center`] to round.
 #[track_caller]
 fn standardize(x: &Tensor, axes: &[isize], epsilon: f64) -> Tensor {
-    let centred = x - x.mean_keepdims(axes);
+    let x = x.in_f32();
+    let centred = &x - x.mean_keepdims(axes);
     let variance = centred.square().mean_keepdims(axes);
     centred * (variance + epsilon).rsqrt()
 }
 
-/// `y gamma + beta` along the last axis, with the parameters that are wanted: gamma is 1 at first, beta 0.
+/// `y gamma + beta` along the last axis in the type of `x`, with the parameters that are wanted, of the same type: gamma is 1 at first, beta 0.
 #[track_caller]
-fn scale_and_center(y: Tensor, name: &str, features: usize, scale: bool, center: bool) -> Tensor {
-    let y = if scale { &y * weight(&y, name, "gamma", &[features], &ones()) } else { y };
-    if center { &y + weight(&y, name, "beta", &[features], &zeros()) } else { y }
+fn scale_and_center(y: Tensor, x: &Tensor, name: &str, features: usize, scale: bool, center: bool) -> Tensor {
+    let y = if scale { &y * weight(x, name, "gamma", &[features], &ones()).rounded_like(&y) } else { y };
+    let y = if center { &y + weight(x, name, "beta", &[features], &zeros()).rounded_like(&y) } else { y };
+    y.rounded_like(x)
 }
 
 #[cfg(test)]

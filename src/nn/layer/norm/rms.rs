@@ -41,8 +41,9 @@ impl Layer for RmsNorm {
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
         match features("rms_normalization", x, self.epsilon) {
             Ok(ty) => {
-                let y = x * (x.square().mean_keepdims([-1]) + self.epsilon).rsqrt();
-                scale_and_center(y, name, ty.shape[ty.shape.rank() - 1], self.scale, false)
+                let wide = x.in_f32();
+                let y = &wide * (wide.square().mean_keepdims([-1]) + self.epsilon).rsqrt();
+                scale_and_center(y, x, name, ty.shape[ty.shape.rank() - 1], self.scale, false)
             }
             Err(poisoned) => poisoned,
         }
