@@ -2,13 +2,15 @@
 //!
 //! # Does
 //! Two loops, one directly inside the other, become one wherever every index walks both with one stride; loads between them of what is
-//! the same in every iteration go before. Loops that run once go.
+//! the same in every iteration go before. Loops that run once go. Before, a loop whose variable is divided by a number, as a reshape of its axis does, becomes two.
 //! # Requires
 //! Stage `lowered`.
 //! # Ensures
 //! Elementwise kernels on dense tensors are one loop, whatever the rank.
 //! # Example
 //! `for i0 in 0..8 { for i1 in 0..4 { store p1[i0*4 + i1] = .. } }` becomes `for i2 in 0..32 { store p1[i2] = .. }`.
+
+mod digits;
 
 use crate::{PassContext, PassError};
 use kernel::walk::{map_indices, substitute, visit_stmts};
@@ -21,7 +23,8 @@ use kernel::{Affine, Expr, Fresh, IndexVar, LoopKind, Program, Stmt};
 pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
     program.change_kernels(|kernel| {
         let mut fresh = Fresh::above(&kernel.body);
-        kernel.body = enclose(collapse(std::mem::take(&mut kernel.body), &mut fresh));
+        let body = digits::split(std::mem::take(&mut kernel.body), 0, &mut fresh);
+        kernel.body = enclose(collapse(body, &mut fresh));
         Ok(())
     })
 }
