@@ -3,7 +3,7 @@
 
 use crate::autodiff::transform;
 use crate::machine::{load, step};
-use crate::oracle::{Agreement, Ports, difference, evaluate};
+use crate::oracle::{Agreement, Ports, difference, evaluate, random_ports};
 use crate::pipeline::first_fault;
 use gradc::dsl::{f32, i32};
 use gradc::nn::sparse_cross_entropy;
@@ -304,5 +304,31 @@ fn running_sums_of_positive_numbers_never_decrease() {
             assert!(along(at) >= along(at - 1), "row {row} decreases at {at}: {} {}", along(at - 1), along(at));
             assert_eq!(along(at).to_bits(), columns[at * 3 + row].to_bits(), "both axes have the same sums");
         }
+    }
+}
+
+/// A sum whose product is wanted elsewhere too is computed with one rounding in one place and with two in another: its extremum, compared with it,
+/// may then stand nowhere.
+#[test]
+fn the_extremum_of_a_sum_of_products_stands_where_it_does() {
+    let text = r#"graph "places" {
+  %0 = input {name="x"} : f64[40,20]
+  %1 = tanh %0 : f64[40,20]
+  %2 = full {value=(0.7)} : f64[40,20]
+  %3 = mul %1, %2 : f64[40,20]
+  %4 = full {value=(1.3)} : f64[40,20]
+  %5 = add %3, %4 : f64[40,20]
+  %6 = argmax %5 {axis=1} : i32[40]
+  %7 = argmin %5 {axis=0} : i32[20]
+  output "product" = %3
+  output "largest" = %6
+  output "smallest" = %7
+}"#;
+    let graph = Graph::parse(text).unwrap();
+    let ports = random_ports(&graph, 3);
+    let want = evaluate(&graph, &ports).unwrap();
+    let found = step(&mut load(&graph, 2), &graph, &ports).unwrap();
+    for name in ["largest", "smallest"] {
+        assert_eq!(found[name], want[name], "{name}");
     }
 }

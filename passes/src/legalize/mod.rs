@@ -7,12 +7,13 @@
 //! becomes a padded convolution of the output's gradient with the kernel reversed and its channels exchanged. With strides it stays what it is, of a
 //! padded gradient: it is lowered for each remainder of places by the strides apart. Or those become channels of one convolution, where an image has few.
 //! A product is computed with its factors exchanged where that fills vectors better, or saves transposing the larger one. One whose sums have
-//! a single term becomes a multiplication. `argmax` and `argmin` become a reduction to the extremum and one to the first place that holds it.
+//! a single term becomes a multiplication. `argmax` and `argmin` become a reduction to the extremum and one to the first place that holds it, but of
+//! operands that may be computed twice with other bits.
 //! # Requires
 //! Stage `differentiated`.
 //! # Ensures
 //! Contractions are `dot`, `conv_weight_grad` without padding, `conv`, padded only where lowering cuts it into regions, and `conv_input_grad`
-//! with strides, where each place has all its taps inside. No positions of extrema are left.
+//! with strides, where each place has all its taps inside.
 //! # Example
 //! `%2 = conv %0, %1 {.., pad=[(1,1)]}` becomes `%2 = pad %0 {low=[0,1,0], high=[0,1,0], ..}`, `%3 = conv %2, %1 {.., pad=[(0,0)]}`.
 
@@ -57,7 +58,9 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
                 Some(new) => new,
                 None => continue,
             },
-            Op::ArgReduce(op) => places::place(&mut build, &op, operands[0])?,
+            Op::ArgReduce(op) if !places::may_differ(&build, operands[0]) => {
+                places::place(&mut build, &op, operands[0])?
+            }
             Op::PoolMaxGrad(op) => match unpool(&mut build, op.window, &operands)? {
                 Some(new) => new,
                 None => continue,
