@@ -212,23 +212,21 @@ fn compile_step(
         launch_args.push(next);
         next += launch.args.len();
     }
+    // Without a launch there is a part all the same.
+    let chunks = launches.chunks(LAUNCHES_OF_A_PART).chain(launches.is_empty().then_some(&launches[..]));
     let mut parts = vec![];
-    for part in launches.chunks(LAUNCHES_OF_A_PART) {
+    for part in chunks {
         parts.push(add_step(linker, isa, |function, context| {
             emit_step(part, isa.frontend_config(), function, context)
         })?);
     }
-    while parts.len() != 1 {
+    while parts.len() > 1 {
         let mut callers = vec![];
         for called in parts.chunks(LAUNCHES_OF_A_PART) {
             let numbers: Vec<u32> = called.iter().map(|part: &FunctionId| part.0).collect();
             let emit =
                 |function: &mut _, context: &mut _| emit_parts(&numbers, isa.frontend_config(), function, context);
             callers.push(add_step(linker, isa, emit)?);
-        }
-        if callers.is_empty() {
-            // There is no launch.
-            callers.push(add_step(linker, isa, |f, context| emit_parts(&[], isa.frontend_config(), f, context))?);
         }
         parts = callers;
     }

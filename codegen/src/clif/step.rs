@@ -44,14 +44,7 @@ pub(crate) fn emit_step(
     let parallel_for = b.import_signature(kernel_signature(call_conv));
     let kernels: Vec<FuncRef> =
         launches.iter().map(|l| reference(&mut b, l.kernel, kernel_signature(call_conv))).collect();
-    let entry = b.create_block();
-    b.append_block_params_for_function_params(entry);
-    b.switch_to_block(entry);
-    b.seal_block(entry);
-    let failed = b.create_block();
-    let status = b.append_block_param(failed, types::I32);
-    b.set_cold_block(failed);
-    let ctx = b.block_params(entry)[0];
+    let (ctx, failed) = begin(&mut b);
     let field = |b: &mut FunctionBuilder<'_>, ty: Type, at: usize| {
         b.ins().load(ty, MemFlagsData::trusted().with_readonly().with_can_move(), ctx, at as i32)
     };
@@ -80,15 +73,9 @@ pub(crate) fn emit_step(
             let call = direct_call(&mut b, kernel, launch_args, scratch, extent);
             b.inst_results(call)[0]
         };
-        let next = b.create_block();
-        b.ins().brif(result, failed, &[BlockArg::Value(result)], next, &[]);
-        enter(&mut b, next);
+        fail_unless_zero(&mut b, result, failed);
     }
-    let success = b.ins().iconst(types::I32, 0);
-    b.ins().return_(&[success]);
-    enter(&mut b, failed);
-    b.ins().return_(&[status]);
-    b.finalize(config);
+    end(b, failed, config);
 }
 
 /// Emits a function with the step's signature that calls others of that signature, by their numbers in the linker, until one fails.
@@ -100,25 +87,41 @@ pub(crate) fn emit_parts(
 ) {
     let mut b = FunctionBuilder::new(function, context);
     let signature = b.func.signature.clone();
+    let (ctx, failed) = begin(&mut b);
+    for &part in parts {
+        let part = reference(&mut b, part, signature.clone());
+        let call = b.ins().call(part, &[ctx]);
+        let result = b.inst_results(call)[0];
+        fail_unless_zero(&mut b, result, failed);
+    }
+    end(b, failed, config);
+}
+
+/// The first block of a function with the step's signature: its argument, and the block that returns the status it is given.
+fn begin(b: &mut FunctionBuilder<'_>) -> (Value, Block) {
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
     b.seal_block(entry);
     let failed = b.create_block();
-    let status = b.append_block_param(failed, types::I32);
+    b.append_block_param(failed, types::I32);
     b.set_cold_block(failed);
-    let ctx = b.block_params(entry)[0];
-    for &part in parts {
-        let part = reference(&mut b, part, signature.clone());
-        let call = b.ins().call(part, &[ctx]);
-        let result = b.inst_results(call)[0];
-        let next = b.create_block();
-        b.ins().brif(result, failed, &[BlockArg::Value(result)], next, &[]);
-        enter(&mut b, next);
-    }
+    (b.block_params(entry)[0], failed)
+}
+
+/// Goes on in a new block if a status is that of success.
+fn fail_unless_zero(b: &mut FunctionBuilder<'_>, status: Value, failed: Block) {
+    let next = b.create_block();
+    b.ins().brif(status, failed, &[BlockArg::Value(status)], next, &[]);
+    enter(b, next);
+}
+
+/// Returns success, and the status from where something failed.
+fn end(mut b: FunctionBuilder<'_>, failed: Block, config: TargetFrontendConfig) {
     let success = b.ins().iconst(types::I32, 0);
     b.ins().return_(&[success]);
     enter(&mut b, failed);
+    let status = b.block_params(failed)[0];
     b.ins().return_(&[status]);
     b.finalize(config);
 }
