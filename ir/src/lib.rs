@@ -52,7 +52,7 @@
 //!
 //! 1. An elementwise op is the IEEE operation on each element, correctly rounded where IEEE asks for it; no op's result
 //!    depends on what stands around it. One liberty is allowed: a product that only goes into a sum may be fused with it,
-//!    without the rounding in between (fma).
+//!    without the rounding in between (fma): it is decided once for a node, so that an element has the same bits wherever it is computed.
 //! 2. Minimum and maximum are those of IEEE 754-2019: NaN as soon as one operand is, and -0 is below +0. So are what is made of them: reductions, pooling, `relu`.
 //!    Where the *place* of an extremum is asked for (`argmax`, `pool_argmax`, where a gradient goes), it is the first NaN, else the first of the elements that compare
 //!    equal to the extremum, as zeros of both signs do.

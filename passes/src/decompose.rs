@@ -1,8 +1,8 @@
 //! Spells scalar ops that no target has in ops that every target has.
 //!
 //! # Does
-//! Inlines the expansion of each scalar op that has one, instruction by instruction. Contracts `a * b + c` to `fma(a, b, c)` on
-//! floats, as the float rules allow.
+//! Inlines the expansion of each scalar op that has one, instruction by instruction. A product of floats that only goes into a reduction's sum is
+//! fused with it, as the float rules allow; products that go into other sums are fused on the graph, by `fma`.
 //! # Requires
 //! Stage `lowered`.
 //! # Ensures
@@ -166,36 +166,9 @@ impl Decompose {
             _ => return Err(PassError::Invalid(format!("`{op}` on operands without a type"))),
         };
         match (op.def().expand)(dtype) {
-            Some(program) => {
-                // An expansion's error bound holds for its ops as they are written.
-                let contract = std::mem::replace(&mut self.contract, false);
-                let value = self.inline(&program, &args);
-                self.contract = contract;
-                value
-            }
-            None => Ok(self.contracted(op, args)),
+            Some(program) => self.inline(&program, &args),
+            None => Ok(Expr::Apply(op, args)),
         }
-    }
-
-    /// `a * b + c`, `a * b - c` and `c - a * b` in one rounding.
-    fn contracted(&mut self, op: ScalarOp, args: Vec<Expr>) -> Expr {
-        if !self.contract || !(op == ScalarOp::ADD || op == ScalarOp::SUB) {
-            return Expr::Apply(op, args);
-        }
-        let found = [0, 1].into_iter().find_map(|i| {
-            let local = self.is_local(&args[i]);
-            self.product(&args[i]).filter(|_| local).map(|p| (i, p))
-        });
-        let Some((which, (a, b))) = found else { return Expr::Apply(op, args) };
-        let other = args[1 - which].clone();
-        self.forget(&args[which]);
-        let negate = |e: Expr| Expr::Apply(ScalarOp::NEG, vec![e]);
-        let factors = match (op == ScalarOp::SUB, which) {
-            (false, _) => vec![a, b, other],
-            (true, 0) => vec![a, b, negate(other)],
-            (true, _) => vec![negate(a), b, other],
-        };
-        Expr::Apply(ScalarOp::FMA, factors)
     }
 
     fn inline(&mut self, program: &ScalarProgram, params: &[Expr]) -> Result<Expr, PassError> {

@@ -10,6 +10,7 @@ pub mod cse;
 pub mod dce;
 pub mod decompose;
 mod error;
+pub mod fma;
 pub mod fold;
 pub mod fuse;
 pub mod fuse_loops;

@@ -3,7 +3,7 @@
 //! The names here are the names everywhere: in reports, on the command line, in the headers of file tests.
 
 use crate::{
-    PassError, autodiff, bodies, collapse, cse, dce, decompose, fold, fuse, fuse_loops, hoist, legalize, lower,
+    PassError, autodiff, bodies, collapse, cse, dce, decompose, fma, fold, fuse, fuse_loops, hoist, legalize, lower,
     parallelize, plan_memory, schedule, simplify, tile, unroll, vectorize, widen,
 };
 use ir::Graph;
@@ -180,7 +180,18 @@ pub const PIPELINE: &[Pass] = &[
         CLEAN_UP,
         "After the clean-up, whose rules are written for convolutions as users know them; before fuse, which must see the copies that padding costs.",
     ),
-    graph_pass("cse", cse::run, CLEAN_UP, "Again: two convolutions of one tensor pad it alike."),
+    graph_pass(
+        "fma",
+        fma::run,
+        CLEAN_UP,
+        "After all rules for products; before fuse, which may compute an element in several places: its bits must be the same in all.",
+    ),
+    graph_pass(
+        "cse",
+        cse::run,
+        CLEAN_UP,
+        "Again: two convolutions of one tensor pad it alike, and two differences negate it.",
+    ),
     graph_pass("fuse", fuse::run, (Stage::Differentiated, Stage::Fused), "When nothing is left to remove."),
     graph_pass(
         "schedule",

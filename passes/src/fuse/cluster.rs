@@ -48,7 +48,7 @@ pub(crate) fn anchor_kind(graph: &Graph, node: NodeId) -> Option<Kind> {
         (Family::Contraction, _) => Some(Kind::Contraction(node)),
         (Family::Window, _) => Some(Kind::Window(node)),
         (Family::Loop, _) => Some(Kind::Scan(node)),
-        (_, Op::ArgReduce(_) | Op::ScatterAdd(_) | Op::CumSum(_)) => Some(Kind::Opaque(node)),
+        (_, Op::ScatterAdd(_) | Op::CumSum(_)) => Some(Kind::Opaque(node)),
         _ => None,
     }
 }

@@ -226,15 +226,19 @@ impl Fuser<'_> {
     /// the cache while tiles walk over it in columns: an optimizer's moments of a large weight are better streamed by a loop.
     fn streams_fit(&self, anchor: NodeId, info: &Info) -> bool {
         let most = (self.cache_bytes / self.graph.ty(anchor).size_bytes()).max(2);
-        let streamed = |n: &&NodeId| {
-            let varies = !matches!(self.graph.op(**n), Op::Broadcast(_) | Op::Full(_));
-            **n != anchor && varies && self.graph.ty(**n).shape == info.space
-        };
+        let streamed = |n: &&NodeId| **n != anchor && self.varies(**n) && self.graph.ty(**n).shape == info.space;
         let inside = |u: &NodeId| info.nodes.contains(u);
         let is_written = |n: &&NodeId| self.graph.is_result(**n) || !self.graph.users(**n).iter().all(inside);
         // Counting ends where it is clear.
         let streams = info.reads.iter().filter(streamed).chain(info.nodes.iter().filter(is_written));
         streams.take(most + 1).count() <= most
+    }
+
+    /// True if a node has an element of its own at each place, rather than those of something smaller, or what an op makes of them.
+    fn varies(&self, node: NodeId) -> bool {
+        let repeats = |n: NodeId| matches!(self.graph.op(n), Op::Broadcast(_) | Op::Full(_));
+        let computed = matches!(self.graph.op(node), Op::Elementwise(_) | Op::Cast(_));
+        !(repeats(node) || computed && self.graph.operands(node).iter().all(|&o| repeats(o)))
     }
 
     /// True if a node can run on a tile of the anchor's result.

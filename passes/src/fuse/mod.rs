@@ -33,7 +33,7 @@ mod taken;
 use crate::{PassContext, PassError};
 use cluster::{Kind, anchor_kind, through_inlined};
 use ir::scalar::Cost;
-use ir::{Family, Graph, NodeId, Op, Shape};
+use ir::{Family, Graph, NodeId, Op, ScalarOp, Shape};
 use reach::Reach;
 use sites::Places;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,16 @@ const MAX_PLACES: usize = 8;
 const MAX_SIZE: usize = 1024;
 /// A row is walked once more for each reduction that waits for another one, and what is cheap is computed anew in each walk.
 const MAX_REDUCTIONS_IN_A_ROW: usize = 4;
+
+/// What a scalar op costs, in cheap ops.
+pub(crate) fn operations(op: ScalarOp) -> f64 {
+    match op.def().cost {
+        Cost::Cheap if op == ScalarOp::FMA => 2.0,
+        Cost::Cheap => 1.0,
+        Cost::Moderate => 4.0,
+        Cost::Expensive => 16.0,
+    }
+}
 
 /// What is known of a cluster while it grows.
 #[derive(Clone, Debug)]
@@ -390,11 +400,7 @@ impl Fuser<'_> {
     /// What an element of a node costs, in cheap ops.
     fn cost(&self, node: NodeId) -> f64 {
         match self.graph.op(node) {
-            Op::Elementwise(op) => match op.def().cost {
-                Cost::Cheap => 1.0,
-                Cost::Moderate => 4.0,
-                Cost::Expensive => 16.0,
-            },
+            Op::Elementwise(op) => operations(*op),
             Op::Random(_) => 64.0,
             _ => 1.0,
         }

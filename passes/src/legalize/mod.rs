@@ -7,8 +7,7 @@
 //! becomes a padded convolution of the output's gradient with the kernel reversed and its channels exchanged. With strides it stays what it is, of a
 //! padded gradient: it is lowered for each remainder of places by the strides apart. Or those become channels of one convolution, where an image has few.
 //! A product is computed with its factors exchanged where that fills vectors better, or saves transposing the larger one. One whose sums have
-//! a single term becomes a multiplication. `argmax` and `argmin` become a reduction to the extremum and one to the first place that holds it, but of
-//! operands that may be computed twice with other bits.
+//! a single term becomes a multiplication. `argmax` and `argmin` become a reduction to the extremum and one to the first place that holds it.
 //! # Requires
 //! Stage `differentiated`.
 //! # Ensures
@@ -58,9 +57,7 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
                 Some(new) => new,
                 None => continue,
             },
-            Op::ArgReduce(op) if !places::may_differ(&build, operands[0]) => {
-                places::place(&mut build, &op, operands[0])?
-            }
+            Op::ArgReduce(op) => places::place(&mut build, &op, operands[0])?,
             Op::PoolMaxGrad(op) => match unpool(&mut build, op.window, &operands)? {
                 Some(new) => new,
                 None => continue,

@@ -3,38 +3,7 @@
 use crate::PassError;
 use ir::op::reduce::{ArgKind, ArgReduce, ReduceKind};
 use ir::op::source::Iota;
-use ir::{Builder, DType, Family, Graph, NodeId, Op, Scalar, ScalarOp};
-use std::collections::BTreeSet;
-
-/// Whether fusion may compute a tensor's elements once with a product fused into a sum, and once without: the extremum would then equal none of
-/// them.
-pub(super) fn may_differ(build: &Builder<'_>, operand: NodeId) -> bool {
-    let graph = build.graph();
-    let (mut stack, mut seen) = (vec![operand], BTreeSet::new());
-    while let Some(id) = stack.pop() {
-        if !seen.insert(id) || !matches!(graph.op(id).family(), Family::Elementwise | Family::Movement) {
-            continue;
-        }
-        let is_sum = matches!(graph.op(id), Op::Elementwise(op) if [ScalarOp::ADD, ScalarOp::SUB].contains(op));
-        if is_sum && graph.operands(id).iter().any(|&x| may_be_product(graph, x)) {
-            return true;
-        }
-        stack.extend(graph.operands(id));
-    }
-    false
-}
-
-/// Whether a tensor is a product, or moved from what may be one.
-fn may_be_product(graph: &Graph, id: NodeId) -> bool {
-    let mut at = id;
-    while graph.op(at).family() == Family::Movement {
-        match graph.operands(at) {
-            [one] => at = *one,
-            _ => return true,
-        }
-    }
-    matches!(graph.op(at), Op::Elementwise(op) if *op == ScalarOp::MUL)
-}
+use ir::{Builder, DType, NodeId, Op, Scalar, ScalarOp};
 
 /// The first place along an axis that compares equal to the extremum there, or of the first NaN. A maximum is NaN as soon as an element is, and
 /// then equal to nothing, so no place counts but those of NaNs.

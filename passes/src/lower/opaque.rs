@@ -1,17 +1,15 @@
-//! Ops with a kernel of their own: positions of extrema, scatter-add, and plain copies.
+//! Ops with a kernel of their own: scatter-add and plain copies.
 
 use super::cx::{Placed, flatten};
 use super::expr::Emit;
 use super::{Lowering, cumsum};
 use crate::PassError;
-use ir::op::reduce::{ArgKind, ArgReduce};
-use ir::{DType, NodeId, Op, Scalar, ScalarOp};
-use kernel::{Access, Affine, BufferKind, Expr, Stmt};
+use ir::{NodeId, Op, ScalarOp};
+use kernel::{Access, Affine, BufferKind};
 
 /// Lowers the op `anchor`.
 pub(super) fn lower(lowering: &mut Lowering<'_>, cluster: u32, anchor: NodeId) -> Result<(), PassError> {
     match lowering.graph.op(anchor).clone() {
-        Op::ArgReduce(op) => arg_reduce(lowering, cluster, anchor, &op),
         Op::ScatterAdd(_) => scatter_add(lowering, cluster, anchor),
         Op::CumSum(op) => cumsum::lower(lowering, anchor, &op),
         op => Err(lowering.defect(anchor, &format!("`{op}` has no kernel"))),
@@ -29,48 +27,6 @@ pub(super) fn copy(lowering: &mut Lowering<'_>, node: NodeId, kind: BufferKind) 
     let buf = emit.cx.param(to, ty.dtype, ty.shape.numel(), Access::Write);
     emit.cx.store(buf, &flatten(&at, &ty.shape), value.expr);
     emit.finish("copy".into());
-    Ok(())
-}
-
-/// Two accumulators: the best element so far and where it stands.
-fn arg_reduce(lowering: &mut Lowering<'_>, cluster: u32, anchor: NodeId, op: &ArgReduce) -> Result<(), PassError> {
-    let operand = lowering.graph.operands(anchor)[0];
-    let ty = lowering.graph.ty(operand).clone();
-    let result = lowering.graph.ty(anchor).shape.clone();
-    let name = lowering.graph.op(anchor).name().to_owned();
-    let mut emit = Emit::new(lowering, Some(cluster));
-    let outer = emit.cx.open_all(&result);
-    emit.cx.floor = usize::from(!outer.is_empty());
-    let depth = emit.cx.depth();
-    let (first, wins) = match op.kind {
-        ArgKind::Max => (Scalar::lowest(ty.dtype), ScalarOp::GT),
-        ArgKind::Min => (Scalar::highest(ty.dtype), ScalarOp::LT),
-    };
-    let best = emit.cx.declare(Expr::Const(first), depth);
-    let position = emit.cx.declare(Expr::Const(Scalar::I32(0)), depth);
-    let along = Affine::term(emit.cx.open(ty.shape[op.axis]), 1);
-    let mut at = outer.clone();
-    at.insert(op.axis, along.clone());
-    let value = emit.value(operand, &at)?;
-    let best_value = Placed { expr: Expr::Reg(best), level: emit.cx.depth() };
-    let mut better = emit.cx.apply(wins, &[value.clone(), best_value.clone()]);
-    if ty.dtype.is_float() {
-        // The first NaN wins over every number, and nothing wins over it.
-        let is_nan = emit.cx.apply(ScalarOp::NE, &[value.clone(), value.clone()]);
-        let is_first = emit.cx.apply(ScalarOp::EQ, &[best_value.clone(), best_value]);
-        let nan_wins = emit.cx.apply(ScalarOp::AND, &[is_nan, is_first]);
-        better = emit.cx.apply(ScalarOp::OR, &[better, nan_wins]);
-    }
-    let here = emit.cx.index_value(&along, DType::I32);
-    let choose = |a: Expr, b: Expr| Expr::Apply(ScalarOp::SELECT, vec![better.expr.clone(), a, b]);
-    let new_position = choose(here.expr, Expr::Reg(position));
-    let new_best = choose(value.expr, Expr::Reg(best));
-    emit.cx.push(Stmt::Assign { reg: position, value: new_position });
-    emit.cx.push(Stmt::Assign { reg: best, value: new_best });
-    emit.cx.close_to(depth);
-    emit.values.drop_below(depth);
-    emit.store_node(anchor, &outer, Expr::Reg(position));
-    emit.finish(name);
     Ok(())
 }
 

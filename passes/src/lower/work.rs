@@ -2,8 +2,7 @@
 
 use super::Lowering;
 use crate::PassError;
-use crate::fuse::MAX_WORK;
-use ir::scalar::Cost;
+use crate::fuse::{MAX_WORK, operations};
 use ir::{Family, NodeId, Op};
 use std::collections::BTreeSet;
 
@@ -52,11 +51,7 @@ fn node_cost(lowering: &Lowering<'_>, node: NodeId) -> f64 {
     let graph = lowering.graph;
     let shape = &graph.ty(node).shape;
     let each = match graph.op(node) {
-        Op::Elementwise(op) => match op.def().cost {
-            Cost::Cheap => 1.0,
-            Cost::Moderate => 4.0,
-            Cost::Expensive => 16.0,
-        },
+        Op::Elementwise(op) => operations(*op),
         Op::Reduce(_) => graph.ty(graph.operands(node)[0]).shape.numel() as f64 / shape.numel() as f64,
         Op::Random(_) => RANDOM,
         // Comparisons that say whether an element is padding, where loops can't be cut there.

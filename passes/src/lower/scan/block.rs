@@ -138,7 +138,6 @@ impl Cutter<'_> {
             Op::Broadcast(op) => Ok(op.axes.first() == Some(&0)),
             Op::Dot(op) => Ok(self.dot_keeps_rows(op, operands, [is_cut(0), is_cut(1)])),
             Op::Reduce(op) => Ok(!op.axes.contains(&0)),
-            Op::ArgReduce(op) => Ok(op.axis > 0),
             Op::Slice(op) => Ok((op.start[0], op.limit[0], op.stride[0]) == (0, self.batch, 1)),
             Op::Pad(op) => Ok((op.low[0], op.high[0], op.interior[0]) == (0, 0, 0)),
             Op::Permute(op) => Ok(op.perm[0] == 0),
