@@ -2,6 +2,7 @@
 
 use crate::lanes::{self, Column};
 use crate::measure::ulps_f32;
+use ir::scalar::{Instr, Reg, ScalarProgram};
 use ir::{DType, Scalar, ScalarOp};
 
 /// The largest float below `x > 0`.
@@ -20,7 +21,10 @@ pub(crate) fn edges() -> Vec<f32> {
     let tiny = f32::from_bits(1);
     let mut all =
         vec![0.0, tiny, below(f32::MIN_POSITIVE), f32::MIN_POSITIVE, 1e-20, 0.5, below(1.0), 1.0, 1.0 + f32::EPSILON];
-    all.extend([2.0, 9.0, 9.1, 17.0, 18.0, 87.33, 88.722_83, 88.722_84, 89.0, 103.97, 103.98, 104.0, 150.0, 1e30]);
+    all.extend([
+        2.0, 9.0, 9.1, 17.0, 18.0, 87.33, 88.722_83, 88.722_84, 89.0, 103.97, 103.98, 104.0, 150.0, 175.9, 176.0,
+        200.0, 1e30,
+    ]);
     all.extend([f32::MAX, f32::INFINITY, f32::NAN]);
     let negated: Vec<f32> = all.iter().map(|x| -x).collect();
     all.extend(negated);
@@ -71,6 +75,33 @@ fn overflow_and_underflow_happen_where_they_should() {
     assert_eq!(eval_f32(ScalarOp::EXPM1, -0.0).to_bits(), (-0.0f32).to_bits());
     assert_eq!(eval_f32(ScalarOp::TANH, -0.0).to_bits(), (-0.0f32).to_bits());
     assert_eq!(eval_f32(ScalarOp::LOG1P, -0.0).to_bits(), (-0.0f32).to_bits());
+}
+
+/// A product of numbers that is below the normal range takes processors many times as long; scores that a mask hides from a softmax are exponents
+/// far below.
+#[test]
+fn exponentials_of_hidden_scores_lose_no_product_below_the_denormals() {
+    for (dtype, xs) in [(DType::F32, [-176.0, -1e30]), (DType::F64, [-1418.0, -1e30])] {
+        let program = (ScalarOp::EXP.def().expand)(dtype).expect("an expansion");
+        let types = program.types(&[dtype]).expect("types");
+        let least = if dtype == DType::F32 { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE };
+        for x in xs {
+            let value = |i: usize| {
+                let upto = ScalarProgram { body: program.body[..=i].to_vec(), result: Reg(i as u32) };
+                upto.eval(&[Scalar::F64(x).cast(dtype)]).as_f64()
+            };
+            for (i, instr) in program.body.iter().enumerate().filter(|(i, _)| types[*i] == dtype) {
+                let Instr::Apply(op, operands) = instr else { continue };
+                let is_lost = *op == ScalarOp::MUL && operands.iter().all(|o| value(o.0 as usize) != 0.0);
+                assert!(
+                    !is_lost || value(i).abs() >= least,
+                    "exp({x}) of {dtype}: instruction {i} gives {:e}",
+                    value(i)
+                );
+            }
+            assert_eq!(value(program.result.0 as usize), 0.0);
+        }
+    }
 }
 
 #[test]

@@ -35,6 +35,10 @@ const LN_2_LOW: PerFormat = PerFormat { f32: -1.9046542e-9, f64: 2.3190468138462
 pub(super) const OVERFLOW: PerFormat = PerFormat { f32: 89.0, f64: 710.0 };
 pub(super) const UNDERFLOW: PerFormat = PerFormat { f32: -104.0, f64: -746.0 };
 
+/// Far enough below that both factors of [`scale`] are 0 in bits. A product that is lost below the denormals takes processors as long as ten others, and
+/// scores hidden from a softmax are such: from here down nothing is lost, zeros are multiplied.
+pub(super) const VANISHED: PerFormat = PerFormat { f32: -176.0, f64: -1418.0 };
+
 /// An argument of the exponential, reduced.
 pub(super) struct Reduced {
     /// Bits whose low end is the integer `n` plus the offset asked for (of an `f64` as an `i64`); the next bits up, as many as an exponent and a
@@ -102,7 +106,7 @@ pub(super) fn scale(k: &mut Kit, value: Reg, n_bits: Reg) -> Reg {
 
 /// `exp x` for `x` not above [`OVERFLOW`].
 pub(super) fn exp_down(k: &mut Kit, x: Reg) -> Reg {
-    let x = k.at_least(x, k.pick(UNDERFLOW));
+    let x = k.at_least(x, k.pick(VANISHED));
     let twice_bias = 2 * k.bias();
     let reduced = reduce(k, x, twice_bias);
     let near = exp_near_zero(k, reduced.r);

@@ -1,6 +1,6 @@
 //! `rsqrt` and `pow`.
 
-use super::exp::{OVERFLOW, UNDERFLOW, exp_near_zero, reduce, scale};
+use super::exp::{OVERFLOW, VANISHED, exp_near_zero, reduce, scale};
 use super::kit::{Kit, PerFormat, Poly};
 use super::log::{negated_exponent, normalize};
 use crate::DType;
@@ -129,7 +129,7 @@ fn power_of_magnitude(k: &mut Kit, magnitude: Reg, y: Reg) -> Reg {
     let moderate = k.lt(size, limit);
     let low = k.select(moderate, low, zero);
     let exponent = k.at_most(exponent, k.pick(OVERFLOW));
-    let exponent = k.at_least(exponent, k.pick(UNDERFLOW));
+    let exponent = k.at_least(exponent, k.pick(VANISHED));
     let twice_bias = 2 * k.bias();
     let reduced = reduce(k, exponent, twice_bias);
     let r = k.add(reduced.r, low);
