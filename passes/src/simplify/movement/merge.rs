@@ -54,6 +54,13 @@ pub(super) const RULES: &[Rule] = &[
         changes: Changes::Nothing,
         apply: merge_concats,
     },
+    Rule {
+        name: "join_slices",
+        doc: "concat(slice(x), slice(x)) → slice(x), where each takes up along the axis where the one before ends, and all the same of other axes",
+        root: Family::Movement,
+        changes: Changes::Nothing,
+        apply: join_slices,
+    },
 ];
 
 /// The one operand of a node.
@@ -142,4 +149,31 @@ fn merge_concats(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
     }
     let flat: Vec<NodeId> = parts.iter().flat_map(|&part| inner(part).map_or(vec![part], <[_]>::to_vec)).collect();
     b.add(Op::Concat(Concat { axis }), &flat).map(Some)
+}
+
+fn join_slices(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
+    let Op::Concat(Concat { axis }) = *b.graph().op(id) else { return Ok(None) };
+    let mut joined: Option<(NodeId, Slice)> = None;
+    for &part in b.graph().operands(id) {
+        let (Op::Slice(slice), Some(x)) = (b.graph().op(part), operand(b, part)) else { return Ok(None) };
+        let Some((whole, so_far)) = &mut joined else {
+            joined = Some((x, slice.clone()));
+            continue;
+        };
+        let is_next = x == *whole && slice.start[axis] == so_far.limit[axis] && slice.stride[axis] == 1;
+        so_far.limit[axis] = slice.limit[axis];
+        let rest = Slice { start: with(&slice.start, axis, so_far.start[axis]), ..slice.clone() };
+        if !is_next || rest != *so_far {
+            return Ok(None);
+        }
+    }
+    let Some((x, slice)) = joined else { return Ok(None) };
+    b.add(Op::Slice(slice), &[x]).map(Some)
+}
+
+/// Numbers of axes, with another one for one of them.
+fn with(numbers: &[usize], axis: usize, number: usize) -> Vec<usize> {
+    let mut numbers = numbers.to_vec();
+    numbers[axis] = number;
+    numbers
 }

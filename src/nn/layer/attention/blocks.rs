@@ -1,10 +1,11 @@
 //! Attention of long contexts, a block of queries at a time: the matrix of all scores is never in memory.
 //!
 //! Two nested scans: over the heads of all samples, which don't depend on each other and are shared among threads, and within a head over blocks of
-//! queries. A block's scores, `rows x keys`, are scratch memory of a thread. Nothing of a block is kept for the gradient, which computes the
+//! queries, or under a causal mask over those of a few groups. A block's scores, `rows x keys`, are scratch memory of a thread. Nothing of a block is kept for the gradient, which computes the
 //! scores again and adds up the gradients of keys and values from block to block (Dao et al., "FlashAttention", arXiv 2205.14135, which
 //! also cuts the keys into blocks; here a block's scores fit the second-level cache).
 
+use super::causal;
 use super::function::{AttentionMask, Shares};
 use crate::dsl::{Scan, Tensor, TypeSpec};
 use crate::nn::layer::Dropout;
@@ -122,10 +123,36 @@ impl Head<'_> {
     fn blocks(&self, extents: &Extents, dropout: &Dropout) -> Option<Tensor> {
         let (q, k, v) = (self.q?, self.k?, self.v?);
         let numbers = q.builder().iota(TypeSpec::new(DType::I32, [extents.blocks]), 0);
-        let (_, found) = Scan::new().named("block").recompute(true).run(&[], &[q, &numbers], |_, parts| {
+        if !self.causal {
+            return self.group([q, k, v], &numbers, extents, dropout);
+        }
+        // The blocks of a group multiply by the keys up to the group's end.
+        let groups = causal::groups_of_blocks(extents.blocks);
+        let seen: Vec<_> = groups
+            .iter()
+            .scan(0, |start, blocks| {
+                let end = (blocks.end * extents.rows).min(extents.keys);
+                Some(std::mem::replace(start, end)..end)
+            })
+            .collect();
+        let [k, v] = [k, v].map(|x| causal::up_to_each(x, 0, &seen));
+        let results: Option<Vec<Tensor>> = (groups.iter().zip(&k).zip(&v))
+            .map(|((blocks, k), v)| {
+                let [q, numbers] = [q, &numbers].map(|x| causal::part(x, 0, blocks));
+                self.group([&q, k, v], &numbers, extents, dropout)
+            })
+            .collect();
+        results.map(|results| causal::joined(&results, 0))
+    }
+
+    /// The results of some blocks, which have these numbers, from the first keys.
+    #[track_caller]
+    fn group(&self, [q, k, v]: [&Tensor; 3], numbers: &Tensor, extents: &Extents, dropout: &Dropout) -> Option<Tensor> {
+        let keys = k.shape()?[0];
+        let (_, found) = Scan::new().named("block").recompute(true).run(&[], &[q, numbers], |_, parts| {
             let [q, block] = parts else { return (vec![], vec![]) };
             let scores = q.dot_general(k, [], [(1, 1)]);
-            let visible = self.visible_in(block, extents);
+            let visible = self.visible_in(block, extents.rows, keys);
             let Shares { parts, whole } = Shares::of(&scores, visible.as_ref(), self.visible.is_some());
             let parts = match self.number {
                 Some(head) => dropout.call_in_scan(&parts, &(head * extents.blocks as i64 + block.cast(DType::I64))),
@@ -136,15 +163,15 @@ impl Head<'_> {
         found.into_iter().next()
     }
 
-    /// Which keys the queries of a block see: broadcasts to `[rows, keys]`.
+    /// Which of the first keys the queries of a block see: broadcasts to `[rows, keys]`.
     #[track_caller]
-    fn visible_in(&self, block: &Tensor, extents: &Extents) -> Option<Tensor> {
+    fn visible_in(&self, block: &Tensor, rows: usize, keys: usize) -> Option<Tensor> {
         let causal = self.causal.then(|| {
-            let ty = TypeSpec::new(DType::I32, [extents.rows, extents.keys]);
+            let ty = TypeSpec::new(DType::I32, [rows, keys]);
             let g = block.builder();
-            (g.iota(ty.clone(), 0) + block * extents.rows as i32).ge(g.iota(ty, 1))
+            (g.iota(ty.clone(), 0) + block * rows as i32).ge(g.iota(ty, 1))
         });
-        let padding = self.visible.map(|keys| keys.unsqueeze(0));
+        let padding = self.visible.map(|visible| causal::part(visible, 0, &(0..keys)).unsqueeze(0));
         match (causal, padding) {
             (Some(causal), Some(padding)) => Some(causal.and(padding)),
             (causal, padding) => causal.or(padding),

@@ -3,10 +3,11 @@
 //! Queries, keys and values are `[batch, positions, heads, size]`: as a projection `[batch, positions, heads size]` lies in memory, so that nothing
 //! is transposed; Keras and JAX have the same layout, PyTorch's function takes `[batch, heads, positions, size]`.
 
-use super::blocks;
+use super::{blocks, causal};
 use crate::dsl::{Tensor, TypeSpec};
 use crate::nn::layer::{Dropout, Layer};
 use ir::{DType, TensorType};
+use std::ops::Range;
 
 /// Which keys a query sees.
 ///
@@ -64,15 +65,18 @@ impl AttentionMask {
         (TypeSpec::from(&mask) != want).then(|| format!("the padding mask must be bool{:?}, not {mask}", want.dims))
     }
 
-    /// The truth values that broadcast to `[batch, heads, queries, keys]`, if any key is hidden from any query.
+    /// The truth values that broadcast to `[batch, heads, queries, keys]`, for some of the queries and the first keys, if any key is hidden from any
+    /// query.
     #[track_caller]
-    fn truth(&self, q: &Tensor, queries: usize, keys: usize) -> Option<Tensor> {
+    pub(super) fn truth(&self, q: &Tensor, queries: Range<usize>, keys: usize) -> Option<Tensor> {
         let g = q.builder();
         let causal = self.causal.then(|| {
-            let ty = TypeSpec::new(DType::I32, [queries, keys]);
-            g.iota(ty.clone(), 0).ge(g.iota(ty, 1))
+            let ty = TypeSpec::new(DType::I32, [queries.len(), keys]);
+            let rows = g.iota(ty.clone(), 0);
+            let rows = if queries.start == 0 { rows } else { rows + queries.start as i32 };
+            rows.ge(g.iota(ty, 1))
         });
-        let padding = self.keys.as_ref().map(|mask| mask.unsqueeze(1).unsqueeze(1));
+        let padding = self.keys.as_ref().map(|mask| causal::part(mask, 1, &(0..keys)).unsqueeze(1).unsqueeze(1));
         match (causal, padding) {
             (Some(causal), Some(padding)) => Some(causal.and(padding)),
             (causal, padding) => causal.or(padding),
@@ -109,7 +113,7 @@ pub fn attention_weights(q: &Tensor, k: &Tensor, mask: &AttentionMask) -> Tensor
     if let Some(rule) = broken {
         return q.builder().fail("attention", &[q, k], rule);
     }
-    let truth = mask.truth(q, q_ty.shape[1], k_ty.shape[1]);
+    let truth = mask.truth(q, 0..q_ty.shape[1], k_ty.shape[1]);
     masked_weights(q, k, truth.as_ref(), mask.keys.is_some())
 }
 
@@ -158,13 +162,27 @@ pub(super) fn attend([q, k, v]: [&Tensor; 3], mask: &AttentionMask, dropout: &Dr
     }
     match rows.or_else(|| blocks::rows(q_ty.shape[1], k_ty.shape[1])) {
         Some(rows) => blocks::attend([q, k, v], mask, dropout, rows),
+        None if mask.causal => causal::attend([q, k, v], mask, dropout, &causal::groups(q_ty.shape[1])),
         None => {
-            let truth = mask.truth(q, q_ty.shape[1], k_ty.shape[1]);
-            let Shares { parts, whole } = Shares::of(&scores(q, k), truth.as_ref(), mask.keys.is_some());
-            let parts = dropout.call(&parts, "weights");
-            parts.weighted_mean(v, &whole, [(0, 0), (1, 2)], [(3, 1)]).permute([0, 2, 1, 3])
+            let truth = mask.truth(q, 0..q_ty.shape[1], k_ty.shape[1]);
+            weighted_mean(&scores(q, k), v, truth.as_ref(), mask.keys.is_some(), dropout)
         }
     }
+}
+
+/// The mean of `v [batch, keys, heads, width]` by scores `[batch, heads, queries, keys]` under a mask that broadcasts to them, `[batch, queries, heads,
+/// width]`; `may_be_blind` if a whole row may be hidden.
+#[track_caller]
+pub(super) fn weighted_mean(
+    scores: &Tensor,
+    v: &Tensor,
+    mask: Option<&Tensor>,
+    may_be_blind: bool,
+    dropout: &Dropout,
+) -> Tensor {
+    let Shares { parts, whole } = Shares::of(scores, mask, may_be_blind);
+    let parts = dropout.call(&parts, "weights");
+    parts.weighted_mean(v, &whole, [(0, 0), (1, 2)], [(3, 1)]).permute([0, 2, 1, 3])
 }
 
 /// Softmax along the last axis whose division is left to who uses it: weights are `parts / whole`.
@@ -201,7 +219,7 @@ fn masked(scores: &Tensor, mask: Option<&Tensor>) -> Tensor {
 
 /// `q kᵀ / sqrt(size)`, `[batch, heads, queries, keys]`.
 #[track_caller]
-fn scores(q: &Tensor, k: &Tensor) -> Tensor {
+pub(super) fn scores(q: &Tensor, k: &Tensor) -> Tensor {
     let Some(ty) = q.ty() else { return q.clone() };
     (q * (1.0 / (ty.shape[3] as f64).sqrt())).dot_general(k, [(0, 0), (2, 2)], [(3, 3)])
 }

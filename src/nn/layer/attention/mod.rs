@@ -2,6 +2,7 @@
 
 mod blocks;
 mod cache;
+mod causal;
 mod function;
 mod multi_head;
 mod position;

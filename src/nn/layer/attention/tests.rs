@@ -262,6 +262,45 @@ fn gradients_through_blocks_are_difference_quotients() {
     check_gradients(|g| MultiHeadAttention::new(2, 3).causal(true).block(3).apply(&input(g)));
 }
 
+/// Attention to itself of 9 positions under a causal mask, cut into these groups, or all scores at once.
+fn grouped(g: &GraphBuilder, groups: &[usize], padded: bool) -> Tensor {
+    let [q, k, v] = ["q", "k", "v"].map(|name| g.param(name, f64([2, 9, 2, 3]), constant(0.0)));
+    let tokens: Vec<f64> = (0..18).map(|i| f64::from(u8::from(i > 9 || i % 3 == 1))).collect();
+    let mask = AttentionMask::causal();
+    let mask = if padded { mask.padding(&g.constant(value(bool_([2, 9]), &tokens))) } else { mask };
+    let ends: Vec<_> = groups.windows(2).map(|ends| ends[0]..ends[1]).collect();
+    causal::attend([&q, &k, &v], &mask, &crate::nn::layer::Dropout::new(0.0), &ends)
+}
+
+#[test]
+fn groups_of_queries_see_what_all_scores_at_once_see() {
+    for padded in [false, true] {
+        let whole = results(&|g| grouped(g, &[0, 9], padded));
+        for groups in [&[0, 4, 9][..], &[0, 1, 2, 8, 9], &[0, 3, 6, 9]] {
+            assert_close(&results(&|g| grouped(g, groups, padded)), &whole, 1e-12);
+        }
+    }
+    check_gradients(|g| grouped(g, &[0, 5, 7, 9], false));
+}
+
+/// In any of the two, a number that only later queries may see.
+#[test]
+fn no_query_of_an_earlier_group_sees_a_later_key_or_value() {
+    let length = 130;
+    for hidden in [f64::NAN, f64::INFINITY] {
+        let got = crate::testing::eval(|g| {
+            let ones = g.zeros(f64([1, length, 1, 2])) + 1.0;
+            let mut last = vec![1.0; length * 2];
+            last[length * 2 - 1] = hidden;
+            let last = crate::testing::constant(g, &[1, length, 1, 2], &last);
+            attention(&ones, &last, &last, &AttentionMask::causal())
+        });
+        let first = causal::groups(length)[0].len();
+        assert!(got[..first * 2].iter().all(|&v| v == 1.0), "{got:?}");
+        assert!(!got[length * 2 - 1].is_finite());
+    }
+}
+
 /// Each head and each block drops other weights, the rate is met, and what is kept is scaled.
 #[test]
 fn blocks_drop_weights_of_their_own() {
