@@ -1,7 +1,7 @@
 //! The one building block of all contractions: a register tile of a batch-reduce matrix product (BRGEMM: Georganas et al., "High-
 //! Performance Deep Learning via a Single Building Block", arXiv 1906.06440).
 
-use crate::{Affine, BufRef, Expr, IndexVar, Reg, Stmt};
+use crate::{Affine, BufRef, IndexVar, Reg, Stmt};
 
 /// One of the two factors: element (row or column `t`, reduction indices `r...`) stands at
 /// `base + t * stride + Σ r * its stride in [`ReduceDim`]`.
@@ -29,7 +29,7 @@ pub struct ReduceDim {
 /// For each row `i < m` and column `j < n` of the tile:
 ///
 /// ```text
-/// acc = init                                  (0 if there is none)
+/// acc = 0
 /// for r in reduce (outermost first): acc = fma(a[i, r], b[r, j], acc)
 /// body                                        (stores, with i, j and acc in scope)
 /// ```
@@ -42,7 +42,7 @@ pub struct ReduceDim {
 ///
 /// Text:
 /// ```text
-/// micro 6x8 a=p0[i0*784] stride 784, b=p1[i1*8], reduce=[(784, 1, 8)], i=i5, j=i6, acc=v3, init=0.0f32 { .. }
+/// micro 6x8 a=p0[i0*784] stride 784, b=p1[i1*8], reduce=[(784, 1, 8)], i=i5, j=i6, acc=v3 { .. }
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Micro {
@@ -56,14 +56,12 @@ pub struct Micro {
     pub b: Operand,
     /// The reduction's loops, outermost first; at least one.
     pub reduce: Vec<ReduceDim>,
-    /// The row, in `init` and `body`.
+    /// The row, in `body`.
     pub i: IndexVar,
-    /// The column, in `init` and `body`.
+    /// The column, in `body`.
     pub j: IndexVar,
     /// The sum, in `body`.
     pub acc: Reg,
-    /// The sum's first value (a load of a partial sum, a bias); 0 if there is none.
-    pub init: Option<Expr>,
     /// What happens with the sum.
     pub body: Vec<Stmt>,
 }

@@ -204,8 +204,7 @@ impl Stmt {
             | Self::Assign { value, .. }
             | Self::Store { value, .. }
             | Self::If { condition: value, .. } => vec![value],
-            Self::Micro(micro) => micro.init.iter().collect(),
-            Self::For { .. } | Self::LetIndex { .. } => vec![],
+            Self::Micro(_) | Self::For { .. } | Self::LetIndex { .. } => vec![],
         }
     }
 
@@ -219,8 +218,7 @@ impl Stmt {
             | Self::Assign { value, .. }
             | Self::Store { value, .. }
             | Self::If { condition: value, .. } => vec![value],
-            Self::Micro(micro) => micro.init.iter_mut().collect(),
-            Self::For { .. } | Self::LetIndex { .. } => vec![],
+            Self::Micro(_) | Self::For { .. } | Self::LetIndex { .. } => vec![],
         }
     }
 }

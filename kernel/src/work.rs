@@ -88,9 +88,6 @@ impl Counter {
                 self.operations += 2.0 * tile * steps;
                 touch(&mut self.loaded, micro.a.buf, times * micro.m as f64 * steps);
                 touch(&mut self.loaded, micro.b.buf, times * micro.n as f64 * steps);
-                if let Some(init) = &micro.init {
-                    self.expr(init, tile);
-                }
                 self.lanes.insert(micro.acc, 1.0);
                 self.body(&micro.body, tile);
             }

@@ -83,15 +83,15 @@ fn folds_go_by_halves() {
 
 #[test]
 fn micro_is_its_documented_loop() {
-    // C[2, 4] = 1 + A[2, 2 by 1] * B[2, 4], A = p0[0..4], B = p0[0..8].
+    // C[2, 4] = 1 + 2 A[2, 2 by 1] * B[2, 4], A = p0[0..4], B = p0[0..8].
     let body = "for i0 in 0..8 { store p1[i0] = 1.0f32 } \
-        micro 2x4 a=p0[0] stride 2, b=p0[0], reduce=[(2, 1, 4), (1, 9, 9)], i=i1, j=i2, acc=v0, init=load p1[i1*4 + i2] \
-        { let v1 = mul(v0, 2.0f32) store p1[i1*4 + i2] = v1 }";
+        micro 2x4 a=p0[0] stride 2, b=p0[0], reduce=[(2, 1, 4), (1, 9, 9)], i=i1, j=i2, acc=v0 \
+        { let v1 = mul(v0, 2.0f32) store p1[i1*4 + i2] = add(load p1[i1*4 + i2], v1) }";
     let mut expected = vec![];
     for i in 0..2 {
         for j in 0..4 {
-            let sum = (0..2).fold(1.0f32, |acc, r| X[i * 2 + r].mul_add(X[r * 4 + j], acc));
-            expected.push(sum * 2.0);
+            let sum = (0..2).fold(0.0f32, |acc, r| X[i * 2 + r].mul_add(X[r * 4 + j], acc));
+            expected.push(1.0 + sum * 2.0);
         }
     }
     assert_eq!(run(X, [0, 1], body).unwrap(), expected);

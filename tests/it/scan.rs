@@ -285,5 +285,6 @@ fn code_does_not_grow_with_the_number_of_steps() {
         let text = Recurrence { body: &body, operands: &operands, results: &results, steps, recompute: false }.text();
         statements(&text.replace("i32[MASK]", &mask).replace("f64", "f32"))
     };
-    assert_eq!(of_length(100), of_length(1000));
+    // Longer than the reduction of a kernel's gradient that is summed in one block.
+    assert_eq!(of_length(1000), of_length(10_000));
 }

@@ -83,13 +83,10 @@ impl Emitter<'_, '_> {
     }
 
     fn start_sums(&mut self, tile: &mut Tile<'_>) -> Result<(), EmitError> {
-        for row in 0..tile.micro.m {
+        for _ in 0..tile.micro.m {
             let mut sums = Vec::new();
-            for (column, lanes) in tile.columns() {
-                let first = match &tile.micro.init {
-                    Some(init) => self.in_tile(tile, row, (column, lanes), |e| e.expr(init))?,
-                    None => self.constant_vector(Scalar::zero(tile.dtype), lanes)?,
-                };
+            for (_, lanes) in tile.columns() {
+                let first = self.constant_vector(Scalar::zero(tile.dtype), lanes)?;
                 let var = self.b.declare_var(clif_type(tile.dtype, lanes));
                 self.b.def_var(var, first.parts[0]);
                 sums.push(var);

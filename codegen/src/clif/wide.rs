@@ -1,6 +1,6 @@
 //! Tiles whose sums are computed by a wide-vector function: the call, and what follows the sum.
 //!
-//! A tile whose body only stores the sums hands the function the place to store them. Otherwise they wait on the stack, and the body
+//! A tile whose body only stores the sums, or adds them to what stands there, hands the function the place to store them. Otherwise they wait on the stack, and the body
 //! runs over them in loops.
 
 use super::emitter::{Binding, Emitter, IndexValue, element_type, memory_flags};
@@ -14,7 +14,7 @@ use cranelift_codegen::ir::{
     UserExternalName, Value, types,
 };
 use cranelift_codegen::isa::CallConv;
-use kernel::{Affine, BufRef, DType, Expr, IndexVar, Kernel, Micro, Stmt, walk::visit_stmts};
+use kernel::{Affine, BufRef, DType, Expr, IndexVar, Kernel, Micro, Reg, ScalarOp, Stmt, walk::visit_stmts};
 use std::collections::BTreeMap;
 
 /// A row of a tile is unrolled to at most that many statements of the body; a longer one is a loop.
@@ -28,6 +28,8 @@ pub(crate) struct Place {
     pub(crate) buf: BufRef,
     pub(crate) first: Affine,
     row: i64,
+    /// Whether the sums are added to what stands there.
+    accumulate: bool,
 }
 
 /// Neighbouring sums of a row, on the stack.
@@ -69,24 +71,34 @@ pub(crate) fn form(kernel: &Kernel, micro: &Micro, wide: Wide) -> Option<Form> {
     let dtype = element_type(kernel, micro.a.buf).filter(|d| matches!(d, DType::F32 | DType::F64))?;
     let direct = direct_place(micro);
     let row = direct.as_ref().map_or(micro.n as i64, |place| place.row);
-    let shape = TileShape::of(micro, dtype, wide, micro.init.is_some(), row * dtype.size_bytes() as i64)?;
+    let accumulate = direct.as_ref().is_some_and(|place| place.accumulate);
+    let shape = TileShape::of(micro, dtype, wide, accumulate, row * dtype.size_bytes() as i64)?;
     Some(Form { shape, direct })
 }
 
-/// The place of the sums, if the body is one store of them and they start from 0 or from just that place.
+/// The place of the sums, if the body is one store of them, or adds them to what stands there.
 fn direct_place(micro: &Micro) -> Option<Place> {
-    let [Stmt::Store { buf, index, value: Expr::Reg(reg) }] = micro.body.as_slice() else { return None };
-    let starts_there = match &micro.init {
-        None => true,
-        Some(Expr::Load { buf: from, index: at, lanes: 1, .. }) => from == buf && at == index,
-        Some(_) => false,
+    let (value, others) = match micro.body.as_slice() {
+        [Stmt::Store { value, .. }] => (value, None),
+        [Stmt::Let { reg: before, value: load }, Stmt::Let { reg: sum, value: add }, Stmt::Store { value, .. }]
+            if *value == Expr::Reg(*sum) && *add == sum_of(*before, micro.acc) =>
+        {
+            (&Expr::Reg(micro.acc), Some(load))
+        }
+        _ => return None,
     };
-    if *reg != micro.acc || index.coefficient(micro.j) != 1 || !starts_there {
+    let Some(Stmt::Store { buf, index, .. }) = micro.body.last() else { return None };
+    let adds_there = |load: &Expr| *load == Expr::load(*buf, index.clone());
+    if *value != Expr::Reg(micro.acc) || index.coefficient(micro.j) != 1 || !others.is_none_or(adds_there) {
         return None;
     }
     let zero = Affine::constant(0);
     let first = index.substitute(micro.i, &zero).substitute(micro.j, &zero);
-    Some(Place { buf: *buf, first, row: index.coefficient(micro.i) })
+    Some(Place { buf: *buf, first, row: index.coefficient(micro.i), accumulate: others.is_some() })
+}
+
+fn sum_of(before: Reg, sum: Reg) -> Expr {
+    Expr::Apply(ScalarOp::ADD, vec![Expr::Reg(before), Expr::Reg(sum)])
 }
 
 impl Emitter<'_, '_> {
@@ -138,15 +150,6 @@ impl Emitter<'_, '_> {
         let bytes = micro.m * micro.n * dtype.size_bytes();
         let slot = self.b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes as u32, 6));
         let sums = self.b.ins().stack_addr(types::I64, slot, 0);
-        if let Some(init) = &micro.init {
-            self.over_tile(micro, dtype, sums, &mut |e, sums| {
-                let lanes = sums.lanes;
-                let first = e.expr(init)?;
-                let first = if first.lanes == lanes { first } else { e.splat(&first, lanes, lanes) };
-                e.b.ins().store(memory_flags(), first.parts[0], sums.at, sums.offset);
-                Ok(())
-            })?;
-        }
         self.call_tile(function, [a, b, sums]);
         self.over_tile(micro, dtype, sums, &mut |e, sums| {
             let sum = e.b.ins().load(clif_type(dtype, sums.lanes), memory_flags(), sums.at, sums.offset);

@@ -112,14 +112,9 @@ impl Tile<'_> {
         for row in 0..self.shape.m {
             for vector in 0..self.shape.vectors() {
                 let register = self.sum(row, vector);
-                if self.shape.accumulate {
-                    let at = self.offset_in_c(row, vector);
-                    self.load(register, rdx, at, self.is_partial(vector))?;
-                } else {
-                    match self.shape.wide {
-                        Wide::Avx512 => self.asm.vpxord(zmm(register), zmm(register), zmm(register))?,
-                        Wide::Avx2 => self.asm.vxorps(ymm(register), ymm(register), ymm(register))?,
-                    }
+                match self.shape.wide {
+                    Wide::Avx512 => self.asm.vpxord(zmm(register), zmm(register), zmm(register))?,
+                    Wide::Avx2 => self.asm.vxorps(ymm(register), ymm(register), ymm(register))?,
                 }
             }
         }
@@ -142,11 +137,26 @@ impl Tile<'_> {
         }
     }
 
+    /// Adds what stands in `c` to a vector of sums.
+    fn add_before(&mut self, register: usize, at: i64, partial: bool) -> Result<(), IcedError> {
+        let before = self.factor(0);
+        self.load(before, rdx, at, partial)?;
+        match (self.shape.wide, self.shape.double) {
+            (Wide::Avx2, false) => self.asm.vaddps(ymm(register), ymm(register), ymm(before)),
+            (Wide::Avx2, true) => self.asm.vaddpd(ymm(register), ymm(register), ymm(before)),
+            (Wide::Avx512, false) => self.asm.vaddps(zmm(register), zmm(register), zmm(before)),
+            (Wide::Avx512, true) => self.asm.vaddpd(zmm(register), zmm(register), zmm(before)),
+        }
+    }
+
     fn store_sums(&mut self) -> Result<(), IcedError> {
         for row in 0..self.shape.m {
             for vector in 0..self.shape.vectors() {
                 let (register, at) = (self.sum(row, vector), self.offset_in_c(row, vector));
                 let place = rdx + at;
+                if self.shape.accumulate {
+                    self.add_before(register, at, self.is_partial(vector))?;
+                }
                 match (self.shape.wide, self.shape.double) {
                     (Wide::Avx2, double) if self.is_partial(vector) => {
                         let (place, mask) = (ymmword_ptr(place), ymm(self.mask_register()));

@@ -94,7 +94,7 @@ pub(crate) struct TileShape {
     /// From one row of `a` to the next, in bytes.
     pub(crate) a_row: i64,
     pub(crate) reduce: Vec<Dim>,
-    /// Whether sums start from `c`, or from 0.
+    /// Whether sums are added to what stands in `c`.
     pub(crate) accumulate: bool,
     /// From one row of `c` to the next, in bytes.
     pub(crate) c_row: i64,

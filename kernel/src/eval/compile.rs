@@ -98,7 +98,6 @@ pub(super) struct MicroStep {
     pub(super) i: usize,
     pub(super) j: usize,
     pub(super) acc: usize,
-    pub(super) init: Option<Node>,
     pub(super) body: Vec<Step>,
 }
 
@@ -215,7 +214,6 @@ impl Compiler {
             i: self.index_slot(micro.i),
             j: self.index_slot(micro.j),
             acc: self.reg_slot(micro.acc),
-            init: micro.init.as_ref().map(|e| self.node(e)),
             body: self.body(&micro.body),
         }
     }

@@ -49,15 +49,10 @@ impl Frame<'_> {
         for i in 0..micro.m {
             for j in 0..micro.n {
                 (self.indices[micro.i], self.indices[micro.j]) = (i, j);
-                let first = match &micro.init {
-                    Some(init) => self.value(init, 0)?,
-                    None => Scalar::zero(micro.dtype),
-                };
                 let (row, column) = (a + i * micro.a.stride * size, b + j * micro.b.stride * size);
-                self.regs[micro.acc] = match first {
-                    Scalar::F64(first) => Scalar::F64(sum(self.arena, &micro.reduce, row, column, first)),
-                    Scalar::F32(first) => Scalar::F32(sum(self.arena, &micro.reduce, row, column, first)),
-                    other => other,
+                self.regs[micro.acc] = match micro.dtype {
+                    DType::F64 => Scalar::F64(sum(self.arena, &micro.reduce, row, column, 0.0)),
+                    _ => Scalar::F32(sum(self.arena, &micro.reduce, row, column, 0.0)),
                 };
                 self.body(&micro.body)?;
             }

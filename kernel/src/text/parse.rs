@@ -287,14 +287,7 @@ impl Parser {
         self.word("acc")?;
         self.punct('=')?;
         let acc = Reg(self.numbered('v')?);
-        let init = if self.accept(',') {
-            self.word("init")?;
-            self.punct('=')?;
-            Some(self.expr()?)
-        } else {
-            None
-        };
-        Ok(Micro { m, n, a, b, reduce, i, j, acc, init, body: self.block()? })
+        Ok(Micro { m, n, a, b, reduce, i, j, acc, body: self.block()? })
     }
 
     /// `6x8`.

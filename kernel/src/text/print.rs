@@ -258,14 +258,13 @@ impl Printer<'_, '_> {
     }
 
     fn micro(&mut self, micro: &Micro) -> Result {
-        let Micro { m, n, a, b, reduce, i, j, acc, init, .. } = micro;
+        let Micro { m, n, a, b, reduce, i, j, acc, .. } = micro;
         write!(self.out, "micro {m}x{n} a={a}, b={b}, reduce=[")?;
         for (at, dim) in reduce.iter().enumerate() {
             let comma = if at > 0 { ", " } else { "" };
             write!(self.out, "{comma}({}, {}, {})", dim.extent, dim.a_stride, dim.b_stride)?;
         }
-        write!(self.out, "], i={i}, j={j}, acc={acc}")?;
-        init.as_ref().map_or(Ok(()), |init| write!(self.out, ", init={init}"))
+        write!(self.out, "], i={i}, j={j}, acc={acc}")
     }
 }
 

@@ -146,9 +146,6 @@ impl Collector<'_> {
         self.push(micro.b.buf, false, &micro.b.base, b, Some(number));
         self.loops.extend([micro.i, micro.j]);
         let around = self.tile_of.replace(number);
-        if let Some(init) = &micro.init {
-            self.loads(init);
-        }
         self.stmt += 1;
         self.body(&micro.body);
         self.tile_of = around;

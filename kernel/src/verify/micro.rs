@@ -24,12 +24,6 @@ impl Checker<'_> {
         let outside = self.types.mark();
         self.bind_extent(micro.i, micro.m);
         self.bind_extent(micro.j, micro.n);
-        if let Some(init) = &micro.init {
-            let ty = self.expr(init);
-            if ty.is_some() && ty != a.map(ValueType::scalar) {
-                self.fail(8, "the first value of the sum has another type than the factors");
-            }
-        }
         self.bind_reg(micro.acc, a.map(ValueType::scalar));
         self.tile_body(micro, number);
         self.stmt += 1;
@@ -87,9 +81,6 @@ impl Checker<'_> {
             _ => {}
         };
         visit_exprs(&micro.body, &mut check_expr);
-        if let Some(init) = &micro.init {
-            init.visit(&mut check_expr);
-        }
         for message in broken.into_iter().chain(meet) {
             self.fail_at(number, 8, message);
         }

@@ -15,8 +15,8 @@ fn noise(n: usize, seed: u64) -> Vec<f64> {
 }
 
 /// The sum that the tile's meaning prescribes: fused, ascending.
-fn dot32(start: f32, terms: impl Iterator<Item = (f32, f32)>) -> f32 {
-    terms.fold(start, |acc, (a, b)| a.mul_add(b, acc))
+fn dot32(terms: impl Iterator<Item = (f32, f32)>) -> f32 {
+    terms.fold(0.0f32, |acc, (a, b)| a.mul_add(b, acc))
 }
 
 #[test]
@@ -31,7 +31,8 @@ fn tiles_of_every_shape_equal_the_defining_loops() {
             b3: f32[{cn}] output \"c\"
             kernel g(p0: read f32[{an}], p1: read f32[{bn}], p2: read f32[{cols}], p3: write f32[{cn}]) {{
               for i0 in 0..2 {{ for i1 in 0..3 {{
-                micro {m}x{n} a=p0[i0*{}] stride {k}, b=p1[i1*{n}], reduce=[({k}, 1, {cols})], i=i2, j=i3, acc=v0, init=load p2[i1*{n} + i3] {{
+                micro {m}x{n} a=p0[i0*{}] stride {k}, b=p1[i1*{n}], reduce=[({k}, 1, {cols})], i=i2, j=i3, acc=v2 {{
+                  let v0 = add(load p2[i1*{n} + i3], v2)
                   let v1 = mul(v0, cast(index i0*{m} + i2 : i32 : f32))
                   store p3[i0*{} + i1*{n} + i2*{cols} + i3] = select(lt(index i3 : i32, 2i32), v0, max(v1, 0.0f32))
                 }}
@@ -53,7 +54,7 @@ fn tiles_of_every_shape_equal_the_defining_loops() {
         let c = executable.output::<f32>("c").unwrap();
         for row in 0..rows {
             for col in 0..cols {
-                let acc = dot32(bias[col], (0..k).map(|r| (a[row * k + r], b[r * cols + col])));
+                let acc = bias[col] + dot32((0..k).map(|r| (a[row * k + r], b[r * cols + col])));
                 let expected = if col % n < 2 { acc } else { (acc * row as f32).max(0.0) };
                 let found = c[row * cols + col];
                 assert_eq!(found.to_bits(), expected.to_bits(), "{m}x{n}x{k} at {row}, {col}: {found} for {expected}");
@@ -70,8 +71,10 @@ fn a_tile_in_f64_reduces_over_several_loops_into_a_partial_sum() {
         "program \"c\" b0: f64[{an}] input \"a\" b1: f64[{bn}] input \"b\" b2: f64[15] input \"before\"
         b3: f64[15] output \"after\"
         kernel c(p0: read f64[{an}], p1: read f64[{bn}], p2: read f64[15], p3: write f64[15]) {{
-          micro {m}x{n} a=p0[80] stride 10, b=p1[0], reduce=[(3, 70, 150), (3, 10, 50), (10, 1, 5)], i=i0, j=i1, acc=v0, init=load p2[i0*5 + i1] {{
-            store p3[i0*5 + i1] = v0
+          micro {m}x{n} a=p0[80] stride 10, b=p1[0], reduce=[(3, 70, 150), (3, 10, 50), (10, 1, 5)], i=i0, j=i1, acc=v0 {{
+            let v1 = load p2[i0*5 + i1]
+            let v2 = add(v1, v0)
+            store p3[i0*5 + i1] = v2
           }}
         }} launch c(b0, b1, b2, b3)"
     );
@@ -83,10 +86,10 @@ fn a_tile_in_f64_reduces_over_several_loops_into_a_partial_sum() {
     executable.step().unwrap();
     for (at, &found) in executable.output::<f64>("after").unwrap().iter().enumerate() {
         let (i, j) = (at / 5, at % 5);
-        let mut acc = before[at];
+        let mut acc = 0.0;
         for (r, s, c) in (0..90).map(|t| (t / 30, t / 10 % 3, t % 10)) {
             acc = a[80 + i * 10 + r * 70 + s * 10 + c].mul_add(b[r * 150 + s * 50 + c * 5 + j], acc);
         }
-        assert_eq!(found.to_bits(), acc.to_bits(), "at {i}, {j}");
+        assert_eq!(found.to_bits(), (before[at] + acc).to_bits(), "at {i}, {j}");
     }
 }

@@ -97,7 +97,7 @@ fn values_and_pointers_live_through_the_call_of_a_tile() {
     }
     write!(
         text,
-        "micro 3x20 a=p0[i0*4] stride 7, b=p1[i0], reduce=[(9, 2, 20)], i=i1, j=i2, acc=v0, init=v2 {{
+        "micro 3x20 a=p0[i0*4] stride 7, b=p1[i0], reduce=[(9, 2, 20)], i=i1, j=i2, acc=v0 {{
           let v20 = {body}
           store p{inputs}[i0*70 + i1*22 + i2] = max(v20, v3)
         }}

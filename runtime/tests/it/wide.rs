@@ -43,19 +43,20 @@ fn tile(random: &mut Random, dtype: &str, (rows, columns): (usize, usize)) -> St
     let c_row = n + random.within(0, 5);
     let (an, bn, cn) = (m * depth, depth * b_step, m * c_row);
     let at = format!("i0*{c_row} + i1");
-    let init = ["", ", init=load p2[i1]", ", init=load p3[AT]"][random.within(0, 2)].replace("AT", &at);
     let body = [
         "store p3[AT] = v0",
         "let v1 = max(v0, load p2[i1]) store p3[AT] = v1",
         "store p3[AT] = add(v0, cast(index i0 : i32 : DTYPE))",
-    ][random.within(0, 2)]
+        "let v1 = load p3[AT] let v2 = add(v1, v0) store p3[AT] = v2",
+        "let v1 = load p2[i1] let v2 = add(v1, v0) store p3[AT] = v2",
+    ][random.within(0, 4)]
     .replace("AT", &at)
     .replace("DTYPE", dtype);
     format!(
         "program \"g\" b0: {dtype}[{an}] input \"a\" b1: {dtype}[{bn}] input \"b\" b2: {dtype}[{c_row}] input \"bias\"
         b3: {dtype}[{cn}] state \"c\"
         kernel g(p0: read {dtype}[{an}], p1: read {dtype}[{bn}], p2: read {dtype}[{c_row}], p3: readwrite {dtype}[{cn}]) {{
-          micro {m}x{n} a=p0[0] stride {a_row}, b=p1[0], reduce=[{}], i=i0, j=i1, acc=v0{init} {{ {body} }}
+          micro {m}x{n} a=p0[0] stride {a_row}, b=p1[0], reduce=[{}], i=i0, j=i1, acc=v0 {{ {body} }}
         }} launch g(b0, b1, b2, b3)",
         strides.join(", ")
     )

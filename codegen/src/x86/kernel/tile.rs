@@ -1,6 +1,6 @@
 //! Tiles: the call of the function that computes the sums, and what follows them.
 //!
-//! A tile whose body only stores the sums hands the function the place to store them. Otherwise they wait in the function's frame, in the first
+//! A tile whose body only stores the sums, or adds them to what stands where it stores, hands the function the place to store them. Otherwise they wait in the function's frame, in the first
 //! level of the cache, and the body runs over them in a loop over rows, a full vector of columns at a time.
 
 use super::index::At;
@@ -30,13 +30,6 @@ impl Unit<'_> {
         let dtype = if form.shape.double { DType::F64 } else { DType::F32 };
         let bytes = micro.m * micro.n * dtype.size_bytes();
         self.lists.sums_bytes = self.lists.sums_bytes.max(bytes);
-        if let Some(init) = &micro.init {
-            self.over_tile(micro, dtype, &mut |u, at, lanes| {
-                let first = u.expr(init)?;
-                let first = u.in_lanes(first, lanes)?;
-                u.store_to(at, &first)
-            })?;
-        }
         let sums = Mem { base: MemBase::Frame, disp: 0, broadcast: false };
         self.push(Inst::Call { function, args: [a, b, sums] });
         self.over_tile(micro, dtype, &mut |u, at, lanes| {

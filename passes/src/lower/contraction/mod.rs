@@ -37,6 +37,8 @@ const MAX_DEPTH_WITHOUT_PLACE: usize = 1024;
 /// The same where each step of the reduction reads another cache line of the left factor.
 const MAX_STRIDED_DEPTH: usize = 192;
 
+/// Terms that are added up one after the other: a longer reduction is summed in blocks, so that its error doesn't grow with its length.
+const MAX_TERMS: usize = 4096;
 /// As many iterations are enough for threads to share evenly.
 const SHARES: usize = 16;
 /// From that many panels on, threads share panels and pack their own.
@@ -144,7 +146,8 @@ fn lower_parts(
     }
     let name = lowering.kernel_name(nodes);
     let largest = largest.clone();
-    if let Some(chunks) = split::chunks(lowering.graph.op(anchor), &largest, dtype, &lowering.target) {
+    let chunks = split::chunks(lowering.graph.op(anchor), &largest, dtype, &lowering.target);
+    if let (Some(chunks), 1) = (chunks, parts.len()) {
         let spec = largest.in_chunks(chunks, lowering.graph.ty(anchor).shape.numel());
         let plan = plan(lowering, cluster, anchor, vec![], (spec.clone(), vec![spec]), Some(chunks))?;
         let own_name = lowering.kernel_name(&[anchor]);
@@ -276,7 +279,10 @@ fn plan(
     };
     if plan.own.is_empty() && plan.parts.len() == 1 && plan.tiles_of_panel() == 1 && !plan.streams {
         // Nothing comes back to a block of the panel while it is in the cache.
-        plan.parts[0].depth_block = plan.parts[0].outermost();
+        let part = &mut plan.parts[0];
+        let (outermost, inner) = (part.outermost(), inner_steps(&part.spec));
+        part.depth_block =
+            if outermost * inner <= MAX_TERMS { outermost } else { even_block(outermost, MAX_TERMS / inner) };
     }
     let is_cut = plan.parts.iter().any(|part| part.depth_block < part.outermost());
     plan.partial = match chunks {
@@ -349,7 +355,11 @@ impl Cutter<'_> {
         let is_wide = column.b == 1 && bytes(step.b.unsigned_abs() as usize) >= 2 * PIECE_BYTES;
         let rows = Spec::size(&spec.m);
         let is_plain = spec.batch.is_empty() && spec.n.len() == 1 && self.target.tile.masked && !self.once;
-        is_plain && rows <= STREAMED_ROWS && is_wide && is_large && step.extent >= 4 * stream_steps(rows)
+        is_plain
+            && rows <= STREAMED_ROWS
+            && is_wide
+            && is_large
+            && (4..MAX_TERMS).contains(&(step.extent / stream_steps(rows)))
     }
 
     fn depth_block(&self, spec: &Spec) -> usize {

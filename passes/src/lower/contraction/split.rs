@@ -1,8 +1,8 @@
-//! Gradients of convolution kernels in two steps: sums over chunks of the images, then the sum of those.
+//! Contractions in two steps: sums over chunks of the reduction, then the sum of those.
 //!
-//! Such a gradient has few elements and a long reduction. With threads sharing its elements each would read all images; sharing the images instead,
-//! a thread reads those that it wrote in the kernels before, which are in its own caches. How many chunks there are depends on the shapes
-//! and the target alone, so results don't depend on the threads.
+//! The gradient of a convolution's kernel has few elements and a long reduction. With threads sharing its elements each would read all images; sharing the images instead,
+//! a thread reads those that it wrote in the kernels before, which are in its own caches. Other contractions are cut where a reduction is so long that adding up its blocks, one
+//! after the other, would lose digits. How many chunks there are depends on the shapes and the target alone, so results don't depend on the threads.
 
 use super::spec::{Dim, Spec};
 use crate::PassError;
@@ -19,30 +19,33 @@ const LEAST_CHUNKS: usize = 4;
 /// Steps of the reduction in a chunk at least: fewer don't pay for writing and adding up the chunk's sums.
 const LEAST_STEPS: usize = 512;
 
+/// Steps of the reduction in a chunk at most, where the sums of chunks stay in the cache.
+const MOST_STEPS: usize = 1 << 18;
+
 /// In how many chunks the outermost dimension of a contraction's reduction is summed; `None` if it is not cut.
 pub(super) fn chunks(op: &Op, spec: &Spec, dtype: DType, target: &Target) -> Option<usize> {
     let images = spec.k.first()?.extent;
-    if !matches!(op, Op::ConvWeightGrad(_)) || !spec.batch.is_empty() {
-        return None;
-    }
-    let bytes = Spec::size(&spec.m) * Spec::size(&spec.n) * dtype.size_bytes();
+    let results: usize = [&spec.batch, &spec.m, &spec.n].iter().map(|dims| Spec::size(dims)).product();
     let steps = Spec::size(&spec.k);
-    let fits = |chunks: &usize| {
-        images.is_multiple_of(*chunks) && chunks * bytes <= target.l2_bytes && steps / chunks >= LEAST_STEPS
-    };
-    (LEAST_CHUNKS..=MOST_CHUNKS).rev().find(fits)
+    let fits =
+        |chunks: &usize| images.is_multiple_of(*chunks) && chunks * results * dtype.size_bytes() <= target.l2_bytes;
+    let is_shared = matches!(op, Op::ConvWeightGrad(_)) && spec.batch.is_empty();
+    let shared = |chunks: &usize| is_shared && fits(chunks) && steps / chunks >= LEAST_STEPS;
+    let shared = (LEAST_CHUNKS..=MOST_CHUNKS).rev().find(shared);
+    let least = steps.div_ceil(MOST_STEPS);
+    if shared.unwrap_or(1) >= least { shared } else { (least..=LEAST_STEPS).find(fits).or(shared) }
 }
 
 impl Spec {
     /// The sums over that many chunks, which are the outermost axis of a result that has `len` elements for each.
     pub(super) fn in_chunks(mut self, chunks: usize, len: usize) -> Self {
-        for dim in self.m.iter_mut().chain(&mut self.n) {
+        for dim in self.batch.iter_mut().chain(&mut self.m).chain(&mut self.n) {
             dim.axis += 1;
         }
         if let Some(first) = self.k.first_mut() {
             first.extent /= chunks;
             let (a, b) = (first.a * first.extent as i64, first.b * first.extent as i64);
-            self.batch = vec![Dim { extent: chunks, a, b, c: len as i64, axis: 0, steps: 0 }];
+            self.batch.insert(0, Dim { extent: chunks, a, b, c: len as i64, axis: 0, steps: 0 });
         }
         self
     }

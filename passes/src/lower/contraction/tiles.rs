@@ -10,7 +10,7 @@ use crate::lower::Lowering;
 use crate::lower::cx::{Placed, flatten};
 use crate::lower::expr::Emit;
 use crate::lower::tile::Run;
-use kernel::{Access, Affine, BufRef, Expr, IndexVar, Micro, Operand, ReduceDim, Reg, Stmt};
+use kernel::{Access, Affine, BufRef, Expr, IndexVar, Micro, Operand, ReduceDim, Reg, ScalarOp, Stmt};
 
 /// A position in the iteration space: offsets in the factors and coordinates in the result.
 #[derive(Clone)]
@@ -369,7 +369,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         let j = self.emit.cx.fresh_var(width, inside);
         let acc = self.emit.cx.fresh_reg();
         self.emit.cx.open_scope();
-        let init = self.tile_body(at, segment, (i, j), acc)?;
+        self.tile_body(at, segment, (i, j), acc)?;
         let body = self.emit.cx.close_scope();
         self.emit.values.drop_below(inside - 1);
         let (mut base, mut stride) = (at.a.clone(), segment.part.spec.m.last().map_or(0, |d| d.a));
@@ -387,21 +387,21 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
             i,
             j,
             acc,
-            init,
             body,
         };
         self.emit.cx.push(Stmt::Micro(Box::new(micro)));
         Ok(())
     }
 
-    /// Statements on the finished (or partial) sum; gives the sum's first value.
+    /// Statements on the finished sum, or on that of a block: blocks start from nothing, and their sums are added up, so that errors don't grow with
+    /// the length of the reduction.
     fn tile_body(
         &mut self,
         at: &Position,
         segment: &Segment<'_>,
         (i, j): (IndexVar, IndexVar),
         acc: Reg,
-    ) -> Result<Option<Expr>, PassError> {
+    ) -> Result<(), PassError> {
         let mut element = at.at.clone();
         let spec = &segment.part.spec;
         for (dim, var) in [(spec.m.last(), i), (spec.n.last(), j)] {
@@ -411,26 +411,26 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
             }
         }
         let flat = flatten(&element, &self.plan.shape);
-        let mut init = None;
+        let level = self.emit.cx.depth();
+        let mut sum = Placed { expr: Expr::Reg(acc), level };
         if let Some(partial) = self.plan.partial {
             let access = if segment.first { Access::Write } else { Access::ReadWrite };
             let buf = self.emit.cx.param(partial, self.plan.dtype, self.plan.shape.numel(), access);
             if !segment.first {
-                init = Some(Expr::load(buf, flat.clone()));
+                let before = self.emit.cx.load_at(buf, &flat, level);
+                sum = self.emit.cx.apply(ScalarOp::ADD, &[before, sum]);
             }
             if !segment.last || self.plan.chunks.is_some() {
-                self.emit.cx.store(buf, &flat, Expr::Reg(acc));
-                return Ok(init);
+                self.emit.cx.store(buf, &flat, sum.expr);
+                return Ok(());
             }
         }
-        let level = self.emit.cx.depth();
-        let sum = Placed { expr: Expr::Reg(acc), level };
         self.emit.values.set(self.plan.anchor, element.clone(), sum);
         for &node in &self.plan.results {
             let value = self.emit.value(node, &element)?;
             self.emit.store_node(node, &element, value.expr);
         }
-        Ok(init)
+        Ok(())
     }
 }
 
