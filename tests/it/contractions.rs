@@ -5,6 +5,7 @@ use crate::oracle::{Agreement, Ports, difference, random_ports};
 use crate::pipeline::first_fault;
 use ir::Graph;
 use kernel::Target;
+use passes::{PassContext, RunOptions, Stop};
 
 fn check(name: &str, body: &str) {
     let graph = Graph::parse(&format!("graph \"{name}\" {{\n{body}\n}}")).unwrap_or_else(|e| panic!("{e}"));
@@ -39,6 +40,28 @@ fn threads_pack_panels_of_their_own() {
     dot("columns", ("20,40", "300,40", "(1,1)"), (20, 300));
     dot("lines_and_a_rest", ("9,35", "270,35", "(1,1)"), (9, 270));
     dot("both", ("40,50", "300,40", "(0,1)"), (50, 300));
+}
+
+/// What is packed before would be written to memory and read again; with more rows than the cache keeps it is, as one panel at a time would read
+/// all of those rows.
+#[test]
+fn panels_of_a_factor_that_no_cache_holds_are_packed_when_they_are_used() {
+    dot("large_right", ("200,48", "200,270", "(0,0)"), (48, 270));
+    for (rows, packs) in [(48, false), (1024, true)] {
+        let graph = Graph::parse(&format!(
+            "graph \"large\" {{
+             %0 = input {{name=\"a\"}} : f32[400,{rows}]
+             %1 = input {{name=\"b\"}} : f32[400,512]
+             %2 = dot %0, %1 {{batch=[], contract=[(0,0)]}} : f32[{rows},512]
+             output \"y\" = %2
+             }}"
+        ))
+        .unwrap_or_else(|e| panic!("{e}"));
+        let options = RunOptions { stop: Stop::AfterPass("lower".into()), ..RunOptions::default() };
+        let module = passes::compile(graph, &PassContext::new(Target::avx2()), &options).unwrap().module;
+        let kernels = &module.program().unwrap().kernels;
+        assert_eq!(kernels.iter().any(|kernel| kernel.name.starts_with("pack")), packs, "{rows} rows");
+    }
 }
 
 #[test]

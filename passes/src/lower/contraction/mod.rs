@@ -243,9 +243,12 @@ fn plan(
     let packs = once || pack::is_worth_it(&whole, &tiling.columns, dtype, &target);
     let along_rows = chunks.is_none() && parts.len() == 1 && cutter.is_along_rows(&whole);
     let streams = chunks.is_none() && parts.len() == 1 && !packs && cutter.is_streamed(&whole);
-    let shares =
-        packs && !once && !along_rows && parts.len() == 1 && whole.m.len() < 2 && pack::is_own(&whole, dtype, &target);
-    let is_own = |run: &Run| shares && panels(&whole, run) >= SHARED_PANELS;
+    let shares = packs && !once && !along_rows && parts.len() == 1 && whole.m.len() < 2;
+    let is_own = |run: &Run| {
+        let steps = parts[0].depth_block * inner_steps(&parts[0].spec);
+        let is_own = shares && pack::is_own(&whole, (steps, run.size), dtype, &target);
+        is_own && panels(&whole, run) >= SHARED_PANELS
+    };
     let (own, columns): (Vec<Run>, Vec<Run>) = tiling.columns.iter().partition(|run| is_own(run));
     let packed = if packs { pack::pack(lowering, cluster, anchor, &whole, &columns)? } else { None };
     let left = match parts.as_slice() {

@@ -56,11 +56,14 @@ fn stays_in_l2(spec: &Spec, dtype: DType, target: &Target) -> bool {
     dense && batches * elements * dtype.size_bytes() <= target.l2_bytes
 }
 
-/// Whether each thread better packs the panels that it is about to use than all of them are packed before: where a panel is read along its columns.
-/// Short pieces of long rows take longer than whole rows, unless the cache has them.
-pub(super) fn is_own(spec: &Spec, dtype: DType, target: &Target) -> bool {
+/// Whether each thread better packs the panels of a width that it is about to use, a block of `steps` at a time, than all of them are packed before: where a
+/// panel is read along its columns, where the cache has the right factor, and where that is so large that what is packed would go to memory and come back.
+/// There the cache must keep the block beside the left factor's part of it: all rows are gone down for one panel at a time, rather than for several.
+pub(super) fn is_own(spec: &Spec, (steps, width): (usize, usize), dtype: DType, target: &Target) -> bool {
     let Some(column) = spec.n.last() else { return false };
-    column.b != 1 || Spec::size(&spec.k) * column.extent * dtype.size_bytes() <= target.l2_bytes / 4
+    let bytes = |elements: usize| elements * dtype.size_bytes();
+    let (right, block) = (bytes(Spec::size(&spec.k) * column.extent), bytes((Spec::size(&spec.m) + width) * steps));
+    column.b != 1 || right <= target.l2_bytes / 4 || (right > target.l2_bytes && block <= target.l2_bytes / 8 * 5)
 }
 
 /// Emits the kernels that pack the panels of these columns.
