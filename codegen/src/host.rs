@@ -56,7 +56,8 @@ pub fn host_description() -> &'static str {
 }
 
 /// The machine this process runs on, as far as it can be told: the vectors that an emitter has for it (no wider ones than the environment
-/// variable `GRADC_TARGET` allows), whether it has fused multiply-add, and the sizes of its caches: those that the environment variable
+/// variable `GRADC_TARGET` allows), whether it has fused multiply-add and products of pairs of
+/// `bf16`, and the sizes of its caches: those that the environment variable
 /// `GRADC_CACHES` gives, as `32K,512K,32M` from the first level on, else what the system tells, else [`Target::baseline`]'s.
 pub fn host_target() -> Target {
     let baseline = Target::baseline();
@@ -71,6 +72,7 @@ pub fn host_target() -> Target {
     let size = |level: u32| given.map_or_else(|| cache_bytes(level), |sizes| Some(sizes[level as usize - 1]));
     Target {
         fma: has_fma(&*isa),
+        bf16_pairs: Wide::of_host().is_some_and(Wide::has_bf16_pairs),
         l1_bytes: size(1).unwrap_or(baseline.l1_bytes),
         l2_bytes: size(2).unwrap_or(baseline.l2_bytes),
         l3_bytes: size(3).unwrap_or(baseline.l3_bytes),

@@ -36,7 +36,7 @@ pub use fingerprint::Fingerprint;
 pub use interval::{Interval, Ranges};
 pub use ir::{DType, Data, Scalar, ScalarOp, scalar};
 pub use kernel::{Access, Kernel, Local, Param};
-pub use micro::{Micro, Operand, ReduceDim};
+pub use micro::{Micro, Operand, ReduceDim, dot_pair};
 pub use stmt::{LoopKind, Stmt};
 pub use target::{Target, TileTarget};
 pub use typing::{MAX_LANES, TypeError, Types, ValueType, check_foldable};

@@ -1,7 +1,7 @@
 //! The one building block of all contractions: a register tile of a batch-reduce matrix product (BRGEMM: Georganas et al., "High-
 //! Performance Deep Learning via a Single Building Block", arXiv 1906.06440).
 
-use crate::{Affine, BufRef, IndexVar, Reg, Stmt};
+use crate::{Affine, BufRef, DType, IndexVar, Reg, Stmt};
 
 /// One of the two factors: element (row or column `t`, reduction indices `r...`) stands at
 /// `base + t * stride + Σ r * its stride in [`ReduceDim`]`.
@@ -35,7 +35,8 @@ pub struct ReduceDim {
 /// ```
 ///
 /// This is also how the interpreter runs it; every emitter keeps the order of the sum, so results agree to the bit. The
-/// element type is that of `a`, `b` and `acc` alike, `f32` or `f64`. `b`'s column stride is 1. The body is straight-line (`Let`, `LetIndex`-free, `Store`) and
+/// element type is that of `a`, `b` and `acc` alike, `f32` or `f64`; or factors are `i32`, each of which holds a pair of `bf16`, and `acc` is `f32`: a step then
+/// is [`dot_pair`]. Only machines whose [`crate::Target`] has `bf16_pairs` run that. `b`'s column stride is 1. The body is straight-line (`Let`, `LetIndex`-free, `Store`) and
 /// may be vectorized along `j`: every load and store in it has coefficient 0 or 1 for `j`. Elements of the tile may be computed in any
 /// order: they are stored at distinct places, none of which a factor or another element's load touches (invariant 8 of
 /// [`mod@crate::verify`]).
@@ -64,4 +65,30 @@ pub struct Micro {
     pub acc: Reg,
     /// What happens with the sum.
     pub body: Vec<Stmt>,
+}
+
+impl Micro {
+    /// The type of the sum for factors of a type; `None` if no tile multiplies those.
+    pub fn sum_type(factors: DType) -> Option<DType> {
+        match factors {
+            DType::F32 | DType::F64 => Some(factors),
+            DType::I32 => Some(DType::F32),
+            _ => None,
+        }
+    }
+}
+
+/// What a step adds to a sum where factors are pairs of `bf16`, the first in the lower half: `a1 * b1` first, then `a0 * b0`, each by a fused
+/// multiply-add that is rounded to even. Numbers below the least normal one are taken for zeros of their sign, in the factors, the sum and each result.
+/// This is the instruction `vdpbf16ps`, to the bit but for the payloads of NaN.
+pub fn dot_pair(a: i32, b: i32, sum: f32) -> f32 {
+    let halves = |pair: i32| [pair << 16, pair & !0xffff].map(|bits| flushed(f32::from_bits(bits.cast_unsigned())));
+    let ([a0, a1], [b0, b1]) = (halves(a), halves(b));
+    let sum = flushed(a1.mul_add(b1, flushed(sum)));
+    flushed(a0.mul_add(b0, sum))
+}
+
+/// Zero with the sign of a number below the least normal one; any other number as it is.
+fn flushed(x: f32) -> f32 {
+    if x.is_subnormal() { 0f32.copysign(x) } else { x }
 }

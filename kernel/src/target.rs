@@ -51,6 +51,8 @@ pub struct Target {
     pub tile: TileTarget,
     /// Whether fused multiply-add is an instruction.
     pub fma: bool,
+    /// Whether tiles may multiply pairs of `bf16` ([`crate::dot_pair`]).
+    pub bf16_pairs: bool,
     /// Bytes of the first-level data cache.
     pub l1_bytes: usize,
     /// Bytes of the second-level cache, per core.
@@ -69,6 +71,7 @@ impl Target {
             masked: false,
             tile: TileTarget::PORTABLE,
             fma: true,
+            bf16_pairs: false,
             l1_bytes: 32 << 10,
             l2_bytes: 256 << 10,
             l3_bytes: 4 << 20,

@@ -1,7 +1,7 @@
 //! The interpreter: each construct means what its doc says, and what programs must not rely on shows.
 
 use kernel::eval::{EvalError, Machine, ParallelOrder, Tensors, eval};
-use kernel::{Data, Program};
+use kernel::{Data, Program, dot_pair};
 
 fn program(text: &str) -> Program {
     text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"))
@@ -97,6 +97,46 @@ fn micro_is_its_documented_loop() {
     assert_eq!(run(X, [0, 1], body).unwrap(), expected);
     let beyond = body.replace("(1, 9, 9)", "(2, 9, 9)");
     assert!(matches!(run(X, [0, 1], &beyond), Err(EvalError::OutOfBounds { index: 12, .. })));
+}
+
+/// A pair of `bf16` from numbers that have few digits.
+fn pair(first: f32, second: f32) -> i32 {
+    (second.to_bits() & 0xffff_0000 | first.to_bits() >> 16).cast_signed()
+}
+
+#[test]
+fn a_pair_adds_its_second_product_first_and_drops_denormals() {
+    // 1 + 2^-24 rounds to 1, so the sum depends on which product meets it first.
+    let half_ulp = f32::exp2(-24.0);
+    let (a, b) = (pair(1.0, half_ulp), pair(1.0, 1.0));
+    assert_eq!(dot_pair(a, b, 0.0), 1.0);
+    assert_eq!(dot_pair(a, b, half_ulp), 1.0 + f32::EPSILON);
+    assert_eq!(dot_pair(pair(half_ulp, 1.0), b, half_ulp), 1.0);
+    // Each of the three may be a denormal, or a sum on the way.
+    let tiny = f32::from_bits(0x0040_0000);
+    assert_eq!(dot_pair(pair(tiny, 0.0), pair(1e30, 0.0), 0.0), 0.0);
+    assert_eq!(dot_pair(0, 0, -tiny).to_bits(), 0);
+    assert_eq!(dot_pair(pair(f32::MIN_POSITIVE, 0.0), pair(0.5, 0.0), 0.0).to_bits(), 0);
+    assert_eq!(dot_pair(pair(f32::INFINITY, 1.0), pair(1.0, 1.0), 1.0), f32::INFINITY);
+    assert!(dot_pair(pair(f32::INFINITY, 1.0), pair(tiny, 1.0), 1.0).is_nan(), "infinity times what is taken for 0");
+    assert!(dot_pair(pair(f32::NAN, 0.0), pair(0.0, 0.0), 1.0).is_nan());
+}
+
+#[test]
+fn a_micro_of_pairs_sums_in_f32() {
+    let text = "program \"p\"\nb0: i32[6] input \"a\"\nb1: i32[9] input \"b\"\nb2: f32[6] output \"c\"\n\
+                kernel k(p0: read i32[6], p1: read i32[9], p2: write f32[6]) { micro 2x3 a=p0[0] stride 3, b=p1[0], \
+                reduce=[(3, 1, 3)], i=i0, j=i1, acc=v0 { store p2[i0*3 + i1] = v0 } }\nlaunch k(b0, b1, b2)";
+    let pairs = |count: usize, by: f32| (0..count).map(|i| pair(i as f32 * by, 1.5 - i as f32)).collect::<Vec<i32>>();
+    let (a, b) = (pairs(6, 0.25), pairs(9, 2.0));
+    let inputs = Tensors::from([("a".to_string(), Data::I32(a.clone())), ("b".to_string(), Data::I32(b.clone()))]);
+    let outputs = Machine::new(&program(text)).unwrap().run(&inputs).unwrap();
+    for i in 0..2 {
+        for j in 0..3 {
+            let sum = (0..3).fold(0.0, |sum, r| dot_pair(a[i * 3 + r], b[r * 3 + j], sum));
+            assert_eq!(outputs["c"].get(i * 3 + j).as_f64(), f64::from(sum));
+        }
+    }
 }
 
 #[test]

@@ -132,6 +132,12 @@ fn micros() {
     ] {
         assert_eq!(broken(ABC, &micro(head, body)), invariants, "{head} {body}");
     }
+    let pairs = "p0: read i32[60], p1: read i32[80], p2: write f32[48]";
+    assert_sound(pairs, &micro(sound, store));
+    assert_eq!(broken("p0: read f32[60], p1: read i32[80], p2: write f32[48]", &micro(sound, store)), [8]);
+    assert_eq!(broken("p0: read i64[60], p1: read i64[80], p2: write i64[48]", &micro(sound, store)), [8]);
+    let of_pairs = "store p2[i0*8 + i1] = add(v0, cast(index i0 : i32 : f64))";
+    assert_eq!(broken(pairs, &micro(sound, of_pairs)), [3]);
     assert_eq!(broken(ABC, &micro("a=p0[i0] stride 5, b=p1[0], reduce=[(1, 1, 8)]", store)), [2]);
 }
 

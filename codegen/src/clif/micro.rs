@@ -59,8 +59,8 @@ impl Tile<'_> {
 impl Emitter<'_, '_> {
     pub(super) fn micro(&mut self, micro: &Micro) -> Result<(), EmitError> {
         let dtype = self.buffer_dtype(micro.a.buf)?;
-        if !matches!(dtype, DType::F32 | DType::F64) || self.buffer_dtype(micro.b.buf)? != dtype {
-            return malformed("a micro tile whose factors are not both f32 or both f64");
+        if Micro::sum_type(dtype).is_none() || self.buffer_dtype(micro.b.buf)? != dtype {
+            return malformed("a micro tile whose factors are not both f32, both f64 or both i32");
         }
         if micro.b.stride != 1 || micro.reduce.is_empty() || micro.m == 0 || micro.n == 0 {
             return malformed("a micro tile with a column stride other than 1, without a reduction, or empty");
@@ -70,6 +70,11 @@ impl Emitter<'_, '_> {
         }
         if self.wide_tile(micro)? {
             return Ok(());
+        }
+        if dtype == DType::I32 {
+            return unsupported(
+                "a micro tile of pairs of bf16 needs an instruction that this machine doesn't have, or isn't to use",
+            );
         }
         let lanes = if dtype == DType::F32 { 4 } else { 2 };
         let mut tile = Tile { micro, dtype, lanes, sums: vec![] };

@@ -68,7 +68,7 @@ pub(crate) fn tile_signature() -> Signature {
 
 /// How a tile is computed; `None` if it has no wide form.
 pub(crate) fn form(kernel: &Kernel, micro: &Micro, wide: Wide) -> Option<Form> {
-    let dtype = element_type(kernel, micro.a.buf).filter(|d| matches!(d, DType::F32 | DType::F64))?;
+    let dtype = element_type(kernel, micro.a.buf).filter(|d| Micro::sum_type(*d).is_some())?;
     let direct = direct_place(micro);
     let row = direct.as_ref().map_or(micro.n as i64, |place| place.row);
     let accumulate = direct.as_ref().is_some_and(|place| place.accumulate);

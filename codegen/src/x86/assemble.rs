@@ -283,6 +283,7 @@ impl Tile<'_> {
 
     fn multiply(&mut self, sum: usize, x: usize, y: usize) -> Result<(), IcedError> {
         match (self.shape.wide, self.shape.double) {
+            (Wide::Avx512, _) if self.shape.pairs => self.asm.vdpbf16ps(zmm(sum), zmm(x), zmm(y)),
             (Wide::Avx512, false) => self.asm.vfmadd231ps(zmm(sum), zmm(x), zmm(y)),
             (Wide::Avx512, true) => self.asm.vfmadd231pd(zmm(sum), zmm(x), zmm(y)),
             (Wide::Avx2, false) => self.asm.vfmadd231ps(ymm(sum), ymm(x), ymm(y)),
@@ -293,6 +294,7 @@ impl Tile<'_> {
     /// The same with a vector of memory.
     fn multiply_vector(&mut self, sum: usize, x: usize, at: AsmMemoryOperand) -> Result<(), IcedError> {
         match (self.shape.wide, self.shape.double) {
+            (Wide::Avx512, _) if self.shape.pairs => self.asm.vdpbf16ps(zmm(sum), zmm(x), zmmword_ptr(at)),
             (Wide::Avx512, false) => self.asm.vfmadd231ps(zmm(sum), zmm(x), zmmword_ptr(at)),
             (Wide::Avx512, true) => self.asm.vfmadd231pd(zmm(sum), zmm(x), zmmword_ptr(at)),
             (Wide::Avx2, false) => self.asm.vfmadd231ps(ymm(sum), ymm(x), ymmword_ptr(at)),
@@ -302,7 +304,9 @@ impl Tile<'_> {
 
     /// The same with an element of memory, broadcast.
     fn multiply_memory(&mut self, sum: usize, x: usize, at: AsmMemoryOperand) -> Result<(), IcedError> {
-        if self.shape.double {
+        if self.shape.pairs {
+            self.asm.vdpbf16ps(zmm(sum), zmm(x), dword_bcst(at))
+        } else if self.shape.double {
             self.asm.vfmadd231pd(zmm(sum), zmm(x), qword_bcst(at))
         } else {
             self.asm.vfmadd231ps(zmm(sum), zmm(x), dword_bcst(at))

@@ -58,6 +58,15 @@ impl Wide {
         None
     }
 
+    /// Whether the processor multiplies pairs of `bf16` in vectors of that kind.
+    pub fn has_bf16_pairs(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Avx512 {
+            return std::arch::is_x86_feature_detected!("avx512bf16");
+        }
+        false
+    }
+
     /// Bytes of a vector.
     pub fn vector_bytes(self) -> usize {
         match self {
@@ -89,6 +98,8 @@ pub(crate) struct TileShape {
     pub(crate) wide: Wide,
     /// `f64`, else `f32`.
     pub(crate) double: bool,
+    /// Whether factors are pairs of `bf16`.
+    pub(crate) pairs: bool,
     pub(crate) m: usize,
     pub(crate) n: usize,
     /// From one row of `a` to the next, in bytes.
@@ -108,6 +119,7 @@ impl TileShape {
         let shape = Self {
             wide,
             double: dtype == DType::F64,
+            pairs: dtype == DType::I32,
             m: micro.m,
             n: micro.n,
             a_row: micro.a.stride * size,
@@ -143,6 +155,6 @@ impl TileShape {
     fn fits(&self) -> bool {
         let mask = usize::from(self.is_masked() && self.wide == Wide::Avx2);
         let registers = self.m * self.vectors() + self.factors() + 1 + mask;
-        registers <= self.wide.registers() && self.reduce.len() <= 6
+        registers <= self.wide.registers() && self.reduce.len() <= 6 && (!self.pairs || self.wide.has_bf16_pairs())
     }
 }

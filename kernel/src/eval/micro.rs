@@ -2,39 +2,43 @@
 
 use super::compile::{Factor, MicroStep};
 use super::exec::{Frame, Run, Stop};
-use crate::{DType, ReduceDim, Scalar};
+use crate::{DType, Micro, ReduceDim, Scalar, dot_pair};
 
 /// Element types that a tile multiplies.
 trait Element: Copy {
+    /// The type of the sum.
+    type Sum: Copy;
     const SIZE: usize;
     fn read(bytes: &[u8]) -> Self;
-    fn fma(self, b: Self, c: Self) -> Self;
+    fn fma(self, b: Self, c: Self::Sum) -> Self::Sum;
 }
 
 macro_rules! element {
-    ($type:ty, $size:literal) => {
+    ($type:ty, $sum:ty, $size:literal, $fma:expr) => {
         impl Element for $type {
+            type Sum = $sum;
             const SIZE: usize = $size;
             fn read(bytes: &[u8]) -> Self {
                 let mut word = [0; $size];
                 word.copy_from_slice(bytes);
                 Self::from_le_bytes(word)
             }
-            fn fma(self, b: Self, c: Self) -> Self {
-                self.mul_add(b, c)
+            fn fma(self, b: Self, c: $sum) -> $sum {
+                $fma(self, b, c)
             }
         }
     };
 }
-element!(f32, 4);
-element!(f64, 8);
+element!(f32, f32, 4, f32::mul_add);
+element!(f64, f64, 8, f64::mul_add);
+element!(i32, f32, 4, dot_pair);
 
 /// The sum over all reduction loops. Offsets are in bytes from the arena's start and known to be in bounds.
-fn sum<T: Element>(arena: &[u8], dims: &[ReduceDim], mut a: i64, mut b: i64, mut acc: T) -> T {
+fn sum<T: Element>(arena: &[u8], dims: &[ReduceDim], mut a: i64, mut b: i64, mut acc: T::Sum) -> T::Sum {
     let Some((dim, inner)) = dims.split_first() else { return acc };
     let element = |at: i64| T::read(&arena[at as usize..at as usize + T::SIZE]);
     for _ in 0..dim.extent {
-        acc = if inner.is_empty() { element(a).fma(element(b), acc) } else { sum(arena, inner, a, b, acc) };
+        acc = if inner.is_empty() { element(a).fma(element(b), acc) } else { sum::<T>(arena, inner, a, b, acc) };
         a += dim.a_stride * T::SIZE as i64;
         b += dim.b_stride * T::SIZE as i64;
     }
@@ -51,8 +55,9 @@ impl Frame<'_> {
                 (self.indices[micro.i], self.indices[micro.j]) = (i, j);
                 let (row, column) = (a + i * micro.a.stride * size, b + j * micro.b.stride * size);
                 self.regs[micro.acc] = match micro.dtype {
-                    DType::F64 => Scalar::F64(sum(self.arena, &micro.reduce, row, column, 0.0)),
-                    _ => Scalar::F32(sum(self.arena, &micro.reduce, row, column, 0.0)),
+                    DType::F64 => Scalar::F64(sum::<f64>(self.arena, &micro.reduce, row, column, 0.0)),
+                    DType::I32 => Scalar::F32(sum::<i32>(self.arena, &micro.reduce, row, column, 0.0)),
+                    _ => Scalar::F32(sum::<f32>(self.arena, &micro.reduce, row, column, 0.0)),
                 };
                 self.body(&micro.body)?;
             }
@@ -74,7 +79,7 @@ impl Frame<'_> {
         if let Some(index) = [lo, hi].into_iter().find(|&at| outside(at)) {
             return Err(Stop::OutOfBounds { slot: factor.buf, params: self.params, index, len: place.len });
         }
-        debug_assert!(matches!(place.dtype, DType::F32 | DType::F64));
+        debug_assert!(Micro::sum_type(place.dtype).is_some());
         Ok(place.start as i64 + base * place.dtype.size_bytes() as i64)
     }
 }

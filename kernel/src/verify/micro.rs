@@ -17,14 +17,15 @@ impl Checker<'_> {
         }
         let a = self.factor(&micro.a, micro.m, micro.reduce.iter().map(|r| (r.extent, r.a_stride)));
         let b = self.factor(&micro.b, micro.n, micro.reduce.iter().map(|r| (r.extent, r.b_stride)));
-        if a != b || !matches!(a, Some(DType::F32 | DType::F64)) {
+        let sum = a.and_then(Micro::sum_type);
+        if a != b || sum.is_none() {
             let show = |d: Option<DType>| d.map_or("nothing", DType::name);
-            self.fail(8, format!("factors are both f32 or both f64, not {} and {}", show(a), show(b)));
+            self.fail(8, format!("factors are both f32, both f64 or both i32, not {} and {}", show(a), show(b)));
         }
         let outside = self.types.mark();
         self.bind_extent(micro.i, micro.m);
         self.bind_extent(micro.j, micro.n);
-        self.bind_reg(micro.acc, a.map(ValueType::scalar));
+        self.bind_reg(micro.acc, sum.map(ValueType::scalar));
         self.tile_body(micro, number);
         self.stmt += 1;
         self.body(&micro.body, false);

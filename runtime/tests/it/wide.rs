@@ -26,7 +26,7 @@ impl Random {
 }
 
 /// A program of one tile with random extents, so many rows and columns at the most, and random strides.
-fn tile(random: &mut Random, dtype: &str, (rows, columns): (usize, usize)) -> String {
+fn tile(random: &mut Random, (factors, dtype): (&str, &str), (rows, columns): (usize, usize)) -> String {
     let (m, n) = (random.within(1, rows), random.within(1, columns));
     let dims: Vec<usize> = (0..random.within(1, 3)).map(|_| random.within(1, 19)).collect();
     let depth: usize = dims.iter().product();
@@ -53,9 +53,9 @@ fn tile(random: &mut Random, dtype: &str, (rows, columns): (usize, usize)) -> St
     .replace("AT", &at)
     .replace("DTYPE", dtype);
     format!(
-        "program \"g\" b0: {dtype}[{an}] input \"a\" b1: {dtype}[{bn}] input \"b\" b2: {dtype}[{c_row}] input \"bias\"
+        "program \"g\" b0: {factors}[{an}] input \"a\" b1: {factors}[{bn}] input \"b\" b2: {dtype}[{c_row}] input \"bias\"
         b3: {dtype}[{cn}] state \"c\"
-        kernel g(p0: read {dtype}[{an}], p1: read {dtype}[{bn}], p2: read {dtype}[{c_row}], p3: readwrite {dtype}[{cn}]) {{
+        kernel g(p0: read {factors}[{an}], p1: read {factors}[{bn}], p2: read {dtype}[{c_row}], p3: readwrite {dtype}[{cn}]) {{
           micro {m}x{n} a=p0[0] stride {a_row}, b=p1[0], reduce=[{}], i=i0, j=i1, acc=v0 {{ {body} }}
         }} launch g(b0, b1, b2, b3)",
         strides.join(", ")
@@ -64,7 +64,8 @@ fn tile(random: &mut Random, dtype: &str, (rows, columns): (usize, usize)) -> St
 
 fn compare(seed: u64, single: bool, most: (usize, usize)) {
     let mut random = Random(seed);
-    let text = tile(&mut random, if single { "f32" } else { "f64" }, most);
+    let dtype = if single { "f32" } else { "f64" };
+    let text = tile(&mut random, (dtype, dtype), most);
     let program = program(&text);
     let mut values = BTreeMap::new();
     for (name, buffer) in ["a", "b", "bias", "c"].into_iter().zip(&program.buffers) {
@@ -111,5 +112,54 @@ fn wide_tiles_are_the_interpreter_s_to_the_bit() {
 fn single_rows_are_as_wide_as_the_registers_allow() {
     for seed in 0..60 {
         compare(seed, !seed.is_multiple_of(3), (1, 140));
+    }
+}
+
+/// A pair of `bf16`: mostly small numbers, at times any bits at all, denormals and NaN among them.
+fn pair(random: &mut Random) -> i32 {
+    let any = random.next() as u32;
+    let tame = (any & 0x807f_807f) | 0x3f80_3f80;
+    (if random.next().is_multiple_of(40) { any } else { tame }).cast_signed()
+}
+
+fn same(found: f32, expected: f32) -> bool {
+    found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan())
+}
+
+#[test]
+fn tiles_of_pairs_are_the_interpreter_s_to_the_bit() {
+    let wide = Wide::of_host().filter(|wide| wide.has_bf16_pairs());
+    for seed in 0..150 {
+        let mut random = Random(seed);
+        let text = tile(&mut random, ("i32", "f32"), [(14, 30), (5, 70), (1, 140)][seed as usize % 3]);
+        let program = program(&text);
+        let [a, b] = [0, 1].map(|i| (0..program.buffers[i].len).map(|_| pair(&mut random)).collect::<Vec<i32>>());
+        let [bias, c] = [2, 3].map(|i| {
+            let tiny = |random: &mut Random| if random.next().is_multiple_of(9) { 1e-40 } else { 1.0 };
+            (0..program.buffers[i].len).map(|_| random.unit() as f32 * tiny(&mut random)).collect::<Vec<f32>>()
+        });
+        let named = |name: &str, data: Data| (name.to_string(), data);
+        let inputs = [
+            named("a", Data::I32(a.clone())),
+            named("b", Data::I32(b.clone())),
+            named("bias", Data::F32(bias.clone())),
+        ];
+        let states = BTreeMap::from([named("c", Data::F32(c.clone()))]);
+        let (_, after) = eval::eval(&program, &BTreeMap::from(inputs), &states).unwrap();
+        let load = |wide| {
+            Executable::load(program.clone(), &LoadOptions { verify_code: true, wide, ..LoadOptions::default() })
+        };
+        assert!(load(Some(Wide::Avx2)).is_err(), "vectors of 256 bits have no such instruction");
+        let Some(wide) = wide else { continue };
+        let mut executable = load(Some(wide)).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        executable.write_input("a", &a).unwrap();
+        executable.write_input("b", &b).unwrap();
+        executable.write_input("bias", &bias).unwrap();
+        executable.write_state("c", &c).unwrap();
+        executable.step().unwrap();
+        let Data::F32(expected) = &after["c"] else { panic!("sums are f32") };
+        for (i, (&found, &expected)) in executable.state::<f32>("c").unwrap().iter().zip(expected).enumerate() {
+            assert!(same(found, expected), "seed {seed}, element {i}: {found:e}, not {expected:e}\n{text}");
+        }
     }
 }
