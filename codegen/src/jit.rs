@@ -51,11 +51,11 @@ pub fn jit(program: Program, options: &JitOptions) -> Result<Image, CodegenError
     let mut linker = Linker::default();
     let tiles = options.wide.map(|wide| (add_tiles(&mut linker, &program, &distinct, wide), wide));
     let bodies = compile_all(&program, &distinct, ([&*isa, &*tile_isa], tiles.as_ref()), options)?;
-    let mut functions: Vec<Option<FunctionId>> = vec![None; program.kernels.len()];
+    let mut compiled: Vec<Option<(FunctionId, &Compiled)>> = vec![None; program.kernels.len()];
     for (&k, body) in distinct.iter().zip(&bodies) {
-        functions[k] = Some(linker.add(&body.function));
+        compiled[k] = Some((linker.add(&body.function), body));
     }
-    let functions: Vec<FunctionId> = firsts.iter().filter_map(|&k| functions[k]).collect();
+    let functions: Vec<FunctionId> = firsts.iter().filter_map(|&k| Some(compiled[k]?.0)).collect();
     let (step, launch_args) = compile_step(&mut linker, &program, &functions, &*isa, options.wide)?;
     let linked = linker.link()?;
     let start = |id: FunctionId| linked.starts[id.0 as usize];
@@ -64,8 +64,7 @@ pub fn jit(program: Program, options: &JitOptions) -> Result<Image, CodegenError
         .into_iter()
         .enumerate()
         .map(|(k, kernel)| {
-            let body = distinct.iter().position(|&d| d == k).map(|at| &bodies[at]);
-            let first = distinct.iter().position(|&d| d == firsts[k]).map(|at| &bodies[at]);
+            let [body, first] = [k, firsts[k]].map(|k| compiled[k].map(|(_, body)| body));
             KernelCode {
                 start: start(functions[k]),
                 scratch_bytes: scratch_layout(&kernel).1,
@@ -74,8 +73,8 @@ pub fn jit(program: Program, options: &JitOptions) -> Result<Image, CodegenError
                 emitter: first.map_or(Emitter::Portable { because: None }, |b| b.emitter.clone()),
                 compile_time: body.map_or(Duration::ZERO, |b| b.time),
                 dump: body.and_then(|b| b.dump.clone()),
+                params: kernel.params.clone(),
                 name: kernel.name,
-                params: kernel.params,
             }
         })
         .collect();

@@ -1,7 +1,7 @@
 //! Building kernels: fresh names, parameters, locals.
 
 use crate::walk::visit_stmts;
-use crate::{Access, BufRef, DType, Expr, IndexVar, Kernel, Local, Param, Reg, Stmt};
+use crate::{Access, BufRef, Code, DType, Expr, IndexVar, Kernel, Local, Param, Reg, Stmt};
 
 /// Hands out names that a kernel doesn't use yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -71,7 +71,8 @@ impl KernelBuilder {
     /// Goes on with a kernel: its names are taken. Returns its body, too.
     pub fn reopen(kernel: Kernel) -> (Self, Vec<Stmt>) {
         let fresh = Fresh::above(&kernel.body);
-        (Self { name: kernel.name, params: kernel.params, locals: kernel.locals, fresh }, kernel.body)
+        let (name, Code { params, locals, body }) = kernel.into_parts();
+        (Self { name, params, locals, fresh }, body)
     }
 
     /// Adds a parameter of `len` elements.
@@ -110,6 +111,6 @@ impl KernelBuilder {
 
     /// The kernel with that body.
     pub fn finish(self, body: Vec<Stmt>) -> Kernel {
-        Kernel { name: self.name, params: self.params, locals: self.locals, body }
+        Kernel::new(self.name, Code { params: self.params, locals: self.locals, body })
     }
 }

@@ -1,8 +1,9 @@
 //! Kernels that are the same code under other names: they are transformed, verified and compiled once.
 
 use crate::walk::refresh;
-use crate::{Fresh, Kernel, Local, Param, Program, Stmt};
-use std::collections::BTreeMap;
+use crate::{Code, Fresh, Kernel, Program};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Kernel {
     /// This kernel without a name, its values and indices numbered in the order of their binding. Equal for kernels that are the same
@@ -10,7 +11,7 @@ impl Kernel {
     #[must_use]
     pub fn canonical(&self) -> Self {
         let body = refresh(&self.body, &mut Fresh::new());
-        Self { name: String::new(), params: self.params.clone(), locals: self.locals.clone(), body }
+        Self::new(String::new(), Code { params: self.params.clone(), locals: self.locals.clone(), body })
     }
 
     /// True if the kernels differ at most in their names and the numbers of their values and indices.
@@ -42,53 +43,113 @@ impl Program {
     }
 
     /// For each kernel, the position of the first one that is the same code: its own, if none is before it.
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "the number is kept when it is first asked for, and follows from the code"
+    )]
     pub fn first_of_same_code(&self) -> Vec<usize> {
-        let mut first: BTreeMap<(u64, Kernel), usize> = BTreeMap::new();
+        let mut first: BTreeMap<ByCode<Kernel>, usize> = BTreeMap::new();
         let mut firsts: Vec<usize> = Vec::with_capacity(self.kernels.len());
         for (at, equal) in self.first_of_equal().into_iter().enumerate() {
             if equal < at {
                 firsts.push(firsts[equal]);
                 continue;
             }
-            let canonical = self.kernels[at].canonical();
-            firsts.push(*first.entry((canonical.code_number(), canonical)).or_insert(at));
+            firsts.push(*first.entry(ByCode(self.kernels[at].canonical())).or_insert(at));
         }
         firsts
     }
 
     /// For each kernel, the position of the first one that differs at most in its name: its own, if none is before it. Layers that are
     /// alike are lowered to such kernels; whatever looks at kernels one by one need look at the first only.
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "the number is kept when it is first asked for, and follows from the code"
+    )]
     pub fn first_of_equal(&self) -> Vec<usize> {
-        self.first_of_equal_by(&self.kernels.iter().map(Kernel::code_number).collect::<Vec<u64>>())
+        let mut first: BTreeMap<ByCode<&Kernel>, usize> = BTreeMap::new();
+        self.kernels.iter().enumerate().map(|(at, kernel)| *first.entry(ByCode(kernel)).or_insert(at)).collect()
     }
 
-    /// The same, where the numbers of the kernels' code are known.
-    pub(crate) fn first_of_equal_by(&self, numbers: &[u64]) -> Vec<usize> {
-        // The number goes first: kernels are compared only where they are nearly certain to be equal.
-        type Code<'k> = (u64, &'k [Param], &'k [Local], &'k [Stmt]);
-        let mut first: BTreeMap<Code<'_>, usize> = BTreeMap::new();
-        let kernels = self.kernels.iter().zip(numbers).enumerate();
-        kernels.map(|(at, (k, n))| *first.entry((*n, &k.params, &k.locals, &k.body)).or_insert(at)).collect()
+    /// Has kernels that differ at most in their names share their code.
+    pub fn share_code(&mut self) {
+        for (at, first) in self.first_of_equal().into_iter().enumerate() {
+            let (before, rest) = self.kernels.split_at_mut(at);
+            if let Some(first) = before.get(first) {
+                rest[0].take_code_of(first);
+            }
+        }
     }
 
-    /// Changes every kernel; those that differ only in their names are changed once, and stay such.
+    /// Changes every kernel; those that differ only in their names are changed once, and share their code before and after.
     ///
     /// # Errors
     /// What `change` fails with; it must not look at the name but for that.
     pub fn change_kernels<E>(&mut self, mut change: impl FnMut(&mut Kernel) -> Result<(), E>) -> Result<(), E> {
-        for (at, first) in self.first_of_equal().into_iter().enumerate() {
-            let (done, rest) = self.kernels.split_at_mut(at);
-            match done.get(first) {
-                Some(Kernel { params, locals, body, .. }) => {
-                    let name = std::mem::take(&mut rest[0].name);
-                    rest[0] = Kernel { name, params: params.clone(), locals: locals.clone(), body: body.clone() };
-                }
-                None => change(&mut rest[0])?,
+        let firsts = self.first_of_equal();
+        let nothing = Kernel::new(String::new(), Code::default());
+        for (at, &first) in firsts.iter().enumerate() {
+            if first < at {
+                // Whoever shares the first one's code would have it copied when it is written to.
+                self.kernels[at].take_code_of(&nothing);
             }
         }
-        Ok(())
+        let mut result = Ok(());
+        for (at, &first) in firsts.iter().enumerate() {
+            let (done, rest) = self.kernels.split_at_mut(at);
+            match done.get(first) {
+                Some(first) => rest[0].take_code_of(first),
+                None if result.is_ok() => result = change(&mut rest[0]),
+                None => {}
+            }
+        }
+        result
     }
 }
+
+/// The codes of kernels that have been seen.
+#[derive(Debug, Default)]
+pub struct Codes(BTreeSet<ByCode<Kernel>>);
+
+impl Codes {
+    /// Has a kernel share the code of an equal one that has been seen, if there is one.
+    pub fn share(&mut self, kernel: &mut Kernel) {
+        // The empty name is that of all that stand here.
+        let mut unnamed = Kernel::new(String::new(), Code::default());
+        unnamed.take_code_of(kernel);
+        let unnamed = ByCode(unnamed);
+        match self.0.get(&unnamed) {
+            Some(ByCode(known)) => kernel.take_code_of(known),
+            None => {
+                self.0.insert(unnamed);
+            }
+        }
+    }
+}
+
+/// A kernel that is ordered by its code.
+#[derive(Debug)]
+struct ByCode<K>(K);
+
+impl<K: std::borrow::Borrow<Kernel>> Ord for ByCode<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.borrow().compare_code(other.0.borrow())
+    }
+}
+
+impl<K: std::borrow::Borrow<Kernel>> PartialOrd for ByCode<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K: std::borrow::Borrow<Kernel>> PartialEq for ByCode<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl<K: std::borrow::Borrow<Kernel>> Eq for ByCode<K> {}
 
 #[cfg(test)]
 mod tests {

@@ -14,13 +14,6 @@ pub struct Fingerprint {
     rest: u64,
 }
 
-impl Kernel {
-    /// A number that stands for the kernel's code: all but its name.
-    pub fn code_number(&self) -> u64 {
-        number(&(&self.params, &self.locals, &self.body))
-    }
-}
-
 impl Program {
     /// What the program is. Constants count by where they are in memory, which copies of a program share.
     pub fn fingerprint(&self) -> Fingerprint {
@@ -50,7 +43,8 @@ impl Program {
     }
 }
 
-fn number(of: &impl Hash) -> u64 {
+/// The number of whatever can be hashed.
+pub(crate) fn number(of: &impl Hash) -> u64 {
     let mut mixer = Mixer::default();
     of.hash(&mut mixer);
     mixer.finish()

@@ -186,7 +186,9 @@ proptest! {
     fn other_names_are_the_same_code(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         let kernel = any_nest(&bytes);
         let mut fresh = kernel::Fresh::above(&kernel.body);
-        let renamed = Kernel { name: "other".into(), body: refresh(&kernel.body, &mut fresh), ..kernel.clone() };
+        let mut renamed = kernel.clone();
+        renamed.name = "other".into();
+        renamed.body = refresh(&kernel.body, &mut fresh);
         prop_assert_ne!(&renamed.body, &kernel.body);
         prop_assert!(renamed.same_code(&kernel));
     }

@@ -89,3 +89,23 @@ fn hostile_text_gives_errors() {
         }
     }
 }
+
+#[test]
+fn a_copy_that_is_written_to_has_code_and_a_number_of_its_own() {
+    let text = "kernel a(p0: write f32[8]) { for i0 in 0..8 { store p0[i0] = 1.0f32 } }";
+    let first: Kernel = text.parse().unwrap();
+    let number = first.code_number();
+    let mut copy = first.clone();
+    assert!(copy.shares_code_with(&first));
+    copy.params[0].len = 16;
+    assert!(!copy.shares_code_with(&first));
+    assert_eq!((first.params[0].len, first.code_number()), (8, number));
+    assert_ne!(copy.code_number(), number);
+    copy.params[0].len = 8;
+    assert_eq!((copy == first, copy.code_number()), (true, number));
+    let mut program = Program { kernels: vec![first, copy], ..Program::default() };
+    program.share_code();
+    assert!(program.kernels[1].shares_code_with(&program.kernels[0]));
+    program.kernels[1].locals.push(kernel::Local { dtype: kernel::DType::F32, len: 4 });
+    assert!(program.kernels[0].locals.is_empty());
+}

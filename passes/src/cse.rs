@@ -19,22 +19,21 @@
 //! ```
 
 use crate::{PassContext, PassError};
-use ir::{Graph, NodeId, Op, TensorType};
+use ir::{Graph, NodeId, Op};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
-
-/// What equal nodes agree in. Attributes have no order: their hash stands for them, and nodes in a bucket are compared.
-type Key = (&'static str, Vec<NodeId>, TensorType, u64);
 
 /// The pass.
 ///
 /// # Errors
 /// None.
 pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
-    let mut seen: BTreeMap<Key, Vec<NodeId>> = BTreeMap::new();
+    // By a number that equal nodes agree in; nodes of one number are compared.
+    let mut seen: BTreeMap<u64, Vec<NodeId>> = BTreeMap::new();
     for id in graph.topological() {
-        let bucket = seen.entry(key(graph, id)).or_default();
-        match bucket.iter().find(|&&first| graph.op(first) == graph.op(id)) {
+        let bucket = seen.entry(number(graph, id)).or_default();
+        match bucket.iter().find(|&&first| are_equal(graph, first, id)) {
             Some(&first) => {
                 graph.replace_uses(id, first);
                 graph.remove(id);
@@ -45,15 +44,32 @@ pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
     Ok(())
 }
 
-fn key(graph: &Graph, id: NodeId) -> Key {
-    let node = graph.node(id);
-    let mut operands = node.operands().to_vec();
-    if let Op::Elementwise(op) = node.op()
-        && op.def().laws.commutative
-    {
-        operands.sort_unstable();
+/// The operands, in ascending order where order doesn't count.
+fn operands(graph: &Graph, id: NodeId) -> Cow<'_, [NodeId]> {
+    let operands = graph.operands(id);
+    match graph.op(id) {
+        Op::Elementwise(op) if op.def().laws.commutative && !operands.is_sorted() => {
+            let mut operands = operands.to_vec();
+            operands.sort_unstable();
+            operands.into()
+        }
+        _ => operands.into(),
     }
-    (node.op().name(), operands, node.ty().clone(), hash(node.op()))
+}
+
+fn are_equal(graph: &Graph, a: NodeId, b: NodeId) -> bool {
+    graph.ty(a) == graph.ty(b) && operands(graph, a) == operands(graph, b) && graph.op(a) == graph.op(b)
+}
+
+/// A number that equal nodes have in common, and others hardly ever.
+fn number(graph: &Graph, id: NodeId) -> u64 {
+    let (op, ty) = (graph.op(id), graph.ty(id));
+    let mut number = Fnv(hash(op));
+    op.name().bytes().for_each(|byte| number.byte(byte));
+    operands(graph, id).iter().for_each(|operand| number.word(operand.index() as u64));
+    number.word(ty.dtype as u64);
+    ty.shape.iter().for_each(|&extent| number.word(extent as u64));
+    number.0
 }
 
 /// A number that equal ops have in common, and others hardly ever.
@@ -78,7 +94,7 @@ fn hash(op: &Op) -> u64 {
 /// Elements of a constant that its hash knows.
 const FEW: usize = 64;
 
-/// The hash of Fowler, Noll and Vo.
+/// The hash of Fowler, Noll and Vo of text; words are mixed in whole.
 struct Fnv(u64);
 
 impl Fnv {
@@ -86,8 +102,10 @@ impl Fnv {
         self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
 
+    /// A word at once. The upper bits of a product have to do with all bits of the factor.
     fn word(&mut self, word: u64) {
-        word.to_le_bytes().into_iter().for_each(|byte| self.byte(byte));
+        let mixed = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 29);
     }
 }
 

@@ -12,7 +12,7 @@
 
 use crate::{PassContext, PassError};
 use kernel::verify::iterations_are_independent;
-use kernel::{Kernel, LoopKind, Program, Stmt};
+use kernel::{Code, Kernel, LoopKind, Program, Stmt};
 
 /// Less work than this, in statements executed, is never worth waking a thread; whether more is, the emitter weighs.
 const MIN_WORK: usize = 1 << 13;
@@ -43,7 +43,9 @@ fn in_parallel(kernel: &Kernel) -> Option<Kernel> {
     }
     let body = before.iter().chain(body).cloned().collect();
     let parallel = Stmt::For { var: *var, extent: *extent, kind: LoopKind::Parallel, body };
-    Some(Kernel { body: vec![parallel], ..kernel.clone() })
+    let Code { params, locals, .. } = &**kernel;
+    let code = Code { params: params.clone(), locals: locals.clone(), body: vec![parallel] };
+    Some(Kernel::new(kernel.name.clone(), code))
 }
 
 /// How many statements a body executes; a step of a tile counts as one per vector.

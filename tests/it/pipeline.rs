@@ -4,6 +4,9 @@
 
 use crate::oracle::{Agreement, Ports, difference, evaluate, evaluate_program};
 use crate::seeds::check_each;
+use gradc::model::{Model, Sequential};
+use gradc::nn::MeanSquaredError;
+use gradc::optim::Adam;
 use ir::testing::{Limits, random_graph, random_values};
 use ir::{DType, Graph};
 use kernel::Target;
@@ -69,4 +72,24 @@ fn random_graphs_become_loops() {
 #[test]
 fn random_f64_graphs_become_loops() {
     check(40, &[DType::F64, DType::F64, DType::I32, DType::I64, DType::U8, DType::Bool], Agreement::Within(1e-10));
+}
+
+/// Kernels of equal layers were copies of one another in every pass: what a pass took for each grew with the memory that all of them filled.
+#[test]
+fn layers_that_are_alike_take_memory_once() {
+    let model = (0..6).fold(Sequential::new([64]), |model, _| model.dense(64).relu());
+    let step = model.training_graph(32, &MeanSquaredError, &[], &Adam::new(0.001)).unwrap();
+    let mut alike = vec![];
+    let mut watch = |pass: &Pass, module: &Module| {
+        let Module::Program(program) = module else { return };
+        let firsts = program.first_of_equal();
+        for (at, &first) in firsts.iter().enumerate() {
+            let [kernel, first] = [at, first].map(|k| &program.kernels[k]);
+            assert!(kernel.shares_code_with(first), "after `{}`: {} and {}", pass.name, first.name, kernel.name);
+        }
+        alike.push(firsts.iter().enumerate().filter(|(at, first)| at > first).count());
+    };
+    let context = PassContext::new(Target::avx2());
+    passes::run_watched(Module::Graph(step.graph), PIPELINE, &context, &RunOptions::default(), &mut watch).unwrap();
+    assert!(alike.len() == 9 && alike.iter().all(|&count| count > 20), "{alike:?}");
 }

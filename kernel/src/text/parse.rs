@@ -3,7 +3,7 @@
 use super::lexer::Token;
 use super::parser::{Parsed, Parser};
 use crate::{
-    Access, Buffer, BufferId, BufferKind, Check, DType, Data, IndexVar, Kernel, Launch, Local, LoopKind, Micro,
+    Access, Buffer, BufferId, BufferKind, Check, Code, DType, Data, IndexVar, Kernel, Launch, Local, LoopKind, Micro,
     Operand, Param, Program, ReduceDim, Reg, Scalar, Stmt,
 };
 use std::str::FromStr;
@@ -164,7 +164,7 @@ impl Parser {
             let (dtype, len) = self.elements()?;
             locals.push(Local { dtype, len });
         }
-        Ok(Kernel { name, params, locals, body: self.rest_of_block()? })
+        Ok(Kernel::new(name, Code { params, locals, body: self.rest_of_block()? }))
     }
 
     fn param(&mut self) -> Parsed<Param> {

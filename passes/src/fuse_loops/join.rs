@@ -6,8 +6,8 @@ use crate::PassError;
 use kernel::verify::{Definitions, expand};
 use kernel::walk::{has_tile, map_accesses, refresh, substitute, visit_exprs, visit_stmts};
 use kernel::{
-    Affine, BufRef, BufferId, Expr, Fresh, IndexVar, Interval, Kernel, Launch, Local, LoopKind, Param, Program, Stmt,
-    Types,
+    Affine, BufRef, BufferId, Code, Expr, Fresh, IndexVar, Interval, Kernel, Launch, Local, LoopKind, Param, Program,
+    Stmt, Types,
 };
 use std::collections::BTreeMap;
 
@@ -88,8 +88,8 @@ impl Join {
             return Ok(None);
         };
         let name = format!("{}_{}", first.name.rsplit_once('_').map_or(&*first.name, |n| n.0), second.name);
-        let whole =
-            Kernel { name: name.clone(), params: params.clone(), locals: locals.clone(), body: bodies.concat() };
+        let code = Code { params: params.clone(), locals: locals.clone(), body: bodies.concat() };
+        let whole = Kernel::new(name.clone(), code);
         let types = Types::of_kernel(&whole).map_err(|e| PassError::Invalid(format!("{name}: {e}")))?;
         let is_of_tiles = has_tile(&producer.body);
         let mut join = Self { name, params, args, locals, producer, consumer, types, fresh, between, is_of_tiles };
@@ -134,7 +134,7 @@ impl Join {
         if local.len * local.dtype.size_bytes() > limit || joined.iterations < MIN_ITERATIONS.min(longer) {
             return None;
         }
-        let kernel = Kernel { name: self.name, params: self.params, locals: self.locals, body: vec![joined.stmt] };
+        let kernel = Kernel::new(self.name, Code { params: self.params, locals: self.locals, body: vec![joined.stmt] });
         Some((kernel, self.args))
     }
 

@@ -37,6 +37,7 @@ pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError
     // Kernels that have become one may have been the two that read a buffer.
     while joined_any(program, context)? {
         remove_unused(program);
+        program.share_code();
     }
     Ok(())
 }
@@ -45,11 +46,12 @@ pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError
 fn joined_any(program: &mut Program, context: &PassContext) -> Result<bool, PassError> {
     let mut uses = Uses::of(program);
     let mut gone = BTreeSet::new();
-    let mut known: BTreeMap<u32, Option<Steps>> = BTreeMap::new();
+    let firsts = program.first_of_equal();
+    let mut known: BTreeMap<usize, Option<Steps>> = BTreeMap::new();
     for buffer in 0..program.buffers.len() {
         let buffer = BufferId(buffer as u32);
         let Some(link) = Link::through(program, &uses, buffer) else { continue };
-        if !may_join(program, &link, &mut known)? {
+        if !may_join(program, &link, &firsts, &mut known)? {
             continue;
         }
         let Some(join) = Join::of(program, &link)? else { continue };
@@ -62,17 +64,24 @@ fn joined_any(program: &mut Program, context: &PassContext) -> Result<bool, Pass
     Ok(!gone.is_empty())
 }
 
-/// False if the two kernels of a link can't be joined for what can be said of each alone; that is nearly always so, and `known` for kernels that had other links.
-fn may_join(program: &Program, link: &Link, known: &mut BTreeMap<u32, Option<Steps>>) -> Result<bool, PassError> {
+/// False if the two kernels of a link can't be joined for what can be said of each alone; that is nearly always so, and `known` for kernels that had other links, or
+/// differ only in their names from such: `firsts` has the first of those for the kernels that there were at first.
+fn may_join(
+    program: &Program,
+    link: &Link,
+    firsts: &[usize],
+    known: &mut BTreeMap<usize, Option<Steps>>,
+) -> Result<bool, PassError> {
     let sides = [link.producer, link.consumer].map(|place| &program.launches[place]);
+    let first = |launch: &Launch| firsts.get(launch.kernel as usize).copied().unwrap_or(launch.kernel as usize);
     for launch in sides {
-        if let Entry::Vacant(entry) = known.entry(launch.kernel) {
+        if let Entry::Vacant(entry) = known.entry(first(launch)) {
             entry.insert(Steps::of(&program.kernels[launch.kernel as usize])?);
         }
     }
     let side = |launch: &Launch| {
         let param = launch.args.iter().position(|arg| *arg == link.buffer)?;
-        Some((known.get(&launch.kernel)?.as_ref()?, param))
+        Some((known.get(&first(launch))?.as_ref()?, param))
     };
     let [first, second] = sides.map(side);
     Ok(first.zip(second).is_some_and(|((first, p), (second, q))| Steps::may_join(first, p, second, q)))

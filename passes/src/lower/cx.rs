@@ -3,7 +3,9 @@
 //! Values are placed at the outermost loop in which their operands are known, so what doesn't change in a loop is computed before it.
 
 use ir::{DType, Scalar, ScalarOp};
-use kernel::{Access, Affine, BufRef, BufferId, Expr, IndexExpr, IndexVar, Kernel, Local, LoopKind, Param, Reg, Stmt};
+use kernel::{
+    Access, Affine, BufRef, BufferId, Code, Expr, IndexExpr, IndexVar, Kernel, Local, LoopKind, Param, Reg, Stmt,
+};
 use std::collections::BTreeMap;
 
 /// An expression and the number of loops that must be open around it.
@@ -277,7 +279,7 @@ impl KernelCx {
         self.close_to(0);
         let body = self.levels.pop().map(|l| l.stmts).unwrap_or_default();
         let (args, params) = self.params.into_iter().unzip();
-        (Kernel { name, params, locals: self.locals, body }, args)
+        (Kernel::new(name, Code { params, locals: self.locals, body }), args)
     }
 }
 

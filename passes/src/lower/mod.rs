@@ -31,8 +31,8 @@ use crate::fuse::cluster::{Clusters, Kind};
 use crate::{PassContext, PassError};
 use expr::Values;
 use ir::{Graph, NodeId, Op};
-use kernel::{Buffer, BufferId, BufferKind, Check, Kernel, Launch, Program, Target};
-use std::collections::BTreeMap;
+use kernel::{Buffer, BufferId, BufferKind, Check, Codes, Kernel, Launch, Program, Target};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A program under construction.
 pub(crate) struct Lowering<'g> {
@@ -46,6 +46,8 @@ pub(crate) struct Lowering<'g> {
     cluster: Option<u32>,
     /// The cluster of each kernel.
     clusters: Vec<Option<u32>>,
+    /// The code of the kernels so far.
+    codes: Codes,
     /// Whether this is the body of a loop, in which inputs named as invariants are the same each time: what is prepared from them is prepared once.
     is_body: bool,
 }
@@ -90,6 +92,7 @@ fn lower<'g>(graph: &'g Graph, target: &Target, is_body: bool) -> Result<Lowerin
         kinds: BTreeMap::new(),
         cluster: None,
         clusters: vec![],
+        codes: Codes::default(),
         is_body,
     };
     lowering.declare_ports();
@@ -199,6 +202,8 @@ impl<'g> Lowering<'g> {
 
     fn launch(&mut self, mut kernel: Kernel, args: Vec<BufferId>) {
         kernel.name = format!("{}_{}", kernel.name, self.program.kernels.len());
+        // What is alike takes memory once: passes would miss the caches on every copy.
+        self.codes.share(&mut kernel);
         self.program.kernels.push(kernel);
         self.clusters.push(self.cluster);
         let kernel = self.program.kernels.len() as u32 - 1;
@@ -227,10 +232,16 @@ impl<'g> Lowering<'g> {
         let updates = self.graph.updates().iter().map(|(n, id)| (BufferKind::Next { name: n.clone() }, *id));
         let outputs = self.graph.outputs().iter().map(|(n, id)| (BufferKind::Output { name: n.clone() }, *id));
         let results: Vec<_> = updates.chain(outputs).collect();
+        let port = |kind: &BufferKind| match kind {
+            BufferKind::Next { name } => Some((false, name.clone())),
+            BufferKind::Output { name } => Some((true, name.clone())),
+            _ => None,
+        };
+        let mut there: BTreeSet<(bool, String)> = self.program.buffers.iter().filter_map(|b| port(&b.kind)).collect();
         for (kind, node) in results {
             let unchanged =
                 matches!((&kind, self.graph.op(node)), (BufferKind::Next { name }, Op::State(s)) if *name == s.name);
-            if unchanged || self.program.buffers.iter().any(|b| b.kind == kind) {
+            if unchanged || !port(&kind).is_some_and(|port| there.insert(port)) {
                 continue;
             }
             opaque::copy(self, node, kind)?;

@@ -21,7 +21,8 @@ pub use report::{MemoryReport, report};
 
 use crate::{PassContext, PassError};
 use kernel::{
-    Access, Affine, BufRef, BufferId, BufferKind, Expr, InPlaceProofs, IndexVar, Kernel, Launch, Param, Program, Stmt,
+    Access, Affine, BufRef, BufferId, BufferKind, Code, Expr, InPlaceProofs, IndexVar, Kernel, Launch, Param, Program,
+    Stmt,
 };
 
 /// When a buffer's contents matter: from the launch that first writes it to the last that reads it; launches are numbered from 0.
@@ -49,6 +50,7 @@ pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError
     share_dying_operands(program, &mut roots, &lives);
     place::assign(program, &roots, &lives)?;
     stream::mark(program, context.target.l3_bytes);
+    program.share_code();
     Ok(())
 }
 
@@ -111,12 +113,9 @@ fn copy_unshared_states(program: &mut Program, roots: &[usize]) {
         let value = Expr::load(BufRef::Param(0), at.clone());
         let body = vec![Stmt::serial(var, len, vec![Stmt::Store { buf: BufRef::Param(1), index: at, value }])];
         let param = |access| Param { dtype, len, access };
-        program.kernels.push(Kernel {
-            name: format!("update_{}", program.kernels.len()),
-            params: vec![param(Access::Read), param(Access::Write)],
-            locals: vec![],
-            body,
-        });
+        let name = format!("update_{}", program.kernels.len());
+        let params = vec![param(Access::Read), param(Access::Write)];
+        program.kernels.push(Kernel::new(name, Code { params, locals: vec![], body }));
         let kernel = program.kernels.len() as u32 - 1;
         program.launches.push(Launch { kernel, args: vec![BufferId(next as u32), BufferId(state as u32)] });
     }

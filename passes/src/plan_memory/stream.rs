@@ -11,13 +11,17 @@ const LARGE_PART: usize = 2;
 
 /// Marks parameters that every launch of their kernel binds to memory which nothing else in the launch uses, and nothing soon afterwards reads.
 pub(super) fn mark(program: &mut Program, cache_bytes: usize) {
+    let mut launches: Vec<Vec<usize>> = vec![vec![]; program.kernels.len()];
+    for (at, launch) in program.launches.iter().enumerate() {
+        launches[launch.kernel as usize].push(at);
+    }
     let streams: Vec<(usize, usize)> = (0..program.kernels.len())
         .flat_map(|kernel| (0..program.kernels[kernel].params.len()).map(move |param| (kernel, param)))
         .filter(|&(kernel, param)| {
-            let launches = program.launches.iter().enumerate().filter(|(_, l)| l.kernel as usize == kernel);
-            let mut launches = launches.map(|(t, _)| t).peekable();
             let writes = program.kernels[kernel].params[param].access == Access::Write;
-            writes && launches.peek().is_some() && launches.all(|t| is_streamed(program, (t, param), cache_bytes))
+            let launches = &launches[kernel];
+            let all = || launches.iter().all(|&t| is_streamed(program, (t, param), cache_bytes));
+            writes && !launches.is_empty() && all()
         })
         .collect();
     for (kernel, param) in streams {

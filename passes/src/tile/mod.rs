@@ -20,7 +20,7 @@ mod transpose;
 
 use crate::{PassContext, PassError};
 use kernel::walk::{refresh, substitute};
-use kernel::{Affine, DType, Expr, Fresh, IndexVar, LoopKind, Program, Scalar, ScalarOp, Stmt, Types};
+use kernel::{Affine, DType, Expr, Fresh, IndexVar, Kernel, LoopKind, Program, Scalar, ScalarOp, Stmt, Types};
 
 /// Loops shorter than this stay whole: a thread takes longer to wake.
 const MIN_EXTENT: usize = 8192;
@@ -35,36 +35,39 @@ const LINE: usize = 16;
 /// None.
 pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
     partial::cut(program);
-    for kernel in &mut program.kernels {
-        transpose::cut(kernel);
-        let mut fresh = Fresh::above(&kernel.body);
-        if let Some((Stmt::For { var, extent, kind: LoopKind::Serial, body }, before)) = kernel.body.split_last_mut()
-            && before.iter().all(|s| matches!(s, Stmt::Let { .. }))
-            && !body.iter().any(|s| matches!(s, Stmt::For { .. } | Stmt::Micro(_)))
-            && *extent >= MIN_EXTENT
-        {
-            let extent = *extent;
-            let mut chunks = before.to_vec();
-            let (outer, chunk) = (fresh.index(), chunk_of(extent));
-            let one = |length: usize, fresh: &mut Fresh| one_chunk((*var, body), (outer, chunk), length, fresh);
-            let whole = one(chunk, &mut fresh);
-            chunks.push(match extent % chunk {
-                0 => whole,
-                rest => Stmt::If {
-                    condition: is_below(outer, extent / chunk),
-                    then: vec![whole],
-                    otherwise: vec![one(rest, &mut fresh)],
-                },
-            });
-            kernel.body = vec![Stmt::serial(outer, extent.div_ceil(chunk), chunks)];
-        }
-    }
     program.change_kernels(|kernel| {
+        transpose::cut(kernel);
+        cut_in_chunks(kernel);
         let mut types = Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)))?;
         let mut fresh = Fresh::above(&kernel.body);
         blocks::cut(&mut kernel.body, &mut types, &mut fresh);
         Ok(())
     })
+}
+
+/// Cuts a loop over many elements into chunks that threads can share.
+fn cut_in_chunks(kernel: &mut Kernel) {
+    let Some((Stmt::For { var, extent, kind: LoopKind::Serial, body }, before)) = kernel.body.split_last() else {
+        return;
+    };
+    let straight = !body.iter().any(|s| matches!(s, Stmt::For { .. } | Stmt::Micro(_)));
+    if !straight || *extent < MIN_EXTENT || !before.iter().all(|s| matches!(s, Stmt::Let { .. })) {
+        return;
+    }
+    let mut fresh = Fresh::above(&kernel.body);
+    let mut chunks = before.to_vec();
+    let (outer, chunk) = (fresh.index(), chunk_of(*extent));
+    let one = |length: usize, fresh: &mut Fresh| one_chunk((*var, body), (outer, chunk), length, fresh);
+    let whole = one(chunk, &mut fresh);
+    chunks.push(match extent % chunk {
+        0 => whole,
+        rest => Stmt::If {
+            condition: is_below(outer, extent / chunk),
+            then: vec![whole],
+            otherwise: vec![one(rest, &mut fresh)],
+        },
+    });
+    kernel.body = vec![Stmt::serial(outer, extent.div_ceil(chunk), chunks)];
 }
 
 /// The loop over `length` elements of a chunk.

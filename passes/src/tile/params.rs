@@ -1,6 +1,6 @@
 //! A kernel with just the parameters that its body uses.
 
-use kernel::{Access, BufRef, Expr, Kernel, Local, Param, Stmt};
+use kernel::{Access, BufRef, Code, Expr, Kernel, Local, Param, Stmt};
 use std::collections::BTreeMap;
 
 /// A kernel, and which of the parameters it was made from it kept.
@@ -28,7 +28,7 @@ pub(super) fn restrict(name: String, params: &[Param], locals: Vec<Local>, mut b
     });
     let kept: Vec<usize> = uses.keys().map(|&p| p as usize).collect();
     let params = uses.iter().map(|(&p, &access)| Param { access, ..params[p as usize].clone() }).collect();
-    Restricted { kernel: Kernel { name, params, locals, body }, kept }
+    Restricted { kernel: Kernel::new(name, Code { params, locals, body }), kept }
 }
 
 /// Calls `f` on every use of a buffer.

@@ -54,8 +54,16 @@ struct Cut {
 
 /// Cuts the reductions of a program.
 pub(super) fn cut(program: &mut Program) {
-    for at in 0..program.kernels.len() {
-        let Some((partial, total, scratch)) = split(&program.kernels[at]) else { continue };
+    // Where there is nothing to cut in a kernel, there is nothing in those that differ only in their names.
+    let mut whole = vec![false; program.kernels.len()];
+    for (at, first) in program.first_of_equal().into_iter().enumerate() {
+        if whole[first] {
+            continue;
+        }
+        let Some((partial, total, scratch)) = split(&program.kernels[at]) else {
+            whole[first] = true;
+            continue;
+        };
         let number = program.kernels.len() as u32;
         program.kernels[at] = total.kernel;
         program.kernels.push(partial.kernel);

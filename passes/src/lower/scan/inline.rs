@@ -1,7 +1,7 @@
 //! Kernels inside a kernel: their statements, with names and buffers of the one around.
 
 use kernel::walk::{map_exprs, refresh};
-use kernel::{Access, Affine, BufRef, BufferId, DType, Expr, Fresh, IndexExpr, Kernel, Local, Param, Stmt};
+use kernel::{Access, Affine, BufRef, BufferId, Code, DType, Expr, Fresh, IndexExpr, Kernel, Local, Param, Stmt};
 use std::collections::BTreeMap;
 
 /// Where a buffer of an inlined kernel is.
@@ -79,7 +79,7 @@ impl Places {
     /// The finished kernel, and the buffers of its parameters.
     pub(super) fn finish(self, name: &str, body: Vec<Stmt>) -> (Kernel, Vec<BufferId>) {
         let (args, params) = self.params.into_iter().unzip();
-        (Kernel { name: name.into(), params, locals: self.locals, body }, args)
+        (Kernel::new(name.into(), Code { params, locals: self.locals, body }), args)
     }
 }
 
