@@ -7,7 +7,7 @@ by units in the last place as long as that lowers the error. Coefficients are pr
 """
 import itertools
 import struct
-from mpmath import mp, mpf, chebyfit, lu_solve, matrix, exp, log, log1p, erf, erfc, sin, cos, atanh, sqrt, pi, tanh
+from mpmath import mp, mpf, chebyfit, lu_solve, matrix, exp, log, log1p, erf, erfc, sin, cos, atanh, sqrt, pi, tanh, polyval
 
 mp.dps = 60
 TINY = mpf(10) ** -25
@@ -105,6 +105,50 @@ def minimax(name, g, w, lo, hi, n):
     print("    &[" + ", ".join(shortest_f32(q) for q in c) + "],")
 
 
+def rational(name, f, hi, m, n, bits, scale=0):
+    """Prints `name`, the quotient of polynomials of degrees m and n with the least relative error from f on [0, hi], by exchange; the first times 2^scale."""
+    hi, size = mpf(hi), m + n + 2
+    end = hi / (hi + 2)
+    points = [end * (1 - cos(pi * i / 600)) / 2 for i in range(601)]
+    points = [2 * t / (1 - t) for t in points]
+    values = [f(x) for x in points]
+    at = [round(600 * i / (size - 1)) for i in range(size)]
+    level, below, best = mpf(0), [mpf(1)], None
+    for _ in range(40):
+        for _ in range(6):
+            a, b = matrix(size, size), matrix(size, 1)
+            for row, i in enumerate(at):
+                x, sign = points[i], (-1) ** row
+                b[row] = values[i] * (1 + sign * level)
+                for j in range(m + 1):
+                    a[row, j] = x**j
+                for j in range(1, n + 1):
+                    a[row, m + j] = -b[row] * x**j
+                a[row, size - 1] = -values[i] * sign * sum(c * x**j for j, c in enumerate(below))
+            solved = lu_solve(a, b)
+            above, below = [solved[j] for j in range(m + 1)], [mpf(1)] + [solved[m + j] for j in range(1, n + 1)]
+            level += solved[size - 1]
+        quotients = [polyval(above[::-1], x) / polyval(below[::-1], x) / v - 1 for x, v in zip(points, values)]
+        error = max(abs(q) for q in quotients)
+        if best is None or error < best[0]:
+            best = (error, above, below)
+        runs = []
+        for i, q in enumerate(quotients):
+            if not runs or (q >= 0) != runs[-1][0]:
+                runs.append([q >= 0, i, abs(q)])
+            elif abs(q) > runs[-1][2]:
+                runs[-1][1:] = [i, abs(q)]
+        while len(runs) > size:
+            runs.pop(0 if runs[0][2] < runs[-1][2] else -1)
+        if len(runs) < size:
+            break
+        at = [i for _, i, _ in runs]
+    print(f"{name} f{bits}: degrees {m} and {n}, error 2^{float(log(best[0], 2)):.1f}")
+    for part in ([c * two(scale) for c in best[1]], best[2]):
+        items = [text(c, bits) for c in part]
+        print("    &[" + ", ".join(i if any(c in i for c in ".e") else i + ".0" for i in items) + "],")
+
+
 def split(name, x, parts):
     """Prints x as a sum of floats, each the rest rounded: a Cody-Waite constant for use with fma."""
     for bits in (32, 64):
@@ -156,6 +200,21 @@ def scaled(k):
 minimax("ERFC", scaled(mpf(3)), lambda u: 1 / scaled(mpf(3))(u), -1, (mpf("10.1") - 3) / (mpf("10.1") + 3), 11)
 level = lambda u: scaled(mpf(4))(u) * (1 + 8 * (1 + u) / (1 - u))
 fit("ERFC", level, -1, (mpf("27.3") - 4) / (mpf("27.3") + 4), None, two(-57), only=64)
+
+# The normal distribution's tail: exp(-a^2 / 2) N(a) / D(a), the exponential being 2^n exp(-r / 2) with r = a^2 + 2 n ln 2. 2 ln 2 is rounded to the format: the
+# quotient makes up for what that changes.
+for bits, rounded in ((32, mpf(to_f32(2 * LN2)) / 2), (64, mpf(float(LN2)))):
+    base = LN2 / rounded
+    tail_of = lambda a: erfc(a / sqrt(mpf(2))) / 2 * exp(a * a / 2 * base)
+    bell = lambda r: (exp(-at(r) / 2 * base) - 1) / at(r)
+    ends = (-rounded * mpf("1.002"), rounded * mpf("1.002"))
+    if bits == 32:
+        for name, m, n, terms in (("NORMAL", 4, 5, 6), ("NORMAL_SHORT", 3, 3, 4)):
+            rational(name + "_TAIL", tail_of, "14.3", m, n, 32, -64)
+            minimax(name + "_BELL", bell, lambda r: at(r) * exp(r / 2), *ends, terms)
+    else:
+        rational("NORMAL_TAIL", tail_of, "38.7", 10, 11, 64, -512)
+        fit("NORMAL_BELL", bell, *ends, None, two(-56), only=64)
 
 # tanh(x) = x + x z p(z), z = x^2, for x up to 9/16
 fit("TANH", lambda z: (tanh(sqrt(z)) / sqrt(z) - 1) / z, 0, mpf("0.5625") ** 2, None, two(-55), only=64)

@@ -31,6 +31,8 @@ unary! {
     softplus, SOFTPLUS, "`log(1 + exp(x))`, which neither overflows nor loses small values; floats.";
     erf, ERF, "The error function; floats.";
     erfc, ERFC, "`1 - erf(x)`, with all digits where that is small; floats.";
+    normal_cdf, NORMAL_CDF, "The normal distribution below `x`, with all digits where that is small; floats.";
+    normal_cdf_short, NORMAL_CDF_SHORT, "`normal_cdf` in `f32` with the digits that count where what is made of it is rounded to 16 bits; floats.";
     relu, RELU, "`max(x, 0)`; numbers.";
     abs, ABS, "The magnitude; numbers.";
     sign, SIGN, "1, 0 or -1; numbers.";

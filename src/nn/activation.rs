@@ -1,7 +1,8 @@
 //! Activations: functions of a tensor, and as a value that layers hold.
 
 use crate::dsl::Tensor;
-use std::f64::consts::{FRAC_1_SQRT_2, PI};
+use ir::DType;
+use std::f64::consts::PI;
 
 /// SELU's scale (Klambauer et al., "Self-Normalizing Neural Networks", arXiv 1706.02515).
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
@@ -119,9 +120,10 @@ pub fn selu(x: &Tensor) -> Tensor {
 /// `x Φ(x)`, exact, by the complementary error function (arXiv 1606.08415): `1 + erf` would have no digits left where `x` is very negative.
 #[track_caller]
 pub fn gelu(x: &Tensor) -> Tensor {
-    // `x` times all the rest: the gradient then keeps `x` and the rest, and not `x/2` as well.
     let wide = x.in_f32();
-    (&wide * ((&wide * -FRAC_1_SQRT_2).erfc() * 0.5)).rounded_like(x)
+    // A product that is rounded to 8 bits needs no more than twice as many of its factor.
+    let factor = if x.dtype() == Some(DType::Bf16) { wide.normal_cdf_short() } else { wide.normal_cdf() };
+    (&wide * factor).rounded_like(x)
 }
 
 /// `x Φ(x)`, approximated by `x/2 (1 + tanh(sqrt(2/π) (x + 0.044715 x³)))` (arXiv 1606.08415).

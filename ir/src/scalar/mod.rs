@@ -11,6 +11,7 @@ mod def;
 mod erf;
 mod expand;
 mod exponential;
+mod normal;
 mod power;
 mod program;
 mod rounding;
@@ -22,5 +23,5 @@ pub use program::{Instr, ProgramBuilder, Reg, ScalarProgram};
 pub use value::Scalar;
 
 /// The families' tables, in the order in which documentation lists them.
-static FAMILIES: [&[&ScalarDef]; 7] =
-    [arith::OPS, bits::OPS, compare::OPS, rounding::OPS, power::OPS, exponential::OPS, trigonometric::OPS];
+static FAMILIES: [&[&ScalarDef]; 8] =
+    [arith::OPS, bits::OPS, compare::OPS, rounding::OPS, power::OPS, exponential::OPS, normal::OPS, trigonometric::OPS];

@@ -32,7 +32,7 @@ pub(crate) fn edges() -> Vec<f32> {
 }
 
 /// The ops of one operand that this file sweeps.
-pub(crate) const UNARY: [ScalarOp; 10] = [
+pub(crate) const UNARY: [ScalarOp; 11] = [
     ScalarOp::EXP,
     ScalarOp::EXPM1,
     ScalarOp::LOG,
@@ -42,6 +42,7 @@ pub(crate) const UNARY: [ScalarOp; 10] = [
     ScalarOp::SOFTPLUS,
     ScalarOp::ERF,
     ScalarOp::ERFC,
+    ScalarOp::NORMAL_CDF,
     ScalarOp::RSQRT,
 ];
 

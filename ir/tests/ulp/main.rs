@@ -69,6 +69,8 @@ f32_sweeps! {
     softplus_f32: SOFTPLUS,
     erf_f32: ERF,
     erfc_f32: ERFC,
+    normal_cdf_f32: NORMAL_CDF,
+    normal_cdf_short_f32: NORMAL_CDF_SHORT,
     rsqrt_f32: RSQRT,
 }
 

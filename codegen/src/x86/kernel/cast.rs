@@ -7,7 +7,7 @@ use super::forms::{
 use super::isa::{Isa, Width};
 use super::lir::{Arg, Class, Inst, VReg};
 use super::ops::compare::{Order, UNORDERED};
-use super::unit::{Parts, Unit, Val, width_of};
+use super::unit::{Packed, Parts, Unit, Val, width_of};
 use crate::error::{EmitError, unsupported};
 use iced_x86::Code;
 use kernel::{DType, Scalar, ScalarOp};
@@ -82,6 +82,7 @@ impl Unit<'_> {
                 smallvec![self.long_to_float(val.parts[0], size)]
             }
             (DType::I32, DType::F32) => self.map_parts(val, 4, &mut same(&FROM_INT[0]))?,
+            (DType::I64, DType::F64) if self.isa == Isa::Avx2 => self.map_parts(val, 8, &mut Self::longs_to_doubles)?,
             (DType::I64, DType::F64) => self.map_parts(val, 8, &mut same(&FROM_INT[1]))?,
             (DType::F32, DType::I32) => self.map_parts(val, 4, &mut same(&TO_INT[0]))?,
             (DType::F64, DType::I64) => self.map_parts(val, 8, &mut same(&TO_INT[1]))?,
@@ -96,6 +97,20 @@ impl Unit<'_> {
             (from, _) => return unsupported(format!("a conversion from {from} to {to}")),
         };
         Ok(Val { dtype: to, size, lanes, parts, constant: None })
+    }
+
+    /// 64-bit integers without an instruction for them: each half becomes the fraction of a large number, the upper one's sign turned; both are exact, and so is the
+    /// upper one less what the numbers have too much. The sum rounds once.
+    fn longs_to_doubles(&mut self, x: VReg, width: Width) -> Result<VReg, EmitError> {
+        let [low_bits, low_exponent, high_exponent] =
+            [0xffff_ffff, 0x4330_0000_0000_0000, 0x4530_0000_8000_0000].map(|bits| self.splat_bits(bits, 8));
+        let excess = self.splat_bits((2f64.powi(84) + 2f64.powi(63) + 2f64.powi(52)).to_bits(), 8);
+        let low = self.op(&AND[1], width, &[x, low_bits], None)?;
+        let low = self.op(&OR[1], width, &[low, low_exponent], None)?;
+        let high = self.op(&forms::SHR_BY[1], width, &[x], Some(32))?;
+        let high = self.op(&forms::XOR[1], width, &[high, high_exponent], None)?;
+        let high = self.op(of_size(&forms::SUB, 8), width, &[high, excess], None)?;
+        self.add(high, low, 8, width)
     }
 
     /// One 64-bit integer, by way of a general register.
@@ -147,7 +162,11 @@ impl Unit<'_> {
             return self.round_to_bf16(value, width);
         }
         let words = self.f32_to_f16(value, width)?;
-        self.f16_to_f32(words, width)
+        let rounded = self.f16_to_f32(words, width)?;
+        // To store them takes no second rounding.
+        let count = u16::try_from(width.bytes() / 4).unwrap_or(u16::MAX);
+        self.packed.insert(rounded, Packed { dtype, count, reg: words });
+        Ok(rounded)
     }
 
     /// Lanes of `f32` as packed `f16`, rounded to nearest, ties to even.
@@ -171,16 +190,16 @@ impl Unit<'_> {
     /// `f32` lanes rounded to the nearest bfloat16, ties to even, still as `f32`; NaN stays NaN.
     fn round_to_bf16(&mut self, value: VReg, width: Width) -> Result<VReg, EmitError> {
         let upper = self.op(&forms::SHR_BY[0], width, &[value], Some(16))?;
-        let [one, half, keep, quiet] = [1, 0x7fff, 0xffff_0000, 0x0040_0000].map(|bits| self.splat_bits(bits, 4));
+        let [one, half, keep, quiet] = [1, 0x7fff, 0xffff_0000, 0x7fc0_0000].map(|bits| self.splat_bits(bits, 4));
         let odd = self.op(&AND[0], width, &[upper, one], None)?;
         let add = self.op(&forms::IADD[0], width, &[odd, half], None)?;
         let sum = self.op(&forms::IADD[0], width, &[value, add], None)?;
-        let rounded = self.op(&AND[0], width, &[sum, keep], None)?;
-        // A NaN would round to infinity: truncated, with the quiet bit set, it stays one.
-        let quieted = self.op(&OR[0], width, &[value, quiet], None)?;
-        let nan = self.op(&AND[0], width, &[quieted, keep], None)?;
+        // A NaN's bits may round to infinity's or to a zero's.
         let is_nan = self.compare_floats(UNORDERED, 4, width, value, value)?;
-        self.blend(is_nan, (nan, rounded), 4, width)
+        let upper = self.blend(is_nan, (quiet, sum), 4, width)?;
+        let rounded = self.op(&AND[0], width, &[upper, keep], None)?;
+        self.uppers.insert(rounded, upper);
+        Ok(rounded)
     }
 
     /// A comparison of floats by the instruction's predicate: a mask.

@@ -329,7 +329,7 @@ impl Unit<'_> {
         }
         let packed = match (self.packed.get(&part), dtype) {
             (Some(packed), _) if (packed.dtype, packed.count) == (dtype, count) => packed.reg,
-            (_, DType::Bf16) => self.pack_words(part, count)?,
+            (_, DType::Bf16) => self.pack_words(self.uppers.get(&part).copied().unwrap_or(part), count)?,
             (_, DType::F16) => self.f32_to_f16(part, width_of(count, 4))?,
             _ => self.pack_bytes(dtype, part, count)?,
         };

@@ -81,7 +81,7 @@ pub(super) enum Base {
     First,
 }
 
-/// Elements of one or two bytes as they were loaded, from which lanes have been made.
+/// Elements of one or two bytes as they were loaded or rounded, from which lanes have been made.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packed {
     pub(super) dtype: DType,
@@ -123,6 +123,8 @@ pub(super) struct Unit<'k> {
     pub(super) compared: BTreeMap<VReg, Compared>,
     /// What lanes were made of, by the lanes: to store them unchanged takes no packing, and changes no bit of a NaN.
     pub(super) packed: BTreeMap<VReg, Packed>,
+    /// Lanes with the same upper halves, lower halves not yet cleared, by the lanes of `bf16` made of them: for storing, which takes upper halves alone.
+    pub(super) uppers: BTreeMap<VReg, VReg>,
     /// Within a tile's body: scalar code stands for this many columns, along this variable.
     pub(super) widen: Option<(IndexVar, u16)>,
     pub(super) locals: Vec<i64>,
@@ -150,6 +152,7 @@ impl<'k> Unit<'k> {
             splats: BTreeMap::new(),
             compared: BTreeMap::new(),
             packed: BTreeMap::new(),
+            uppers: BTreeMap::new(),
             widen: None,
             locals: crate::clif::scratch_layout(kernel).0,
         }

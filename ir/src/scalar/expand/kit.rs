@@ -191,7 +191,16 @@ impl Kit {
 
     /// The polynomial at `x`, by Horner's rule.
     pub(super) fn poly(&mut self, poly: &Poly, x: Reg) -> Reg {
-        let list = if self.float == DType::F64 { poly.f64 } else { poly.f32 };
+        self.horner(self.coefficients(poly), x)
+    }
+
+    /// The coefficients for this format.
+    pub(super) fn coefficients(&self, poly: &Poly) -> &'static [f64] {
+        if self.float == DType::F64 { poly.f64 } else { poly.f32 }
+    }
+
+    /// The polynomial of these coefficients at `x`, by Horner's rule.
+    pub(super) fn horner(&mut self, list: &[f64], x: Reg) -> Reg {
         let (last, rest) = list.split_last().expect("a polynomial has a coefficient");
         let mut sum = self.c(*last);
         for c in rest.iter().rev() {
@@ -204,7 +213,7 @@ impl Kit {
     /// One polynomial where `first`, another one elsewhere, each with as many coefficients, at `x`: selecting coefficients costs multipliers
     /// nothing, where two polynomials would keep them busy twice as long.
     pub(super) fn either_poly(&mut self, first: Reg, polys: [&Poly; 2], x: Reg) -> Reg {
-        let [a, b] = polys.map(|poly| if self.float == DType::F64 { poly.f64 } else { poly.f32 });
+        let [a, b] = polys.map(|poly| self.coefficients(poly));
         assert_eq!(a.len(), b.len(), "polynomials of one degree");
         let mut sum = None;
         for (&a, &b) in a.iter().zip(b).rev() {

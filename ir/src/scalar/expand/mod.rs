@@ -8,6 +8,7 @@ mod exp;
 mod hyperbolic;
 mod kit;
 mod log;
+mod normal;
 mod power;
 mod trig;
 
@@ -18,6 +19,7 @@ pub(super) use erf::{expand_erf, expand_erfc};
 pub(super) use exp::{expand_exp, expand_expm1};
 pub(super) use hyperbolic::{expand_sigmoid, expand_tanh};
 pub(super) use log::{expand_log, expand_log1p, expand_softplus};
+pub(super) use normal::{expand_normal_cdf, expand_normal_cdf_short};
 pub(super) use power::{expand_pow, expand_rsqrt};
 pub(super) use trig::{expand_cos, expand_sin};
 
