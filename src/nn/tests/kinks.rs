@@ -143,6 +143,30 @@ fn activations_and_their_slopes_are_right_at_kinks_and_at_both_ends() {
     }
 }
 
+/// Rounding the argument of `erfc` cost GELU's tail 40 units.
+#[test]
+fn the_tail_of_gelu_is_within_a_few_units() {
+    let xs: Vec<f64> = (0..500).map(|i| f64::from(-12.9f32 + i as f32 / 41.0)).collect();
+    let (y, _) = slopes(Activation::Gelu, DType::F32, &xs);
+    for (&x, found) in xs.iter().zip(y).filter(|(x, _)| **x < -3.0) {
+        let want = x * normal_distribution(x);
+        assert!((found / want - 1.0).abs() < 1e-6, "gelu({x}) is {found:e}, not {want:e}");
+    }
+}
+
+/// The distribution that GELU in `bf16` is made of has fewer digits than that of `f32`.
+#[test]
+fn gelu_of_every_bf16_is_within_half_a_unit_and_a_trace() {
+    let bits = (u32::from(0x3980u16)..0x4150).flat_map(|bits| [bits, bits | 0x8000]);
+    let xs: Vec<f64> = bits.map(|bits| f64::from(f32::from_bits(bits << 16))).collect();
+    let (y, _) = slopes(Activation::Gelu, DType::Bf16, &xs);
+    let (exact, _) = slopes(Activation::Gelu, DType::F64, &xs);
+    for ((x, found), exact) in xs.iter().zip(y).zip(exact) {
+        let unit = exact.abs().log2().floor().exp2() / 128.0;
+        assert!((found - exact).abs() <= 0.505 * unit, "gelu({x}) is {found:e}, not {exact:e}");
+    }
+}
+
 #[test]
 fn a_nan_stays_one_through_activations() {
     for (activation, ..) in FORMULAS {
