@@ -342,7 +342,13 @@ def with_gradients_torch(r, operands, f):
     leaves = [x.detach().requires_grad_(True) if x.is_floating_point() and not x.requires_grad else x for x in operands]
     y = f(*leaves)
     dy = torch.rand_like(y)
-    return lambda: torch.autograd.grad(f(*leaves), leaves, dy)
+
+    def step():
+        # As a training loop does it: what would be a view of another gradient gets memory of its own in `grad`.
+        for leaf in leaves:
+            leaf.grad = None
+        f(*leaves).backward(dy)
+    return step
 
 
 def with_gradients_jax(r, operands, f):

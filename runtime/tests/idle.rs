@@ -1,6 +1,6 @@
 //! Workers that wait for the next step leave the processors to others. Without the test harness, whose threads use processor time too.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use kernel::{Buffer, Program};
 use runtime::{Executable, LoadOptions};
@@ -16,6 +16,12 @@ fn ticks_used() -> Option<u64> {
 }
 
 fn main() {
+    let asked = |what: &str| std::env::args().any(|argument| argument == what);
+    if asked("--list") {
+        return if !asked("--ignored") {
+            println!("idle_workers_sleep: test")
+        };
+    }
     let text = "program \"steps\" b0: f32[65536] state \"w\"
         kernel grow(p0: readwrite f32[65536]) {
           parallel i0 in 0..64 { vector i1 in 0..256 {

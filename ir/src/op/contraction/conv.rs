@@ -9,7 +9,8 @@ use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, 
 
 /// Cross-correlation, what deep learning calls convolution: `x [n, s..., ci]` with `w [k..., ci/groups, co]` gives `[n, o..., co]`,
 /// `y[n,o,co] = Σ_{k,ci} x[n, o*stride + k*dilation - before, ci] * w[k,ci,co]`; the window's `size` is `w`'s.
-/// Group `g` maps the g-th part of the input channels to the g-th part of the output channels.
+/// Group `g` maps the g-th part of the input channels to the g-th part of the output channels. Padding counts as zeros; whether it is multiplied or left
+/// out is not specified, so that an infinite factor may make NaN of it or not.
 /// Text: `conv %x, %w {size=[3,3], stride=[1,1], pad=[(1,1),(1,1)], dilation=[1,1], groups=1}`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Conv {
