@@ -4,7 +4,7 @@
 //! Where a temporary buffer is written by one kernel and read by one other, and the iterations of both kernels' outermost loops use the
 //! same stretches of it, the two become one kernel: each iteration computes a stretch into scratch memory and uses it there, while
 //! it is in the cache. Loops inside are joined likewise, as far as stretches go. The buffer is gone. Sums of columns stay apart: each is cut by itself into
-//! chunks of rows.
+//! chunks of rows. Kernels of more than a few dozen parameters aren't joined any further.
 //! # Requires
 //! Stage `decomposed`, loops collapsed and not yet cut.
 //! # Ensures
@@ -28,6 +28,8 @@ use uses::Uses;
 
 /// Loops are joined to as many iterations, if the longer of them has more: as many are enough for threads to share.
 const MIN_ITERATIONS: usize = 8;
+/// Kernels with more parameters together stay apart: a sum of a thousand products would become one kernel, joined a thousand times.
+const MAX_PARAMS: usize = 32;
 
 /// Runs the pass.
 ///
@@ -73,6 +75,9 @@ fn may_join(
     known: &mut BTreeMap<usize, Option<Steps>>,
 ) -> Result<bool, PassError> {
     let sides = [link.producer, link.consumer].map(|place| &program.launches[place]);
+    if sides.iter().map(|launch| launch.args.len()).sum::<usize>() > MAX_PARAMS {
+        return Ok(false);
+    }
     let first = |launch: &Launch| firsts.get(launch.kernel as usize).copied().unwrap_or(launch.kernel as usize);
     for launch in sides {
         if let Entry::Vacant(entry) = known.entry(first(launch)) {
