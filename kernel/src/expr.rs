@@ -11,7 +11,7 @@ pub struct Reg(pub u32);
 pub enum BufRef {
     /// A parameter of the kernel, by position. Text: `p0`.
     Param(u32),
-    /// A scratch buffer of the kernel, by position in [`crate::Kernel::locals`]. Text: `l0`.
+    /// A scratch buffer of the kernel, by position in [`crate::Code::locals`]. Text: `l0`.
     Local(u32),
 }
 
