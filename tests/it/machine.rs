@@ -130,6 +130,12 @@ fn the_gradient_of_a_maximum_of_sums_of_products_is_not_lost() {
     becomes_machine_code(31_004_890);
 }
 
+/// A copy of a broadcast element, for a kernel that reads memory, took its few operations again for each place: fusion allowed what lowering refused.
+#[test]
+fn a_copy_of_a_computed_element_is_lowered() {
+    becomes_machine_code(41_002_434);
+}
+
 /// Whether the graph of that seed could be compared, and has loops.
 fn becomes_machine_code(seed: u64) -> bool {
     let Some(graph) = with_gradients(seed, &f64_limits(seed)) else { return false };

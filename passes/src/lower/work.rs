@@ -56,7 +56,8 @@ fn node_cost(lowering: &Lowering<'_>, node: NodeId) -> f64 {
         Op::Random(_) => RANDOM,
         // Comparisons that say whether an element is padding, where loops can't be cut there.
         Op::Pad(op) => 4.0 * op.padded().len() as f64,
-        op if op.family() == Family::Movement => 0.0,
+        // What has a place in the cluster is copied there, by as many stores; the others are other addresses.
+        op if op.family() == Family::Movement => f64::from(u8::from(graph.cluster(node).is_some())),
         _ => 1.0,
     };
     each * shape.numel() as f64
