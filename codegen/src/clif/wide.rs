@@ -14,7 +14,7 @@ use cranelift_codegen::ir::{
     UserExternalName, Value, types,
 };
 use cranelift_codegen::isa::CallConv;
-use kernel::{Affine, BufRef, DType, Expr, IndexVar, Kernel, Micro, Reg, ScalarOp, Stmt, walk::visit_stmts};
+use kernel::{Affine, BufRef, DType, Expr, IndexVar, Kernel, Micro, ScalarOp, Stmt, walk::visit_stmts};
 use std::collections::BTreeMap;
 
 /// A row of a tile is unrolled to at most that many statements of the body; a longer one is a loop.
@@ -78,27 +78,21 @@ pub(crate) fn form(kernel: &Kernel, micro: &Micro, wide: Wide) -> Option<Form> {
 
 /// The place of the sums, if the body is one store of them, or adds them to what stands there.
 fn direct_place(micro: &Micro) -> Option<Place> {
-    let (value, others) = match micro.body.as_slice() {
-        [Stmt::Store { value, .. }] => (value, None),
-        [Stmt::Let { reg: before, value: load }, Stmt::Let { reg: sum, value: add }, Stmt::Store { value, .. }]
-            if *value == Expr::Reg(*sum) && *add == sum_of(*before, micro.acc) =>
-        {
-            (&Expr::Reg(micro.acc), Some(load))
+    let (Stmt::Store { buf, index, value: Expr::Reg(stored) }, before) = micro.body.split_last()? else { return None };
+    let is_direct = match before {
+        [] => *stored == micro.acc,
+        [Stmt::Let { reg: old, value: load }, Stmt::Let { reg: sum, value: add }] => {
+            let adds = Expr::Apply(ScalarOp::ADD, vec![Expr::Reg(*old), Expr::Reg(micro.acc)]);
+            stored == sum && *add == adds && *load == Expr::load(*buf, index.clone())
         }
-        _ => return None,
+        _ => false,
     };
-    let Some(Stmt::Store { buf, index, .. }) = micro.body.last() else { return None };
-    let adds_there = |load: &Expr| *load == Expr::load(*buf, index.clone());
-    if *value != Expr::Reg(micro.acc) || index.coefficient(micro.j) != 1 || !others.is_none_or(adds_there) {
+    if !is_direct || index.coefficient(micro.j) != 1 {
         return None;
     }
     let zero = Affine::constant(0);
     let first = index.substitute(micro.i, &zero).substitute(micro.j, &zero);
-    Some(Place { buf: *buf, first, row: index.coefficient(micro.i), accumulate: others.is_some() })
-}
-
-fn sum_of(before: Reg, sum: Reg) -> Expr {
-    Expr::Apply(ScalarOp::ADD, vec![Expr::Reg(before), Expr::Reg(sum)])
+    Some(Place { buf: *buf, first, row: index.coefficient(micro.i), accumulate: !before.is_empty() })
 }
 
 impl Emitter<'_, '_> {
