@@ -29,14 +29,9 @@ static NORMAL_CDF: ScalarDef = ScalarDef {
 static NORMAL_CDF_SHORT: ScalarDef = ScalarDef {
     name: "normal_cdf_short",
     doc: "normal_cdf, in f32 with the digits that count where what is made of it is rounded to 16 bits: an error below 2^-14 of the value",
-    arity: 1,
-    typing: Typing::Same(Class::Float),
-    eval: |a| map1(a[0], |x| distribution(f64::from(x)) as f32, distribution, |x| x),
-    derivative: Derivative::Rule(density_rule),
-    laws: Laws::NONE,
     expand: expand::expand_normal_cdf_short,
-    cost: Cost::Expensive,
     max_ulp: 512,
+    ..NORMAL_CDF
 };
 
 /// `dy * exp(-x^2 / 2) / sqrt(2 pi)`.
