@@ -101,6 +101,13 @@ fn distance(got: &Value, want: &Value) -> f64 {
     difference / largest.max(f64::MIN_POSITIVE)
 }
 
+/// How far the loss before an update may be off. Once rounding decides about the first unit that is on or off, or about the largest of a window,
+/// a curve leaves the others' for good, and the distance grows with each step: PyTorch's own in `f32`, from the convolutional network's weights
+/// moved by half a unit in the last place, ends 1.2e-3 off its `f64` in seven of eight runs (3e-4 after 40 steps).
+fn bound(step: usize) -> f64 {
+    if step < 40 { 1e-3 } else { 4e-3 }
+}
+
 /// Compares gradients of the first step, weights after it and the losses of a model with its reference, by both engines.
 fn check(case: &str, model: &impl Model, loss: &dyn Loss, optimizer: &dyn Optimizer, interpreted: usize) {
     let Some(dir) = folder(case) else { return };
@@ -135,7 +142,7 @@ fn check_by(engine: Engine, dir: &Path, model: &impl Model, loss: &dyn Loss, opt
     for (i, want) in losses[..steps].iter().enumerate() {
         let results = run(&ports);
         let (got, want) = (results["loss"].get(0).as_f64(), want.as_f64().unwrap());
-        assert!((got / want - 1.0).abs() < 1e-3, "{case}: loss {i} is {got}, not {want}");
+        assert!((got / want - 1.0).abs() < bound(i), "{case}: loss {i} is {got}, not {want}");
         for (name, value) in results.into_iter().filter_map(|(name, v)| Some((name.strip_suffix('\'')?.to_string(), v)))
         {
             ports.insert(name, value);
