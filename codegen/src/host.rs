@@ -15,6 +15,8 @@ pub(crate) enum Rewriting {
     Full,
     /// None: instructions stay in the order in which they were emitted.
     KeepOrder,
+    /// None either, and values get registers in one walk over the code: for long functions that do little but call.
+    Single,
 }
 
 /// A code generator for this machine.
@@ -23,6 +25,7 @@ pub(crate) fn host_isa(verify: bool, rewriting: Rewriting) -> Result<OwnedTarget
     let mut flags = settings::builder();
     let wanted = [
         ("opt_level", if rewriting == Rewriting::Full { "speed" } else { "none" }),
+        ("regalloc_algorithm", if rewriting == Rewriting::Single { "single_pass" } else { "backtracking" }),
         ("is_pic", "false"),
         // Frames are small and code never unwinds.
         ("enable_probestack", "false"),

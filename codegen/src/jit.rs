@@ -56,7 +56,10 @@ pub fn jit(program: Program, options: &JitOptions) -> Result<Image, CodegenError
         compiled[k] = Some((linker.add(&body.function), body));
     }
     let functions: Vec<FunctionId> = firsts.iter().filter_map(|&k| Some(compiled[k]?.0)).collect();
-    let (step, launch_args) = compile_step(&mut linker, &program, &functions, &*isa, options.wide)?;
+    // A step of a few launches may take less than a microsecond, where each instruction between them counts.
+    let many = program.launches.len() > LAUNCHES_OF_A_SHORT_STEP;
+    let step_isa = if many { host_isa(options.verify, Rewriting::Single)? } else { isa };
+    let (step, launch_args) = compile_step(&mut linker, &program, &functions, &*step_isa, options.wide)?;
     let linked = linker.link()?;
     let start = |id: FunctionId| linked.starts[id.0 as usize];
     let kernels: Vec<KernelCode> = program
@@ -181,6 +184,9 @@ fn add_tiles(linker: &mut Linker, program: &Program, numbers: &[usize], wide: Wi
     }
     functions
 }
+
+/// Launches up to which a step's own code is made with care.
+const LAUNCHES_OF_A_SHORT_STEP: usize = 32;
 
 /// Launches of one function: a register allocator takes more than twice the time for a function twice as long.
 const LAUNCHES_OF_A_PART: usize = 128;

@@ -77,7 +77,7 @@ pub enum Snapshots {
 /// How to run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunOptions {
-    /// Verify the program before the first pass and after each.
+    /// Verify the program after each pass, so that an error names the pass. Before the first one it is verified whatever this says.
     pub verify: bool,
     /// Where to end.
     pub stop: Stop,
@@ -166,9 +166,7 @@ pub fn run_watched(
         Module::Program(_) => Stage::Lowered,
     };
     let mut reached = Reached { state: State::of(&module), stage, verified: Verified::default() };
-    if options.verify {
-        reached.verify(&module)?;
-    }
+    reached.verify(&module)?;
     let mut outcome = Outcome { module, report: Report::default() };
     for pass in &passes[..count] {
         outcome = step(outcome, pass, &mut reached, cx, options)

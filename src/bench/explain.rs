@@ -49,7 +49,7 @@ impl fmt::Display for Explanation {
         let [total, passes, code] = [report.total_time, report.passes_time, report.codegen_time].map(ms);
         writeln!(
             f,
-            "{}: compiled in {total:.2} ms: passes with verification {passes:.2} ms, code {code:.2} ms",
+            "{}: compiled in {total:.2} ms: passes {passes:.2} ms, code {code:.2} ms",
             self.workload
         )?;
         let memory = &report.memory;

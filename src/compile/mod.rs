@@ -48,7 +48,7 @@ use crate::dsl::Step;
 use cache::Fresh;
 use ir::Graph;
 use passes::{Outcome, PassContext, RunOptions};
-use runtime::{Executable, LoadOptions, Loaded};
+use runtime::{Executable, LoadError, LoadOptions, Loaded};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -91,7 +91,20 @@ fn generate(graph: &Graph, options: &CompileOptions) -> Result<Fresh, CompileErr
     let passes::Module::Program(program) = outcome.module else { return Err(CompileError::NotLowered) };
     let memory = passes::plan_memory::report(&program);
     let load = LoadOptions { threads: options.threads, verify_code: options.verify_code, ..LoadOptions::default() };
-    Ok(Fresh { loaded: Loaded::compile(program, &load)?, memory, passes: outcome.report, passes_time })
+    let loaded = Loaded::compile(program, &load).map_err(|error| blame(error, graph, options))?;
+    Ok(Fresh { loaded, memory, passes: outcome.report, passes_time })
+}
+
+/// What is wrong with a program that could not be loaded. If it is no valid one, a pass broke it: they run again, each followed by verification,
+/// so that the error names the pass.
+fn blame(error: LoadError, graph: &Graph, options: &CompileOptions) -> CompileError {
+    if matches!(error, LoadError::Invalid(_)) && !options.verify {
+        let verified = CompileOptions { verify: true, ..options.clone() };
+        if let Err(named) = run_passes(graph.clone(), &verified, Stop::End) {
+            return named;
+        }
+    }
+    error.into()
 }
 
 /// Runs the pipeline on a graph up to where `stop` says, for looking at what passes make.

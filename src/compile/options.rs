@@ -9,7 +9,8 @@ use passes::{PassOptions, Snapshots};
 pub struct CompileOptions {
     /// Threads that run parallel loops, the caller's included. The results are the same, bit by bit, whatever the number.
     pub threads: usize,
-    /// Verify the program before the first pass and after each.
+    /// Verify the program after each pass too, for tests of passes: it takes a quarter of the time. What the user declared is always verified before the
+    /// first pass, and so are the loops before there is code of them.
     pub verify: bool,
     /// Have the code generator verify its own intermediate code: for tests of the emitter.
     pub verify_code: bool,
@@ -26,13 +27,12 @@ pub struct CompileOptions {
 }
 
 impl Default for CompileOptions {
-    /// As many threads as the environment variable `GRADC_THREADS` says, else as the machine runs at once; verification after each pass;
-    /// code is kept
-    /// where `GRADC_CACHE` says (see [`Cache::from_environment`]); seed 0.
+    /// As many threads as the environment variable `GRADC_THREADS` says, else as the machine runs at once; verification after each pass in builds with
+    /// debug assertions; code is kept where `GRADC_CACHE` says (see [`Cache::from_environment`]); seed 0.
     fn default() -> Self {
         Self {
             threads: default_threads(),
-            verify: true,
+            verify: cfg!(debug_assertions),
             verify_code: false,
             target: None,
             passes: PassOptions::default(),

@@ -126,8 +126,9 @@ fn first_match(
 ) -> Result<Option<(&'static Rule, NodeId)>, PassError> {
     let family = graph.op(id).family();
     let loc = graph.loc(id).cloned();
+    let mut builder = Builder::new(graph, loc);
     for rule in rules().filter(|rule| rule.root == family && takes_part(rule)) {
-        let Some(new) = (rule.apply)(&mut Builder::new(graph, loc.clone()), id)? else { continue };
+        let Some(new) = (rule.apply)(&mut builder, id)? else { continue };
         if graph.ty(new) != graph.ty(id) {
             let (op, is, was) = (graph.op(id), graph.ty(new), graph.ty(id));
             return Err(PassError::Invalid(format!("rule `{}` replaces `{op} : {was}` by a {is}", rule.name)));
