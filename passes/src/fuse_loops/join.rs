@@ -1,13 +1,12 @@
 //! Two loops that use the same stretches of a buffer, as one.
 
 use super::steps::{Uses, in_common, step, uses};
-use super::{Link, MIN_ITERATIONS};
+use super::{Arguments, Link, MIN_ITERATIONS};
 use crate::PassError;
 use kernel::verify::{Definitions, expand};
 use kernel::walk::{has_tile, map_accesses, refresh, substitute, visit_exprs, visit_stmts};
 use kernel::{
-    Affine, BufRef, BufferId, Code, Expr, Fresh, IndexVar, Interval, Kernel, Launch, Local, LoopKind, Param, Program,
-    Stmt, Types,
+    Affine, BufRef, Code, Expr, Fresh, IndexVar, Interval, Kernel, Local, LoopKind, Param, Program, Stmt, Types,
 };
 use std::collections::BTreeMap;
 
@@ -42,7 +41,6 @@ impl Loop {
 pub(super) struct Join {
     name: String,
     params: Vec<Param>,
-    args: Vec<BufferId>,
     locals: Vec<Local>,
     producer: Loop,
     consumer: Loop,
@@ -64,10 +62,8 @@ struct Joined {
 
 impl Join {
     /// The two kernels of a link with names and parameters in common; `None` if one is more than a loop.
-    pub(super) fn of(program: &Program, link: &Link) -> Result<Option<Self>, PassError> {
-        let launches = [link.producer, link.consumer].map(|t| &program.launches[t]);
-        let [first, second] = launches.map(|l| &program.kernels[l.kernel as usize]);
-        let (mut params, mut args) = (vec![], vec![]);
+    pub(super) fn of(program: &Program, link: &Link, arguments: &Arguments) -> Result<Option<Self>, PassError> {
+        let [first, second] = link.launches(program).map(|l| &program.kernels[l.kernel as usize]);
         let mut locals: Vec<Local> = first.locals.iter().chain(&second.locals).cloned().collect();
         let between = BufRef::Local(locals.len() as u32);
         let buffer = program.buffer(link.buffer);
@@ -75,24 +71,22 @@ impl Join {
         let mut fresh = Fresh::above(&second.body);
         let mut bodies = [refresh(&first.body, &mut fresh), second.body.clone()];
         let offsets = [0, first.locals.len() as u32];
-        for ((body, kernel), (launch, offset)) in
-            bodies.iter_mut().zip([first, second]).zip(launches.into_iter().zip(offsets))
-        {
-            let refs = bind(launch, kernel, link.buffer, between, &mut params, &mut args);
+        for ((body, places), offset) in bodies.iter_mut().zip(&arguments.places).zip(offsets) {
             map_accesses(body, &mut |buf, _| match *buf {
-                BufRef::Param(i) => *buf = refs[i as usize],
+                BufRef::Param(i) => *buf = places[i as usize].map_or(between, |at| BufRef::Param(at as u32)),
                 BufRef::Local(i) => *buf = BufRef::Local(i + offset),
             });
         }
+        let params = params(arguments, [first, second]);
         let (Some(producer), Some(consumer)) = (Loop::alone(&bodies[0]), Loop::alone(&bodies[1])) else {
             return Ok(None);
         };
-        let name = format!("{}_{}", first.name.rsplit_once('_').map_or(&*first.name, |n| n.0), second.name);
+        let name = link.name(program);
         let code = Code { params: params.clone(), locals: locals.clone(), body: bodies.concat() };
         let whole = Kernel::new(name.clone(), code);
         let types = Types::of_kernel(&whole).map_err(|e| PassError::Invalid(format!("{name}: {e}")))?;
         let is_of_tiles = has_tile(&producer.body);
-        let mut join = Self { name, params, args, locals, producer, consumer, types, fresh, between, is_of_tiles };
+        let mut join = Self { name, params, locals, producer, consumer, types, fresh, between, is_of_tiles };
         join.expand_indices();
         Ok(Some(join))
     }
@@ -115,8 +109,8 @@ impl Join {
         }
     }
 
-    /// The one kernel and what it is launched on, if the loops fit together and a stretch has at most `limit` bytes.
-    pub(super) fn kernel(mut self, limit: usize) -> Option<(Kernel, Vec<BufferId>)> {
+    /// The one kernel, if the loops fit together and a stretch has at most `limit` bytes.
+    pub(super) fn kernel(mut self, limit: usize) -> Option<Kernel> {
         let (producer, consumer) = (self.producer.clone(), self.consumer.clone());
         let columns = [&producer, &consumer].map(|l| sums_columns(&l.body, l.var));
         if columns == [true, true] {
@@ -134,8 +128,7 @@ impl Join {
         if local.len * local.dtype.size_bytes() > limit || joined.iterations < MIN_ITERATIONS.min(longer) {
             return None;
         }
-        let kernel = Kernel::new(self.name, Code { params: self.params, locals: self.locals, body: vec![joined.stmt] });
-        Some((kernel, self.args))
+        Some(Kernel::new(self.name, Code { params: self.params, locals: self.locals, body: vec![joined.stmt] }))
     }
 
     /// One loop in the place of two, if each of its iterations uses only what the same iteration computes.
@@ -223,26 +216,15 @@ fn sums_columns(body: &[Stmt], column: IndexVar) -> bool {
     found
 }
 
-/// Takes a launch's buffers in, each once; says what stands for each of its kernel's parameters.
-fn bind(
-    launch: &Launch,
-    kernel: &Kernel,
-    buffer: BufferId,
-    between: BufRef,
-    params: &mut Vec<Param>,
-    args: &mut Vec<BufferId>,
-) -> Vec<BufRef> {
-    let mut at: BTreeMap<BufferId, usize> = args.iter().enumerate().map(|(at, arg)| (*arg, at)).collect();
-    let mut one = |(arg, param): (&BufferId, &Param)| {
-        if *arg == buffer {
-            return between;
+/// The parameters of the one kernel, as the first of the two that has each declares it.
+fn params(arguments: &Arguments, kernels: [&Kernel; 2]) -> Vec<Param> {
+    let mut params: BTreeMap<usize, &Param> = BTreeMap::new();
+    for (places, kernel) in arguments.places.iter().zip(kernels) {
+        for (place, param) in places.iter().zip(&kernel.params) {
+            if let Some(at) = place {
+                params.entry(*at).or_insert(param);
+            }
         }
-        let at = *at.entry(*arg).or_insert_with(|| {
-            args.push(*arg);
-            params.push(param.clone());
-            args.len() - 1
-        });
-        BufRef::Param(at as u32)
-    };
-    launch.args.iter().zip(&kernel.params).map(&mut one).collect()
+    }
+    params.into_values().cloned().collect()
 }

@@ -48,17 +48,16 @@ pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError
 fn joined_any(program: &mut Program, context: &PassContext) -> Result<bool, PassError> {
     let mut uses = Uses::of(program);
     let mut gone = BTreeSet::new();
-    let firsts = program.first_of_equal();
-    let mut known: BTreeMap<usize, Option<Steps>> = BTreeMap::new();
+    let mut alike = Alike { firsts: program.first_of_equal(), ..Alike::default() };
     for buffer in 0..program.buffers.len() {
         let buffer = BufferId(buffer as u32);
         let Some(link) = Link::through(program, &uses, buffer) else { continue };
-        if !may_join(program, &link, &firsts, &mut known)? {
+        if !alike.may_join(program, &link)? {
             continue;
         }
-        let Some(join) = Join::of(program, &link)? else { continue };
-        if let Some((kernel, args)) = join.kernel(context.target.l2_bytes / 2) {
-            gone.insert(link.replace(program, &mut uses, kernel, args));
+        let arguments = Arguments::of(program, &link);
+        if let Some(kernel) = alike.join(program, &link, &arguments, context.target.l2_bytes / 2)? {
+            gone.insert(link.replace(program, &mut uses, kernel, arguments.args));
         }
     }
     let mut places = 0..;
@@ -66,30 +65,64 @@ fn joined_any(program: &mut Program, context: &PassContext) -> Result<bool, Pass
     Ok(!gone.is_empty())
 }
 
-/// False if the two kernels of a link can't be joined for what can be said of each alone; that is nearly always so, and `known` for kernels that had other links, or
-/// differ only in their names from such: `firsts` has the first of those for the kernels that there were at first.
-fn may_join(
-    program: &Program,
-    link: &Link,
-    firsts: &[usize],
-    known: &mut BTreeMap<usize, Option<Steps>>,
-) -> Result<bool, PassError> {
-    let sides = [link.producer, link.consumer].map(|place| &program.launches[place]);
-    if sides.iter().map(|launch| launch.args.len()).sum::<usize>() > MAX_PARAMS {
-        return Ok(false);
+/// What has been found out about kernels, for those that differ from them only in their names: layers that are alike are joined alike.
+#[derive(Default)]
+struct Alike {
+    /// For each kernel, the first that differs from it only in its name.
+    firsts: Vec<usize>,
+    /// For such first ones, what is to be known of each alone.
+    steps: BTreeMap<usize, Option<Steps>>,
+    /// For two of them and which of their arguments are the same, the kernel that they become, if they do.
+    joined: BTreeMap<([usize; 2], Places), Option<Kernel>>,
+}
+
+impl Alike {
+    /// The first kernel that is like that of a launch. Those that joining has made are taken for unlike all others.
+    fn first(&self, launch: &Launch) -> usize {
+        self.firsts.get(launch.kernel as usize).copied().unwrap_or(launch.kernel as usize)
     }
-    let first = |launch: &Launch| firsts.get(launch.kernel as usize).copied().unwrap_or(launch.kernel as usize);
-    for launch in sides {
-        if let Entry::Vacant(entry) = known.entry(first(launch)) {
-            entry.insert(Steps::of(&program.kernels[launch.kernel as usize])?);
+
+    /// False if the two kernels of a link can't be joined for what can be said of each alone; that is nearly always so.
+    fn may_join(&mut self, program: &Program, link: &Link) -> Result<bool, PassError> {
+        let sides = link.launches(program);
+        if sides.iter().map(|launch| launch.args.len()).sum::<usize>() > MAX_PARAMS {
+            return Ok(false);
         }
+        for launch in sides {
+            if let Entry::Vacant(entry) = self.steps.entry(self.first(launch)) {
+                entry.insert(Steps::of(&program.kernels[launch.kernel as usize])?);
+            }
+        }
+        let side = |launch: &Launch| {
+            let param = launch.args.iter().position(|arg| *arg == link.buffer)?;
+            Some((self.steps.get(&self.first(launch))?.as_ref()?, param))
+        };
+        let [first, second] = sides.map(side);
+        Ok(first.zip(second).is_some_and(|((first, p), (second, q))| Steps::may_join(first, p, second, q)))
     }
-    let side = |launch: &Launch| {
-        let param = launch.args.iter().position(|arg| *arg == link.buffer)?;
-        Some((known.get(&first(launch))?.as_ref()?, param))
-    };
-    let [first, second] = sides.map(side);
-    Ok(first.zip(second).is_some_and(|((first, p), (second, q))| Steps::may_join(first, p, second, q)))
+
+    /// The one kernel that takes the place of the two of a link, if they fit together and hand over at most `limit` bytes at a time.
+    fn join(
+        &mut self,
+        program: &Program,
+        link: &Link,
+        arguments: &Arguments,
+        limit: usize,
+    ) -> Result<Option<Kernel>, PassError> {
+        let firsts = link.launches(program).map(|launch| self.first(launch));
+        let joined = match self.joined.entry((firsts, arguments.places.clone())) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let join = Join::of(program, link, arguments)?;
+                entry.insert(join.and_then(|join| join.kernel(limit)))
+            }
+        };
+        Ok(joined.as_ref().map(|kernel| {
+            let mut named = kernel.clone();
+            named.name = link.name(program);
+            named
+        }))
+    }
 }
 
 /// Two launches of which the second reads what the first computes.
@@ -130,6 +163,17 @@ impl Link {
         (!conflict(program, first, second, Some(buffer))).then_some(link)
     }
 
+    /// What computes and what reads.
+    fn launches<'p>(&self, program: &'p Program) -> [&'p Launch; 2] {
+        [self.producer, self.consumer].map(|place| &program.launches[place])
+    }
+
+    /// The name of the one kernel: that of the second, behind what the first one does.
+    fn name(&self, program: &Program) -> String {
+        let [first, second] = self.launches(program).map(|launch| &*program.kernels[launch.kernel as usize].name);
+        format!("{}_{second}", first.rsplit_once('_').map_or(first, |name| name.0))
+    }
+
     /// Puts one launch in the place of both, and nothing in the other place, which it gives.
     fn replace(&self, program: &mut Program, uses: &mut Uses, kernel: Kernel, args: Vec<BufferId>) -> usize {
         for place in [self.producer, self.consumer] {
@@ -140,6 +184,34 @@ impl Link {
         program.launches[self.place] = Launch { kernel, args };
         uses.insert(program, self.place);
         self.producer + self.consumer - self.place
+    }
+}
+
+/// What the one kernel of a link is launched on.
+struct Arguments {
+    /// The buffers, each once.
+    args: Vec<BufferId>,
+    /// Where those of the two kernels are among them.
+    places: Places,
+}
+
+/// For each parameter of two kernels, where its buffer is among those that the one kernel is launched on; none for the buffer between the two.
+type Places = [Vec<Option<usize>>; 2];
+
+impl Arguments {
+    fn of(program: &Program, link: &Link) -> Self {
+        let mut args = vec![];
+        let mut at: BTreeMap<BufferId, usize> = BTreeMap::new();
+        let mut place = |arg: &BufferId| {
+            (*arg != link.buffer).then(|| {
+                *at.entry(*arg).or_insert_with(|| {
+                    args.push(*arg);
+                    args.len() - 1
+                })
+            })
+        };
+        let places = link.launches(program).map(|launch| launch.args.iter().map(&mut place).collect());
+        Self { args, places }
     }
 }
 
