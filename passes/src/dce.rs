@@ -35,15 +35,29 @@ pub(crate) fn is_port(graph: &Graph, id: NodeId) -> bool {
     matches!(graph.op(id), Op::Input(_) | Op::State(_))
 }
 
-/// Removes `id` and what only it used, where nothing uses it; gives what has been removed.
-pub(crate) fn remove_dead(graph: &mut Graph, id: NodeId) -> Vec<NodeId> {
+/// What [`remove_dead`] did.
+#[derive(Default)]
+pub(crate) struct Removed {
+    /// The nodes that are gone.
+    pub(crate) nodes: Vec<NodeId>,
+    /// Operands of theirs that may have other users, and have fewer now.
+    pub(crate) operands: Vec<NodeId>,
+}
+
+/// Removes `id` and what only it used, where nothing uses it.
+pub(crate) fn remove_dead(graph: &mut Graph, id: NodeId) -> Removed {
     let mut stack = vec![id];
-    let mut removed = Vec::new();
+    let mut removed = Removed::default();
     while let Some(id) = stack.pop() {
-        if graph.contains(id) && !is_port(graph, id) && !graph.is_result(id) && !graph.has_users(id) {
+        if !graph.contains(id) {
+            continue;
+        }
+        if is_port(graph, id) || graph.is_result(id) || graph.has_users(id) {
+            removed.operands.push(id);
+        } else {
             stack.extend_from_slice(graph.operands(id));
             graph.remove(id);
-            removed.push(id);
+            removed.nodes.push(id);
         }
     }
     removed

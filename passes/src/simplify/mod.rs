@@ -61,8 +61,8 @@ pub struct Rule {
     pub root: Family,
     /// What may differ from what was there.
     pub changes: Changes,
-    /// Says what to use instead of a node; adds nodes only if there is something. It may look at the node and down its operands, not
-    /// at users, and no deeper than [`DEPTH`] levels.
+    /// Says what to use instead of a node; adds nodes only if there is something. It may look at the node and down its operands, no deeper
+    /// than [`DEPTH`] levels, and ask of an operand whether it has one user; at users otherwise not.
     pub apply: fn(&mut Builder<'_>, NodeId) -> Rewrite,
 }
 
@@ -180,13 +180,22 @@ impl Work {
         level.iter().for_each(|&id| self.push(id));
     }
 
-    /// Removes a node and what only it used, if nothing uses it; says whether it did.
+    /// Removes a node and what only it used, if nothing uses it; says whether it did. Some rules are for values with one user alone: a user that is the last one
+    /// now is tried again.
     fn remove_dead(&mut self, graph: &mut Graph, id: NodeId) -> bool {
-        let gone = remove_dead(graph, id);
-        gone.iter().for_each(|id| {
+        let removed = remove_dead(graph, id);
+        if removed.nodes.is_empty() {
+            return false;
+        }
+        removed.nodes.iter().for_each(|id| {
             self.known.remove(id);
         });
-        !gone.is_empty()
+        for operand in removed.operands.into_iter().filter(|&id| graph.contains(id)) {
+            if let [user] = graph.users(operand)[..] {
+                self.push(user);
+            }
+        }
+        true
     }
 
     /// Queues the nodes that a rule has added, operands first.
