@@ -47,11 +47,7 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = &self.report;
         let [total, passes, code] = [report.total_time, report.passes_time, report.codegen_time].map(ms);
-        writeln!(
-            f,
-            "{}: compiled in {total:.2} ms: passes {passes:.2} ms, code {code:.2} ms",
-            self.workload
-        )?;
+        writeln!(f, "{}: compiled in {total:.2} ms: passes {passes:.2} ms, code {code:.2} ms", self.workload)?;
         let memory = &report.memory;
         let over = memory.arena as f64 / memory.lower_bound.max(1) as f64;
         writeln!(f, "{memory}: {over:.3} times as much; scratch {} bytes a thread", report.scratch_bytes)?;
