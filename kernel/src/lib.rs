@@ -23,6 +23,7 @@ mod stmt;
 mod target;
 pub mod text;
 mod typing;
+mod unused;
 mod vectorize;
 pub mod verify;
 pub mod walk;

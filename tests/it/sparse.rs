@@ -47,6 +47,17 @@ fn used_rows_move_as_in_updates_of_the_whole_table_and_others_stay() {
 }
 
 #[test]
+fn the_table_is_changed_where_it_stands() {
+    let trainer = trained(true, 1).1;
+    let reports = trainer.reports();
+    let (_, _, report) = reports.iter().find(|(purpose, ..)| purpose == "training").unwrap();
+    let names: Vec<&str> = report.kernels.iter().map(|kernel| &*kernel.name).collect();
+    assert!(names.iter().any(|name| name.contains("scatter_add")), "{names:?}");
+    // That would be the copy of the table to its next value.
+    assert!(!names.iter().any(|name| name.contains("scatter_init")), "{names:?}");
+}
+
+#[test]
 fn no_gradient_of_the_size_of_the_table_is_kept() {
     let arena = |sparse: bool| {
         let trainer = trained(sparse, 1).1;

@@ -38,7 +38,7 @@ const MAX_PARAMS: usize = 32;
 pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError> {
     // Kernels that have become one may have been the two that read a buffer.
     while joined_any(program, context)? {
-        remove_unused(program);
+        program.remove_unused();
         program.share_code();
     }
     Ok(())
@@ -233,34 +233,4 @@ fn is_one(program: &Program, a: BufferId, b: BufferId) -> bool {
         _ => None,
     };
     a == b || (state(a).is_some() && state(a) == state(b))
-}
-
-/// Removes kernels that nothing launches, and temporary buffers that nothing uses.
-fn remove_unused(program: &mut Program) {
-    let mut kernels = vec![None; program.kernels.len()];
-    for launch in &program.launches {
-        kernels[launch.kernel as usize] = Some(0);
-    }
-    renumber(&mut program.kernels, &mut kernels);
-    let mut buffers: Vec<Option<u32>> =
-        program.buffers.iter().map(|b| (b.kind != BufferKind::Temp).then_some(0)).collect();
-    for arg in program.launches.iter().flat_map(|l| &l.args) {
-        buffers[arg.0 as usize] = Some(0);
-    }
-    renumber(&mut program.buffers, &mut buffers);
-    for launch in &mut program.launches {
-        launch.kernel = kernels[launch.kernel as usize].unwrap_or_default();
-        for arg in &mut launch.args {
-            *arg = BufferId(buffers[arg.0 as usize].unwrap_or_default());
-        }
-    }
-}
-
-/// Keeps the items that have a number, and says which they have now.
-fn renumber<T>(items: &mut Vec<T>, numbers: &mut [Option<u32>]) {
-    for (next, number) in numbers.iter_mut().flatten().enumerate() {
-        *number = next as u32;
-    }
-    let mut kept = numbers.iter().map(Option::is_some);
-    items.retain(|_| kept.next().unwrap_or(false));
 }

@@ -1,7 +1,8 @@
 //! Gives every buffer its place in the arena.
 //!
 //! # Does
-//! Binds the next value of a state to the state's own memory where no kernel reads the old value afterwards, else appends a copy;
+//! Drops copies of a state to a next value that goes on to change it, where nothing asks for the old one any more: the state is changed where it stands;
+//! binds other next values to their state's own memory where no kernel reads the old value afterwards, else appends a copy;
 //! lets a kernel write over an operand that dies there, if it provably reads each element before that ([`kernel::in_place_safe`]); then places buffers, the largest first, each as low as
 //! the buffers alive at the same time leave room. What is stored to memory of its own and read only after more than the caches hold has gone
 //! through them becomes a `stream`.
@@ -13,6 +14,7 @@
 //! # Example
 //! `%1 = exp %0`, `%2 = neg %1`, each a kernel: `%2` gets the place of `%1`.
 
+mod copies;
 mod place;
 mod report;
 mod stream;
@@ -43,6 +45,7 @@ impl Life {
 /// # Errors
 /// If the arena would be larger than an address space.
 pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError> {
+    copies::drop(program);
     let mut roots: Vec<usize> = (0..program.buffers.len()).collect();
     share_states(program, &mut roots);
     copy_unshared_states(program, &roots);
