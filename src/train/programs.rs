@@ -158,6 +158,16 @@ impl Programs {
         Ok(kept.map(|(name, stored)| (name.clone(), stored.value.clone())).collect())
     }
 
+    /// The newest value of one state, if there is one of that name; nothing else is looked at.
+    pub(super) fn state(&mut self, name: &str) -> Result<Option<Value>, TrainError> {
+        if let Some(program) = self.newest.and_then(|signature| self.cache.get(signature))
+            && program.states().iter().any(|state| state.name == name)
+        {
+            return Ok(Some(program.state_value(name)?));
+        }
+        Ok(self.store.get(name).map(|stored| stored.value.clone()))
+    }
+
     /// New values of states, which all programs read from now on.
     pub(super) fn set_states(&mut self, values: BTreeMap<String, Value>) -> Result<(), TrainError> {
         self.collect()?;

@@ -252,8 +252,7 @@ impl Trainer {
     }
 
     fn runtime_state(&mut self, name: &str) -> Result<f64, TrainError> {
-        let states = self.programs.states(|role| role == StateRole::Runtime)?;
-        Ok(states.get(name).map_or(0.0, |value| value.get(0).as_f64()))
+        Ok(self.programs.state(name)?.map_or(0.0, |value| value.get(0).as_f64()))
     }
 
     /// What compiling did and took, of each program compiled so far: `training`, `evaluation` or `inference`, the samples of a batch, the
