@@ -44,6 +44,27 @@ fn wide_vectors_have_an_emitter_of_their_own() {
     assert_eq!(text.contains("vaddps ymm0,ymm0,"), wide.is_some(), "{text}");
 }
 
+/// Each element took both orders of the operands, a sum for NaN and a selection: six instructions, where the loop's end can tell zeros and NaN.
+#[test]
+fn a_loop_for_extrema_asked_for_zeros_and_nan_at_each_element() {
+    let Some(wide) = Wide::of_host().map(|_| Wide::Avx2) else { return };
+    for (op, start, instruction) in [("max", "-inf", "vmaxps"), ("min", "inf", "vminps")] {
+        let body = format!(
+            "var v0 = splat.x8({start}:f32) var v1 = splat.x8({start}:f32)
+             vector i0 in 0..100 {{
+                 let v2 = load.x8 p0[0]
+                 let v3 = neg(load.x8 p0[0])
+                 v0 {op}= v2
+                 v1 {op}= v3
+             }}
+             store p1[0] = add(v0, v1)"
+        );
+        let compiled = jit(program(&body, "f32"), &JitOptions { wide: Some(wide), ..options() }).expect("compiles");
+        let text = &compiled.kernels[0].dump.as_ref().expect("was asked for").assembly;
+        assert_eq!(text.matches(instruction).count(), 2, "{text}");
+    }
+}
+
 /// What the other emitter doesn't provide is compiled all the same, with the reason.
 #[test]
 fn kernels_go_to_the_portable_emitter_with_a_reason() {

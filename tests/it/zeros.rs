@@ -5,8 +5,11 @@ use crate::autodiff::transform;
 use crate::machine::{load, step};
 use crate::oracle::{Agreement, Ports, difference, evaluate};
 use crate::pipeline::first_fault;
+use codegen::Wide;
 use ir::{Graph, Scalar, Value};
 use kernel::Target;
+use passes::{PassContext, RunOptions};
+use runtime::{Executable, LoadOptions};
 
 const TYPES: [&str; 4] = ["f32", "f64", "bf16", "f16"];
 
@@ -174,5 +177,60 @@ fn reduced_extrema_agree_on_zeros() {
                  %4 = argmin %0 {{axis={axis}}} : i32[{left}]\noutput \"argmin\" = %4"
             ),
         );
+    }
+}
+
+/// Loops for extrema look at signs and NaN at their end alone, with 256-bit vectors: rows of one sign, of zeros, with one zero of the other sign or one NaN at each place.
+#[test]
+fn extrema_of_long_rows_settle_zeros_and_nan_at_the_end() {
+    const LENGTHS: [usize; 4] = [130, 257, 264, 300];
+    for length in LENGTHS {
+        for dtype in ["f32", "f64"] {
+            for (dims, axis) in [(format!("24,{length}"), 1), (format!("{length},24"), 0)] {
+                let text = format!(
+                    "graph \"rows\" {{
+                     %0 = input {{name=\"x\"}} : {dtype}[{dims}]
+                     %1 = reduce_max %0 {{axes=[{axis}]}} : {dtype}[24]
+                     %2 = reduce_min %0 {{axes=[{axis}]}} : {dtype}[24]
+                     output \"max\" = %1
+                     output \"min\" = %2
+                     }}"
+                );
+                let graph = Graph::parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+                for seed in 0..6 {
+                    on_each_machine(&graph, &odd_ones_out(&graph, (length, axis), seed));
+                }
+            }
+        }
+    }
+}
+
+/// 24 rows, all alike but for one element.
+fn odd_ones_out(graph: &Graph, (length, axis): (usize, usize), seed: usize) -> Ports {
+    let value = |ty: &ir::TensorType| {
+        Value::from_fn(ty.clone(), |i| {
+            let (row, at) = if axis == 1 { (i / length, i % length) } else { (i % 24, i / 24) };
+            let like = [0.0, -0.0, 1.5, -1.5][row % 4];
+            let odd = [f64::NAN, 0.0, -0.0, -f64::NAN, like, f64::NEG_INFINITY][row / 4];
+            let place = (row * 53 + seed * 61 + seed / 3) % length;
+            Scalar::from_f64(if at == place { odd } else { like }, ty.dtype)
+        })
+    };
+    graph.inputs().map(|(id, port)| (port.name.clone(), value(graph.ty(id)))).collect()
+}
+
+/// What the interpreter computes, to the bit, with vectors of each width.
+fn on_each_machine(graph: &Graph, ports: &Ports) {
+    let expected = evaluate(graph, ports).unwrap();
+    let machines =
+        [(Target::baseline(), None), (Target::avx2(), Some(Wide::Avx2)), (Target::avx512(), Some(Wide::Avx512))];
+    for (target, wide) in machines {
+        let context = PassContext::new(target.clone());
+        let program = passes::compile(graph.clone(), &context, &RunOptions::default()).unwrap().module;
+        let options = LoadOptions { wide, verify_code: true, ..LoadOptions::default() };
+        let mut executable = Executable::load(program.program().unwrap().clone(), &options).unwrap();
+        let found = step(&mut executable, graph, ports).unwrap();
+        let difference = difference(&expected, &found, Agreement::Bits);
+        assert_eq!(difference, None, "on {}\n{graph}", target.name);
     }
 }

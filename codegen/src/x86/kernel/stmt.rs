@@ -40,6 +40,9 @@ impl Unit<'_> {
                 self.body(body)
             }
             Stmt::For { var, extent, body, .. } => {
+                if self.extrema_loop(*var, *extent, body)? {
+                    return Ok(());
+                }
                 self.open_loop(*var, Count::Fixed(*extent as i64), 1, body);
                 self.body(body)?;
                 self.close_loop();
@@ -139,7 +142,7 @@ impl Unit<'_> {
     }
 
     /// Lets the one instruction that computes `from`, since `start`, write `to`, if nothing after it reads either.
-    fn compute_in_place(&mut self, from: VReg, to: VReg, start: usize) -> bool {
+    pub(super) fn compute_in_place(&mut self, from: VReg, to: VReg, start: usize) -> bool {
         let here = self.here();
         for at in (start..self.lists.len(here)).rev() {
             let Some(inst) = self.lists.inst_mut(here, at) else { return false };

@@ -132,7 +132,7 @@ fn extremum(u: &mut Unit<'_>, a: &Args, which: Extremum) -> Result<VReg, EmitErr
     or_nan(u, a, ordered)
 }
 
-/// The sum, which is NaN, where an operand is NaN.
+/// A NaN where an operand is NaN: the sum, or all bits.
 fn or_nan(u: &mut Unit<'_>, a: &Args, ordered: VReg) -> Result<VReg, EmitError> {
     let (x, y) = (a.regs[0], a.regs[1]);
     let is_nan = u.compare_floats(UNORDERED, a.size, a.width, x, y)?;
@@ -141,8 +141,7 @@ fn or_nan(u: &mut Unit<'_>, a: &Args, ordered: VReg) -> Result<VReg, EmitError> 
         u.op_into(of_size(&ADD, a.size), a.width, dst, &[x, y], None, Some((is_nan, false)))?;
         return Ok(ordered);
     }
-    let sum = u.add(x, y, a.size, a.width)?;
-    u.blend(is_nan, (sum, ordered), a.size, a.width)
+    u.op(of_size(&OR, a.size), a.width, &[ordered, is_nan], None)
 }
 
 fn integer_extremum(u: &mut Unit<'_>, a: &Args, which: Extremum) -> Result<VReg, EmitError> {

@@ -35,7 +35,7 @@ pub(in crate::x86::kernel) const UNORDERED: u8 = 3;
 
 impl Order {
     /// The predicate of `cmpps`: quiet, false for NaN but for "unequal".
-    fn of_floats(self) -> u8 {
+    pub(in crate::x86::kernel) fn of_floats(self) -> u8 {
         match self {
             Self::Eq => 0x00,
             Self::Ne => 0x04,
