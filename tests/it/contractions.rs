@@ -64,6 +64,30 @@ fn panels_of_a_factor_that_no_cache_holds_are_packed_when_they_are_used() {
     }
 }
 
+/// The loop over an image's rows stood around all panels: each row read the whole packed factor again.
+#[test]
+fn kernels_of_small_images_that_no_cache_holds_are_packed_when_they_are_used() {
+    // Smaller numbers of the same kind, as every pass is checked: 300 KiB of kernels.
+    let window = "size=[3,3], stride=[1,1], pad=[(0,0),(0,0)], dilation=[1,1], groups=1";
+    conv("small_image", ["1,9,8,48", "3,3,48,136", "1,7,6,136"], window);
+    conv("small_images", ["2,5,6,48", "3,3,48,140", "2,3,4,140"], window);
+    for (images, packs) in [(1, false), (32, true)] {
+        let graph = Graph::parse(&format!(
+            "graph \"large\" {{
+             %0 = input {{name=\"x\"}} : f32[{images},9,9,128]
+             %1 = input {{name=\"w\"}} : f32[3,3,128,256]
+             %2 = conv %0, %1 {{{window}}} : f32[{images},7,7,256]
+             output \"y\" = %2
+             }}"
+        ))
+        .unwrap_or_else(|e| panic!("{e}"));
+        let options = RunOptions { stop: Stop::AfterPass("lower".into()), ..RunOptions::default() };
+        let module = passes::compile(graph, &PassContext::new(Target::avx2()), &options).unwrap().module;
+        let kernels = &module.program().unwrap().kernels;
+        assert_eq!(kernels.iter().any(|kernel| kernel.name.starts_with("pack")), packs, "{images} images");
+    }
+}
+
 #[test]
 fn a_factor_that_the_cache_holds_is_read_in_place() {
     dot("in_cache", ("50,40", "40,300", "(1,0)"), (50, 300));

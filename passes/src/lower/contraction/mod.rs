@@ -80,6 +80,8 @@ struct Plan {
     columns: Vec<Run>,
     /// Those of which each thread packs its own panels.
     own: Vec<Run>,
+    /// Whether all rows' dimensions are gone down for each panel, as where each has regions of its own, or a panel is packed when it is used.
+    rows_inside: bool,
     packed: Option<Packed>,
     /// The left factor, where that is packed before.
     left: Option<PackedLeft>,
@@ -243,13 +245,14 @@ fn plan(
     let packs = once || pack::is_worth_it(&whole, &tiling.columns, dtype, &target);
     let along_rows = chunks.is_none() && parts.len() == 1 && cutter.is_along_rows(&whole);
     let streams = chunks.is_none() && parts.len() == 1 && !packs && cutter.is_streamed(&whole);
-    let shares = packs && !once && !along_rows && parts.len() == 1 && whole.m.len() < 2;
+    let shares = packs && !once && !along_rows && parts.len() == 1;
     let is_own = |run: &Run| {
         let steps = parts[0].depth_block * inner_steps(&parts[0].spec);
         let is_own = shares && pack::is_own(&whole, (steps, run.size), dtype, &target);
         is_own && panels(&whole, run) >= SHARED_PANELS
     };
     let (own, columns): (Vec<Run>, Vec<Run>) = tiling.columns.iter().partition(|run| is_own(run));
+    let rows_inside = parts.len() > 1 || (!own.is_empty() && whole.m.len() > 1);
     let packed = if packs { pack::pack(lowering, cluster, anchor, &whole, &columns)? } else { None };
     let left = match parts.as_slice() {
         [part] if cutter.packs_left(&part.spec) => left::pack(lowering, (cluster, anchor), &part.spec, &part.rows)?,
@@ -269,6 +272,7 @@ fn plan(
         parts,
         columns,
         own,
+        rows_inside,
         packed,
         left,
         along_rows,
@@ -413,10 +417,10 @@ impl Plan {
         self.row_blocks().map_or_else(all, |(tiles, _)| tiles)
     }
 
-    /// The dimensions of the loops around everything: batch, all columns' dimensions but the innermost, and, where there is one part, all rows'
+    /// The dimensions of the loops around everything: batch, all columns' dimensions but the innermost, and, unless they are inside, all rows'
     /// dimensions but the innermost.
     fn outer_dims(&self) -> impl Iterator<Item = &Dim> {
-        let rows = if self.parts.len() == 1 { outer(&self.whole.m) } else { &[] };
+        let rows = if self.rows_inside { &[] } else { outer(&self.whole.m) };
         self.parts.iter().take(1).flat_map(|part| &part.spec.batch).chain(rows).chain(outer(&self.whole.n))
     }
 

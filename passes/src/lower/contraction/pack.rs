@@ -58,12 +58,14 @@ fn stays_in_l2(spec: &Spec, dtype: DType, target: &Target) -> bool {
 
 /// Whether each thread better packs the panels of a width that it is about to use, a block of `steps` at a time, than all of them are packed before: where a
 /// panel is read along its columns, where the cache has the right factor, and where that is so large that what is packed would go to memory and come back.
-/// There the cache must keep the block beside the left factor's part of it: all rows are gone down for one panel at a time, rather than for several.
+/// There the cache must keep the block beside the left factor's part of it: all rows are gone down for one panel at a time, rather than for several. So it must
+/// where rows have several dimensions, which would be loops around the panels otherwise.
 pub(super) fn is_own(spec: &Spec, (steps, width): (usize, usize), dtype: DType, target: &Target) -> bool {
     let Some(column) = spec.n.last() else { return false };
     let bytes = |elements: usize| elements * dtype.size_bytes();
     let (right, block) = (bytes(Spec::size(&spec.k) * column.extent), bytes((Spec::size(&spec.m) + width) * steps));
-    column.b != 1 || right <= target.l2_bytes / 4 || (right > target.l2_bytes && block <= target.l2_bytes / 8 * 5)
+    let keeps = right > target.l2_bytes && block <= target.l2_bytes / 8 * 5;
+    keeps || (spec.m.len() < 2 && (column.b != 1 || right <= target.l2_bytes / 4))
 }
 
 /// Emits the kernels that pack the panels of these columns.

@@ -261,7 +261,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
     ) -> Result<(), PassError> {
         let depth = self.emit.cx.depth();
         let mut position = around.clone();
-        if self.plan.parts.len() > 1 {
+        if self.plan.rows_inside {
             for dim in outer(&segment.part.spec.m) {
                 let var = Affine::term(self.emit.cx.open(dim.extent), 1);
                 self.walk(&mut position, dim, &var);
