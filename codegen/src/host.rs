@@ -52,7 +52,9 @@ pub fn host_description() -> &'static str {
     DESCRIPTION.get_or_init(|| match host_isa(false, Rewriting::Full) {
         Ok(isa) => {
             let features: Vec<String> = isa.isa_flags().iter().map(ToString::to_string).collect();
-            format!("{} {}", isa.triple(), features.join(" "))
+            // The tiles' own instructions, which the flags don't name.
+            let pairs = if Wide::of_host().is_some_and(Wide::has_bf16_pairs) { " bf16_pairs" } else { "" };
+            format!("{} {}{pairs}", isa.triple(), features.join(" "))
         }
         Err(e) => format!("none: {e}"),
     })
@@ -143,6 +145,11 @@ mod tests {
     fn the_host_has_the_vectors_of_its_emitter_and_growing_caches() {
         let target = host_target();
         assert_eq!(target.vector_bytes, Wide::of_host().map_or(16, Wide::vector_bytes));
+        assert_eq!(
+            host_description().ends_with(" bf16_pairs"),
+            target.bf16_pairs,
+            "code with pairs is for machines that have them"
+        );
         assert!(target.l1_bytes <= target.l2_bytes && target.l2_bytes <= target.l3_bytes, "{target:?}");
     }
 }

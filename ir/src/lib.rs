@@ -60,6 +60,7 @@
 //!    sum, and n times the same term as n times the term. The terms stay what they are: no factor is taken out of a sum or into it, because the sum may then
 //!    overflow where it didn't, or be NaN where it was 0. A sum that is 0 may have either sign. The association is fixed by the shapes and by the machine compiled for, never by the number of threads, by timing or by
 //!    addresses.
+//!    Products of `bf16` by `bf16` may take magnitudes below the least normal `f32` for zeros: those of factors, and of sums on the way ([`op::contraction::PairProduct`]).
 //!    Running sums are added up in an order of their own, in blocks, which is the same on every machine and keeps their error from growing with their length ([`op::cumsum`]).
 //! 4. Functions that no machine has as an instruction (exponentials, logarithms, trigonometry, error function) are within a stated number
 //!    of units in the last place of the true value ([`scalar::ScalarDef::max_ulp`]), and right at zeros of both signs, infinities,

@@ -17,6 +17,7 @@ pub mod fuse_loops;
 pub mod hoist;
 pub mod legalize;
 pub mod lower;
+pub mod pair;
 pub mod parallelize;
 pub mod pipeline;
 pub mod plan_memory;

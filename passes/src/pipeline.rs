@@ -4,7 +4,7 @@
 
 use crate::{
     PassError, autodiff, bodies, collapse, cse, dce, decompose, fma, fold, fuse, fuse_loops, hoist, legalize, lower,
-    parallelize, plan_memory, schedule, simplify, tile, unroll, vectorize, widen,
+    pair, parallelize, plan_memory, schedule, simplify, tile, unroll, vectorize, widen,
 };
 use ir::Graph;
 use kernel::{Program, Target};
@@ -179,6 +179,12 @@ pub const PIPELINE: &[Pass] = &[
         legalize::run,
         CLEAN_UP,
         "After the clean-up, whose rules are written for convolutions as users know them; before fuse, which must see the copies that padding costs.",
+    ),
+    graph_pass(
+        "pair",
+        pair::run,
+        CLEAN_UP,
+        "After widen and legalize, which have made contractions of f32 and padded them; before fuse, which joins the making of pairs with what comes before.",
     ),
     graph_pass(
         "fma",

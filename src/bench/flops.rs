@@ -18,7 +18,11 @@ fn multiply_adds(graph: &Graph, id: NodeId) -> f64 {
     let dims = |node: NodeId| graph.ty(node).shape.dims();
     let numel = |node: NodeId| graph.ty(node).shape.numel() as f64;
     let operands = graph.operands(id);
-    match graph.op(id) {
+    let (op, each) = match graph.op(id) {
+        Op::PairProduct(op) => (op.contraction(), 2.0),
+        op => (op.clone(), 1.0),
+    };
+    let products = match &op {
         Op::Dot(dot) => {
             let depth: usize = dot.contract.iter().map(|&(axis, _)| dims(operands[0])[axis]).product();
             numel(id) * depth as f64
@@ -34,7 +38,8 @@ fn multiply_adds(graph: &Graph, id: NodeId) -> f64 {
             let filters = dims(kernel).last().copied().unwrap_or(1);
             numel(output) * numel(kernel) / filters as f64
         }
-    }
+    };
+    each * products
 }
 
 #[cfg(test)]

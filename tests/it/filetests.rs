@@ -5,7 +5,7 @@
 //! graph "case" { .. }
 //! ```
 //!
-//! A line `; target: avx512` (or `avx2`) runs the passes for that machine. A case for passes on loops is a program in the kernel's text instead. What the passes make of a case must also compute the same as the
+//! A line `; target: avx512` (or `avx2`, `avx512_bf16`) runs the passes for that machine. A case for passes on loops is a program in the kernel's text instead. What the passes make of a case must also compute the same as the
 //! case did, checked by the interpreters. A negative test says `; error: text` at the end of the offending
 //! line or on the line after it, or in the header if no line is to blame. `INSTA_UPDATE=always` writes the snapshots anew.
 
@@ -102,6 +102,7 @@ fn context(case: &Case) -> PassContext {
         None => Target::baseline(),
         Some("avx2") => Target::avx2(),
         Some("avx512") => Target::avx512(),
+        Some("avx512_bf16") => Target { bf16_pairs: true, ..Target::avx512() },
         Some(other) => panic!("{}: there is no target {other}", case.name()),
     };
     PassContext::new(target)

@@ -19,6 +19,7 @@ mod machine;
 mod memory;
 mod models;
 mod oracle;
+mod pairs;
 mod pipeline;
 mod random;
 mod reference;

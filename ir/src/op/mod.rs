@@ -24,7 +24,7 @@ pub mod window;
 
 use crate::{BuildError, Builder, EvalError, NodeId, RuleError, ScalarOp, TensorType, Value};
 use attr::Attr;
-use contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, WeightedMean};
+use contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, Pair, PairProduct, WeightedMean};
 use control::{Gradient, StopGradient};
 use cumsum::CumSum;
 use elementwise::Cast;
@@ -186,6 +186,8 @@ ops! {
     Gradient(Gradient),
     StopGradient(StopGradient),
     WeightedMean(WeightedMean),
+    Pair(Pair),
+    PairProduct(PairProduct),
 }
 
 impl Op {

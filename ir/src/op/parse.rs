@@ -3,7 +3,7 @@
 //! What an op reads from its attributes stands beside the op, in its `from_attrs`.
 
 use super::attr::AttrMap;
-use super::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, WeightedMean};
+use super::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, Pair, PairContraction, WeightedMean};
 use super::control::{Gradient, StopGradient};
 use super::cumsum::CumSum;
 use super::elementwise::Cast;
@@ -63,6 +63,10 @@ const OPS: &[(&str, Make)] = &[
     ("gradient", |_, _| Ok(Op::Gradient(Gradient))),
     ("stop_gradient", |_, _| Ok(Op::StopGradient(StopGradient))),
     ("weighted_mean", |a, _| WeightedMean::from_attrs(a).map(Op::WeightedMean)),
+    ("pair", |_, _| Ok(Op::Pair(Pair))),
+    ("pair_dot", |a, _| PairContraction::dot(a).map(Op::PairProduct)),
+    ("pair_conv", |a, _| PairContraction::conv(a).map(Op::PairProduct)),
+    ("pair_conv_weight_grad", |a, _| PairContraction::conv_weight_grad(a).map(Op::PairProduct)),
 ];
 
 /// The op of that name with these attributes; `ty` is the type that the text gives its result.

@@ -1,6 +1,7 @@
 //! The reference evaluation on small tensors, worked out by hand.
 
 use crate::tensors::{shape, tensor, ty};
+use ir::op::contraction::{Dot, Pair, PairContraction, PairProduct};
 use ir::op::control::{Gradient, StopGradient};
 use ir::op::cumsum::CumSum;
 use ir::op::elementwise::Cast;
@@ -50,6 +51,25 @@ fn ports_and_gradients_have_no_value_of_their_own() {
     let gradient = eval(&Op::Gradient(Gradient), &[&x, &x]);
     assert!(matches!(gradient, Err(EvalError::NotEvaluable { op: "gradient", .. })));
     gives(Op::StopGradient(StopGradient), &[count("i32[3]")], "i32[3]", &[0.0, 1.0, 2.0]);
+}
+
+#[test]
+fn pairs_of_bf16() {
+    let halves = |elements: &[f64]| tensor(&format!("bf16[{}]", elements.len()), elements);
+    let pair = |first: &[f64], second: &[f64]| eval(&Op::Pair(Pair), &[&halves(first), &halves(second)]).unwrap();
+    let x = pair(&[1.0, -2.0, NAN], &[0.5, 1.5, 1.0]);
+    assert_eq!(x.get(0), Scalar::I32(0x3f00_3f80));
+    assert_eq!(x.get(1), Scalar::I32(0x3fc0_c000));
+    let dot = |a: &Value, b: &Value| {
+        let dot = PairContraction::Dot(Dot { batch: vec![], contract: vec![(0, 0)] });
+        eval(&Op::PairProduct(PairProduct { of: dot }), &[a, b]).unwrap().to_f64_vec()[0]
+    };
+    let ones = |count: usize| pair(&vec![1.0; count], &vec![1.0; count]);
+    assert!(dot(&x, &ones(3)).is_nan());
+    assert_eq!(dot(&pair(&[1.0, -2.0], &[0.5, 1.5]), &pair(&[3.0, 1.0], &[4.0, -8.0])), 3.0 + 2.0 - 2.0 - 12.0);
+    assert_eq!(dot(&pair(&[f64::INFINITY], &[1.0]), &ones(1)), f64::INFINITY);
+    let tiny = pair(&[1e-39], &[0.0]);
+    assert_eq!(dot(&tiny, &pair(&[1e38], &[0.0])), 0.0, "denormals are taken for zeros");
 }
 
 #[test]

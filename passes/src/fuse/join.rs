@@ -103,7 +103,7 @@ impl Fuser<'_> {
     fn is_cheap(&self, node: NodeId) -> bool {
         match self.graph.op(node) {
             Op::Elementwise(op) => op.def().cost == Cost::Cheap,
-            Op::Cast(_) => true,
+            Op::Cast(_) | Op::Pair(_) => true,
             // A check is no vector code, and what is around it then isn't either.
             _ => false,
         }
@@ -237,7 +237,7 @@ impl Fuser<'_> {
     /// True if a node has an element of its own at each place, rather than those of something smaller, or what an op makes of them.
     fn varies(&self, node: NodeId) -> bool {
         let repeats = |n: NodeId| matches!(self.graph.op(n), Op::Broadcast(_) | Op::Full(_));
-        let computed = matches!(self.graph.op(node), Op::Elementwise(_) | Op::Cast(_));
+        let computed = matches!(self.graph.op(node), Op::Elementwise(_) | Op::Cast(_) | Op::Pair(_));
         !(repeats(node) || computed && self.graph.operands(node).iter().all(|&o| repeats(o)))
     }
 

@@ -286,7 +286,10 @@ impl Fuser<'_> {
     }
 
     fn keeps_place(&self, user: NodeId) -> bool {
-        matches!(self.graph.op(user), Op::Elementwise(_) | Op::Cast(_) | Op::CheckIndex(_) | Op::StopGradient(_))
+        matches!(
+            self.graph.op(user),
+            Op::Elementwise(_) | Op::Cast(_) | Op::Pair(_) | Op::CheckIndex(_) | Op::StopGradient(_)
+        )
     }
 
     /// The map of an operand at a place of its user, and how many of its elements are computed there.

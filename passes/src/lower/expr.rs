@@ -128,6 +128,10 @@ impl Emit<'_, '_> {
                 Some(&operand) => Next::Need(operand, frame.at.clone()),
                 None => Next::Done(self.cx.apply(*op, &frame.args)),
             },
+            Op::Pair(_) => match operands.get(done) {
+                Some(&operand) => Next::Need(operand, frame.at.clone()),
+                None => Next::Done(self.pair(frame)),
+            },
             Op::Cast(_) | Op::StopGradient(_) | Op::CheckIndex(_) if done == 0 => {
                 Next::Need(operands[0], frame.at.clone())
             }
@@ -151,6 +155,18 @@ impl Emit<'_, '_> {
                 None => Next::Need(operands[0], self.moved(node, &frame.at)?),
             },
         })
+    }
+
+    /// The bits of two `bf16`: those of an `f32` whose lower half is 0, and those of another moved there.
+    fn pair(&mut self, frame: &Frame) -> Placed {
+        let [low, high] = [0, 1].map(|i| {
+            let Placed { expr, level } = frame.args[i].clone();
+            let wide = Expr::Cast(DType::F32, Box::new(expr));
+            self.cx.bind(Expr::Bitcast(DType::I32, Box::new(wide)), level)
+        });
+        let half = self.cx.constant(Scalar::I32(16));
+        let low = self.cx.apply(ScalarOp::SHR, &[low, half]);
+        self.cx.apply(ScalarOp::OR, &[low, high])
     }
 
     /// Coordinates in the operand of an affine movement op.

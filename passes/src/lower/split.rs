@@ -192,7 +192,7 @@ impl Search<'_, '_> {
                 self.stack.push((operands[0], op.place(at, operand(0).rank(), along), in_part));
                 self.stack.push((operands[1], at.to_vec(), in_part));
             }
-            Op::Elementwise(_) | Op::Cast(_) | Op::CheckIndex(_) | Op::StopGradient(_) => {
+            Op::Elementwise(_) | Op::Cast(_) | Op::Pair(_) | Op::CheckIndex(_) | Op::StopGradient(_) => {
                 self.stack.extend(operands.iter().map(|&o| (o, at.to_vec(), in_part)));
             }
             _ => {}

@@ -9,8 +9,10 @@ mod conv_grad;
 mod dot;
 mod eval;
 mod mean;
+mod pair;
 
 pub use conv::Conv;
 pub use conv_grad::{ConvInputGrad, ConvWeightGrad};
 pub use dot::Dot;
 pub use mean::WeightedMean;
+pub use pair::{Pair, PairContraction, PairProduct};

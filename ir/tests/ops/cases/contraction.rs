@@ -2,13 +2,14 @@
 
 use super::window::window;
 use super::{Case, given, random};
-use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, WeightedMean};
-use ir::{Op, Value};
+use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, Pair, PairContraction, PairProduct, WeightedMean};
+use ir::{DType, Op, Scalar, Value};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = dots();
     cases.extend(convolutions());
     cases.extend(means());
+    cases.extend(pairs());
     cases
 }
 
@@ -45,6 +46,24 @@ fn means() -> Vec<Case> {
             given([2, 2, 1], vec![1.5, 2.5, 0.5, 3.0]),
         ),
         mean(&[], &[(2, 0), (0, 1)], random([2, 3, 4]), random([4, 2, 3]), given([3], vec![1.0, 2.0, 4.0])),
+    ]
+}
+
+/// Without a gradient: they are made after differentiation.
+fn pairs() -> Vec<Case> {
+    let halves = |x: Value| Value::from_fn(x.ty().with_dtype(DType::Bf16), |i| x.get(i).cast(DType::Bf16));
+    let bits =
+        |x: Value| Value::from_fn(x.ty().with_dtype(DType::I32), |i| Scalar::I32(0x3f80_4000 + i as i32 * 0x11_0007));
+    let product = |of: PairContraction, a, b| Case::new(Op::PairProduct(PairProduct { of }), vec![bits(a), bits(b)]);
+    let window = window([2], [1], [(1, 0)], [1]);
+    let dot = Dot { batch: vec![], contract: vec![(1, 0)] };
+    let conv = Conv { window: window.clone(), groups: 1 };
+    let by_kernel = ConvWeightGrad { window, groups: 1 };
+    vec![
+        Case::new(Op::Pair(Pair), vec![halves(random([3])), halves(random([3]))]),
+        product(PairContraction::Dot(dot), random([2, 3]), random([3, 2])),
+        product(PairContraction::Conv(conv), random([1, 3, 2]), random([2, 2, 3])),
+        product(PairContraction::ConvWeightGrad(by_kernel), random([1, 3, 2]), random([1, 3, 3])),
     ]
 }
 

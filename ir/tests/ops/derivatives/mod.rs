@@ -20,6 +20,9 @@ const SPECIAL: [&str; 3] = ["stop_gradient", "gradient", "scan"];
 /// Ops that have no operands and no evaluation: the harness feeds them.
 const FED: [&str; 2] = ["input", "state"];
 
+/// What makes bits of floats, through which no gradient flows although the bits differ.
+const BITS: [&str; 1] = ["pair"];
+
 /// A point for each class of typing, away from the places where a scalar op has a kink (zero, integers, equal operands).
 fn points(op: ScalarOp) -> Vec<Vec<Scalar>> {
     let floats = [-2.6, -1.7, -0.8, -0.3, 0.3, 0.8, 1.7, 2.6];
@@ -60,7 +63,7 @@ fn scalar_ops_match_finite_differences() {
 
 #[test]
 fn graph_ops_match_finite_differences() {
-    for case in cases::all() {
+    for case in cases::all().into_iter().filter(|case| !BITS.contains(&case.op.name())) {
         Check::default().run(&case);
     }
 }

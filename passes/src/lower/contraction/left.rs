@@ -59,7 +59,7 @@ pub(super) fn pack(
     rows: &[Run],
 ) -> Result<Option<PackedLeft>, PassError> {
     let (&[row], &[step]) = (spec.m.as_slice(), spec.k.as_slice()) else { return Ok(None) };
-    let dtype = lowering.graph.ty(anchor).dtype;
+    let dtype = lowering.graph.ty(lowering.graph.operands(anchor)[0]).dtype;
     let len = row.extent * step.extent;
     let packed = PackedLeft { buffer: lowering.temp(dtype, len), len, depth: step.extent };
     for &run in rows {

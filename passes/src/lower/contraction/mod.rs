@@ -99,7 +99,10 @@ struct Plan {
     row_tiles: usize,
     /// What a group of panels may take of the second-level cache.
     group_bytes: usize,
+    /// The type of the sums.
     dtype: DType,
+    /// The type of the factors' elements; `i32` if those are pairs.
+    factors: DType,
 }
 
 /// Lowers a contraction and what follows it.
@@ -144,6 +147,9 @@ fn lower_parts(
     let results = outputs(lowering.graph, cluster, nodes);
     let largest = parts.iter().max_by_key(|part| Spec::size(&part.m) * Spec::size(&part.k)).unwrap_or(&whole);
     if !matches!(dtype, DType::F32 | DType::F64) || largest.n.is_empty() || is_row_of_dots(largest) {
+        if matches!(lowering.graph.op(anchor), Op::PairProduct(_)) {
+            return Err(lowering.defect(anchor, "pairs are multiplied in tiles only"));
+        }
         return plain::lower(lowering, cluster, anchor, &results, largest);
     }
     let name = lowering.kernel_name(nodes);
@@ -283,6 +289,7 @@ fn plan(
         row_tiles,
         group_bytes,
         dtype,
+        factors: lowering.graph.ty(lowering.graph.operands(anchor)[1]).dtype,
     };
     if plan.own.is_empty() && plan.parts.len() == 1 && plan.tiles_of_panel() == 1 && !plan.streams {
         // Nothing comes back to a block of the panel while it is in the cache.

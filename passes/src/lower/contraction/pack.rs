@@ -77,7 +77,7 @@ pub(super) fn pack(
     columns: &[Run],
 ) -> Result<Option<Packed>, PassError> {
     let (Some(column), false) = (spec.n.last(), columns.is_empty()) else { return Ok(None) };
-    let dtype = lowering.graph.ty(anchor).dtype;
+    let dtype = lowering.graph.ty(lowering.graph.operands(anchor)[1]).dtype;
     let depth = Spec::size(&spec.k);
     let of_factor = spec.batch.iter().filter(|d| d.b != 0);
     let dims: Vec<Dim> = of_factor.chain(&spec.n[..spec.n.len() - 1]).copied().collect();

@@ -69,7 +69,7 @@ impl Spec {
         let graph = lowering.graph;
         let [a, b] = [0, 1].map(|i| graph.ty(graph.operands(anchor)[i]));
         let c = graph.ty(anchor);
-        let mut spec = match graph.op(anchor) {
+        let mut spec = match &numbers(graph.op(anchor)) {
             Op::Dot(op) => Self::dot(op, a, b, c),
             Op::Conv(op) => Self::conv(op, a, b, c),
             Op::ConvWeightGrad(op) if unpadded(&op.window.pad) => Self::weight_grad(op, a, b, c),
@@ -82,7 +82,7 @@ impl Spec {
     /// Its parts: all of it, or, with padding, regions of the result that have the same taps inside of the operand.
     pub(super) fn parts(&self, lowering: &Lowering<'_>, anchor: NodeId) -> Vec<Self> {
         let graph = lowering.graph;
-        match graph.op(anchor) {
+        match &numbers(graph.op(anchor)) {
             Op::Conv(op) if !unpadded(&op.window.pad) => {
                 border::parts(self, op, graph.ty(graph.operands(anchor)[0]), graph.ty(anchor))
             }
@@ -190,6 +190,14 @@ impl Spec {
     /// The product of a group's extents.
     pub(super) fn size(dims: &[Dim]) -> usize {
         dims.iter().map(|d| d.extent).product()
+    }
+}
+
+/// A contraction as if each pair in its factors were one number.
+pub(super) fn numbers(op: &Op) -> Op {
+    match op {
+        Op::PairProduct(op) => op.contraction(),
+        op => op.clone(),
     }
 }
 

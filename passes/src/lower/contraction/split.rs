@@ -4,7 +4,7 @@
 //! a thread reads those that it wrote in the kernels before, which are in its own caches. Other contractions are cut where a reduction is so long that adding up its blocks, one
 //! after the other, would lose digits. How many chunks there are depends on the shapes and the target alone, so results don't depend on the threads.
 
-use super::spec::{Dim, Spec};
+use super::spec::{Dim, Spec, numbers};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::flatten;
@@ -29,7 +29,7 @@ pub(super) fn chunks(op: &Op, spec: &Spec, dtype: DType, target: &Target) -> Opt
     let steps = Spec::size(&spec.k);
     let fits =
         |chunks: &usize| images.is_multiple_of(*chunks) && chunks * results * dtype.size_bytes() <= target.l2_bytes;
-    let is_shared = matches!(op, Op::ConvWeightGrad(_)) && spec.batch.is_empty();
+    let is_shared = matches!(numbers(op), Op::ConvWeightGrad(_)) && spec.batch.is_empty();
     let shared = |chunks: &usize| is_shared && fits(chunks) && steps / chunks >= LEAST_STEPS;
     let shared = (LEAST_CHUNKS..=MOST_CHUNKS).rev().find(shared);
     let least = steps.div_ceil(MOST_STEPS);

@@ -73,7 +73,7 @@ pub(super) fn emit_panels(lowering: &mut Lowering<'_>, plan: &Plan, run: Run, na
     let part = &plan.parts[0];
     let mut tiles = Tiles::new(lowering, plan, Factor::Ahead);
     let steps = part.depth_block * inner_steps(&part.spec);
-    tiles.factor = Factor::Own(tiles.emit.cx.local(plan.dtype, steps * run.size));
+    tiles.factor = Factor::Own(tiles.emit.cx.local(plan.factors, steps * run.size));
     let (position, panel) = tiles.open((run.count > 1).then_some(run.count));
     tiles.emit.cx.floor = 1;
     tiles.panel(&position, part, run, (&panel.unwrap_or_default(), None))?;
@@ -91,7 +91,7 @@ pub(super) fn emit_pieces(
     let mut tiles = Tiles::new(lowering, plan, Factor::Ahead);
     let block = |(part, run): &Piece| part.depth_block * inner_steps(&part.spec) * run.size;
     let largest = pieces.iter().map(block).max().unwrap_or(0);
-    tiles.factor = Factor::Own(tiles.emit.cx.local(plan.dtype, largest));
+    tiles.factor = Factor::Own(tiles.emit.cx.local(plan.factors, largest));
     let (position, _) = tiles.open(None);
     tiles.emit.cx.floor = 1;
     let depth = tiles.emit.cx.depth();
@@ -354,13 +354,13 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
     /// One register tile.
     fn micro(&mut self, at: &Position, segment: &Segment<'_>, height: usize, width: usize) -> Result<(), PassError> {
         let a = match &self.plan.left {
-            Some(left) => self.emit.cx.param(left.buffer, self.plan.dtype, left.len, Access::Read),
+            Some(left) => self.emit.cx.param(left.buffer, self.plan.factors, left.len, Access::Read),
             None => self.operand(0)?,
         };
         let b = match (self.factor, &self.plan.packed) {
             (Factor::Own(block), _) => block,
             (Factor::Ahead, Some(packed)) => {
-                self.emit.cx.param(packed.buffer, self.plan.dtype, packed.len, Access::Read)
+                self.emit.cx.param(packed.buffer, self.plan.factors, packed.len, Access::Read)
             }
             (Factor::Ahead, None) => self.operand(1)?,
         };
