@@ -1,7 +1,7 @@
 //! Loops that look for extrema of floats, with 256-bit vectors.
 //!
-//! The instruction for a maximum knows neither NaN nor the sign of a zero: to have both right at each element takes five instructions, three of which only
-//! two units execute. In a loop that does nothing else it is enough to have them right at its end. Beside each extremum it keeps the signs of all elements (a maximum of zero
+//! The instruction for a maximum knows neither NaN nor the sign of a zero: to have both right at each element takes five instructions.
+//! In a loop that does nothing else it is enough to have them right at its end. Beside each extremum it keeps the signs of all elements (a maximum of zero
 //! is -0 if no element's sign was +, a minimum if one was -) and where an element was NaN: one instruction of that kind for each.
 
 use super::forms::{AND, MAX, MIN, OR, of_size};
