@@ -24,7 +24,7 @@ pub enum BufferKind {
         /// The port's name.
         name: String,
     },
-    /// Keeps its contents from run to run.
+    /// Keeps its contents from run to run, in memory of its own beside the arena, which other programs may use as well.
     State {
         /// The port's name.
         name: String,
@@ -51,7 +51,8 @@ pub struct Buffer {
     pub len: usize,
     /// What it is for.
     pub kind: BufferKind,
-    /// Where it starts, in bytes; the pass `plan_memory` says.
+    /// Where it starts in the arena, in bytes; the pass `plan_memory` says. None before that, and after it for what stands outside of the arena: states, and
+    /// next values in the memory of their states.
     pub offset: Option<usize>,
 }
 

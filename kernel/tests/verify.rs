@@ -256,23 +256,27 @@ fn programs() {
 
 #[test]
 fn plans() {
-    let w = |w: usize, next: usize| {
+    let w = |state: &str, next: &str| {
         format!(
             "arena 256\nb0: f32[16] input \"x\" @ 0 b1: f32[16] output \"y\" @ 64 \
-             b2: f32[16] state \"w\" @ {w} b3: f32[16] next \"w\" @ {next}"
+             b2: f32[16] state \"w\" {state} b3: f32[16] next \"w\" {next}"
         )
     };
     let step = "launch copy(b0, b1) launch copy(b2, b3)";
+    let copied = "launch copy(b0, b1) launch copy(b2, b3) launch copy(b3, b2)";
     for (invariants, buffers, launches) in [
-        (vec![], w(128, 128), step),
-        (vec![], w(128, 192), "launch copy(b0, b1) launch copy(b2, b3) launch copy(b3, b2)"),
-        (vec![17], w(128, 192), step),
-        (vec![16], w(128, 128), "launch copy(b0, b1) launch flip(b2, b3)"),
-        (vec![16], w(128, 128), "launch copy(b0, b3) launch copy(b2, b1)"),
-        (vec![15, 15], w(130, 130), step),
-        (vec![15, 15], w(256, 256), step),
-        (vec![16, 16], w(64, 64), step),
-        (vec![16], w(0, 0), "launch copy(b0, b1) launch copy(b2, b3)").clone(),
+        // In its state's memory, and in the arena.
+        (vec![], w("", ""), step),
+        (vec![], w("", "@ 192"), copied),
+        (vec![17], w("", "@ 192"), step),
+        (vec![16], w("", ""), "launch copy(b0, b1) launch flip(b2, b3)"),
+        (vec![16], w("", ""), "launch copy(b0, b3) launch copy(b2, b1)"),
+        (vec![15, 16], w("@ 128", ""), step),
+        (vec![15], w("", "@ 130"), copied),
+        (vec![15], w("", "@ 256"), copied),
+        (vec![16], w("", "@ 64"), copied),
+        (vec![], w("", "@ 0"), copied),
+        (vec![16], w("", "@ 0"), "launch copy(b2, b3) launch copy(b0, b1) launch copy(b3, b2)"),
     ] {
         let found = broken_program(&buffers, launches, Spec::PLANNED);
         assert_eq!(found, invariants, "{buffers} {launches}");

@@ -31,6 +31,9 @@ pub enum LoadError {
     /// A compiled program contradicts itself.
     #[error("the compiled program is broken: {0}")]
     BrokenImage(&'static str),
+    /// A block of states isn't what a program runs on.
+    #[error("{0}")]
+    States(String),
     /// A worker thread could not be started.
     #[error("could not start a worker thread: {0}")]
     Threads(#[from] std::io::Error),
@@ -168,6 +171,12 @@ pub enum PortError {
         position: usize,
         /// What.
         value: u8,
+    },
+    /// The program has no states, or shares them with others.
+    #[error("state `{name}` can't be looked at or changed here: the program has no states of its own")]
+    NoStates {
+        /// Its name.
+        name: String,
     },
     /// A `bool` may be written by a checked copy only.
     #[error("{kind} `{name}` is bool: write it by a copy, which checks that every byte is 0 or 1")]

@@ -1,12 +1,14 @@
-//! A program, compiled and given memory.
+//! A program, compiled and given memory: an arena of its own, and states that it may share.
 
 use crate::arena::Arena;
 use crate::loaded::{LoadOptions, Loaded};
+use crate::plan::in_states;
 use crate::pool::{Lease, Team, parallel_for};
-use crate::ports::{Ports, collect};
-use crate::{Element, LoadError, PlanError, Port, PortError, PortKind, StepError};
-use codegen::{ABI_VERSION, Image, StepContext, StepFn};
+use crate::ports::{Ports, check_values, collect};
+use crate::{Element, LoadError, PlanError, Port, PortError, PortKind, States, StepError};
+use codegen::{ABI_VERSION, StepContext, StepFn};
 use kernel::{Buffer, BufferKind, Check, DType, Program};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A loaded program: owns its arena and its threads.
@@ -15,13 +17,33 @@ pub struct Executable {
     step: StepFn,
     pub(crate) team: Box<Team>,
     arena: Arena,
+    states: Attached,
     /// The addresses of all launches' parameters.
     pub(crate) args: Vec<*mut u8>,
     ports: Ports,
     checks: Vec<Check>,
 }
 
-// SAFETY: the addresses point into the arena and the code, which move along; nothing refers to the thread that made it.
+/// The states that a program runs on.
+enum Attached {
+    None,
+    Own(States),
+    /// Others read them at the same time.
+    Shared(Arc<States>),
+}
+
+impl Attached {
+    fn get(&self) -> Option<&States> {
+        match self {
+            Self::None => None,
+            Self::Own(states) => Some(states),
+            Self::Shared(states) => Some(states),
+        }
+    }
+}
+
+// SAFETY: the addresses point into the arena and the states, which move along or are kept alive, and are read only where others read them too; nothing refers to
+// the thread that made it.
 unsafe impl Send for Executable {}
 
 impl Executable {
@@ -33,34 +55,133 @@ impl Executable {
         Self::new(Arc::new(Loaded::compile(program, options)?), options.threads)
     }
 
-    /// Allocates a program's memory, all zeros, fills in its constants, and starts threads, the caller's counted.
+    /// Allocates a program's memory, states of its own included, all zeros, fills in its constants, and starts threads, the caller's counted.
     ///
     /// # Errors
     /// If memory or threads are not to be had.
     pub fn new(loaded: Arc<Loaded>, threads: usize) -> Result<Self, LoadError> {
+        let mut executable = Self::without_states(loaded, threads)?;
+        let ports = executable.ports.get(&PortKind::State).into_iter().flat_map(BTreeMap::values);
+        let states = States::new(ports.map(|port| (port.name.clone(), port.dtype, port.len)))?;
+        executable.attach(states)?;
+        Ok(executable)
+    }
+
+    /// As [`Self::new`], but without states: [`Self::attach`] or [`Self::share`] gives it some before it runs.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn without_states(loaded: Arc<Loaded>, threads: usize) -> Result<Self, LoadError> {
         let image = loaded.image();
         let ports = collect(&image.buffers)?;
         let mut arena = Arena::new(image.arena_bytes.ok_or(PlanError::Unplanned)?, "the arena")?;
         fill_constants(&image.buffers, &mut arena);
-        let args = addresses(image, &arena);
         let team = Box::new(Team::new(threads, image.scratch_bytes)?);
         let step = loaded.step();
         let checks = loaded.checks().to_vec();
-        Ok(Self { loaded, step, team, arena, args, ports, checks })
+        Ok(Self { loaded, step, team, arena, states: Attached::None, args: vec![], ports, checks })
+    }
+
+    /// Runs on these states from now on; they may have more than the program asks for. Gives those that it had for itself. Nothing is copied.
+    ///
+    /// # Errors
+    /// A state that the program has is missing there, or of another type; it keeps what it had.
+    pub fn attach(&mut self, states: States) -> Result<Option<States>, LoadError> {
+        self.args = self.addresses(&states)?;
+        Ok(match std::mem::replace(&mut self.states, Attached::Own(states)) {
+            Attached::Own(before) => Some(before),
+            _ => None,
+        })
+    }
+
+    /// Runs on states that others read at the same time: a program that changes none.
+    ///
+    /// # Errors
+    /// As [`Self::attach`], and if the program changes states.
+    pub fn share(&mut self, states: Arc<States>) -> Result<(), LoadError> {
+        if let Some(name) = self.changed_state() {
+            let what = format!("the program changes the state `{name}`, so that it can't share states with others");
+            return Err(LoadError::States(what));
+        }
+        self.args = self.addresses(&states)?;
+        self.states = Attached::Shared(states);
+        Ok(())
+    }
+
+    /// Takes the program's states away, unless it shares them; it can't run until it gets some.
+    pub fn detach(&mut self) -> Option<States> {
+        self.args = vec![];
+        match std::mem::replace(&mut self.states, Attached::None) {
+            Attached::Own(states) => Some(states),
+            _ => None,
+        }
+    }
+
+    /// The states that the program runs on, if it has any.
+    pub fn states(&self) -> Option<&States> {
+        self.states.get()
+    }
+
+    /// The states that the program has for itself, to write.
+    pub fn states_mut(&mut self) -> Option<&mut States> {
+        match &mut self.states {
+            Attached::Own(states) => Some(states),
+            _ => None,
+        }
+    }
+
+    /// The first state that some launch writes.
+    fn changed_state(&self) -> Option<&str> {
+        let image = self.loaded.image();
+        image.launches.iter().find_map(|launch| {
+            let params = &image.kernels[launch.kernel as usize].params;
+            let mut stored = launch.args.iter().zip(params).filter(|(_, param)| param.access.stores());
+            stored.find_map(|(arg, _)| in_states(&image.buffers[arg.0 as usize]))
+        })
+    }
+
+    /// The addresses of all launches' parameters, launch after launch.
+    fn addresses(&self, states: &States) -> Result<Vec<*mut u8>, LoadError> {
+        let image = self.loaded.image();
+        let mut starts = Vec::with_capacity(image.buffers.len());
+        for buffer in &image.buffers {
+            starts.push(match in_states(buffer) {
+                None => self.arena.address(buffer.offset.unwrap_or(0)),
+                Some(name) => match states.address(name) {
+                    Some(address) if states.holds(name, buffer.dtype, buffer.len) => address,
+                    _ => {
+                        let ty = format!("{}[{}]", buffer.dtype, buffer.len);
+                        return Err(LoadError::States(format!("there is no state `{name}` of type {ty}: {states:?}")));
+                    }
+                },
+            });
+        }
+        Ok(image.launches.iter().flat_map(|l| &l.args).map(|id| starts[id.0 as usize]).collect())
     }
 
     /// Runs the program once. Allocates nothing.
     ///
     /// # Errors
-    /// If a check failed; see [`StepError`].
+    /// If a check failed, see [`StepError`]; if it has no states.
     pub fn step(&mut self) -> Result<(), StepError> {
+        self.require_states()?;
         let lease = self.team.lease();
         let context = self.context(lease.as_ref());
         let status = self.run_step(&context);
         self.check(status)
     }
 
-    /// Runs the step's function; `context` must be [`Self::context`] with a lease that still is, but for how it runs parallel loops.
+    /// Without states there are no addresses either.
+    pub(crate) fn require_states(&self) -> Result<(), StepError> {
+        match self.states {
+            Attached::None => {
+                Err(StepError { message: "the program has no states to run on: attach some".into(), loc: None })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs the step's function, for which there must be states; `context` must be [`Self::context`] with a lease that still is, but for how it runs parallel loops.
     pub(crate) fn run_step(&mut self, context: &StepContext) -> i32 {
         // SAFETY: the function was compiled from a verified program, and the context holds what it was compiled for: the addresses of all
         // parameters, each as large as its kernel expects, scratch memory for this thread, and the team, with its lease if there are threads.
@@ -94,7 +215,7 @@ impl Executable {
         self.ports.values().flat_map(|of_kind| of_kind.values())
     }
 
-    /// Bytes of the arena, which holds everything but scratch memory.
+    /// Bytes of the arena, which holds everything but states and scratch memory.
     pub fn arena_bytes(&self) -> usize {
         self.arena.bytes()
     }
@@ -146,23 +267,26 @@ impl Executable {
     /// # Errors
     /// If there is no such state, or its elements have another type.
     pub fn state<T: Element>(&self, name: &str) -> Result<&[T], PortError> {
-        self.slice(PortKind::State, name)
+        self.port::<T>(PortKind::State, name)?;
+        self.states.get().ok_or_else(|| no_states(name))?.get(name)
     }
 
     /// The elements of a state, to write in place. (A `bool` state is written by [`Self::write_state`].)
     ///
     /// # Errors
-    /// If there is no such state, or its elements have another type.
+    /// If there is no such state, its elements have another type, or it is shared.
     pub fn state_mut<T: Element>(&mut self, name: &str) -> Result<&mut [T], PortError> {
-        self.slice_mut(PortKind::State, name)
+        self.port::<T>(PortKind::State, name)?;
+        self.states_mut().ok_or_else(|| no_states(name))?.get_mut(name)
     }
 
     /// Copies a state in.
     ///
     /// # Errors
-    /// As [`Self::write_input`].
+    /// As [`Self::write_input`], and if it is shared.
     pub fn write_state<T: Element>(&mut self, name: &str, values: &[T]) -> Result<(), PortError> {
-        self.write(PortKind::State, name, values)
+        self.port::<T>(PortKind::State, name)?;
+        self.states_mut().ok_or_else(|| no_states(name))?.write(name, values)
     }
 
     fn port<T: Element>(&self, kind: PortKind, name: &str) -> Result<&Port, PortError> {
@@ -194,20 +318,15 @@ impl Executable {
 
     fn write<T: Element>(&mut self, kind: PortKind, name: &str, values: &[T]) -> Result<(), PortError> {
         let port = self.port::<T>(kind, name)?;
-        let (offset, expected) = (port.offset, port.len);
-        if values.len() != expected {
-            let (name, found) = (name.to_owned(), values.len());
-            return Err(PortError::WrongLength { kind, name, expected, found });
-        }
-        if port.dtype == DType::Bool {
-            let wrong = values.iter().filter_map(|v| v.byte()).enumerate().find(|(_, byte)| *byte > 1);
-            if let Some((position, value)) = wrong {
-                return Err(PortError::NotBool { kind, name: name.to_owned(), position, value });
-            }
-        }
-        self.arena.slice_mut(offset, expected).copy_from_slice(values);
+        check_values(kind, name, (port.dtype, port.len), values)?;
+        let (offset, len) = (port.offset, port.len);
+        self.arena.slice_mut(offset, len).copy_from_slice(values);
         Ok(())
     }
+}
+
+fn no_states(name: &str) -> PortError {
+    PortError::NoStates { name: name.to_owned() }
 }
 
 fn fill_constants(buffers: &[Buffer], arena: &mut Arena) {
@@ -216,10 +335,4 @@ fn fill_constants(buffers: &[Buffer], arena: &mut Arena) {
             arena.slice_mut::<u8>(offset, bytes.len()).copy_from_slice(bytes);
         }
     }
-}
-
-/// The addresses of all launches' parameters, launch after launch.
-fn addresses(image: &Image, arena: &Arena) -> Vec<*mut u8> {
-    let offsets = image.launches.iter().flat_map(|l| l.args.iter().map(|&id| image.buffers[id.0 as usize].offset));
-    offsets.map(|offset| arena.address(offset.unwrap_or(0))).collect()
 }

@@ -17,6 +17,7 @@ mod plan;
 mod pool;
 mod ports;
 mod profile;
+mod states;
 mod trace;
 
 pub use codegen::{Emitter, PeakLoop, Wide};
@@ -27,4 +28,5 @@ pub use loaded::{LoadOptions, Loaded};
 pub use peak::{ForkJoin, Rate, fork_join, peak, spin};
 pub use ports::{Port, PortKind};
 pub use profile::LaunchTime;
+pub use states::States;
 pub use trace::{LaunchSpan, Part};

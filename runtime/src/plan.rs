@@ -17,6 +17,17 @@ pub(crate) fn check(
     let arena = arena_bytes.ok_or(PlanError::Unplanned)?;
     for (b, buffer) in buffers.iter().enumerate() {
         let size = buffer.len.checked_mul(buffer.dtype.size_bytes());
+        if let Some(name) = in_states(buffer) {
+            let is_it = |other: &Buffer| {
+                matches!(&other.kind, BufferKind::State { name: n } if n == name)
+                    && (other.dtype, other.len) == (buffer.dtype, buffer.len)
+            };
+            if buffer.offset.is_some() || size.is_none() || !buffers.iter().any(is_it) {
+                let (bytes, offset) = (size.unwrap_or(usize::MAX), buffer.offset);
+                return Err(PlanError::Misplaced { buffer: b, bytes, offset, arena });
+            }
+            continue;
+        }
         let end = buffer.offset.zip(size).and_then(|(o, s)| o.checked_add(s));
         let aligned = buffer.offset.is_some_and(|o| o.is_multiple_of(buffer.dtype.size_bytes()));
         let bytes = size.unwrap_or(usize::MAX);
@@ -34,6 +45,15 @@ pub(crate) fn check(
         check_launch(launch, buffers, kernels).map_err(|what| PlanError::Launch { launch: at, what })?;
     }
     Ok(())
+}
+
+/// The state in whose memory a buffer stands: its own, or that which it is the next value of.
+pub(crate) fn in_states(buffer: &Buffer) -> Option<&str> {
+    match &buffer.kind {
+        BufferKind::State { name } => Some(name),
+        BufferKind::Next { name } if buffer.offset.is_none() => Some(name),
+        _ => None,
+    }
 }
 
 fn check_launch(launch: &Launch, buffers: &[Buffer], kernels: &[Signature<'_>]) -> Result<(), String> {
@@ -55,7 +75,8 @@ fn check_launch(launch: &Launch, buffers: &[Buffer], kernels: &[Signature<'_>]) 
             ));
         }
         // Stores past the caches are of whole vectors at their own alignment.
-        if param.access == Access::Stream && buffer.offset.is_none_or(|offset| !offset.is_multiple_of(ALIGN)) {
+        let aligned = in_states(buffer).is_some() || buffer.offset.is_some_and(|at| at.is_multiple_of(ALIGN));
+        if param.access == Access::Stream && !aligned {
             return Err(format!(
                 "p{p} of `{name}` is a stream, but b{} doesn't start at a multiple of {ALIGN} bytes",
                 id.0

@@ -1,6 +1,6 @@
 //! The named buffers of a program: inputs, outputs, states.
 
-use crate::PlanError;
+use crate::{Element, PlanError, PortError};
 use kernel::{Buffer, BufferKind, DType};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,7 +37,7 @@ pub struct Port {
     pub dtype: DType,
     /// How many elements.
     pub len: usize,
-    /// Where it starts in the arena, in bytes.
+    /// Where it starts in the arena, in bytes; states stand elsewhere.
     pub(crate) offset: usize,
 }
 
@@ -54,11 +54,34 @@ pub(crate) fn collect(buffers: &[Buffer]) -> Result<Ports, PlanError> {
             BufferKind::State { name } => (PortKind::State, name),
             BufferKind::Temp | BufferKind::Next { .. } | BufferKind::Constant { .. } => continue,
         };
-        let offset = buffer.offset.ok_or(PlanError::Unplanned)?;
+        let offset = match kind {
+            PortKind::State => 0,
+            _ => buffer.offset.ok_or(PlanError::Unplanned)?,
+        };
         let port = Port { kind, name: name.clone(), dtype: buffer.dtype, len: buffer.len, offset };
         if ports.entry(kind).or_default().insert(name.clone(), port).is_some() {
             return Err(PlanError::DuplicatePort(name.clone()));
         }
     }
     Ok(ports)
+}
+
+/// Whether values fit a port of that type and length.
+pub(crate) fn check_values<T: Element>(
+    kind: PortKind,
+    name: &str,
+    (dtype, expected): (DType, usize),
+    values: &[T],
+) -> Result<(), PortError> {
+    if values.len() != expected {
+        let (name, found) = (name.to_owned(), values.len());
+        return Err(PortError::WrongLength { kind, name, expected, found });
+    }
+    if dtype == DType::Bool {
+        let wrong = values.iter().filter_map(|v| v.byte()).enumerate().find(|(_, byte)| *byte > 1);
+        if let Some((position, value)) = wrong {
+            return Err(PortError::NotBool { kind, name: name.to_owned(), position, value });
+        }
+    }
+    Ok(())
 }

@@ -19,6 +19,7 @@ impl Executable {
     /// # Errors
     /// If a check failed; see [`StepError`].
     pub fn profile(&mut self, runs: usize) -> Result<Vec<LaunchTime>, StepError> {
+        self.require_states()?;
         let mut best = vec![Duration::MAX; self.loaded.launches().len()];
         for _ in 0..runs {
             for (at, best) in best.iter_mut().enumerate() {

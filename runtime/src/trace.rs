@@ -47,6 +47,7 @@ impl Executable {
     /// # Errors
     /// If a check failed; see [`StepError`].
     pub fn trace(&mut self, steps: usize) -> Result<Vec<Vec<LaunchSpan>>, StepError> {
+        self.require_states()?;
         let lease = self.team.wait_for_lease();
         let shared = self.shared_launches(lease.as_ref())?;
         let begun = Instant::now();

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use kernel::{Buffer, Program};
+use kernel::Program;
 use runtime::{Executable, LoadOptions};
 use std::time::Duration;
 
@@ -30,12 +30,7 @@ fn main() {
         }
         launch grow(b0)";
     let mut program: Program = text.parse().unwrap();
-    let mut end = 0;
-    for buffer in &mut program.buffers {
-        buffer.offset = Some(end);
-        end += Buffer::size_bytes(buffer).next_multiple_of(64);
-    }
-    program.arena_bytes = Some(end);
+    program.arena_bytes = Some(0);
     let options = LoadOptions { threads: 4, ..LoadOptions::default() };
     let mut executable = Executable::load(program, &options).unwrap();
     for _ in 0..100 {

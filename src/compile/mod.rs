@@ -39,10 +39,11 @@ pub use options::CompileOptions;
 pub use program::CompiledProgram;
 pub use programs::ProgramCache;
 pub use report::{CompileReport, KernelReport};
-pub(crate) use values::Elements;
+pub(crate) use values::{Elements, read, write};
 
 pub use kernel::Target;
 pub use passes::{PassOptions, Snapshots, Stop};
+pub use runtime::States;
 
 use crate::dsl::Step;
 use cache::Fresh;
@@ -60,7 +61,7 @@ impl Step {
     /// If a pass can't do what the graph asks for (the message names the pass, and the user's line where it is known), no code can be
     /// generated, memory or threads are not to be had, or tensors are larger than what can be addressed ([`ADDRESSABLE`]).
     pub fn compile(&self, options: &CompileOptions) -> Result<CompiledProgram, CompileError> {
-        let mut compiled = self.compile_blank(options)?;
+        let mut compiled = self.compile_with(options, Executable::new)?;
         for state in self.states.iter().filter(|state| !state.init.is_zeros()) {
             memory::reserve(&self.graph, state)?;
         }
@@ -68,12 +69,23 @@ impl Step {
         Ok(compiled)
     }
 
-    /// The same, but all states hold zeros: for who has other values for them.
-    pub(crate) fn compile_blank(&self, options: &CompileOptions) -> Result<CompiledProgram, CompileError> {
+    /// The same without states: [`CompiledProgram::attach`] or [`CompiledProgram::share`] gives it those of another program of the model.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_without_states(&self, options: &CompileOptions) -> Result<CompiledProgram, CompileError> {
+        self.compile_with(options, Executable::without_states)
+    }
+
+    fn compile_with(
+        &self,
+        options: &CompileOptions,
+        load: fn(Arc<Loaded>, usize) -> Result<Executable, LoadError>,
+    ) -> Result<CompiledProgram, CompileError> {
         let start = Instant::now();
         memory::check(&self.graph)?;
         let found = cache::find_or_compile(self, options, || generate(&self.graph, options))?;
-        let executable = Executable::new(Arc::clone(&found.loaded), options.threads);
+        let executable = load(Arc::clone(&found.loaded), options.threads);
         let mut executable = executable.map_err(|e| memory::explain(&self.graph, e))?;
         if let Some(places) = found.check_places.clone() {
             executable.set_check_locations(places);

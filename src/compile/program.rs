@@ -2,11 +2,12 @@
 
 use super::indices::IndexedInputs;
 use super::values::{Elements, read, with_input, write};
-use super::{CompileReport, RunError};
+use super::{CompileError, CompileReport, RunError};
 use crate::dsl::{StateSpec, Step};
 use ir::{DType, TensorType, Value};
-use runtime::{Element, Executable, PortError, PortKind};
+use runtime::{Element, Executable, PortError, PortKind, States};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A step as native code, with its states, inputs and outputs in memory. Running it allocates nothing.
 pub struct CompiledProgram {
@@ -115,7 +116,7 @@ impl CompiledProgram {
     /// If there is no such input, or it has another type.
     pub fn set_input(&mut self, name: &str, value: &Value) -> Result<(), RunError> {
         let ty = find(self.inputs.get(name), PortKind::Input, name, self.inputs.keys())?;
-        write(&mut self.executable, PortKind::Input, name, ty, value)
+        write(&mut self.executable, name, ty, value)
     }
 
     /// Shows `f` each input's name, type and elements, to write in place.
@@ -143,7 +144,7 @@ impl CompiledProgram {
     /// If there is no such output.
     pub fn output_value(&self, name: &str) -> Result<Value, RunError> {
         let ty = find(self.outputs.get(name), PortKind::Output, name, self.outputs.keys())?;
-        value(ty, read(&self.executable, PortKind::Output, name, ty)?, name)
+        read(&self.executable, name, ty)
     }
 
     /// The first element of a float output, widened: a loss, a metric.
@@ -175,7 +176,7 @@ impl CompiledProgram {
     /// If there is no such state.
     pub fn state_value(&self, name: &str) -> Result<Value, RunError> {
         let ty = self.state_type(name)?;
-        value(ty, read(&self.executable, PortKind::State, name, ty)?, name)
+        read(self.executable.states().ok_or_else(|| no_states(name))?, name, ty)
     }
 
     /// Copies a tensor into a state.
@@ -184,7 +185,7 @@ impl CompiledProgram {
     /// If there is no such state, or it has another type.
     pub fn set_state(&mut self, name: &str, value: &Value) -> Result<(), RunError> {
         let ty = self.state_type(name)?.clone();
-        write(&mut self.executable, PortKind::State, name, &ty, value)
+        write(self.executable.states_mut().ok_or_else(|| no_states(name))?, name, &ty, value)
     }
 
     /// Copies tensors into states: the weights of a trained model, for instance, into another program of it. States that aren't named stay as they are.
@@ -201,20 +202,69 @@ impl CompiledProgram {
     /// Gives all states their initial values.
     ///
     /// # Errors
-    /// None that a program of this crate's own passes has.
+    /// If the program has no states of its own.
     pub fn reset(&mut self, seed: u64) -> Result<(), RunError> {
-        for state in &self.states {
-            write(&mut self.executable, PortKind::State, &state.name, &state.ty, &state.initial(seed))?;
-        }
-        Ok(())
+        self.fill(seed, |_| true)
     }
 
     /// The same in new memory, which holds zeros: those needn't be written.
     pub(super) fn initialize(&mut self, seed: u64) -> Result<(), RunError> {
-        for state in self.states.iter().filter(|state| !state.init.is_zeros()) {
-            write(&mut self.executable, PortKind::State, &state.name, &state.ty, &state.initial(seed))?;
+        self.fill(seed, |state| !state.init.is_zeros())
+    }
+
+    fn fill(&mut self, seed: u64, which: impl Fn(&StateSpec) -> bool) -> Result<(), RunError> {
+        for state in self.states.iter().filter(|state| which(state)) {
+            let states = self.executable.states_mut().ok_or_else(|| no_states(&state.name))?;
+            write(states, &state.name, &state.ty, &state.initial(seed))?;
         }
         Ok(())
+    }
+
+    /// Runs on these states from now on, which may be more than the program asks for; gives those that it had. Nothing is copied: programs of one model
+    /// for training, evaluation and prediction, at whatever batch sizes, pass one block along.
+    ///
+    /// ```
+    /// use gradc::compile::CompileOptions;
+    /// use gradc::data::array;
+    /// use gradc::dsl::{GraphBuilder, f32, zeros};
+    /// use gradc::optim::Sgd;
+    /// let options = CompileOptions::default();
+    /// let g = GraphBuilder::new("fit");
+    /// let loss = (g.input("x", f32([2])) - g.param("w", f32([2]), zeros())).square().mean();
+    /// let mut training = g.minimize(loss, &Sgd::new(0.5))?.compile(&options)?;
+    /// let g = GraphBuilder::new("predict");
+    /// g.output("y", &(g.input("x", f32([2])) + g.param("w", f32([2]), zeros())));
+    /// let mut prediction = g.finish()?.compile_without_states(&options)?;
+    ///
+    /// let x = array([2], vec![3.0f32, 5.0])?;
+    /// training.run([("x", &x)])?;
+    /// prediction.attach(training.detach().expect("it has states of its own"))?;
+    /// assert_eq!(prediction.run([("x", &x)])?["y"].to_f64_vec(), [4.5, 7.5]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If a state of the program isn't among them, or is of another type; the program keeps what it had.
+    pub fn attach(&mut self, states: States) -> Result<Option<States>, CompileError> {
+        Ok(self.executable.attach(states)?)
+    }
+
+    /// Runs on states that other programs read at the same time, each on a thread of its own: for programs that change none, as those that predict.
+    ///
+    /// # Errors
+    /// As [`Self::attach`], and if a step changes states.
+    pub fn share(&mut self, states: Arc<States>) -> Result<(), CompileError> {
+        Ok(self.executable.share(states)?)
+    }
+
+    /// Takes the states away, unless they are shared; the program can't run until it gets some.
+    pub fn detach(&mut self) -> Option<States> {
+        self.executable.detach()
+    }
+
+    /// The block of memory that holds the states, if the program has any at the moment.
+    pub(crate) fn block(&self) -> Option<&States> {
+        self.executable.states()
     }
 
     fn state_type(&self, name: &str) -> Result<&TensorType, RunError> {
@@ -233,7 +283,6 @@ fn find<'t, 'n>(
     Ok(found.ok_or_else(unknown)?)
 }
 
-fn value(ty: &TensorType, data: ir::Data, name: &str) -> Result<Value, RunError> {
-    let found = TensorType::new(data.dtype(), ty.shape.clone());
-    Value::new(ty.clone(), data).map_err(|_| RunError::Type { name: name.into(), expected: ty.clone(), found })
+fn no_states(name: &str) -> PortError {
+    PortError::NoStates { name: name.into() }
 }

@@ -9,19 +9,19 @@ use std::collections::BTreeMap;
 pub struct ProgramCache<K> {
     options: CompileOptions,
     programs: BTreeMap<K, CompiledProgram>,
-    /// Whether states get their initial values.
-    initialize: bool,
+    /// Whether each program has states of its own.
+    own_states: bool,
 }
 
 impl<K: Ord + Copy> ProgramCache<K> {
     /// An empty cache; everything in it will be compiled with these options.
     pub fn new(options: CompileOptions) -> Self {
-        Self { options, programs: BTreeMap::new(), initialize: true }
+        Self { options, programs: BTreeMap::new(), own_states: true }
     }
 
-    /// An empty cache whose programs start with zeros in all states: for who has other values for them.
-    pub(crate) fn blank(options: CompileOptions) -> Self {
-        Self { initialize: false, ..Self::new(options) }
+    /// An empty cache whose programs have no states: for who has one block for them all.
+    pub fn without_states(options: CompileOptions) -> Self {
+        Self { own_states: false, ..Self::new(options) }
     }
 
     /// The options.
@@ -47,7 +47,8 @@ impl<K: Ord + Copy> ProgramCache<K> {
             return Ok(false);
         }
         let step = declare()?;
-        let compiled = if self.initialize { step.compile(&self.options) } else { step.compile_blank(&self.options) };
+        let compiled =
+            if self.own_states { step.compile(&self.options) } else { step.compile_without_states(&self.options) };
         let program = compiled?;
         self.programs.insert(signature, program);
         Ok(true)

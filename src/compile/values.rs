@@ -2,7 +2,7 @@
 
 use super::RunError;
 use ir::{DType, Data, TensorType, Value};
-use runtime::{Element, Executable, PortError, PortKind};
+use runtime::{Element, Executable, PortError, States};
 
 /// The elements of an input, to write in place.
 pub(crate) enum Elements<'a> {
@@ -39,58 +39,76 @@ pub(super) fn with_input<E: From<PortError>>(
     }
 }
 
+/// Memory that tensors are copied into by name: a program's inputs, a block of states.
+pub(crate) trait Sink {
+    fn put<T: Element>(&mut self, name: &str, elements: &[T]) -> Result<(), PortError>;
+}
+
+/// Memory that tensors are copied from by name: a program's outputs, a block of states.
+pub(crate) trait Source {
+    fn get<T: Element>(&self, name: &str) -> Result<&[T], PortError>;
+}
+
+impl Sink for Executable {
+    fn put<T: Element>(&mut self, name: &str, elements: &[T]) -> Result<(), PortError> {
+        self.write_input(name, elements)
+    }
+}
+
+impl Source for Executable {
+    fn get<T: Element>(&self, name: &str) -> Result<&[T], PortError> {
+        self.output(name)
+    }
+}
+
+impl Sink for States {
+    fn put<T: Element>(&mut self, name: &str, elements: &[T]) -> Result<(), PortError> {
+        self.write(name, elements)
+    }
+}
+
+impl Source for States {
+    fn get<T: Element>(&self, name: &str) -> Result<&[T], PortError> {
+        States::get(self, name)
+    }
+}
+
 /// Copies a tensor into an input or a state.
-pub(super) fn write(
-    executable: &mut Executable,
-    kind: PortKind,
-    name: &str,
-    expected: &TensorType,
-    value: &Value,
-) -> Result<(), RunError> {
+pub(crate) fn write(memory: &mut impl Sink, name: &str, expected: &TensorType, value: &Value) -> Result<(), RunError> {
     if value.ty() != expected {
         let (name, expected, found) = (name.into(), expected.clone(), value.ty().clone());
         return Err(RunError::Type { name, expected, found });
     }
-    fn put<T: Element>(exe: &mut Executable, kind: PortKind, name: &str, elements: &[T]) -> Result<(), PortError> {
-        match kind {
-            PortKind::Input => exe.write_input(name, elements),
-            _ => exe.write_state(name, elements),
-        }
-    }
     match value.data() {
-        Data::F32(v) => put(executable, kind, name, v),
-        Data::F64(v) => put(executable, kind, name, v),
-        Data::I64(v) => put(executable, kind, name, v),
-        Data::I32(v) => put(executable, kind, name, v),
-        Data::U8(v) => put(executable, kind, name, v),
-        data @ Data::Bool(_) => put(executable, kind, name, &data.to_bytes()),
+        Data::F32(v) => memory.put(name, v),
+        Data::F64(v) => memory.put(name, v),
+        Data::I64(v) => memory.put(name, v),
+        Data::I32(v) => memory.put(name, v),
+        Data::U8(v) => memory.put(name, v),
+        data @ Data::Bool(_) => memory.put(name, &data.to_bytes()),
         data @ (Data::Bf16(_) | Data::F16(_)) => {
             let bytes = data.to_bytes();
             let bits: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect();
-            put(executable, kind, name, &bits)
+            memory.put(name, &bits)
         }
     }?;
     Ok(())
 }
 
 /// The elements of an output or a state as a tensor.
-pub(super) fn read(executable: &Executable, kind: PortKind, name: &str, ty: &TensorType) -> Result<Data, RunError> {
-    fn get<'e, T: Element>(exe: &'e Executable, kind: PortKind, name: &str) -> Result<&'e [T], PortError> {
-        match kind {
-            PortKind::Output => exe.output(name),
-            _ => exe.state(name),
-        }
-    }
-    Ok(match ty.dtype {
-        DType::F32 => Data::F32(get(executable, kind, name)?.to_vec()),
-        DType::F64 => Data::F64(get(executable, kind, name)?.to_vec()),
-        DType::I64 => Data::I64(get(executable, kind, name)?.to_vec()),
-        DType::I32 => Data::I32(get(executable, kind, name)?.to_vec()),
-        DType::U8 | DType::Bool => Data::from_bytes(ty.dtype, get(executable, kind, name)?),
+pub(crate) fn read(memory: &impl Source, name: &str, ty: &TensorType) -> Result<Value, RunError> {
+    let data = match ty.dtype {
+        DType::F32 => Data::F32(memory.get(name)?.to_vec()),
+        DType::F64 => Data::F64(memory.get(name)?.to_vec()),
+        DType::I64 => Data::I64(memory.get(name)?.to_vec()),
+        DType::I32 => Data::I32(memory.get(name)?.to_vec()),
+        DType::U8 | DType::Bool => Data::from_bytes(ty.dtype, memory.get(name)?),
         DType::Bf16 | DType::F16 => {
-            let bits: &[u16] = get(executable, kind, name)?;
+            let bits: &[u16] = memory.get(name)?;
             let bytes: Vec<u8> = bits.iter().flat_map(|b| b.to_le_bytes()).collect();
             Data::from_bytes(ty.dtype, &bytes)
         }
-    })
+    };
+    let found = TensorType::new(data.dtype(), ty.shape.clone());
+    Value::new(ty.clone(), data).map_err(|_| RunError::Type { name: name.into(), expected: ty.clone(), found })
 }

@@ -1,11 +1,10 @@
 //! The programs of one model, and the states that they share.
 //!
-//! A model has a program for each purpose and batch size, each with states in its own memory. The newest values are in one place: in
-//! the program that ran a step which changes states, or else in the store on the host. A program that is not up to date gets all its
-//! states copied before it runs, so that what it reads is never stale.
+//! A model has a program for each purpose and batch size. The states are one block of memory, which goes to the program that runs: nothing is copied, and no program
+//! can read what isn't the newest.
 
 use super::TrainError;
-use crate::compile::{CompileOptions, CompiledProgram, ProgramCache};
+use crate::compile::{CompileError, CompileOptions, CompiledProgram, ProgramCache, States, read, write};
 use crate::dsl::{ModelErrors, StateRole, StateSpec, Step};
 use crate::model::{Batch, Model, trace};
 use crate::nn::{Loss, Metric};
@@ -46,46 +45,29 @@ impl Subject {
     }
 }
 
-/// A state's newest value, unless a program holds a newer one.
-struct Stored {
-    value: Value,
-    role: StateRole,
-}
-
 /// All programs of a model.
 pub(super) struct Programs {
     pub(super) subject: Subject,
     cache: ProgramCache<Signature>,
-    store: BTreeMap<String, Stored>,
-    /// Counts the changes of the store.
-    version: u64,
-    /// Which version each program's states are.
-    loaded: BTreeMap<Signature, u64>,
-    /// The program whose states are newer than the store.
-    newest: Option<Signature>,
+    specs: BTreeMap<String, StateSpec>,
+    /// All states, while no program has them, and somebody has asked for them.
+    states: Option<States>,
+    /// The program that has them.
+    holder: Option<Signature>,
 }
 
 impl Programs {
     /// None compiled yet. The states of training get their initial values.
     pub(super) fn new(subject: Subject, options: CompileOptions) -> Result<Self, ModelErrors> {
         let step = subject.declare((Purpose::Training, 1.into()))?;
-        let mut programs = Self {
-            subject,
-            cache: ProgramCache::blank(options),
-            store: BTreeMap::new(),
-            version: 0,
-            loaded: BTreeMap::new(),
-            newest: None,
-        };
-        programs.learn(&step.states);
-        Ok(programs)
+        let specs = step.states.into_iter().map(|state| (state.name.clone(), state)).collect();
+        Ok(Self { subject, cache: ProgramCache::without_states(options), specs, states: None, holder: None })
     }
 
     /// Other options; what has been compiled is forgotten, states keep their values.
     pub(super) fn set_options(&mut self, options: CompileOptions) -> Result<(), TrainError> {
-        self.collect()?;
-        self.cache = ProgramCache::blank(options);
-        self.loaded.clear();
+        self.take_back()?;
+        self.cache = ProgramCache::without_states(options);
         Ok(())
     }
 
@@ -93,103 +75,121 @@ impl Programs {
         self.cache.options()
     }
 
-    /// Initial values of states that the store doesn't know.
-    fn learn(&mut self, states: &[StateSpec]) {
-        let seed = self.cache.options().seed;
-        for state in states {
-            let stored = || Stored { value: state.initial(seed), role: state.role };
-            self.store.entry(state.name.clone()).or_insert_with(stored);
+    /// Takes states in that there haven't been before, with their initial values.
+    fn learn(&mut self, states: &[StateSpec]) -> Result<(), TrainError> {
+        let new: Vec<StateSpec> = states.iter().filter(|s| !self.specs.contains_key(&s.name)).cloned().collect();
+        if new.is_empty() {
+            return Ok(());
         }
+        self.take_back()?;
+        let before = self.states.take();
+        self.specs.extend(new.into_iter().map(|state| (state.name.clone(), state)));
+        let mut block = self.initial()?;
+        if let Some(before) = before {
+            block.copy_from(&before);
+        }
+        self.states = Some(block);
+        Ok(())
+    }
+
+    /// A block with the initial values of all states.
+    fn initial(&self) -> Result<States, TrainError> {
+        let sizes = self.specs.values().map(|state| (state.name.clone(), state.ty.dtype, state.ty.shape.numel()));
+        let mut block = States::new(sizes).map_err(CompileError::from)?;
+        self.fill(&mut block, |state| !state.init.is_zeros())?;
+        Ok(block)
+    }
+
+    /// Writes initial values.
+    fn fill(&self, block: &mut States, which: impl Fn(&StateSpec) -> bool) -> Result<(), TrainError> {
+        let seed = self.cache.options().seed;
+        for state in self.specs.values().filter(|state| which(state)) {
+            write(block, &state.name, &state.ty, &state.initial(seed))?;
+        }
+        Ok(())
     }
 
     /// All states back to their initial values.
     pub(super) fn reset(&mut self) -> Result<(), TrainError> {
-        self.newest = None;
-        self.version += 1;
-        self.store.clear();
-        let step = self.subject.declare((Purpose::Training, 1.into()))?;
-        self.learn(&step.states);
+        self.take_back()?;
+        if let Some(mut block) = self.states.take() {
+            self.fill(&mut block, |_| true)?;
+            self.states = Some(block);
+        }
         Ok(())
     }
 
-    /// The program of a signature, compiled if need be, with the newest states, ready to run.
+    /// The program of a signature, compiled if need be, with the states, ready to run.
     pub(super) fn activate(&mut self, signature: Signature) -> Result<&mut CompiledProgram, TrainError> {
         let subject = &self.subject;
         if self.cache.ensure(signature, || subject.declare(signature))? {
             let states = self.cache.get(signature).map(|p| p.states().to_vec()).unwrap_or_default();
-            self.learn(&states);
+            self.learn(&states)?;
         }
-        if self.newest != Some(signature) {
-            self.collect()?;
-            if self.loaded.get(&signature) != Some(&self.version)
-                && let Some(program) = self.cache.get(signature)
-            {
-                let names: Vec<String> = program.states().iter().map(|s| s.name.clone()).collect();
-                program.set_states(names.iter().map(|name| (name, &self.store[name].value)))?;
-                self.loaded.insert(signature, self.version);
-            }
+        if self.holder != Some(signature) {
+            self.take_back()?;
         }
         let missing = || TrainError::Setting("a program that was just compiled is gone".into());
         let program = self.cache.get(signature).ok_or_else(missing)?;
-        if program.updates_states() {
-            self.newest = Some(signature);
+        if let Some(states) = self.states.take() {
+            self.holder = Some(signature);
+            program.attach(states)?;
         }
         Ok(program)
     }
 
-    /// Brings the newest values into the store.
-    fn collect(&mut self) -> Result<(), TrainError> {
-        let Some(signature) = self.newest.take() else { return Ok(()) };
-        let Some(program) = self.cache.get(signature) else { return Ok(()) };
-        for state in program.states() {
-            if let Some(stored) = self.store.get_mut(&state.name) {
-                stored.value = program.state_value(&state.name)?;
-            }
+    /// Takes the states from the program that has them, or makes them if nobody has yet.
+    fn take_back(&mut self) -> Result<(), TrainError> {
+        if let Some(program) = self.holder.take().and_then(|signature| self.cache.get(signature)) {
+            self.states = program.detach();
         }
-        self.version += 1;
-        self.loaded.insert(signature, self.version);
+        if self.states.is_none() {
+            self.states = Some(self.initial()?);
+        }
         Ok(())
     }
 
-    /// The newest values of all states whose role is accepted.
+    /// The values of all states whose role is accepted.
     pub(super) fn states(&mut self, keep: impl Fn(StateRole) -> bool) -> Result<BTreeMap<String, Value>, TrainError> {
-        self.collect()?;
-        let kept = self.store.iter().filter(|(_, stored)| keep(stored.role));
-        Ok(kept.map(|(name, stored)| (name.clone(), stored.value.clone())).collect())
+        self.take_back()?;
+        let Some(block) = &self.states else { return Ok(BTreeMap::new()) };
+        let kept = self.specs.values().filter(|state| keep(state.role));
+        kept.map(|state| Ok((state.name.clone(), read(block, &state.name, &state.ty)?))).collect()
     }
 
-    /// The newest value of one state, if there is one of that name; nothing else is looked at.
+    /// The value of one state, if there is one of that name.
     pub(super) fn state(&mut self, name: &str) -> Result<Option<Value>, TrainError> {
-        if let Some(program) = self.newest.and_then(|signature| self.cache.get(signature))
-            && program.states().iter().any(|state| state.name == name)
-        {
-            return Ok(Some(program.state_value(name)?));
+        if self.holder.is_none() {
+            self.take_back()?;
         }
-        Ok(self.store.get(name).map(|stored| stored.value.clone()))
+        let block = match self.holder.and_then(|signature| self.cache.get(signature)) {
+            Some(program) => program.block(),
+            None => self.states.as_ref(),
+        };
+        let found = block.zip(self.specs.get(name));
+        Ok(found.map(|(block, state)| read(block, name, &state.ty)).transpose()?)
     }
 
-    /// New values of states, which all programs read from now on.
+    /// New values of states, all or none.
     pub(super) fn set_states(&mut self, values: BTreeMap<String, Value>) -> Result<(), TrainError> {
-        self.collect()?;
         for (name, value) in &values {
-            let Some(stored) = self.store.get(name) else {
-                let known: Vec<&str> = self.store.keys().map(String::as_str).collect();
+            let Some(state) = self.specs.get(name) else {
+                let known: Vec<&str> = self.specs.keys().map(String::as_str).collect();
                 return Err(TrainError::Setting(format!(
                     "the model has no state `{name}`; it has {}",
                     known.join(", ")
                 )));
             };
-            if stored.value.ty() != value.ty() {
-                let (expected, found) = (stored.value.ty(), value.ty());
+            if state.ty != *value.ty() {
+                let (expected, found) = (&state.ty, value.ty());
                 return Err(TrainError::Setting(format!("state `{name}` is {expected}, not {found}")));
             }
         }
+        self.take_back()?;
+        let Some(block) = &mut self.states else { return Ok(()) };
         for (name, value) in values {
-            if let Some(stored) = self.store.get_mut(&name) {
-                stored.value = value;
-            }
+            write(block, &name, value.ty(), &value)?;
         }
-        self.version += 1;
         Ok(())
     }
 

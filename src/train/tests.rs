@@ -1,5 +1,6 @@
 //! Training from end to end, through native code.
 
+use crate::compile::States;
 use crate::data::{array, mnist};
 use crate::model::trace;
 use crate::prelude::*;
@@ -136,6 +137,27 @@ fn programs_never_read_stale_states() {
     let want = ir::eval::run(&step.graph, &inputs, &trainer.weights().unwrap()).unwrap().outputs["output"].to_f64_vec();
     let close = trained.to_f64_vec().iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-5);
     assert!(close, "{trained:?} against {want:?}");
+}
+
+/// Training with an uneven last batch, evaluation and prediction at two sizes: the parameters and moments of all these programs are one block.
+#[test]
+fn parameters_and_moments_exist_once() {
+    let mut trainer = trainer();
+    trainer.fit(&sectors(20), Fit::epochs(2).batch(8).validate(&sectors(16)).silent()).unwrap();
+    trainer.predict(&sectors(8)).unwrap();
+    trainer.predict(&sectors(5)).unwrap();
+    let programs: Vec<_> = trainer.programs.iter().collect();
+    assert!(programs.len() >= 5, "{programs:?}");
+    let blocks: Vec<&States> = programs.iter().filter_map(|(_, program)| program.block()).collect();
+    assert_eq!(blocks.len(), 1);
+    // Nor does an arena hold them: what is always there are a batch of points and labels, and weights of samples.
+    let persistent = |program: &CompiledProgram| program.report().memory.persistent;
+    assert!(programs.iter().all(|((_, batch), program)| persistent(program) <= batch.size * 16), "{programs:?}");
+    // Who asks for the values takes the block back, and the next program gets it.
+    let before = trainer.weights().unwrap();
+    assert!(trainer.programs.iter().all(|(_, program)| program.block().is_none()));
+    trainer.fit(&sectors(20), Fit::epochs(1).batch(8).silent()).unwrap();
+    assert_ne!(format!("{:?}", trainer.weights().unwrap()), format!("{before:?}"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use kernel::{Access, Buffer, BufferId, BufferKind, Check, DType, Launch, Param};
 use std::time::Duration;
 
 /// The version of this form. What is written in another one isn't read.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Why bytes are no image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

@@ -127,6 +127,13 @@ impl Machine {
             end = end.max(start.saturating_add(buffer.size_bytes()));
             places.push(Place { start, len: buffer.len, dtype: buffer.dtype });
         }
+        let states = program.states();
+        for (at, buffer) in program.buffers.iter().enumerate().filter(|(_, b)| spec.planned && b.offset.is_none()) {
+            let BufferKind::Next { name } = &buffer.kind else { continue };
+            if let Some(&state) = states.get(name.as_str()) {
+                places[at].start = places[state].start;
+            }
+        }
         let codes: Vec<Code> = program.kernels.iter().map(|k| Code::new(k, &mut end)).collect();
         let mut arena = vec![];
         arena.try_reserve_exact(end).map_err(|_| EvalError::Memory { bytes: end })?;

@@ -35,7 +35,8 @@
 //! Where the [`Spec`] asks for it:
 //!
 //! 14. (decomposed) No scalar op with an expansion is left.
-//! 15. (planned) Offsets are multiples of [`ALIGNMENT`], and the arena covers all buffers.
+//! 15. (planned) Offsets are multiples of [`ALIGNMENT`], and the arena covers all buffers but states, which have memory of their own, and next values
+//!     without an offset, which stand in that of their states.
 //! 16. (planned) Buffers that live at the same time don't overlap, but for a hand-over within one launch, at the same address, that is
 //!     safe in place: a dying buffer to a new one, a state to its next value.
 //! 17. (planned) The next value of a state ends up in the state's memory.

@@ -3,7 +3,7 @@
 use super::program::may_share;
 use super::{ALIGNMENT, InPlaceProofs, Report};
 use crate::text::Site;
-use crate::{BufferId, BufferKind, Program};
+use crate::{Buffer, BufferId, BufferKind, Program};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -33,7 +33,18 @@ pub(super) fn check(proofs: &mut InPlaceProofs<'_>, report: &mut Report) {
         report.add(15, Site::Program, "the arena's size is missing");
     }
     for (at, buffer) in program.buffers.iter().enumerate() {
+        if let BufferKind::State { .. } = buffer.kind {
+            if buffer.offset.is_some() {
+                report.add(
+                    15,
+                    Site::Buffer(at),
+                    format!("b{at} is a state: it has memory of its own, and no place in the arena"),
+                );
+            }
+            continue;
+        }
         match buffer.span() {
+            None if is_in_its_state(buffer) => {}
             None => report.add(15, Site::Buffer(at), format!("b{at} has no place")),
             Some(span) if span.start % ALIGNMENT != 0 => {
                 report.add(15, Site::Buffer(at), format!("the offset is no multiple of {ALIGNMENT}"));
@@ -49,7 +60,9 @@ pub(super) fn check(proofs: &mut InPlaceProofs<'_>, report: &mut Report) {
     let uses: Vec<Option<(i64, i64)>> = program.uses().into_iter().map(|used| used.map(in_order)).collect();
     let living =
         |id: usize| Some(Living { id, life: life(program, id, uses[id])?, last_use: uses[id].map_or(-1, |u| u.1) });
-    let living: Vec<Living> = (0..program.buffers.len()).filter_map(living).collect();
+    check_in_states(proofs, &living, report);
+    let in_arena = |id: &usize| program.buffers[*id].span().is_some();
+    let living: Vec<Living> = (0..program.buffers.len()).filter(in_arena).filter_map(living).collect();
     if !overlaps_are_sound(proofs, living.clone()) {
         // Something is wrong: all that is.
         for (at, &a) in living.iter().enumerate() {
@@ -114,12 +127,7 @@ fn check_pair(proofs: &mut InPlaceProofs<'_>, a: Living, b: Living) -> Result<()
     if p.end <= q.start || q.end <= p.start {
         return Ok(());
     }
-    // A state lives through the run, but once its next value is born nobody may ask for it.
-    let (x, y) = match (is_next_of(program, a.id, b.id), is_next_of(program, b.id, a.id)) {
-        (true, _) => (a.life, Life { last: b.last_use, ..b.life }),
-        (_, true) => (Life { last: a.last_use, ..a.life }, b.life),
-        _ => (a.life, b.life),
-    };
+    let (x, y) = (a.life, b.life);
     if x.last < y.first || y.last < x.first {
         Ok(())
     } else if x.last == y.first {
@@ -131,10 +139,29 @@ fn check_pair(proofs: &mut InPlaceProofs<'_>, a: Living, b: Living) -> Result<()
     }
 }
 
-fn is_next_of(program: &Program, next: usize, state: usize) -> bool {
-    match (&program.buffers[next].kind, &program.buffers[state].kind) {
-        (BufferKind::Next { name: n }, BufferKind::State { name: s }) => n == s,
-        _ => false,
+/// Whether a buffer of a planned program is a next value that stands in its state's memory.
+fn is_in_its_state(buffer: &Buffer) -> bool {
+    matches!(buffer.kind, BufferKind::Next { .. }) && buffer.offset.is_none()
+}
+
+/// Next values in the memory of their states: once one is born nobody may ask for the state.
+fn check_in_states(proofs: &mut InPlaceProofs<'_>, living: &dyn Fn(usize) -> Option<Living>, report: &mut Report) {
+    let program = proofs.program();
+    let states = program.states();
+    for (next, buffer) in program.buffers.iter().enumerate().filter(|(_, buffer)| is_in_its_state(buffer)) {
+        let BufferKind::Next { name } = &buffer.kind else { continue };
+        let (Some(&state), Some(new)) = (states.get(name.as_str()), living(next)) else { continue };
+        let Some(old) = living(state) else { continue };
+        let sound = if old.last_use < new.life.first {
+            Ok(())
+        } else if old.last_use == new.life.first {
+            hand_over(proofs, state, next, old.last_use)
+        } else {
+            Err("both are needed at the same time".into())
+        };
+        if let Err(why) = sound {
+            report.add(16, Site::Buffer(next), format!("b{next} stands in the memory of b{state}: {why}"));
+        }
     }
 }
 
@@ -174,7 +201,7 @@ fn check_next(program: &Program, report: &mut Report) {
     for (at, buffer) in program.buffers.iter().enumerate() {
         let BufferKind::Next { name } = &buffer.kind else { continue };
         let Some(&state) = states.get(name.as_str()) else { continue };
-        if program.buffers[state].offset == buffer.offset {
+        if is_in_its_state(buffer) {
             continue;
         }
         let copied = match (last_store[state], last_store[at]) {

@@ -2,7 +2,7 @@
 
 use super::Life;
 use crate::PassError;
-use kernel::Program;
+use kernel::{BufferKind, Program};
 use std::collections::BTreeMap;
 
 /// Offsets are multiples of this: a cache line, and the widest vector.
@@ -15,13 +15,14 @@ struct Group {
     life: Life,
 }
 
-/// Sets the offsets and the arena's size.
+/// Sets the offsets and the arena's size. States, and what shares their memory, get none.
 ///
 /// # Errors
 /// If the arena would be larger than an address space.
 pub(super) fn assign(program: &mut Program, roots: &[usize], lives: &[Life]) -> Result<(), PassError> {
     let mut of_root: BTreeMap<usize, Group> = BTreeMap::new();
-    for (buffer, &root) in roots.iter().enumerate() {
+    let in_arena = |root: usize| !matches!(program.buffers[root].kind, BufferKind::State { .. });
+    for (buffer, &root) in roots.iter().enumerate().filter(|(_, root)| in_arena(**root)) {
         let (size, life) = (program.buffers[buffer].size_bytes(), lives[buffer]);
         let group = of_root.entry(root).or_insert(Group { root, size, life });
         group.size = group.size.max(size);
@@ -30,17 +31,17 @@ pub(super) fn assign(program: &mut Program, roots: &[usize], lives: &[Life]) -> 
     let mut groups: Vec<Group> = of_root.into_values().collect();
     groups.sort_by_key(|g| (std::cmp::Reverse(g.size), g.root));
     let mut placed = Placed { whole: Life { first: 0, last: program.launches.len() }, lanes: vec![] };
-    let mut offsets = vec![0; roots.len()];
+    let mut offsets = vec![None; roots.len()];
     let mut arena = 0usize;
     for group in &groups {
         let offset = placed.lowest(group)?;
         let end = offset.checked_add(group.size).ok_or_else(too_large)?;
         placed.insert(offset, end, group.life)?;
-        offsets[group.root] = offset;
+        offsets[group.root] = Some(offset);
         arena = arena.max(end);
     }
     for (buffer, &root) in roots.iter().enumerate() {
-        program.buffers[buffer].offset = Some(offsets[root]);
+        program.buffers[buffer].offset = offsets[root];
     }
     program.arena_bytes = Some(align(arena)?);
     Ok(())

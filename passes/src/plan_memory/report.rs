@@ -10,9 +10,11 @@ use std::fmt;
 pub struct MemoryReport {
     /// The whole arena.
     pub arena: usize,
-    /// Inputs, states and constants, which live always.
+    /// Inputs and constants, which live in it always.
     pub persistent: usize,
-    /// The largest sum of the sizes of buffers that are alive during one launch, memory on purpose shared counted once: no plan needs
+    /// States, which have memory of their own.
+    pub states: usize,
+    /// The largest sum of the sizes of buffers in the arena that are alive during one launch, memory on purpose shared counted once: no plan needs
     /// less.
     pub lower_bound: usize,
 }
@@ -22,7 +24,8 @@ impl fmt::Display for MemoryReport {
         let mb = |bytes: usize| bytes as f64 / f64::from(1 << 20);
         write!(
             f,
-            "arena {:.2} MiB (persistent {:.2} MiB), lower bound {:.2} MiB",
+            "states {:.2} MiB, arena {:.2} MiB (persistent {:.2} MiB), lower bound {:.2} MiB",
+            mb(self.states),
             mb(self.arena),
             mb(self.persistent),
             mb(self.lower_bound)
@@ -33,12 +36,13 @@ impl fmt::Display for MemoryReport {
 /// Measures a planned program.
 pub fn report(program: &Program) -> MemoryReport {
     let lives = lives(program);
-    let persistent = |kind: &BufferKind| {
-        matches!(kind, BufferKind::Input { .. } | BufferKind::State { .. } | BufferKind::Constant { .. })
+    let sum = |of: fn(&BufferKind) -> bool| -> usize {
+        program.buffers.iter().filter(|b| of(&b.kind)).map(kernel::Buffer::size_bytes).sum()
     };
     MemoryReport {
         arena: program.arena_bytes.unwrap_or(0),
-        persistent: program.buffers.iter().filter(|b| persistent(&b.kind)).map(kernel::Buffer::size_bytes).sum(),
+        persistent: sum(|kind| matches!(kind, BufferKind::Input { .. } | BufferKind::Constant { .. })),
+        states: sum(|kind| matches!(kind, BufferKind::State { .. })),
         lower_bound: lower_bound(program, &lives),
     }
 }
@@ -47,13 +51,14 @@ pub fn report(program: &Program) -> MemoryReport {
 fn lower_bound(program: &Program, lives: &[Life]) -> usize {
     let count = program.launches.len().max(1);
     let (mut born, mut dead) = (vec![vec![]; count], vec![vec![]; count]);
-    for (buffer, life) in lives.iter().enumerate().filter(|(_, life)| life.first < count) {
+    let placed = |buffer: usize| program.buffers[buffer].offset.is_some();
+    for (buffer, life) in lives.iter().enumerate().filter(|(at, life)| life.first < count && placed(*at)) {
         born[life.first].push(buffer);
         dead[life.last.min(count - 1)].push(buffer);
     }
-    // What is alive at each place; buffers without one are apart.
-    let place = |buffer: usize| program.buffers[buffer].offset.ok_or(buffer);
-    let mut alive: BTreeMap<Result<usize, usize>, BTreeSet<usize>> = BTreeMap::new();
+    // What is alive at each place.
+    let place = |buffer: usize| program.buffers[buffer].offset;
+    let mut alive: BTreeMap<Option<usize>, BTreeSet<usize>> = BTreeMap::new();
     let counted = |at: Option<&BTreeSet<usize>>| {
         at.and_then(BTreeSet::first).map_or(0, |&first| program.buffers[first].size_bytes())
     };

@@ -12,6 +12,7 @@ mod parallel;
 mod ports;
 mod pressure;
 mod random;
+mod states;
 mod streams;
 mod support;
 mod wide;

@@ -54,7 +54,8 @@ fn ports_are_listed_by_kind_and_name() {
     let executable = load(program(COUNTER));
     let names: Vec<&str> = executable.ports().map(|p| p.name.as_str()).collect();
     assert_eq!(names, ["mask", "n", "not", "w"]);
-    assert!(executable.arena_bytes() >= 64 + 64);
+    assert_eq!(executable.arena_bytes(), 4 * 64, "the state isn't in it");
+    assert_eq!(executable.states().unwrap().bytes(), 64);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Programs from text, and scalars in and out of ports.
 
-use kernel::{Buffer, DType, Program, Scalar};
+use kernel::{Buffer, BufferKind, DType, Program, Scalar};
 use runtime::{Executable, LoadOptions, PortKind};
 
 /// A program from text, its buffers placed one after the other.
@@ -10,10 +10,13 @@ pub(crate) fn program(text: &str) -> Program {
     program
 }
 
-/// Places buffers one after the other.
+/// Places buffers one after the other, but for states.
 pub(crate) fn place(program: &mut Program) {
     let mut end = 0;
     for buffer in &mut program.buffers {
+        if matches!(buffer.kind, BufferKind::State { .. } | BufferKind::Next { .. }) {
+            continue;
+        }
         buffer.offset = Some(end);
         end += Buffer::size_bytes(buffer).next_multiple_of(64);
     }

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// What a file starts with; the last byte is the version.
-const MAGIC: &[u8; 12] = b"gradc-step-1";
+const MAGIC: &[u8; 12] = b"gradc-step-2";
 /// Where the key is.
 const KEY: usize = MAGIC.len() + 32;
 /// A place that isn't known.
@@ -30,8 +30,8 @@ pub(super) fn encode(key: Key, name: &str, entry: &Entry) -> Vec<u8> {
     bytes.extend(key.0);
     bytes.extend((name.len() as u32).to_le_bytes());
     bytes.extend(name.as_bytes());
-    let MemoryReport { arena, persistent, lower_bound } = entry.memory;
-    for number in [arena, persistent, lower_bound] {
+    let MemoryReport { arena, persistent, states, lower_bound } = entry.memory;
+    for number in [arena, persistent, states, lower_bound] {
         bytes.extend((number as u64).to_le_bytes());
     }
     bytes.extend((entry.places.len() as u32).to_le_bytes());
@@ -57,7 +57,8 @@ pub(super) fn decode(bytes: &[u8], key: Key) -> Result<Entry, String> {
     }
     let name = number(&mut rest)?;
     rest = rest.get(name as usize..).ok_or("ends early")?;
-    let (arena, persistent, lower_bound) = (size(&mut rest)?, size(&mut rest)?, size(&mut rest)?);
+    let (arena, persistent) = (size(&mut rest)?, size(&mut rest)?);
+    let (states, lower_bound) = (size(&mut rest)?, size(&mut rest)?);
     let count = number(&mut rest)? as usize;
     if count > rest.len() / 4 {
         return Err("ends early".into());
@@ -69,7 +70,7 @@ pub(super) fn decode(bytes: &[u8], key: Key) -> Result<Entry, String> {
     }
     let loaded = Arc::new(Loaded::new(image).map_err(|e| e.to_string())?);
     let places = places.into_iter().map(|place| (place != NOWHERE).then_some(place)).collect();
-    Ok(Entry { loaded, memory: MemoryReport { arena, persistent, lower_bound }, places })
+    Ok(Entry { loaded, memory: MemoryReport { arena, persistent, states, lower_bound }, places })
 }
 
 /// The graph's name in a file, from its first bytes; what doesn't look like a file of this version has none.
