@@ -172,6 +172,27 @@ fn columns_of_a_left_factor_that_collide_are_packed() {
 }
 
 #[test]
+fn columns_a_page_apart_are_packed_for_few_columns_and_rows_of_several_dimensions() {
+    // As gradients of keys and values in blocks are: the axes of the rows can't be merged, as the bias looks at them.
+    let body = "%0 = input {name=\"a\"} : f64[27,4,128]
+         %1 = input {name=\"b\"} : f64[27,35]
+         %2 = dot %0, %1 {batch=[], contract=[(0,0)]} : f64[4,128,35]
+         %3 = input {name=\"bias\"} : f64[4,35]
+         %4 = broadcast %3 {axes=[0,2]} : f64[4,128,35]
+         %5 = add %2, %4 : f64[4,128,35]
+         output \"y\" = %5";
+    check("rows_of_two", body);
+    for target in [Target::avx2(), Target::avx512()] {
+        let graph = Graph::parse(&format!("graph \"rows_of_two\" {{\n{body}\n}}")).unwrap_or_else(|e| panic!("{e}"));
+        let options = RunOptions { stop: Stop::AfterPass("lower".into()), ..RunOptions::default() };
+        let module = passes::compile(graph, &PassContext::new(target), &options).unwrap().module;
+        assert!(module.program().unwrap().kernels.iter().any(|kernel| kernel.name.starts_with("pack")));
+        let is_read_across = |text: &str| text.contains("reduce=[(27, 512,");
+        assert!(!is_read_across(&module.program().unwrap().to_string()));
+    }
+}
+
+#[test]
 fn batches_share_panels() {
     check(
         "batched",

@@ -30,7 +30,7 @@ impl Position {
         result_strides: &[usize],
         (left, packed): (Option<&PackedLeft>, Option<&Packed>),
     ) {
-        let a = left.filter(|_| dim.a != 0).map_or(dim.a, |left| left.depth as i64);
+        let a = left.map_or(dim.a, |left| left.stride(dim));
         self.a = self.a.add(&by.scale(a));
         self.b = self.b.add(&by.scale(packed.map_or(dim.b, |packed| packed.outer_stride(dim))));
         if dim.c != 0 {
