@@ -163,6 +163,12 @@ fn the_machine_is_measured_line_by_line() {
 
 #[test]
 fn a_profile_names_lines_and_traces_threads() {
+    // On a busy machine the caller may do all before the worker gets a processor: not each time.
+    assert!((0..20).any(|_| profile_has_two_threads()), "the second thread never had a part");
+}
+
+/// Checks a profile of two threads; gives whether both had a part in it.
+fn profile_has_two_threads() -> bool {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("trace.json");
     let text = gradc(&format!("profile cnn --threads 2 --steps 4 --no-limits --traced 2 --trace {}", path.display()));
@@ -174,11 +180,13 @@ fn a_profile_names_lines_and_traces_threads() {
     let runs: Vec<_> = events.iter().filter(|event| event["ph"] == "X").collect();
     assert!(runs.iter().all(|run| run["dur"].as_f64().unwrap() >= 0.0 && run["name"].is_string()));
     let distinct = |field: &str| runs.iter().map(|run| run[field].to_string()).collect::<BTreeSet<_>>();
-    assert_eq!(distinct("tid"), BTreeSet::from(["0".to_string(), "1".to_string()]));
+    let threads = distinct("tid");
+    assert!(threads.contains("0") && threads.iter().all(|tid| ["0", "1"].contains(&&**tid)), "{threads:?}");
     let steps: BTreeSet<String> = runs.iter().map(|run| run["args"]["step"].to_string()).collect();
     assert_eq!(steps, BTreeSet::from(["2".to_string(), "3".to_string()]));
     // Nothing is left beside the trace.
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    threads.len() == 2
 }
 
 #[test]
