@@ -3,6 +3,7 @@
 use crate::PlanError;
 use crate::arena::ALIGN;
 use kernel::{Access, Buffer, BufferKind, DType, Launch, Param};
+use std::collections::BTreeMap;
 
 /// A kernel's name and parameters.
 pub(crate) type Signature<'k> = (&'k str, &'k [Param]);
@@ -15,14 +16,12 @@ pub(crate) fn check(
     kernels: &[Signature<'_>],
 ) -> Result<(), PlanError> {
     let arena = arena_bytes.ok_or(PlanError::Unplanned)?;
+    let states: BTreeMap<&str, (DType, usize)> = buffers.iter().filter_map(state).collect();
     for (b, buffer) in buffers.iter().enumerate() {
         let size = buffer.len.checked_mul(buffer.dtype.size_bytes());
         if let Some(name) = in_states(buffer) {
-            let is_it = |other: &Buffer| {
-                matches!(&other.kind, BufferKind::State { name: n } if n == name)
-                    && (other.dtype, other.len) == (buffer.dtype, buffer.len)
-            };
-            if buffer.offset.is_some() || size.is_none() || !buffers.iter().any(is_it) {
+            let is_there = states.get(name) == Some(&(buffer.dtype, buffer.len));
+            if buffer.offset.is_some() || size.is_none() || !is_there {
                 let (bytes, offset) = (size.unwrap_or(usize::MAX), buffer.offset);
                 return Err(PlanError::Misplaced { buffer: b, bytes, offset, arena });
             }
@@ -45,6 +44,14 @@ pub(crate) fn check(
         check_launch(launch, buffers, kernels).map_err(|what| PlanError::Launch { launch: at, what })?;
     }
     Ok(())
+}
+
+/// The name and the type of a state.
+fn state(buffer: &Buffer) -> Option<(&str, (DType, usize))> {
+    match &buffer.kind {
+        BufferKind::State { name } => Some((name, (buffer.dtype, buffer.len))),
+        _ => None,
+    }
 }
 
 /// The state in whose memory a buffer stands: its own, or that which it is the next value of.
