@@ -58,12 +58,22 @@ impl Loaded {
         Ok(Self { image, code, compile_time: start.elapsed() })
     }
 
-    /// Loads an image that was compiled before. That its tables don't contradict one another is checked; that its code does what it should,
-    /// and was compiled for this machine, whoever kept the image vouches for.
+    /// Loads an image that was compiled before. That its tables don't contradict one another is checked; its code is run as it is.
+    ///
+    /// Safe code can't run bytes of its own choosing:
+    ///
+    /// ```compile_fail,E0133
+    /// # fn image() -> codegen::Image { unimplemented!() }
+    /// let loaded = runtime::Loaded::from_image(image());
+    /// ```
     ///
     /// # Errors
-    /// If its tables do, or there is no memory for code.
-    pub fn new(image: Image) -> Result<Self, LoadError> {
+    /// If its tables contradict one another, or there is no memory for code.
+    ///
+    /// # Safety
+    /// The image must be one that [`codegen::jit`] gave for a program that [`kernel::verify()`] had accepted as planned, by this version of both, on a machine
+    /// with the same description ([`codegen::host_description`]); as it was, if it has been kept somewhere since.
+    pub unsafe fn from_image(image: Image) -> Result<Self, LoadError> {
         let signatures: Vec<_> = image.kernels.iter().map(|k| (k.name.as_str(), k.params.as_slice())).collect();
         plan::check(&image.buffers, image.arena_bytes, &image.launches, &signatures)?;
         collect(&image.buffers)?;

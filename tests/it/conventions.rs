@@ -23,7 +23,10 @@ fn nothing_is_left_unfinished() {
     }
 }
 
-/// `unsafe` stands in `runtime` alone, and in tests that call what it calls. The type of an unsafe function is no use of one.
+/// Where the cache vouches for the code of a file: the one place outside of `runtime`.
+const VOUCHES: &str = "src/compile/cache/directory.rs";
+
+/// `unsafe` stands in `runtime` alone, where the cache loads code from files, and in tests that call what `runtime` calls. The type of an unsafe function is no use of one.
 #[test]
 fn unsafe_stays_in_runtime() {
     let mut in_runtime = 0;
@@ -32,7 +35,7 @@ fn unsafe_stays_in_runtime() {
         for (i, token) in tokens.iter().enumerate() {
             if matches!(token, TokenTree::Ident(word) if word == "unsafe") && !is_function_type(&tokens[i + 1..]) {
                 let line = token.span().start().line;
-                let may = source.krate == "runtime" || !source.is_library();
+                let may = source.krate == "runtime" || source.path == VOUCHES || !source.is_library();
                 assert!(may, "{}:{line}: `unsafe` outside `runtime`", source.path);
                 in_runtime += usize::from(source.krate == "runtime");
             }

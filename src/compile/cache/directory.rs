@@ -5,9 +5,11 @@
 //! to be trusted is left alone until a new one takes its place.
 
 use super::{Entry, Key, file, trust};
+use runtime::Loaded;
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// How the names of files end.
@@ -42,13 +44,26 @@ pub(super) fn read(directory: &Path, key: Key) -> Result<Option<Entry>, String> 
     }
     let mut bytes = Vec::with_capacity(data.len() as usize + 1);
     file.read_to_end(&mut bytes).map_err(|e| refused(format!("can't be read: {e}")))?;
-    let entry = file::decode(&bytes, key).map_err(refused)?;
+    let entry = file::decode(&bytes, key).and_then(load).map_err(refused)?;
     let now = SystemTime::now();
     if data.modified().is_ok_and(|then| now.duration_since(then).is_ok_and(|age| age > USED_LATELY)) {
         // Whether it is the one to go next is no reason to fail.
         drop(file.set_modified(now));
     }
     Ok(Some(entry))
+}
+
+/// Loads the code of a file whose owner has been checked.
+#[expect(
+    unsafe_code,
+    reason = "nothing proves what a file's code does: that nobody else could write it is all there is to go by"
+)]
+fn load(decoded: file::Decoded) -> Result<Entry, String> {
+    let file::Decoded { image, memory, places } = decoded;
+    // SAFETY: the file, its directory and those above are this user's, and nobody else may write them (`trust`); its checksum says that it is as gradc wrote it, from a
+    // program that had been verified; its key names the version of gradc and the machine.
+    let loaded = unsafe { Loaded::from_image(image) }.map_err(|e| e.to_string())?;
+    Ok(Entry { loaded: Arc::new(loaded), memory, places })
 }
 
 /// Writes what is kept under a key, and removes old files where there is too much. The error says why there is no new file.

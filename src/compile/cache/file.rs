@@ -12,9 +12,7 @@
 use super::{Entry, Key};
 use codegen::Image;
 use passes::plan_memory::MemoryReport;
-use runtime::Loaded;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 
 /// What a file starts with; the last byte is the version.
 const MAGIC: &[u8; 12] = b"gradc-step-2";
@@ -44,8 +42,15 @@ pub(super) fn encode(key: Key, name: &str, entry: &Entry) -> Vec<u8> {
     bytes
 }
 
-/// The entry that a file holds under this key.
-pub(super) fn decode(bytes: &[u8], key: Key) -> Result<Entry, String> {
+/// What a file holds: an entry whose code hasn't been loaded.
+pub(super) struct Decoded {
+    pub(super) image: Image,
+    pub(super) memory: MemoryReport,
+    pub(super) places: Vec<Option<u32>>,
+}
+
+/// What a file holds under this key.
+pub(super) fn decode(bytes: &[u8], key: Key) -> Result<Decoded, String> {
     let rest = bytes.strip_prefix(MAGIC).ok_or("is no program of this version")?;
     let (sum, rest) = rest.split_first_chunk::<32>().ok_or("ends early")?;
     if Sha256::digest(rest)[..] != sum[..] {
@@ -68,9 +73,8 @@ pub(super) fn decode(bytes: &[u8], key: Key) -> Result<Entry, String> {
     if image.checks.len() != places.len() {
         return Err("has places for other checks".into());
     }
-    let loaded = Arc::new(Loaded::new(image).map_err(|e| e.to_string())?);
     let places = places.into_iter().map(|place| (place != NOWHERE).then_some(place)).collect();
-    Ok(Entry { loaded, memory: MemoryReport { arena, persistent, states, lower_bound }, places })
+    Ok(Decoded { image, memory: MemoryReport { arena, persistent, states, lower_bound }, places })
 }
 
 /// The graph's name in a file, from its first bytes; what doesn't look like a file of this version has none.
