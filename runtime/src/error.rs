@@ -1,6 +1,6 @@
 //! What can go wrong between a program and its results.
 
-use crate::PortKind;
+use crate::{PortKind, States};
 use codegen::CodegenError;
 use kernel::DType;
 
@@ -37,6 +37,23 @@ pub enum LoadError {
     /// A worker thread could not be started.
     #[error("could not start a worker thread: {0}")]
     Threads(#[from] std::io::Error),
+}
+
+/// States that a program can't run on, handed back.
+#[derive(thiserror::Error)]
+#[error("{why}")]
+pub struct Refused {
+    /// Which state is missing, or of another type.
+    pub why: LoadError,
+    /// The states, as they were.
+    pub states: Box<States>,
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 /// The message: what a program shows that returns the error from `main`.

@@ -5,7 +5,7 @@ use crate::loaded::{LoadOptions, Loaded};
 use crate::plan::in_states;
 use crate::pool::{Lease, Team, parallel_for};
 use crate::ports::{Ports, check_values, collect};
-use crate::{Element, LoadError, PlanError, Port, PortError, PortKind, States, StepError};
+use crate::{Element, LoadError, PlanError, Port, PortError, PortKind, Refused, States, StepError};
 use codegen::{ABI_VERSION, StepContext, StepFn};
 use kernel::{Buffer, BufferKind, Check, DType, Program};
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ impl Executable {
         let mut executable = Self::without_states(loaded, threads)?;
         let ports = executable.ports.get(&PortKind::State).into_iter().flat_map(BTreeMap::values);
         let states = States::new(ports.map(|port| (port.name.clone(), port.dtype, port.len)))?;
-        executable.attach(states)?;
+        executable.attach(states).map_err(|refused| refused.why)?;
         Ok(executable)
     }
 
@@ -85,9 +85,12 @@ impl Executable {
     /// Runs on these states from now on; they may have more than the program asks for. Gives those that it had for itself. Nothing is copied.
     ///
     /// # Errors
-    /// A state that the program has is missing there, or of another type; it keeps what it had.
-    pub fn attach(&mut self, states: States) -> Result<Option<States>, LoadError> {
-        self.args = self.addresses(&states)?;
+    /// A state that the program has is missing there, or of another type; it keeps what it had, and the error has the states.
+    pub fn attach(&mut self, states: States) -> Result<Option<States>, Refused> {
+        match self.addresses(&states) {
+            Ok(args) => self.args = args,
+            Err(why) => return Err(Refused { why, states: Box::new(states) }),
+        }
         Ok(match std::mem::replace(&mut self.states, Attached::Own(states)) {
             Attached::Own(before) => Some(before),
             _ => None,

@@ -22,7 +22,7 @@ mod trace;
 
 pub use codegen::{Emitter, PeakLoop, Wide};
 pub use element::Element;
-pub use error::{LoadError, PlanError, PortError, StepError};
+pub use error::{LoadError, PlanError, PortError, Refused, StepError};
 pub use executable::Executable;
 pub use loaded::{LoadOptions, Loaded};
 pub use peak::{ForkJoin, Rate, fork_join, peak, spin};

@@ -43,7 +43,7 @@ pub(crate) use values::{Elements, read, write};
 
 pub use kernel::Target;
 pub use passes::{PassOptions, Snapshots, Stop};
-pub use runtime::States;
+pub use runtime::{Refused, States};
 
 use crate::dsl::Step;
 use cache::Fresh;

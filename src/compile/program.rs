@@ -5,7 +5,7 @@ use super::values::{Elements, read, with_input, write};
 use super::{CompileError, CompileReport, RunError};
 use crate::dsl::{StateSpec, Step};
 use ir::{DType, TensorType, Value};
-use runtime::{Element, Executable, PortError, PortKind, States};
+use runtime::{Element, Executable, PortError, PortKind, Refused, States};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -244,9 +244,9 @@ impl CompiledProgram {
     /// ```
     ///
     /// # Errors
-    /// If a state of the program isn't among them, or is of another type; the program keeps what it had.
-    pub fn attach(&mut self, states: States) -> Result<Option<States>, CompileError> {
-        Ok(self.executable.attach(states)?)
+    /// If a state of the program isn't among them, or is of another type; the program keeps what it had, and the error has the states.
+    pub fn attach(&mut self, states: States) -> Result<Option<States>, Refused> {
+        self.executable.attach(states)
     }
 
     /// Runs on states that other programs read at the same time, each on a thread of its own: for programs that change none, as those that predict.

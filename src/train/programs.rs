@@ -132,8 +132,11 @@ impl Programs {
         let missing = || TrainError::Setting("a program that was just compiled is gone".into());
         let program = self.cache.get(signature).ok_or_else(missing)?;
         if let Some(states) = self.states.take() {
+            if let Err(refused) = program.attach(states) {
+                self.states = Some(*refused.states);
+                return Err(CompileError::from(refused.why).into());
+            }
             self.holder = Some(signature);
-            program.attach(states)?;
         }
         Ok(program)
     }

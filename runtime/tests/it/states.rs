@@ -65,12 +65,16 @@ fn states_of_another_model_are_refused() {
     let state = |name: &str, dtype, len| (name.to_string(), dtype, len);
     for others in [vec![], vec![state("w", DType::F32, 4)], vec![state("w", DType::F64, 4), state("n", DType::I64, 1)]]
     {
-        let error = train.attach(States::new(others).unwrap()).unwrap_err();
+        let error = train.attach(States::new(others).unwrap()).unwrap_err().why;
         assert!(matches!(&error, LoadError::States(what) if what.contains("there is no state")), "{error}");
     }
     let error = train.attach(States::new([state("w", DType::F32, 5), state("n", DType::I64, 1)]).unwrap()).unwrap_err();
     assert!(error.to_string().contains("`w` of type f32[4]"), "{error}");
-    // It keeps what it had.
+    // They come back as they were, and it keeps what it had.
+    let mut others = States::new([state("w", DType::F32, 4)]).unwrap();
+    others.write("w", &[7.0f32; 4]).unwrap();
+    let refused = train.attach(others).unwrap_err();
+    assert_eq!(refused.states.get::<f32>("w").unwrap(), [7.0; 4]);
     train.step().unwrap();
     assert_eq!(train.state::<f32>("w").unwrap(), [1.0; 4]);
     assert!(States::new([state("w", DType::F32, 4), state("w", DType::F32, 4)]).is_err());
