@@ -2,6 +2,7 @@
 
 use crate::compile::States;
 use crate::data::{array, mnist};
+use crate::dsl::zeros;
 use crate::model::trace;
 use crate::prelude::*;
 use ir::{Data, Value};
@@ -279,4 +280,36 @@ fn the_optimizers_schedule_sets_the_rate_of_each_step() {
     }
     assert_eq!(trainer.learning_rate().unwrap(), schedule.at(6));
     assert!(trainer.set_learning_rate(0.1).is_err(), "the schedule would undo it");
+}
+
+/// `x + w` with a weight for each sample of a batch, as no layer should have it.
+struct OfTheBatch;
+
+impl Layer for OfTheBatch {
+    fn base(&self) -> &str {
+        "of_the_batch"
+    }
+
+    fn kind(&self) -> &str {
+        "OfTheBatch"
+    }
+
+    fn call(&self, x: &Tensor, name: &str) -> Tensor {
+        let Some(ty) = x.ty() else { return x.clone() };
+        let ty = TypeSpec::new(ty.dtype, ty.shape.dims());
+        x + x.builder().param(&format!("{name}/w"), ty, zeros())
+    }
+}
+
+/// The program of a last batch of fewer samples can't run on the states; they aren't lost by that.
+#[test]
+fn weights_stay_where_a_program_wants_others() {
+    let model = Sequential::new([2]).add(OfTheBatch).dense(3);
+    let mut trainer = model.compile(Adam::new(0.01), SparseCategoricalCrossEntropy, []).unwrap();
+    trainer.fit(&sectors(1), Fit::epochs(3).batch(1).silent()).unwrap();
+    let before = weight_bits(&mut trainer);
+    let error = trainer.fit(&sectors(4), Fit::epochs(1).batch(4).silent()).unwrap_err();
+    assert!(error.to_string().contains("of_the_batch/w"), "{error}");
+    assert_eq!(weight_bits(&mut trainer), before);
+    assert_eq!(trainer.steps().unwrap(), 3);
 }
