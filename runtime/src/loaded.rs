@@ -63,8 +63,9 @@ impl Loaded {
     /// Safe code can't run bytes of its own choosing:
     ///
     /// ```compile_fail,E0133
-    /// # fn image() -> codegen::Image { unimplemented!() }
-    /// let loaded = runtime::Loaded::from_image(image());
+    /// fn run(bytes: codegen::Image) {
+    ///     drop(runtime::Loaded::from_image(bytes));
+    /// }
     /// ```
     ///
     /// # Errors

@@ -162,12 +162,12 @@ impl Programs {
 
     /// The value of one state, if there is one of that name.
     pub(super) fn state(&mut self, name: &str) -> Result<Option<Value>, TrainError> {
-        if self.holder.is_none() {
-            self.take_back()?;
-        }
-        let block = match self.holder.and_then(|signature| self.cache.get(signature)) {
-            Some(program) => program.block(),
-            None => self.states.as_ref(),
+        let block = match self.holder {
+            Some(signature) => self.cache.get(signature).and_then(|program| program.block()),
+            None => {
+                self.take_back()?;
+                self.states.as_ref()
+            }
         };
         let found = block.zip(self.specs.get(name));
         Ok(found.map(|(block, state)| read(block, name, &state.ty)).transpose()?)

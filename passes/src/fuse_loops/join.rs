@@ -39,7 +39,6 @@ impl Loop {
 
 /// Two kernels on their way to be one.
 pub(super) struct Join {
-    name: String,
     params: Vec<Param>,
     locals: Vec<Local>,
     producer: Loop,
@@ -81,12 +80,11 @@ impl Join {
         let (Some(producer), Some(consumer)) = (Loop::alone(&bodies[0]), Loop::alone(&bodies[1])) else {
             return Ok(None);
         };
-        let name = link.name(program);
         let code = Code { params: params.clone(), locals: locals.clone(), body: bodies.concat() };
-        let whole = Kernel::new(name.clone(), code);
-        let types = Types::of_kernel(&whole).map_err(|e| PassError::Invalid(format!("{name}: {e}")))?;
+        let whole = Kernel::new(link.name(program), code);
+        let types = Types::of_kernel(&whole).map_err(|e| PassError::Invalid(format!("{}: {e}", whole.name)))?;
         let is_of_tiles = has_tile(&producer.body);
-        let mut join = Self { name, params, locals, producer, consumer, types, fresh, between, is_of_tiles };
+        let mut join = Self { params, locals, producer, consumer, types, fresh, between, is_of_tiles };
         join.expand_indices();
         Ok(Some(join))
     }
@@ -109,8 +107,8 @@ impl Join {
         }
     }
 
-    /// The one kernel, if the loops fit together and a stretch has at most `limit` bytes.
-    pub(super) fn kernel(mut self, limit: usize) -> Option<Kernel> {
+    /// The code of the one kernel, if the loops fit together and a stretch has at most `limit` bytes.
+    pub(super) fn code(mut self, limit: usize) -> Option<Code> {
         let (producer, consumer) = (self.producer.clone(), self.consumer.clone());
         let columns = [&producer, &consumer].map(|l| sums_columns(&l.body, l.var));
         if columns == [true, true] {
@@ -128,7 +126,7 @@ impl Join {
         if local.len * local.dtype.size_bytes() > limit || joined.iterations < MIN_ITERATIONS.min(longer) {
             return None;
         }
-        Some(Kernel::new(self.name, Code { params: self.params, locals: self.locals, body: vec![joined.stmt] }))
+        Some(Code { params: self.params, locals: self.locals, body: vec![joined.stmt] })
     }
 
     /// One loop in the place of two, if each of its iterations uses only what the same iteration computes.

@@ -72,7 +72,7 @@ struct Alike {
     firsts: Vec<usize>,
     /// For such first ones, what is to be known of each alone.
     steps: BTreeMap<usize, Option<Steps>>,
-    /// For two of them and which of their arguments are the same, the kernel that they become, if they do.
+    /// For two of them and which of their arguments are the same, the kernel that they become, if they do; without a name.
     joined: BTreeMap<([usize; 2], Places), Option<Kernel>>,
 }
 
@@ -114,7 +114,8 @@ impl Alike {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let join = Join::of(program, link, arguments)?;
-                entry.insert(join.and_then(|join| join.kernel(limit)))
+                let code = join.and_then(|join| join.code(limit));
+                entry.insert(code.map(|code| Kernel::new(String::new(), code)))
             }
         };
         Ok(joined.as_ref().map(|kernel| {

@@ -7,7 +7,7 @@ use kernel::{BufRef, BufferId, BufferKind, Expr, Kernel, Program, Reg, Stmt};
 use std::collections::BTreeMap;
 
 /// Drops copies from states to their next values where the old values aren't needed any more; what uses the next value uses the state.
-pub(super) fn drop(program: &mut Program) {
+pub(super) fn remove(program: &mut Program) {
     let dropped = needless(program);
     if dropped.is_empty() {
         return;

@@ -45,7 +45,7 @@ impl Life {
 /// # Errors
 /// If the arena would be larger than an address space.
 pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError> {
-    copies::drop(program);
+    copies::remove(program);
     let mut roots: Vec<usize> = (0..program.buffers.len()).collect();
     share_states(program, &mut roots);
     copy_unshared_states(program, &roots);
