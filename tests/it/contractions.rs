@@ -42,25 +42,29 @@ fn threads_pack_panels_of_their_own() {
     dot("both", ("40,50", "300,40", "(0,1)"), (50, 300));
 }
 
+/// Whether a kernel of its own packs a factor of a graph, for a machine with AVX2.
+fn packs_before(text: &str) -> bool {
+    let graph = Graph::parse(text).unwrap_or_else(|e| panic!("{e}"));
+    let options = RunOptions { stop: Stop::AfterPass("lower".into()), ..RunOptions::default() };
+    let module = passes::compile(graph, &PassContext::new(Target::avx2()), &options).unwrap().module;
+    module.program().unwrap().kernels.iter().any(|kernel| kernel.name.starts_with("pack"))
+}
+
 /// What is packed before would be written to memory and read again; with more rows than the cache keeps it is, as one panel at a time would read
 /// all of those rows.
 #[test]
 fn panels_of_a_factor_that_no_cache_holds_are_packed_when_they_are_used() {
     dot("large_right", ("200,48", "200,270", "(0,0)"), (48, 270));
     for (rows, packs) in [(48, false), (1024, true)] {
-        let graph = Graph::parse(&format!(
+        let text = format!(
             "graph \"large\" {{
              %0 = input {{name=\"a\"}} : f32[400,{rows}]
              %1 = input {{name=\"b\"}} : f32[400,512]
              %2 = dot %0, %1 {{batch=[], contract=[(0,0)]}} : f32[{rows},512]
              output \"y\" = %2
              }}"
-        ))
-        .unwrap_or_else(|e| panic!("{e}"));
-        let options = RunOptions { stop: Stop::AfterPass("lower".into()), ..RunOptions::default() };
-        let module = passes::compile(graph, &PassContext::new(Target::avx2()), &options).unwrap().module;
-        let kernels = &module.program().unwrap().kernels;
-        assert_eq!(kernels.iter().any(|kernel| kernel.name.starts_with("pack")), packs, "{rows} rows");
+        );
+        assert_eq!(packs_before(&text), packs, "{rows} rows");
     }
 }
 
@@ -72,19 +76,15 @@ fn kernels_of_small_images_that_no_cache_holds_are_packed_when_they_are_used() {
     conv("small_image", ["1,9,8,48", "3,3,48,136", "1,7,6,136"], window);
     conv("small_images", ["2,5,6,48", "3,3,48,140", "2,3,4,140"], window);
     for (images, packs) in [(1, false), (32, true)] {
-        let graph = Graph::parse(&format!(
+        let text = format!(
             "graph \"large\" {{
              %0 = input {{name=\"x\"}} : f32[{images},9,9,128]
              %1 = input {{name=\"w\"}} : f32[3,3,128,256]
              %2 = conv %0, %1 {{{window}}} : f32[{images},7,7,256]
              output \"y\" = %2
              }}"
-        ))
-        .unwrap_or_else(|e| panic!("{e}"));
-        let options = RunOptions { stop: Stop::AfterPass("lower".into()), ..RunOptions::default() };
-        let module = passes::compile(graph, &PassContext::new(Target::avx2()), &options).unwrap().module;
-        let kernels = &module.program().unwrap().kernels;
-        assert_eq!(kernels.iter().any(|kernel| kernel.name.starts_with("pack")), packs, "{images} images");
+        );
+        assert_eq!(packs_before(&text), packs, "{images} images");
     }
 }
 

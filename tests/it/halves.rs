@@ -63,7 +63,7 @@ fn agrees_in(ty: Type, declare: impl Fn(&GraphBuilder, Type)) {
 }
 
 /// The gradients of the weighted sum of a result by operands, as outputs.
-fn differentiate(g: &GraphBuilder, y: &Tensor, by: &[&Tensor]) {
+pub(crate) fn differentiate(g: &GraphBuilder, y: &Tensor, by: &[&Tensor]) {
     let dy = g.input("dy", y.ty().unwrap());
     for (i, gradient) in g.gradients(&(y * dy).sum(), by).iter().enumerate() {
         g.output(&format!("d{i}"), gradient);

@@ -1,5 +1,6 @@
 //! Products and convolutions of `bf16` in pairs: every pass keeps what they compute, and so does machine code, where the processor has the instruction.
 
+use crate::halves::differentiate;
 use crate::oracle::{Agreement, Ports, SplitMix, difference, evaluate, random_ports};
 use crate::pipeline::first_fault;
 use crate::seeds::check_most;
@@ -34,15 +35,6 @@ fn agrees(name: &str, pairs: usize, declare: impl Fn(&GraphBuilder)) {
     for threads in 2..=4 {
         assert_eq!(difference(&one, &run(threads), Agreement::Bits), None, "{name} at {threads} threads");
     }
-}
-
-/// The sum's gradient by operands, and the result.
-fn differentiate(g: &GraphBuilder, y: &Tensor, by: &[&Tensor]) {
-    let dy = g.input("dy", y.ty().unwrap());
-    for (i, gradient) in g.gradients(&(y * dy).sum(), by).iter().enumerate() {
-        g.output(&format!("d{i}"), gradient);
-    }
-    g.output("y", y);
 }
 
 #[test]
