@@ -1,4 +1,4 @@
-//! Runs passes: checks stages, verifies after each, times each, records what changed, stops where asked.
+//! Runs passes: checks stages, verifies after each where asked, times each, records what changed, stops where asked.
 
 use crate::pipeline::{PIPELINE, find};
 use crate::verify::{State, Verified};

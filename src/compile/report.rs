@@ -26,7 +26,7 @@ pub struct CompileReport {
     pub passes: Vec<PassRecord>,
     /// What [`super::CompileOptions::snapshots`] asked for.
     pub snapshots: Vec<Snapshot>,
-    /// From the graph to planned loops, with verification.
+    /// From the graph to planned loops, with the verification that was asked for.
     pub passes_time: Duration,
     /// From loops to runnable code.
     pub codegen_time: Duration,
@@ -34,7 +34,7 @@ pub struct CompileReport {
     pub total_time: Duration,
     /// The kernels, in the program's order.
     pub kernels: Vec<KernelReport>,
-    /// The arena's bytes, and the least that any plan would need.
+    /// The bytes of states and of the arena, and the least that any plan would need for the latter.
     pub memory: MemoryReport,
     /// Scratch memory of each thread, in bytes.
     pub scratch_bytes: usize,
