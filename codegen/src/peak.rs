@@ -27,8 +27,7 @@ pub fn peak(what: PeakLoop, array_bytes: usize) -> Result<PeakCode, CodegenError
         return Err(CodegenError::Host(needed.into()));
     }
     let vector_bytes = Wide::of_host().map_or(16, Wide::vector_bytes);
-    let assembled = assemble(what, vector_bytes, array_bytes)
-        .map_err(|e| CodegenError::Backend { function: format!("{what:?}"), message: e.to_string() })?;
+    let assembled = assemble(what, vector_bytes, array_bytes).map_err(|e| e.in_kernel(&format!("{what:?}")))?;
     let kernel = KernelCode {
         name: format!("{what:?}"),
         params: vec![],

@@ -1,56 +1,120 @@
 //! The code of one tile.
 
+use super::kernel::asm::{Asm, Operand, PhysMem};
+use super::kernel::isa::Isa;
+use super::kernel::lir::{ConstId, Constant, Label};
 use super::{Dim, TileShape, Wide};
-use iced_x86::IcedError;
-use iced_x86::code_asm::{
-    AsmMemoryOperand, AsmRegister64, AsmRegisterYmm, AsmRegisterZmm, CodeAssembler, CodeLabel, dword_bcst, dword_ptr,
-    eax, k1, qword_bcst, qword_ptr, r8, r9, r10, r11, ymmword_ptr, zmmword_ptr,
-};
-use iced_x86::code_asm::{rax, rcx, rdi, rdx, registers, rsi};
+use crate::error::{EmitError, unsupported};
+use iced_x86::{Code, Register};
 
 /// Steps of the innermost loop in a row.
 const UNROLL: usize = 4;
 /// An innermost loop of at most that many steps has no loop.
 const FULL_UNROLL: usize = 8;
 /// Counters of nested loops; the convention lets a function use them freely.
-const COUNTERS: [AsmRegister64; 6] = [rax, rcx, r8, r9, r10, r11];
+const COUNTERS: [Register; 6] =
+    [Register::RAX, Register::RCX, Register::R8, Register::R9, Register::R10, Register::R11];
+/// The function's arguments.
+const A: Register = Register::RDI;
+const B: Register = Register::RSI;
+const C: Register = Register::RDX;
+/// The columns of a partial vector, where masks have registers.
+const MASK: Register = Register::K1;
+/// The same as lanes of ones and zeros, after the code.
+const MASK_LANES: ConstId = ConstId(0);
+/// Jumps if a counter hasn't come to 0: short, long.
+const AGAIN: [Code; 2] = [Code::Jne_rel8_64, Code::Jne_rel32_64];
+
+/// The instructions for one width of vectors and one element type.
+struct Codes {
+    load: Code,
+    load_masked: Code,
+    store: Code,
+    store_masked: Code,
+    broadcast: Code,
+    zero: Code,
+    add: Code,
+    multiply_add: Code,
+}
+
+static AVX2: [Codes; 2] = [
+    Codes {
+        load: Code::VEX_Vmovups_ymm_ymmm256,
+        load_masked: Code::VEX_Vmaskmovps_ymm_ymm_m256,
+        store: Code::VEX_Vmovups_ymmm256_ymm,
+        store_masked: Code::VEX_Vmaskmovps_m256_ymm_ymm,
+        broadcast: Code::VEX_Vbroadcastss_ymm_m32,
+        zero: Code::VEX_Vxorps_ymm_ymm_ymmm256,
+        add: Code::VEX_Vaddps_ymm_ymm_ymmm256,
+        multiply_add: Code::VEX_Vfmadd231ps_ymm_ymm_ymmm256,
+    },
+    Codes {
+        load: Code::VEX_Vmovups_ymm_ymmm256,
+        load_masked: Code::VEX_Vmaskmovpd_ymm_ymm_m256,
+        store: Code::VEX_Vmovups_ymmm256_ymm,
+        store_masked: Code::VEX_Vmaskmovpd_m256_ymm_ymm,
+        broadcast: Code::VEX_Vbroadcastsd_ymm_m64,
+        zero: Code::VEX_Vxorps_ymm_ymm_ymmm256,
+        add: Code::VEX_Vaddpd_ymm_ymm_ymmm256,
+        multiply_add: Code::VEX_Vfmadd231pd_ymm_ymm_ymmm256,
+    },
+];
+
+static AVX512: [Codes; 2] = [
+    Codes {
+        load: Code::EVEX_Vmovups_zmm_k1z_zmmm512,
+        load_masked: Code::EVEX_Vmovups_zmm_k1z_zmmm512,
+        store: Code::EVEX_Vmovups_zmmm512_k1z_zmm,
+        store_masked: Code::EVEX_Vmovups_zmmm512_k1z_zmm,
+        broadcast: Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32,
+        zero: Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
+        add: Code::EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er,
+        multiply_add: Code::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er,
+    },
+    Codes {
+        load: Code::EVEX_Vmovups_zmm_k1z_zmmm512,
+        load_masked: Code::EVEX_Vmovupd_zmm_k1z_zmmm512,
+        store: Code::EVEX_Vmovups_zmmm512_k1z_zmm,
+        store_masked: Code::EVEX_Vmovupd_zmmm512_k1z_zmm,
+        broadcast: Code::EVEX_Vbroadcastsd_zmm_k1z_xmmm64,
+        zero: Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
+        add: Code::EVEX_Vaddpd_zmm_k1z_zmm_zmmm512b64_er,
+        multiply_add: Code::EVEX_Vfmadd231pd_zmm_k1z_zmm_zmmm512b64_er,
+    },
+];
 
 /// Assembles a tile.
 ///
 /// # Errors
 /// What the assembler refuses: an offset that doesn't fit an instruction. The caller then does without the tile.
-pub(crate) fn assemble(shape: &TileShape) -> Result<Vec<u8>, IcedError> {
-    let mut asm = CodeAssembler::new(64)?;
-    let mask = asm.create_label();
-    let mut tile = Tile { asm, shape, mask };
+pub(crate) fn assemble(shape: &TileShape) -> Result<Vec<u8>, EmitError> {
+    let table = if shape.wide == Wide::Avx2 { &AVX2 } else { &AVX512 };
+    let codes = &table[usize::from(shape.double)];
+    let mut tile = Tile { asm: Asm::new(0, false)?, shape, codes };
     tile.prepare_mask()?;
     tile.start_sums()?;
     tile.reduce(&shape.reduce, 0)?;
     tile.store_sums()?;
-    tile.asm.vzeroupper()?;
-    tile.asm.ret()?;
-    tile.mask_data()?;
-    tile.asm.assemble(0)
+    tile.asm.plain(Code::VEX_Vzeroupper)?;
+    tile.asm.plain(Code::Retnq)?;
+    let pool = [Constant::Bytes(tile.mask_lanes())];
+    let isa = if shape.wide == Wide::Avx2 { Isa::Avx2 } else { Isa::Avx512 };
+    let (function, _) = tile.asm.finish(&pool, isa)?;
+    Ok(function.bytes)
 }
 
 struct Tile<'s> {
-    asm: CodeAssembler,
+    asm: Asm,
     shape: &'s TileShape,
-    /// Where the mask of 256-bit vectors stands, after the code.
-    mask: CodeLabel,
+    codes: &'static Codes,
 }
 
-pub(super) fn zmm(number: usize) -> AsmRegisterZmm {
-    use registers::*;
-    [
-        zmm0, zmm1, zmm2, zmm3, zmm4, zmm5, zmm6, zmm7, zmm8, zmm9, zmm10, zmm11, zmm12, zmm13, zmm14, zmm15, zmm16,
-        zmm17, zmm18, zmm19, zmm20, zmm21, zmm22, zmm23, zmm24, zmm25, zmm26, zmm27, zmm28, zmm29, zmm30, zmm31,
-    ][number]
-}
-
-pub(super) fn ymm(number: usize) -> AsmRegisterYmm {
-    use registers::*;
-    [ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm7, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13, ymm14, ymm15][number]
+/// Memory at an offset from a pointer.
+fn at(base: Register, offset: i64) -> Result<PhysMem, EmitError> {
+    match i32::try_from(offset) {
+        Ok(offset) => Ok(PhysMem::at(base, offset)),
+        Err(_) => unsupported("an offset of more than 32 bits"),
+    }
 }
 
 impl Tile<'_> {
@@ -74,116 +138,92 @@ impl Tile<'_> {
     }
 
     /// The register of the mask of 256-bit vectors.
-    fn mask_register(&self) -> usize {
-        self.broadcast() + 1
+    fn mask_register(&self) -> Operand {
+        self.vector(self.broadcast() + 1)
+    }
+
+    fn vector(&self, number: usize) -> Operand {
+        let first = if self.shape.wide == Wide::Avx2 { Register::YMM0 } else { Register::ZMM0 };
+        Operand::Reg(first + number as u32)
+    }
+
+    /// An instruction on vectors.
+    fn op(&mut self, code: Code, operands: &[Operand]) -> Result<(), EmitError> {
+        self.asm.machine(code, operands, None)
     }
 
     /// The mask has a bit (in `k1`) or a lane of ones (in a register) for each column of the last vector, where that isn't full.
-    fn prepare_mask(&mut self) -> Result<(), IcedError> {
+    fn prepare_mask(&mut self) -> Result<(), EmitError> {
         if !self.shape.is_masked() {
             return Ok(());
         }
         match self.shape.wide {
             Wide::Avx512 => {
-                self.asm.mov(eax, (1i32 << (self.shape.n % self.shape.lanes())) - 1)?;
-                self.asm.kmovw(k1, eax)
+                self.asm.set(Register::EAX, (1 << (self.shape.n % self.shape.lanes())) - 1)?;
+                self.asm.general2(Code::VEX_Kmovw_kr_r32, MASK, Register::EAX)
             }
-            Wide::Avx2 => self.asm.vmovups(ymm(self.mask_register()), ymmword_ptr(self.mask)),
+            Wide::Avx2 => {
+                let lanes = Operand::Mem(PhysMem::pool(MASK_LANES));
+                self.op(self.codes.load, &[self.mask_register(), lanes])
+            }
         }
     }
 
     /// The lanes of the mask of 256-bit vectors.
-    fn mask_data(&mut self) -> Result<(), IcedError> {
-        if !self.shape.is_masked() || self.shape.wide != Wide::Avx2 {
-            return Ok(());
-        }
+    fn mask_lanes(&self) -> Vec<u8> {
         let size = 32 / self.shape.lanes();
-        let bytes: Vec<u8> =
-            (0..32).map(|at| if at / size < self.shape.n % self.shape.lanes() { 0xff } else { 0 }).collect();
-        self.asm.set_label(&mut self.mask)?;
-        self.asm.db(&bytes)
+        (0..32).map(|at| if at / size < self.shape.n % self.shape.lanes() { 0xff } else { 0 }).collect()
     }
 
     fn offset_in_c(&self, row: usize, vector: usize) -> i64 {
         self.shape.c_row * row as i64 + (vector * self.shape.wide.vector_bytes()) as i64
     }
 
-    fn start_sums(&mut self) -> Result<(), IcedError> {
-        for row in 0..self.shape.m {
-            for vector in 0..self.shape.vectors() {
-                let register = self.sum(row, vector);
-                match self.shape.wide {
-                    Wide::Avx512 => self.asm.vpxord(zmm(register), zmm(register), zmm(register))?,
-                    Wide::Avx2 => self.asm.vxorps(ymm(register), ymm(register), ymm(register))?,
-                }
-            }
+    fn start_sums(&mut self) -> Result<(), EmitError> {
+        for sum in 0..self.shape.m * self.shape.vectors() {
+            self.op(self.codes.zero, &[self.vector(sum); 3])?;
         }
         Ok(())
     }
 
     /// Loads a vector; where it isn't full, the other lanes are 0 and not touched in memory.
-    fn load(&mut self, register: usize, base: AsmRegister64, at: i64, partial: bool) -> Result<(), IcedError> {
-        match (self.shape.wide, self.shape.double) {
-            (Wide::Avx2, false) if partial => {
-                self.asm.vmaskmovps(ymm(register), ymm(self.mask_register()), ymmword_ptr(base + at))
-            }
-            (Wide::Avx2, true) if partial => {
-                self.asm.vmaskmovpd(ymm(register), ymm(self.mask_register()), ymmword_ptr(base + at))
-            }
-            (Wide::Avx2, _) => self.asm.vmovups(ymm(register), ymmword_ptr(base + at)),
-            (Wide::Avx512, false) if partial => self.asm.vmovups(zmm(register).k1().z(), zmmword_ptr(base + at)),
-            (Wide::Avx512, true) if partial => self.asm.vmovupd(zmm(register).k1().z(), zmmword_ptr(base + at)),
-            (Wide::Avx512, _) => self.asm.vmovups(zmm(register), zmmword_ptr(base + at)),
+    fn load(&mut self, register: usize, from: PhysMem, partial: bool) -> Result<(), EmitError> {
+        let (to, from) = (self.vector(register), Operand::Mem(from));
+        match self.shape.wide {
+            _ if !partial => self.op(self.codes.load, &[to, from]),
+            Wide::Avx2 => self.op(self.codes.load_masked, &[to, self.mask_register(), from]),
+            Wide::Avx512 => self.asm.machine(self.codes.load_masked, &[to, from], Some((MASK, true))),
         }
     }
 
-    /// Adds what stands in `c` to a vector of sums.
-    fn add_before(&mut self, register: usize, at: i64, partial: bool) -> Result<(), IcedError> {
-        let before = self.factor(0);
-        self.load(before, rdx, at, partial)?;
-        match (self.shape.wide, self.shape.double) {
-            (Wide::Avx2, false) => self.asm.vaddps(ymm(register), ymm(register), ymm(before)),
-            (Wide::Avx2, true) => self.asm.vaddpd(ymm(register), ymm(register), ymm(before)),
-            (Wide::Avx512, false) => self.asm.vaddps(zmm(register), zmm(register), zmm(before)),
-            (Wide::Avx512, true) => self.asm.vaddpd(zmm(register), zmm(register), zmm(before)),
+    /// Stores a vector, or the part of it that is full.
+    fn store(&mut self, register: usize, to: PhysMem, partial: bool) -> Result<(), EmitError> {
+        let (from, to) = (self.vector(register), Operand::Mem(to));
+        match self.shape.wide {
+            _ if !partial => self.op(self.codes.store, &[to, from]),
+            Wide::Avx2 => self.op(self.codes.store_masked, &[to, self.mask_register(), from]),
+            Wide::Avx512 => self.asm.machine(self.codes.store_masked, &[to, from], Some((MASK, false))),
         }
     }
 
-    fn store_sums(&mut self) -> Result<(), IcedError> {
+    fn store_sums(&mut self) -> Result<(), EmitError> {
         for row in 0..self.shape.m {
             for vector in 0..self.shape.vectors() {
-                let (register, at) = (self.sum(row, vector), self.offset_in_c(row, vector));
-                let place = rdx + at;
+                let (register, partial) = (self.sum(row, vector), self.is_partial(vector));
+                let place = at(C, self.offset_in_c(row, vector))?;
                 if self.shape.accumulate {
-                    self.add_before(register, at, self.is_partial(vector))?;
+                    let (sum, before) = (self.vector(register), self.factor(0));
+                    self.load(before, place, partial)?;
+                    self.op(self.codes.add, &[sum, sum, self.vector(before)])?;
                 }
-                match (self.shape.wide, self.shape.double) {
-                    (Wide::Avx2, double) if self.is_partial(vector) => {
-                        let (place, mask) = (ymmword_ptr(place), ymm(self.mask_register()));
-                        if double {
-                            self.asm.vmaskmovpd(place, mask, ymm(register))?;
-                        } else {
-                            self.asm.vmaskmovps(place, mask, ymm(register))?;
-                        }
-                    }
-                    (Wide::Avx2, _) => self.asm.vmovups(ymmword_ptr(place), ymm(register))?,
-                    (Wide::Avx512, double) if self.is_partial(vector) => {
-                        let place: AsmMemoryOperand = zmmword_ptr(place).k1();
-                        if double {
-                            self.asm.vmovupd(place, zmm(register))?
-                        } else {
-                            self.asm.vmovups(place, zmm(register))?
-                        }
-                    }
-                    (Wide::Avx512, _) => self.asm.vmovups(zmmword_ptr(place), zmm(register))?,
-                }
+                self.store(register, place, partial)?;
             }
         }
         Ok(())
     }
 
     /// The loops from one level on. Afterwards the pointers have moved by what this returns.
-    fn reduce(&mut self, dims: &[Dim], depth: usize) -> Result<(i64, i64), IcedError> {
+    fn reduce(&mut self, dims: &[Dim], depth: usize) -> Result<(i64, i64), EmitError> {
         match dims {
             [] => {
                 self.step(0, 0)?;
@@ -192,124 +232,99 @@ impl Tile<'_> {
             [dim] => self.innermost(*dim, COUNTERS[depth]),
             [dim, inner @ ..] => {
                 let counter = COUNTERS[depth];
-                self.asm.mov(counter, dim.extent as u64)?;
-                let mut top = self.asm.create_label();
-                self.asm.set_label(&mut top)?;
+                let top = self.loop_start(counter, dim.extent)?;
                 let (a, b) = self.reduce(inner, depth + 1)?;
                 self.advance(dim.a - a, dim.b - b)?;
-                self.asm.dec(counter)?;
-                self.asm.jnz(top)?;
+                self.loop_end(counter, top)?;
                 Ok((dim.a * dim.extent as i64, dim.b * dim.extent as i64))
             }
         }
     }
 
-    fn innermost(&mut self, dim: Dim, counter: AsmRegister64) -> Result<(i64, i64), IcedError> {
+    fn loop_start(&mut self, counter: Register, rounds: usize) -> Result<Label, EmitError> {
+        self.asm.set_long(counter, rounds as i64)?;
+        let top = self.asm.fresh_label();
+        self.asm.label(top);
+        Ok(top)
+    }
+
+    fn loop_end(&mut self, counter: Register, top: Label) -> Result<(), EmitError> {
+        self.asm.general1(Code::Dec_rm64, counter)?;
+        self.asm.jump_back(AGAIN, top)
+    }
+
+    fn innermost(&mut self, dim: Dim, counter: Register) -> Result<(i64, i64), EmitError> {
         let steps = |tile: &mut Self, count: usize| (0..count as i64).try_for_each(|u| tile.step(u * dim.a, u * dim.b));
         if dim.extent <= FULL_UNROLL {
             steps(self, dim.extent)?;
             return Ok((0, 0));
         }
         let (rounds, rest) = (dim.extent / UNROLL, dim.extent % UNROLL);
-        self.asm.mov(counter, rounds as u64)?;
-        let mut top = self.asm.create_label();
-        self.asm.set_label(&mut top)?;
+        let top = self.loop_start(counter, rounds)?;
         steps(self, UNROLL)?;
         self.advance(dim.a * UNROLL as i64, dim.b * UNROLL as i64)?;
-        self.asm.dec(counter)?;
-        self.asm.jnz(top)?;
+        self.loop_end(counter, top)?;
         steps(self, rest)?;
         let done = (rounds * UNROLL) as i64;
         Ok((dim.a * done, dim.b * done))
     }
 
-    fn advance(&mut self, a: i64, b: i64) -> Result<(), IcedError> {
-        for (pointer, by) in [(rdi, a), (rsi, b)] {
+    fn advance(&mut self, a: i64, b: i64) -> Result<(), EmitError> {
+        for (pointer, by) in [(A, a), (B, b)] {
             if by != 0 {
-                self.asm.lea(pointer, qword_ptr(pointer + by))?;
+                self.asm.address(pointer, at(pointer, by)?)?;
             }
         }
         Ok(())
     }
 
     /// One step of the reduction, at offsets from the pointers.
-    fn step(&mut self, a: i64, b: i64) -> Result<(), IcedError> {
+    fn step(&mut self, a: i64, b: i64) -> Result<(), EmitError> {
         let vectors = self.shape.vectors();
         if self.shape.m == 1 && vectors > 1 {
             return self.step_of_row(a, b);
         }
         for vector in 0..vectors {
-            let at = b + (vector * self.shape.wide.vector_bytes()) as i64;
-            self.load(self.factor(vector), rsi, at, self.is_partial(vector))?;
+            let place = at(B, b + (vector * self.shape.wide.vector_bytes()) as i64)?;
+            self.load(self.factor(vector), place, self.is_partial(vector))?;
         }
         for row in 0..self.shape.m {
-            let at = rdi + (a + self.shape.a_row * row as i64);
+            let element = at(A, a + self.shape.a_row * row as i64)?;
             if vectors == 1 && self.shape.wide == Wide::Avx512 {
-                self.multiply_memory(self.sum(row, 0), self.factor(0), at)?;
+                self.multiply(self.sum(row, 0), self.factor(0), Operand::Mem(element.broadcasting(true)))?;
                 continue;
             }
-            self.broadcast_load(at)?;
+            self.broadcast_load(element)?;
             for vector in 0..vectors {
-                self.multiply(self.sum(row, vector), self.factor(vector), self.broadcast())?;
+                self.multiply(self.sum(row, vector), self.factor(vector), self.vector(self.broadcast()))?;
             }
         }
         Ok(())
     }
 
     /// One step of a tile with a single row.
-    fn step_of_row(&mut self, a: i64, b: i64) -> Result<(), IcedError> {
-        self.broadcast_load(rdi + a)?;
+    fn step_of_row(&mut self, a: i64, b: i64) -> Result<(), EmitError> {
+        self.broadcast_load(at(A, a)?)?;
         for vector in 0..self.shape.vectors() {
-            let (sum, at) = (self.sum(0, vector), b + (vector * self.shape.wide.vector_bytes()) as i64);
+            let (sum, place) = (self.sum(0, vector), at(B, b + (vector * self.shape.wide.vector_bytes()) as i64)?);
             if self.is_partial(vector) {
-                self.load(self.factor(0), rsi, at, true)?;
-                self.multiply(sum, self.factor(0), self.broadcast())?;
+                self.load(self.factor(0), place, true)?;
+                self.multiply(sum, self.factor(0), self.vector(self.broadcast()))?;
             } else {
-                self.multiply_vector(sum, self.broadcast(), rsi + at)?;
+                self.multiply(sum, self.broadcast(), Operand::Mem(place))?;
             }
         }
         Ok(())
     }
 
-    fn broadcast_load(&mut self, at: AsmMemoryOperand) -> Result<(), IcedError> {
-        let to = self.broadcast();
-        match (self.shape.wide, self.shape.double) {
-            (Wide::Avx512, false) => self.asm.vbroadcastss(zmm(to), dword_ptr(at)),
-            (Wide::Avx512, true) => self.asm.vbroadcastsd(zmm(to), qword_ptr(at)),
-            (Wide::Avx2, false) => self.asm.vbroadcastss(ymm(to), dword_ptr(at)),
-            (Wide::Avx2, true) => self.asm.vbroadcastsd(ymm(to), qword_ptr(at)),
-        }
+    fn broadcast_load(&mut self, from: PhysMem) -> Result<(), EmitError> {
+        self.op(self.codes.broadcast, &[self.vector(self.broadcast()), Operand::Mem(from)])
     }
 
-    fn multiply(&mut self, sum: usize, x: usize, y: usize) -> Result<(), IcedError> {
-        match (self.shape.wide, self.shape.double) {
-            (Wide::Avx512, _) if self.shape.pairs => self.asm.vdpbf16ps(zmm(sum), zmm(x), zmm(y)),
-            (Wide::Avx512, false) => self.asm.vfmadd231ps(zmm(sum), zmm(x), zmm(y)),
-            (Wide::Avx512, true) => self.asm.vfmadd231pd(zmm(sum), zmm(x), zmm(y)),
-            (Wide::Avx2, false) => self.asm.vfmadd231ps(ymm(sum), ymm(x), ymm(y)),
-            (Wide::Avx2, true) => self.asm.vfmadd231pd(ymm(sum), ymm(x), ymm(y)),
-        }
-    }
-
-    /// The same with a vector of memory.
-    fn multiply_vector(&mut self, sum: usize, x: usize, at: AsmMemoryOperand) -> Result<(), IcedError> {
-        match (self.shape.wide, self.shape.double) {
-            (Wide::Avx512, _) if self.shape.pairs => self.asm.vdpbf16ps(zmm(sum), zmm(x), zmmword_ptr(at)),
-            (Wide::Avx512, false) => self.asm.vfmadd231ps(zmm(sum), zmm(x), zmmword_ptr(at)),
-            (Wide::Avx512, true) => self.asm.vfmadd231pd(zmm(sum), zmm(x), zmmword_ptr(at)),
-            (Wide::Avx2, false) => self.asm.vfmadd231ps(ymm(sum), ymm(x), ymmword_ptr(at)),
-            (Wide::Avx2, true) => self.asm.vfmadd231pd(ymm(sum), ymm(x), ymmword_ptr(at)),
-        }
-    }
-
-    /// The same with an element of memory, broadcast.
-    fn multiply_memory(&mut self, sum: usize, x: usize, at: AsmMemoryOperand) -> Result<(), IcedError> {
-        if self.shape.pairs {
-            self.asm.vdpbf16ps(zmm(sum), zmm(x), dword_bcst(at))
-        } else if self.shape.double {
-            self.asm.vfmadd231pd(zmm(sum), zmm(x), qword_bcst(at))
-        } else {
-            self.asm.vfmadd231ps(zmm(sum), zmm(x), dword_bcst(at))
-        }
+    /// Adds a product to a sum; the second factor is a register, a vector in memory, or an element there that is broadcast.
+    fn multiply(&mut self, sum: usize, x: usize, y: Operand) -> Result<(), EmitError> {
+        let pairs = self.shape.pairs && self.shape.wide == Wide::Avx512;
+        let code = if pairs { Code::EVEX_Vdpbf16ps_zmm_k1z_zmm_zmmm512b32 } else { self.codes.multiply_add };
+        self.op(code, &[self.vector(sum), self.vector(x), y])
     }
 }

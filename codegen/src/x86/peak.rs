@@ -3,12 +3,10 @@
 //! Each is a function by the convention of kernels, `fn(args, scratch, lo, hi)`, that runs `hi - lo` passes; memory is the thread's
 //! scratch. They compute nothing of use.
 
-use super::assemble::{ymm, zmm};
-use iced_x86::IcedError;
-use iced_x86::code_asm::{
-    AsmRegister64, AsmRegisterXmm, CodeAssembler, ptr, r8, r9, rax, rcx, rdx, registers, rsi, xmmword_ptr, ymmword_ptr,
-    zmmword_ptr,
-};
+use super::kernel::asm::{Asm, Operand, PhysMem};
+use super::kernel::isa::Isa;
+use crate::error::{EmitError, unsupported};
+use iced_x86::{Code, Register};
 
 /// What a loop does to arrays of `f32` in scratch memory, or without any.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -59,60 +57,103 @@ pub(crate) struct Assembled {
     pub(crate) scratch_bytes: usize,
 }
 
+/// Where the scratch memory is, by the convention.
+const SCRATCH: Register = Register::RSI;
+/// The passes that are left.
+const PASSES: Register = Register::RAX;
+/// The place in the first array, and the blocks that are left of it.
+const PLACE: Register = Register::R8;
+const BLOCKS: Register = Register::R9;
+/// Jumps if a counter hasn't come to 0: short, long.
+const AGAIN: [Code; 2] = [Code::Jne_rel8_64, Code::Jne_rel32_64];
+
+/// The instructions for one width of vectors.
+struct Codes {
+    first: Register,
+    load: Code,
+    store: Code,
+    stream: Code,
+    add: Code,
+    /// `a = a + b c`, and `a = a b + c`.
+    multiply_add: [Code; 2],
+}
+
+/// Vectors of 16, 32 and 64 bytes.
+static CODES: [Codes; 3] = [
+    Codes {
+        first: Register::XMM0,
+        load: Code::VEX_Vmovaps_xmm_xmmm128,
+        store: Code::VEX_Vmovaps_xmmm128_xmm,
+        stream: Code::VEX_Vmovntps_m128_xmm,
+        add: Code::VEX_Vaddps_xmm_xmm_xmmm128,
+        multiply_add: [Code::VEX_Vfmadd231ps_xmm_xmm_xmmm128, Code::VEX_Vfmadd213ps_xmm_xmm_xmmm128],
+    },
+    Codes {
+        first: Register::YMM0,
+        load: Code::VEX_Vmovaps_ymm_ymmm256,
+        store: Code::VEX_Vmovaps_ymmm256_ymm,
+        stream: Code::VEX_Vmovntps_m256_ymm,
+        add: Code::VEX_Vaddps_ymm_ymm_ymmm256,
+        multiply_add: [Code::VEX_Vfmadd231ps_ymm_ymm_ymmm256, Code::VEX_Vfmadd213ps_ymm_ymm_ymmm256],
+    },
+    Codes {
+        first: Register::ZMM0,
+        load: Code::EVEX_Vmovaps_zmm_k1z_zmmm512,
+        store: Code::EVEX_Vmovaps_zmmm512_k1z_zmm,
+        stream: Code::EVEX_Vmovntps_m512_zmm,
+        add: Code::EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er,
+        multiply_add: [
+            Code::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er,
+            Code::EVEX_Vfmadd213ps_zmm_k1z_zmm_zmmm512b32_er,
+        ],
+    },
+];
+
 /// Assembles a loop in vectors of 16, 32 or 64 bytes on arrays of at most `array_bytes`.
-pub(crate) fn assemble(what: PeakLoop, vector_bytes: usize, array_bytes: usize) -> Result<Assembled, IcedError> {
+pub(crate) fn assemble(what: PeakLoop, vector_bytes: usize, array_bytes: usize) -> Result<Assembled, EmitError> {
     let block = UNROLL * vector_bytes;
     let blocks = (array_bytes / block).max(1);
     let array = if what.arrays() == 0 { 0 } else { blocks * block };
-    let mut emit = Emit { asm: CodeAssembler::new(64)?, vector_bytes, next: (array + STAGGER) as i64 };
+    let codes = match vector_bytes {
+        64 => &CODES[2],
+        32 => &CODES[1],
+        _ => &CODES[0],
+    };
+    let mut emit = Emit { asm: Asm::new(0, false)?, codes, vector_bytes, next: (array + STAGGER) as i64 };
     let chains = emit.chains();
     emit.prologue()?;
-    let (mut pass, mut done) = (emit.asm.create_label(), emit.asm.create_label());
-    emit.asm.mov(rax, rcx)?;
-    emit.asm.sub(rax, rdx)?;
-    emit.asm.jle(done)?;
-    emit.asm.set_label(&mut pass)?;
+    let (pass, done) = (emit.asm.fresh_label(), emit.asm.fresh_label());
+    emit.asm.general2(Code::Mov_rm64_r64, PASSES, Register::RCX)?;
+    emit.asm.general2(Code::Sub_rm64_r64, PASSES, Register::RDX)?;
+    emit.asm.jump(Code::Jle_rel32_64, done)?;
+    emit.asm.label(pass);
     match what {
         PeakLoop::MultiplyAdd => (0..CHAIN_STEPS * chains).try_for_each(|i| emit.multiply_add(i % chains))?,
         _ => emit.over_arrays(what, blocks)?,
     }
-    emit.asm.dec(rax)?;
-    emit.asm.jnz(pass)?;
-    emit.asm.set_label(&mut done)?;
-    emit.asm.sfence()?;
-    emit.asm.vzeroupper()?;
-    emit.asm.xor(iced_x86::code_asm::eax, iced_x86::code_asm::eax)?;
-    emit.asm.ret()?;
+    emit.asm.general1(Code::Dec_rm64, PASSES)?;
+    emit.asm.jump_back(AGAIN, pass)?;
+    emit.asm.label(done);
+    emit.asm.plain(Code::Sfence)?;
+    emit.asm.plain(Code::VEX_Vzeroupper)?;
+    emit.asm.general2(Code::Xor_rm32_r32, Register::EAX, Register::EAX)?;
+    emit.asm.plain(Code::Retnq)?;
     let lanes = vector_bytes / size_of::<f32>();
+    let (function, _) = emit.asm.finish(&[], Isa::Avx2)?;
     Ok(Assembled {
-        code: emit.asm.assemble(0)?,
+        code: function.bytes,
         flops: if what == PeakLoop::MultiplyAdd { 2 * lanes * CHAIN_STEPS * chains } else { 0 },
         bytes: what.arrays() * array,
         scratch_bytes: what.arrays() * (array + STAGGER),
     })
 }
 
-fn xmm(number: usize) -> AsmRegisterXmm {
-    use registers::*;
-    [xmm0, xmm1, xmm2, xmm3, xmm4, xmm5, xmm6, xmm7, xmm8, xmm9, xmm10, xmm11, xmm12, xmm13, xmm14, xmm15][number]
-}
-
 struct Emit {
-    asm: CodeAssembler,
+    asm: Asm,
+    codes: &'static Codes,
     vector_bytes: usize,
     /// From one array to the next.
     next: i64,
-}
-
-/// An instruction on registers of the loop's width.
-macro_rules! on_registers {
-    ($emit:expr, $op:ident, $($register:expr),+) => {
-        match $emit.vector_bytes {
-            64 => $emit.asm.$op($(zmm($register)),+),
-            32 => $emit.asm.$op($(ymm($register)),+),
-            _ => $emit.asm.$op($(xmm($register)),+),
-        }
-    };
 }
 
 impl Emit {
@@ -121,86 +162,83 @@ impl Emit {
         if self.vector_bytes == 64 { 24 } else { 12 }
     }
 
-    /// The register of the constant factor.
-    fn factor(&self) -> usize {
+    /// The number of the constant factor's register.
+    fn factor_number(&self) -> usize {
         if self.vector_bytes == 64 { 31 } else { 15 }
     }
 
+    fn factor(&self) -> Operand {
+        self.vector(self.factor_number())
+    }
+
+    fn vector(&self, number: usize) -> Operand {
+        Operand::Reg(self.codes.first + number as u32)
+    }
+
+    /// A vector in memory.
+    fn place(&self, offset: i64) -> Result<Operand, EmitError> {
+        match i32::try_from(offset) {
+            Ok(offset) => Ok(Operand::Mem(PhysMem::at(PLACE, offset))),
+            Err(_) => unsupported("arrays of more than 2 GiB"),
+        }
+    }
+
+    fn op(&mut self, code: Code, operands: &[Operand]) -> Result<(), EmitError> {
+        self.asm.machine(code, operands, None)
+    }
+
     /// All registers that are read before they are written hold zeros, which are as fast as any normal number.
-    fn prologue(&mut self) -> Result<(), IcedError> {
-        for register in (0..self.chains()).chain([self.factor()]) {
-            match self.vector_bytes {
-                64 => self.asm.vpxord(zmm(register), zmm(register), zmm(register))?,
-                _ => self.asm.vpxor(xmm(register), xmm(register), xmm(register))?,
-            }
+    fn prologue(&mut self) -> Result<(), EmitError> {
+        let (first, code) = match self.vector_bytes {
+            64 => (Register::ZMM0, Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32),
+            _ => (Register::XMM0, Code::VEX_Vpxor_xmm_xmm_xmmm128),
+        };
+        for number in (0..self.chains()).chain([self.factor_number()]) {
+            self.op(code, &[Operand::Reg(first + number as u32); 3])?;
         }
         Ok(())
     }
 
-    fn multiply_add(&mut self, chain: usize) -> Result<(), IcedError> {
-        let factor = self.factor();
-        on_registers!(self, vfmadd231ps, chain, factor, factor)
+    fn multiply_add(&mut self, chain: usize) -> Result<(), EmitError> {
+        self.op(self.codes.multiply_add[0], &[self.vector(chain), self.factor(), self.factor()])
     }
 
     /// One pass over the arrays, block by block.
-    fn over_arrays(&mut self, what: PeakLoop, blocks: usize) -> Result<(), IcedError> {
-        self.asm.mov(r8, rsi)?;
-        self.asm.mov(r9, blocks as u64)?;
-        let mut top = self.asm.create_label();
-        self.asm.set_label(&mut top)?;
+    fn over_arrays(&mut self, what: PeakLoop, blocks: usize) -> Result<(), EmitError> {
+        self.asm.general2(Code::Mov_rm64_r64, PLACE, SCRATCH)?;
+        self.asm.set_long(BLOCKS, blocks as i64)?;
+        let top = self.asm.fresh_label();
+        self.asm.label(top);
         for vector in 0..UNROLL {
-            self.element(what, vector, r8, (vector * self.vector_bytes) as i64)?;
+            self.element(what, vector, (vector * self.vector_bytes) as i64)?;
         }
-        self.asm.lea(r8, ptr(r8 + (UNROLL * self.vector_bytes) as i64))?;
-        self.asm.dec(r9)?;
-        self.asm.jnz(top)
+        self.asm.address(PLACE, PhysMem::at(PLACE, (UNROLL * self.vector_bytes) as i32))?;
+        self.asm.general1(Code::Dec_rm64, BLOCKS)?;
+        self.asm.jump_back(AGAIN, top)
     }
 
-    fn element(&mut self, what: PeakLoop, register: usize, base: AsmRegister64, at: i64) -> Result<(), IcedError> {
-        let next = self.next;
+    fn element(&mut self, what: PeakLoop, register: usize, at: i64) -> Result<(), EmitError> {
+        let (next, value) = (self.next, self.vector(register));
         match what {
             PeakLoop::MultiplyAdd => Ok(()),
-            PeakLoop::Fill => self.store(register, base, at, false),
+            PeakLoop::Fill => self.store(value, at, false),
             // A sum for each vector, so that no addition waits for the one before it.
-            PeakLoop::Read => match self.vector_bytes {
-                64 => self.asm.vaddps(zmm(register), zmm(register), zmmword_ptr(base + at)),
-                32 => self.asm.vaddps(ymm(register), ymm(register), ymmword_ptr(base + at)),
-                _ => self.asm.vaddps(xmm(register), xmm(register), xmmword_ptr(base + at)),
-            },
+            PeakLoop::Read => self.op(self.codes.add, &[value, value, self.place(at)?]),
             PeakLoop::Copy | PeakLoop::StreamCopy => {
-                self.load(register, base, at)?;
-                self.store(register, base, at + next, what == PeakLoop::StreamCopy)
+                self.op(self.codes.load, &[value, self.place(at)?])?;
+                self.store(value, at + next, what == PeakLoop::StreamCopy)
             }
             PeakLoop::Triad | PeakLoop::StreamTriad => {
-                self.load(register, base, at + next)?;
-                let factor = self.factor();
-                match self.vector_bytes {
-                    64 => self.asm.vfmadd213ps(zmm(register), zmm(factor), zmmword_ptr(base + at))?,
-                    32 => self.asm.vfmadd213ps(ymm(register), ymm(factor), ymmword_ptr(base + at))?,
-                    _ => self.asm.vfmadd213ps(xmm(register), xmm(factor), xmmword_ptr(base + at))?,
-                }
-                self.store(register, base, at + 2 * next, what == PeakLoop::StreamTriad)
+                self.op(self.codes.load, &[value, self.place(at + next)?])?;
+                self.op(self.codes.multiply_add[1], &[value, self.factor(), self.place(at)?])?;
+                self.store(value, at + 2 * next, what == PeakLoop::StreamTriad)
             }
         }
     }
 
-    fn load(&mut self, register: usize, base: AsmRegister64, at: i64) -> Result<(), IcedError> {
-        match self.vector_bytes {
-            64 => self.asm.vmovaps(zmm(register), zmmword_ptr(base + at)),
-            32 => self.asm.vmovaps(ymm(register), ymmword_ptr(base + at)),
-            _ => self.asm.vmovaps(xmm(register), xmmword_ptr(base + at)),
-        }
-    }
-
-    fn store(&mut self, register: usize, base: AsmRegister64, at: i64, stream: bool) -> Result<(), IcedError> {
-        match (self.vector_bytes, stream) {
-            (64, false) => self.asm.vmovaps(zmmword_ptr(base + at), zmm(register)),
-            (64, true) => self.asm.vmovntps(zmmword_ptr(base + at), zmm(register)),
-            (32, false) => self.asm.vmovaps(ymmword_ptr(base + at), ymm(register)),
-            (32, true) => self.asm.vmovntps(ymmword_ptr(base + at), ymm(register)),
-            (_, false) => self.asm.vmovaps(xmmword_ptr(base + at), xmm(register)),
-            (_, true) => self.asm.vmovntps(xmmword_ptr(base + at), xmm(register)),
-        }
+    fn store(&mut self, value: Operand, at: i64, stream: bool) -> Result<(), EmitError> {
+        let code = if stream { self.codes.stream } else { self.codes.store };
+        self.op(code, &[self.place(at)?, value])
     }
 }
 

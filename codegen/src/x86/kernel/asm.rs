@@ -10,7 +10,7 @@ use iced_x86::{Code, FastFormatter, Instruction, MemoryOperand, OpKind, Register
 
 /// An operand of the machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Operand {
+pub(in crate::x86) enum Operand {
     Reg(Register),
     Mem(PhysMem),
     Imm(u8),
@@ -18,7 +18,7 @@ pub(super) enum Operand {
 
 /// An operand in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct PhysMem {
+pub(in crate::x86) struct PhysMem {
     base: Register,
     disp: i32,
     broadcast: bool,
@@ -26,16 +26,16 @@ pub(super) struct PhysMem {
 }
 
 impl PhysMem {
-    pub(super) fn at(base: Register, disp: i32) -> Self {
+    pub(in crate::x86) fn at(base: Register, disp: i32) -> Self {
         Self { base, disp, broadcast: false, constant: None }
     }
 
     /// A constant after the code.
-    pub(super) fn pool(id: ConstId) -> Self {
+    pub(in crate::x86) fn pool(id: ConstId) -> Self {
         Self { base: Register::RIP, disp: 0, broadcast: false, constant: Some(id) }
     }
 
-    pub(super) fn broadcasting(self, broadcast: bool) -> Self {
+    pub(in crate::x86) fn broadcasting(self, broadcast: bool) -> Self {
         Self { broadcast, ..self }
     }
 
@@ -55,7 +55,7 @@ impl PhysMem {
 }
 
 /// A kernel's bytes while they are made.
-pub(super) struct Asm {
+pub(in crate::x86) struct Asm {
     encoder: iced_x86::Encoder,
     at: usize,
     labels: Vec<Option<usize>>,
@@ -74,7 +74,7 @@ fn refused(error: iced_x86::IcedError) -> EmitError {
 
 impl Asm {
     /// Room for that many labels, and one for the end.
-    pub(super) fn new(labels: usize, listing: bool) -> Result<Self, EmitError> {
+    pub(in crate::x86) fn new(labels: usize, listing: bool) -> Result<Self, EmitError> {
         Ok(Self {
             encoder: iced_x86::Encoder::try_with_capacity(64, 4096).map_err(refused)?,
             at: 0,
@@ -98,7 +98,7 @@ impl Asm {
     }
 
     /// An instruction on vectors or masks; the mask comes with whether other lanes become 0.
-    pub(super) fn machine(
+    pub(in crate::x86) fn machine(
         &mut self,
         code: Code,
         operands: &[Operand],
@@ -149,16 +149,16 @@ impl Asm {
         self.emit(&instruction)
     }
 
-    pub(super) fn plain(&mut self, code: Code) -> Result<(), EmitError> {
+    pub(in crate::x86) fn plain(&mut self, code: Code) -> Result<(), EmitError> {
         self.emit(&Instruction::with(code))
     }
 
-    pub(super) fn general1(&mut self, code: Code, a: Register) -> Result<(), EmitError> {
+    pub(in crate::x86) fn general1(&mut self, code: Code, a: Register) -> Result<(), EmitError> {
         let instruction = Instruction::with1(code, a).map_err(refused)?;
         self.emit(&instruction)
     }
 
-    pub(super) fn general2(&mut self, code: Code, a: Register, b: Register) -> Result<(), EmitError> {
+    pub(in crate::x86) fn general2(&mut self, code: Code, a: Register, b: Register) -> Result<(), EmitError> {
         let instruction = Instruction::with2(code, a, b).map_err(refused)?;
         self.emit(&instruction)
     }
@@ -189,7 +189,7 @@ impl Asm {
         self.emit(&instruction)
     }
 
-    pub(super) fn address(&mut self, to: Register, at: PhysMem) -> Result<(), EmitError> {
+    pub(in crate::x86) fn address(&mut self, to: Register, at: PhysMem) -> Result<(), EmitError> {
         self.read_memory(Code::Lea_r64_m, to, at)
     }
 
@@ -217,7 +217,7 @@ impl Asm {
     }
 
     /// A register becomes a constant; 32-bit registers take numbers of 32 bits.
-    pub(super) fn set(&mut self, to: Register, value: i64) -> Result<(), EmitError> {
+    pub(in crate::x86) fn set(&mut self, to: Register, value: i64) -> Result<(), EmitError> {
         let instruction = if to.is_gpr32() {
             Instruction::with2(Code::Mov_r32_imm32, to, value as i32)
         } else if let Ok(short) = i32::try_from(value) {
@@ -228,7 +228,13 @@ impl Asm {
         self.emit(&instruction.map_err(refused)?)
     }
 
-    pub(super) fn label(&mut self, label: Label) {
+    /// The same by the longest form, whatever the value.
+    pub(in crate::x86) fn set_long(&mut self, to: Register, value: i64) -> Result<(), EmitError> {
+        let instruction = Instruction::with2(Code::Mov_r64_imm64, to, value).map_err(refused)?;
+        self.emit(&instruction)
+    }
+
+    pub(in crate::x86) fn label(&mut self, label: Label) {
         self.labels[label.0 as usize] = Some(self.at);
         if let Some(text) = &mut self.listing {
             text.push_str(&format!("L{}:\n", label.0));
@@ -236,7 +242,7 @@ impl Asm {
     }
 
     /// A label of its own.
-    pub(super) fn fresh_label(&mut self) -> Label {
+    pub(in crate::x86) fn fresh_label(&mut self) -> Label {
         self.labels.push(None);
         Label(self.labels.len() as u32 - 1)
     }
@@ -256,11 +262,23 @@ impl Asm {
         Ok(())
     }
 
-    pub(super) fn jump(&mut self, code: Code, label: Label) -> Result<(), EmitError> {
+    pub(in crate::x86) fn jump(&mut self, code: Code, label: Label) -> Result<(), EmitError> {
         let instruction = Instruction::with_branch(code, self.at as u64).map_err(refused)?;
         self.emit_jump(&instruction, &format!("L{}", label.0))?;
         self.jumps.push((self.at, label));
         Ok(())
+    }
+
+    /// A jump to a label that stands before it: the short form where that reaches, else the long one.
+    pub(in crate::x86) fn jump_back(&mut self, [short, long]: [Code; 2], label: Label) -> Result<(), EmitError> {
+        const SHORT_BYTES: usize = 2;
+        match self.labels[label.0 as usize] {
+            Some(target) if self.at + SHORT_BYTES - target <= i8::MIN.unsigned_abs().into() => {
+                let instruction = Instruction::with_branch(short, target as u64).map_err(refused)?;
+                self.emit_jump(&instruction, &format!("L{}", label.0))
+            }
+            _ => self.jump(long, label),
+        }
     }
 
     pub(super) fn call(&mut self, function: u32) -> Result<(), EmitError> {
@@ -283,7 +301,7 @@ impl Asm {
     }
 
     /// The bytes, constants after the code.
-    pub(super) fn finish(mut self, pool: &[Constant], isa: Isa) -> Result<Object, EmitError> {
+    pub(in crate::x86) fn finish(mut self, pool: &[Constant], isa: Isa) -> Result<Object, EmitError> {
         let mut bytes = self.encoder.take_buffer();
         for (end, label) in &self.jumps {
             let Some(target) = self.labels[label.0 as usize] else {
@@ -332,4 +350,21 @@ fn set_memory(instruction: &mut Instruction, mem: &PhysMem) {
     instruction.set_memory_displacement64(i64::from(mem.disp) as u64);
     instruction.set_memory_displ_size(if mem.base == Register::RIP { 8 } else { u32::from(mem.disp != 0) });
     instruction.set_is_broadcast(mem.broadcast);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jump_back_is_short_where_that_reaches() {
+        for (between, end) in [(126, &[0x75, 0x80][..]), (127, &[0x0f, 0x85, 0x7b, 0xff, 0xff, 0xff])] {
+            let mut asm = Asm::new(1, false).unwrap();
+            asm.label(Label(0));
+            (0..between).for_each(|_| asm.plain(Code::Nopd).unwrap());
+            asm.jump_back([Code::Jne_rel8_64, Code::Jne_rel32_64], Label(0)).unwrap();
+            let (function, _) = asm.finish(&[], Isa::Avx2).unwrap();
+            assert_eq!(function.bytes[between..], *end);
+        }
+    }
 }

@@ -4,7 +4,7 @@ use crate::x86::Wide;
 
 /// An instruction set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Isa {
+pub(in crate::x86) enum Isa {
     /// AVX2 with FMA: VEX encodings, 16 registers of 256 bits, masks are vectors.
     Avx2,
     /// AVX-512 F, VL, DQ and BW: EVEX encodings, 32 registers of 512 bits, masks have registers of their own.

@@ -9,7 +9,7 @@
 //! error by which the caller leaves the kernel to the portable emitter; results are the same to the bit.
 
 mod alloc;
-mod asm;
+pub(super) mod asm;
 mod cast;
 mod cleanup;
 mod control;
@@ -20,9 +20,9 @@ mod fold;
 mod forms;
 mod frame;
 mod index;
-mod isa;
+pub(super) mod isa;
 mod lane;
-mod lir;
+pub(super) mod lir;
 mod memory;
 mod ops;
 mod stmt;
