@@ -4,6 +4,7 @@ mod support;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use gradc::bench::Workload;
+use gradc::compile::CompileOptions;
 use gradc::dsl::{Step, i32};
 use gradc::model::{Model, Sequential};
 use gradc::nn::SparseCategoricalCrossEntropy;
@@ -33,7 +34,8 @@ fn apply(pass: &Pass, module: Module, cx: &PassContext) -> Module {
 }
 
 fn each_pass(c: &mut Criterion) {
-    let cx = PassContext::new(codegen::host_target());
+    let cx =
+        PassContext::new(CompileOptions::default().target_or_host().expect("a machine that code is generated for"));
     for name in WORKLOADS {
         let step = Workload::named(name).and_then(|w| Ok(w.step()?)).expect("the workload exists");
         let mut module = Module::Graph(step.graph);
@@ -65,7 +67,8 @@ fn recurrent(length: usize) -> Step {
 
 /// From a recurrent step to code, and further to a program with memory and initial values.
 fn lengths(c: &mut Criterion) {
-    let cx = PassContext::new(codegen::host_target());
+    let cx =
+        PassContext::new(CompileOptions::default().target_or_host().expect("a machine that code is generated for"));
     let mut group = c.benchmark_group("length");
     group.sample_size(50);
     for length in LENGTHS {

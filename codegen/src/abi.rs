@@ -1,7 +1,7 @@
 //! The binary interface between compiled code and whoever runs it; an object file that exports a step has the same.
 //!
 //! A kernel is `fn(args, scratch, lo, hi) -> status`. `args` points to the kernel's parameters' addresses, `scratch` to as many bytes
-//! as [`crate::Image::scratch_bytes`] says, 64-byte aligned, one such stretch per thread; `lo..hi` are iterations of the kernel's parallel
+//! as [`crate::Object::scratch_bytes`] says, 64-byte aligned, one such stretch per thread; `lo..hi` are iterations of the kernel's parallel
 //! loop, and ignored by kernels without one. The status is 0 for success, else the number of the failed check plus 1.
 //!
 //! The step is `fn(context) -> status`: it runs every launch of the program in order and stops at the first status other than 0.

@@ -4,8 +4,7 @@
 //! load or store. A kernel whose arrays don't fit into the first-level cache takes at least as long as the next one needs to deliver them.
 
 use crate::clif::element_type;
-use crate::x86::Wide;
-use kernel::{Expr, Kernel, Stmt};
+use kernel::{Expr, Kernel, Stmt, Target};
 
 /// A loop of less work than this is run by the calling thread alone: some 4 µs at 4 GHz, where two threads save 2. Sharing it costs a few tenths of
 /// one while the workers are awake (`runtime::fork_join` measures it).
@@ -18,9 +17,9 @@ const BYTES: u64 = 13;
 /// Half cycles that one load or store of a whole vector waits at most, by that rate. A kernel may look at a small part of its arrays.
 const MOST_WAITING: u64 = 5;
 
-/// Whether a kernel's parallel loop is worth running on several threads, computed in vectors of that width.
-pub(crate) fn worth_a_fork(kernel: &Kernel, wide: Option<Wide>) -> bool {
-    let work = Work { kernel, wide }.body(&kernel.body);
+/// Whether a kernel's parallel loop is worth running on several threads, on that machine.
+pub(crate) fn worth_a_fork(kernel: &Kernel, target: &Target) -> bool {
+    let work = Work { kernel, target }.body(&kernel.body);
     work.max(moving(kernel).min(work.saturating_mul(MOST_WAITING))) >= WORTH_A_FORK
 }
 
@@ -32,7 +31,7 @@ fn moving(kernel: &Kernel) -> u64 {
 
 struct Work<'k> {
     kernel: &'k Kernel,
-    wide: Option<Wide>,
+    target: &'k Target,
 }
 
 impl Work<'_> {
@@ -54,8 +53,8 @@ impl Work<'_> {
     /// A fused multiply-add of a vector is one thing; of 512 bits, two: processors have one unit for them where they have two for 256.
     fn tile(&self, micro: &kernel::Micro) -> u64 {
         let element = element_type(self.kernel, micro.a.buf).map_or(4, kernel::DType::size_bytes);
-        let lanes = self.wide.map_or(16, Wide::vector_bytes) / element;
-        let weight = if self.wide == Some(Wide::Avx512) { 2 } else { 1 };
+        let lanes = self.target.vector_bytes() / element;
+        let weight = if self.target.vector_bytes() == 64 { 2 } else { 1 };
         let steps: u64 = micro.reduce.iter().map(|d| d.extent as u64).fold(1, u64::saturating_mul);
         let vectors = (micro.m * micro.n.div_ceil(lanes)) as u64;
         steps.saturating_mul(weight).saturating_add(self.body(&micro.body)).saturating_mul(vectors)
@@ -76,18 +75,18 @@ fn expr(expression: &Expr) -> u64 {
 mod tests {
     use super::*;
 
-    fn work(body: &str, wide: Option<Wide>) -> u64 {
+    fn work(body: &str, target: &Target) -> u64 {
         let text = format!("kernel k(p0: read f32[65536], p1: write f32[65536]) {{ {body} }}");
         let kernel: Kernel = text.parse().unwrap();
-        Work { kernel: &kernel, wide }.body(&kernel.body)
+        Work { kernel: &kernel, target }.body(&kernel.body)
     }
 
     #[test]
     fn loops_multiply_and_branches_take_the_longer_way() {
-        let one = work("store p1[0] = load p0[0]", None);
-        assert_eq!(work("for i0 in 0..100 { store p1[i0] = load p0[i0] }", None), 100 * one);
+        let one = work("store p1[0] = load p0[0]", &Target::baseline());
+        assert_eq!(work("for i0 in 0..100 { store p1[i0] = load p0[i0] }", &Target::baseline()), 100 * one);
         let branch = "if lt(load p0[0], 1.0f32) { store p1[0] = 0.0f32 store p1[1] = 0.0f32 } else { }";
-        assert_eq!(work(branch, None), 2 + 2);
+        assert_eq!(work(branch, &Target::baseline()), 2 + 2);
     }
 
     #[test]
@@ -96,18 +95,18 @@ mod tests {
             let body = format!("parallel i0 in 0..{} {{ store p1[i0*16] = load.x16 p0[i0*16] }}", len / 16);
             format!("kernel k(p0: read f32[{len}], p1: write f32[{len}]) {{ {body} }}").parse().unwrap()
         };
-        assert!(!worth_a_fork(&copy(1 << 12), Some(Wide::Avx512)));
-        assert!(worth_a_fork(&copy(1 << 16), Some(Wide::Avx512)));
+        assert!(!worth_a_fork(&copy(1 << 12), &Target::avx512()));
+        assert!(worth_a_fork(&copy(1 << 16), &Target::avx512()));
         let mut part = copy(1 << 12);
         part.params[0].len = 1 << 24;
-        assert!(!worth_a_fork(&part, Some(Wide::Avx512)), "little of the array is read");
+        assert!(!worth_a_fork(&part, &Target::avx512()), "little of the array is read");
     }
 
     #[test]
     fn wider_vectors_make_a_tile_less_work() {
         let tile = "micro 4x64 a=p0[0] stride 256, b=p0[0], reduce=[(256, 1, 64)], i=i0, j=i1, acc=v0 {
             store p1[i0*64 + i1] = v0 }";
-        let widths = [None, Some(Wide::Avx2), Some(Wide::Avx512)].map(|wide| work(tile, wide));
+        let widths = [Target::baseline(), Target::avx2(), Target::avx512()].map(|target| work(tile, &target));
         assert_eq!(widths, [64 * 257, 32 * 257, 16 * 513]);
     }
 }

@@ -3,9 +3,14 @@
 /// Why a program could not be compiled.
 #[derive(thiserror::Error)]
 pub enum CodegenError {
-    /// The machine this process runs on is not one that code can be generated for.
-    #[error("no code generator for this machine: {0}")]
-    Host(String),
+    /// There is no code generator for a target.
+    #[error("no code generator for {target}: {message}")]
+    Target {
+        /// The target.
+        target: Box<kernel::Target>,
+        /// What is missing.
+        message: String,
+    },
     /// A kernel uses something that the emitter doesn't provide: an op that a pass should have expanded, a type.
     #[error("kernel `{kernel}`: {what}")]
     Unsupported {

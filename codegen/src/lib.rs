@@ -1,23 +1,22 @@
-//! Machine code from kernel programs, by Cranelift.
+//! Machine code from kernel programs, by Cranelift and by an emitter of our own for wide vectors.
 //!
-//! [`jit`] compiles a [`kernel::Program`] into an [`Image`]; [`host_target`] describes the machine to the passes that schedule for it; [`abi`]
-//! is how the code is called; [`peak()`] makes loops that reach the machine's limits. Nothing here runs code or is unsafe: `runtime` does.
+//! [`emit()`] compiles a [`kernel::Program`] for a [`kernel::Target`] into an [`Object`]; [`abi`] is how the code is called; [`peak()`] makes
+//! loops that reach a machine's limits. Nothing here runs code, asks what machine it runs on, or is unsafe: `runtime` does.
 
 pub mod abi;
 mod clif;
 mod cost;
+mod emit;
 mod error;
-mod host;
-pub mod image;
-mod jit;
+mod isa;
+pub mod object;
 mod peak;
 mod x86;
 
 pub use abi::{ABI_VERSION, KernelFn, ParallelFor, StepContext, StepFn};
+pub use emit::{EmitOptions, emit};
 pub use error::CodegenError;
-pub use host::{host_description, host_target};
-pub use image::{Dump, Emitter, Image, KernelCode};
-pub use jit::{JitOptions, jit};
+pub use isa::isa;
+pub use object::{Dump, Emitter, Function, KernelCode, Object};
 pub use peak::{PeakCode, peak};
-pub use x86::Wide;
 pub use x86::peak::PeakLoop;

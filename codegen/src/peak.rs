@@ -1,37 +1,39 @@
-//! Loops that reach the limits of the machine this process runs on, to be loaded and timed.
+//! Loops that reach the limits of a machine, to be loaded and timed.
 
-use crate::image::{Image, KernelCode};
+use crate::object::{Function, KernelCode};
 use crate::x86::peak::{PeakLoop, assemble};
-use crate::{CodegenError, Wide};
+use crate::{CodegenError, Object};
+use cranelift::module::FuncId;
+use kernel::Target;
 use std::time::Duration;
 
-/// A loop as an image of one kernel, whose `hi - lo` says how many passes it makes; and what a pass does on one thread.
-#[derive(Clone, PartialEq, Debug)]
+/// A loop as an object of one kernel, whose `hi - lo` says how many passes it makes; and what a pass does on one thread.
+#[derive(Clone, Debug)]
 pub struct PeakCode {
-    /// The code. It has no step.
-    pub image: Image,
+    /// The code. Its step is the kernel.
+    pub object: Object,
     /// Floating-point operations of a pass.
     pub flops: usize,
     /// Bytes read and written in a pass, as the loop names them: what a cache reads in order to write is not counted.
     pub bytes: usize,
 }
 
-/// The loop on arrays of about `array_bytes`, in the widest vectors that the processor has and `GRADC_TARGET` allows.
+/// The loop on arrays of about `array_bytes`, in the target's vectors.
 ///
 /// # Errors
-/// If the processor is none that such a loop can be assembled for: x86-64 with AVX2 and fused multiply-add.
-pub fn peak(what: PeakLoop, array_bytes: usize) -> Result<PeakCode, CodegenError> {
-    Wide::allowed()?;
-    if Wide::of_processor().is_none() {
-        let needed = "limits are measured on x86-64 with AVX2 and fused multiply-add only";
-        return Err(CodegenError::Host(needed.into()));
+/// If the target is none that such a loop can be assembled for: x86-64 with fused multiply-add.
+pub fn peak(what: PeakLoop, array_bytes: usize, target: &Target) -> Result<PeakCode, CodegenError> {
+    if !target.instruction_set().is_x86() || !target.fma() {
+        let message = "limits are measured on x86-64 with fused multiply-add only".into();
+        return Err(CodegenError::Target { target: Box::new(target.clone()), message });
     }
-    let vector_bytes = Wide::of_host().map_or(16, Wide::vector_bytes);
-    let assembled = assemble(what, vector_bytes, array_bytes).map_err(|e| e.in_kernel(&format!("{what:?}")))?;
+    let assembled =
+        assemble(what, target.vector_bytes(), array_bytes).map_err(|e| e.in_kernel(&format!("{what:?}")))?;
+    let function = FuncId::from_u32(0);
     let kernel = KernelCode {
         name: format!("{what:?}"),
         params: vec![],
-        start: 0,
+        function,
         scratch_bytes: assembled.scratch_bytes,
         parallel: Some(1),
         code_bytes: assembled.code.len(),
@@ -39,10 +41,10 @@ pub fn peak(what: PeakLoop, array_bytes: usize) -> Result<PeakCode, CodegenError
         compile_time: Duration::ZERO,
         dump: None,
     };
-    let image = Image {
-        code: assembled.code,
-        lib_calls: vec![],
-        step: 0,
+    let object = Object {
+        target: target.clone(),
+        functions: vec![Function::new(64, assembled.code)],
+        step: function,
         kernels: vec![kernel],
         launches: vec![],
         launch_args: vec![],
@@ -51,5 +53,5 @@ pub fn peak(what: PeakLoop, array_bytes: usize) -> Result<PeakCode, CodegenError
         scratch_bytes: assembled.scratch_bytes,
         checks: vec![],
     };
-    Ok(PeakCode { image, flops: assembled.flops, bytes: assembled.bytes })
+    Ok(PeakCode { object, flops: assembled.flops, bytes: assembled.bytes })
 }

@@ -40,7 +40,7 @@ pub use ir::{DType, Data, Scalar, ScalarOp, scalar};
 pub use kernel::{Access, Code, Kernel, Local, Param};
 pub use micro::{Micro, Operand, ReduceDim, dot_pair};
 pub use stmt::{LoopKind, Stmt};
-pub use target::{Target, TileTarget};
+pub use target::{Caches, InstructionSet, Target, TargetError, TileTarget, parse_size};
 pub use typing::{MAX_LANES, TypeError, Types, ValueType, check_foldable};
 pub use vectorize::vectorize_body;
 pub use verify::{InPlaceProofs, Spec, VerifyError, VerifyErrors, in_place_safe, verify, verify_but, verify_kernel};

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// If a kernel doesn't type: a defect of an earlier pass.
 pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError> {
     program.change_kernels(|kernel| {
-        let mut pass = Decompose::new(kernel, context.target.fma)?;
+        let mut pass = Decompose::new(kernel, context.target.fma())?;
         kernel.body = pass.body(std::mem::take(&mut kernel.body))?;
         Ok(())
     })

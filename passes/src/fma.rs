@@ -22,7 +22,7 @@ use ir::{Builder, DType, Graph, NodeId, Op, ScalarOp};
 /// # Errors
 /// If a rewrite doesn't type, which is a defect of this pass.
 pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
-    if !context.target.fma {
+    if !context.target.fma() {
         return Ok(());
     }
     for node in graph.topological() {

@@ -29,7 +29,7 @@ const MIN_STEPS: usize = 8;
 /// # Errors
 /// If a rewrite doesn't type, which is a defect of this pass.
 pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
-    if !context.target.bf16_pairs {
+    if !context.target.bf16_pairs() {
         return Ok(());
     }
     let mut changed = false;

@@ -1,71 +1,160 @@
-//! Machine code in memory.
+//! Machine code in memory: an object given to `cranelift-jit`, a module for each program.
 
 use crate::LoadError;
-use codegen::image::{Image, LibFunction};
-use codegen::{KernelFn, StepFn};
+use codegen::object::LIB_CALLS;
+use codegen::{KernelFn, Object, StepFn};
+use cranelift::codegen::ir::{LibCall, Signature};
+use cranelift::module::{FuncId, Module, ModuleError, ModuleResult};
+use cranelift_jit::{BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule};
 use memmap2::{Mmap, MmapMut};
+use std::io;
+use std::sync::{Mutex, PoisonError};
 
-/// The code of an image, mapped so that it can be run and not be written. It is freed with this value, which whoever runs it must keep.
+/// The functions of an object, where they can be run and not be written. They are freed with this value, which whoever runs them must keep.
 pub(crate) struct Code {
-    map: Mmap,
-    bytes: usize,
+    /// Owns the memory; nothing but the end asks it for anything, the lock makes it shareable.
+    module: Mutex<Option<JITModule>>,
+    step: StepFn,
+    kernels: Vec<KernelFn>,
 }
 
 impl Code {
-    /// Copies the code and fills in the addresses of functions outside.
-    pub(crate) fn new(image: &Image) -> Result<Self, LoadError> {
-        let bytes = image.code.len();
-        let refused = |_| LoadError::OutOfMemory { what: "machine code", bytes };
-        let mut map = MmapMut::map_anon(bytes.max(1)).map_err(refused)?;
-        map[..bytes].copy_from_slice(&image.code);
-        for call in &image.lib_calls {
-            let place = map.get_mut(call.at..).and_then(|rest| rest.first_chunk_mut::<8>());
-            *place.ok_or(LoadError::BrokenImage("a call beyond the end of the code"))? =
-                (address_of(call.function) as u64).to_le_bytes();
-        }
-        let map = map.make_exec().map_err(LoadError::Protect)?;
-        // SAFETY: the range is that of the mapping.
-        unsafe { icache_coherence::clear_cache(map.as_ptr().cast(), map.len()) }.map_err(LoadError::Protect)?;
-        icache_coherence::pipeline_flush_mt().map_err(LoadError::Protect)?;
-        Ok(Self { map, bytes })
-    }
-
-    /// The address of a place in the code.
+    /// Copies the functions and fills in what they refer to.
     ///
-    /// # Panics
-    /// If it lies outside.
-    fn address(&self, start: usize) -> *const u8 {
-        assert!(start < self.bytes, "a function at {start} in {} bytes of code", self.bytes);
-        self.map[start..].as_ptr()
-    }
-
-    /// The function of a kernel. Calling it is sound as long as this value lives.
+    /// # Errors
+    /// If there is no memory for it, or the system doesn't let it be run.
     ///
     /// # Safety
-    /// The kernel must start there, in the image that this was made of.
-    pub(crate) unsafe fn kernel(&self, start: usize) -> KernelFn {
-        // SAFETY: a kernel's function has this signature and calling convention.
-        unsafe { std::mem::transmute::<*const u8, KernelFn>(self.address(start)) }
+    /// The functions must be what the object's tables say: the step one of that signature, kernels of theirs. Calling them is sound as long as
+    /// this value lives.
+    pub(crate) unsafe fn new(object: &Object) -> Result<Self, LoadError> {
+        let bytes = Arena::bytes_for(object);
+        let arena = Arena::new(bytes).map_err(|_| LoadError::OutOfMemory { what: "machine code", bytes })?;
+        let mut builder = JITBuilder::with_isa(codegen::isa(object.target())?, Box::new(symbol));
+        builder.symbols(LIB_CALLS.map(|call| (symbol(call), address_of(call))));
+        builder.memory_provider(Box::new(arena));
+        let mut module = JITModule::new(builder);
+        let functions = define(&mut module, object).map_err(refused)?;
+        let address = |id: FuncId| module.get_finalized_function(functions[id.as_u32() as usize]);
+        // SAFETY: the caller says that these are the functions' types.
+        let kernels =
+            object.kernels().iter().map(|k| unsafe { std::mem::transmute::<*const u8, KernelFn>(address(k.function)) });
+        let kernels = kernels.collect();
+        // SAFETY: as above.
+        let step = unsafe { std::mem::transmute::<*const u8, StepFn>(address(object.step())) };
+        Ok(Self { module: Mutex::new(Some(module)), step, kernels })
     }
 
-    /// The function of the step. Calling it is sound as long as this value lives.
-    ///
-    /// # Safety
-    /// The step must start there, in the image that this was made of.
-    pub(crate) unsafe fn step(&self, start: usize) -> StepFn {
-        // SAFETY: the step's function has this signature and calling convention.
-        unsafe { std::mem::transmute::<*const u8, StepFn>(self.address(start)) }
+    /// The function of a kernel, by its number in the program.
+    pub(crate) fn kernel(&self, number: usize) -> KernelFn {
+        self.kernels[number]
+    }
+
+    /// The function of the step.
+    pub(crate) fn step(&self) -> StepFn {
+        self.step
     }
 }
 
+impl Drop for Code {
+    fn drop(&mut self) {
+        let module = self.module.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(module) = module {
+            // SAFETY: whoever runs the code keeps this value, so nothing runs and nothing will.
+            unsafe { module.free_memory() };
+        }
+    }
+}
+
+/// Gives all functions to a module, in the order of their numbers, and makes them ready to run.
+fn define(module: &mut JITModule, object: &Object) -> ModuleResult<Vec<FuncId>> {
+    // Nothing is called through the module, so that it needn't know how.
+    let signature = Signature::new(module.isa().default_call_conv());
+    let functions: Vec<FuncId> = object
+        .functions()
+        .iter()
+        .map(|_| module.declare_anonymous_function(&signature))
+        .collect::<ModuleResult<_>>()?;
+    for (id, function) in functions.iter().zip(object.functions()) {
+        module.define_function_bytes(*id, function.align(), function.bytes(), function.relocs())?;
+    }
+    module.finalize_definitions()?;
+    Ok(functions)
+}
+
+fn refused(error: ModuleError) -> LoadError {
+    match error {
+        ModuleError::Allocation { err } => LoadError::Protect(err),
+        other => LoadError::Protect(io::Error::other(other)),
+    }
+}
+
+/// One stretch of memory for all code of a program. (The one that `cranelift-jit` provides panics where the system refuses.)
+enum Arena {
+    /// Being filled.
+    Open { map: MmapMut, used: usize },
+    /// Readable and executable.
+    Closed(#[expect(dead_code, reason = "it keeps the memory")] Mmap),
+    /// Freed.
+    Gone,
+}
+
+impl Arena {
+    /// What a function may need beside its bytes: room up to its start, and a way to a function far away for each call on AArch64.
+    const BYTES_PER_CALL: usize = 24;
+
+    fn bytes_for(object: &Object) -> usize {
+        let bytes = |f: &codegen::Function| {
+            f.bytes().len() + f.relocs().len() * Self::BYTES_PER_CALL + f.align().max(64) as usize
+        };
+        object.functions().iter().map(bytes).sum::<usize>().max(1)
+    }
+
+    fn new(bytes: usize) -> io::Result<Self> {
+        Ok(Self::Open { map: MmapMut::map_anon(bytes)?, used: 0 })
+    }
+}
+
+impl JITMemoryProvider for Arena {
+    fn allocate(&mut self, size: usize, align: u64, _: JITMemoryKind) -> io::Result<*mut u8> {
+        let Self::Open { map, used } = self else { return Err(io::ErrorKind::ReadOnlyFilesystem.into()) };
+        let start = used.next_multiple_of(align.max(1) as usize);
+        let place = map.get_mut(start..start + size).ok_or(io::ErrorKind::OutOfMemory)?;
+        *used = start + size;
+        Ok(place.as_mut_ptr())
+    }
+
+    unsafe fn free_memory(&mut self) {
+        *self = Self::Gone;
+    }
+
+    fn finalize(&mut self, _: BranchProtection) -> ModuleResult<()> {
+        let Self::Open { map, .. } = std::mem::replace(self, Self::Gone) else { return Ok(()) };
+        let finish = || {
+            let map = map.make_exec()?;
+            // SAFETY: the range is that of the mapping.
+            unsafe { icache_coherence::clear_cache(map.as_ptr().cast(), map.len()) }?;
+            icache_coherence::pipeline_flush_mt()?;
+            Ok(map)
+        };
+        *self = Self::Closed(finish().map_err(|err| ModuleError::Allocation { err })?);
+        Ok(())
+    }
+}
+
+/// The name by which a function outside is looked up.
+fn symbol(call: LibCall) -> String {
+    format!("gradc {call:?}")
+}
+
 /// The address of a function that code may call.
-fn address_of(function: LibFunction) -> usize {
+fn address_of(call: LibCall) -> *const u8 {
     macro_rules! unary {
         ($ty:ty, $method:ident) => {{
             extern "C" fn function(x: $ty) -> $ty {
                 x.$method()
             }
-            function as extern "C" fn($ty) -> $ty as usize
+            function as extern "C" fn($ty) -> $ty as *const u8
         }};
     }
     macro_rules! fma {
@@ -73,67 +162,44 @@ fn address_of(function: LibFunction) -> usize {
             extern "C" fn function(a: $ty, b: $ty, c: $ty) -> $ty {
                 a.mul_add(b, c)
             }
-            function as extern "C" fn($ty, $ty, $ty) -> $ty as usize
+            function as extern "C" fn($ty, $ty, $ty) -> $ty as *const u8
         }};
     }
-    match function {
-        LibFunction::CeilF32 => unary!(f32, ceil),
-        LibFunction::CeilF64 => unary!(f64, ceil),
-        LibFunction::FloorF32 => unary!(f32, floor),
-        LibFunction::FloorF64 => unary!(f64, floor),
-        LibFunction::TruncF32 => unary!(f32, trunc),
-        LibFunction::TruncF64 => unary!(f64, trunc),
-        LibFunction::NearestF32 => unary!(f32, round_ties_even),
-        LibFunction::NearestF64 => unary!(f64, round_ties_even),
-        LibFunction::FmaF32 => fma!(f32),
-        LibFunction::FmaF64 => fma!(f64),
+    match call {
+        LibCall::CeilF32 => unary!(f32, ceil),
+        LibCall::CeilF64 => unary!(f64, ceil),
+        LibCall::FloorF32 => unary!(f32, floor),
+        LibCall::FloorF64 => unary!(f64, floor),
+        LibCall::TruncF32 => unary!(f32, trunc),
+        LibCall::TruncF64 => unary!(f64, trunc),
+        LibCall::NearestF32 => unary!(f32, round_ties_even),
+        LibCall::NearestF64 => unary!(f64, round_ties_even),
+        LibCall::FmaF32 => fma!(f32),
+        LibCall::FmaF64 => fma!(f64),
+        _ => std::ptr::null(),
     }
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use codegen::image::LibCall;
 
-    /// Code that jumps to a library function: `movabs rax, address; jmp rax`.
-    fn jump_to(function: LibFunction) -> Image {
-        let mut code = vec![0x48, 0xb8];
-        code.extend([0; 8]);
-        code.extend([0xff, 0xe0]);
-        Image {
-            code,
-            lib_calls: vec![LibCall { at: 2, function }],
-            step: 0,
-            kernels: vec![],
-            launches: vec![],
-            launch_args: vec![],
-            buffers: vec![],
-            arena_bytes: Some(0),
-            scratch_bytes: 0,
-            checks: vec![],
-        }
+    #[test]
+    fn every_function_outside_has_an_address_of_its_own() {
+        let distinct: std::collections::BTreeSet<_> = LIB_CALLS.into_iter().map(address_of).collect();
+        assert_eq!(distinct.len(), LIB_CALLS.len());
+        assert!(!distinct.contains(&std::ptr::null()));
     }
 
     #[test]
-    fn code_reaches_functions_outside() {
-        let code = Code::new(&jump_to(LibFunction::FmaF32)).unwrap();
-        // SAFETY: the code jumps to a function of this type.
-        let fma = unsafe { std::mem::transmute::<*const u8, extern "C" fn(f32, f32, f32) -> f32>(code.address(0)) };
-        assert_eq!(fma(3.0, 5.0, 0.25), 15.25);
-        let code = Code::new(&jump_to(LibFunction::NearestF64)).unwrap();
-        // SAFETY: as above.
-        let nearest = unsafe { std::mem::transmute::<*const u8, extern "C" fn(f64) -> f64>(code.address(0)) };
-        assert_eq!((nearest(2.5), nearest(3.5)), (2.0, 4.0));
-        let distinct: std::collections::BTreeSet<usize> = LibFunction::ALL.into_iter().map(address_of).collect();
-        assert_eq!(distinct.len(), LibFunction::ALL.len());
-    }
-
-    #[test]
-    fn a_call_beyond_the_end_is_refused() {
-        let mut image = jump_to(LibFunction::CeilF32);
-        for at in [5, 12, usize::MAX] {
-            image.lib_calls[0].at = at;
-            assert!(matches!(Code::new(&image), Err(LoadError::BrokenImage(_))));
-        }
+    fn memory_is_given_once_and_no_more_than_there_is() {
+        let mut arena = Arena::new(256).unwrap();
+        let kind = || JITMemoryKind::Executable;
+        let first = arena.allocate(10, 64, kind()).unwrap();
+        let second = arena.allocate(100, 64, kind()).unwrap();
+        assert_eq!((second.addr() - first.addr(), first.addr() % 64), (64, 0));
+        assert!(arena.allocate(100, 64, kind()).is_err());
+        arena.finalize(BranchProtection::None).unwrap();
+        assert!(arena.allocate(1, 1, kind()).is_err());
     }
 }

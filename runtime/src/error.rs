@@ -2,7 +2,7 @@
 
 use crate::{PortKind, States};
 use codegen::CodegenError;
-use kernel::DType;
+use kernel::{DType, Target, TargetError};
 
 /// Why a program could not be loaded.
 #[derive(thiserror::Error)]
@@ -28,9 +28,17 @@ pub enum LoadError {
     /// The system doesn't let this process run code that it has made.
     #[error("machine code could not be made executable: {0}")]
     Protect(#[source] std::io::Error),
-    /// A compiled program contradicts itself.
-    #[error("the compiled program is broken: {0}")]
-    BrokenImage(&'static str),
+    /// Code is generated for no machine like this one.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The code is for another machine.
+    #[error("code for {target} doesn't run on this machine, which is {host}")]
+    Foreign {
+        /// What it was compiled for.
+        target: Box<Target>,
+        /// What this machine is.
+        host: Box<Target>,
+    },
     /// A block of states isn't what a program runs on.
     #[error("{0}")]
     States(String),

@@ -72,11 +72,11 @@ impl Executable {
     /// # Errors
     /// As [`Self::new`].
     pub fn without_states(loaded: Arc<Loaded>, threads: usize) -> Result<Self, LoadError> {
-        let image = loaded.image();
-        let ports = collect(&image.buffers)?;
-        let mut arena = Arena::new(image.arena_bytes.ok_or(PlanError::Unplanned)?, "the arena")?;
-        fill_constants(&image.buffers, &mut arena);
-        let team = Box::new(Team::new(threads, image.scratch_bytes)?);
+        let object = loaded.object();
+        let ports = collect(object.buffers())?;
+        let mut arena = Arena::new(object.arena_bytes().ok_or(PlanError::Unplanned)?, "the arena")?;
+        fill_constants(object.buffers(), &mut arena);
+        let team = Box::new(Team::new(threads, object.scratch_bytes())?);
         let step = loaded.step();
         let checks = loaded.checks().to_vec();
         Ok(Self { loaded, step, team, arena, states: Attached::None, args: vec![], ports, checks })
@@ -135,19 +135,19 @@ impl Executable {
 
     /// The first state that some launch writes.
     fn changed_state(&self) -> Option<&str> {
-        let image = self.loaded.image();
-        image.launches.iter().find_map(|launch| {
-            let params = &image.kernels[launch.kernel as usize].params;
+        let object = self.loaded.object();
+        object.launches().iter().find_map(|launch| {
+            let params = &object.kernels()[launch.kernel as usize].params;
             let mut stored = launch.args.iter().zip(params).filter(|(_, param)| param.access.stores());
-            stored.find_map(|(arg, _)| in_states(&image.buffers[arg.0 as usize]))
+            stored.find_map(|(arg, _)| in_states(&object.buffers()[arg.0 as usize]))
         })
     }
 
     /// The addresses of all launches' parameters, launch after launch.
     fn addresses(&self, states: &States) -> Result<Vec<*mut u8>, LoadError> {
-        let image = self.loaded.image();
-        let mut starts = Vec::with_capacity(image.buffers.len());
-        for buffer in &image.buffers {
+        let object = self.loaded.object();
+        let mut starts = Vec::with_capacity(object.buffers().len());
+        for buffer in object.buffers() {
             starts.push(match in_states(buffer) {
                 None => self.arena.address(buffer.offset.unwrap_or(0)),
                 Some(name) => match states.address(name) {
@@ -159,7 +159,7 @@ impl Executable {
                 },
             });
         }
-        Ok(image.launches.iter().flat_map(|l| &l.args).map(|id| starts[id.0 as usize]).collect())
+        Ok(object.launches().iter().flat_map(|l| &l.args).map(|id| starts[id.0 as usize]).collect())
     }
 
     /// Runs the program once. Allocates nothing.

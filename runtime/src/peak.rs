@@ -3,8 +3,10 @@
 
 use crate::LoadError;
 use crate::code::Code;
+use crate::host::check_runs_here;
 use crate::pool::Team;
 use codegen::{KernelFn, PeakCode, PeakLoop};
+use kernel::Target;
 use std::time::{Duration, Instant};
 
 /// How long a timed run is at least: long enough for the clock and the fork, short enough that some run is not disturbed.
@@ -19,29 +21,35 @@ pub struct Rate {
     pub gbytes_s: f64,
 }
 
-/// Runs a loop on that many threads for about as long as `time` says and gives the best rate that any run reached. Each thread has arrays of
+/// Runs a loop in a target's vectors on that many threads for about as long as `time` says and gives the best rate that any run reached. Each thread has arrays of
 /// its own, of `array_bytes` each, in the order in which [`PeakLoop`] names them.
 ///
 /// # Errors
 /// If the processor is none that the loop can be made for, or memory or threads are not to be had.
-pub fn peak(what: PeakLoop, array_bytes: usize, threads: usize, time: Duration) -> Result<Rate, LoadError> {
+pub fn peak(
+    what: PeakLoop,
+    array_bytes: usize,
+    target: &Target,
+    threads: usize,
+    time: Duration,
+) -> Result<Rate, LoadError> {
     let threads = threads.max(1);
-    let PeakCode { image, flops, bytes } = codegen::peak(what, array_bytes)?;
-    let code = Code::new(&image)?;
+    check_runs_here(target)?;
+    let PeakCode { object, flops, bytes } = codegen::peak(what, array_bytes, target)?;
+    // SAFETY: the code generator made the loop, a kernel; it has no step, and none is called.
+    let code = unsafe { Code::new(&object) }?;
     // What has not been written yet is no memory of its own, but one page of zeros for all.
-    let fill = codegen::peak(PeakLoop::Fill, image.scratch_bytes)?.image;
-    let team = Team::new(threads, image.scratch_bytes.max(fill.scratch_bytes))?;
+    let fill = codegen::peak(PeakLoop::Fill, object.scratch_bytes(), target)?.object;
+    let team = Team::new(threads, object.scratch_bytes().max(fill.scratch_bytes()))?;
     let _lease = team.wait_for_lease();
-    let fill_code = Code::new(&fill)?;
-    // SAFETY: the image has one kernel, which starts there.
-    let fill = unsafe { fill_code.kernel(fill.kernels[0].start) };
+    // SAFETY: as above.
+    let fill_code = unsafe { Code::new(&fill) }?;
+    let fill = fill_code.kernel(0);
     for number in 0..team.threads() {
         // SAFETY: the loop has no parameters; it works on the scratch memory, which no thread uses yet.
         unsafe { fill(std::ptr::null(), team.scratch(number), 0, 1) };
     }
-    // SAFETY: the image has one kernel, which starts there.
-    let function = unsafe { code.kernel(image.kernels[0].start) };
-    let seconds = fastest_pass(&team, function, time);
+    let seconds = fastest_pass(&team, code.kernel(0), time);
     let per_second = threads as f64 / seconds / 1e9;
     Ok(Rate { gflops: flops as f64 * per_second, gbytes_s: bytes as f64 * per_second })
 }
@@ -70,7 +78,7 @@ fn fastest_pass(team: &Team, function: KernelFn, time: Duration) -> f64 {
 fn run(team: &Team, function: KernelFn, args: *const *mut u8, passes: usize) {
     let extent = (passes * team.threads()) as i64;
     // SAFETY: the callers give the loop the parameters it has; it works on the thread's scratch memory, which the team was given as much of as its
-    // image asks for; they have the lease.
+    // object asks for; they have the lease.
     unsafe { team.run(function, args, extent) };
 }
 
@@ -136,9 +144,10 @@ mod tests {
     #[test]
     fn every_loop_runs_on_one_thread_and_on_two() {
         use PeakLoop::*;
+        let target = crate::host_target().unwrap();
         for what in [MultiplyAdd, Fill, Read, Copy, Triad, StreamCopy, StreamTriad] {
             for threads in [1, 2] {
-                let rate = match peak(what, 10_000, threads, Duration::from_millis(1)) {
+                let rate = match peak(what, 10_000, &target, threads, Duration::from_millis(1)) {
                     Ok(rate) => rate,
                     Err(LoadError::Codegen(_)) => return,
                     Err(e) => panic!("{what:?}: {e}"),

@@ -1,6 +1,7 @@
 //! The limits of the machine, measured, and what they mean for a piece of work.
 
 use super::BenchError;
+use crate::compile::CompileOptions;
 use kernel::Target;
 use runtime::{ForkJoin, PeakLoop, fork_join, peak};
 use serde_json::{Value as Json, json};
@@ -67,11 +68,11 @@ impl Machine {
     /// If the processor is none that the loops can be made for, or memory or threads are not to be had.
     pub fn measure(threads: usize) -> Result<Self, BenchError> {
         let threads = threads.max(1);
-        let gflops = peak(PeakLoop::MultiplyAdd, 0, threads, LOOP)?.gflops;
-        let target = codegen::host_target();
+        let target = CompileOptions::default().target_or_host()?;
+        let gflops = peak(PeakLoop::MultiplyAdd, 0, &target, threads, LOOP)?.gflops;
         let levels = sizes(&target, threads).into_iter().map(|(name, capacity, measured)| {
             let rate = |what: PeakLoop| -> Result<f64, BenchError> {
-                Ok(peak(what, measured / what.arrays(), threads, LOOP)?.gbytes_s)
+                Ok(peak(what, measured / what.arrays(), &target, threads, LOOP)?.gbytes_s)
             };
             let (mut copy, mut triad) = (rate(PeakLoop::Copy)?, rate(PeakLoop::Triad)?);
             if capacity.is_infinite() {
@@ -130,7 +131,7 @@ impl Level {
 
 /// For each part of the memory its name, how much stays there with that many threads, and how much of it a thread's arrays take.
 fn sizes(target: &Target, threads: usize) -> [(&'static str, f64, usize); 4] {
-    let (l1, l2, l3) = (target.l1_bytes, target.l2_bytes, target.l3_bytes);
+    let (l1, l2, l3) = (target.caches().l1_bytes, target.caches().l2_bytes, target.caches().l3_bytes);
     // No cache keeps an array of just its size.
     let stays = |bytes: usize| 0.75 * bytes as f64;
     [

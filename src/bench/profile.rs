@@ -41,7 +41,7 @@ pub fn kernel_facts(step: &Step, options: &CompileOptions) -> Result<BTreeMap<St
         }
     }
     if let Some(graph) = scheduled.module.graph() {
-        let target = options.target.clone().unwrap_or_else(codegen::host_target);
+        let target = options.target_or_host()?;
         let cx = PassContext { options: options.passes.clone(), ..PassContext::new(target) };
         let origins = passes::lower::origins(graph, &cx).map_err(crate::compile::CompileError::from)?;
         for origin in origins {

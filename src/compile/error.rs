@@ -2,6 +2,7 @@
 
 use crate::dsl::ModelErrors;
 use ir::{Loc, TensorType};
+use kernel::TargetError;
 use passes::PassError;
 use runtime::{LoadError, PortError, StepError};
 
@@ -30,6 +31,17 @@ pub enum CompileError {
         bytes: u128,
         /// Where in the user's source the largest tensor comes from.
         loc: Option<Loc>,
+    },
+    /// This machine is none that code is generated for.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// An environment variable holds something else than what it can.
+    #[error("the environment variable {variable}: {why}")]
+    Environment {
+        /// Its name.
+        variable: &'static str,
+        /// What it can be.
+        why: String,
     },
     /// The pipeline ended with a graph.
     #[error("the passes ended before the graph was lowered to loops: there is nothing to run")]

@@ -102,7 +102,8 @@ fn generate(graph: &Graph, options: &CompileOptions) -> Result<Fresh, CompileErr
     let passes_time = start.elapsed();
     let passes::Module::Program(program) = outcome.module else { return Err(CompileError::NotLowered) };
     let memory = passes::plan_memory::report(&program);
-    let load = LoadOptions { threads: options.threads, verify_code: options.verify_code, ..LoadOptions::default() };
+    let target = Some(options.target_or_host()?);
+    let load = LoadOptions { threads: options.threads, verify_code: options.verify_code, dump: false, target };
     let loaded = Loaded::compile(program, &load).map_err(|error| blame(error, graph, options))?;
     Ok(Fresh { loaded, memory, passes: outcome.report, passes_time })
 }
@@ -124,7 +125,7 @@ fn blame(error: LoadError, graph: &Graph, options: &CompileOptions) -> CompileEr
 /// # Errors
 /// What a pass can't do, and a stop after a pass that doesn't exist.
 pub fn run_passes(graph: Graph, options: &CompileOptions, stop: Stop) -> Result<Outcome, CompileError> {
-    let cx = PassContext { target: options.target(), options: options.passes.clone() };
+    let cx = PassContext { target: options.target_or_host()?, options: options.passes.clone() };
     let run = RunOptions { verify: options.verify, stop, snapshots: options.snapshots.clone() };
     Ok(passes::compile(graph, &cx, &run)?)
 }

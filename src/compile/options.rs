@@ -1,8 +1,9 @@
 //! How to compile.
 
-use super::Cache;
-use kernel::Target;
+use super::{Cache, CompileError};
+use kernel::{InstructionSet, Target};
 use passes::{PassOptions, Snapshots};
+use std::env::VarError;
 
 /// How to compile a step. `CompileOptions::default()` is what most programs want.
 #[derive(Clone, PartialEq, Debug)]
@@ -14,7 +15,9 @@ pub struct CompileOptions {
     pub verify: bool,
     /// Have the code generator verify its own intermediate code: for tests of the emitter.
     pub verify_code: bool,
-    /// The machine that loops are shaped for; `None` for the one this process runs on.
+    /// The machine that code is for; `None` for the one this process runs on, held to what the environment allows. The variable `GRADC_TARGET` names
+    /// the most of its instructions that may be used: `x86-64`, `baseline` (or `fma`: what every x86-64 machine with fused multiply-add has), `avx2`, `avx512`,
+    /// `avx512-bf16`. `GRADC_CACHES` gives the sizes of three levels of cache, as `32K,512K,32M`, where the system doesn't tell the right ones.
     pub target: Option<Target>,
     /// Choices of single passes.
     pub passes: PassOptions,
@@ -54,15 +57,49 @@ impl CompileOptions {
         Self { cache, ..self }
     }
 
-    /// The machine that loops are shaped for.
-    pub(super) fn target(&self) -> Target {
-        self.target.clone().unwrap_or_else(codegen::host_target)
+    /// The machine that code is for: [`Self::target`], or what the environment leaves of the one this process runs on.
+    ///
+    /// # Errors
+    /// If this machine is none that code is generated for, or an environment variable can't be read.
+    pub fn target_or_host(&self) -> Result<Target, CompileError> {
+        self.target.clone().map_or_else(host_as_allowed, Ok)
     }
 
     /// With another seed.
     pub fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
+}
+
+/// The machine this process runs on, held to what the environment allows.
+fn host_as_allowed() -> Result<Target, CompileError> {
+    let host = runtime::host_target()?;
+    let limited = match variable(TARGET)? {
+        Some(name) if name == "baseline" => host.limited_to(InstructionSet::Fma),
+        Some(name) => host.limited_to(name.parse().map_err(|e| environment(TARGET, e))?),
+        None => host,
+    };
+    match variable(CACHES)? {
+        Some(sizes) => Ok(limited.with_caches(sizes.parse().map_err(|e| environment(CACHES, e))?)),
+        None => Ok(limited),
+    }
+}
+
+/// The environment variables that describe the machine.
+const TARGET: &str = "GRADC_TARGET";
+const CACHES: &str = "GRADC_CACHES";
+
+/// The text of an environment variable, if it is set.
+fn variable(name: &'static str) -> Result<Option<String>, CompileError> {
+    match std::env::var(name) {
+        Ok(text) => Ok(Some(text)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(e) => Err(environment(name, e)),
+    }
+}
+
+fn environment(variable: &'static str, why: impl std::fmt::Display) -> CompileError {
+    CompileError::Environment { variable, why: why.to_string() }
 }
 
 fn default_threads() -> usize {

@@ -35,7 +35,7 @@ fn filled(graph: &Graph, bound: usize) -> Ports {
 fn agrees(graph: &Graph, ports: &Ports) {
     let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Bits);
     for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
-        first_fault(&target.name, graph, ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
+        first_fault(&target.to_string(), graph, ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
     }
     let want = evaluate(graph, ports).unwrap();
     for threads in [1, 3] {

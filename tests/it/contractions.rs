@@ -13,7 +13,7 @@ fn check(name: &str, body: &str) {
     let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(1e-10));
     for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
         if let Err(fault) = first_fault(name, &graph, &ports, &target, &same) {
-            panic!("{}: {fault}", target.name);
+            panic!("{}: {fault}", target);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Graphs, expressions and texts of any depth: nothing here may call itself once for each level of what a user gives it. All on a thread with a stack of
 //! 512 KiB, which a call for each of some thousand levels overflows.
 
+use crate::machine;
 use crate::oracle::Agreement;
 use crate::oracle::{Ports, difference, evaluate};
 use gradc::compile::{Cache, CompileOptions};
@@ -190,8 +191,8 @@ fn the_deepest_expression_is_walked_interpreted_and_emitted_on_a_small_stack() {
         let tensors = kernel::eval::Tensors::from([("x".into(), ir::Data::F32(x.clone()))]);
         let (got, _) = kernel::eval::eval(&program, &tensors, &kernel::eval::Tensors::new()).unwrap();
         assert_eq!(got["y"], ir::Data::F32(want.clone()));
-        for wide in [None, codegen::Wide::of_host()] {
-            let options = runtime::LoadOptions { wide, ..Default::default() };
+        for target in machine::machines() {
+            let options = runtime::LoadOptions { target: Some(target), ..Default::default() };
             let mut executable = runtime::Executable::load(program.clone(), &options).unwrap();
             executable.write_input("x", &x).unwrap();
             executable.step().unwrap();

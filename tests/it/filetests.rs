@@ -11,7 +11,7 @@
 
 use crate::oracle::{Agreement, difference, evaluate, evaluate_program, flat, random_ports, random_tensors};
 use ir::Graph;
-use kernel::{Program, Target};
+use kernel::{InstructionSet, Program, Target};
 use passes::simplify::Changes;
 use passes::{Module, Pass, PassContext, PassError, RunOptions, pipeline, simplify};
 use std::collections::BTreeSet;
@@ -102,7 +102,7 @@ fn context(case: &Case) -> PassContext {
         None => Target::baseline(),
         Some("avx2") => Target::avx2(),
         Some("avx512") => Target::avx512(),
-        Some("avx512_bf16") => Target { bf16_pairs: true, ..Target::avx512() },
+        Some("avx512_bf16") => Target::avx512().with_instruction_set(InstructionSet::Avx512Bf16).unwrap(),
         Some(other) => panic!("{}: there is no target {other}", case.name()),
     };
     PassContext::new(target)

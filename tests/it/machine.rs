@@ -6,21 +6,35 @@ use crate::differential::{f64_limits, values, with_gradients};
 use crate::oracle::{Agreement, Ports, difference, difference_in_ulps, evaluate};
 use crate::pipeline::first_fault;
 use crate::seeds::{check_each, check_most};
+use gradc::compile::CompileOptions;
 use ir::testing::{Limits, random_graph};
 use ir::{DType, Data, Graph, TensorType, Value};
-use kernel::Target;
+use kernel::{InstructionSet, Target};
 use passes::{PassContext, RunOptions, compile};
 use runtime::{Element, Executable, LoadOptions, PortError};
 
+/// The machine that programs are compiled for by default.
+pub(crate) fn host() -> Target {
+    CompileOptions::default().target_or_host().unwrap()
+}
+
+/// This machine, held to each of its instruction sets in turn whose sums of products round once, the least first.
+pub(crate) fn machines() -> Vec<Target> {
+    let host = runtime::host_target().unwrap();
+    let sets = InstructionSet::ALL.into_iter().filter(|set| host.instruction_set().includes(*set));
+    sets.map(|set| host.clone().limited_to(set)).filter(Target::fma).collect()
+}
+
 /// The compiled program of a graph.
 pub(crate) fn load(graph: &Graph, threads: usize) -> Executable {
-    let context = PassContext::new(codegen::host_target());
+    let target = host();
+    let context = PassContext::new(target.clone());
     let outcome = match compile(graph.clone(), &context, &RunOptions::default()) {
         Ok(outcome) => outcome,
         Err(e) => panic!("{e}\non\n{graph}"),
     };
     let program = outcome.module.program().unwrap().clone();
-    let options = LoadOptions { threads, verify_code: true, ..LoadOptions::default() };
+    let options = LoadOptions { threads, verify_code: true, dump: false, target: Some(target) };
     match Executable::load(program.clone(), &options) {
         Ok(executable) => executable,
         Err(e) => panic!("{e}\non\n{graph}\n{program}"),
@@ -147,7 +161,7 @@ fn becomes_machine_code(seed: u64) -> bool {
     }
     let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(1e-7));
     let target = [Target::baseline(), Target::avx2(), Target::avx512()][seed as usize % 3].clone();
-    let name = format!("seed {seed}, {}", target.name);
+    let name = format!("seed {seed}, {}", target);
     first_fault(&name, &graph, &ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
     let [one, two] = [1, 2].map(|threads| step(&mut load(&graph, threads), &graph, &ports).unwrap());
     for (found, agreement) in [(&expected, Agreement::Within(1e-7)), (&two, Agreement::Bits)] {

@@ -8,7 +8,7 @@ use gradc::dsl::Window;
 use gradc::prelude::*;
 use ir::testing::random_values;
 use ir::{DType, Graph, Scalar, Shape, TensorType, Value};
-use kernel::Target;
+use kernel::{InstructionSet, Target};
 use passes::{PassContext, RunOptions};
 
 /// Declares a graph, holds every pass on it and machine code to the interpreter, and machine code to itself at any number of threads.
@@ -99,7 +99,7 @@ fn convolutions_and_their_gradients() {
 
 /// The target with pairs, whatever the machine has.
 fn with_pairs() -> Target {
-    Target { bf16_pairs: true, ..Target::avx512() }
+    Target::avx512().with_instruction_set(InstructionSet::Avx512Bf16).unwrap()
 }
 
 impl SplitMix {

@@ -57,7 +57,7 @@ fn check(count: u64, dtypes: &[DType], agreement: Agreement) {
         let ports: Ports = inputs.into_iter().chain(states).collect();
         let same = |a: &Ports, b: &Ports| difference(a, b, agreement);
         let target = [Target::baseline(), Target::avx2(), Target::avx512()][seed as usize % 3].clone();
-        let name = format!("seed {seed}, {}", target.name);
+        let name = format!("seed {seed}, {}", target);
         first_fault(&name, &graph, &ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
         true
     });

@@ -3,7 +3,6 @@
 use crate::machine;
 use crate::oracle::{Agreement, Ports, difference, difference_in_ulps, evaluate, random_ports};
 use crate::pipeline::first_fault;
-use codegen::Wide;
 use gradc::dsl::{GraphBuilder, Tensor, TypeSpec, bf16, f16, f32, f64};
 use gradc::nn::{Dropout, Layer, LayerNorm};
 use ir::Graph;
@@ -53,14 +52,10 @@ fn program(graph: &Graph, target: Target, until: Stop) -> Program {
 }
 
 /// What emitter and vectors make of a graph, with so many threads.
-fn run(graph: &Graph, ports: &Ports, (target, wide): (Target, Option<Wide>), threads: usize) -> Ports {
-    let options = LoadOptions { threads, wide, verify_code: true, ..LoadOptions::default() };
+fn run(graph: &Graph, ports: &Ports, target: Target, threads: usize) -> Ports {
+    let options = LoadOptions { threads, target: Some(target.clone()), verify_code: true, dump: false };
     let mut executable = Executable::load(program(graph, target, Stop::End), &options).unwrap();
     machine::step(&mut executable, graph, ports).unwrap()
-}
-
-fn machines() -> [(Target, Option<Wide>); 3] {
-    [(Target::baseline(), None), (Target::avx2(), Some(Wide::Avx2)), (Target::avx512(), Some(Wide::Avx512))]
 }
 
 /// Odd ones, rows of less than a group of words, and more than a chunk of them with a rest.
@@ -73,10 +68,10 @@ fn random_numbers_are_the_interpreter_s_wherever_they_are_used() {
             let graph = crate::autodiff::transform(&declared(ty, shape, used, true), "autodiff");
             let ports = random_ports(&graph, 5);
             let want = evaluate(&graph, &ports).unwrap();
-            for machine in machines() {
-                let found = run(&graph, &ports, machine.clone(), 1);
+            for target in machine::machines() {
+                let found = run(&graph, &ports, target.clone(), 1);
                 if let Some(difference) = difference_in_ulps(&graph, &want, &found, 4096.0) {
-                    panic!("{name}, {shape:?}, {}: {difference}\n{graph}", machine.0.name);
+                    panic!("{name}, {shape:?}, {target}: {difference}\n{graph}");
                 }
             }
         }
@@ -93,10 +88,10 @@ fn uniform_numbers_are_the_same_bits_on_every_machine_at_any_number_of_threads()
         let graph = g.finish().unwrap().graph;
         let ports = random_ports(&graph, 7);
         let want = evaluate(&graph, &ports).unwrap();
-        for machine in machines() {
+        for target in machine::machines() {
             for threads in [1, 3] {
-                let found = run(&graph, &ports, machine.clone(), threads);
-                assert_eq!(difference(&want, &found, Agreement::Bits), None, "{numel} on {}", machine.0.name);
+                let found = run(&graph, &ports, target.clone(), threads);
+                assert_eq!(difference(&want, &found, Agreement::Bits), None, "{numel} on {target}");
             }
         }
     }

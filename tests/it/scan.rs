@@ -1,7 +1,7 @@
 //! Scans through the compiler: derivatives against finite differences, passes and machine code against the interpreter.
 
 use crate::autodiff::{check, transform};
-use crate::machine::{load, step};
+use crate::machine::{self, load, step};
 use crate::oracle::{Agreement, Ports, difference, evaluate, random_ports};
 use crate::pipeline::first_fault;
 use ir::Graph;
@@ -87,7 +87,7 @@ fn compiles(text: &str) {
     let graph = transform(&Graph::parse(text).unwrap(), "autodiff");
     let ports = random_ports(&graph, 3);
     let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(2e-5));
-    for target in [Target::baseline(), codegen::host_target()] {
+    for target in [Target::baseline(), machine::host()] {
         first_fault("a scan", &graph, &ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
     }
     let expected = evaluate(&graph, &ports).unwrap();

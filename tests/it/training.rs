@@ -3,7 +3,7 @@
 //! The states of each side are carried over by that side alone, so that an error stays and grows. [`crate::seeds`] says how to make a
 //! long run of it.
 
-use crate::machine::{load, step};
+use crate::machine::{self, load, step};
 use crate::oracle::{Agreement, Ports, difference, evaluate};
 use crate::pipeline::first_fault;
 use crate::seeds::check_each;
@@ -11,7 +11,7 @@ use crate::training_models::{CLASSES, Setup};
 use gradc::dsl::Step;
 use ir::testing::Rng;
 use ir::{DType, Graph, Scalar, TensorType, Value};
-use kernel::Target;
+use kernel::{Caches, InstructionSet, Target};
 use passes::{PassContext, autodiff};
 
 /// Steps of training for each model.
@@ -112,7 +112,7 @@ fn check(seed: u64, setup: Setup) -> bool {
 /// Panics with the pass that goes wrong, or without one if the emitter does.
 fn blame(seed: u64, setup: &Setup, graph: &Graph, ports: &Ports, difference: &str) -> ! {
     let same = |a: &Ports, b: &Ports| distance(a, b, tolerance(setup.dtype));
-    let fault = first_fault("it", graph, ports, &codegen::host_target(), &same);
+    let fault = first_fault("it", graph, ports, &machine::host(), &same);
     let fault = fault.err().unwrap_or_else(|| "No pass computes something else: see the emitter.".into());
     panic!("seed {seed}, {setup:?}\n{difference}\n{fault}");
 }
@@ -143,8 +143,8 @@ fn targets() -> Vec<Target> {
     vec![
         Target::avx2(),
         Target::avx512(),
-        Target { l1_bytes: 512, l2_bytes: 1024, l3_bytes: 4096, ..baseline.clone() },
-        Target { fma: false, ..baseline },
+        baseline.clone().with_caches(Caches { l1_bytes: 512, l2_bytes: 1024, l3_bytes: 4096 }),
+        baseline.limited_to(InstructionSet::X86_64),
     ]
 }
 
@@ -159,7 +159,7 @@ fn other_targets_compute_the_same() {
             let ports: Ports = inputs.into_iter().chain(training.initial_values(seed)).collect();
             let same = |a: &Ports, b: &Ports| distance(a, b, tolerance(setup.dtype));
             for target in targets() {
-                if let Err(fault) = first_fault(&target.name, &graph, &ports, &target, &same) {
+                if let Err(fault) = first_fault(&target.to_string(), &graph, &ports, &target, &same) {
                     panic!("seed {seed}, {setup:?}, {target:?}\n{fault}");
                 }
             }

@@ -3,10 +3,8 @@
 
 use crate::machine;
 use crate::oracle::{Agreement, difference, evaluate, random_ports};
-use codegen::Wide;
 use gradc::dsl::{GraphBuilder, Tensor, TypeSpec, bf16, bool_, f16, f32, f64, i32, i64, u8};
 use ir::Graph;
-use kernel::Target;
 use passes::{PassContext, RunOptions};
 use runtime::{Executable, LoadOptions};
 
@@ -28,22 +26,18 @@ const CASES: [(&[usize], &[isize]); 9] = [
     (&[2, 9, 3, 67], &[0, 3, 2, 1]),
 ];
 
-fn machines() -> [(Target, Option<Wide>); 3] {
-    [(Target::baseline(), None), (Target::avx2(), Some(Wide::Avx2)), (Target::avx512(), Some(Wide::Avx512))]
-}
-
 fn check(graph: &Graph, case: &str) {
     let ports = random_ports(graph, 11);
     let want = evaluate(graph, &ports).unwrap();
-    for (target, wide) in machines() {
+    for target in machine::machines() {
         let context = PassContext::new(target.clone());
         let program = passes::compile(graph.clone(), &context, &RunOptions::default()).unwrap().module;
         for threads in [1, 3] {
-            let options = LoadOptions { threads, wide, verify_code: true, ..LoadOptions::default() };
+            let options = LoadOptions { threads, target: Some(target.clone()), verify_code: true, dump: false };
             let mut executable = Executable::load(program.program().unwrap().clone(), &options).unwrap();
             let found = machine::step(&mut executable, graph, &ports).unwrap();
             let difference = difference(&want, &found, Agreement::Bits);
-            assert_eq!(difference, None, "{case} on {} with {threads} threads\n{graph}", target.name);
+            assert_eq!(difference, None, "{case} on {} with {threads} threads\n{graph}", target);
         }
     }
 }

@@ -115,7 +115,8 @@ fn pooling_is_the_same_over_windows_of_all_kinds() {
             let ports = ports(&graph);
             let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Bits);
             for target in targets {
-                first_fault(&target.name, &graph, &ports, target, &same).unwrap_or_else(|fault| panic!("{fault}"));
+                first_fault(&target.to_string(), &graph, &ports, target, &same)
+                    .unwrap_or_else(|fault| panic!("{fault}"));
             }
             let expected = evaluate(&graph, &ports).unwrap();
             for threads in if dtype == DType::F32 { 1..=4 } else { 1..=1 } {
@@ -188,7 +189,7 @@ fn gradients_of_strided_convolutions_are_the_same_over_windows_of_all_kinds() {
         let values = random_ports(&graph, number as u64);
         let near = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(1e-12));
         for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
-            first_fault(&target.name, &graph, &values, &target, &near).unwrap_or_else(|fault| panic!("{fault}"));
+            first_fault(&target.to_string(), &graph, &values, &target, &near).unwrap_or_else(|fault| panic!("{fault}"));
         }
         let expected = evaluate(&graph, &values).unwrap();
         let one = step(&mut load(&graph, 1), &graph, &values).unwrap();
@@ -242,7 +243,7 @@ fn gradients_of_kernels_for_one_channel_each_are_the_same_over_windows_of_all_ki
         let values = random_ports(&graph, number as u64);
         let near = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(1e-12));
         for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
-            first_fault(&target.name, &graph, &values, &target, &near).unwrap_or_else(|fault| panic!("{fault}"));
+            first_fault(&target.to_string(), &graph, &values, &target, &near).unwrap_or_else(|fault| panic!("{fault}"));
         }
         for dtype in [DType::F32, DType::Bf16, DType::I32] {
             let graph = kernel_gradient(&case, times, dtype);

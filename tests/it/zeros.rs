@@ -2,10 +2,9 @@
 //! pass for each target, and as machine code.
 
 use crate::autodiff::transform;
-use crate::machine::{load, step};
+use crate::machine::{self, load, step};
 use crate::oracle::{Agreement, Ports, difference, evaluate};
 use crate::pipeline::first_fault;
-use codegen::Wide;
 use ir::{Graph, Scalar, Value};
 use kernel::Target;
 use passes::{PassContext, RunOptions};
@@ -45,7 +44,8 @@ fn check(name: &str, body: &str) {
             let ports = zeros(&graph, with_nan);
             let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Bits);
             for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
-                first_fault(&target.name, &graph, &ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
+                first_fault(&target.to_string(), &graph, &ports, &target, &same)
+                    .unwrap_or_else(|fault| panic!("{fault}"));
             }
             let expected = evaluate(&graph, &ports).unwrap();
             let found = step(&mut load(&graph, 1), &graph, &ports).unwrap();
@@ -222,15 +222,13 @@ fn odd_ones_out(graph: &Graph, (length, axis): (usize, usize), seed: usize) -> P
 /// What the interpreter computes, to the bit, with vectors of each width.
 fn on_each_machine(graph: &Graph, ports: &Ports) {
     let expected = evaluate(graph, ports).unwrap();
-    let machines =
-        [(Target::baseline(), None), (Target::avx2(), Some(Wide::Avx2)), (Target::avx512(), Some(Wide::Avx512))];
-    for (target, wide) in machines {
+    for target in machine::machines() {
         let context = PassContext::new(target.clone());
         let program = passes::compile(graph.clone(), &context, &RunOptions::default()).unwrap().module;
-        let options = LoadOptions { wide, verify_code: true, ..LoadOptions::default() };
+        let options = LoadOptions { target: Some(target.clone()), verify_code: true, ..LoadOptions::default() };
         let mut executable = Executable::load(program.program().unwrap().clone(), &options).unwrap();
         let found = step(&mut executable, graph, ports).unwrap();
         let difference = difference(&expected, &found, Agreement::Bits);
-        assert_eq!(difference, None, "on {}\n{graph}", target.name);
+        assert_eq!(difference, None, "on {}\n{graph}", target);
     }
 }

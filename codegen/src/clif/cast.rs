@@ -3,8 +3,8 @@
 use super::emitter::Emitter;
 use super::value::{Parts, Val, bits_type, clif_type, natural_chunk};
 use crate::error::{EmitError, malformed, unsupported};
-use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::{InstBuilder, Value, types};
+use cranelift::codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift::codegen::ir::{InstBuilder, Value, types};
 use kernel::DType;
 
 impl Emitter<'_, '_> {

@@ -3,10 +3,9 @@
 use super::value::{Parts, Val, clif_type};
 use super::wide::TileFunctions;
 use crate::error::{EmitError, malformed};
-use crate::x86::Wide;
-use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Value, types};
-use cranelift_frontend::{FunctionBuilder, Variable};
-use kernel::{BufRef, DType, IndexVar, Kernel, Reg};
+use cranelift::codegen::ir::{Endianness, InstBuilder, MemFlagsData, Value, types};
+use cranelift::frontend::{FunctionBuilder, Variable};
+use kernel::{BufRef, DType, IndexVar, Kernel, Reg, Target};
 use std::collections::BTreeMap;
 
 /// A bound register.
@@ -48,7 +47,7 @@ pub(super) struct KnownAddress {
 pub(super) struct Emitter<'a, 'f> {
     pub(super) b: FunctionBuilder<'f>,
     pub(super) kernel: &'a Kernel,
-    pub(super) fma: bool,
+    pub(super) target: &'a Target,
     /// The pointers of the parameters.
     pub(super) params: Vec<Value>,
     pub(super) scratch: Value,
@@ -59,8 +58,8 @@ pub(super) struct Emitter<'a, 'f> {
     pub(super) addresses: Vec<KnownAddress>,
     /// Within a tile's body: scalar code stands for this many columns, along this variable.
     pub(super) widen: Option<(IndexVar, u16)>,
-    /// The wide-vector functions that compute tiles, where this machine has such vectors.
-    pub(super) tiles: Option<(&'a TileFunctions, Wide)>,
+    /// The wide-vector functions that compute tiles; none where the target has no such vectors.
+    pub(super) tiles: &'a TileFunctions,
 }
 
 /// Loads and stores of kernels: addresses are valid (the verifier's promise), alignment is that of the element.
@@ -177,7 +176,7 @@ impl Emitter<'_, '_> {
     }
 
     /// The same bits with another type of the same width.
-    pub(super) fn reinterpret(&mut self, value: Value, ty: cranelift_codegen::ir::Type) -> Value {
+    pub(super) fn reinterpret(&mut self, value: Value, ty: cranelift::codegen::ir::Type) -> Value {
         if self.b.func.dfg.value_type(value) == ty {
             return value;
         }

@@ -4,8 +4,8 @@ use super::emitter::Emitter;
 use super::ops::{self, Args, Emit};
 use super::value::{Parts, Val, clif_type, natural_chunk};
 use crate::error::{EmitError, malformed, unsupported};
-use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
-use cranelift_codegen::ir::{ConstantData, InstBuilder, Value, types};
+use cranelift::codegen::ir::immediates::{Ieee32, Ieee64};
+use cranelift::codegen::ir::{ConstantData, InstBuilder, Value, types};
 use kernel::scalar::Typing;
 use kernel::{Affine, DType, Expr, Scalar, ScalarOp};
 use smallvec::SmallVec;
@@ -152,7 +152,7 @@ impl Emitter<'_, '_> {
         let chunk = operands.iter().map(Val::chunk).max().unwrap_or(1);
         let pieces: SmallVec<[Parts; 3]> = operands.iter().map(|o| self.rechunk(o, chunk)).collect();
         let constants = operands.iter().map(|o| o.constant).collect();
-        let mut args = Args { dtype: dtypes[0], chunk, values: SmallVec::new(), constants, fma: self.fma };
+        let mut args = Args { dtype: dtypes[0], chunk, values: SmallVec::new(), constants };
         let mut parts = Parts::new();
         for part in 0..pieces[0].len() {
             args.values = pieces.iter().map(|p| p[part]).collect();
@@ -178,7 +178,7 @@ impl Emitter<'_, '_> {
         if let Some(value) = emit(&mut self.b, args) {
             return Ok(value);
         }
-        let refused = || EmitError::Unsupported(format!("`{op}` on {} is not provided for this machine", args.dtype));
+        let refused = || EmitError::Unsupported(format!("`{op}` on {} is not provided", args.dtype));
         if args.chunk == 1 {
             return Err(refused());
         }

@@ -7,8 +7,8 @@
 use super::emitter::{Emitter, Index, IndexValue, KnownAddress, memory_flags};
 use super::value::{Parts, Val, clif_type, natural_chunk};
 use crate::error::{EmitError, malformed};
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, Value, types};
+use cranelift::codegen::ir::condcodes::IntCC;
+use cranelift::codegen::ir::{InstBuilder, Value, types};
 use kernel::{Affine, BufRef, DType, IndexVar};
 
 /// A pointer and what to add to it, in bytes.

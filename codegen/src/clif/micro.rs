@@ -12,8 +12,8 @@ use super::emitter::{Binding, Emitter, IndexValue, memory_flags};
 use super::memory::Address;
 use super::value::{Parts, Val, clif_type, natural_chunk};
 use crate::error::{EmitError, malformed, unsupported};
-use cranelift_codegen::ir::{BlockArg, InstBuilder, Type, Value, types};
-use cranelift_frontend::Variable;
+use cranelift::codegen::ir::{BlockArg, InstBuilder, Type, Value, types};
+use cranelift::frontend::Variable;
 use kernel::{DType, Micro, ReduceDim, Scalar};
 
 /// Steps of the innermost reduction loop that are emitted in a row, for tiles that leave registers free.
@@ -65,16 +65,11 @@ impl Emitter<'_, '_> {
         if micro.b.stride != 1 || micro.reduce.is_empty() || micro.m == 0 || micro.n == 0 {
             return malformed("a micro tile with a column stride other than 1, without a reduction, or empty");
         }
-        if !self.fma {
-            return unsupported("a micro tile needs fused multiply-add, which this machine doesn't have");
-        }
         if self.wide_tile(micro)? {
             return Ok(());
         }
         if dtype == DType::I32 {
-            return unsupported(
-                "a micro tile of pairs of bf16 needs an instruction that this machine doesn't have, or isn't to use",
-            );
+            return unsupported("a micro tile of pairs of bf16 needs an instruction that the target doesn't have");
         }
         let lanes = if dtype == DType::F32 { 4 } else { 2 };
         let mut tile = Tile { micro, dtype, lanes, sums: vec![] };
@@ -209,7 +204,13 @@ impl Emitter<'_, '_> {
                     None => self.factor(vector.lane_type(), a, at),
                 };
                 let old = self.b.use_var(sum);
-                let new = self.b.ins().fma(left, factor, old);
+                let new = if self.target.fma() {
+                    self.b.ins().fma(left, factor, old)
+                } else {
+                    // A call for each element would be exact, and a hundred times slower than a rounding more.
+                    let product = self.b.ins().fmul(left, factor);
+                    self.b.ins().fadd(old, product)
+                };
                 self.b.def_var(sum, new);
             }
         }

@@ -14,14 +14,13 @@ mod value;
 pub(crate) mod wide;
 
 use crate::error::EmitError;
-use crate::x86::Wide;
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, types};
-use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
-use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift::codegen::ir::condcodes::IntCC;
+use cranelift::codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, types};
+use cranelift::codegen::isa::{CallConv, TargetFrontendConfig};
+use cranelift::frontend::{FunctionBuilder, FunctionBuilderContext};
 use emitter::Emitter;
 pub(crate) use emitter::element_type;
-use kernel::{Kernel, LoopKind, Stmt};
+use kernel::{Kernel, LoopKind, Stmt, Target};
 use std::collections::BTreeMap;
 use strides::index_use;
 use wide::TileFunctions;
@@ -63,8 +62,7 @@ pub(crate) fn parallel_extent(kernel: &Kernel) -> Option<usize> {
 /// Emits a kernel into an empty function that has the kernel signature.
 pub(crate) fn emit_kernel(
     kernel: &Kernel,
-    fma: bool,
-    tiles: Option<(&TileFunctions, Wide)>,
+    (target, tiles): (&Target, &TileFunctions),
     config: TargetFrontendConfig,
     function: &mut Function,
     context: &mut FunctionBuilderContext,
@@ -81,7 +79,7 @@ pub(crate) fn emit_kernel(
     let mut emitter = Emitter {
         b,
         kernel,
-        fma,
+        target,
         params,
         scratch,
         locals: scratch_layout(kernel).0,

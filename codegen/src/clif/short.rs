@@ -1,9 +1,9 @@
 //! 16-bit floats, which are kept as `f32` and rounded after every op.
 
 use super::emitter::Emitter;
-use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::immediates::Ieee32;
-use cranelift_codegen::ir::{InstBuilder, Value, types};
+use cranelift::codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift::codegen::ir::immediates::Ieee32;
+use cranelift::codegen::ir::{InstBuilder, Value, types};
 use kernel::DType;
 
 impl Emitter<'_, '_> {

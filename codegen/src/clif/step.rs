@@ -2,13 +2,13 @@
 
 use super::kernel_signature;
 use crate::abi::StepContext;
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{
+use cranelift::codegen::ir::condcodes::IntCC;
+use cranelift::codegen::ir::{
     AbiParam, Block, BlockArg, ExtFuncData, ExternalName, FuncRef, Function, InstBuilder, MemFlagsData, Signature,
     Type, UserExternalName, Value, types,
 };
-use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
-use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift::codegen::isa::{CallConv, TargetFrontendConfig};
+use cranelift::frontend::{FunctionBuilder, FunctionBuilderContext};
 use std::mem::offset_of;
 
 /// One launch as the step sees it.
@@ -139,7 +139,7 @@ fn enter(b: &mut FunctionBuilder<'_>, block: Block) {
     b.seal_block(block);
 }
 
-fn jump_with_result(b: &mut FunctionBuilder<'_>, call: cranelift_codegen::ir::Inst, to: Block) {
+fn jump_with_result(b: &mut FunctionBuilder<'_>, call: cranelift::codegen::ir::Inst, to: Block) {
     let result = b.inst_results(call)[0];
     b.ins().jump(to, &[BlockArg::Value(result)]);
 }
@@ -150,7 +150,7 @@ fn direct_call(
     args: Value,
     scratch: Value,
     extent: Value,
-) -> cranelift_codegen::ir::Inst {
+) -> cranelift::codegen::ir::Inst {
     let zero = b.ins().iconst(types::I64, 0);
     b.ins().call(kernel, &[args, scratch, zero, extent])
 }

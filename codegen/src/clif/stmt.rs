@@ -4,8 +4,8 @@ use super::emitter::{Binding, Emitter, IndexValue};
 use super::strides::{IndexUse, index_use};
 use super::value::{Val, clif_type};
 use crate::error::{EmitError, malformed};
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value, types};
+use cranelift::codegen::ir::condcodes::IntCC;
+use cranelift::codegen::ir::{Block, BlockArg, InstBuilder, Value, types};
 use kernel::{Expr, IndexExpr, IndexVar, LoopKind, Reg, Stmt};
 
 impl Emitter<'_, '_> {

@@ -5,7 +5,7 @@
 //! what fits the machine runs as vectors. A `bool` vector is a mask: an integer vector with all bits of a lane set or clear, as
 //! wide as what was compared. A `bool` scalar is an `i8` of 0 or 1. `bf16` and `f16` values are `f32`, rounded after every op.
 
-use cranelift_codegen::ir::{Type, Value, types};
+use cranelift::codegen::ir::{Type, Value, types};
 use kernel::{DType, Scalar};
 use smallvec::SmallVec;
 

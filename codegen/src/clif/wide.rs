@@ -7,14 +7,14 @@ use super::emitter::{Binding, Emitter, IndexValue, element_type, memory_flags};
 use super::memory::Address;
 use super::value::{Parts, Val, clif_type};
 use crate::error::EmitError;
-use crate::x86::{TileShape, Wide};
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{
+use crate::x86::TileShape;
+use cranelift::codegen::ir::condcodes::IntCC;
+use cranelift::codegen::ir::{
     AbiParam, BlockArg, ExtFuncData, ExternalName, InstBuilder, Signature, StackSlotData, StackSlotKind,
     UserExternalName, Value, types,
 };
-use cranelift_codegen::isa::CallConv;
-use kernel::{Affine, BufRef, DType, Expr, IndexVar, Kernel, Micro, ScalarOp, Stmt, walk::visit_stmts};
+use cranelift::codegen::isa::CallConv;
+use kernel::{Affine, BufRef, DType, Expr, IndexVar, Kernel, Micro, ScalarOp, Stmt, Target, walk::visit_stmts};
 use std::collections::BTreeMap;
 
 /// A row of a tile is unrolled to at most that many statements of the body; a longer one is a loop.
@@ -49,11 +49,11 @@ pub(crate) struct Form {
 }
 
 /// The shapes of all tiles of a kernel that have a wide form.
-pub(crate) fn shapes(kernel: &Kernel, wide: Wide) -> Vec<TileShape> {
+pub(crate) fn shapes(kernel: &Kernel, target: &Target) -> Vec<TileShape> {
     let mut shapes = vec![];
     visit_stmts(&kernel.body, &mut |stmt| {
         if let Stmt::Micro(micro) = stmt {
-            shapes.extend(form(kernel, micro, wide).map(|form| form.shape));
+            shapes.extend(form(kernel, micro, target).map(|form| form.shape));
         }
     });
     shapes
@@ -67,12 +67,12 @@ pub(crate) fn tile_signature() -> Signature {
 }
 
 /// How a tile is computed; `None` if it has no wide form.
-pub(crate) fn form(kernel: &Kernel, micro: &Micro, wide: Wide) -> Option<Form> {
+pub(crate) fn form(kernel: &Kernel, micro: &Micro, target: &Target) -> Option<Form> {
     let dtype = element_type(kernel, micro.a.buf).filter(|d| Micro::sum_type(*d).is_some())?;
     let direct = direct_place(micro);
     let row = direct.as_ref().map_or(micro.n as i64, |place| place.row);
     let accumulate = direct.as_ref().is_some_and(|place| place.accumulate);
-    let shape = TileShape::of(micro, dtype, wide, accumulate, row * dtype.size_bytes() as i64)?;
+    let shape = TileShape::of(micro, dtype, target, accumulate, row * dtype.size_bytes() as i64)?;
     Some(Form { shape, direct })
 }
 
@@ -98,9 +98,10 @@ fn direct_place(micro: &Micro) -> Option<Place> {
 impl Emitter<'_, '_> {
     /// Emits a tile by a call, if it has a wide form that has been assembled.
     pub(super) fn wide_tile(&mut self, micro: &Micro) -> Result<bool, EmitError> {
-        let Some((functions, wide)) = self.tiles else { return Ok(false) };
-        let Some(form) = form(self.kernel, micro, wide) else { return Ok(false) };
-        let Some(&function) = functions.get(&form.shape) else { return Ok(false) };
+        let Some(form) = form(self.kernel, micro, self.target).filter(|_| self.target.is_wide()) else {
+            return Ok(false);
+        };
+        let Some(&function) = self.tiles.get(&form.shape) else { return Ok(false) };
         let known = self.addresses.len();
         let a = self.address(micro.a.buf, &micro.a.base)?;
         let b = self.address(micro.b.buf, &micro.b.base)?;

@@ -1,9 +1,9 @@
 //! The code of one tile.
 
+use super::encoding::Encoding;
 use super::kernel::asm::{Asm, Operand, PhysMem};
-use super::kernel::isa::Isa;
 use super::kernel::lir::{ConstId, Constant, Label};
-use super::{Dim, TileShape, Wide};
+use super::{Dim, TileShape};
 use crate::error::{EmitError, unsupported};
 use iced_x86::{Code, Register};
 
@@ -88,7 +88,7 @@ static AVX512: [Codes; 2] = [
 /// # Errors
 /// What the assembler refuses: an offset that doesn't fit an instruction. The caller then does without the tile.
 pub(crate) fn assemble(shape: &TileShape) -> Result<Vec<u8>, EmitError> {
-    let table = if shape.wide == Wide::Avx2 { &AVX2 } else { &AVX512 };
+    let table = if shape.encoding == Encoding::Vex { &AVX2 } else { &AVX512 };
     let codes = &table[usize::from(shape.double)];
     let mut tile = Tile { asm: Asm::new(0, false)?, shape, codes };
     tile.prepare_mask()?;
@@ -98,8 +98,7 @@ pub(crate) fn assemble(shape: &TileShape) -> Result<Vec<u8>, EmitError> {
     tile.asm.plain(Code::VEX_Vzeroupper)?;
     tile.asm.plain(Code::Retnq)?;
     let pool = [Constant::Bytes(tile.mask_lanes())];
-    let isa = if shape.wide == Wide::Avx2 { Isa::Avx2 } else { Isa::Avx512 };
-    let (function, _) = tile.asm.finish(&pool, isa)?;
+    let (function, _) = tile.asm.finish(&pool, shape.encoding)?;
     Ok(function.bytes)
 }
 
@@ -143,7 +142,7 @@ impl Tile<'_> {
     }
 
     fn vector(&self, number: usize) -> Operand {
-        let first = if self.shape.wide == Wide::Avx2 { Register::YMM0 } else { Register::ZMM0 };
+        let first = if self.shape.encoding == Encoding::Vex { Register::YMM0 } else { Register::ZMM0 };
         Operand::Reg(first + number as u32)
     }
 
@@ -157,12 +156,12 @@ impl Tile<'_> {
         if !self.shape.is_masked() {
             return Ok(());
         }
-        match self.shape.wide {
-            Wide::Avx512 => {
+        match self.shape.encoding {
+            Encoding::Evex => {
                 self.asm.set(Register::EAX, (1 << (self.shape.n % self.shape.lanes())) - 1)?;
                 self.asm.general2(Code::VEX_Kmovw_kr_r32, MASK, Register::EAX)
             }
-            Wide::Avx2 => {
+            Encoding::Vex => {
                 let lanes = Operand::Mem(PhysMem::pool(MASK_LANES));
                 self.op(self.codes.load, &[self.mask_register(), lanes])
             }
@@ -176,7 +175,7 @@ impl Tile<'_> {
     }
 
     fn offset_in_c(&self, row: usize, vector: usize) -> i64 {
-        self.shape.c_row * row as i64 + (vector * self.shape.wide.vector_bytes()) as i64
+        self.shape.c_row * row as i64 + (vector * self.shape.encoding.bytes()) as i64
     }
 
     fn start_sums(&mut self) -> Result<(), EmitError> {
@@ -189,20 +188,20 @@ impl Tile<'_> {
     /// Loads a vector; where it isn't full, the other lanes are 0 and not touched in memory.
     fn load(&mut self, register: usize, from: PhysMem, partial: bool) -> Result<(), EmitError> {
         let (to, from) = (self.vector(register), Operand::Mem(from));
-        match self.shape.wide {
+        match self.shape.encoding {
             _ if !partial => self.op(self.codes.load, &[to, from]),
-            Wide::Avx2 => self.op(self.codes.load_masked, &[to, self.mask_register(), from]),
-            Wide::Avx512 => self.asm.machine(self.codes.load_masked, &[to, from], Some((MASK, true))),
+            Encoding::Vex => self.op(self.codes.load_masked, &[to, self.mask_register(), from]),
+            Encoding::Evex => self.asm.machine(self.codes.load_masked, &[to, from], Some((MASK, true))),
         }
     }
 
     /// Stores a vector, or the part of it that is full.
     fn store(&mut self, register: usize, to: PhysMem, partial: bool) -> Result<(), EmitError> {
         let (from, to) = (self.vector(register), Operand::Mem(to));
-        match self.shape.wide {
+        match self.shape.encoding {
             _ if !partial => self.op(self.codes.store, &[to, from]),
-            Wide::Avx2 => self.op(self.codes.store_masked, &[to, self.mask_register(), from]),
-            Wide::Avx512 => self.asm.machine(self.codes.store_masked, &[to, from], Some((MASK, false))),
+            Encoding::Vex => self.op(self.codes.store_masked, &[to, self.mask_register(), from]),
+            Encoding::Evex => self.asm.machine(self.codes.store_masked, &[to, from], Some((MASK, false))),
         }
     }
 
@@ -285,12 +284,12 @@ impl Tile<'_> {
             return self.step_of_row(a, b);
         }
         for vector in 0..vectors {
-            let place = at(B, b + (vector * self.shape.wide.vector_bytes()) as i64)?;
+            let place = at(B, b + (vector * self.shape.encoding.bytes()) as i64)?;
             self.load(self.factor(vector), place, self.is_partial(vector))?;
         }
         for row in 0..self.shape.m {
             let element = at(A, a + self.shape.a_row * row as i64)?;
-            if vectors == 1 && self.shape.wide == Wide::Avx512 {
+            if vectors == 1 && self.shape.encoding == Encoding::Evex {
                 self.multiply(self.sum(row, 0), self.factor(0), Operand::Mem(element.broadcasting(true)))?;
                 continue;
             }
@@ -306,7 +305,7 @@ impl Tile<'_> {
     fn step_of_row(&mut self, a: i64, b: i64) -> Result<(), EmitError> {
         self.broadcast_load(at(A, a)?)?;
         for vector in 0..self.shape.vectors() {
-            let (sum, place) = (self.sum(0, vector), at(B, b + (vector * self.shape.wide.vector_bytes()) as i64)?);
+            let (sum, place) = (self.sum(0, vector), at(B, b + (vector * self.shape.encoding.bytes()) as i64)?);
             if self.is_partial(vector) {
                 self.load(self.factor(0), place, true)?;
                 self.multiply(sum, self.factor(0), self.vector(self.broadcast()))?;
@@ -323,7 +322,7 @@ impl Tile<'_> {
 
     /// Adds a product to a sum; the second factor is a register, a vector in memory, or an element there that is broadcast.
     fn multiply(&mut self, sum: usize, x: usize, y: Operand) -> Result<(), EmitError> {
-        let pairs = self.shape.pairs && self.shape.wide == Wide::Avx512;
+        let pairs = self.shape.pairs && self.shape.encoding == Encoding::Evex;
         let code = if pairs { Code::EVEX_Vdpbf16ps_zmm_k1z_zmm_zmmm512b32 } else { self.codes.multiply_add };
         self.op(code, &[self.vector(sum), self.vector(x), y])
     }

@@ -3,8 +3,8 @@
 //! Each is a function by the convention of kernels, `fn(args, scratch, lo, hi)`, that runs `hi - lo` passes; memory is the thread's
 //! scratch. They compute nothing of use.
 
+use super::encoding::Encoding;
 use super::kernel::asm::{Asm, Operand, PhysMem};
-use super::kernel::isa::Isa;
 use crate::error::{EmitError, unsupported};
 use iced_x86::{Code, Register};
 
@@ -139,7 +139,7 @@ pub(crate) fn assemble(what: PeakLoop, vector_bytes: usize, array_bytes: usize) 
     emit.asm.general2(Code::Xor_rm32_r32, Register::EAX, Register::EAX)?;
     emit.asm.plain(Code::Retnq)?;
     let lanes = vector_bytes / size_of::<f32>();
-    let (function, _) = emit.asm.finish(&[], Isa::Avx2)?;
+    let (function, _) = emit.asm.finish(&[], Encoding::Vex)?;
     Ok(Assembled {
         code: function.bytes,
         flops: if what == PeakLoop::MultiplyAdd { 2 * lanes * CHAIN_STEPS * chains } else { 0 },

@@ -175,7 +175,7 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
         recomputed: BTreeMap::new(),
         drawn,
         live,
-        cache_bytes: context.target.l2_bytes,
+        cache_bytes: context.target.caches().l2_bytes,
     };
     let order = fuser.graph.topological();
     for &node in order.iter().rev() {

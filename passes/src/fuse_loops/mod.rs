@@ -56,7 +56,7 @@ fn joined_any(program: &mut Program, context: &PassContext) -> Result<bool, Pass
             continue;
         }
         let arguments = Arguments::of(program, &link);
-        if let Some(kernel) = alike.join(program, &link, &arguments, context.target.l2_bytes / 2)? {
+        if let Some(kernel) = alike.join(program, &link, &arguments, context.target.caches().l2_bytes / 2)? {
             gone.insert(link.replace(program, &mut uses, kernel, arguments.args));
         }
     }

@@ -48,12 +48,13 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
                 None => continue,
             },
             Op::ConvWeightGrad(op) if padded(&op.window) => valid_weight_grad(&mut build, &op, &operands)?,
-            Op::ConvInputGrad(op) => match input_grad::legal(&mut build, node, &op, &operands, &context.target.tile)? {
+            Op::ConvInputGrad(op) => match input_grad::legal(&mut build, node, &op, &operands, &context.target.tile())?
+            {
                 Some(new) => new,
                 None => continue,
             },
             Op::Dot(op) if steps(&build, &op, operands[0]) == 1 => products(&mut build, node, &op, &operands)?,
-            Op::Dot(op) => match exchanged(&mut build, &op, &operands, &context.target.tile)? {
+            Op::Dot(op) => match exchanged(&mut build, &op, &operands, &context.target.tile())? {
                 Some(new) => new,
                 None => continue,
             },

@@ -52,7 +52,7 @@ pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError
     let lives = lives(program);
     share_dying_operands(program, &mut roots, &lives);
     place::assign(program, &roots, &lives)?;
-    stream::mark(program, context.target.l3_bytes);
+    stream::mark(program, context.target.caches().l3_bytes);
     program.share_code();
     Ok(())
 }

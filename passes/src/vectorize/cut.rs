@@ -41,15 +41,15 @@ impl Cut {
     /// The cut of a loop with elements of which a register holds `full`; `None` if the loop is too short.
     pub(super) fn of(l: Loop<'_>, full: u16, folds: bool, target: &Target) -> Option<Self> {
         let register = usize::from(full);
-        if l.extent < if target.masked { MIN_SHORT.min(register) } else { register } {
+        if l.extent < if target.masked() { MIN_SHORT.min(register) } else { register } {
             return None;
         }
         let vectors = l.extent.div_ceil(register);
-        let even = target.masked && vectors <= EVEN && l.extent.is_multiple_of(vectors);
+        let even = target.masked() && vectors <= EVEN && l.extent.is_multiple_of(vectors);
         let lanes = if even { l.extent / vectors } else { register };
         let (whole, left) = (l.extent / lanes, l.extent % lanes);
         let interleave = interleave(l.body, whole, folds, target);
-        let rest = if target.masked && left > 1 { left as u16 } else { 0 };
+        let rest = if target.masked() && left > 1 { left as u16 } else { 0 };
         Some(Self { lanes: lanes as u16, interleave, groups: whole / interleave, singles: whole % interleave, rest })
     }
 
@@ -73,16 +73,16 @@ fn interleave(body: &[Stmt], whole: usize, folds: bool, target: &Target) -> usiz
         loops += usize::from(matches!(stmt, Stmt::For { .. }));
         accumulators += usize::from(matches!(stmt, Stmt::Decl { .. }));
     });
-    let unrolled = MAX_UNROLLED * 16 / target.vector_bytes / statements.max(1);
+    let unrolled = MAX_UNROLLED * 16 / target.vector_bytes() / statements.max(1);
     let few = whole <= FEW && whole * statements <= MAX_UNROLLED;
     let best = if loops > 0 {
-        let fits = accumulators * STREAMED <= target.vector_registers / 2;
-        let most = (target.vector_registers - OTHERS) / accumulators.max(1);
+        let fits = accumulators * STREAMED <= target.vector_registers() / 2;
+        let most = (target.vector_registers() - OTHERS) / accumulators.max(1);
         if fits && statements * STREAMED <= 2 * MAX_UNROLLED { STREAMED } else { most.clamp(1, INTERLEAVE) }
-    } else if few && target.masked {
+    } else if few && target.masked() {
         whole
     } else if statements >= LONG_CHAIN {
-        (target.vector_registers / CHAIN_REGISTERS).clamp(1, INTERLEAVE)
+        (target.vector_registers() / CHAIN_REGISTERS).clamp(1, INTERLEAVE)
     } else if folds {
         (FOLD_LATENCY / statements.max(1)).clamp(2, INTERLEAVE)
     } else {
@@ -101,7 +101,7 @@ mod tests {
         let at = Affine::term(var, 1);
         let value = Expr::load(BufRef::Param(0), at.clone());
         let body = [Stmt::Store { buf: BufRef::Param(1), index: at, value }];
-        Cut::of(Loop { var, extent, body: &body }, (target.vector_bytes / 4) as u16, false, target)
+        Cut::of(Loop { var, extent, body: &body }, (target.vector_bytes() / 4) as u16, false, target)
     }
 
     #[test]
@@ -109,12 +109,12 @@ mod tests {
         for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
             for extent in 1..300 {
                 let Some(cut) = cut(extent, &target) else {
-                    assert!(extent < target.vector_bytes / 4);
+                    assert!(extent < target.vector_bytes() / 4);
                     continue;
                 };
                 let left = extent - cut.first_rest() - usize::from(cut.rest);
-                assert!(left < if target.masked { 2 } else { 4 }, "{cut:?} of {extent}");
-                assert!(usize::from(cut.lanes) * 4 <= target.vector_bytes && cut.rest < cut.lanes);
+                assert!(left < if target.masked() { 2 } else { 4 }, "{cut:?} of {extent}");
+                assert!(usize::from(cut.lanes) * 4 <= target.vector_bytes() && cut.rest < cut.lanes);
             }
         }
     }

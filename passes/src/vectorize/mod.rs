@@ -216,10 +216,10 @@ impl Vectorizer {
             sizes.insert(4);
             short = true;
         }
-        if (short || sizes.len() > 1) && !self.target.masked {
+        if (short || sizes.len() > 1) && !self.target.masked() {
             return None;
         }
-        let lanes = self.target.vector_bytes / sizes.last()?;
+        let lanes = self.target.vector_bytes() / sizes.last()?;
         Some(lanes as u16).filter(|&lanes| lanes > 1)
     }
 }

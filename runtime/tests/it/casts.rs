@@ -1,8 +1,8 @@
 //! Every conversion and every bit cast, as scalars and as vectors, against their definitions.
 
-use crate::support::{edge_values, program, read, same, write};
-use kernel::{DType, Program, Scalar};
-use runtime::{Emitter, Executable, LoadOptions, Wide};
+use crate::support::{edge_values, load_for, machines, program, read, same, write};
+use kernel::{DType, InstructionSet, Scalar};
+use runtime::Emitter;
 use std::fmt::Write;
 
 const LANES: [usize; 7] = [1, 2, 4, 8, 16, 24, 48];
@@ -31,8 +31,8 @@ fn check(from: DType, to: DType, word: &str, expected: impl Fn(Scalar) -> Scalar
         writeln!(text, "launch k{lanes}(b0, b{})", at + 1).unwrap();
     }
     let program = program(&text.replace("i0*1]", "i0]"));
-    for wide in [None, Some(Wide::Avx2), Some(Wide::Avx512)] {
-        let mut executable = load(&program, wide);
+    for target in machines() {
+        let mut executable = load_for(&program, &target);
         write(&mut executable, "x", &values);
         executable.step().unwrap();
         for lanes in LANES {
@@ -40,36 +40,26 @@ fn check(from: DType, to: DType, word: &str, expected: impl Fn(Scalar) -> Scalar
                 let expected = expected(x);
                 assert!(
                     same(found, expected),
-                    "{word}.x{lanes} of {x:?} to {to}, {wide:?}: {found:?} instead of {expected:?}"
+                    "{word}.x{lanes} of {x:?} to {to}, {target}: {found:?} instead of {expected:?}"
                 );
             }
         }
     }
 }
 
-fn load(program: &Program, wide: Option<Wide>) -> Executable {
-    let options = LoadOptions { verify_code: true, wide, ..LoadOptions::default() };
-    Executable::load(program.clone(), &options).unwrap_or_else(|e| panic!("{e}\n{program}"))
-}
-
 /// There is no instruction for it, so kernels with logarithms in `f64` were left to the portable emitter.
-#[cfg(target_arch = "x86_64")]
 #[test]
 fn vectors_of_64_bit_integers_become_doubles_where_no_instruction_converts_them() {
-    if !std::arch::is_x86_feature_detected!("avx2") {
-        return;
-    }
+    let Some(avx2) = machines().into_iter().find(|m| m.instruction_set() == InstructionSet::Avx2) else { return };
     let text = "program \"casts\"\nb0: i64[8] input \"x\"\nb1: f64[8] output \"y\"\nkernel k(p0: read i64[8], p1: write f64[8]) {\n\
                 vector i0 in 0..1 { store p1[i0*8] = cast(load.x8 p0[i0*8] : f64) } }\nlaunch k(b0, b1)";
-    let mut executable = load(&program(text), Some(Wide::Avx2));
+    let mut executable = load_for(&program(text), &avx2);
     let values = [i64::MIN, -1, 0, 1, (1 << 53) + 1, (1 << 62) + (1 << 9) + 1, 0xffff_ffff, i64::MAX];
     write(&mut executable, "x", &values.map(Scalar::I64));
     executable.step().unwrap();
     assert_eq!(read(&executable, "y"), values.map(|v| Scalar::F64(v as f64)));
     let emitter = &executable.loaded().kernels()[0].emitter;
-    // The tests also run with wide vectors forbidden.
-    let is_limited = std::env::var("GRADC_TARGET").is_ok_and(|target| target == "baseline");
-    assert!(is_limited || !matches!(emitter, Emitter::Portable { .. }), "{emitter:?}");
+    assert!(!matches!(emitter, Emitter::Portable { .. }), "{emitter:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Statements: loops of every shape, bindings, accumulators, branches, locals, indices.
 
-use crate::support::{load, program, read, write};
+use crate::support::{load, load_for, machines, program, read, write};
 use kernel::Scalar;
 
 fn f32s(values: &[f32]) -> Vec<Scalar> {
@@ -8,10 +8,19 @@ fn f32s(values: &[f32]) -> Vec<Scalar> {
 }
 
 fn run_f32(text: &str, x: &[f32]) -> Vec<f32> {
-    let mut executable = load(program(text));
-    write(&mut executable, "x", &f32s(x));
-    executable.step().unwrap();
-    executable.output::<f32>("y").unwrap().to_vec()
+    let program = program(text);
+    let results: Vec<Vec<f32>> = machines()
+        .iter()
+        .map(|target| {
+            let mut executable = load_for(&program, target);
+            write(&mut executable, "x", &f32s(x));
+            executable.step().unwrap();
+            executable.output::<f32>("y").unwrap().to_vec()
+        })
+        .collect();
+    let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    assert!(results.iter().all(|values| bits(values) == bits(&results[0])), "{results:?}");
+    results[0].clone()
 }
 
 fn ramp(n: usize) -> Vec<f32> {

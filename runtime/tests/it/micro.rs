@@ -1,6 +1,6 @@
 //! Register tiles against the loops that define them, to the bit.
 
-use crate::support::{load, program, write};
+use crate::support::{fusing_machines, load_for, program, write};
 use kernel::Scalar;
 
 /// Deterministic values between -1 and 1 with full mantissas.
@@ -46,18 +46,21 @@ fn tiles_of_every_shape_equal_the_defining_loops() {
             noise(bn, 2).iter().map(|&x| x as f32).collect(),
             noise(cols, 3).iter().map(|&x| x as f32).collect(),
         );
-        let mut executable = load(program(&text));
-        executable.write_input("a", &a).unwrap();
-        executable.write_input("b", &b).unwrap();
-        executable.write_input("bias", &bias).unwrap();
-        executable.step().unwrap();
-        let c = executable.output::<f32>("c").unwrap();
-        for row in 0..rows {
-            for col in 0..cols {
-                let acc = bias[col] + dot32((0..k).map(|r| (a[row * k + r], b[r * cols + col])));
-                let expected = if col % n < 2 { acc } else { (acc * row as f32).max(0.0) };
-                let found = c[row * cols + col];
-                assert_eq!(found.to_bits(), expected.to_bits(), "{m}x{n}x{k} at {row}, {col}: {found} for {expected}");
+        for target in fusing_machines() {
+            let mut executable = load_for(&program(&text), &target);
+            executable.write_input("a", &a).unwrap();
+            executable.write_input("b", &b).unwrap();
+            executable.write_input("bias", &bias).unwrap();
+            executable.step().unwrap();
+            let c = executable.output::<f32>("c").unwrap();
+            for row in 0..rows {
+                for col in 0..cols {
+                    let acc = bias[col] + dot32((0..k).map(|r| (a[row * k + r], b[r * cols + col])));
+                    let expected = if col % n < 2 { acc } else { (acc * row as f32).max(0.0) };
+                    let found = c[row * cols + col];
+                    let case = || format!("{m}x{n}x{k} at {row}, {col}, {target}");
+                    assert_eq!(found.to_bits(), expected.to_bits(), "{}: {found} for {expected}", case());
+                }
             }
         }
     }
@@ -79,17 +82,19 @@ fn a_tile_in_f64_reduces_over_several_loops_into_a_partial_sum() {
         }} launch c(b0, b1, b2, b3)"
     );
     let (a, b, before) = (noise(an, 4), noise(bn, 5), noise(15, 6));
-    let mut executable = load(program(&text));
-    for (name, values) in [("a", &a), ("b", &b), ("before", &before)] {
-        write(&mut executable, name, &values.iter().map(|&x| Scalar::F64(x)).collect::<Vec<_>>());
-    }
-    executable.step().unwrap();
-    for (at, &found) in executable.output::<f64>("after").unwrap().iter().enumerate() {
-        let (i, j) = (at / 5, at % 5);
-        let mut acc = 0.0;
-        for (r, s, c) in (0..90).map(|t| (t / 30, t / 10 % 3, t % 10)) {
-            acc = a[80 + i * 10 + r * 70 + s * 10 + c].mul_add(b[r * 150 + s * 50 + c * 5 + j], acc);
+    for target in fusing_machines() {
+        let mut executable = load_for(&program(&text), &target);
+        for (name, values) in [("a", &a), ("b", &b), ("before", &before)] {
+            write(&mut executable, name, &values.iter().map(|&x| Scalar::F64(x)).collect::<Vec<_>>());
         }
-        assert_eq!(found.to_bits(), (before[at] + acc).to_bits(), "at {i}, {j}");
+        executable.step().unwrap();
+        for (at, &found) in executable.output::<f64>("after").unwrap().iter().enumerate() {
+            let (i, j) = (at / 5, at % 5);
+            let mut acc = 0.0;
+            for (r, s, c) in (0..90).map(|t| (t / 30, t / 10 % 3, t % 10)) {
+                acc = a[80 + i * 10 + r * 70 + s * 10 + c].mul_add(b[r * 150 + s * 50 + c * 5 + j], acc);
+            }
+            assert_eq!(found.to_bits(), (before[at] + acc).to_bits(), "at {i}, {j}, {target}");
+        }
     }
 }

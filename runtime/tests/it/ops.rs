@@ -1,7 +1,7 @@
 //! Every scalar op that has no expansion, on every type it takes, on edge values, as scalars and as vectors of several lengths, against
 //! its definition.
 
-use crate::support::{constant_text, edge_values, load, program, read, same, write};
+use crate::support::{constant_text, edge_values, load_for, machines, program, read, same, write};
 use kernel::scalar::Typing;
 use kernel::{DType, Scalar, ScalarOp};
 use std::fmt::Write;
@@ -69,17 +69,21 @@ fn check_op(op: ScalarOp, dtype: DType) -> bool {
     let result = op.def().typing.infer(&operands).unwrap();
     let columns = combinations(&operands);
     let n = columns[0].len();
-    let mut executable = load(program(&op_program(op, &operands, result, n)));
-    for (o, column) in columns.iter().enumerate() {
-        write(&mut executable, &format!("x{o}"), column);
-    }
-    executable.step().unwrap();
-    for lanes in LANES {
-        let found = read(&executable, &format!("y{lanes}"));
-        for (at, &found) in found.iter().enumerate() {
-            let args: Vec<Scalar> = columns.iter().map(|c| c[at]).collect();
-            let expected = op.eval(&args);
-            assert!(same(found, expected), "{op}.x{lanes} on {dtype} {args:?}: {found:?} instead of {expected:?}");
+    let program = program(&op_program(op, &operands, result, n));
+    for target in machines() {
+        let mut executable = load_for(&program, &target);
+        for (o, column) in columns.iter().enumerate() {
+            write(&mut executable, &format!("x{o}"), column);
+        }
+        executable.step().unwrap();
+        for lanes in LANES {
+            let found = read(&executable, &format!("y{lanes}"));
+            for (at, &found) in found.iter().enumerate() {
+                let args: Vec<Scalar> = columns.iter().map(|c| c[at]).collect();
+                let expected = op.eval(&args);
+                let case = || format!("{op}.x{lanes} on {dtype} {args:?}, {target}");
+                assert!(same(found, expected), "{}: {found:?} instead of {expected:?}", case());
+            }
         }
     }
     true
@@ -168,14 +172,18 @@ fn check_constant(op: ScalarOp, dtype: DType, on_left: bool) {
     for at in 0..constants.len() {
         writeln!(text, "launch k{at}(b0, b{}, b{})", 2 * at + 1, 2 * at + 2).unwrap();
     }
-    let mut executable = load(program(&text));
-    write(&mut executable, "x", &values);
-    executable.step().unwrap();
-    for (at, &constant) in constants.iter().enumerate() {
-        for shape in ["s", "v"] {
-            for (&x, found) in values.iter().zip(read(&executable, &format!("{shape}{at}"))) {
-                let expected = if on_left { op.eval(&[constant, x]) } else { op.eval(&[x, constant]) };
-                assert!(same(found, expected), "{shape}: {op} of {x:?} and {constant:?} (left: {on_left}): {found:?}");
+    let program = program(&text);
+    for target in machines() {
+        let mut executable = load_for(&program, &target);
+        write(&mut executable, "x", &values);
+        executable.step().unwrap();
+        for (at, &constant) in constants.iter().enumerate() {
+            for shape in ["s", "v"] {
+                for (&x, found) in values.iter().zip(read(&executable, &format!("{shape}{at}"))) {
+                    let expected = if on_left { op.eval(&[constant, x]) } else { op.eval(&[x, constant]) };
+                    let case = || format!("{shape}: {op} of {x:?} and {constant:?} (left: {on_left}), {target}");
+                    assert!(same(found, expected), "{}: {found:?}", case());
+                }
             }
         }
     }

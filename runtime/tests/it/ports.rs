@@ -68,7 +68,7 @@ fn equal_kernels_are_compiled_once_and_the_report_names_all() {
     executable.step().unwrap();
     assert_eq!(executable.state::<f32>("y").unwrap(), [1.0; 4]);
     let kernels = executable.loaded().kernels();
-    assert_eq!(kernels[0].start, kernels[1].start);
+    assert_eq!(kernels[0].function, kernels[1].function);
     assert!(kernels[0].code_bytes > 0 && kernels[1].code_bytes == 0);
     let times = executable.profile(2).unwrap();
     assert_eq!(times.iter().map(|t| t.kernel.as_str()).collect::<Vec<_>>(), ["one", "two"]);

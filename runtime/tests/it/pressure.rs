@@ -1,9 +1,9 @@
 //! Kernels that need more than the machine has: vectors, masks and pointers in memory, tiles whose bodies spill around a call.
 
-use crate::support::{program, read, write};
+use crate::support::{load_for, machines, program, read, write};
 use kernel::eval::{Machine, Tensors};
 use kernel::{Data, Scalar};
-use runtime::{Emitter, Executable, LoadOptions, Wide};
+use runtime::Emitter;
 use std::fmt::Write;
 
 const LEN: usize = 210;
@@ -14,21 +14,20 @@ fn check(text: &str, inputs: usize) {
     let column = |p: usize| (0..LEN).map(move |i| ((i * 37 + p * 11) % 101) as f32 * 0.25 - 9.0);
     let tensors: Tensors = (0..inputs).map(|p| (format!("x{p}"), Data::F32(column(p).collect()))).collect();
     let expected = Machine::new(&planned).unwrap().run(&tensors).unwrap();
-    for wide in [None, Some(Wide::Avx2), Some(Wide::Avx512)] {
-        let options = LoadOptions { verify_code: true, wide, ..LoadOptions::default() };
-        let mut executable = Executable::load(planned.clone(), &options).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    for target in machines() {
+        let mut executable = load_for(&planned, &target);
         for p in 0..inputs {
             write(&mut executable, &format!("x{p}"), &column(p).map(Scalar::F32).collect::<Vec<_>>());
         }
         executable.step().unwrap();
         let emitter = &executable.loaded().kernels()[0].emitter;
-        assert!(!matches!(emitter, Emitter::Portable { because: Some(_) }), "{wide:?}: {emitter}\n{text}");
+        assert!(!matches!(emitter, Emitter::Portable { because: Some(_) }), "{target}: {emitter}\n{text}");
         let mut compared = 0;
         for (at, found) in read(&executable, "y").into_iter().enumerate() {
             let expected = expected["y"].get(at);
             // What the interpreter leaves undefined is NaN.
             if !expected.is_nan() {
-                assert_eq!(found, expected, "{wide:?}, element {at}\n{text}");
+                assert_eq!(found, expected, "{target}, element {at}\n{text}");
                 compared += 1;
             }
         }

@@ -1,10 +1,10 @@
 //! Random kernels: machine code of each emitter and width against the kernel interpreter, to the bit (but for which NaN a NaN is).
 
-use crate::support::{constant_text, edge_values, program, read, same, write};
+use crate::support::{constant_text, edge_values, machines, program, read, same, write};
 use kernel::eval::Tensors;
 use kernel::scalar::Typing;
-use kernel::{DType, Data, Program, Scalar, ScalarOp};
-use runtime::{Emitter, Executable, LoadOptions, Wide};
+use kernel::{DType, Data, Program, Scalar, ScalarOp, Target};
+use runtime::{Emitter, Executable, LoadOptions};
 use std::fmt::Write;
 
 /// What inputs and values are made of; `f16` isn't provided, and 16-bit floats have tests of their own.
@@ -162,9 +162,10 @@ fn compare(
     (text, written): (&str, usize),
     planned: &Program,
     expected: &Tensors,
-    wide: Option<Wide>,
+    target: &Target,
 ) -> Emitter {
-    let options = LoadOptions { threads: 1 + (seed % 2) as usize, verify_code: true, wide, ..LoadOptions::default() };
+    let threads = 1 + (seed % 2) as usize;
+    let options = LoadOptions { threads, verify_code: true, target: Some(target.clone()), ..LoadOptions::default() };
     let mut executable = Executable::load(planned.clone(), &options).unwrap_or_else(|e| panic!("{e}\n{text}"));
     for (p, values) in random_inputs(seed).iter().enumerate() {
         write(&mut executable, &format!("x{p}"), values);
@@ -176,7 +177,7 @@ fn compare(
             let expected = expected[name].get(at);
             assert!(
                 same(found, expected),
-                "seed {seed}, {wide:?}: {name}[{at}] is {found:?} instead of {expected:?} in\n{text}"
+                "seed {seed}, {target}: {name}[{at}] is {found:?} instead of {expected:?} in\n{text}"
             );
         }
     }
@@ -197,10 +198,10 @@ fn random_kernels_agree_with_the_interpreter() {
             inputs.insert(format!("x{p}"), data);
         }
         let expected = kernel::eval::Machine::new(&planned).unwrap().run(&inputs).unwrap();
-        for wide in [None, Some(Wide::Avx2), Some(Wide::Avx512)] {
-            if let Emitter::Portable { because: Some(why) } = compare(seed, (&text, written), &planned, &expected, wide)
-            {
-                refused.push(format!("{seed}, {wide:?}: {why}"));
+        for target in machines() {
+            let emitter = compare(seed, (&text, written), &planned, &expected, &target);
+            if let Emitter::Portable { because: Some(why) } = emitter {
+                refused.push(format!("{seed}, {target}: {why}"));
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Stores past the caches: the same results as other stores, at every length, place in the buffer, type and width of vectors; and the places that are refused.
 
-use crate::support::program;
+use crate::support::{machines, program};
 use kernel::{Data, eval};
-use runtime::{Executable, LoadOptions, Wide};
+use runtime::{Executable, LoadOptions};
 use std::collections::BTreeMap;
 
 /// `rows` threads' shares of `columns` elements each, in vectors of `lanes`, from element `start` of the result on.
@@ -36,8 +36,9 @@ fn compare(text: &str, start: usize) {
     let x = if single { Data::F32(noise.iter().map(|&x| x as f32).collect()) } else { Data::F64(noise) };
     let inputs = BTreeMap::from([("x".to_string(), x.clone())]);
     let (expected, _) = eval::eval(&program, &inputs, &BTreeMap::new()).unwrap();
-    for wide in [None, Some(Wide::Avx2), Some(Wide::Avx512)] {
-        let options = LoadOptions { threads: 2, verify_code: true, wide, ..LoadOptions::default() };
+    for target in machines() {
+        let options =
+            LoadOptions { threads: 2, verify_code: true, target: Some(target.clone()), ..LoadOptions::default() };
         let mut executable = Executable::load(program.clone(), &options).unwrap_or_else(|e| panic!("{e}\n{text}"));
         let found = match &x {
             Data::F32(v) => {
@@ -53,7 +54,7 @@ fn compare(text: &str, start: usize) {
             _ => unreachable!("floats only"),
         };
         for i in start..found.len() {
-            assert_eq!(found.get(i), expected["y"].get(i), "{wide:?}, element {i}\n{text}");
+            assert_eq!(found.get(i), expected["y"].get(i), "{target}, element {i}\n{text}");
         }
     }
 }

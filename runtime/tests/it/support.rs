@@ -1,6 +1,6 @@
 //! Programs from text, and scalars in and out of ports.
 
-use kernel::{Buffer, BufferKind, DType, Program, Scalar};
+use kernel::{Buffer, BufferKind, DType, InstructionSet, Program, Scalar, Target};
 use runtime::{Executable, LoadOptions, PortKind};
 
 /// A program from text, its buffers placed one after the other.
@@ -21,6 +21,24 @@ pub(crate) fn place(program: &mut Program) {
         end += Buffer::size_bytes(buffer).next_multiple_of(64);
     }
     program.arena_bytes = Some(end);
+}
+
+/// This machine, held to each instruction set that it has in turn, the least first.
+pub(crate) fn machines() -> Vec<Target> {
+    let host = runtime::host_target().unwrap();
+    let sets = InstructionSet::ALL.into_iter().filter(|set| host.instruction_set().includes(*set));
+    sets.map(|set| host.clone().limited_to(set)).collect()
+}
+
+/// Those of them whose sums of products round once, as the interpreter's do.
+pub(crate) fn fusing_machines() -> Vec<Target> {
+    machines().into_iter().filter(Target::fma).collect()
+}
+
+/// Loads for a machine, with every check on.
+pub(crate) fn load_for(program: &Program, target: &Target) -> Executable {
+    let options = LoadOptions { verify_code: true, target: Some(target.clone()), ..LoadOptions::default() };
+    Executable::load(program.clone(), &options).unwrap_or_else(|e| panic!("{e}\n{program}"))
 }
 
 /// Loads with every check on.

@@ -1,8 +1,8 @@
 //! Random register tiles in vectors of each width against the kernel interpreter, to the bit.
 
-use crate::support::program;
-use kernel::{Data, eval};
-use runtime::{Executable, LoadOptions, Wide};
+use crate::support::{fusing_machines, load_for, program};
+use kernel::{Data, Target, eval};
+use runtime::{Executable, LoadOptions};
 use std::collections::BTreeMap;
 
 /// Sebastiano Vigna's splitmix64.
@@ -77,9 +77,8 @@ fn compare(seed: u64, single: bool, most: (usize, usize)) {
     let inputs: BTreeMap<String, Data> =
         values.iter().filter(|(n, _)| *n != "c").map(|(n, d)| (n.clone(), d.clone())).collect();
     let (_, after) = eval::eval(&program, &inputs, &states).unwrap();
-    for wide in [None, Some(Wide::Avx2), Some(Wide::Avx512)] {
-        let options = LoadOptions { verify_code: true, wide, ..LoadOptions::default() };
-        let mut executable = Executable::load(program.clone(), &options).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    for target in fusing_machines() {
+        let mut executable = load_for(&program, &target);
         for (name, data) in &values {
             match (data, name.as_str()) {
                 (Data::F32(v), "c") => executable.write_state(name, v).unwrap(),
@@ -96,7 +95,7 @@ fn compare(seed: u64, single: bool, most: (usize, usize)) {
             Data::F64(executable.state::<f64>("c").unwrap().to_vec())
         };
         for i in 0..found.len() {
-            assert_eq!(found.get(i), after["c"].get(i), "seed {seed}, {wide:?}, element {i}\n{text}");
+            assert_eq!(found.get(i), after["c"].get(i), "seed {seed}, {target}, element {i}\n{text}");
         }
     }
 }
@@ -128,7 +127,7 @@ fn same(found: f32, expected: f32) -> bool {
 
 #[test]
 fn tiles_of_pairs_are_the_interpreter_s_to_the_bit() {
-    let wide = Wide::of_host().filter(|wide| wide.has_bf16_pairs());
+    let (has, lacks): (Vec<Target>, Vec<Target>) = fusing_machines().into_iter().partition(Target::bf16_pairs);
     for seed in 0..150 {
         let mut random = Random(seed);
         let text = tile(&mut random, ("i32", "f32"), [(14, 30), (5, 70), (1, 140)][seed as usize % 3]);
@@ -146,12 +145,12 @@ fn tiles_of_pairs_are_the_interpreter_s_to_the_bit() {
         ];
         let states = BTreeMap::from([named("c", Data::F32(c.clone()))]);
         let (_, after) = eval::eval(&program, &BTreeMap::from(inputs), &states).unwrap();
-        let load = |wide| {
-            Executable::load(program.clone(), &LoadOptions { verify_code: true, wide, ..LoadOptions::default() })
-        };
-        assert!(load(Some(Wide::Avx2)).is_err(), "vectors of 256 bits have no such instruction");
-        let Some(wide) = wide else { continue };
-        let mut executable = load(Some(wide)).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        for target in &lacks {
+            let options = LoadOptions { target: Some(target.clone()), ..LoadOptions::default() };
+            assert!(Executable::load(program.clone(), &options).is_err(), "{target} has no such instruction");
+        }
+        let Some(target) = has.first() else { continue };
+        let mut executable = load_for(&program, target);
         executable.write_input("a", &a).unwrap();
         executable.write_input("b", &b).unwrap();
         executable.write_input("bias", &bias).unwrap();

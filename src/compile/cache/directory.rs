@@ -59,10 +59,10 @@ pub(super) fn read(directory: &Path, key: Key) -> Result<Option<Entry>, String> 
     reason = "nothing proves what a file's code does: that nobody else could write it is all there is to go by"
 )]
 fn load(decoded: file::Decoded) -> Result<Entry, String> {
-    let file::Decoded { image, memory, places } = decoded;
+    let file::Decoded { object, memory, places } = decoded;
     // SAFETY: the file, its directory and those above are this user's, and nobody else may write them (`trust`); its checksum says that it is as gradc wrote it, from a
-    // program that had been verified; its key names the version of gradc and the machine.
-    let loaded = unsafe { Loaded::from_image(image) }.map_err(|e| e.to_string())?;
+    // program that had been verified; its key names the version of gradc and the target.
+    let loaded = unsafe { Loaded::from_object(object) }.map_err(|e| e.to_string())?;
     Ok(Entry { loaded: Arc::new(loaded), memory, places })
 }
 

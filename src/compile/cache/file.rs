@@ -5,17 +5,17 @@
 //! | 12 | `gradc-step-` and the version of this form |
 //! | 32 | SHA-256 of everything after it |
 //! | 32 | the key |
-//! | | the graph's name; the memory report; places of checks; the image |
+//! | | the graph's name; the memory report; places of checks; the object |
 //!
 //! Nothing is looked at before the checksum has been found right, and nothing is trusted to be well-formed after it.
 
 use super::{Entry, Key};
-use codegen::Image;
+use codegen::Object;
 use passes::plan_memory::MemoryReport;
 use sha2::{Digest, Sha256};
 
 /// What a file starts with; the last byte is the version.
-const MAGIC: &[u8; 12] = b"gradc-step-2";
+const MAGIC: &[u8; 12] = b"gradc-step-3";
 /// Where the key is.
 const KEY: usize = MAGIC.len() + 32;
 /// A place that isn't known.
@@ -36,7 +36,7 @@ pub(super) fn encode(key: Key, name: &str, entry: &Entry) -> Vec<u8> {
     for place in &entry.places {
         bytes.extend(place.unwrap_or(NOWHERE).to_le_bytes());
     }
-    bytes.extend(entry.loaded.image().to_bytes());
+    bytes.extend(entry.loaded.object().to_bytes());
     let sum = Sha256::digest(&bytes[KEY..]);
     bytes[MAGIC.len()..KEY].copy_from_slice(&sum);
     bytes
@@ -44,7 +44,7 @@ pub(super) fn encode(key: Key, name: &str, entry: &Entry) -> Vec<u8> {
 
 /// What a file holds: an entry whose code hasn't been loaded.
 pub(super) struct Decoded {
-    pub(super) image: Image,
+    pub(super) object: Object,
     pub(super) memory: MemoryReport,
     pub(super) places: Vec<Option<u32>>,
 }
@@ -69,12 +69,12 @@ pub(super) fn decode(bytes: &[u8], key: Key) -> Result<Decoded, String> {
         return Err("ends early".into());
     }
     let places: Vec<u32> = (0..count).map(|_| number(&mut rest)).collect::<Result<_, _>>()?;
-    let image = Image::from_bytes(rest).map_err(|e| e.to_string())?;
-    if image.checks.len() != places.len() {
+    let object = Object::from_bytes(rest).map_err(|e| e.to_string())?;
+    if object.checks().len() != places.len() {
         return Err("has places for other checks".into());
     }
     let places = places.into_iter().map(|place| (place != NOWHERE).then_some(place)).collect();
-    Ok(Decoded { image, memory: MemoryReport { arena, persistent, states, lower_bound }, places })
+    Ok(Decoded { object, memory: MemoryReport { arena, persistent, states, lower_bound }, places })
 }
 
 /// The graph's name in a file, from its first bytes; what doesn't look like a file of this version has none.

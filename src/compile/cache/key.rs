@@ -2,7 +2,7 @@
 
 use super::super::CompileOptions;
 use ir::{Graph, Loc, Op};
-use kernel::Check;
+use kernel::{Check, Target};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -35,16 +35,14 @@ impl Write for Hasher {
 
 impl Key {
     /// The key of a declared graph. It covers the graph's text (all names, ops, attributes and types), which nodes share a place in the
-    /// source, the machine (that loops are shaped for, that code is generated for, and which vectors it may use), the options of passes,
-    /// and the compiler: its version and its own source, as far as that was there when it was built.
-    pub(super) fn of(graph: &Graph, places: &Places, options: &CompileOptions) -> Self {
+    /// source, the target, the options of passes, and the compiler: its version and its own source, as far as that was there when it was built.
+    pub(super) fn of(graph: &Graph, places: &Places, target: &Target, options: &CompileOptions) -> Self {
         let mut hasher = Hasher(Sha256::new());
-        let (format, built) = (codegen::image::FORMAT_VERSION, env!("GRADC_SOURCE_HASH"));
+        let (format, built) = (codegen::object::FORMAT_VERSION, env!("GRADC_SOURCE_HASH"));
         let compiler = format!("{} {built} {format}", env!("CARGO_PKG_VERSION"));
-        let machine = format!("{} {:?} {:?}", codegen::host_description(), codegen::Wide::of_host(), options.target());
         let chosen = format!("{:?} verify {}", options.passes, options.verify);
         // Parts can't run into one another: a line each, then the graph, which ends with a brace on a line.
-        let written = write!(hasher, "{compiler}\n{machine}\n{chosen}\n{graph}");
+        let written = write!(hasher, "{compiler}\n{target}\n{chosen}\n{graph}");
         debug_assert!(written.is_ok(), "a hash takes everything");
         for place in &places.of_nodes {
             hasher.0.update(place.unwrap_or(u32::MAX).to_le_bytes());

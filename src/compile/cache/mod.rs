@@ -8,7 +8,7 @@
 //! time.
 //!
 //! The cache never fails a compilation. What can't be read, isn't trusted or is damaged is compiled again, and the report says why. What a
-//! file must be to be trusted is said in `trust.rs`; the reasons are in `docs/decisions/0009-compiled-code-is-kept.md`.
+//! file must be to be trusted is said in `trust.rs`; the reasons are in `docs/decisions/0062-compiled-code-is-an-object.md`.
 
 pub mod directory;
 mod file;
@@ -42,7 +42,7 @@ pub enum Cache {
     /// In this process: up to 64 steps and 256 MiB; the ones used last stay.
     Process,
     /// In this process, and in files in this directory. Code from a file is run without further proof, so a file is used only if it and
-    /// its directory are this user's alone; see `docs/decisions/0009-compiled-code-is-kept.md`.
+    /// its directory are this user's alone; see `docs/decisions/0062-compiled-code-is-an-object.md`.
     Directory(PathBuf),
 }
 
@@ -137,7 +137,7 @@ pub(super) fn find_or_compile(
     }
     let start = Instant::now();
     let places = Places::of(&step.graph);
-    let key = Key::of(&step.graph, &places, options);
+    let key = Key::of(&step.graph, &places, &options.target_or_host()?, options);
     let mut report = CacheReport { key: Some(key), ..CacheReport::of(CodeSource::Missed) };
     let found = look_up(key, &options.cache, &mut report);
     report.lookup_time = start.elapsed();

@@ -48,7 +48,7 @@ fn source(program: &CompiledProgram) -> CodeSource {
 
 /// Forgets what this process knows of a step, as another process would.
 fn forget(step: &Step, options: &CompileOptions) {
-    process::forget(Key::of(&step.graph, &Places::of(&step.graph), options));
+    process::forget(Key::of(&step.graph, &Places::of(&step.graph), &options.target_or_host().unwrap(), options));
 }
 
 #[test]
@@ -71,15 +71,19 @@ fn a_second_compilation_finds_the_first_ones_code() {
 
 #[test]
 fn what_changes_code_changes_the_key() {
-    let key = |step: &Step, options: &CompileOptions| Key::of(&step.graph, &Places::of(&step.graph), options);
+    let key = |step: &Step, options: &CompileOptions| {
+        Key::of(&step.graph, &Places::of(&step.graph), &options.target_or_host().unwrap(), options)
+    };
     let base = options(Cache::Process);
     let (one, other) = (step(2), step(3));
     let same = CompileOptions { threads: 3, seed: 9, cache: Cache::Off, ..base.clone() };
     assert_eq!(key(&one, &base), key(&step(2), &same), "threads and seeds don't change code");
     let passes = passes::PassOptions { fold_elements: 1 };
+    let host = base.target_or_host().unwrap();
+    let small = kernel::Caches { l1_bytes: 1, ..host.caches() };
     let changed = [
         key(&other, &base),
-        key(&one, &CompileOptions { target: Some(kernel::Target { l1_bytes: 1, ..base.target() }), ..base.clone() }),
+        key(&one, &CompileOptions { target: Some(host.clone().with_caches(small)), ..base.clone() }),
         key(&one, &CompileOptions { passes, ..base.clone() }),
         key(&one, &CompileOptions { verify: false, ..base.clone() }),
     ];

@@ -2,9 +2,9 @@
 
 use super::{Args, Emit, integer};
 use crate::clif::value::bits_type;
-use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
-use cranelift_frontend::FunctionBuilder;
+use cranelift::codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift::codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+use cranelift::frontend::FunctionBuilder;
 use kernel::{DType, Scalar, ScalarOp};
 
 pub(super) const OPS: &[(ScalarOp, Emit)] = &[
@@ -56,8 +56,9 @@ fn sqrt(b: &mut FunctionBuilder<'_>, a: &Args) -> Option<Value> {
     a.is_float().then(|| b.ins().sqrt(a.values[0]))
 }
 
+/// A call of a function outside where the target has no instruction.
 fn fma(b: &mut FunctionBuilder<'_>, a: &Args) -> Option<Value> {
-    (a.is_float() && a.fma).then(|| b.ins().fma(a.values[0], a.values[1], a.values[2]))
+    a.is_float().then(|| b.ins().fma(a.values[0], a.values[1], a.values[2]))
 }
 
 /// Which extremum.
@@ -118,7 +119,7 @@ fn select_mask(b: &mut FunctionBuilder<'_>, a: &Args, condition: Value, yes: Val
     if a.chunk == 1 {
         return b.ins().select(condition, yes, no);
     }
-    let little = MemFlagsData::new().with_endianness(cranelift_codegen::ir::Endianness::Little);
+    let little = MemFlagsData::new().with_endianness(cranelift::codegen::ir::Endianness::Little);
     let mask = if a.is_float() { b.ins().bitcast(a.ty(), little, condition) } else { condition };
     b.ins().bitselect(mask, yes, no)
 }

@@ -1,9 +1,9 @@
 //! Logic on truth values, bits of integers, shifts, products of halves.
 
 use super::{Args, Emit};
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, Value, types};
-use cranelift_frontend::FunctionBuilder;
+use cranelift::codegen::ir::condcodes::IntCC;
+use cranelift::codegen::ir::{InstBuilder, Value, types};
+use cranelift::frontend::FunctionBuilder;
 use kernel::{DType, ScalarOp};
 
 pub(super) const OPS: &[(ScalarOp, Emit)] = &[

@@ -1,9 +1,9 @@
 //! Comparisons. `select` is emitted by the expression emitter: its operands differ in type.
 
 use super::{Args, Emit};
-use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::{InstBuilder, Value};
-use cranelift_frontend::FunctionBuilder;
+use cranelift::codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift::codegen::ir::{InstBuilder, Value};
+use cranelift::frontend::FunctionBuilder;
 use kernel::{DType, ScalarOp};
 
 pub(super) const OPS: &[(ScalarOp, Emit)] = &[

@@ -1,9 +1,9 @@
 //! Division and remainder of integers, without traps: by 0 the result is 0, the least integer by -1 wraps.
 
 use super::Args;
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, Value};
-use cranelift_frontend::FunctionBuilder;
+use cranelift::codegen::ir::condcodes::IntCC;
+use cranelift::codegen::ir::{InstBuilder, Value};
+use cranelift::frontend::FunctionBuilder;
 use kernel::DType;
 
 pub(super) fn div(b: &mut FunctionBuilder<'_>, a: &Args) -> Option<Value> {

@@ -8,8 +8,8 @@ mod integer;
 mod rounding;
 
 use super::value::clif_type;
-use cranelift_codegen::ir::{Type, Value};
-use cranelift_frontend::FunctionBuilder;
+use cranelift::codegen::ir::{Type, Value};
+use cranelift::frontend::FunctionBuilder;
 use kernel::{DType, Scalar, ScalarOp};
 use smallvec::SmallVec;
 
@@ -23,8 +23,6 @@ pub(super) struct Args {
     pub(super) values: SmallVec<[Value; 3]>,
     /// What is known of them.
     pub(super) constants: SmallVec<[Option<Scalar>; 3]>,
-    /// Whether the machine has fused multiply-add.
-    pub(super) fma: bool,
 }
 
 impl Args {

@@ -1,7 +1,7 @@
 //! Rounding to integral values.
 
 use super::{Args, Emit};
-use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift::codegen::ir::{InstBuilder, Value};
 use kernel::ScalarOp;
 
 pub(super) const OPS: &[(ScalarOp, Emit)] = &[

@@ -1,8 +1,8 @@
 //! Registers: live intervals on the linear code, extended over loops, and a linear scan (Poletto and Sarkar, "Linear Scan Register
 //! Allocation", 1999) that leaves in memory what costs least there: constants, then what is rarely used for its length.
 
-use super::isa::Isa;
 use super::lir::{Class, ConstId, Inst, Label, RegInfo, Use, VReg};
+use crate::x86::encoding::Encoding;
 
 /// Where a virtual register is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,11 +48,11 @@ struct Interval {
 }
 
 /// Assigns registers. `rax` and `rdx` are never given away: they serve within instructions.
-pub(super) fn allocate(code: &[Inst], regs: &[RegInfo], isa: Isa) -> Allocation {
+pub(super) fn allocate(code: &[Inst], regs: &[RegInfo], encoding: Encoding) -> Allocation {
     let (intervals, has_call) = intervals(code, regs);
     let mut scan = Scan {
         regs,
-        isa,
+        encoding,
         has_call,
         allocation: Allocation {
             places: vec![Place::Nowhere; regs.len()],
@@ -126,7 +126,7 @@ fn intervals(code: &[Inst], regs: &[RegInfo]) -> (Vec<Interval>, bool) {
 
 struct Scan<'a> {
     regs: &'a [RegInfo],
-    isa: Isa,
+    encoding: Encoding,
     has_call: bool,
     allocation: Allocation,
 }
@@ -193,7 +193,7 @@ impl Scan<'_> {
 
     fn registers(&self, class: Class) -> Vec<u8> {
         match class {
-            Class::Vector => (0..self.isa.vectors()).collect(),
+            Class::Vector => (0..self.encoding.vectors()).collect(),
             // `k0` can't select lanes.
             Class::Mask => (1..8).collect(),
             Class::General => {

@@ -1,11 +1,12 @@
 //! Bytes of instructions, with the distances of jumps and constants filled in at the end.
 
 use super::Object;
-use super::isa::Isa;
 use super::lir::{ConstId, Constant, Label};
 use crate::error::EmitError;
-use crate::image::{Function, FunctionId, Reloc, Target};
-use cranelift_codegen::binemit::Reloc as Kind;
+use crate::object::Function;
+use crate::x86::encoding::Encoding;
+use cranelift::codegen::binemit::Reloc;
+use cranelift::module::{ModuleReloc, ModuleRelocTarget};
 use iced_x86::{Code, FastFormatter, Instruction, MemoryOperand, OpKind, Register};
 
 /// An operand of the machine.
@@ -63,7 +64,7 @@ pub(in crate::x86) struct Asm {
     jumps: Vec<(usize, Label)>,
     /// Where a distance to a constant stands, and the end of its instruction.
     constants: Vec<(usize, usize, ConstId)>,
-    relocs: Vec<Reloc>,
+    relocs: Vec<ModuleReloc>,
     listing: Option<String>,
     formatter: FastFormatter,
 }
@@ -285,8 +286,8 @@ impl Asm {
         let instruction = Instruction::with_branch(Code::Call_rel32_64, self.at as u64).map_err(refused)?;
         self.emit_jump(&instruction, &format!("function {function}"))?;
         // The distance counts from the end of the instruction.
-        let target = Target::Function(FunctionId(function));
-        self.relocs.push(Reloc { at: self.at - 4, kind: Kind::X86CallPCRel4, target, addend: -4 });
+        let (kind, name) = (Reloc::X86CallPCRel4, ModuleRelocTarget::user(0, function));
+        self.relocs.push(ModuleReloc { offset: self.at as u32 - 4, kind, name, addend: -4 });
         Ok(())
     }
 
@@ -301,7 +302,7 @@ impl Asm {
     }
 
     /// The bytes, constants after the code.
-    pub(in crate::x86) fn finish(mut self, pool: &[Constant], isa: Isa) -> Result<Object, EmitError> {
+    pub(in crate::x86) fn finish(mut self, pool: &[Constant], encoding: Encoding) -> Result<Object, EmitError> {
         let mut bytes = self.encoder.take_buffer();
         for (end, label) in &self.jumps {
             let Some(target) = self.labels[label.0 as usize] else {
@@ -314,7 +315,7 @@ impl Asm {
         used.sort_unstable();
         used.dedup();
         let contents: Vec<(ConstId, Vec<u8>)> =
-            used.into_iter().map(|id| (id, bytes_of(&pool[id.0 as usize], isa))).collect();
+            used.into_iter().map(|id| (id, bytes_of(&pool[id.0 as usize], encoding))).collect();
         let mut places = vec![0; pool.len()];
         // The large ones first: each is then aligned to its size.
         for size in [64, 32, 8, 4] {
@@ -328,18 +329,18 @@ impl Asm {
             let distance = places[id.0 as usize] as i32 - *end as i32;
             bytes[*at..at + 4].copy_from_slice(&distance.to_le_bytes());
         }
-        Ok((Function { bytes, relocs: self.relocs }, self.listing))
+        Ok((Function { align: 64, bytes, relocs: self.relocs }, self.listing))
     }
 }
 
 /// What stands in memory for a constant: with broadcasts one element is enough.
-fn bytes_of(constant: &Constant, isa: Isa) -> Vec<u8> {
+fn bytes_of(constant: &Constant, encoding: Encoding) -> Vec<u8> {
     match constant {
         Constant::Bytes(bytes) => bytes.clone(),
         Constant::Mask(bits) => bits.to_le_bytes().to_vec(),
         Constant::Splat { bits, size } => {
             let element = &bits.to_le_bytes()[..usize::from(*size)];
-            let times = if isa == Isa::Avx512 { 1 } else { isa.bytes() / element.len() };
+            let times = if encoding == Encoding::Evex { 1 } else { encoding.bytes() / element.len() };
             element.repeat(times)
         }
     }
@@ -363,7 +364,7 @@ mod tests {
             asm.label(Label(0));
             (0..between).for_each(|_| asm.plain(Code::Nopd).unwrap());
             asm.jump_back([Code::Jne_rel8_64, Code::Jne_rel32_64], Label(0)).unwrap();
-            let (function, _) = asm.finish(&[], Isa::Avx2).unwrap();
+            let (function, _) = asm.finish(&[], Encoding::Vex).unwrap();
             assert_eq!(function.bytes[between..], *end);
         }
     }

@@ -4,11 +4,11 @@ use super::forms::{
     self, ADD, AND, CMP, F32_TO_F64, F32_TO_I64, F64_TO_F32, F64_TO_I32, FROM_INT, Form, HALVES_TO_LANES, I32_TO_F64,
     I32_TO_I64, I64_TO_F32, LANES_TO_HALVES, OR, TO_INT, of_size,
 };
-use super::isa::{Isa, Width};
 use super::lir::{Arg, Class, Inst, VReg};
 use super::ops::compare::{Order, UNORDERED};
 use super::unit::{Packed, Parts, Unit, Val, width_of};
 use crate::error::{EmitError, unsupported};
+use crate::x86::encoding::{Encoding, Width};
 use iced_x86::Code;
 use kernel::{DType, Scalar, ScalarOp};
 use smallvec::smallvec;
@@ -71,18 +71,22 @@ impl Unit<'_> {
         let narrow = |form: &'static Form| {
             move |u: &mut Self, x: VReg, width: Width| {
                 let dst = u.vector();
-                let Some(code) = form.code(u.isa, width) else { return unsupported("a conversion of 64-bit integers") };
+                let Some(code) = form.code(u.encoding, width) else {
+                    return unsupported("a conversion of 64-bit integers");
+                };
                 u.raw(code, smallvec![Arg::Vec(dst, width.half()), Arg::Vec(x, width)]);
                 Ok(dst)
             }
         };
         let (lanes, size) = (val.lanes, if matches!(to, DType::F64 | DType::I64) { 8 } else { 4 });
         let parts = match (val.dtype, to) {
-            (DType::I64, _) if self.isa == Isa::Avx2 && to.is_float() && lanes == 1 => {
+            (DType::I64, _) if self.encoding == Encoding::Vex && to.is_float() && lanes == 1 => {
                 smallvec![self.long_to_float(val.parts[0], size)]
             }
             (DType::I32, DType::F32) => self.map_parts(val, 4, &mut same(&FROM_INT[0]))?,
-            (DType::I64, DType::F64) if self.isa == Isa::Avx2 => self.map_parts(val, 8, &mut Self::longs_to_doubles)?,
+            (DType::I64, DType::F64) if self.encoding == Encoding::Vex => {
+                self.map_parts(val, 8, &mut Self::longs_to_doubles)?
+            }
             (DType::I64, DType::F64) => self.map_parts(val, 8, &mut same(&FROM_INT[1]))?,
             (DType::F32, DType::I32) => self.map_parts(val, 4, &mut same(&TO_INT[0]))?,
             (DType::F64, DType::I64) => self.map_parts(val, 8, &mut same(&TO_INT[1]))?,
@@ -222,7 +226,7 @@ impl Unit<'_> {
         sources: &[VReg],
         imm: Option<u8>,
     ) -> Result<VReg, EmitError> {
-        if self.isa == Isa::Avx2 {
+        if self.encoding == Encoding::Vex {
             return self.op(form, width, sources, imm);
         }
         let dst = self.lists.reg(Class::Mask);
@@ -232,7 +236,7 @@ impl Unit<'_> {
 
     /// The lanes that are not 0.
     pub(super) fn test(&mut self, x: VReg, size: usize, width: Width) -> Result<VReg, EmitError> {
-        if self.isa == Isa::Avx512 {
+        if self.encoding == Encoding::Evex {
             return self.comparison(of_size(&forms::TEST, size), width, &[x, x], None);
         }
         let zero = self.splat_bits(0, 4);

@@ -2,18 +2,18 @@
 //! memory.
 
 use super::forms::{BROADCAST, MOVE};
-use super::isa::{Isa, Width};
 use super::lir::{Arg, Index, Inst, Lists, Machine, Mem, MemBase, Use, VReg};
+use crate::x86::encoding::{Encoding, Width};
 use iced_x86::Code;
 
 /// How far behind a load its use may be.
 const FOLD_WITHIN: usize = 48;
 
 /// Removes what isn't used, and folds loads.
-pub(super) fn run(code: &mut Vec<Inst>, lists: &Lists, isa: Isa) {
+pub(super) fn run(code: &mut Vec<Inst>, lists: &Lists, encoding: Encoding) {
     remove_unused(code, lists.regs.len());
     code.retain(|inst| !matches!(inst, Inst::Nothing));
-    fold_loads(code, lists.regs.len(), isa);
+    fold_loads(code, lists.regs.len(), encoding);
     code.retain(|inst| !matches!(inst, Inst::Nothing));
 }
 
@@ -64,10 +64,10 @@ struct Load {
     single: u8,
 }
 
-fn as_load(inst: &Inst, isa: Isa) -> Option<Load> {
+fn as_load(inst: &Inst, encoding: Encoding) -> Option<Load> {
     let Inst::Machine(Machine { code, args, mask: None, store: false, updates: false, .. }) = inst else { return None };
     let [Arg::Vec(dst, width), Arg::Mem(mem)] = args[..] else { return None };
-    let is = |form: &super::forms::Form| form.code(isa, width) == Some(*code);
+    let is = |form: &super::forms::Form| form.code(encoding, width) == Some(*code);
     if is(&MOVE) {
         return Some(Load { dst, width, mem, element: 0, single: 0 });
     }
@@ -80,7 +80,7 @@ fn as_load(inst: &Inst, isa: Isa) -> Option<Load> {
         return Some(Load { dst, width, mem, element: 0, single });
     }
     let element = if is(&BROADCAST[0]) { 4 } else { 8 };
-    (isa == Isa::Avx512 && (is(&BROADCAST[0]) || is(&BROADCAST[1]))).then_some(Load {
+    (encoding == Encoding::Evex && (is(&BROADCAST[0]) || is(&BROADCAST[1]))).then_some(Load {
         dst,
         width,
         mem,
@@ -89,7 +89,7 @@ fn as_load(inst: &Inst, isa: Isa) -> Option<Load> {
     })
 }
 
-fn fold_loads(code: &mut [Inst], regs: usize, isa: Isa) {
+fn fold_loads(code: &mut [Inst], regs: usize, encoding: Encoding) {
     let (mut reads, mut writes) = (vec![0u32; regs], vec![0u32; regs]);
     for inst in code.iter() {
         inst.visit(&mut |reg, usage| {
@@ -98,7 +98,7 @@ fn fold_loads(code: &mut [Inst], regs: usize, isa: Isa) {
         });
     }
     for at in 0..code.len() {
-        let Some(load) = as_load(&code[at], isa) else { continue };
+        let Some(load) = as_load(&code[at], encoding) else { continue };
         if (reads[load.dst.0 as usize], writes[load.dst.0 as usize]) != (1, 1) {
             continue;
         }

@@ -4,9 +4,9 @@
 use super::alloc::Place;
 use super::asm::{Operand, PhysMem};
 use super::encode::{Encoder, general, vector};
-use super::isa::Width;
 use super::lir::{Arg, Argument, Class, Index, Label, Mem, MemBase, VReg};
 use crate::error::{EmitError, malformed};
+use crate::x86::encoding::Width;
 use iced_x86::{Code, Register};
 
 impl Encoder<'_> {

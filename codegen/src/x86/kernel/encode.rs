@@ -6,9 +6,9 @@ use super::alloc::{Allocation, Place};
 use super::asm::{Asm, Operand, PhysMem};
 use super::forms::{BROADCAST, FMA, Form, MOVE, STORE, of_size};
 use super::frame::Frame;
-use super::isa::{Isa, Width};
 use super::lir::{Arg, Class, ConstId, Constant, Inst, Label, Lists, Machine, Mem, MemBase, VReg};
 use crate::error::EmitError;
+use crate::x86::encoding::{Encoding, Width};
 use iced_x86::{Code, Register};
 use smallvec::SmallVec;
 
@@ -20,16 +20,16 @@ pub(super) fn encode(
     code: &[Inst],
     lists: &Lists,
     allocation: &Allocation,
-    isa: Isa,
+    encoding: Encoding,
     sums_bytes: usize,
     listing: bool,
 ) -> Result<Object, EmitError> {
-    let frame = Frame::new(sums_bytes, allocation.slots, isa.bytes());
+    let frame = Frame::new(sums_bytes, allocation.slots, encoding.bytes());
     let mut encoder = Encoder {
         asm: Asm::new(lists.labels(), listing)?,
         allocation,
         lists,
-        isa,
+        encoding,
         frame,
         stubs: vec![],
         leave: Label(lists.labels() as u32),
@@ -39,14 +39,14 @@ pub(super) fn encode(
         encoder.inst(inst)?;
     }
     encoder.epilogue()?;
-    encoder.asm.finish(&lists.pool, isa)
+    encoder.asm.finish(&lists.pool, encoding)
 }
 
 pub(super) struct Encoder<'a> {
     pub(super) asm: Asm,
     pub(super) allocation: &'a Allocation,
     lists: &'a Lists,
-    isa: Isa,
+    encoding: Encoding,
     pub(super) frame: Frame,
     /// What runs where a check fails: the jump's label and the status.
     pub(super) stubs: Vec<(Label, u32)>,
@@ -170,7 +170,7 @@ impl Encoder<'_> {
     fn in_memory(&self, place: Place, class: Class, element: u8) -> PhysMem {
         match place {
             Place::Pool(id) => {
-                let broadcast = self.isa == Isa::Avx512
+                let broadcast = self.encoding == Encoding::Evex
                     && matches!(self.constant(id), Constant::Splat { size, .. } if *size == element);
                 PhysMem::pool(id).broadcasting(broadcast)
             }
@@ -182,7 +182,7 @@ impl Encoder<'_> {
     /// Whether a memory operand stands for the whole vector that an instruction wants.
     fn is_whole(&self, mem: &PhysMem) -> bool {
         match mem.constant() {
-            Some(id) if self.isa == Isa::Avx512 => {
+            Some(id) if self.encoding == Encoding::Evex => {
                 mem.is_broadcast() || matches!(self.constant(id), Constant::Bytes(_) | Constant::Mask(_))
             }
             _ => true,
@@ -190,7 +190,7 @@ impl Encoder<'_> {
     }
 
     fn form(&self, form: &Form, width: Width) -> Result<Code, EmitError> {
-        form.code(self.isa, width).ok_or_else(|| EmitError::Unsupported("an instruction of this width".into()))
+        form.code(self.encoding, width).ok_or_else(|| EmitError::Unsupported("an instruction of this width".into()))
     }
 
     /// Brings what is in memory into a vector or mask register.
@@ -204,7 +204,7 @@ impl Encoder<'_> {
             _ => None,
         });
         let form = match splat {
-            Some(size) if self.isa == Isa::Avx512 => of_size(&BROADCAST, size),
+            Some(size) if self.encoding == Encoding::Evex => of_size(&BROADCAST, size),
             _ => &MOVE,
         };
         let code = self.form(form, width)?;
@@ -327,7 +327,7 @@ impl Encoder<'_> {
                 };
                 self.asm.machine(form, &[Operand::Reg(register); 3], None)
             }
-            _ => self.fetch(vector(n, self.isa.width()), PhysMem::pool(id)),
+            _ => self.fetch(vector(n, self.encoding.width()), PhysMem::pool(id)),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Expressions.
 
-use super::isa::{Isa, Width};
 use super::lir::{Arg, Inst, ListId, VReg};
 use super::ops::{self, Args};
 use super::unit::{Loop, Parts, Unit, Val, lane_size, width_of};
 use crate::error::{EmitError, malformed, unsupported};
+use crate::x86::encoding::{Encoding, Width};
 use iced_x86::Code;
 use kernel::scalar::Typing;
 use kernel::{Affine, DType, Expr, Reg, Scalar, ScalarOp};
@@ -132,7 +132,7 @@ impl Unit<'_> {
     }
 
     fn splat_mask(&mut self, from: VReg) -> Result<VReg, EmitError> {
-        if self.isa == Isa::Avx2 {
+        if self.encoding == Encoding::Vex {
             return self.broadcast(from, 4);
         }
         let (one, zero) = (self.splat_bits(1, 4), self.splat_bits(0, 4));
@@ -182,17 +182,17 @@ impl Unit<'_> {
         let number = self.index_value(index)?;
         let from = if size == 8 { Arg::General64(number) } else { Arg::General32(number) };
         let dst = self.vector();
-        let code = match (self.isa, size, lanes) {
-            (Isa::Avx512, 4, 2..) => Code::EVEX_Vpbroadcastd_zmm_k1z_r32,
-            (Isa::Avx512, _, 2..) => Code::EVEX_Vpbroadcastq_zmm_k1z_r64,
-            (Isa::Avx512, 4, _) => Code::EVEX_Vmovd_xmm_rm32,
-            (Isa::Avx512, ..) => Code::EVEX_Vmovq_xmm_rm64,
-            (Isa::Avx2, 4, _) => Code::VEX_Vmovd_xmm_rm32,
-            (Isa::Avx2, ..) => Code::VEX_Vmovq_xmm_rm64,
+        let code = match (self.encoding, size, lanes) {
+            (Encoding::Evex, 4, 2..) => Code::EVEX_Vpbroadcastd_zmm_k1z_r32,
+            (Encoding::Evex, _, 2..) => Code::EVEX_Vpbroadcastq_zmm_k1z_r64,
+            (Encoding::Evex, 4, _) => Code::EVEX_Vmovd_xmm_rm32,
+            (Encoding::Evex, ..) => Code::EVEX_Vmovq_xmm_rm64,
+            (Encoding::Vex, 4, _) => Code::VEX_Vmovd_xmm_rm32,
+            (Encoding::Vex, ..) => Code::VEX_Vmovq_xmm_rm64,
         };
-        let width = if self.isa == Isa::Avx512 && lanes > 1 { Width::Z } else { Width::X };
+        let width = if self.encoding == Encoding::Evex && lanes > 1 { Width::Z } else { Width::X };
         self.raw(code, smallvec![Arg::Vec(dst, width), from]);
-        if self.isa == Isa::Avx2 && lanes > 1 { self.broadcast(dst, size) } else { Ok(dst) }
+        if self.encoding == Encoding::Vex && lanes > 1 { self.broadcast(dst, size) } else { Ok(dst) }
     }
 
     /// Applies a scalar op to every lane.
@@ -275,7 +275,7 @@ impl Unit<'_> {
         let mut parts = Parts::new();
         for (at, count) in self.part_lanes(like.lanes, size).enumerate() {
             let width = width_of(count, size);
-            parts.push(if self.isa == Isa::Avx2 {
+            parts.push(if self.encoding == Encoding::Vex {
                 self.blend(masks[at], (yes[at], no[at]), size, width)?
             } else {
                 let taken = self.mask_op(Code::VEX_Kandw_kr_kr_kr, &[masks[at], yes[at]]);

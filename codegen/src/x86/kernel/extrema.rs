@@ -5,12 +5,12 @@
 //! is -0 if no element's sign was +, a minimum if one was -) and where an element was NaN: one instruction of that kind for each.
 
 use super::forms::{AND, MAX, MIN, OR, of_size};
-use super::isa::{Isa, Width};
 use super::lir::{Inst, VReg};
 use super::ops::compare::{Order, UNORDERED};
 use super::stmt::Count;
 use super::unit::{Parts, Unit, Val, width_of};
 use crate::error::{EmitError, malformed};
+use crate::x86::encoding::{Encoding, Width};
 use kernel::{DType, Expr, IndexVar, Reg, ScalarOp, Stmt};
 use std::collections::BTreeSet;
 
@@ -57,7 +57,7 @@ impl Unit<'_> {
 
     /// The extrema of a loop that does nothing else.
     fn extrema_of(&self, extent: usize, body: &[Stmt]) -> Option<Vec<Extremum>> {
-        if self.isa != Isa::Avx2 || self.widen.is_some() || extent < MIN_EXTENT {
+        if self.encoding != Encoding::Vex || self.widen.is_some() || extent < MIN_EXTENT {
             return None;
         }
         let (mut found, mut seen) = (Vec::<Extremum>::new(), BTreeSet::new());

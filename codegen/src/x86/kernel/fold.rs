@@ -1,10 +1,10 @@
 //! Folds of the lanes of a vector, the upper half onto the lower one until one lane is left.
 
 use super::forms::SHUFFLE;
-use super::isa::Width;
 use super::lir::VReg;
 use super::unit::{Parts, Unit, Val};
 use crate::error::EmitError;
+use crate::x86::encoding::Width;
 use kernel::{DType, ScalarOp};
 
 impl Unit<'_> {

@@ -4,10 +4,10 @@
 //! ends in a loop's variable the loop keeps a pointer: set before it from the pointer of the shorter prefix, advanced at the end of each
 //! iteration. So the body of a loop adds nothing, and accesses that differ in the constant share a pointer.
 
-use super::isa::Width;
 use super::lir::{Arg, Argument, Class, Index, Inst, Mem, MemBase, VReg};
 use super::unit::{Base, Binding, Unit};
 use crate::error::{EmitError, malformed, unsupported};
+use crate::x86::encoding::Width;
 use kernel::{Affine, BufRef, IndexExpr, IndexVar};
 
 /// An address.

@@ -1,10 +1,10 @@
 //! Halves of registers, masks of other lane sizes, blends: what moves lanes without computing.
 
 use super::forms::{self, BLEND, BLEND_VECTOR, BROADCAST, Form, SHUFFLE, SHUFFLE_TWO, of_size};
-use super::isa::{Isa, Width};
 use super::lir::{Arg, Class, VReg};
 use super::unit::{Parts, Unit, Val, width_of};
 use crate::error::EmitError;
+use crate::x86::encoding::{Encoding, Width};
 use iced_x86::Code;
 use kernel::DType;
 use smallvec::smallvec;
@@ -12,10 +12,10 @@ use smallvec::smallvec;
 impl Unit<'_> {
     /// The upper half of a register as the lower half of another; of 128 bits, the upper 64.
     pub(super) fn upper_half(&mut self, from: VReg, width: Width) -> Result<VReg, EmitError> {
-        let code = match (width, self.isa) {
+        let code = match (width, self.encoding) {
             (Width::X, _) => return self.op(&SHUFFLE, Width::X, &[from], Some(0b11_10_11_10)),
-            (Width::Y, Isa::Avx2) => Code::VEX_Vextractf128_xmmm128_ymm_imm8,
-            (Width::Y, Isa::Avx512) => Code::EVEX_Vextractf32x4_xmmm128_k1z_ymm_imm8,
+            (Width::Y, Encoding::Vex) => Code::VEX_Vextractf128_xmmm128_ymm_imm8,
+            (Width::Y, Encoding::Evex) => Code::EVEX_Vextractf32x4_xmmm128_k1z_ymm_imm8,
             (Width::Z, _) => Code::EVEX_Vextractf64x4_ymmm256_k1z_zmm_imm8,
         };
         let dst = self.vector();
@@ -25,10 +25,10 @@ impl Unit<'_> {
 
     /// Two lower halves as one register of that width.
     pub(super) fn join(&mut self, low: VReg, high: VReg, width: Width) -> Result<VReg, EmitError> {
-        let code = match (width, self.isa) {
+        let code = match (width, self.encoding) {
             (Width::X, _) => return self.op(&forms::LOWER_HALVES, Width::X, &[low, high], None),
-            (Width::Y, Isa::Avx2) => Code::VEX_Vinsertf128_ymm_ymm_xmmm128_imm8,
-            (Width::Y, Isa::Avx512) => Code::EVEX_Vinsertf32x4_ymm_k1z_ymm_xmmm128_imm8,
+            (Width::Y, Encoding::Vex) => Code::VEX_Vinsertf128_ymm_ymm_xmmm128_imm8,
+            (Width::Y, Encoding::Evex) => Code::EVEX_Vinsertf32x4_ymm_k1z_ymm_xmmm128_imm8,
             (Width::Z, _) => Code::EVEX_Vinsertf64x4_zmm_k1z_zmm_ymmm256_imm8,
         };
         let dst = self.vector();
@@ -39,8 +39,8 @@ impl Unit<'_> {
 
     /// The first lane in all lanes of a full register.
     pub(super) fn broadcast(&mut self, from: VReg, size: usize) -> Result<VReg, EmitError> {
-        let (form, width, dst) = (of_size(&BROADCAST, size), self.isa.width(), self.vector());
-        let Some(code) = form.code(self.isa, width) else { return crate::error::unsupported("a broadcast") };
+        let (form, width, dst) = (of_size(&BROADCAST, size), self.encoding.width(), self.vector());
+        let Some(code) = form.code(self.encoding, width) else { return crate::error::unsupported("a broadcast") };
         self.raw(code, smallvec![Arg::Vec(dst, width), Arg::Vec(from, Width::X)]);
         Ok(dst)
     }
@@ -50,9 +50,9 @@ impl Unit<'_> {
         let mut wide = Parts::new();
         for (at, count) in self.part_lanes(lanes, 8).enumerate() {
             let from = parts[at / 2];
-            let half = if at % 2 == 0 { from } else { self.upper_half(from, self.isa.width())? };
+            let half = if at % 2 == 0 { from } else { self.upper_half(from, self.encoding.width())? };
             let (width, dst) = (width_of(count, 8), self.vector());
-            let Some(code) = form.code(self.isa, width) else { return crate::error::unsupported("a conversion") };
+            let Some(code) = form.code(self.encoding, width) else { return crate::error::unsupported("a conversion") };
             self.raw(code, smallvec![Arg::Vec(dst, width), Arg::Vec(half, width.half())]);
             wide.push(dst);
         }
@@ -74,7 +74,7 @@ impl Unit<'_> {
         halves
             .chunks(2)
             .map(|pair| match pair {
-                [low, high] => self.join(*low, *high, self.isa.width()),
+                [low, high] => self.join(*low, *high, self.encoding.width()),
                 _ => Ok(pair[0]),
             })
             .collect()
@@ -90,11 +90,11 @@ impl Unit<'_> {
             }
             return Ok(std::iter::repeat_n(val.parts[0], needed).collect());
         }
-        match (self.isa, size) {
-            (Isa::Avx512, 8) => self.split_masks(val),
-            (Isa::Avx512, _) => Ok(self.join_masks(val)),
-            (Isa::Avx2, 8) => self.widen_parts(&val.parts, val.lanes, &forms::I32_TO_I64),
-            (Isa::Avx2, _) => self.narrow_parts(&val.parts, val.lanes, &mut Self::lower_words),
+        match (self.encoding, size) {
+            (Encoding::Evex, 8) => self.split_masks(val),
+            (Encoding::Evex, _) => Ok(self.join_masks(val)),
+            (Encoding::Vex, 8) => self.widen_parts(&val.parts, val.lanes, &forms::I32_TO_I64),
+            (Encoding::Vex, _) => self.narrow_parts(&val.parts, val.lanes, &mut Self::lower_words),
         }
     }
 
@@ -129,7 +129,7 @@ impl Unit<'_> {
 
     /// The lower 32 bits of each 64-bit lane, as a register of half the width.
     pub(super) fn lower_words(&mut self, from: VReg, width: Width) -> Result<VReg, EmitError> {
-        if self.isa == Isa::Avx512 {
+        if self.encoding == Encoding::Evex {
             let code = match width {
                 Width::X => Code::EVEX_Vpmovqd_xmmm64_k1z_xmm,
                 Width::Y => Code::EVEX_Vpmovqd_xmmm128_k1z_ymm,
@@ -155,7 +155,7 @@ impl Unit<'_> {
         size: usize,
         width: Width,
     ) -> Result<VReg, EmitError> {
-        if self.isa == Isa::Avx2 {
+        if self.encoding == Encoding::Vex {
             return self.op(of_size(&BLEND_VECTOR, size), width, &[no, yes, mask], None);
         }
         let dst = self.vector();

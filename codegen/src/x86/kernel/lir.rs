@@ -4,7 +4,7 @@
 //! pointers, constants. Flattening gives the instructions in the order in which they run. A virtual register may be written several times
 //! (accumulators, pointers that move); what a loop reads from before it lives through the whole loop.
 
-use super::isa::Width;
+use crate::x86::encoding::Width;
 use iced_x86::Code;
 use smallvec::SmallVec;
 

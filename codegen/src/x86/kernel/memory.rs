@@ -6,10 +6,10 @@ use super::forms::{
     STORE, STORE_BYTES, STORE_DOUBLE, STREAM, WORDS_TO_LANES, of_size,
 };
 use super::index::At;
-use super::isa::{Isa, Width};
 use super::lir::{Arg, Class, Inst, Machine, VReg};
 use super::unit::{Packed, Parts, Unit, Val, lane_size, width_of};
 use crate::error::{EmitError, malformed, unsupported};
+use crate::x86::encoding::{Encoding, Width};
 use iced_x86::Code;
 use kernel::{Access, Affine, BufRef, DType, Param};
 use smallvec::{SmallVec, smallvec};
@@ -46,7 +46,7 @@ impl Unit<'_> {
             return self.in_lanes(one, lanes);
         }
         let (at, size) = (self.address(buf, index)?, lane_size(dtype)?);
-        let (all, width) = (self.vector(), self.isa.width());
+        let (all, width) = (self.vector(), self.encoding.width());
         let code = self.form_code(of_size(&BROADCAST, size), width)?;
         self.load_with(code, all, width, at)?;
         let parts = std::iter::repeat_n(all, usize::from(lanes.div_ceil(self.per_part(size)))).collect();
@@ -70,7 +70,7 @@ impl Unit<'_> {
     /// Elements of one or two bytes, as they are in memory, as lanes.
     fn expand(&mut self, dtype: DType, packed: VReg, count: u16) -> Result<VReg, EmitError> {
         let width = width_of(count, 4);
-        if dtype == DType::Bool && self.isa == Isa::Avx512 {
+        if dtype == DType::Bool && self.encoding == Encoding::Evex {
             let dst = self.lists.reg(Class::Mask);
             let packed = Arg::Vec(packed, Width::X);
             self.raw(Code::EVEX_Vptestmb_kr_k1_xmm_xmmm128, smallvec![Arg::Mask(dst), packed, packed]);
@@ -79,7 +79,7 @@ impl Unit<'_> {
         let form = if dtype == DType::Bf16 { &WORDS_TO_LANES } else { &BYTES_TO_LANES };
         let from = if dtype == DType::Bf16 { width.half() } else { Width::X };
         let dst = self.vector();
-        let Some(code) = form.code(self.isa, width) else { return unsupported("an extension of bytes") };
+        let Some(code) = form.code(self.encoding, width) else { return unsupported("an extension of bytes") };
         self.raw(code, smallvec![Arg::Vec(dst, width), Arg::Vec(packed, from)]);
         match dtype {
             DType::Bf16 => self.op(&SHL_BY[0], width, &[dst], Some(16)),
@@ -98,14 +98,14 @@ impl Unit<'_> {
     }
 
     pub(super) fn form_code(&self, form: &Form, width: Width) -> Result<Code, EmitError> {
-        form.code(self.isa, width).map_or_else(|| unsupported("a move of this width"), Ok)
+        form.code(self.encoding, width).map_or_else(|| unsupported("a move of this width"), Ok)
     }
 
     /// Loads lanes of 4 or 8 bytes.
     fn load_lanes(&mut self, at: At, count: u16, size: usize) -> Result<VReg, EmitError> {
         let (bytes, dst) = (usize::from(count) * size, self.vector());
         let width = Width::holding(bytes);
-        let vex = self.isa == Isa::Avx2;
+        let vex = self.encoding == Encoding::Vex;
         match bytes {
             4 if vex => self.load_with(Code::VEX_Vmovss_xmm_m32, dst, Width::X, at)?,
             4 => self.load_with(Code::EVEX_Vmovss_xmm_k1z_m32, dst, Width::X, at)?,
@@ -123,7 +123,7 @@ impl Unit<'_> {
     fn load_masked(&mut self, dst: VReg, at: At, count: u16, size: usize, width: Width) -> Result<(), EmitError> {
         let mask = self.first_lanes(count, size);
         let mem = Arg::Mem(at.mem()?);
-        if self.isa == Isa::Avx2 {
+        if self.encoding == Encoding::Vex {
             let code = self.form_code(of_size(&MASKED_LOAD, size), width)?;
             self.raw(code, smallvec![Arg::Vec(dst, width), Arg::Vec(mask, width), mem]);
             return Ok(());
@@ -158,28 +158,28 @@ impl Unit<'_> {
     /// Loads up to 32 bytes into the lower part of a register.
     fn load_bytes(&mut self, at: At, bytes: usize) -> Result<VReg, EmitError> {
         let (width, dst) = (Width::holding(bytes), self.vector());
-        match (bytes, self.isa) {
-            (4, Isa::Avx2) => self.load_with(Code::VEX_Vmovd_xmm_rm32, dst, Width::X, at)?,
-            (4, Isa::Avx512) => self.load_with(Code::EVEX_Vmovd_xmm_rm32, dst, Width::X, at)?,
-            (8, Isa::Avx2) => self.load_with(Code::VEX_Vmovq_xmm_xmmm64, dst, Width::X, at)?,
-            (8, Isa::Avx512) => self.load_with(Code::EVEX_Vmovq_xmm_xmmm64, dst, Width::X, at)?,
+        match (bytes, self.encoding) {
+            (4, Encoding::Vex) => self.load_with(Code::VEX_Vmovd_xmm_rm32, dst, Width::X, at)?,
+            (4, Encoding::Evex) => self.load_with(Code::EVEX_Vmovd_xmm_rm32, dst, Width::X, at)?,
+            (8, Encoding::Vex) => self.load_with(Code::VEX_Vmovq_xmm_xmmm64, dst, Width::X, at)?,
+            (8, Encoding::Evex) => self.load_with(Code::EVEX_Vmovq_xmm_xmmm64, dst, Width::X, at)?,
             (16 | 32, _) => {
                 let code = self.form_code(&MOVE, width)?;
                 self.load_with(code, dst, width, at)?;
             }
             // A masked load of one element takes longer.
-            (1 | 2, Isa::Avx512) => {
+            (1 | 2, Encoding::Evex) => {
                 let zero = self.splat_bits(0, 4);
                 let byte = Code::EVEX_Vpinsrb_xmm_xmm_r32m8_imm8;
                 let code = if bytes == 1 { byte } else { Code::EVEX_Vpinsrw_xmm_xmm_r32m16_imm8 };
                 return self.insert(code, zero, at, 0);
             }
-            (_, Isa::Avx512) => {
+            (_, Encoding::Evex) => {
                 let mask = self.first_lanes(bytes as u16, 1);
                 let mem = Arg::Mem(at.mem()?);
                 self.masked(&MOVE_BYTES, width, smallvec![Arg::Vec(dst, width), mem], mask, false)?;
             }
-            (_, Isa::Avx2) => return self.load_pieces(at, bytes),
+            (_, Encoding::Vex) => return self.load_pieces(at, bytes),
         }
         Ok(dst)
     }
@@ -228,7 +228,7 @@ impl Unit<'_> {
         if step == -(dtype.size_bytes() as i64) && dtype != DType::Bool {
             return self.load_reversed(dtype, at, count, step);
         }
-        let vex = self.isa == Isa::Avx2;
+        let vex = self.encoding == Encoding::Vex;
         let lane = |l: u16| at.plus(i64::from(l) * step);
         match dtype.size_bytes() {
             1 => {
@@ -254,7 +254,7 @@ impl Unit<'_> {
     }
 
     fn load_quarter(&mut self, at: At, lanes: u16, step: i64, size: usize) -> Result<VReg, EmitError> {
-        let vex = self.isa == Isa::Avx2;
+        let vex = self.encoding == Encoding::Vex;
         let mut quarter = self.load_lanes(at, 1, size)?;
         for l in 1..lanes {
             let from = at.plus(i64::from(l) * step);
@@ -306,7 +306,7 @@ impl Unit<'_> {
             return Ok(false);
         };
         let (terms, offset) = self.terms(index, dtype.size_bytes() as i64)?;
-        let aligned = |bytes: i64| bytes % self.isa.bytes() as i64 == 0;
+        let aligned = |bytes: i64| bytes % self.encoding.bytes() as i64 == 0;
         Ok(aligned(offset) && terms.iter().all(|&(_, bytes)| aligned(bytes)))
     }
 
@@ -356,14 +356,14 @@ impl Unit<'_> {
     fn store_lanes(&mut self, at: At, from: VReg, count: u16, size: usize) -> Result<(), EmitError> {
         let bytes = usize::from(count) * size;
         let width = Width::holding(bytes);
-        let vex = self.isa == Isa::Avx2;
+        let vex = self.encoding == Encoding::Vex;
         match bytes {
             4 if vex => self.store_with(Code::VEX_Vmovss_m32_xmm, at, Arg::Vec(from, Width::X), None),
             4 => self.store_with(Code::EVEX_Vmovss_m32_k1_xmm, at, Arg::Vec(from, Width::X), None),
             8 if vex => self.store_with(Code::VEX_Vmovsd_m64_xmm, at, Arg::Vec(from, Width::X), None),
             8 => self.store_with(Code::EVEX_Vmovsd_m64_k1_xmm, at, Arg::Vec(from, Width::X), None),
             _ if bytes == width.bytes() => {
-                let streams = at.streams && width == self.isa.width();
+                let streams = at.streams && width == self.encoding.width();
                 self.lists.streams |= streams;
                 let code = self.form_code(if streams { &STREAM } else { &STORE }, width)?;
                 self.store_with(code, at, Arg::Vec(from, width), None)
@@ -411,17 +411,17 @@ impl Unit<'_> {
     fn store_bytes(&mut self, at: At, from: VReg, bytes: usize) -> Result<(), EmitError> {
         let width = Width::holding(bytes);
         let whole = Arg::Vec(from, width);
-        match (bytes, self.isa) {
+        match (bytes, self.encoding) {
             (16 | 32, _) => {
                 let code = self.form_code(&STORE, width)?;
                 self.store_with(code, at, whole, None)
             }
-            (_, Isa::Avx2) => self.store_pieces(at, from, bytes),
+            (_, Encoding::Vex) => self.store_pieces(at, from, bytes),
             (8, _) => self.store_with(Code::EVEX_Vmovq_xmmm64_xmm, at, whole, None),
             (4, _) => self.store_with(Code::EVEX_Vmovd_rm32_xmm, at, whole, None),
             (2, _) => self.store_with(Code::EVEX_Vpextrw_r32m16_xmm_imm8, at, whole, Some(0)),
             (1, _) => self.store_with(Code::EVEX_Vpextrb_r32m8_xmm_imm8, at, whole, Some(0)),
-            (_, Isa::Avx512) => {
+            (_, Encoding::Evex) => {
                 let mask = self.first_lanes(bytes as u16, 1);
                 self.masked(&STORE_BYTES, width, smallvec![Arg::Mem(at.mem()?), whole], mask, true)
             }
@@ -432,7 +432,7 @@ impl Unit<'_> {
     fn pack_bytes(&mut self, dtype: DType, part: VReg, count: u16) -> Result<VReg, EmitError> {
         let width = width_of(count, 4);
         let dst = self.vector();
-        if self.isa == Isa::Avx512 {
+        if self.encoding == Encoding::Evex {
             if dtype == DType::Bool {
                 let ones = self.splat_bits(0x0101_0101, 4);
                 let args = smallvec![Arg::Vec(dst, Width::X), Arg::Vec(ones, Width::X)];
@@ -468,7 +468,7 @@ impl Unit<'_> {
     fn pack_words(&mut self, part: VReg, count: u16) -> Result<VReg, EmitError> {
         let width = width_of(count, 4);
         let lanes = self.op(&SHR_BY[0], width, &[part], Some(16))?;
-        if self.isa == Isa::Avx2 {
+        if self.encoding == Encoding::Vex {
             return self.pack_halves(lanes, width);
         }
         let (code, dst) = match width {

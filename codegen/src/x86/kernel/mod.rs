@@ -20,7 +20,6 @@ mod fold;
 mod forms;
 mod frame;
 mod index;
-pub(super) mod isa;
 mod lane;
 pub(super) mod lir;
 mod memory;
@@ -29,12 +28,10 @@ mod stmt;
 mod tile;
 mod unit;
 
-use super::Wide;
 use crate::clif::wide::TileFunctions;
 use crate::error::EmitError;
-use crate::image::Function;
-use isa::Isa;
-use kernel::Kernel;
+use crate::object::Function;
+use kernel::{Kernel, Target};
 use unit::Unit;
 
 /// A kernel's code with the constants behind it, and the code as text, if asked for.
@@ -44,13 +41,18 @@ pub(crate) type Object = (Function, Option<String>);
 ///
 /// # Errors
 /// What this emitter doesn't provide; the portable one may.
-pub(crate) fn emit(kernel: &Kernel, wide: Wide, tiles: &TileFunctions, listing: bool) -> Result<Object, EmitError> {
-    let isa = Isa::of(wide);
-    let mut unit = Unit::new(kernel, isa, wide, tiles);
+pub(crate) fn emit(
+    kernel: &Kernel,
+    target: &Target,
+    tiles: &TileFunctions,
+    listing: bool,
+) -> Result<Object, EmitError> {
+    let mut unit = Unit::new(kernel, target, tiles);
+    let encoding = unit.encoding;
     let body = unit.kernel()?;
     let mut lists = unit.into_lists();
     let mut code = lists.flatten(body);
-    cleanup::run(&mut code, &lists, isa);
-    let allocation = alloc::allocate(&code, &lists.regs, isa);
-    encode::encode(&code, &lists, &allocation, isa, lists.sums_bytes, listing)
+    cleanup::run(&mut code, &lists, encoding);
+    let allocation = alloc::allocate(&code, &lists.regs, encoding);
+    encode::encode(&code, &lists, &allocation, encoding, lists.sums_bytes, listing)
 }

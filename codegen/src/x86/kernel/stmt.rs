@@ -1,9 +1,9 @@
 //! Statements: loops, bindings, accumulators, stores, branches.
 
-use super::isa::Width;
 use super::lir::{Class, Index, Inst, ListId, Use, VReg};
 use super::unit::{Binding, Bound, Loop, Unit, Val, lane_size, width_of};
 use crate::error::{EmitError, malformed};
+use crate::x86::encoding::Width;
 use kernel::walk::{assigned, has_tile};
 use kernel::{DType, Expr, IndexVar, LoopKind, Reg, Stmt};
 
@@ -97,7 +97,7 @@ impl Unit<'_> {
     }
 
     fn class_of(&self, dtype: DType) -> Class {
-        if dtype == DType::Bool && self.isa.has_masks() { Class::Mask } else { Class::Vector }
+        if dtype == DType::Bool && self.encoding.has_masks() { Class::Mask } else { Class::Vector }
     }
 
     fn copy_parts(&mut self, val: &mut Val) {

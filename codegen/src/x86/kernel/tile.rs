@@ -16,7 +16,7 @@ const MAX_UNROLLED: usize = 64;
 
 impl Unit<'_> {
     pub(super) fn tile(&mut self, micro: &Micro) -> Result<(), EmitError> {
-        let Some(form) = wide::form(self.kernel, micro, self.wide) else {
+        let Some(form) = wide::form(self.kernel, micro, self.target) else {
             return unsupported("a tile that doesn't fit the registers");
         };
         let Some(&function) = self.tiles.get(&form.shape) else { return unsupported("a tile that isn't assembled") };

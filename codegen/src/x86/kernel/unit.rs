@@ -1,12 +1,11 @@
 //! What the emission of one kernel carries along: open lists and loops, bound names, constants that have been made.
 
 use super::forms::Form;
-use super::isa::{Isa, Width};
 use super::lir::{Arg, Class, Constant, Inst, Label, ListId, Lists, Machine, VReg};
 use crate::clif::wide::TileFunctions;
 use crate::error::{EmitError, malformed, unsupported};
-use crate::x86::Wide;
-use kernel::{Affine, BufRef, DType, IndexVar, Kernel, Reg, Scalar};
+use crate::x86::encoding::{Encoding, Width};
+use kernel::{Affine, BufRef, DType, IndexVar, Kernel, Reg, Scalar, Target};
 use smallvec::{SmallVec, smallvec};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -101,8 +100,8 @@ pub(super) struct Compared {
 /// The emission of one kernel.
 pub(super) struct Unit<'k> {
     pub(super) kernel: &'k Kernel,
-    pub(super) isa: Isa,
-    pub(super) wide: Wide,
+    pub(super) encoding: Encoding,
+    pub(super) target: &'k Target,
     pub(super) tiles: &'k TileFunctions,
     pub(super) lists: Lists,
     /// The lists that are being filled, the innermost last.
@@ -131,13 +130,13 @@ pub(super) struct Unit<'k> {
 }
 
 impl<'k> Unit<'k> {
-    pub(super) fn new(kernel: &'k Kernel, isa: Isa, wide: Wide, tiles: &'k TileFunctions) -> Self {
+    pub(super) fn new(kernel: &'k Kernel, target: &'k Target, tiles: &'k TileFunctions) -> Self {
         let mut lists = Lists::default();
         let entry = lists.list();
         Self {
             kernel,
-            isa,
-            wide,
+            encoding: Encoding::of(target),
+            target,
             tiles,
             lists,
             open: vec![],
@@ -206,13 +205,13 @@ impl<'k> Unit<'k> {
     /// A vector of these elements, the rest 0.
     pub(super) fn vector_constant(&mut self, elements: impl Iterator<Item = u64>, size: usize) -> VReg {
         let mut bytes: Vec<u8> = elements.flat_map(|e| e.to_le_bytes()[..size].to_vec()).collect();
-        bytes.resize(self.isa.bytes(), 0);
+        bytes.resize(self.encoding.bytes(), 0);
         self.make_constant(Constant::Bytes(bytes), Class::Vector)
     }
 
     /// The first lanes, as what selects lanes: a mask register, or a vector of lanes of that size.
     pub(super) fn first_lanes(&mut self, count: u16, size: usize) -> VReg {
-        if self.isa.has_masks() {
+        if self.encoding.has_masks() {
             let bits = if count >= 64 { u64::MAX } else { (1 << count) - 1 };
             return self.make_constant(Constant::Mask(bits), Class::Mask);
         }
@@ -222,7 +221,7 @@ impl<'k> Unit<'k> {
     /// A truth value in every lane.
     pub(super) fn splat_truth(&mut self, value: bool, size: usize) -> VReg {
         let bits = if value { u64::MAX } else { 0 };
-        if self.isa.has_masks() {
+        if self.encoding.has_masks() {
             return self.make_constant(Constant::Mask(bits), Class::Mask);
         }
         let _ = size;
@@ -252,14 +251,14 @@ impl<'k> Unit<'k> {
         imm: Option<u8>,
         mask: Option<(VReg, bool)>,
     ) -> Result<(), EmitError> {
-        let Some(code) = form.code(self.isa, width) else {
+        let Some(code) = form.code(self.encoding, width) else {
             return unsupported("an instruction that this machine's vectors don't have");
         };
         let mut args: SmallVec<[Arg; 4]> = smallvec![dst];
         args.extend(sources.iter().map(|&s| Arg::Vec(s, width)));
         args.extend(imm.map(Arg::Imm));
         // With blends by a vector the mask comes last and must be a register.
-        let fold = if form.folds(self.isa) { sources.len().min(2) as u8 } else { 0 };
+        let fold = if form.folds(self.encoding) { sources.len().min(2) as u8 } else { 0 };
         self.push(Inst::Machine(Machine {
             code,
             args,
@@ -299,7 +298,7 @@ impl<'k> Unit<'k> {
 
     /// Lanes of a full register.
     pub(super) fn per_part(&self, size: usize) -> u16 {
-        (self.isa.bytes() / size) as u16
+        (self.encoding.bytes() / size) as u16
     }
 
     /// The lanes of each part of a vector.

@@ -51,13 +51,13 @@ impl PackedLeft {
 pub(super) fn is_worth_it(spec: &Spec, dtype: DType, target: &Target) -> bool {
     let is_whole = spec.batch.is_empty() && spec.origin.at.is_empty();
     let (Some(row), [step], true) = (spec.m.last(), spec.k.as_slice(), is_whole) else { return false };
-    let lanes = target.tile.vector_bytes / dtype.size_bytes();
+    let lanes = target.tile().vector_bytes / dtype.size_bytes();
     let uses = Spec::size(&spec.n).div_ceil(lanes);
     // Rows that are contiguous along the reduction are read in order as they stand.
     let runs_down = row.a == 1 && step.a != 1 && step.extent > FEW_LINES;
     let stride = step.a.unsigned_abs() as usize * dtype.size_bytes();
     let least = if stride.is_multiple_of(CACHE_PERIOD) { MIN_USES_IN_ONE_PLACE } else { MIN_USES };
-    target.tile.masked
+    target.tile().masked
         && Spec::size(&spec.m) >= MIN_ROWS
         && uses >= least
         && runs_down
@@ -67,7 +67,7 @@ pub(super) fn is_worth_it(spec: &Spec, dtype: DType, target: &Target) -> bool {
 /// How many lines of the first-level cache hold what stands so many bytes apart.
 fn lines(stride: usize, target: &Target) -> usize {
     let places = (CACHE_PERIOD / (stride & stride.wrapping_neg()).clamp(LINE_BYTES, CACHE_PERIOD)).max(1);
-    places * (target.l1_bytes / CACHE_PERIOD)
+    places * (target.caches().l1_bytes / CACHE_PERIOD)
 }
 
 /// Emits the kernel that packs the tiles of these rows.

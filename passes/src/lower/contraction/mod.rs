@@ -266,8 +266,8 @@ fn plan(
     };
     let row_bytes = Spec::size(&whole.k) * dtype.size_bytes();
     let tallest = tiling.rows.first().map_or(1, |r| r.size);
-    let row_tiles = (target.l2_bytes / 2 / (row_bytes * tallest)).max(4);
-    let (partial, group_bytes) = (None, target.l2_bytes / 2);
+    let row_tiles = (target.caches().l2_bytes / 2 / (row_bytes * tallest)).max(4);
+    let (partial, group_bytes) = (None, target.caches().l2_bytes / 2);
     let dims: Vec<usize> = chunks.into_iter().chain(lowering.graph.ty(anchor).shape.iter().copied()).collect();
     let shape = Shape::new(dims).map_err(|e| lowering.defect(anchor, &e.to_string()))?;
     let mut plan = Plan {
@@ -340,10 +340,10 @@ impl Cutter<'_> {
             if packs { PACK_CYCLES * (depth * n) as f64 / Spec::size(outer(&spec.m)) as f64 } else { 0.0 }
         };
         let around = Spec::size(&spec.batch) * Spec::size(outer(&spec.m)) * Spec::size(outer(&spec.n));
-        let panels = around * n.div_ceil(WIDEST_TILE * self.target.tile.vector_bytes / self.dtype.size_bytes());
+        let panels = around * n.div_ceil(WIDEST_TILE * self.target.tile().vector_bytes / self.dtype.size_bytes());
         let limits =
             Limits { width, colliding_rows, shared_rows: (panels < FEW_PANELS || along_rows) && m >= SHARED_ROWS };
-        (choose((m, n, depth), self.dtype, &self.target.tile, limits, copying), depth_block)
+        (choose((m, n, depth), self.dtype, &self.target.tile(), limits, copying), depth_block)
     }
 
     /// Whether the left factor is packed before.
@@ -356,7 +356,7 @@ impl Cutter<'_> {
     fn is_along_rows(&self, spec: &Spec) -> bool {
         let [rows, columns, steps] = [&spec.m, &spec.n, &spec.k].map(|dims| Spec::size(dims));
         let bytes = |elements: usize| elements * self.dtype.size_bytes();
-        let is_short = steps <= SHORT_STEPS && bytes(steps * columns) <= self.target.l2_bytes / 4;
+        let is_short = steps <= SHORT_STEPS && bytes(steps * columns) <= self.target.caches().l2_bytes / 4;
         is_short && spec.m.len() == 1 && rows >= MIN_SWEPT_ROWS && bytes(columns) >= CACHE_PERIOD
     }
 
@@ -365,10 +365,10 @@ impl Cutter<'_> {
     fn is_streamed(&self, spec: &Spec) -> bool {
         let (Some(column), [step]) = (spec.n.last(), spec.k.as_slice()) else { return false };
         let bytes = |elements: usize| elements * self.dtype.size_bytes();
-        let is_large = bytes(step.extent * column.extent) > self.target.l2_bytes / 2;
+        let is_large = bytes(step.extent * column.extent) > self.target.caches().l2_bytes / 2;
         let is_wide = column.b == 1 && bytes(step.b.unsigned_abs() as usize) >= 2 * PIECE_BYTES;
         let rows = Spec::size(&spec.m);
-        let is_plain = spec.batch.is_empty() && spec.n.len() == 1 && self.target.tile.masked && !self.once;
+        let is_plain = spec.batch.is_empty() && spec.n.len() == 1 && self.target.tile().masked && !self.once;
         is_plain
             && rows <= STREAMED_ROWS
             && is_wide

@@ -42,7 +42,7 @@ pub(super) fn is_worth_it(spec: &Spec, columns: &[Run], dtype: DType, target: &T
     let reused = Spec::size(&spec.batch) * Spec::size(&spec.m) >= MIN_ROWS;
     let is_panel =
         matches!(columns, [run] if run.count == 1) && spec.k.last().is_none_or(|d| d.b <= 2 * column.extent as i64);
-    let stays = is_panel || bytes <= target.l1_bytes / 2 || stays_in_l2(spec, dtype, target);
+    let stays = is_panel || bytes <= target.caches().l1_bytes / 2 || stays_in_l2(spec, dtype, target);
     reused && !stays
 }
 
@@ -53,7 +53,7 @@ fn stays_in_l2(spec: &Spec, dtype: DType, target: &Target) -> bool {
     let elements = rows * steps + steps * columns + rows * columns;
     let dense = spec.k.last().is_none_or(|d| d.b <= columns as i64);
     let batches = Spec::size(&spec.batch);
-    dense && batches * elements * dtype.size_bytes() <= target.l2_bytes
+    dense && batches * elements * dtype.size_bytes() <= target.caches().l2_bytes
 }
 
 /// Whether each thread better packs the panels of a width that it is about to use, a block of `steps` at a time, than all of them are packed before: where a
@@ -64,8 +64,8 @@ pub(super) fn is_own(spec: &Spec, (steps, width): (usize, usize), dtype: DType, 
     let Some(column) = spec.n.last() else { return false };
     let bytes = |elements: usize| elements * dtype.size_bytes();
     let (right, block) = (bytes(Spec::size(&spec.k) * column.extent), bytes((Spec::size(&spec.m) + width) * steps));
-    let keeps = right > target.l2_bytes && block <= target.l2_bytes / 8 * 5;
-    keeps || (spec.m.len() < 2 && (column.b != 1 || right <= target.l2_bytes / 4))
+    let keeps = right > target.caches().l2_bytes && block <= target.caches().l2_bytes / 8 * 5;
+    keeps || (spec.m.len() < 2 && (column.b != 1 || right <= target.caches().l2_bytes / 4))
 }
 
 /// Emits the kernels that pack the panels of these columns.

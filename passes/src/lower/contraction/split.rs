@@ -27,8 +27,9 @@ pub(super) fn chunks(op: &Op, spec: &Spec, dtype: DType, target: &Target) -> Opt
     let images = spec.k.first()?.extent;
     let results: usize = [&spec.batch, &spec.m, &spec.n].iter().map(|dims| Spec::size(dims)).product();
     let steps = Spec::size(&spec.k);
-    let fits =
-        |chunks: &usize| images.is_multiple_of(*chunks) && chunks * results * dtype.size_bytes() <= target.l2_bytes;
+    let fits = |chunks: &usize| {
+        images.is_multiple_of(*chunks) && chunks * results * dtype.size_bytes() <= target.caches().l2_bytes
+    };
     let is_shared = matches!(numbers(op), Op::ConvWeightGrad(_)) && spec.batch.is_empty();
     let shared = |chunks: &usize| is_shared && fits(chunks) && steps / chunks >= LEAST_STEPS;
     let shared = (LEAST_CHUNKS..=MOST_CHUNKS).rev().find(shared);

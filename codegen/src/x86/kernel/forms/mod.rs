@@ -1,6 +1,6 @@
 //! Which machine instruction does what, by element size (4 bytes, 8 bytes), encoding and width: [`math`] computes, [`moves`] moves and converts.
 
-use super::isa::{Isa, Width};
+use crate::x86::encoding::{Encoding, Width};
 use iced_x86::Code;
 
 /// One operation on lanes of one size.
@@ -16,17 +16,17 @@ pub(super) struct Form {
 
 impl Form {
     /// The instruction, if that set has it.
-    pub(super) fn code(&self, isa: Isa, width: Width) -> Option<Code> {
-        let code = match (isa, width) {
-            (Isa::Avx2, Width::Z) => return None,
-            (Isa::Avx2, _) => self.vex[width as usize],
-            (Isa::Avx512, _) => self.evex[width as usize],
+    pub(super) fn code(&self, encoding: Encoding, width: Width) -> Option<Code> {
+        let code = match (encoding, width) {
+            (Encoding::Vex, Width::Z) => return None,
+            (Encoding::Vex, _) => self.vex[width as usize],
+            (Encoding::Evex, _) => self.evex[width as usize],
         };
         (code != Code::INVALID).then_some(code)
     }
 
     /// Whether the last source may be in memory. Shifts by a constant take registers only with VEX.
-    pub(super) fn folds(&self, isa: Isa) -> bool {
+    pub(super) fn folds(&self, encoding: Encoding) -> bool {
         let shift = matches!(
             self.vex[0],
             Code::VEX_Vpslld_xmm_xmm_imm8
@@ -34,7 +34,7 @@ impl Form {
                 | Code::VEX_Vpsrld_xmm_xmm_imm8
                 | Code::VEX_Vpsrlq_xmm_xmm_imm8
         );
-        isa == Isa::Avx512 || !shift
+        encoding == Encoding::Evex || !shift
     }
 }
 

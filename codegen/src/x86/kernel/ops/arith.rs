@@ -3,11 +3,11 @@
 use super::compare::{Order, UNORDERED};
 use super::{Args, Emit};
 use crate::error::EmitError;
+use crate::x86::encoding::Encoding;
 use crate::x86::kernel::forms::{
     ADD, AND, ANDN, DIV, Form, IABS, IADD, IMAX, IMIN, IMUL, ISUB, MAX, MIN, MUL, MULU, OR, RANGE, SHL_BY, SHR_BY,
     SQRT, SUB, XOR, of_size,
 };
-use crate::x86::kernel::isa::Isa;
 use crate::x86::kernel::lir::{Arg, VReg};
 use crate::x86::kernel::unit::Unit;
 use kernel::{DType, ScalarOp};
@@ -26,7 +26,7 @@ pub(super) const OPS: &[(ScalarOp, Emit)] = &[
 ];
 
 fn mul(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
-    if a.dtype == DType::I64 && u.isa == Isa::Avx2 {
+    if a.dtype == DType::I64 && u.encoding == Encoding::Vex {
         return long_product(u, a);
     }
     u.op(a.either(&MUL, &IMUL), a.width, &a.regs, None)
@@ -69,7 +69,7 @@ fn abs(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
     if a.dtype == DType::U8 {
         return Ok(a.regs[0]);
     }
-    if a.size == 8 && u.isa == Isa::Avx2 {
+    if a.size == 8 && u.encoding == Encoding::Vex {
         let zero = u.splat_bits(0, 4);
         let negated = u.op(&ISUB[1], a.width, &[zero, a.regs[0]], None)?;
         let below = u.compare_ints(Order::Lt, 8, a.width, a.regs[0], zero)?;
@@ -119,7 +119,7 @@ fn extremum(u: &mut Unit<'_>, a: &Args, which: Extremum) -> Result<VReg, EmitErr
         let mend = which == Extremum::Max && known == 0.0 && !known.is_sign_negative();
         return if mend { u.add(chosen, bound, a.size, a.width) } else { Ok(chosen) };
     }
-    let ordered = if u.isa == Isa::Avx512 {
+    let ordered = if u.encoding == Encoding::Evex {
         let mode = if which == Extremum::Min { 0b0100 } else { 0b0101 };
         u.op(of_size(&RANGE, a.size), a.width, &[x, y], Some(mode))?
     } else {
@@ -136,7 +136,7 @@ fn extremum(u: &mut Unit<'_>, a: &Args, which: Extremum) -> Result<VReg, EmitErr
 fn or_nan(u: &mut Unit<'_>, a: &Args, ordered: VReg) -> Result<VReg, EmitError> {
     let (x, y) = (a.regs[0], a.regs[1]);
     let is_nan = u.compare_floats(UNORDERED, a.size, a.width, x, y)?;
-    if u.isa == Isa::Avx512 {
+    if u.encoding == Encoding::Evex {
         let dst = (Arg::Vec(ordered, a.width), true);
         u.op_into(of_size(&ADD, a.size), a.width, dst, &[x, y], None, Some((is_nan, false)))?;
         return Ok(ordered);
@@ -146,7 +146,7 @@ fn or_nan(u: &mut Unit<'_>, a: &Args, ordered: VReg) -> Result<VReg, EmitError> 
 
 fn integer_extremum(u: &mut Unit<'_>, a: &Args, which: Extremum) -> Result<VReg, EmitError> {
     let (x, y) = (a.regs[0], a.regs[1]);
-    if a.size == 8 && u.isa == Isa::Avx2 {
+    if a.size == 8 && u.encoding == Encoding::Vex {
         let order = if which == Extremum::Min { Order::Lt } else { Order::Gt };
         let wins = u.compare_ints(order, 8, a.width, x, y)?;
         return u.blend(wins, (x, y), 8, a.width);

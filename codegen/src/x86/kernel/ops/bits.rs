@@ -3,8 +3,8 @@
 use super::arith::and_not;
 use super::{Args, Emit};
 use crate::error::EmitError;
+use crate::x86::encoding::Encoding;
 use crate::x86::kernel::forms::{AND, Form, IMUL, MULU, OR, SHL, SHL_BY, SHR, SHR_BY, XOR, of_size};
-use crate::x86::kernel::isa::Isa;
 use crate::x86::kernel::lir::VReg;
 use crate::x86::kernel::unit::Unit;
 use iced_x86::Code;
@@ -22,7 +22,7 @@ pub(super) const OPS: &[(ScalarOp, Emit)] = &[
 
 /// Whether the operands are in mask registers.
 pub(super) fn in_masks(u: &Unit<'_>, a: &Args) -> bool {
-    a.dtype == DType::Bool && u.isa == Isa::Avx512
+    a.dtype == DType::Bool && u.encoding == Encoding::Evex
 }
 
 fn logic(u: &mut Unit<'_>, a: &Args, form: &'static [Form; 2], on_masks: Code) -> Result<VReg, EmitError> {
@@ -37,7 +37,7 @@ fn not(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
         return Ok(u.mask_op(Code::VEX_Knotw_kr_kr, &a.regs));
     }
     let ones = u.splat_bits(0xffff_ffff, 4);
-    if u.isa == Isa::Avx2 {
+    if u.encoding == Encoding::Vex {
         return and_not(u, a, a.regs[0], ones);
     }
     u.op(&XOR[0], a.width, &[a.regs[0], ones], None)

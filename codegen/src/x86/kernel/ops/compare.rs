@@ -3,8 +3,8 @@
 use super::bits::in_masks;
 use super::{Args, Emit};
 use crate::error::EmitError;
+use crate::x86::encoding::{Encoding, Width};
 use crate::x86::kernel::forms::{Form, ICMP, IEQ, IGT, MAX, MIN, XOR, of_size};
-use crate::x86::kernel::isa::{Isa, Width};
 use crate::x86::kernel::lir::VReg;
 use crate::x86::kernel::unit::{Compared, Unit};
 use iced_x86::Code;
@@ -86,7 +86,7 @@ impl Unit<'_> {
         a: VReg,
         b: VReg,
     ) -> Result<VReg, EmitError> {
-        if self.isa == Isa::Avx512 {
+        if self.encoding == Encoding::Evex {
             return self.comparison(of_size(&ICMP, size), width, &[a, b], Some(order.of_ints()));
         }
         let (form, swapped, inverted) = match order {

@@ -6,10 +6,10 @@ mod bits;
 pub(super) mod compare;
 mod rounding;
 
-use super::isa::Width;
 use super::lir::VReg;
 use super::unit::Unit;
 use crate::error::{EmitError, unsupported};
+use crate::x86::encoding::Width;
 use kernel::{DType, Scalar, ScalarOp};
 use smallvec::SmallVec;
 

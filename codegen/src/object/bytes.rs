@@ -1,33 +1,35 @@
-//! Images as bytes, and back.
+//! Objects as bytes, and back.
 //!
 //! Numbers are little-endian; lists, texts and byte strings come after their length, choices after a number. Reading trusts nothing: what
-//! isn't an image that [`Image::to_bytes`] could have written is an error, never a panic, and no more memory is taken than the bytes
+//! isn't an object that [`Object::to_bytes`] could have written is an error, never a panic, and no more memory is taken than the bytes
 //! account for. (That the code is what it should be can't be read off it: see the module's user.)
 
-use super::{Emitter, Image, KernelCode, LibCall, LibFunction};
-use kernel::{Access, Buffer, BufferId, BufferKind, Check, DType, Launch, Param};
+use super::{Emitter, Function, KernelCode, LIB_CALLS, Object};
+use cranelift::module::{FuncId, ModuleReloc, ModuleRelocTarget};
+use kernel::{Access, Buffer, BufferId, BufferKind, Caches, Check, DType, InstructionSet, Launch, Param, Target};
 use std::time::Duration;
 
 /// The version of this form. What is written in another one isn't read.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
-/// Why bytes are no image.
+/// Why bytes are no object, or an object contradicts itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("not a compiled program: {0}")]
-pub struct ImageError(&'static str);
+pub struct ObjectError(pub(super) &'static str);
 
-type Read<T> = Result<T, ImageError>;
+type Read<T> = Result<T, ObjectError>;
 
-impl Image {
-    /// The image as bytes, without the texts and times of compiling.
+impl Object {
+    /// The object as bytes, without the texts and times of compiling.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut w = Writer(Vec::with_capacity(self.code.len() + 4096));
-        w.bytes(&self.code);
-        w.list(&self.lib_calls, |w, call| {
-            w.size(call.at);
-            w.size(LibFunction::ALL.iter().position(|f| *f == call.function).unwrap_or(usize::MAX));
+        let mut w = Writer(Vec::with_capacity(self.code_bytes() + 4096));
+        w.target(&self.target);
+        w.list(&self.functions, |w, function| {
+            w.size(function.align as usize);
+            w.bytes(&function.bytes);
+            w.list(&function.relocs, |w, reloc| w.reloc(reloc, self));
         });
-        w.size(self.step);
+        w.size(self.step.as_u32() as usize);
         w.list(&self.kernels, Writer::kernel);
         w.list(&self.launches, |w, launch| {
             w.size(launch.kernel as usize);
@@ -43,30 +45,41 @@ impl Image {
         w.0
     }
 
-    /// The image that these bytes, all of them, are.
+    /// The object that these bytes, all of them, are.
     ///
     /// # Errors
     /// If they are none, or its parts contradict one another.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ImageError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ObjectError> {
         let mut r = Reader(bytes);
-        let mut image = Self {
-            code: r.bytes()?.to_vec(),
-            lib_calls: r.list(|r| Ok(LibCall { at: r.size()?, function: r.one_of(&LibFunction::ALL)? }))?,
-            step: r.size()?,
-            kernels: r.list(Reader::kernel)?,
-            launches: r.list(|r| Ok(Launch { kernel: r.number()?, args: r.list(|r| Ok(BufferId(r.number()?)))? }))?,
+        let mut object = Self {
+            target: r.target()?,
+            functions: vec![],
+            step: FuncId::from_u32(0),
+            kernels: vec![],
+            launches: vec![],
             launch_args: vec![],
-            buffers: r.list(Reader::buffer)?,
-            arena_bytes: r.option()?,
-            scratch_bytes: r.size()?,
-            checks: r.list(|r| Ok(Check { message: r.text()?, loc: r.list(Reader::text)?.pop() }))?,
+            buffers: vec![],
+            arena_bytes: None,
+            scratch_bytes: 0,
+            checks: vec![],
         };
+        object.functions = r.list(|r| {
+            Ok(Function { align: r.size()? as u64, bytes: r.bytes()?.to_vec(), relocs: r.list(|r| r.reloc(&object))? })
+        })?;
+        object.step = r.function()?;
+        object.kernels = r.list(Reader::kernel)?;
+        object.launches =
+            r.list(|r| Ok(Launch { kernel: r.number()?, args: r.list(|r| Ok(BufferId(r.number()?)))? }))?;
+        object.buffers = r.list(Reader::buffer)?;
+        object.arena_bytes = r.option()?;
+        object.scratch_bytes = r.size()?;
+        object.checks = r.list(|r| Ok(Check { message: r.text()?, loc: r.list(Reader::text)?.pop() }))?;
         if !r.0.is_empty() {
-            return Err(ImageError("bytes after the end"));
+            return Err(ObjectError("bytes after the end"));
         }
-        image.launch_args = image.first_args();
-        image.check()?;
-        Ok(image)
+        object.launch_args = object.first_args();
+        object.check()?;
+        Ok(object)
     }
 
     /// For each launch, the position of its first parameter in the table of addresses.
@@ -77,22 +90,6 @@ impl Image {
             next - launch.args.len()
         };
         self.launches.iter().map(place).collect()
-    }
-
-    /// Checks what refers to the code.
-    fn check(&self) -> Read<()> {
-        let code = self.code.len();
-        let starts = self.kernels.iter().map(|k| k.start).chain([self.step]);
-        if starts.into_iter().any(|start| start >= code) {
-            return Err(ImageError("a function outside of the code"));
-        }
-        if self.lib_calls.iter().any(|call| call.at.checked_add(8).is_none_or(|end| end > code)) {
-            return Err(ImageError("an address outside of the code"));
-        }
-        if self.kernels.iter().any(|k| k.scratch_bytes > self.scratch_bytes) {
-            return Err(ImageError("a kernel with more scratch memory than there is"));
-        }
-        Ok(())
     }
 }
 
@@ -121,6 +118,37 @@ impl Writer {
         self.list(value.as_slice(), |w, value| w.size(*value));
     }
 
+    fn target(&mut self, target: &Target) {
+        self.text(&target.triple().to_string());
+        self.text(target.instruction_set().name());
+        let caches = target.caches();
+        [caches.l1_bytes, caches.l2_bytes, caches.l3_bytes].into_iter().for_each(|bytes| self.size(bytes));
+    }
+
+    /// A reference: what it is to, and how it is filled in, by numbers of its object's own lists.
+    fn reloc(&mut self, reloc: &ModuleReloc, object: &Object) {
+        self.size(reloc.offset as usize);
+        self.size(object.reloc_kinds().iter().position(|(kind, _)| *kind == reloc.kind).unwrap_or(usize::MAX));
+        self.size(reloc.addend as usize);
+        match &reloc.name {
+            ModuleRelocTarget::User { index, .. } => {
+                self.size(0);
+                self.size(*index as usize);
+            }
+            ModuleRelocTarget::FunctionOffset(id, offset) => {
+                self.size(1);
+                self.size(id.as_u32() as usize);
+                self.size(*offset as usize);
+            }
+            ModuleRelocTarget::LibCall(call) => {
+                self.size(2);
+                self.size(LIB_CALLS.iter().position(|c| c == call).unwrap_or(usize::MAX));
+            }
+            // Which no checked object has; what is written isn't read again.
+            ModuleRelocTarget::KnownSymbol(_) => self.size(usize::MAX),
+        }
+    }
+
     fn dtype(&mut self, dtype: DType) {
         self.size(DType::ALL.iter().position(|d| *d == dtype).unwrap_or(usize::MAX));
     }
@@ -132,7 +160,7 @@ impl Writer {
             w.size(param.len);
             w.size(ACCESSES.iter().position(|a| *a == param.access).unwrap_or(usize::MAX));
         });
-        self.size(kernel.start);
+        self.size(kernel.function.as_u32() as usize);
         self.size(kernel.scratch_bytes);
         self.option(kernel.parallel);
         self.size(kernel.code_bytes);
@@ -174,31 +202,36 @@ struct Reader<'b>(&'b [u8]);
 
 impl<'b> Reader<'b> {
     fn size(&mut self) -> Read<usize> {
-        let (first, rest) = self.0.split_first_chunk::<8>().ok_or(ImageError("the end is missing"))?;
+        let (first, rest) = self.0.split_first_chunk::<8>().ok_or(ObjectError("the end is missing"))?;
         self.0 = rest;
-        usize::try_from(u64::from_le_bytes(*first)).map_err(|_| ImageError("a size out of range"))
+        usize::try_from(u64::from_le_bytes(*first)).map_err(|_| ObjectError("a size out of range"))
     }
 
     fn number(&mut self) -> Read<u32> {
-        u32::try_from(self.size()?).map_err(|_| ImageError("a number out of range"))
+        u32::try_from(self.size()?).map_err(|_| ObjectError("a number out of range"))
+    }
+
+    fn function(&mut self) -> Read<FuncId> {
+        let number = self.number()?;
+        if number == u32::MAX { Err(ObjectError("a number out of range")) } else { Ok(FuncId::from_u32(number)) }
     }
 
     fn bytes(&mut self) -> Read<&'b [u8]> {
         let len = self.size()?;
-        let (bytes, rest) = self.0.split_at_checked(len).ok_or(ImageError("the end is missing"))?;
+        let (bytes, rest) = self.0.split_at_checked(len).ok_or(ObjectError("the end is missing"))?;
         self.0 = rest;
         Ok(bytes)
     }
 
     fn text(&mut self) -> Read<String> {
-        String::from_utf8(self.bytes()?.to_vec()).map_err(|_| ImageError("text that is not UTF-8"))
+        String::from_utf8(self.bytes()?.to_vec()).map_err(|_| ObjectError("text that is not UTF-8"))
     }
 
     fn list<T>(&mut self, mut each: impl FnMut(&mut Self) -> Read<T>) -> Read<Vec<T>> {
         let len = self.size()?;
         // Every item takes at least eight bytes.
         if len > self.0.len() / 8 {
-            return Err(ImageError("a list longer than the bytes"));
+            return Err(ObjectError("a list longer than the bytes"));
         }
         (0..len).map(|_| each(self)).collect()
     }
@@ -208,7 +241,28 @@ impl<'b> Reader<'b> {
     }
 
     fn one_of<T: Copy>(&mut self, all: &[T]) -> Read<T> {
-        all.get(self.size()?).copied().ok_or(ImageError("an unknown choice"))
+        all.get(self.size()?).copied().ok_or(ObjectError("an unknown choice"))
+    }
+
+    fn target(&mut self) -> Read<Target> {
+        let triple = self.text()?.parse().map_err(|_| ObjectError("an unknown triple"))?;
+        let set: InstructionSet = self.text()?.parse().map_err(|_| ObjectError("an unknown instruction set"))?;
+        let target = Target::new(triple, set).map_err(|_| ObjectError("an impossible target"))?;
+        Ok(target.with_caches(Caches { l1_bytes: self.size()?, l2_bytes: self.size()?, l3_bytes: self.size()? }))
+    }
+
+    fn reloc(&mut self, object: &Object) -> Read<ModuleReloc> {
+        Ok(ModuleReloc {
+            offset: self.number()?,
+            kind: self.one_of(object.reloc_kinds())?.0,
+            addend: self.size()? as i64,
+            name: match self.size()? {
+                0 => ModuleRelocTarget::user(0, self.number()?),
+                1 => ModuleRelocTarget::FunctionOffset(self.function()?, self.number()?),
+                2 => ModuleRelocTarget::LibCall(self.one_of(&LIB_CALLS)?),
+                _ => return Err(ObjectError("a reference to something unknown")),
+            },
+        })
     }
 
     fn kernel(&mut self) -> Read<KernelCode> {
@@ -216,14 +270,14 @@ impl<'b> Reader<'b> {
             name: self.text()?,
             params: self
                 .list(|r| Ok(Param { dtype: r.one_of(&DType::ALL)?, len: r.size()?, access: r.one_of(&ACCESSES)? }))?,
-            start: self.size()?,
+            function: self.function()?,
             scratch_bytes: self.size()?,
             parallel: self.option()?,
             code_bytes: self.size()?,
             emitter: match self.size()? {
                 0 => Emitter::Portable { because: self.list(Self::text)?.pop() },
                 1 => Emitter::X86,
-                _ => return Err(ImageError("an unknown emitter")),
+                _ => return Err(ObjectError("an unknown emitter")),
             },
             compile_time: Duration::ZERO,
             dump: None,
@@ -239,7 +293,7 @@ impl<'b> Reader<'b> {
             3 => BufferKind::State { name: self.text()? },
             4 => BufferKind::Next { name: self.text()? },
             5 => BufferKind::Constant { bytes: self.bytes()?.into() },
-            _ => return Err(ImageError("an unknown kind of buffer")),
+            _ => return Err(ObjectError("an unknown kind of buffer")),
         };
         Ok(Buffer { dtype, len, kind, offset })
     }

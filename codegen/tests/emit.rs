@@ -1,7 +1,7 @@
 //! What compiling gives and refuses. That the code computes what it should is tested where it can be run, in `runtime`.
 
-use codegen::{CodegenError, Emitter, JitOptions, Wide, jit};
-use kernel::Program;
+use codegen::{CodegenError, EmitOptions, Emitter, emit};
+use kernel::{Program, Target};
 
 fn program(body: &str, dtype: &str) -> Program {
     let text = format!(
@@ -12,42 +12,48 @@ fn program(body: &str, dtype: &str) -> Program {
     text.parse().unwrap_or_else(|e| panic!("{e}: {text}"))
 }
 
-fn options() -> JitOptions {
-    JitOptions { verify: true, dump: true, threads: 2, wide: None }
+/// Everything on, for the portable emitter.
+fn options() -> EmitOptions {
+    options_for(Target::baseline())
+}
+
+fn options_for(target: Target) -> EmitOptions {
+    EmitOptions { target, verify: true, dump: true, threads: 2 }
 }
 
 fn refused(program: &Program) -> CodegenError {
-    jit(program.clone(), &options()).expect_err("a refusal")
+    emit(program.clone(), &options()).expect_err("a refusal")
 }
 
 #[test]
 fn a_vector_strip_is_vector_code() {
     let program = program("vector i0 in 0..2 { store p1[i0*4] = add(load.x4 p0[i0*4], load.x4 p0[i0*4]) }", "f32");
-    let compiled = jit(program, &options()).expect("compiles");
-    let kernel = &compiled.kernels[0];
+    let compiled = emit(program, &options()).expect("compiles");
+    let kernel = &compiled.kernels()[0];
     let dump = kernel.dump.as_ref().expect("was asked for");
     assert!(dump.clif.contains("load.f32x4") && dump.clif.contains("fadd"), "{}", dump.clif);
-    assert!(!dump.assembly.is_empty() && kernel.code_bytes > 0 && kernel.start < compiled.code.len());
-    assert_eq!((kernel.parallel, compiled.scratch_bytes), (None, 0));
+    assert!(!dump.assembly.is_empty() && kernel.code_bytes > 0 && kernel.code_bytes < compiled.code_bytes());
+    assert_eq!((kernel.parallel, compiled.scratch_bytes()), (None, 0));
 }
 
 /// The emitter for wide vectors takes this kernel wherever there are any, and says so.
 #[test]
 fn wide_vectors_have_an_emitter_of_their_own() {
     let program = program("vector i0 in 0..1 { store p1[i0*8] = add(load.x8 p0[i0*8], load.x8 p0[i0*8]) }", "f32");
-    let wide = Wide::of_host();
-    let compiled = jit(program, &JitOptions { wide, ..options() }).expect("compiles");
-    let kernel = &compiled.kernels[0];
-    let portable = Emitter::Portable { because: None };
-    assert_eq!(kernel.emitter, if wide.is_some() { Emitter::X86 } else { portable });
-    let text = &kernel.dump.as_ref().expect("was asked for").assembly;
-    assert_eq!(text.contains("vaddps ymm0,ymm0,"), wide.is_some(), "{text}");
+    for (target, expected) in
+        [(Target::avx2(), Emitter::X86), (Target::baseline(), Emitter::Portable { because: None })]
+    {
+        let compiled = emit(program.clone(), &options_for(target)).expect("compiles");
+        let kernel = &compiled.kernels()[0];
+        assert_eq!(kernel.emitter, expected);
+        let text = &kernel.dump.as_ref().expect("was asked for").assembly;
+        assert_eq!(text.contains("vaddps ymm0,ymm0,"), expected == Emitter::X86, "{text}");
+    }
 }
 
 /// Each element took both orders of the operands, a sum for NaN and a selection: six instructions, where the loop's end can tell zeros and NaN.
 #[test]
 fn a_loop_for_extrema_asked_for_zeros_and_nan_at_each_element() {
-    let Some(wide) = Wide::of_host().map(|_| Wide::Avx2) else { return };
     for (op, start, instruction) in [("max", "-inf", "vmaxps"), ("min", "inf", "vminps")] {
         let body = format!(
             "var v0 = splat.x8({start}:f32) var v1 = splat.x8({start}:f32)
@@ -59,8 +65,8 @@ fn a_loop_for_extrema_asked_for_zeros_and_nan_at_each_element() {
              }}
              store p1[0] = add(v0, v1)"
         );
-        let compiled = jit(program(&body, "f32"), &JitOptions { wide: Some(wide), ..options() }).expect("compiles");
-        let text = &compiled.kernels[0].dump.as_ref().expect("was asked for").assembly;
+        let compiled = emit(program(&body, "f32"), &options_for(Target::avx2())).expect("compiles");
+        let text = &compiled.kernels()[0].dump.as_ref().expect("was asked for").assembly;
         assert_eq!(text.matches(instruction).count(), 2, "{text}");
     }
 }
@@ -69,11 +75,12 @@ fn a_loop_for_extrema_asked_for_zeros_and_nan_at_each_element() {
 #[test]
 fn kernels_go_to_the_portable_emitter_with_a_reason() {
     let program = program("for i0 in 0..8 { store p1[i0] = div(load p0[i0], 3i32) }", "i32");
-    let wide = Wide::of_host();
-    let compiled = jit(program, &JitOptions { wide, ..options() }).expect("compiles");
-    match &compiled.kernels[0].emitter {
-        Emitter::Portable { because } => assert_eq!(because.is_some(), wide.is_some()),
-        Emitter::X86 => panic!("quotients of integers are not vector code"),
+    for (target, has_reason) in [(Target::baseline(), false), (Target::avx512(), true)] {
+        let compiled = emit(program.clone(), &options_for(target)).expect("compiles");
+        match &compiled.kernels()[0].emitter {
+            Emitter::Portable { because } => assert_eq!(because.is_some(), has_reason),
+            Emitter::X86 => panic!("quotients of integers are not vector code"),
+        }
     }
 }
 
@@ -81,8 +88,8 @@ fn kernels_go_to_the_portable_emitter_with_a_reason() {
 fn locals_take_whole_cache_lines() {
     let body = "local l0: u8[3] local l1: f32[17] for i0 in 0..3 { store l0[i0] = 1u8 }
         for i1 in 0..8 { store l1[i1] = load p0[i1] store p1[i1] = load l1[i1] }";
-    let compiled = jit(program(body, "f32"), &options()).expect("compiles");
-    assert_eq!(compiled.scratch_bytes, 64 + 128);
+    let compiled = emit(program(body, "f32"), &options()).expect("compiles");
+    assert_eq!(compiled.scratch_bytes(), 64 + 128);
 }
 
 #[test]

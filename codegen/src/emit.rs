@@ -1,0 +1,303 @@
+//! Compiles a program into an object for a target.
+
+use crate::clif::step::{StepLaunch, emit_parts, emit_step, step_signature};
+use crate::clif::wide::{TileFunctions, shapes};
+use crate::clif::{emit_kernel, kernel_signature, parallel_extent, scratch_layout};
+use crate::error::EmitError;
+use crate::isa::{Rewriting, isa_for};
+use crate::object::{Emitter, Function, LIB_CALLS};
+use crate::x86::assemble;
+use crate::{CodegenError, Dump, KernelCode, Object, cost};
+use cranelift::codegen::Context;
+use cranelift::codegen::control::ControlPlane;
+use cranelift::codegen::ir::UserFuncName;
+use cranelift::codegen::isa::TargetIsa;
+use cranelift::frontend::FunctionBuilderContext;
+use cranelift::module::{FuncId, ModuleReloc, ModuleRelocTarget};
+use kernel::{Kernel, Program, Target};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How to compile.
+#[derive(Clone, Debug)]
+pub struct EmitOptions {
+    /// The machine that code is for.
+    pub target: Target,
+    /// Checks the intermediate code of every function by Cranelift's verifier: for tests of the emitter, it takes time.
+    pub verify: bool,
+    /// Keeps each kernel's intermediate code and assembly as text.
+    pub dump: bool,
+    /// Threads to compile kernels on; the result doesn't depend on it.
+    pub threads: usize,
+}
+
+impl EmitOptions {
+    /// Code for a target, compiled on one thread; verified in builds with debug assertions.
+    pub fn new(target: Target) -> Self {
+        Self { target, verify: cfg!(debug_assertions), dump: false, threads: 1 }
+    }
+}
+
+/// Where functions start: a cache line, and the widest vector, since constants stand beside the code.
+const CODE_ALIGN: u64 = 64;
+
+/// Functions by their numbers, which are those of the module that they will be declared in.
+#[derive(Default)]
+struct Functions(Vec<Function>);
+
+impl Functions {
+    fn add(&mut self, mut function: Function) -> FuncId {
+        let id = FuncId::from_u32(self.0.len() as u32);
+        for reloc in &mut function.relocs {
+            if let ModuleRelocTarget::FunctionOffset(own, _) = &mut reloc.name {
+                *own = id;
+            }
+        }
+        self.0.push(function);
+        id
+    }
+}
+
+/// Compiles every distinct kernel of a program and the step that launches them. The same program and target give the same code, on whatever
+/// machine and number of threads it is compiled.
+///
+/// # Errors
+/// If the code generator doesn't have the target's architecture, or a kernel uses an op, a type or a shape of statement that the emitter doesn't provide.
+pub fn emit(program: Program, options: &EmitOptions) -> Result<Object, CodegenError> {
+    let target = &options.target;
+    let isa = isa_for(target, options.verify, Rewriting::Full)?;
+    let tile_isa = isa_for(target, options.verify, Rewriting::KeepOrder)?;
+    let firsts = program.first_of_same_code();
+    let distinct: Vec<usize> = (0..firsts.len()).filter(|&k| firsts[k] == k).collect();
+    let mut functions = Functions::default();
+    let tiles =
+        if target.is_wide() { add_tiles(&mut functions, &program, &distinct, target) } else { TileFunctions::new() };
+    let bodies = compile_all(&program, &distinct, ([&*isa, &*tile_isa], &tiles), options)?;
+    let mut compiled: Vec<Option<(FuncId, Compiled)>> = program.kernels.iter().map(|_| None).collect();
+    for (&k, mut body) in distinct.iter().zip(bodies) {
+        let function = functions.add(std::mem::replace(&mut body.function, Function::new(1, vec![])));
+        compiled[k] = Some((function, body));
+    }
+    let of_kernels: Vec<FuncId> = firsts.iter().filter_map(|&k| Some(compiled[k].as_ref()?.0)).collect();
+    // A step of a few launches may take less than a microsecond, where each instruction between them counts.
+    let many = program.launches.len() > LAUNCHES_OF_A_SHORT_STEP;
+    let step_isa = if many { isa_for(target, options.verify, Rewriting::Single)? } else { isa };
+    let (step, launch_args) = compile_step(&mut functions, &program, &of_kernels, &*step_isa, target)?;
+    let kernels = kernels_of(program.kernels, &functions, &firsts, &of_kernels, &compiled);
+    let object = Object {
+        target: target.clone(),
+        step,
+        scratch_bytes: kernels.iter().map(|k| k.scratch_bytes).max().unwrap_or(0),
+        functions: functions.0,
+        kernels,
+        launches: program.launches,
+        launch_args,
+        buffers: program.buffers,
+        arena_bytes: program.arena_bytes,
+        checks: program.checks,
+    };
+    object.check().map_err(|e| backend("the program", &e))?;
+    Ok(object)
+}
+
+/// What is to be known of each kernel's code.
+fn kernels_of(
+    kernels: Vec<Kernel>,
+    functions: &Functions,
+    firsts: &[usize],
+    of_kernels: &[FuncId],
+    compiled: &[Option<(FuncId, Compiled)>],
+) -> Vec<KernelCode> {
+    let describe = |(k, kernel): (usize, Kernel)| {
+        let own = compiled[k].as_ref();
+        let first = compiled[firsts[k]].as_ref();
+        KernelCode {
+            function: of_kernels[k],
+            scratch_bytes: scratch_layout(&kernel).1,
+            parallel: parallel_extent(&kernel),
+            code_bytes: own.map_or(0, |(id, _)| functions.0[id.as_u32() as usize].bytes.len()),
+            emitter: first.map_or(Emitter::Portable { because: None }, |(_, body)| body.emitter.clone()),
+            compile_time: own.map_or(Duration::ZERO, |(_, body)| body.time),
+            dump: own.and_then(|(_, body)| body.dump.clone()),
+            params: kernel.params.clone(),
+            name: kernel.name,
+        }
+    };
+    kernels.into_iter().enumerate().map(describe).collect()
+}
+
+fn backend(function: &str, error: &dyn std::fmt::Display) -> CodegenError {
+    CodegenError::Backend { function: function.to_owned(), message: error.to_string() }
+}
+
+/// A compiled kernel before it has a place.
+struct Compiled {
+    function: Function,
+    emitter: Emitter,
+    time: Duration,
+    dump: Option<Dump>,
+}
+
+/// Compiles the kernels with these numbers, in parallel; the order of the results is that of the numbers.
+fn compile_all(
+    program: &Program,
+    numbers: &[usize],
+    ([isa, tile_isa], tiles): ([&dyn TargetIsa; 2], &TileFunctions),
+    options: &EmitOptions,
+) -> Result<Vec<Compiled>, CodegenError> {
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<Option<Result<Compiled, CodegenError>>>> =
+        Mutex::new(numbers.iter().map(|_| None).collect());
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&number) = numbers.get(at) else { break };
+            let kernel = &program.kernels[number];
+            // Rewriting would move a tile's multiplications behind all its loads, which no register file holds.
+            let isa = if kernel::walk::has_tile(&kernel.body) { tile_isa } else { isa };
+            let compiled = compile_kernel(kernel, number, (isa, tiles), options);
+            results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(compiled);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..options.threads.min(numbers.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
+}
+
+fn compile_kernel(
+    kernel: &Kernel,
+    number: usize,
+    (isa, tiles): (&dyn TargetIsa, &TileFunctions),
+    options: &EmitOptions,
+) -> Result<Compiled, CodegenError> {
+    let start = Instant::now();
+    let mut because = None;
+    let target = &options.target;
+    if target.is_wide() {
+        match crate::x86::kernel::emit(kernel, target, tiles, options.dump) {
+            Ok((function, listing)) => {
+                let dump = listing.map(|assembly| Dump { clif: String::new(), assembly });
+                return Ok(Compiled { function, emitter: Emitter::X86, time: start.elapsed(), dump });
+            }
+            Err(EmitError::Unsupported(what) | EmitError::Malformed(what)) => because = Some(what),
+        }
+    }
+    let mut context = Context::new();
+    context.func.signature = kernel_signature(isa.default_call_conv());
+    context.func.name = UserFuncName::user(0, number as u32);
+    let config = isa.frontend_config();
+    emit_kernel(kernel, (target, tiles), config, &mut context.func, &mut FunctionBuilderContext::new())
+        .map_err(|e| e.in_kernel(&kernel.name))?;
+    let clif = options.dump.then(|| context.func.display().to_string());
+    context.set_disasm(options.dump);
+    let code = context
+        .compile(isa, &mut ControlPlane::default())
+        .map_err(|e| backend(&kernel.name, &format!("{:?}", e.inner)))?;
+    let dump = clif.map(|clif| Dump { clif, assembly: code.vcode.clone().unwrap_or_default() });
+    let function = of_cranelift(&context).map_err(|e| backend(&kernel.name, &e))?;
+    let emitter = Emitter::Portable { because };
+    Ok(Compiled { function, emitter, time: start.elapsed(), dump })
+}
+
+/// Assembles the tiles of all kernels, each shape once. What can't be assembled is left to the portable emitter.
+fn add_tiles(functions: &mut Functions, program: &Program, numbers: &[usize], target: &Target) -> TileFunctions {
+    let mut tiles = TileFunctions::new();
+    for shape in numbers.iter().flat_map(|&k| shapes(&program.kernels[k], target)) {
+        if tiles.contains_key(&shape) {
+            continue;
+        }
+        let Ok(bytes) = assemble(&shape) else { continue };
+        tiles.insert(shape, functions.add(Function::new(CODE_ALIGN, bytes)).as_u32());
+    }
+    tiles
+}
+
+/// Launches up to which a step's own code is made with care.
+const LAUNCHES_OF_A_SHORT_STEP: usize = 32;
+
+/// Launches of one function: a register allocator takes more than twice the time for a function twice as long.
+const LAUNCHES_OF_A_PART: usize = 128;
+
+/// Compiles the step, and says for each launch where its parameters are in the table of addresses. A long step calls its parts, one after the other.
+fn compile_step(
+    functions: &mut Functions,
+    program: &Program,
+    of_kernels: &[FuncId],
+    isa: &dyn TargetIsa,
+    target: &Target,
+) -> Result<(FuncId, Vec<usize>), CodegenError> {
+    let mut launch_args = Vec::new();
+    let mut launches = Vec::new();
+    let mut next = 0;
+    for launch in &program.launches {
+        let number = launch.kernel as usize;
+        let (Some(kernel), Some(&function)) = (program.kernels.get(number), of_kernels.get(number)) else {
+            return Err(backend("step", &format!("a launch of kernel {number}, which doesn't exist")));
+        };
+        let extent = parallel_extent(kernel);
+        launches.push(StepLaunch {
+            kernel: function.as_u32(),
+            args: next,
+            extent: extent.unwrap_or(1),
+            parallel: extent.is_some_and(|e| e > 1) && cost::worth_a_fork(kernel, target),
+        });
+        launch_args.push(next);
+        next += launch.args.len();
+    }
+    // Without a launch there is a part all the same.
+    let chunks = launches.chunks(LAUNCHES_OF_A_PART).chain(launches.is_empty().then_some(&launches[..]));
+    let mut parts = vec![];
+    for part in chunks {
+        parts.push(add_step(functions, isa, |function, context| {
+            emit_step(part, isa.frontend_config(), function, context)
+        })?);
+    }
+    while parts.len() > 1 {
+        let mut callers = vec![];
+        for called in parts.chunks(LAUNCHES_OF_A_PART) {
+            let numbers: Vec<u32> = called.iter().map(|part: &FuncId| part.as_u32()).collect();
+            let emit =
+                |function: &mut _, context: &mut _| emit_parts(&numbers, isa.frontend_config(), function, context);
+            callers.push(add_step(functions, isa, emit)?);
+        }
+        parts = callers;
+    }
+    Ok((parts[0], launch_args))
+}
+
+/// Compiles a function with the step's signature.
+fn add_step(
+    functions: &mut Functions,
+    isa: &dyn TargetIsa,
+    emit: impl FnOnce(&mut cranelift::codegen::ir::Function, &mut FunctionBuilderContext),
+) -> Result<FuncId, CodegenError> {
+    let mut context = Context::new();
+    context.func.signature = step_signature(isa.default_call_conv());
+    emit(&mut context.func, &mut FunctionBuilderContext::new());
+    context.compile(isa, &mut ControlPlane::default()).map_err(|e| backend("step", &format!("{:?}", e.inner)))?;
+    Ok(functions.add(of_cranelift(&context).map_err(|e| backend("step", &e))?))
+}
+
+/// What Cranelift compiled. What it calls by name are numbers of functions.
+fn of_cranelift(context: &Context) -> Result<Function, String> {
+    let code = context.compiled_code().ok_or("there is no compiled code")?;
+    // Its own number, which it gets when it is added.
+    let own = FuncId::from_u32(0);
+    let relocs: Vec<ModuleReloc> =
+        code.buffer.relocs().iter().map(|reloc| ModuleReloc::from_mach_reloc(reloc, &context.func, own)).collect();
+    for reloc in &relocs {
+        match &reloc.name {
+            ModuleRelocTarget::LibCall(call) if !LIB_CALLS.contains(call) => {
+                return Err(format!("a call of the library function {call}"));
+            }
+            _ => {}
+        }
+    }
+    let align = u64::from(code.buffer.alignment).max(CODE_ALIGN);
+    Ok(Function { align, relocs, bytes: code.code_buffer().to_vec() })
+}
