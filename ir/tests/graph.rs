@@ -228,3 +228,38 @@ fn large_graphs_are_quick() {
     // It takes a small part of a second; a cost that grows with the square of the size would take minutes.
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
+
+/// Whatever is replaced and removed, the users of a node are those that have it as an operand.
+#[test]
+fn users_are_the_nodes_with_that_operand() {
+    for seed in 0..40 {
+        let limits = ir::testing::Limits { steps: 25, ..Default::default() };
+        let mut graph = ir::testing::random_graph(seed, &limits);
+        let mut random = ir::testing::Rng::new(seed);
+        for _ in 0..60 {
+            let ids = graph.topological();
+            // A later node is replaced by an earlier one, or an operand by its first user: no circle closes.
+            let (at, to) = (random.below(ids.len()), random.below(ids.len()));
+            let (old, new) = (ids[at.max(to)], ids[at.min(to)]);
+            if graph.ty(old) == graph.ty(new) {
+                graph.replace_uses(old, new);
+            }
+            let operand = ids[random.below(ids.len())];
+            if let Some(&user) = ids.iter().find(|user| graph.operands(**user).contains(&operand))
+                && graph.ty(operand) == graph.ty(user)
+            {
+                graph.replace_uses(operand, user);
+            }
+            let removed = ids[random.below(ids.len())];
+            if !graph.has_users(removed) && !graph.is_result(removed) {
+                graph.remove(removed);
+            }
+            let copy = graph.clone();
+            for id in copy.ids() {
+                let users: Vec<NodeId> = copy.ids().filter(|&user| copy.operands(user).contains(&id)).collect();
+                assert_eq!(copy.users(id), users, "of {id}\n{copy}");
+                assert_eq!(copy.has_users(id), !users.is_empty());
+            }
+        }
+    }
+}

@@ -1,20 +1,20 @@
 //! The graph: nodes with typed results, named outputs and state updates.
 //!
-//! Storage is petgraph's, behind this module's fence: outside, a node is a [`NodeId`]. Operands are an ordered list on each node;
-//! edges are derived from it and serve the traversals.
+//! Storage is petgraph's, behind this module's fence: outside, a node is a [`NodeId`]. Operands are an ordered list on each node; who uses a node is derived
+//! from it (`uses.rs`).
 
 mod order;
 mod scans;
 mod schedule;
+mod uses;
 
 use crate::op::source::{Input, State};
 use crate::{BuildError, Loc, Op, RuleError, TensorType};
-use petgraph::Direction;
 use petgraph::stable_graph::{NodeIndex, StableDiGraph};
-use petgraph::visit::EdgeRef;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use uses::Uses;
 
 /// A node of a graph, and the one tensor it computes. Stays valid until the node is removed; a later node may then take the number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -71,6 +71,7 @@ impl Node {
 pub struct Graph {
     name: String,
     dag: StableDiGraph<Node, ()>,
+    uses: Uses,
     outputs: Named,
     updates: Named,
     /// The outputs and updates that a node is, if any.
@@ -91,6 +92,7 @@ impl Graph {
         Self {
             name: name.into(),
             dag: StableDiGraph::new(),
+            uses: Uses::default(),
             outputs: Named::default(),
             updates: Named::default(),
             results: BTreeMap::new(),
@@ -139,9 +141,7 @@ impl Graph {
         let ty = op.rules().infer(&types).map_err(|rule| fail(&op, owned(), rule, &loc))?;
         self.touch();
         let node = NodeId::from_raw(self.dag.add_node(Node { op, operands: operands.to_vec(), ty }));
-        for operand in operands {
-            self.dag.add_edge(operand.raw(), node.raw(), ());
-        }
+        self.uses.add(node, operands);
         if let Some(loc) = loc {
             self.locs.insert(node, loc);
         }
@@ -202,8 +202,7 @@ impl Graph {
 
     /// The nodes that take `id` as an operand, ascending, each once. Outputs and updates are not nodes.
     pub fn users(&self, id: NodeId) -> Vec<NodeId> {
-        let mut users: Vec<NodeId> =
-            self.dag.neighbors_directed(id.raw(), Direction::Outgoing).map(NodeId::from_raw).collect();
+        let mut users: Vec<NodeId> = self.uses.users(id).collect();
         users.sort_unstable();
         users.dedup();
         users
@@ -211,7 +210,7 @@ impl Graph {
 
     /// True if a node takes `id` as an operand.
     pub fn has_users(&self, id: NodeId) -> bool {
-        self.dag.neighbors_directed(id.raw(), Direction::Outgoing).next().is_some()
+        self.uses.users(id).len() > 0
     }
 
     /// True if an output or an update is this node.
@@ -316,36 +315,20 @@ impl Graph {
             return;
         }
         self.touch();
-        for user in self.users(old) {
-            if user == new {
-                continue;
-            }
-            let node = &mut self.dag[user.raw()];
-            let count = node.operands.iter().filter(|o| **o == old).count();
-            node.operands.iter_mut().filter(|o| **o == old).for_each(|o| *o = new);
-            while let Some(edge) = self.dag.find_edge(old.raw(), user.raw()) {
-                self.dag.remove_edge(edge);
-            }
-            for _ in 0..count {
-                self.dag.add_edge(new.raw(), user.raw(), ());
-            }
-        }
+        let dag = &mut self.dag;
+        self.uses.replace(old, new, |user, operand| dag[user.raw()].operands[operand] = new);
         self.move_results([(old, new)]);
     }
 
     /// In the operands of `users`, in outputs and in updates, puts for each node of `map` what the map says, all at once.
     pub(crate) fn rewire(&mut self, users: &BTreeSet<NodeId>, map: &BTreeMap<NodeId, NodeId>) {
         self.touch();
-        for user in users {
-            let node = &mut self.dag[user.raw()];
-            node.operands.iter_mut().for_each(|o| *o = *map.get(o).unwrap_or(o));
-            let operands = node.operands.clone();
-            let edges: Vec<_> = self.dag.edges_directed(user.raw(), Direction::Incoming).map(|e| e.id()).collect();
-            for edge in edges {
-                self.dag.remove_edge(edge);
-            }
-            for operand in operands {
-                self.dag.add_edge(operand.raw(), user.raw(), ());
+        for &user in users {
+            for (i, operand) in self.dag[user.raw()].operands.iter_mut().enumerate() {
+                if let Some(&new) = map.get(operand) {
+                    self.uses.change(user, i, *operand, new);
+                    *operand = new;
+                }
             }
         }
         self.move_results(map.iter().map(|(&old, &new)| (old, new)));
@@ -358,7 +341,9 @@ impl Graph {
     pub fn remove(&mut self, id: NodeId) {
         assert!(!self.has_users(id) && !self.is_result(id), "{id} is in use");
         self.touch();
-        self.dag.remove_node(id.raw());
+        if let Some(node) = self.dag.remove_node(id.raw()) {
+            self.uses.remove(id, &node.operands);
+        }
         self.locs.remove(&id);
         if let Some(cluster) = self.clusters.get_mut(id.index()) {
             *cluster = None;
@@ -394,8 +379,8 @@ impl Graph {
 #[cfg(test)]
 impl Graph {
     pub(crate) fn corrupt_operand(&mut self, id: NodeId, i: usize, operand: NodeId) {
-        self.dag[id.raw()].operands[i] = operand;
-        self.dag.add_edge(operand.raw(), id.raw(), ());
+        let old = std::mem::replace(&mut self.dag[id.raw()].operands[i], operand);
+        self.uses.change(id, i, old, operand);
     }
 
     pub(crate) fn corrupt_type(&mut self, id: NodeId, ty: TensorType) {

@@ -52,8 +52,14 @@ impl Graph {
             return vec![];
         }
         // Kosaraju's algorithm as petgraph has it keeps its own stack; Tarjan's calls itself, as deep as the graph is.
-        let circles = petgraph::algo::kosaraju_scc(&self.dag).into_iter();
-        let own = |id: petgraph::stable_graph::NodeIndex| self.dag.find_edge(id, id).is_some();
+        let mut edges = self.dag.map(|_, _| (), |_, ()| ());
+        for id in self.ids() {
+            for operand in self.operands(id).iter().filter(|operand| self.contains(**operand)) {
+                edges.add_edge(operand.raw(), id.raw(), ());
+            }
+        }
+        let circles = petgraph::algo::kosaraju_scc(&edges).into_iter();
+        let own = |id: petgraph::stable_graph::NodeIndex| edges.find_edge(id, id).is_some();
         let cyclic = circles.filter(|scc| scc.len() > 1 || own(scc[0]));
         let mut nodes: Vec<NodeId> = cyclic.flatten().map(NodeId::from_raw).collect();
         nodes.sort_unstable();

@@ -15,6 +15,7 @@
 //! `%1 = exp %0`, `%2 = neg %1`, each a kernel: `%2` gets the place of `%1`.
 
 mod copies;
+mod lanes;
 mod place;
 mod report;
 mod stream;
@@ -35,6 +36,15 @@ struct Life {
 }
 
 impl Life {
+    /// Whether two lives have a launch in common.
+    fn meets(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    fn length(self) -> usize {
+        self.last - self.first
+    }
+
     fn union(self, other: Self) -> Self {
         Self { first: self.first.min(other.first), last: self.last.max(other.last) }
     }
