@@ -71,6 +71,24 @@ fn a_loop_for_extrema_asked_for_zeros_and_nan_at_each_element() {
     }
 }
 
+/// Keys that a product reads down their columns were packed by a load and a store for each element.
+#[test]
+fn columns_were_packed_element_by_element() {
+    for (dtype, per, one) in [("f32", 4, "vmovss"), ("f64", 2, "vmovsd")] {
+        let copies: Vec<String> =
+            (0..per).map(|at| format!("let v{at} = load p0[i0*24 + {at}] store p1[i0 + {}] = v{at}", at * 8)).collect();
+        let text = format!(
+            "program \"p\" b0: {dtype}[200] input \"x\" b1: {dtype}[64] output \"y\"
+            kernel k(p0: read {dtype}[200], p1: write {dtype}[64]) {{ for i0 in 0..8 {{ {} }} }}
+            launch k(b0, b1)",
+            copies.join(" ")
+        );
+        let compiled = emit(text.parse().expect("parses"), &options_for(Target::avx2())).expect("compiles");
+        let text = &compiled.kernels()[0].dump.as_ref().expect("was asked for").assembly;
+        assert!(text.contains("vunpckhpd") && !text.contains(one), "{text}");
+    }
+}
+
 /// What the other emitter doesn't provide is compiled all the same, with the reason.
 #[test]
 fn kernels_go_to_the_portable_emitter_with_a_reason() {

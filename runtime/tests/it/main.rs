@@ -15,4 +15,5 @@ mod random;
 mod states;
 mod streams;
 mod support;
+mod turned;
 mod wide;

@@ -1,29 +1,9 @@
 //! Random register tiles in vectors of each width against the kernel interpreter, to the bit.
 
-use crate::support::{fusing_machines, load_for, program};
+use crate::support::{Random, fusing_machines, load_for, program};
 use kernel::{Data, Target, eval};
 use runtime::{Executable, LoadOptions};
 use std::collections::BTreeMap;
-
-/// Sebastiano Vigna's splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn within(&mut self, low: usize, high: usize) -> usize {
-        low + (self.next() % (high - low + 1) as u64) as usize
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    }
-}
 
 /// A program of one tile with random extents, so many rows and columns at the most, and random strides.
 fn tile(random: &mut Random, (factors, dtype): (&str, &str), (rows, columns): (usize, usize)) -> String {

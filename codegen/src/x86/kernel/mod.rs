@@ -1,7 +1,7 @@
 //! Whole kernels as x86-64 machine code in vectors of 256 or 512 bits.
 //!
 //! A kernel's statements become linear code on virtual registers ([`lir`]), made in one pass over its loops: [`stmt`], [`expr`], [`index`] (addresses
-//! become pointers that move with each loop), [`memory`], [`cast`], [`fold`], [`extrema`], [`tile`] (calls of the register tiles) and [`ops`], the table of
+//! become pointers that move with each loop), [`memory`], [`cast`], [`fold`], [`extrema`], [`transpose`], [`tile`] (calls of the register tiles) and [`ops`], the table of
 //! scalar ops. [`cleanup`] removes what nothing uses and folds loads, [`alloc`] assigns registers, [`encode`] makes bytes.
 //!
 //! A kernel vector of any length becomes parts of a full register each, the last one with what is left. Lanes of a register that hold no lane
@@ -26,6 +26,7 @@ mod memory;
 mod ops;
 mod stmt;
 mod tile;
+mod transpose;
 mod unit;
 
 use crate::clif::wide::TileFunctions;

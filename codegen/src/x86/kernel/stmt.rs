@@ -40,7 +40,7 @@ impl Unit<'_> {
                 self.body(body)
             }
             Stmt::For { var, extent, body, .. } => {
-                if self.extrema_loop(*var, *extent, body)? {
+                if self.extrema_loop(*var, *extent, body)? || self.transposing_loop(*var, *extent, body)? {
                     return Ok(());
                 }
                 self.open_loop(*var, Count::Fixed(*extent as i64), 1, body);

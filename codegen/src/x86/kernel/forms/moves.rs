@@ -36,6 +36,39 @@ pub(in crate::x86::kernel) static LOWER_HALVES: Form = form!(
         EVEX_Vunpcklpd_zmm_k1z_zmm_zmmm512b64
     ]
 );
+/// The upper 64 bits of one source, then those of the other, in each 128 bits.
+pub(in crate::x86::kernel) static UPPER_HALVES: Form = form!(
+    8,
+    false,
+    [VEX_Vunpckhpd_xmm_xmm_xmmm128, VEX_Vunpckhpd_ymm_ymm_ymmm256],
+    [
+        EVEX_Vunpckhpd_xmm_k1z_xmm_xmmm128b64,
+        EVEX_Vunpckhpd_ymm_k1z_ymm_ymmm256b64,
+        EVEX_Vunpckhpd_zmm_k1z_zmm_zmmm512b64
+    ]
+);
+/// Lanes of 32 bits of both sources by turns, the lower two of each in each 128 bits.
+pub(in crate::x86::kernel) static LOWER_WORDS: Form = form!(
+    4,
+    false,
+    [VEX_Vunpcklps_xmm_xmm_xmmm128, VEX_Vunpcklps_ymm_ymm_ymmm256],
+    [
+        EVEX_Vunpcklps_xmm_k1z_xmm_xmmm128b32,
+        EVEX_Vunpcklps_ymm_k1z_ymm_ymmm256b32,
+        EVEX_Vunpcklps_zmm_k1z_zmm_zmmm512b32
+    ]
+);
+/// The same of the upper two.
+pub(in crate::x86::kernel) static UPPER_WORDS: Form = form!(
+    4,
+    false,
+    [VEX_Vunpckhps_xmm_xmm_xmmm128, VEX_Vunpckhps_ymm_ymm_ymmm256],
+    [
+        EVEX_Vunpckhps_xmm_k1z_xmm_xmmm128b32,
+        EVEX_Vunpckhps_ymm_k1z_ymm_ymmm256b32,
+        EVEX_Vunpckhps_zmm_k1z_zmm_zmmm512b32
+    ]
+);
 /// Lanes of 32 bits of the second source at the places that the first names, across the whole vector. Has no form of 128 bits.
 pub(in crate::x86::kernel) static PERMUTE_WORDS: Form = form!(
     0,
