@@ -89,8 +89,8 @@ pub(crate) fn assert_close(got: &[f64], want: &[f64], tolerance: f64) {
 
 /// Numbers on [-1, 1) that the seed decides.
 pub(crate) fn random(seed: u64, count: usize) -> Vec<f64> {
-    let mut rng = ir::testing::Rng::new(seed);
-    (0..count).map(|_| rng.below(1 << 20) as f64 / f64::from(1 << 19) - 1.0).collect()
+    let mut numbers = ir::SplitMix64::new(seed);
+    (0..count).map(|_| (numbers.bits() >> 44) as f64 / f64::from(1 << 19) - 1.0).collect()
 }
 
 /// The step that `declare` makes, whose result is `y`, with random values for all parameters. Everything is in `f64`.

@@ -150,8 +150,7 @@ pub mod op;
 pub mod patch;
 pub mod scalar;
 mod shape;
-#[cfg(any(test, feature = "testing"))]
-pub mod testing;
+mod splitmix;
 pub mod text;
 mod types;
 mod value;
@@ -166,6 +165,7 @@ pub use op::{Arity, Cotangent, Family, Op, OpRules, OperandGradients};
 pub use patch::{Patch, PatchError};
 pub use scalar::{Scalar, ScalarOp};
 pub use shape::{MAX_RANK, Shape, ShapeError};
+pub use splitmix::SplitMix64;
 pub use text::ParseError;
 pub use types::TensorType;
 pub use value::{Data, Value, ValueError};

@@ -233,9 +233,9 @@ fn large_graphs_are_quick() {
 #[test]
 fn users_are_the_nodes_with_that_operand() {
     for seed in 0..40 {
-        let limits = ir::testing::Limits { steps: 25, ..Default::default() };
-        let mut graph = ir::testing::random_graph(seed, &limits);
-        let mut random = ir::testing::Rng::new(seed);
+        let limits = random_graphs::Limits { steps: 25, ..Default::default() };
+        let mut graph = random_graphs::random_graph(seed, &limits);
+        let mut random = random_graphs::Rng::new(seed);
         for _ in 0..60 {
             let ids = graph.topological();
             // A later node is replaced by an earlier one, or an operand by its first user: no circle closes.

@@ -1,8 +1,8 @@
 //! Random graphs are valid, evaluate, and survive the round trip through text; they reach all op families.
 
-use ir::testing::{Limits, random_graph, random_values};
 use ir::{Family, Graph, Op, Spec, verify};
 use proptest::prelude::*;
+use random_graphs::{Limits, random_graph, random_values};
 use std::collections::BTreeSet;
 
 fn limits(steps: usize) -> Limits {
@@ -84,7 +84,7 @@ proptest! {
 
 /// Puts runs of the order of evaluation into clusters, leaving some nodes out.
 fn cluster(graph: &mut Graph, seed: u64, clusters: u32) {
-    let mut rng = ir::testing::Rng::new(seed);
+    let mut rng = random_graphs::Rng::new(seed);
     let order = graph.topological();
     for (i, id) in order.iter().enumerate() {
         if clusters > 0 && !rng.one_in(4) {

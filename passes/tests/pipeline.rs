@@ -1,8 +1,8 @@
 //! The whole pipeline on random graphs: every pass's result passes the verifier of its stage.
 
-use ir::testing::{Limits, random_graph};
 use kernel::Target;
 use passes::{PassContext, RunOptions, compile};
+use random_graphs::{Limits, random_graph};
 
 #[test]
 fn random_graphs_compile() {

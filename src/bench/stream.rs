@@ -1,4 +1,6 @@
-//! The numbers that weights and batches are made of: element `i` of stream `s` is a hash of both, by Sebastiano Vigna's splitmix64.
+//! The numbers that weights and batches are made of: element `i` of stream `s` is a hash of both, by SplitMix64.
+
+use ir::SplitMix64;
 
 /// The `i`-th number of stream `seed`: uniform in [0, 1), a multiple of 2^-24.
 ///
@@ -8,7 +10,7 @@
 /// assert!((0..1000).all(|i| (0.0..1.0).contains(&unit(7, i))));
 /// ```
 pub fn unit(seed: u64, i: usize) -> f32 {
-    let bits = splitmix64(seed.wrapping_mul(1_000_003).wrapping_add(i as u64));
+    let bits = SplitMix64::new(seed.wrapping_mul(1_000_003).wrapping_add(i as u64)).bits();
     (bits >> 40) as f32 / (1u32 << 24) as f32
 }
 
@@ -22,23 +24,9 @@ pub fn integers(seed: u64, n: usize, below: usize) -> Vec<i32> {
     (0..n).map(|i| ((unit(seed, i) * below as f32) as i32).min(below as i32 - 1)).collect()
 }
 
-fn splitmix64(state: u64) -> u64 {
-    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The first outputs of the published generator for the state 0.
-    #[test]
-    fn splitmix64_is_the_published_one() {
-        assert_eq!(splitmix64(0), 0xe220_a839_7b1d_cdaf);
-        assert_eq!(splitmix64(0x9e37_79b9_7f4a_7c15), 0x6e78_9e6a_a1b9_65f4);
-    }
 
     #[test]
     fn streams_are_uniform() {

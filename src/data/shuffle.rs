@@ -1,37 +1,25 @@
 //! Random orders: a function of seed and epoch alone.
 
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): a counter through a mixing function.
-struct SplitMix(u64);
+use ir::SplitMix64;
 
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform on `0..n`, by Lemire's multiplication with rejection (arXiv 1805.10941).
-    fn below(&mut self, n: u64) -> u64 {
-        let threshold = n.wrapping_neg() % n;
-        loop {
-            let product = u128::from(self.next()) * u128::from(n);
-            if product as u64 >= threshold {
-                return (product >> 64) as u64;
-            }
+/// Uniform on `0..n`, by Lemire's multiplication with rejection (arXiv 1805.10941).
+fn below(random: &mut SplitMix64, n: u64) -> u64 {
+    let threshold = n.wrapping_neg() % n;
+    loop {
+        let product = u128::from(random.bits()) * u128::from(n);
+        if product as u64 >= threshold {
+            return (product >> 64) as u64;
         }
     }
 }
 
 /// `0..n` in a random order, each as likely as the others, by Fisher and Yates.
 pub(super) fn permutation(n: usize, seed: u64, epoch: u64) -> Vec<usize> {
-    let mut random = SplitMix(seed);
     // Mixing the epoch in by the generator itself: seeds next to each other would else share epochs.
-    random.0 = random.next() ^ SplitMix(epoch).next();
+    let mut random = SplitMix64::new(SplitMix64::new(seed).bits() ^ SplitMix64::new(epoch).bits());
     let mut order: Vec<usize> = (0..n).collect();
     for last in (1..n).rev() {
-        order.swap(last, random.below(last as u64 + 1) as usize);
+        order.swap(last, below(&mut random, last as u64 + 1) as usize);
     }
     order
 }

@@ -3,7 +3,7 @@
 //! Each element is a function of (seed, state name, position) alone: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
 //! number generators", OOPSLA 2014) over a counter. So the values don't depend on threads, nor on the other states of a model.
 
-use ir::{DType, Data, Scalar, TensorType, Value};
+use ir::{DType, Data, Scalar, SplitMix64, TensorType, Value};
 
 /// How a state starts. Fans are those of a dense kernel `[in, out]` or a convolution kernel `[k..., in, out]`.
 #[derive(Clone, PartialEq, Debug)]
@@ -141,12 +141,6 @@ pub(crate) fn fans(dims: &[usize]) -> (usize, usize) {
     }
 }
 
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 /// A stream of random words, one per counter.
 struct Stream(u64);
 
@@ -155,11 +149,11 @@ impl Stream {
     fn new(seed: u64, name: &str) -> Self {
         let hash =
             name.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-        Self(mix(mix(seed) ^ hash))
+        Self(SplitMix64::mix(SplitMix64::mix(seed) ^ hash))
     }
 
     fn word(&self, counter: u64) -> u64 {
-        mix(self.0.wrapping_add(counter.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        SplitMix64::mix(self.0.wrapping_add(counter.wrapping_add(1).wrapping_mul(SplitMix64::STEP)))
     }
 
     /// Uniform on [0, 1), 53 bits.

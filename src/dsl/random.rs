@@ -22,7 +22,7 @@ impl GraphBuilder {
     #[track_caller]
     pub(crate) fn random_uniform_of(&self, ty: impl Into<TypeSpec>, number: &Tensor) -> Tensor {
         // Neighbouring numbers give keys that differ in many bits (the step is 2^64 by the golden ratio, as in SplitMix64).
-        const STEP: i64 = 0x9E37_79B9_7F4A_7C15_u64 as i64;
+        const STEP: i64 = ir::SplitMix64::STEP as i64;
         let (key, step) = (self.random_key() + number * STEP, self.step_count());
         let Some(ty) = self.check("random_uniform", &ty.into()) else { return key.poisoned() };
         let stream = self.next_stream();

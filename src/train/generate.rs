@@ -3,7 +3,7 @@
 use super::TrainError;
 use crate::compile::{CompileOptions, CompiledProgram, RunError};
 use crate::model::LanguageModel;
-use ir::Value;
+use ir::{SplitMix64, Value};
 use std::collections::BTreeMap;
 
 /// How the next token is chosen.
@@ -18,13 +18,13 @@ use std::collections::BTreeMap;
 pub struct Sampling {
     temperature: f64,
     top_k: usize,
-    state: u64,
+    random: SplitMix64,
 }
 
 impl Sampling {
     /// By the model's own probabilities: temperature 1, any token. The seed alone decides the choices.
     pub fn new(seed: u64) -> Self {
-        Self { temperature: 1.0, top_k: usize::MAX, state: seed }
+        Self { temperature: 1.0, top_k: usize::MAX, random: SplitMix64::new(seed) }
     }
 
     /// With logits divided by that number: below 1 likely tokens become more likely; 0 always takes the likeliest.
@@ -63,13 +63,9 @@ impl Sampling {
         *first
     }
 
-    /// The next number of the sequence, on [0, 1): SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+    /// The next number of the sequence, on [0, 1).
     fn unit(&mut self) -> f64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+        (self.random.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 

@@ -6,11 +6,11 @@ use crate::oracle::{Agreement, Ports, SplitMix, difference, difference_in_ulps, 
 use crate::seeds::{check_each, check_most};
 use ir::op::control::Gradient;
 use ir::op::reduce::ReduceKind;
-use ir::testing::{Limits, random_graph, random_values};
 use ir::{Builder, DType, Graph, NodeId, Op, Scalar, ScalarOp};
 use kernel::Target;
 use passes::simplify::Changes;
 use passes::{Module, Pass, PassContext, PassFn, RunOptions, Stage, pipeline, simplify};
+use random_graphs::{Limits, random_graph, random_values};
 
 fn run(graph: &Graph, passes: &[Pass]) -> Graph {
     let context = PassContext::new(Target::baseline());

@@ -7,10 +7,10 @@ use crate::oracle::{Agreement, Ports, difference, difference_in_ulps, evaluate};
 use crate::pipeline::first_fault;
 use crate::seeds::{check_each, check_most};
 use gradc::compile::CompileOptions;
-use ir::testing::{Limits, random_graph};
 use ir::{DType, Data, Graph, TensorType, Value};
 use kernel::{InstructionSet, Target};
 use passes::{PassContext, RunOptions, compile};
+use random_graphs::{Limits, random_graph};
 use runtime::{Element, Executable, LoadOptions, PortError};
 
 /// The machine that programs are compiled for by default.

@@ -6,10 +6,10 @@ use crate::pipeline::first_fault;
 use crate::seeds::check_most;
 use gradc::dsl::Window;
 use gradc::prelude::*;
-use ir::testing::random_values;
 use ir::{DType, Graph, Scalar, Shape, TensorType, Value};
 use kernel::{InstructionSet, Target};
 use passes::{PassContext, RunOptions};
+use random_graphs::random_values;
 
 /// Declares a graph, holds every pass on it and machine code to the interpreter, and machine code to itself at any number of threads.
 /// `pairs` says how many of its contractions are to be of pairs.

@@ -7,11 +7,11 @@ use crate::seeds::check_each;
 use gradc::model::{Model, Sequential};
 use gradc::nn::MeanSquaredError;
 use gradc::optim::Adam;
-use ir::testing::{Limits, random_graph, random_values};
 use ir::{DType, Graph};
 use kernel::Target;
 use passes::pipeline::PIPELINE;
 use passes::{Module, Pass, PassContext, RunOptions};
+use random_graphs::{Limits, random_graph, random_values};
 
 /// Runs the pipeline on a graph with these values; says after which pass something else is computed first, or which fails.
 pub(crate) fn first_fault(

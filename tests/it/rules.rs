@@ -2,11 +2,11 @@
 //! its file test makes sense in. What may differ afterwards is what the rule says it changes.
 
 use crate::oracle::{Agreement, Ports, difference, evaluate};
-use ir::testing::Rng;
 use ir::{DType, Graph, Scalar, TensorType, Value};
 use kernel::Target;
 use passes::simplify::{self, Changes};
 use passes::{PassContext, PassFn};
+use random_graphs::Rng;
 use std::path::Path;
 
 /// The numbers of a type that something can go wrong at; `f64` holds them all.

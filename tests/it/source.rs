@@ -3,9 +3,18 @@
 use proc_macro2::{TokenStream, TokenTree};
 use std::path::{Path, PathBuf};
 
-/// The crates of the workspace: folder (which is the import name) and whether it is the root package.
-pub(crate) const CRATES: [&str; 6] = ["ir", "kernel", "passes", "codegen", "runtime", ROOT];
-/// How the tests call the root package.
+/// The crates of the workspace by import name, with their folders.
+pub(crate) const CRATES: [(&str, &str); 8] = [
+    ("ir", "ir"),
+    ("kernel", "kernel"),
+    ("passes", "passes"),
+    ("codegen", "codegen"),
+    ("runtime", "runtime"),
+    (ROOT, "."),
+    ("random_graphs", "tests/random-graphs"),
+    ("gradc_downstream", "tests/downstream"),
+];
+/// The root package.
 pub(crate) const ROOT: &str = "gradc";
 
 /// The workspace's folder.
@@ -15,7 +24,17 @@ pub(crate) fn root() -> &'static Path {
 
 /// The folder of a crate.
 pub(crate) fn folder(krate: &str) -> PathBuf {
-    if krate == ROOT { root().to_path_buf() } else { root().join(krate) }
+    let found = CRATES.iter().find(|(name, _)| *name == krate);
+    let (_, folder) = found.unwrap_or_else(|| panic!("there is no crate `{krate}`"));
+    if krate == ROOT { root().to_path_buf() } else { root().join(folder) }
+}
+
+/// The members that the workspace's manifest lists, by folder.
+pub(crate) fn members() -> Vec<String> {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let list = manifest.lines().skip_while(|line| !line.starts_with("members = ["));
+    let list: String = list.take_while(|line| !line.starts_with("default-members")).collect();
+    list.split('"').skip(1).step_by(2).map(str::to_string).collect()
 }
 
 /// A file of Rust source.
@@ -65,7 +84,7 @@ fn flatten(stream: TokenStream, flat: &mut Vec<TokenTree>) {
 /// All Rust files of the workspace, in the order of their paths: sources, tests, benchmarks and examples.
 pub(crate) fn sources() -> Vec<Source> {
     let mut sources = Vec::new();
-    for krate in CRATES {
+    for (krate, _) in CRATES {
         for part in ["src", "tests", "benches", "examples"] {
             collect(krate, &folder(krate).join(part), &mut sources);
         }
@@ -79,7 +98,7 @@ fn collect(krate: &'static str, folder: &Path, sources: &mut Vec<Source>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries {
         let path = entry.unwrap().path();
-        if path.is_dir() {
+        if path.is_dir() && !path.join("Cargo.toml").exists() {
             collect(krate, &path, sources);
         } else if path.extension().is_some_and(|e| e == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();

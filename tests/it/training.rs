@@ -9,10 +9,10 @@ use crate::pipeline::first_fault;
 use crate::seeds::check_each;
 use crate::training_models::{CLASSES, Setup};
 use gradc::dsl::Step;
-use ir::testing::Rng;
 use ir::{DType, Graph, Scalar, TensorType, Value};
 use kernel::{Caches, InstructionSet, Target};
 use passes::{PassContext, autodiff};
+use random_graphs::Rng;
 
 /// Steps of training for each model.
 const STEPS: u64 = 3;

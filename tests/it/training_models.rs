@@ -11,7 +11,7 @@ use gradc::nn::{
 };
 use gradc::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
 use ir::DType;
-use ir::testing::Rng;
+use random_graphs::Rng;
 use std::fmt::Debug;
 use std::rc::Rc;
 

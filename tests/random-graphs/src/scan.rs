@@ -1,10 +1,10 @@
 //! Random loops: a body of random ops, carries, sequences and invariants, in either direction, with and without recomputation.
 
 use super::generator::{Generator, Known, shape};
-use crate::op::contraction::Dot;
-use crate::op::scan::{Body, Role, Scan};
-use crate::op::source::Input;
-use crate::{DType, Graph, Op, ScalarOp, TensorType};
+use ir::op::contraction::Dot;
+use ir::op::scan::{Body, Role, Scan};
+use ir::op::source::Input;
+use ir::{DType, Graph, Op, ScalarOp, TensorType};
 
 /// The bound of what a float carry holds in any step: `tanh` brings there what is carried on.
 const CARRY_BOUND: f64 = 2.0;

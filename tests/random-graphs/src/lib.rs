@@ -1,10 +1,10 @@
-//! Random graphs for tests: always valid, small, the same for the same seed. Behind the feature `testing`.
+//! Random graphs for tests: always valid, small, the same for the same seed.
 //!
 //! A graph of `nodes` steps begins with the graph of fewer steps of the same seed, so a property test over (seed, steps) shrinks
 //! to a small graph by itself:
 //!
 //! ```
-//! use ir::testing::{Limits, random_graph, random_values};
+//! use random_graphs::{Limits, random_graph, random_values};
 //!
 //! let limits = Limits { steps: 12, ..Limits::default() };
 //! let graph = random_graph(7, &limits);
@@ -31,8 +31,8 @@ mod window;
 
 pub use rng::Rng;
 
-use crate::{DType, Graph, Scalar, TensorType, Value};
 use generator::Generator;
+use ir::{DType, Graph, Scalar, TensorType, Value};
 use std::collections::BTreeMap;
 
 /// What random graphs are made of.

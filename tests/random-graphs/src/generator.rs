@@ -1,8 +1,8 @@
 //! The pool of nodes drawn from, the sources, the results, and the care taken with magnitudes.
 
 use super::{Limits, Rng};
-use crate::op::source::{Constant, Full, Input, Iota, State};
-use crate::{DType, Graph, NodeId, Op, Scalar, ScalarOp, Shape, TensorType};
+use ir::op::source::{Constant, Full, Input, Iota, State};
+use ir::{DType, Graph, NodeId, Op, Scalar, ScalarOp, Shape, TensorType};
 
 /// A node and what is known of its elements.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,10 @@
 //! Random reductions and dot products.
 
 use super::generator::Generator;
-use crate::op::contraction::Dot;
-use crate::op::cumsum::CumSum;
-use crate::op::reduce::{ArgKind, ArgReduce, Reduce, ReduceKind};
-use crate::{DType, Op};
+use ir::op::contraction::Dot;
+use ir::op::cumsum::CumSum;
+use ir::op::reduce::{ArgKind, ArgReduce, Reduce, ReduceKind};
+use ir::{DType, Op};
 
 impl Generator<'_> {
     pub(super) fn reduction(&mut self) {

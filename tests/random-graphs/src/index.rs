@@ -1,11 +1,11 @@
 //! Random gathers, scatters and random numbers.
 
 use super::generator::{Generator, Known};
-use crate::op::index::{CheckIndex, Gather, ScatterAdd};
-use crate::op::random::{Random, RandomKind};
-use crate::op::source::Full;
-use crate::op::take::TakeAlongAxis;
-use crate::{DType, Op, Scalar, ScalarOp, Shape, TensorType};
+use ir::op::index::{CheckIndex, Gather, ScatterAdd};
+use ir::op::random::{Random, RandomKind};
+use ir::op::source::Full;
+use ir::op::take::TakeAlongAxis;
+use ir::{DType, Op, Scalar, ScalarOp, Shape, TensorType};
 
 impl Generator<'_> {
     pub(super) fn indexing(&mut self) {

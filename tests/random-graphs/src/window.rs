@@ -1,9 +1,9 @@
 //! Random pooling and convolution, with their gradients.
 
 use super::generator::{Generator, Known, shape};
-use crate::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad};
-use crate::op::window::{Pool, PoolArgMax, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Unpool, Window};
-use crate::{DType, Op, TensorType};
+use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad};
+use ir::op::window::{Pool, PoolArgMax, PoolKind, PoolMaxGrad, PoolMaxTake, PoolSumGrad, Unpool, Window};
+use ir::{DType, Op, TensorType};
 
 impl Generator<'_> {
     /// A float tensor `[n, s..., c]`.

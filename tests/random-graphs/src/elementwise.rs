@@ -1,9 +1,9 @@
 //! Random elementwise ops, drawn from the table of scalar ops: a new one takes part without a change here.
 
 use super::generator::{Generator, Known};
-use crate::op::elementwise::Cast;
-use crate::scalar::{Class, Typing};
-use crate::{DType, Op, ScalarOp, TensorType};
+use ir::op::elementwise::Cast;
+use ir::scalar::{Class, Typing};
+use ir::{DType, Op, ScalarOp, TensorType};
 
 /// What jumps: a last bit of difference in an operand can become a large one.
 const JUMPS: [&str; 6] = ["floor", "ceil", "round", "trunc", "sign", "rem"];

@@ -1,8 +1,8 @@
 //! Random movement: nothing here changes an element.
 
 use super::generator::{Generator, Known, shape};
-use crate::op::movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
-use crate::{Op, Scalar};
+use ir::op::movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
+use ir::{Op, Scalar};
 
 impl Generator<'_> {
     pub(super) fn movement(&mut self) {
