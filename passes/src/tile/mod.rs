@@ -4,7 +4,8 @@
 //! A long reduction to few elements becomes two kernels: one folds chunks into scratch memory, the other folds what they give. A kernel
 //! that is one long innermost loop becomes a loop over chunks around a loop over a chunk; where the extent has no divisor that
 //! would do, the last chunk is shorter than the others. What the kernel binds before the loop is bound in each chunk. A chain of many additions
-//! becomes sums of blocks. What is read across the order of memory is read in blocks, through scratch memory.
+//! becomes sums of blocks. What is read across the order of memory is read in blocks, through scratch memory. Loops over rows whose second half waits for a number of
+//! the first take some rows at a time.
 //! # Requires
 //! Stage `decomposed`, before vectorization.
 //! # Ensures
@@ -16,6 +17,7 @@
 mod blocks;
 mod params;
 mod partial;
+mod rows;
 mod transpose;
 
 use crate::{PassContext, PassError};
@@ -38,8 +40,12 @@ pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
     program.change_kernels(|kernel| {
         transpose::cut(kernel);
         cut_in_chunks(kernel);
-        let mut types = Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)))?;
-        let mut fresh = Fresh::above(&kernel.body);
+        let types_of =
+            |kernel: &Kernel| Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)));
+        let (mut types, mut fresh) = (types_of(kernel)?, Fresh::above(&kernel.body));
+        if rows::split(kernel, &types, &mut fresh) {
+            types = types_of(kernel)?;
+        }
         blocks::cut(&mut kernel.body, &mut types, &mut fresh);
         Ok(())
     })
