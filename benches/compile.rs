@@ -3,12 +3,12 @@
 mod support;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use gradc::bench::Workload;
 use gradc::compile::CompileOptions;
 use gradc::dsl::{Step, i32};
 use gradc::model::{Model, Sequential};
 use gradc::nn::SparseCategoricalCrossEntropy;
 use gradc::optim::Adam;
+use gradc_cli::bench::Workload;
 use passes::pipeline::PIPELINE;
 use passes::{Module, Pass, PassContext, PassFn, RunOptions};
 use std::hint::black_box;

@@ -1,7 +1,7 @@
 //! Whole training steps: forward, backward, update, the loss read by the host.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use gradc::bench::{Subject, WORKLOADS};
+use gradc_cli::bench::{Subject, WORKLOADS};
 
 fn steps(c: &mut Criterion) {
     let mut group = c.benchmark_group("step");

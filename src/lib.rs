@@ -10,8 +10,6 @@
 //! - [`model`]: layers put together, and the graphs for training, evaluation and prediction that one model gives.
 //! - [`interpret`]: what a model looks at, as graphs and pictures.
 //! - [`train`]: fitting, evaluation, prediction, callbacks.
-//! - [`cli`]: the command line.
-//! - [`mod@bench`]: timing of whole training steps.
 //!
 //! What lies below, for who looks into graphs and loops or writes passes: [`ir`], [`kernel`], [`passes`], [`codegen`], [`runtime`].
 //!
@@ -29,8 +27,6 @@
 // Whatever a signature of this crate names can be named by who depends on this crate alone.
 pub use {codegen, ir, kernel, passes, runtime};
 
-pub mod bench;
-pub mod cli;
 pub mod compile;
 pub mod data;
 pub mod dsl;

@@ -18,7 +18,7 @@ pub(crate) fn function(f: impl FnOnce(&GraphBuilder) -> Tensor) -> CompiledProgr
     let step = g.finish().expect("the benchmark's graph obeys the rules");
     let mut program = load(&step);
     for (seed, (_, input)) in step.graph.inputs().enumerate() {
-        let values = gradc::bench::stream::uniform(2001 + seed as u64, input.ty.shape.numel(), -1.0, 1.0);
+        let values = gradc_cli::bench::stream::uniform(2001 + seed as u64, input.ty.shape.numel(), -1.0, 1.0);
         program.input_mut(&input.name).expect("inputs are f32").copy_from_slice(&values);
     }
     program

@@ -100,9 +100,10 @@ impl GraphBuilder {
         Tensor::new(self.clone(), node)
     }
 
-    /// Records a broken rule; gives the poisoned tensor.
+    /// Records that an op or a layer can't be applied to these operands, by the rule that it breaks, at the caller's line. Gives a poisoned tensor, which
+    /// all ops take, so that the declaration goes on to its next mistake; finishing the graph is what fails.
     #[track_caller]
-    pub(crate) fn fail(&self, op: &str, operands: &[&Tensor], rule: impl Into<String>) -> Tensor {
+    pub fn fail(&self, op: &str, operands: &[&Tensor], rule: impl Into<String>) -> Tensor {
         let types = operands.iter().filter_map(|t| t.ty()).collect();
         let rule: String = rule.into();
         self.record(BuildError { op: op.into(), operands: types, rule: rule.into(), loc: Some(self.here()) });

@@ -102,5 +102,20 @@ pub trait Model {
     }
 }
 
+/// So that a model whose kind is chosen while the program runs has all methods.
+impl<M: Model + ?Sized> Model for Box<M> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn inputs(&self) -> Vec<(String, TypeSpec)> {
+        (**self).inputs()
+    }
+
+    fn forward(&self, inputs: &[Tensor]) -> Tensor {
+        (**self).forward(inputs)
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ struct Case {
 impl Case {
     /// The path from the repository's root: what locations in the graph and messages say.
     fn name(&self) -> String {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = crate::source::root();
         self.path.strip_prefix(root).unwrap_or(&self.path).display().to_string()
     }
 
@@ -78,7 +78,7 @@ impl Case {
 
 /// All files, in the order of their paths.
 fn cases() -> Vec<Case> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("files");
     let mut cases = Vec::new();
     let mut folders = vec![root];
     while let Some(folder) = folders.pop() {
@@ -256,7 +256,7 @@ fn every_rule_fires() {
 fn every_pass_has_cases() {
     let cases = cases();
     for name in pipeline::names() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("files").join(name);
         let own = || cases.iter().filter(|case| case.path.starts_with(&folder));
         assert!(own().count() > 0, "there is no file test in tests/files/{name}");
         let acts = own().filter(|case| case.expected_errors().is_empty()).any(|case| changes(case, name));

@@ -230,7 +230,7 @@ fn errors_returned_from_main_show_their_message() {
     assert_eq!(format!("{error:?}"), error.to_string());
     let error = array([2, 0], vec![0.0f32]).unwrap_err();
     assert_eq!(format!("{error:?}"), error.to_string());
-    let error = gradc::bench::Workload::named("gpt").unwrap_err();
+    let error = gradc_cli::bench::Workload::named("gpt").unwrap_err();
     assert_eq!(format!("{error:?}"), error.to_string());
 }
 

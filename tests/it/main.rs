@@ -4,7 +4,6 @@
 mod along;
 mod attention;
 mod autodiff;
-mod command;
 mod contractions;
 mod conventions;
 mod depth;

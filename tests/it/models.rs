@@ -47,7 +47,7 @@ fn check(name: &str, step: &Step) {
     assert_eq!(Graph::parse(&graph).unwrap().to_string(), graph, "the graph's text doesn't parse to itself");
     assert_eq!(kernels.parse::<Program>().unwrap().to_string(), kernels, "the kernels' text doesn't parse to itself");
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/models"));
+    settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/files/models"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| {

@@ -42,9 +42,9 @@ fn load(path: &Path) -> Tensors {
 
 /// The folder of a case, if it is there.
 fn folder(case: &str) -> Option<PathBuf> {
-    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(case);
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("reference").join(case);
     let given = std::env::var_os("GRADC_REFERENCE").map(|dir| Path::new(&dir).join(case));
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/reference").join(case);
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference").join(case);
     let found = [Some(committed), given, Some(beside)].into_iter().flatten().find(|dir| dir.is_dir());
     if found.is_none() {
         // Written past the test harness, which would swallow what a passing test prints.

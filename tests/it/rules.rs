@@ -139,7 +139,7 @@ fn check(changes: Changes, kinds: &[Numbers], before: &Graph, after: &Graph) -> 
 
 #[test]
 fn rules_change_no_more_than_they_say() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/simplify");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("files/simplify");
     let mut faults = vec![];
     for rule in simplify::rules() {
         let text = std::fs::read_to_string(folder.join(format!("{}.ir", rule.name))).unwrap();
@@ -182,7 +182,7 @@ fn passes_keep_numbers_at_the_edges() {
     ] {
         let pass = passes::pipeline::find(name).unwrap();
         let PassFn::Graph(run) = pass.run else { panic!("{name} is a pass on graphs") };
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("files").join(name);
         let mut compared = 0;
         for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
             if file.extension().is_none_or(|extension| extension != "ir") {

@@ -4,13 +4,16 @@ use proc_macro2::{TokenStream, TokenTree};
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace by import name, with their folders.
-pub(crate) const CRATES: [(&str, &str); 8] = [
+pub(crate) const CRATES: [(&str, &str); 11] = [
     ("ir", "ir"),
     ("kernel", "kernel"),
     ("passes", "passes"),
     ("codegen", "codegen"),
     ("runtime", "runtime"),
     (ROOT, "."),
+    ("gradc_cli", "cli"),
+    ("gradc_tests", "tests"),
+    ("gradc_benches", "benches"),
     ("random_graphs", "tests/random-graphs"),
     ("gradc_downstream", "tests/downstream"),
 ];
@@ -19,7 +22,7 @@ pub(crate) const ROOT: &str = "gradc";
 
 /// The workspace's folder.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
 /// The folder of a crate.
@@ -85,20 +88,20 @@ fn flatten(stream: TokenStream, flat: &mut Vec<TokenTree>) {
 pub(crate) fn sources() -> Vec<Source> {
     let mut sources = Vec::new();
     for (krate, _) in CRATES {
-        for part in ["src", "tests", "benches", "examples"] {
-            collect(krate, &folder(krate).join(part), &mut sources);
-        }
+        collect(krate, &folder(krate), &mut sources);
     }
     sources.sort_by(|a, b| a.path.cmp(&b.path));
     assert!(sources.len() > 150, "only {} source files found", sources.len());
     sources
 }
 
+/// The Rust files in a folder of a crate; other crates' folders in it are left out, and what isn't source.
 fn collect(krate: &'static str, folder: &Path, sources: &mut Vec<Source>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries {
         let path = entry.unwrap().path();
-        if path.is_dir() && !path.join("Cargo.toml").exists() {
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.is_dir() && !is_hidden && !path.ends_with("target") && !path.join("Cargo.toml").exists() {
             collect(krate, &path, sources);
         } else if path.extension().is_some_and(|e| e == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();

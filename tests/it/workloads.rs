@@ -1,6 +1,6 @@
 //! The benchmark's workloads, compiled: their losses are those that several other frameworks compute from the same numbers.
 
-use gradc::bench::{Subject, Workload};
+use gradc_cli::bench::{Subject, Workload};
 use std::collections::BTreeMap;
 
 /// The losses of step 1 and of a later one, before each step's update, to five digits. They are what several frameworks in Rust agree on;

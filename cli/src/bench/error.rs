@@ -1,0 +1,71 @@
+//! What can go wrong in a benchmark.
+
+use gradc::compile::{CompileError, RunError};
+use gradc::dsl::ModelErrors;
+use gradc::io::IoError;
+use ir::ValueError;
+use runtime::{LoadError, PortError, StepError};
+
+/// Why a benchmark has no result.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum BenchError {
+    /// No workload has that name.
+    #[error("there is no workload `{name}`; the workloads are {}", known.join(", "))]
+    UnknownWorkload {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<&'static str>,
+    },
+    /// A setting that no run can have.
+    #[error("{0}")]
+    Setting(String),
+    /// A file of results has a line that is none.
+    #[error("line {line} of the results: {what}")]
+    Results {
+        /// The line, from 1.
+        line: usize,
+        /// What it should be.
+        what: String,
+    },
+    /// The model breaks a rule.
+    #[error(transparent)]
+    Model(#[from] ModelErrors),
+    /// The step doesn't compile.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// A state or an input can't be set.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A port is not what the workload says.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// A batch has not the elements that its input takes.
+    #[error(transparent)]
+    Batch(#[from] ValueError),
+    /// A step failed.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// The machine's limits can't be measured.
+    #[error("the machine's limits can't be measured: {0}")]
+    Machine(#[from] LoadError),
+    /// A profile can't be written.
+    #[error(transparent)]
+    File(#[from] IoError),
+    /// The loss is not finite, so that what was timed is no training.
+    #[error("the loss at step {step} is {loss}")]
+    Diverged {
+        /// The step, from 1.
+        step: usize,
+        /// The loss.
+        loss: f32,
+    },
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for BenchError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}

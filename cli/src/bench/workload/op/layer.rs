@@ -1,0 +1,36 @@
+//! Layers with weights of their own.
+
+use super::{Built, Parts};
+use gradc::dsl::{GraphBuilder, Tensor};
+use gradc::nn::{
+    AttentionMask, BatchNorm, Conv2d, Dense, Gru, Layer, Lstm, MultiHeadAttention, Padding, SimpleRnn, attention,
+};
+
+pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
+    let apply = |f: &dyn Fn(&Tensor) -> Tensor| {
+        let x = parts.x(g);
+        Some(Built { result: f(&x), by: vec![x] })
+    };
+    let units = || parts.number::<usize>(0);
+    match parts.op {
+        "dense" => apply(&|x| Dense::new(units().unwrap_or(1)).apply(x)),
+        "lstm" => apply(&|x| Lstm::new(units().unwrap_or(1)).apply(x)),
+        "gru" => apply(&|x| Gru::new(units().unwrap_or(1)).apply(x)),
+        "rnn" => apply(&|x| SimpleRnn::new(units().unwrap_or(1)).apply(x)),
+        "conv_batch_norm" => apply(&|x| {
+            let conv = Conv2d::new(units().unwrap_or(1), 3).padding(Padding::Same).use_bias(false);
+            BatchNorm::new().epsilon(1e-5).apply(&conv.apply(x)).relu()
+        }),
+        "multi_head" => apply(&|x| {
+            let heads = units().unwrap_or(1);
+            MultiHeadAttention::new(heads, parts.dims[2] / heads).causal(true).apply(x)
+        }),
+        // `[batch, positions, heads, width]` of queries, keys and values.
+        "attention" | "causal_attention" => {
+            let mask = if parts.op == "attention" { AttentionMask::none() } else { AttentionMask::causal() };
+            let [q, k, v] = ["q", "k", "v"].map(|name| parts.operand(g, name, &parts.dims));
+            Some(Built { result: attention(&q, &k, &v, &mask), by: vec![q, k, v] })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,129 @@
+//! `gradc profile`: the launches of a step by their time, and a trace of which thread ran what when.
+
+use super::dump::BuiltIn;
+use super::print;
+use crate::bench::{Machine, Workload, profile, stream::unit};
+use clap::{Args, ValueEnum};
+use gradc::compile::{CompileOptions, CompiledProgram};
+use gradc::dsl::{StateRole, StateSpec, Step, zeros};
+use ir::{Graph, Value};
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+/// What to run, and what to write.
+#[derive(Args)]
+pub(super) struct Profile {
+    /// A model of `gradc dump`, a workload of `gradc bench`, or a file with a graph as text (as `gradc dump MODEL --after none` prints it)
+    model: String,
+    /// Threads that run a step; pin the process to as many cores with `taskset`
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: u16,
+    /// Steps to run; the times are their medians
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
+    /// Write the last steps as a trace for chrome://tracing or Perfetto: a row for each thread
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// How many of the last steps the trace holds
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "trace")]
+    traced: usize,
+    /// Don't measure the machine first: then no launch is compared with its limits
+    #[arg(long)]
+    no_limits: bool,
+}
+
+impl Profile {
+    pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
+        let threads = usize::from(self.threads);
+        let options = CompileOptions::threads(threads);
+        let (step, mut program) = load(&self.model, &options)?;
+        let machine = if self.no_limits { None } else { Some(Machine::measure(threads)?) };
+        let profile = profile(&step, &mut program, &options, self.steps as usize, machine)?;
+        print(&profile.to_string())?;
+        if let Some(path) = &self.trace {
+            profile.write_trace(path, self.traced)?;
+            print(&format!("the trace is in {}: open it in chrome://tracing or ui.perfetto.dev\n", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The step of that name or in that file, compiled, with values in its states and inputs.
+fn load(model: &str, options: &CompileOptions) -> Result<(Step, CompiledProgram), Box<dyn Error>> {
+    if let Ok(workload) = Workload::named(model) {
+        let step = workload.step()?;
+        let mut program = step.compile(options)?;
+        workload.fill(&step, &mut program)?;
+        return Ok((step, program));
+    }
+    let step = match BuiltIn::from_str(model, false) {
+        Ok(built_in) => built_in.step(built_in.batch())?,
+        Err(_) if Path::new(model).is_file() => from_file(Path::new(model))?,
+        Err(_) => return Err(unknown(model).into()),
+    };
+    let mut program = step.compile(options)?;
+    for (number, (_, input)) in step.graph.inputs().enumerate() {
+        // Numbers from 0 to 1; as integers and truth values they are 0, which is an index that every table has.
+        let value = |i: usize| ir::Scalar::F32(unit(number as u64, i)).cast(input.ty.dtype);
+        program.set_input(&input.name, &Value::from_fn(input.ty.clone(), value))?;
+    }
+    Ok((step, program))
+}
+
+/// A step from a graph as text; its states start at 0.
+fn from_file(path: &Path) -> Result<Step, Box<dyn Error>> {
+    let in_file = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|e| in_file(&e))?;
+    let graph = Graph::parse(&text).map_err(|e| in_file(&e))?;
+    let state = |(_, state): (ir::NodeId, &ir::op::source::State)| StateSpec {
+        name: state.name.clone(),
+        ty: state.ty.clone(),
+        init: zeros(),
+        role: StateRole::Buffer,
+    };
+    let states = graph.states().map(state).collect();
+    Ok(Step { graph, states, layers: vec![] })
+}
+
+fn unknown(model: &str) -> String {
+    let models: Vec<String> =
+        BuiltIn::value_variants().iter().filter_map(|m| Some(m.to_possible_value()?.get_name().to_owned())).collect();
+    let workloads: Vec<&str> = Workload::all().map(|w| w.name).collect();
+    format!(
+        "there is no model, workload or file `{model}`; the models are {}; the workloads are {}",
+        models.join(", "),
+        workloads.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_workloads_and_files_load() {
+        let options = CompileOptions::threads(1);
+        for name in ["mlp_tiny", "mlp", "infer_mlp_small_b1"] {
+            let (_, mut program) = load(name, &options).unwrap_or_else(|e| panic!("{name}: {e}"));
+            program.step().unwrap();
+        }
+        let error = load("no_such_model", &options).unwrap_err().to_string();
+        assert!(error.contains("cnn, ") && error.contains("k_sgemm_64"), "{error}");
+    }
+
+    #[test]
+    fn a_graph_in_a_file_runs_on_zeros_and_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("step.ir");
+        let step = BuiltIn::Logreg.step(4).unwrap();
+        std::fs::write(&path, step.graph.to_string()).unwrap();
+        let (read, mut program) = load(path.to_str().unwrap(), &CompileOptions::threads(1)).unwrap();
+        assert_eq!(read.graph.to_string(), step.graph.to_string());
+        program.step().unwrap();
+        // All weights are 0: every class has the same probability.
+        assert!((program.scalar("loss").unwrap() - 10f64.ln()).abs() < 1e-6);
+        std::fs::write(&path, "graph broken").unwrap();
+        let error = load(path.to_str().unwrap(), &CompileOptions::threads(1)).unwrap_err().to_string();
+        assert!(error.contains("step.ir"), "{error}");
+    }
+}

@@ -1,0 +1,199 @@
+//! The command `gradc` as a user runs it: what `dump` prints can be read back and drawn, what `bench` prints can be compared.
+#![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use std::collections::BTreeSet;
+use std::process::Command;
+
+/// What the command prints.
+fn gradc(arguments: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_gradc")).args(arguments.split(' ')).output().unwrap();
+    assert!(output.status.success(), "gradc {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_fused_step_is_text_that_parses() {
+    let text = gradc("dump cnn --after fuse");
+    let graph = ir::Graph::parse(&text).unwrap();
+    assert_eq!(graph.to_string(), text);
+    assert!(graph.ids().any(|id| graph.cluster(id).is_some()));
+}
+
+#[test]
+fn the_loops_are_text_that_parses() {
+    let text = gradc("dump mlp --after plan_memory");
+    let program = text.parse::<kernel::Program>().unwrap();
+    assert_eq!(program.to_string(), text);
+    assert!(program.arena_bytes.is_some());
+}
+
+/// The nodes that statements of DOT declare, and those that edges join. Reads the part of the language that gradc writes: attribute
+/// lists, subgraphs and edges; its strings are those of Rust.
+fn read_dot(statements: TokenStream, declared: &mut BTreeSet<String>, joined: &mut BTreeSet<String>) {
+    let tokens: Vec<TokenTree> = statements.into_iter().collect();
+    for (i, token) in tokens.iter().enumerate() {
+        match token {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
+                read_dot(group.stream(), declared, joined);
+            }
+            TokenTree::Group(group) => {
+                assert_eq!(group.delimiter(), Delimiter::Bracket);
+                let name = tokens[i - 1].to_string();
+                let of_edge =
+                    matches!(&tokens[i.saturating_sub(2)..i - 1], [TokenTree::Punct(p)] if p.as_char() == '>');
+                if !of_edge && !["node", "edge", "graph"].contains(&name.as_str()) {
+                    assert!(declared.insert(name.clone()), "{name} is declared twice");
+                }
+            }
+            TokenTree::Punct(p) if p.as_char() == '>' => {
+                assert_eq!(tokens[i - 1].to_string(), "-");
+                joined.extend([tokens[i - 2].to_string(), tokens[i + 1].to_string()]);
+            }
+            TokenTree::Punct(p) => assert!("-;=,".contains(p.as_char()), "{p} in DOT"),
+            TokenTree::Ident(_) | TokenTree::Literal(_) => {}
+        }
+    }
+}
+
+#[test]
+fn the_picture_joins_nodes_that_it_declares() {
+    let text = gradc("dump cnn --after fuse --format dot");
+    let stream: TokenStream = text.parse().unwrap();
+    let tokens: Vec<TokenTree> = stream.into_iter().collect();
+    let [TokenTree::Ident(kind), TokenTree::Literal(_), TokenTree::Group(body)] = &tokens[..] else {
+        panic!("not `digraph \"name\" {{ .. }}`")
+    };
+    assert_eq!(kind, "digraph");
+    let (mut declared, mut joined) = (BTreeSet::new(), BTreeSet::new());
+    read_dot(body.stream(), &mut declared, &mut joined);
+    assert!(joined.len() > 100 && joined.is_subset(&declared), "{:?}", joined.difference(&declared));
+}
+
+#[test]
+fn a_benchmark_is_one_line_of_json() {
+    let text = gradc("bench --workload mlp_tiny --threads 1 --seconds 0.05 --json");
+    assert_eq!(text.lines().count(), 1);
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let names = [
+        "peer",
+        "version",
+        "mode",
+        "workload",
+        "threads",
+        "kind",
+        "params",
+        "batch",
+        "step_ms",
+        "p10_ms",
+        "p90_ms",
+        "n",
+        "compile_s",
+        "start_to_step1_s",
+        "first_step_s",
+        "peak_rss_mb",
+        "arena_mb",
+        "loss_1",
+        "loss_n",
+        "loss_steps",
+        "items_per_s",
+        "gflops",
+    ];
+    for name in names {
+        assert!(line.get(name).is_some(), "{name} is missing in {text}");
+    }
+    assert_eq!((line["peer"].as_str(), line["params"].as_u64()), (Some("gradc"), Some(386)));
+}
+
+#[test]
+fn mistakes_are_told() {
+    let output = Command::new(env!("CARGO_BIN_EXE_gradc")).args(["bench", "--workload", "gpt"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no workload `gpt`"));
+}
+
+/// What two processes that keep code in files print of a step's losses, and what the directory has then.
+#[test]
+fn processes_share_compiled_steps() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("steps");
+    let losses = || {
+        let arguments = ["bench", "--workload", "mlp_tiny", "--threads", "1", "--seconds", "0", "--json"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gradc"));
+        let output = command.args(arguments).env("GRADC_CACHE", &directory).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (json["loss_1"].clone(), json["loss_n"].clone())
+    };
+    let first = losses();
+    assert!(first.0.is_number());
+    assert_eq!(first, losses());
+    let cache = |action: &str| gradc(&format!("cache {action} --dir {}", directory.display()));
+    assert_eq!(cache("path"), format!("{}\n", directory.display()));
+    let listed = cache("list");
+    assert!(listed.lines().count() == 2 && listed.contains("KiB") && listed.contains("\n1 steps, "), "{listed}");
+    assert_eq!(cache("clear"), "1 files removed\n");
+    assert!(cache("list").starts_with("0 steps"));
+}
+
+#[test]
+fn a_kernel_has_its_share_of_the_machines_limit() {
+    let text = gradc("bench --kernels --workload k_sgemm_64 --seconds 0.05 --json");
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((line["workload"].as_str(), line["limit"].as_str()), (Some("k_sgemm_64"), Some("FMA")));
+    assert!(line["share"].as_f64().unwrap() > 0.0 && line["limit_ms"].as_f64().unwrap() > 0.0, "{text}");
+    assert!(line["check"].as_f64().unwrap() > 0.0 && line["gflops"].as_f64().unwrap() > 0.0, "{text}");
+}
+
+#[test]
+fn the_machine_is_measured_line_by_line() {
+    let text = gradc("bench --peak --threads 2 --json");
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let figure = |name: &str, field: &str| {
+        let line = lines.iter().find(|line| line["workload"] == name);
+        line.and_then(|line| line[field].as_f64()).unwrap_or_else(|| panic!("no {name} in {text}"))
+    };
+    assert!(figure("peak_fma_f32", "gflops") > 0.0);
+    for level in ["L1", "L2", "L3", "memory"] {
+        for what in ["read", "copy", "triad"] {
+            assert!(figure(&format!("peak_{level}_{what}"), "gbytes_s") > 0.0);
+        }
+    }
+    assert!(figure("fork_join_min", "us") <= figure("fork_join_median", "us"));
+}
+
+#[test]
+fn a_profile_names_lines_and_traces_threads() {
+    // On a busy machine the caller may do all before the worker gets a processor: not each time.
+    assert!((0..20).any(|_| profile_has_two_threads()), "the second thread never had a part");
+}
+
+/// Checks a profile of two threads; gives whether both had a part in it.
+fn profile_has_two_threads() -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("trace.json");
+    let text = gradc(&format!("profile cnn --threads 2 --steps 4 --no-limits --traced 2 --trace {}", path.display()));
+    assert!(text.contains("cli/src/command/dump.rs:"), "{text}");
+    let ms: Vec<f64> = text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    assert!(ms.len() > 5 && ms.is_sorted_by(|a, b| a >= b), "{text}");
+    let trace: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let runs: Vec<_> = events.iter().filter(|event| event["ph"] == "X").collect();
+    assert!(runs.iter().all(|run| run["dur"].as_f64().unwrap() >= 0.0 && run["name"].is_string()));
+    let distinct = |field: &str| runs.iter().map(|run| run[field].to_string()).collect::<BTreeSet<_>>();
+    let threads = distinct("tid");
+    assert!(threads.contains("0") && threads.iter().all(|tid| ["0", "1"].contains(&&**tid)), "{threads:?}");
+    let steps: BTreeSet<String> = runs.iter().map(|run| run["args"]["step"].to_string()).collect();
+    assert_eq!(steps, BTreeSet::from(["2".to_string(), "3".to_string()]));
+    // Nothing is left beside the trace.
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    threads.len() == 2
+}
+
+#[test]
+fn an_explanation_has_passes_memory_and_kernels() {
+    let text = gradc("bench --workload mlp_tiny --explain");
+    for part in ["compiled in", "lower bound", "plan_memory", "launches of a step", "of limit"] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+}
