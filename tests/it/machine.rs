@@ -2,8 +2,9 @@
 //!
 //! [`crate::seeds`] says how to make a long run of it.
 
+use crate::bounds::difference_beyond_rounding;
 use crate::differential::{f64_limits, values, with_gradients};
-use crate::oracle::{Agreement, Ports, difference, difference_in_ulps, evaluate};
+use crate::oracle::{Agreement, Ports, difference, evaluate};
 use crate::pipeline::first_fault;
 use crate::seeds::{check_each, check_most};
 use gradc::compile::CompileOptions;
@@ -107,7 +108,7 @@ fn machine_code_computes_what_the_interpreter_does() {
             return false;
         };
         let found = found.unwrap();
-        if let Some(difference) = difference_in_ulps(&graph, &expected, &found, 4096.0) {
+        if let Some(difference) = difference_beyond_rounding(&graph, &ports, &expected, &found) {
             panic!("seed {seed}: {difference}\n{graph}");
         }
         true
@@ -159,15 +160,13 @@ fn becomes_machine_code(seed: u64) -> bool {
     if expected.values().any(|value| !value.to_f64_vec().iter().all(|x| x.abs() < 1e6)) {
         return false;
     }
-    let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(1e-7));
+    let same = |a: &Ports, b: &Ports| difference_beyond_rounding(&graph, &ports, a, b);
     let target = [Target::baseline(), Target::avx2(), Target::avx512()][seed as usize % 3].clone();
     let name = format!("seed {seed}, {}", target);
     first_fault(&name, &graph, &ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
     let [one, two] = [1, 2].map(|threads| step(&mut load(&graph, threads), &graph, &ports).unwrap());
-    for (found, agreement) in [(&expected, Agreement::Within(1e-7)), (&two, Agreement::Bits)] {
-        if let Some(difference) = difference(found, &one, agreement) {
-            panic!("seed {seed}: {difference}\n{graph}");
-        }
+    for difference in [same(&expected, &one), difference(&two, &one, Agreement::Bits)].into_iter().flatten() {
+        panic!("seed {seed}: {difference}\n{graph}");
     }
     !graph.scans().is_empty()
 }

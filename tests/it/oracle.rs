@@ -1,10 +1,10 @@
 //! What a graph computes, by the reference rules, on given or random values; and when two results agree.
 
-use ir::eval::RunError;
-use ir::{DType, Data, Graph, NodeId, Op, Scalar, Shape, TensorType, Value};
+use ir::eval::{Outcome, RunError};
+use ir::{DType, Data, Graph, Scalar, Shape, TensorType, Value};
 use kernel::eval::Tensors;
 use kernel::{BufferKind, Program};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Values by the name of a port.
 pub(crate) type Ports = BTreeMap<String, Value>;
@@ -14,12 +14,21 @@ pub(crate) type Ports = BTreeMap<String, Value>;
 /// # Errors
 /// What the run fails with.
 pub(crate) fn evaluate(graph: &Graph, ports: &Ports) -> Result<Ports, RunError> {
-    let pick = |names: Vec<&String>| names.into_iter().map(|n| (n.clone(), ports[n].clone())).collect::<Ports>();
+    let (inputs, states) = divided(graph, ports);
+    Ok(named(ir::eval::run(graph, &inputs, &states)?))
+}
+
+/// The values of inputs and those of states.
+pub(crate) fn divided(graph: &Graph, ports: &Ports) -> (Ports, Ports) {
+    let pick = |names: Vec<&String>| names.into_iter().map(|n| (n.clone(), ports[n].clone())).collect();
     let inputs = pick(graph.inputs().map(|(_, port)| &port.name).collect());
-    let states = pick(graph.states().map(|(_, port)| &port.name).collect());
-    let outcome = ir::eval::run(graph, &inputs, &states)?;
+    (inputs, pick(graph.states().map(|(_, port)| &port.name).collect()))
+}
+
+/// Outputs, and updates under `name'`.
+pub(crate) fn named(outcome: Outcome) -> Ports {
     let updates = outcome.states.into_iter().map(|(name, value)| (format!("{name}'"), value));
-    Ok(outcome.outputs.into_iter().chain(updates).collect())
+    outcome.outputs.into_iter().chain(updates).collect()
 }
 
 /// Values for all inputs and states, a function of `seed`: floats between -2 and 2 with some zeros of both signs among them, integers
@@ -90,40 +99,6 @@ pub(crate) fn difference(a: &Ports, b: &Ports, agreement: Agreement) -> Option<S
         }
     }
     None
-}
-
-/// As [`difference`] of what a graph computes, within that many units in the last place of the coarsest float type that a result is computed through:
-/// an `f64` that was an `f32` on the way is no nearer than that.
-pub(crate) fn difference_in_ulps(graph: &Graph, a: &Ports, b: &Ports, ulps: f64) -> Option<String> {
-    let outputs = graph.outputs().iter().cloned();
-    let updates = graph.updates().iter().map(|(name, id)| (format!("{name}'"), *id));
-    let unit: BTreeMap<String, f64> =
-        outputs.chain(updates).map(|(name, id)| (name, coarsest_unit(graph, id))).collect();
-    let of =
-        |ports: &Ports, name: &String| ports.get(name).map(|value| (name.clone(), value.clone())).into_iter().collect();
-    // States without an update are in neither: they keep their bits.
-    let known: Vec<&String> = a.keys().chain(b.keys()).collect();
-    known.into_iter().find_map(|name| {
-        let agreement = unit.get(name).map_or(Agreement::Bits, |unit| Agreement::Within(ulps * unit));
-        difference(&of(a, name), &of(b, name), agreement)
-    })
-}
-
-/// The largest unit in the last place, at 1, of the float types of all that a node is computed from.
-fn coarsest_unit(graph: &Graph, root: NodeId) -> f64 {
-    let (mut seen, mut stack, mut unit) = (BTreeSet::new(), vec![root], 0.0f64);
-    while let Some(id) = stack.pop() {
-        if !seen.insert(id) {
-            continue;
-        }
-        unit = unit.max(unit_in_last_place(graph.ty(id).dtype).unwrap_or(0.0));
-        if let Op::Scan(scan) = graph.op(id) {
-            let body = scan.body.graph();
-            unit = body.outputs().iter().fold(unit, |unit, (_, id)| unit.max(coarsest_unit(body, *id)));
-        }
-        stack.extend(graph.operands(id));
-    }
-    unit
 }
 
 /// The distance from 1 to the next larger number of a float type.

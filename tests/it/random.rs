@@ -1,7 +1,8 @@
 //! Random numbers in compiled code: those of the interpreter wherever they are used, and a block of random words once for its four elements.
 
+use crate::bounds::difference_beyond_rounding;
 use crate::machine;
-use crate::oracle::{Agreement, Ports, difference, difference_in_ulps, evaluate, random_ports};
+use crate::oracle::{Agreement, Ports, difference, evaluate, random_ports};
 use crate::pipeline::first_fault;
 use gradc::dsl::{GraphBuilder, Tensor, TypeSpec, bf16, f16, f32, f64};
 use gradc::nn::{Dropout, Layer, LayerNorm};
@@ -70,7 +71,7 @@ fn random_numbers_are_the_interpreter_s_wherever_they_are_used() {
             let want = evaluate(&graph, &ports).unwrap();
             for target in machine::machines() {
                 let found = run(&graph, &ports, target.clone(), 1);
-                if let Some(difference) = difference_in_ulps(&graph, &want, &found, 4096.0) {
+                if let Some(difference) = difference_beyond_rounding(&graph, &ports, &want, &found) {
                     panic!("{name}, {shape:?}, {target}: {difference}\n{graph}");
                 }
             }

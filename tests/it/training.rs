@@ -1,14 +1,16 @@
 //! Training steps of random small models: machine code against the reference interpreter, several steps in a row.
 //!
-//! The states of each side are carried over by that side alone, so that an error stays and grows. [`crate::seeds`] says how to make a
-//! long run of it.
+//! The states of each side are carried over by that side alone, so that an error stays and grows, and so are those of the trials that say how much of it is
+//! rounding. [`crate::seeds`] says how to make a long run of it.
 
+use crate::bounds::{Trials, difference_beyond_rounding};
 use crate::machine::{self, load, step};
 use crate::oracle::{Agreement, Ports, difference, evaluate};
 use crate::pipeline::first_fault;
 use crate::seeds::check_each;
 use crate::training_models::{CLASSES, Setup};
 use gradc::dsl::Step;
+use ir::eval::rounding::TRIALS;
 use ir::{DType, Graph, Scalar, TensorType, Value};
 use kernel::{Caches, InstructionSet, Target};
 use passes::{PassContext, autodiff};
@@ -16,36 +18,6 @@ use random_graphs::Rng;
 
 /// Steps of training for each model.
 const STEPS: u64 = 3;
-
-/// How far apart two results may be, relative to the largest element of the tensor, or to 1/10 if that is larger: a
-/// gradient that is all rounding, as that of a bias before a normalization, has no digit to agree in.
-fn tolerance(dtype: DType) -> f64 {
-    if dtype == DType::F64 { 1e-9 } else { 2e-3 }
-}
-
-/// The first tensor whose values are further apart than `tolerance` of the largest, or differ in kind.
-fn distance(expected: &Ports, found: &Ports, tolerance: f64) -> Option<String> {
-    if !expected.keys().eq(found.keys()) {
-        return Some(format!("results {:?} against {:?}", expected.keys(), found.keys()));
-    }
-    for (name, (a, b)) in expected.iter().zip(found.values()).map(|((n, a), b)| (n, (a, b))) {
-        if !a.ty().dtype.is_float() {
-            let one = |v: &Value| Ports::from([(name.clone(), v.clone())]);
-            match difference(&one(a), &one(b), Agreement::Bits) {
-                Some(difference) => return Some(difference),
-                None => continue,
-            }
-        }
-        let (a, b) = (a.to_f64_vec(), b.to_f64_vec());
-        let largest = a.iter().fold(0.1f64, |m, x| m.max(x.abs()));
-        // A NaN on either side is no agreement: the models here make none.
-        let far = |(x, y): (&f64, &f64)| (x - y).abs() > tolerance * largest || x.is_nan() || y.is_nan();
-        if let Some(i) = a.iter().zip(&b).position(far) {
-            return Some(format!("{name}[{i}]: {} against {}, the largest is {largest}", a[i], b[i]));
-        }
-    }
-    None
-}
 
 /// A new batch: labels and indices below their bound, everything else as targets and images are.
 fn batch(setup: &Setup, graph: &Graph, rng: &mut Rng) -> Ports {
@@ -83,27 +55,31 @@ fn carry(states: &mut Ports, results: &Ports) {
 
 /// Trains the model on both sides, then evaluates it.
 fn check(seed: u64, setup: Setup) -> bool {
-    let dtype = setup.dtype;
     let (training, evaluation) = (setup.training(), setup.evaluation());
     let mut rng = Rng::new(seed);
     let (mut expected_states, mut found_states): (Ports, Ports) = Default::default();
+    let mut states_of_trials = vec![Ports::new(); TRIALS as usize];
     for (step_of, steps) in [(&training, STEPS), (&evaluation, 1)] {
         let graph = differentiated(step_of);
         let mut executable = load(&graph, 1 + (seed % 2) as usize);
         for (name, value) in step_of.initial_values(seed) {
-            expected_states.entry(name.clone()).or_insert_with(|| value.clone());
-            found_states.entry(name).or_insert(value);
+            for states in [&mut expected_states, &mut found_states].into_iter().chain(&mut states_of_trials) {
+                states.entry(name.clone()).or_insert_with(|| value.clone());
+            }
         }
         for i in 0..steps {
             let inputs = batch(&setup, &graph, &mut rng);
             let with = |states: &Ports| -> Ports { inputs.clone().into_iter().chain(states.clone()).collect() };
             let expected = evaluate(&graph, &with(&expected_states)).unwrap();
             let found = step(&mut executable, &graph, &with(&found_states)).unwrap();
-            if let Some(difference) = distance(&expected, &found, tolerance(dtype)) {
+            let ports: Vec<Ports> = states_of_trials.iter().map(with).collect();
+            let trials = Trials::following(&graph, &with(&expected_states), &ports).unwrap();
+            if let Some(difference) = trials.difference(&expected, &found) {
                 blame(seed, &setup, &graph, &with(&expected_states), &format!("step {i}: {difference}"));
             }
             carry(&mut expected_states, &expected);
             carry(&mut found_states, &found);
+            states_of_trials.iter_mut().zip(trials.results()).for_each(|(states, results)| carry(states, results));
         }
     }
     true
@@ -111,7 +87,7 @@ fn check(seed: u64, setup: Setup) -> bool {
 
 /// Panics with the pass that goes wrong, or without one if the emitter does.
 fn blame(seed: u64, setup: &Setup, graph: &Graph, ports: &Ports, difference: &str) -> ! {
-    let same = |a: &Ports, b: &Ports| distance(a, b, tolerance(setup.dtype));
+    let same = |a: &Ports, b: &Ports| difference_beyond_rounding(graph, ports, a, b);
     let fault = first_fault("it", graph, ports, &machine::host(), &same);
     let fault = fault.err().unwrap_or_else(|| "No pass computes something else: see the emitter.".into());
     panic!("seed {seed}, {setup:?}\n{difference}\n{fault}");
@@ -157,7 +133,7 @@ fn other_targets_compute_the_same() {
             let graph = differentiated(&training);
             let inputs = batch(&setup, &graph, &mut Rng::new(seed));
             let ports: Ports = inputs.into_iter().chain(training.initial_values(seed)).collect();
-            let same = |a: &Ports, b: &Ports| distance(a, b, tolerance(setup.dtype));
+            let same = |a: &Ports, b: &Ports| difference_beyond_rounding(&graph, &ports, a, b);
             for target in targets() {
                 if let Err(fault) = first_fault(&target.to_string(), &graph, &ports, &target, &same) {
                     panic!("seed {seed}, {setup:?}, {target:?}\n{fault}");

@@ -1,8 +1,10 @@
 //! The reference interpreter: what every compiled program is compared with. Each op's own evaluation stands in its record;
-//! [`run`] evaluates a whole graph.
+//! [`run`] evaluates a whole graph, [`rounding`] says how far right evaluations of one may be apart.
 
 mod error;
+pub mod rounding;
 mod run;
 
 pub use error::{EvalError, Port, RunError, Site};
 pub use run::{Outcome, run};
+pub(crate) use run::{Watch, run_watched};

@@ -25,6 +25,19 @@ pub fn run(
     inputs: &BTreeMap<String, Value>,
     states: &BTreeMap<String, Value>,
 ) -> Result<Outcome, RunError> {
+    run_watched(graph, inputs, states, &mut |_, _, _| Ok(()))
+}
+
+/// Sees each op that has been evaluated, in bodies of scans too, with its operands; may change the value.
+pub(crate) type Watch<'w> = dyn FnMut(&Op, &[&Value], &mut Value) -> Result<(), EvalError> + 'w;
+
+/// As [`run`], with a look at each value before others use it.
+pub(crate) fn run_watched(
+    graph: &Graph,
+    inputs: &BTreeMap<String, Value>,
+    states: &BTreeMap<String, Value>,
+    watch: &mut Watch<'_>,
+) -> Result<Outcome, RunError> {
     check_ports(Port::Input, graph.inputs().map(|(_, i)| (i.name.as_str(), &i.ty)), inputs)?;
     check_ports(Port::State, graph.states().map(|(_, s)| (s.name.as_str(), &s.ty)), states)?;
     let order = live_order(graph)?;
@@ -37,7 +50,7 @@ pub fn run(
             Op::State(state) => Cow::Borrowed(&states[&state.name]),
             _ => match scanned.remove(&id) {
                 Some(value) => Cow::Owned(value),
-                None => Cow::Owned(node(graph, id, &values, &mut scanned)?),
+                None => Cow::Owned(node(graph, id, &values, &mut scanned, watch)?),
             },
         };
         values.insert(id, value);
@@ -112,6 +125,7 @@ fn node(
     id: NodeId,
     values: &BTreeMap<NodeId, Cow<'_, Value>>,
     scanned: &mut BTreeMap<NodeId, Value>,
+    watch: &mut Watch<'_>,
 ) -> Result<Value, RunError> {
     let node = graph.node(id);
     let operands: Vec<&Value> = node.operands().iter().map(|o| values[o].as_ref()).collect();
@@ -123,13 +137,17 @@ fn node(
     }
     let value = match node.op() {
         Op::Scan(scan) => {
-            let mut results = scan::results(scan, &operands).map_err(failed)?;
+            let mut results = scan::results(scan, &operands, watch).map_err(failed)?;
             for (other, select) in graph.same_scan(id).into_iter().filter(|(other, _)| *other != id) {
                 scanned.insert(other, results[select].clone());
             }
             results.swap_remove(scan.select)
         }
-        op => op.rules().eval(&operands, node.ty()).map_err(failed)?,
+        op => {
+            let mut value = op.rules().eval(&operands, node.ty()).map_err(failed)?;
+            watch(op, &operands, &mut value).map_err(failed)?;
+            value
+        }
     };
     if value.ty() != node.ty() {
         return Err(RunError::Defect { at: site(), want: node.ty().clone(), got: value.ty().clone() });

@@ -1,7 +1,7 @@
 //! The reference evaluation: one step after the other.
 
 use super::{Role, Scan};
-use crate::eval::RunError;
+use crate::eval::{RunError, Watch, run_watched};
 use crate::{EvalError, Value};
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 ///
 /// # Errors
 /// What an op of the body fails with.
-pub fn results(scan: &Scan, operands: &[&Value]) -> Result<Vec<Value>, EvalError> {
+pub(crate) fn results(scan: &Scan, operands: &[&Value], watch: &mut Watch<'_>) -> Result<Vec<Value>, EvalError> {
     let body = &scan.body;
     let inputs = body.inputs();
     let name = |(role, at): (Role, usize)| format!("{}{at}", role.prefix());
@@ -27,7 +27,7 @@ pub fn results(scan: &Scan, operands: &[&Value]) -> Result<Vec<Value>, EvalError
             (name(input), value)
         });
         let values: BTreeMap<String, Value> = values.collect();
-        let mut outcome = crate::eval::run(body.graph(), &values, &BTreeMap::new()).map_err(inner)?.outputs;
+        let mut outcome = run_watched(body.graph(), &values, &BTreeMap::new(), watch).map_err(inner)?.outputs;
         let mut take = |name: String| outcome.remove(&name).ok_or(MISSING);
         for (i, carry) in carries.iter_mut().enumerate() {
             *carry = take(format!("carry{i}"))?;

@@ -11,7 +11,7 @@ mod body;
 mod eval;
 
 pub use body::{Body, BodyError, MAX_NESTING, Role};
-pub use eval::results;
+pub(crate) use eval::results;
 
 use super::attr::{Attr, AttrMap};
 use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
@@ -143,7 +143,7 @@ impl OpRules for Scan {
     }
 
     fn eval(&self, operands: &[&Value], _: &TensorType) -> Result<Value, EvalError> {
-        Ok(results(self, operands)?.swap_remove(self.select))
+        Ok(results(self, operands, &mut |_, _, _| Ok(()))?.swap_remove(self.select))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
