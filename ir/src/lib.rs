@@ -150,6 +150,7 @@ pub mod op;
 pub mod patch;
 pub mod scalar;
 mod shape;
+pub mod shrink;
 mod splitmix;
 pub mod text;
 mod types;

@@ -4,8 +4,8 @@
 
 use ir::eval::rounding::{TRIALS, bound, plain, trial};
 use ir::op::source::Full;
-use ir::testing::{Limits, random_graph, random_values};
 use ir::{DType, Graph, Op, Scalar, Shape, TensorType, Value};
+use random_graphs::{Limits, random_graph, random_values};
 use std::collections::BTreeMap;
 
 type Ports = BTreeMap<String, Value>;

@@ -4,6 +4,7 @@
 
 use crate::bounds::difference_beyond_rounding;
 use crate::differential::{f64_limits, values, with_gradients};
+use crate::least::expect_none;
 use crate::oracle::{Agreement, Ports, difference, evaluate};
 use crate::pipeline::first_fault;
 use crate::seeds::{check_each, check_most};
@@ -101,18 +102,20 @@ fn machine_code_computes_what_the_interpreter_does() {
         let limits = Limits { steps: 2 + (seed % 30) as usize, ..Limits::default() };
         let graph = random_graph(seed, &limits);
         let ports = values(&graph, seed);
-        let mut executable = load(&graph, 1);
-        let found = step(&mut executable, &graph, &ports);
-        let Ok(expected) = evaluate(&graph, &ports) else {
-            assert!(found.is_err(), "seed {seed}: the interpreter fails, the program doesn't\n{graph}");
-            return false;
-        };
-        let found = found.unwrap();
-        if let Some(difference) = difference_beyond_rounding(&graph, &ports, &expected, &found) {
-            panic!("seed {seed}: {difference}\n{graph}");
-        }
-        true
+        expect_none(seed, &graph, &ports, &what_runs_is_wrong);
+        evaluate(&graph, &ports).is_ok()
     });
+}
+
+/// What machine code does that the interpreter doesn't.
+pub(crate) fn what_runs_is_wrong(graph: &Graph, ports: &Ports) -> Option<String> {
+    let found = step(&mut load(graph, 1), graph, ports);
+    match (evaluate(graph, ports), found) {
+        (Ok(expected), Ok(found)) => difference_beyond_rounding(graph, ports, &expected, &found),
+        (Err(_), Ok(_)) => Some("the interpreter fails, the program doesn't".into()),
+        (Ok(_), Err(e)) => Some(format!("the program fails, the interpreter doesn't: {e}")),
+        (Err(_), Err(_)) => None,
+    }
 }
 
 #[test]
@@ -160,13 +163,17 @@ fn becomes_machine_code(seed: u64) -> bool {
     if expected.values().any(|value| !value.to_f64_vec().iter().all(|x| x.abs() < 1e6)) {
         return false;
     }
-    let same = |a: &Ports, b: &Ports| difference_beyond_rounding(&graph, &ports, a, b);
     let target = [Target::baseline(), Target::avx2(), Target::avx512()][seed as usize % 3].clone();
-    let name = format!("seed {seed}, {}", target);
-    first_fault(&name, &graph, &ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
-    let [one, two] = [1, 2].map(|threads| step(&mut load(&graph, threads), &graph, &ports).unwrap());
-    for difference in [same(&expected, &one), difference(&two, &one, Agreement::Bits)].into_iter().flatten() {
-        panic!("seed {seed}: {difference}\n{graph}");
-    }
+    expect_none(seed, &graph, &ports, &|graph, ports| {
+        let same = |a: &Ports, b: &Ports| difference_beyond_rounding(graph, ports, a, b);
+        if let Err(fault) = first_fault(&target.to_string(), graph, ports, &target, &same) {
+            return Some(fault);
+        }
+        let [one, two] = [1, 2].map(|threads| step(&mut load(graph, threads), graph, ports));
+        let (Ok(expected), Ok(one), Ok(two)) = (evaluate(graph, ports), one, two) else {
+            return Some("the program fails, or the interpreter".into());
+        };
+        same(&expected, &one).or_else(|| difference(&two, &one, Agreement::Bits))
+    });
     !graph.scans().is_empty()
 }

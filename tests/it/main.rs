@@ -15,6 +15,7 @@ mod fitting;
 mod floors;
 mod fusion;
 mod halves;
+mod least;
 mod machine;
 mod memory;
 mod models;

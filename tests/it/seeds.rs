@@ -51,7 +51,8 @@ pub(crate) fn check_most(first: u64, count: u64, least: u64, check: impl Fn(u64)
     assert!(drawn < count || compared * count > drawn * least, "only {compared} of {drawn} had something to compare");
 }
 
-fn message(payload: &(dyn std::any::Any + Send)) -> String {
+/// What a panic said.
+pub(crate) fn message(payload: &(dyn std::any::Any + Send)) -> String {
     let text = payload.downcast_ref::<String>().cloned();
     text.or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_string())).unwrap_or_default()
 }

@@ -4,6 +4,7 @@
 //! rounding. [`crate::seeds`] says how to make a long run of it.
 
 use crate::bounds::{Trials, difference_beyond_rounding};
+use crate::least::expect_none;
 use crate::machine::{self, load, step};
 use crate::oracle::{Agreement, Ports, difference, evaluate};
 use crate::pipeline::first_fault;
@@ -85,12 +86,14 @@ fn check(seed: u64, setup: Setup) -> bool {
     true
 }
 
-/// Panics with the pass that goes wrong, or without one if the emitter does.
+/// Panics with the least part of the graph that goes wrong, and the pass that does it; with the difference if no part does by itself in one step.
 fn blame(seed: u64, setup: &Setup, graph: &Graph, ports: &Ports, difference: &str) -> ! {
-    let same = |a: &Ports, b: &Ports| difference_beyond_rounding(graph, ports, a, b);
-    let fault = first_fault("it", graph, ports, &machine::host(), &same);
-    let fault = fault.err().unwrap_or_else(|| "No pass computes something else: see the emitter.".into());
-    panic!("seed {seed}, {setup:?}\n{difference}\n{fault}");
+    expect_none(seed, graph, ports, &|graph, ports| {
+        let same = |a: &Ports, b: &Ports| difference_beyond_rounding(graph, ports, a, b);
+        let fault = first_fault("it", graph, ports, &machine::host(), &same);
+        fault.err().or_else(|| machine::what_runs_is_wrong(graph, ports))
+    });
+    panic!("seed {seed}, {setup:?}\n{difference}\nNo part of it is wrong by itself after one step of\n{graph}");
 }
 
 #[test]

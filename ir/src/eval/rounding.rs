@@ -178,7 +178,7 @@ impl Moves {
             }
         };
         // In every other trial all elements go the same way, as they do where a function is off to one side.
-        let together = (self.trial % 2 == 0).then(|| self.direction(u32::MAX));
+        let together = self.trial.is_multiple_of(2).then(|| self.direction(u32::MAX));
         for i in 0..value.data().len() {
             let plain = unrounded.as_ref().unwrap_or(value).get(i).as_f64();
             let size = sizes.as_ref().map(|sizes| sizes.get(i).as_f64()).filter(|size| size.is_finite());

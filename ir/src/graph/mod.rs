@@ -260,6 +260,13 @@ impl Graph {
         self.count_result(Slot::Update(at), old, id);
     }
 
+    /// Forgets all outputs and updates.
+    pub fn clear_results(&mut self) {
+        self.touch();
+        (self.outputs, self.updates) = Default::default();
+        self.results.clear();
+    }
+
     /// Notes that a result is another node now.
     fn count_result(&mut self, slot: Slot, old: Option<NodeId>, new: NodeId) {
         self.touch();
