@@ -34,7 +34,7 @@ const FENCED: [(&str, &[&str]); 10] = [
     ("clap", &["gradc_cli"]),
     ("criterion", &["gradc_benches"]),
     ("insta", &["gradc_tests"]),
-    ("proptest", &["ir", "kernel"]),
+    ("proptest", &["ir", "kernel", "gradc_tests"]),
     ("rayon", &["gradc_benches"]),
     ("syn", &["gradc_tests"]),
     ("indicatif", &[ROOT]),
