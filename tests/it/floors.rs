@@ -14,7 +14,7 @@ fn allowed(krate: &str) -> &'static [&'static str] {
         "runtime" => &["kernel", "codegen"],
         ROOT => &["ir", "kernel", "passes", "codegen", "runtime"],
         "gradc_cli" => &[ROOT, "ir", "kernel", "passes", "runtime"],
-        "gradc_tests" => &[ROOT, "gradc_cli", "ir", "kernel", "passes", "codegen", "runtime"],
+        "gradc_tests" => &[ROOT, "gradc_cli", "ir", "kernel", "passes", "runtime", "random_graphs"],
         "gradc_benches" => &[ROOT, "gradc_cli", "passes", "runtime"],
         "random_graphs" => &["ir"],
         "gradc_downstream" => &[ROOT],
