@@ -135,6 +135,24 @@ fn threads_don_t_change_a_bit() {
     });
 }
 
+/// 16-bit floats, one type at a time, beside all others: computed in `f32` and rounded where the graph says, by every pass for each target, and by machine code.
+#[test]
+fn halves_are_rounded_as_the_interpreter_rounds_them() {
+    check_most(6000, 150, 50, |seed| {
+        let half = if seed % 2 == 0 { DType::Bf16 } else { DType::F16 };
+        let dtypes = vec![half, half, half, DType::F32, DType::F64, DType::I32, DType::I64, DType::U8, DType::Bool];
+        let graph = random_graph(seed, &Limits { steps: 2 + (seed % 20) as usize, dtypes, ..Limits::default() });
+        let ports = values(&graph, seed);
+        let target = [Target::baseline(), Target::avx2(), Target::avx512()][seed as usize / 2 % 3].clone();
+        expect_none(seed, &graph, &ports, &|graph, ports| {
+            let same = |a: &Ports, b: &Ports| difference_beyond_rounding(graph, ports, a, b);
+            let fault = first_fault(&target.to_string(), graph, ports, &target, &same);
+            fault.err().or_else(|| what_runs_is_wrong(graph, ports))
+        });
+        evaluate(&graph, &ports).is_ok() && graph.ids().any(|id| graph.ty(id).dtype == half)
+    });
+}
+
 /// Forward and backward, loops among them: every pass for each target, and machine code at one and two threads.
 #[test]
 fn gradients_become_machine_code() {
