@@ -61,14 +61,16 @@ impl Unit<'_> {
         let reg = self.load_bytes(at, size * usize::from(count))?;
         let part = match dtype {
             DType::F16 => self.f16_to_f32(reg, width_of(count, 4))?,
-            _ => self.expand(dtype, reg, count)?,
+            // The conversion reads memory itself; the load goes where nothing else uses it.
+            _ if width_of(count, 4).bytes() == 4 * usize::from(count) => self.expand(dtype, reg, count, Some(at))?,
+            _ => self.expand(dtype, reg, count, None)?,
         };
         self.packed.insert(part, Packed { dtype, count, reg });
         Ok(part)
     }
 
-    /// Elements of one or two bytes, as they are in memory, as lanes.
-    fn expand(&mut self, dtype: DType, packed: VReg, count: u16) -> Result<VReg, EmitError> {
+    /// Elements of one or two bytes, as they are in memory, as lanes; from where they stand, if that is said and they fill the register.
+    fn expand(&mut self, dtype: DType, packed: VReg, count: u16, at: Option<At>) -> Result<VReg, EmitError> {
         let width = width_of(count, 4);
         if dtype == DType::Bool && self.encoding == Encoding::Evex {
             let dst = self.lists.reg(Class::Mask);
@@ -80,7 +82,8 @@ impl Unit<'_> {
         let from = if dtype == DType::Bf16 { width.half() } else { Width::X };
         let dst = self.vector();
         let Some(code) = form.code(self.encoding, width) else { return unsupported("an extension of bytes") };
-        self.raw(code, smallvec![Arg::Vec(dst, width), Arg::Vec(packed, from)]);
+        let source = at.map_or(Ok(Arg::Vec(packed, from)), |at| at.mem().map(Arg::Mem))?;
+        self.raw(code, smallvec![Arg::Vec(dst, width), source]);
         match dtype {
             DType::Bf16 => self.op(&SHL_BY[0], width, &[dst], Some(16)),
             DType::Bool => {
@@ -238,7 +241,7 @@ impl Unit<'_> {
                 for l in 0..count {
                     bytes = self.insert(code, bytes, lane(l), usize::from(l))?;
                 }
-                self.expand(dtype, bytes, count)
+                self.expand(dtype, bytes, count, None)
             }
             2 => unsupported("strided loads of 16-bit floats"),
             size => {
