@@ -35,7 +35,7 @@ const LINE: usize = 16;
 ///
 /// # Errors
 /// None.
-pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
+pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError> {
     partial::cut(program);
     program.change_kernels(|kernel| {
         transpose::cut(kernel);
@@ -43,7 +43,7 @@ pub fn run(program: &mut Program, _: &PassContext) -> Result<(), PassError> {
         let types_of =
             |kernel: &Kernel| Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)));
         let (mut types, mut fresh) = (types_of(kernel)?, Fresh::above(&kernel.body));
-        if rows::split(kernel, &types, &mut fresh) {
+        if rows::split(kernel, &types, &context.target, &mut fresh) {
             types = types_of(kernel)?;
         }
         blocks::cut(&mut kernel.body, &mut types, &mut fresh);
