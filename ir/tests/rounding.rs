@@ -48,7 +48,7 @@ fn what_cancels_has_few_digits() {
     // exp(0) and exp(10), a few units in the last place of each.
     for (dtype, unit) in [(DType::F32, f64::from(f32::EPSILON)), (DType::F64, f64::EPSILON)] {
         let [near, far] = sums(dtype)[..] else { panic!() };
-        assert!(near < 64.0 * unit && far > 1e4 * unit && far < 1e6 * unit, "{near:e}, {far:e}");
+        assert!(near < 128.0 * unit && far > 1e4 * unit && far < 1e7 * unit, "{near:e}, {far:e}");
     }
 }
 

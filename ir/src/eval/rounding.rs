@@ -36,7 +36,7 @@
 //!     let of_trials: Vec<&Value> = trials.iter().map(|trial| &trial[name]).collect();
 //!     rounding::bound(&plain.outputs[name], &of_trials)[0] / plain.outputs[name].get(0).as_f64()
 //! };
-//! assert!(relative("well") < 3e-6);
+//! assert!(relative("well") < 1e-5);
 //! // The difference of 409 and 403 has two digits less.
 //! assert!(relative("badly") > 1e-4);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -57,8 +57,9 @@ const DECIDED: u32 = 3;
 /// How far an op's result is moved on average, in units in the last place of what it adds up: several times what one rounding is, so that what evaluations
 /// differ by is well within what trials do. One move may be half of that or one and a half: equal ones would cancel each other.
 const UNITS: f64 = 4.0;
-/// The bound, in terms of how far the trials strayed.
-const SPREADS: f64 = 2.0;
+/// The bound, in terms of how far the trials strayed. With 2 one of 5,000 models of sequences was beyond it by a half: the gradient of a bias that is nearly all
+/// cancellation, after three steps.
+const SPREADS: f64 = 4.0;
 
 /// What ops that jump decided in a plain evaluation, in the order of evaluation.
 #[derive(Clone, Debug)]
