@@ -7,7 +7,7 @@ use crate::error::EmitError;
 use crate::isa::{Rewriting, isa_for};
 use crate::object::{Emitter, Function, LIB_CALLS};
 use crate::x86::assemble;
-use crate::{CodegenError, Dump, KernelCode, Object, cost};
+use crate::{CodegenError, Dump, KernelCode, Object};
 use cranelift::codegen::Context;
 use cranelift::codegen::control::ControlPlane;
 use cranelift::codegen::ir::UserFuncName;
@@ -83,7 +83,7 @@ pub fn emit(program: Program, options: &EmitOptions) -> Result<Object, CodegenEr
     // A step of a few launches may take less than a microsecond, where each instruction between them counts.
     let many = program.launches.len() > LAUNCHES_OF_A_SHORT_STEP;
     let step_isa = if many { isa_for(target, options.verify, Rewriting::Single)? } else { isa };
-    let (step, launch_args) = compile_step(&mut functions, &program, &of_kernels, &*step_isa, target)?;
+    let (step, launch_args) = compile_step(&mut functions, &program, &of_kernels, &*step_isa)?;
     let kernels = kernels_of(program.kernels, &functions, &firsts, &of_kernels, &compiled);
     let object = Object {
         target: target.clone(),
@@ -229,7 +229,6 @@ fn compile_step(
     program: &Program,
     of_kernels: &[FuncId],
     isa: &dyn TargetIsa,
-    target: &Target,
 ) -> Result<(FuncId, Vec<usize>), CodegenError> {
     let mut launch_args = Vec::new();
     let mut launches = Vec::new();
@@ -244,7 +243,7 @@ fn compile_step(
             kernel: function.as_u32(),
             args: next,
             extent: extent.unwrap_or(1),
-            parallel: extent.is_some_and(|e| e > 1) && cost::worth_a_fork(kernel, target),
+            parallel: extent.is_some_and(|e| e > 1),
         });
         launch_args.push(next);
         next += launch.args.len();

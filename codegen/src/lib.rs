@@ -5,7 +5,6 @@
 
 pub mod abi;
 mod clif;
-mod cost;
 mod emit;
 mod error;
 mod isa;

@@ -1,6 +1,6 @@
 //! A kernel: a function of pointers.
 
-use crate::{DType, Stmt};
+use crate::{BufRef, DType, Stmt};
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
@@ -60,6 +60,16 @@ pub struct Code {
     pub locals: Vec<Local>,
     /// What it does.
     pub body: Vec<Stmt>,
+}
+
+impl Code {
+    /// The element type of a buffer, if there is that buffer.
+    pub fn dtype_of(&self, buf: BufRef) -> Option<DType> {
+        match buf {
+            BufRef::Param(p) => self.params.get(p as usize).map(|p| p.dtype),
+            BufRef::Local(l) => self.locals.get(l as usize).map(|l| l.dtype),
+        }
+    }
 }
 
 /// A function of its parameters: a name, and [`Code`], which is read and written as if it were the kernel's own. Text:

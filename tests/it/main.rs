@@ -4,6 +4,7 @@
 mod along;
 mod attention;
 mod autodiff;
+mod bits;
 mod bounds;
 mod contractions;
 mod conventions;

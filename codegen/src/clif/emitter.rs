@@ -67,17 +67,9 @@ pub(super) fn memory_flags() -> MemFlagsData {
     MemFlagsData::new().with_notrap().with_endianness(Endianness::Little)
 }
 
-/// The element type of a kernel's buffer, if it has that buffer.
-pub(crate) fn element_type(kernel: &Kernel, buf: BufRef) -> Option<DType> {
-    match buf {
-        BufRef::Param(p) => kernel.params.get(p as usize).map(|p| p.dtype),
-        BufRef::Local(l) => kernel.locals.get(l as usize).map(|l| l.dtype),
-    }
-}
-
 impl Emitter<'_, '_> {
     pub(super) fn buffer_dtype(&self, buf: BufRef) -> Result<DType, EmitError> {
-        element_type(self.kernel, buf).map_or_else(|| malformed(format!("there is no buffer {buf:?}")), Ok)
+        self.kernel.dtype_of(buf).map_or_else(|| malformed(format!("there is no buffer {buf:?}")), Ok)
     }
 
     pub(super) fn bind_index(&mut self, var: IndexVar, value: IndexValue, scaled: Vec<(i64, Value)>) {

@@ -19,7 +19,6 @@ use cranelift::codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Sign
 use cranelift::codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift::frontend::{FunctionBuilder, FunctionBuilderContext};
 use emitter::Emitter;
-pub(crate) use emitter::element_type;
 use kernel::{Kernel, LoopKind, Stmt, Target};
 use std::collections::BTreeMap;
 use strides::index_use;

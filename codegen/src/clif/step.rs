@@ -19,7 +19,7 @@ pub(crate) struct StepLaunch {
     pub(crate) args: usize,
     /// Iterations of its parallel loop, 1 if there is none.
     pub(crate) extent: usize,
-    /// Whether its parallel loop is worth waking threads for.
+    /// Whether it has a parallel loop to share among threads.
     pub(crate) parallel: bool,
 }
 

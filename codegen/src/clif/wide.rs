@@ -3,7 +3,7 @@
 //! A tile whose body only stores the sums, or adds them to what stands there, hands the function the place to store them. Otherwise they wait on the stack, and the body
 //! runs over them in loops.
 
-use super::emitter::{Binding, Emitter, IndexValue, element_type, memory_flags};
+use super::emitter::{Binding, Emitter, IndexValue, memory_flags};
 use super::memory::Address;
 use super::value::{Parts, Val, clif_type};
 use crate::error::EmitError;
@@ -68,7 +68,7 @@ pub(crate) fn tile_signature() -> Signature {
 
 /// How a tile is computed; `None` if it has no wide form.
 pub(crate) fn form(kernel: &Kernel, micro: &Micro, target: &Target) -> Option<Form> {
-    let dtype = element_type(kernel, micro.a.buf).filter(|d| Micro::sum_type(*d).is_some())?;
+    let dtype = kernel.dtype_of(micro.a.buf).filter(|d| Micro::sum_type(*d).is_some())?;
     let direct = direct_place(micro);
     let row = direct.as_ref().map_or(micro.n as i64, |place| place.row);
     let accumulate = direct.as_ref().is_some_and(|place| place.accumulate);

@@ -3,7 +3,6 @@
 //! The unit is half a cycle: processors do about two such things a cycle. A vector of up to the machine's width is one thing to add,
 //! load or store. A kernel whose arrays don't fit into the first-level cache takes at least as long as the next one needs to deliver them.
 
-use crate::clif::element_type;
 use kernel::{Expr, Kernel, Stmt, Target};
 
 /// A loop of less work than this is run by the calling thread alone: some 4 µs at 4 GHz, where two threads save 2. Sharing it costs a few tenths of
@@ -17,8 +16,8 @@ const BYTES: u64 = 13;
 /// Half cycles that one load or store of a whole vector waits at most, by that rate. A kernel may look at a small part of its arrays.
 const MOST_WAITING: u64 = 5;
 
-/// Whether a kernel's parallel loop is worth running on several threads, on that machine.
-pub(crate) fn worth_a_fork(kernel: &Kernel, target: &Target) -> bool {
+/// Whether a kernel's loop is worth running on several threads, on that machine.
+pub(super) fn worth_a_fork(kernel: &Kernel, target: &Target) -> bool {
     let work = Work { kernel, target }.body(&kernel.body);
     work.max(moving(kernel).min(work.saturating_mul(MOST_WAITING))) >= WORTH_A_FORK
 }
@@ -52,7 +51,7 @@ impl Work<'_> {
 
     /// A fused multiply-add of a vector is one thing; of 512 bits, two: processors have one unit for them where they have two for 256.
     fn tile(&self, micro: &kernel::Micro) -> u64 {
-        let element = element_type(self.kernel, micro.a.buf).map_or(4, kernel::DType::size_bytes);
+        let element = self.kernel.dtype_of(micro.a.buf).map_or(4, kernel::DType::size_bytes);
         let lanes = self.target.vector_bytes() / element;
         let weight = if self.target.vector_bytes() == 64 { 2 } else { 1 };
         let steps: u64 = micro.reduce.iter().map(|d| d.extent as u64).fold(1, u64::saturating_mul);
