@@ -58,7 +58,7 @@ pub(super) fn read(directory: &Path, key: Key) -> Result<Option<Entry>, String> 
     unsafe_code,
     reason = "nothing proves what a file's code does: that nobody else could write it is all there is to go by"
 )]
-fn load(decoded: file::Decoded) -> Result<Entry, String> {
+pub(super) fn load(decoded: file::Decoded) -> Result<Entry, String> {
     let file::Decoded { object, memory, places } = decoded;
     // SAFETY: the file, its directory and those above are this user's, and nobody else may write them (`trust`); its checksum says that it is as gradc wrote it, from a
     // program that had been verified; its key names the version of gradc and the target.

@@ -37,6 +37,11 @@ pub(super) fn encode(key: Key, name: &str, entry: &Entry) -> Vec<u8> {
         bytes.extend(place.unwrap_or(NOWHERE).to_le_bytes());
     }
     bytes.extend(entry.loaded.object().to_bytes());
+    seal(bytes)
+}
+
+/// The same bytes with the checksum of what they are.
+pub(super) fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
     let sum = Sha256::digest(&bytes[KEY..]);
     bytes[MAGIC.len()..KEY].copy_from_slice(&sum);
     bytes
