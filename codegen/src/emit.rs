@@ -1,11 +1,12 @@
 //! Compiles a program into an object for a target.
 
 use crate::clif::step::{StepLaunch, emit_parts, emit_step, step_signature};
-use crate::clif::wide::{TileFunctions, shapes};
-use crate::clif::{emit_kernel, kernel_signature, parallel_extent, scratch_layout};
+use crate::clif::{emit_kernel, kernel_signature};
 use crate::error::EmitError;
 use crate::isa::{Rewriting, isa_for};
+use crate::layout::{parallel_extent, scratch_layout};
 use crate::object::{Emitter, Function, LIB_CALLS};
+use crate::tile::{TileFunctions, shapes};
 use crate::x86::assemble;
 use crate::{CodegenError, Dump, KernelCode, Object};
 use cranelift::codegen::Context;
@@ -179,7 +180,7 @@ fn compile_kernel(
     let mut because = None;
     let target = &options.target;
     if target.is_wide() {
-        match crate::x86::kernel::emit(kernel, target, tiles, options.dump) {
+        match crate::x86::emit(kernel, target, tiles, options.dump) {
             Ok((function, listing)) => {
                 let dump = listing.map(|assembly| Dump { clif: String::new(), assembly });
                 return Ok(Compiled { function, emitter: Emitter::X86, time: start.elapsed(), dump });

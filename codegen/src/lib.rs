@@ -8,8 +8,10 @@ mod clif;
 mod emit;
 mod error;
 mod isa;
+mod layout;
 pub mod object;
 mod peak;
+mod tile;
 mod x86;
 
 pub use abi::{ABI_VERSION, KernelFn, ParallelFor, StepContext, StepFn};

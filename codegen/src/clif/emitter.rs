@@ -1,8 +1,8 @@
 //! What the emission of one kernel carries along, and conversions between the shapes a value can have.
 
 use super::value::{Parts, Val, clif_type};
-use super::wide::TileFunctions;
 use crate::error::{EmitError, malformed};
+use crate::tile::TileFunctions;
 use cranelift::codegen::ir::{Endianness, InstBuilder, MemFlagsData, Value, types};
 use cranelift::frontend::{FunctionBuilder, Variable};
 use kernel::{BufRef, DType, IndexVar, Kernel, Reg, Target};

@@ -11,9 +11,10 @@ pub(crate) mod step;
 mod stmt;
 mod strides;
 mod value;
-pub(crate) mod wide;
+mod wide;
 
 use crate::error::EmitError;
+use crate::tile::TileFunctions;
 use cranelift::codegen::ir::condcodes::IntCC;
 use cranelift::codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, types};
 use cranelift::codegen::isa::{CallConv, TargetFrontendConfig};
@@ -22,10 +23,6 @@ use emitter::Emitter;
 use kernel::{Kernel, LoopKind, Stmt, Target};
 use std::collections::BTreeMap;
 use strides::index_use;
-use wide::TileFunctions;
-
-/// Where locals start in the scratch memory: multiples of a cache line.
-pub(crate) const LOCAL_ALIGN: usize = 64;
 
 /// The signature of a kernel's function: `(args, scratch, lo, hi) -> status`.
 pub(crate) fn kernel_signature(call_conv: CallConv) -> Signature {
@@ -33,29 +30,6 @@ pub(crate) fn kernel_signature(call_conv: CallConv) -> Signature {
     signature.params.extend([AbiParam::new(types::I64); 4]);
     signature.returns.push(AbiParam::new(types::I32));
     signature
-}
-
-/// Byte offsets of a kernel's locals in its scratch memory, and how much it needs.
-pub(crate) fn scratch_layout(kernel: &Kernel) -> (Vec<i64>, usize) {
-    let mut end = 0;
-    let offsets = kernel
-        .locals
-        .iter()
-        .map(|local| {
-            let start = end;
-            end = (start + local.len * local.dtype.size_bytes()).next_multiple_of(LOCAL_ALIGN);
-            start as i64
-        })
-        .collect();
-    (offsets, end)
-}
-
-/// The iterations of a kernel that may be run in ranges.
-pub(crate) fn parallel_extent(kernel: &Kernel) -> Option<usize> {
-    match kernel.body.as_slice() {
-        [Stmt::For { kind: LoopKind::Parallel, extent, .. }] => Some(*extent),
-        _ => None,
-    }
 }
 
 /// Emits a kernel into an empty function that has the kernel signature.
@@ -81,7 +55,7 @@ pub(crate) fn emit_kernel(
         target,
         params,
         scratch,
-        locals: scratch_layout(kernel).0,
+        locals: crate::layout::scratch_layout(kernel).0,
         index: BTreeMap::new(),
         regs: BTreeMap::new(),
         addresses: Vec::new(),

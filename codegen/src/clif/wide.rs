@@ -7,30 +7,17 @@ use super::emitter::{Binding, Emitter, IndexValue, memory_flags};
 use super::memory::Address;
 use super::value::{Parts, Val, clif_type};
 use crate::error::EmitError;
-use crate::x86::TileShape;
+use crate::tile::{TileShape, form};
 use cranelift::codegen::ir::condcodes::IntCC;
 use cranelift::codegen::ir::{
     AbiParam, BlockArg, ExtFuncData, ExternalName, InstBuilder, Signature, StackSlotData, StackSlotKind,
     UserExternalName, Value, types,
 };
 use cranelift::codegen::isa::CallConv;
-use kernel::{Affine, BufRef, DType, Expr, IndexVar, Kernel, Micro, ScalarOp, Stmt, Target, walk::visit_stmts};
-use std::collections::BTreeMap;
+use kernel::{DType, IndexVar, Micro};
 
 /// A row of a tile is unrolled to at most that many statements of the body; a longer one is a loop.
 const MAX_UNROLLED: i64 = 160;
-
-/// The functions that compute tiles, by shape: their numbers in the module.
-pub(crate) type TileFunctions = BTreeMap<TileShape, u32>;
-
-/// A place in memory for the sums, and how far apart its rows are, in elements.
-pub(crate) struct Place {
-    pub(crate) buf: BufRef,
-    pub(crate) first: Affine,
-    row: i64,
-    /// Whether the sums are added to what stands there.
-    accumulate: bool,
-}
 
 /// Neighbouring sums of a row, on the stack.
 #[derive(Clone, Copy)]
@@ -41,58 +28,11 @@ struct Sums {
     lanes: u16,
 }
 
-/// How a tile is computed.
-pub(crate) struct Form {
-    pub(crate) shape: TileShape,
-    /// Where the sums go, if the body does nothing but store them.
-    pub(crate) direct: Option<Place>,
-}
-
-/// The shapes of all tiles of a kernel that have a wide form.
-pub(crate) fn shapes(kernel: &Kernel, target: &Target) -> Vec<TileShape> {
-    let mut shapes = vec![];
-    visit_stmts(&kernel.body, &mut |stmt| {
-        if let Stmt::Micro(micro) = stmt {
-            shapes.extend(form(kernel, micro, target).map(|form| form.shape));
-        }
-    });
-    shapes
-}
-
 /// The signature of the functions that compute tiles: `a`, `b` and `c` as pointers.
 pub(crate) fn tile_signature() -> Signature {
     let mut signature = Signature::new(CallConv::SystemV);
     signature.params.extend([AbiParam::new(types::I64); 3]);
     signature
-}
-
-/// How a tile is computed; `None` if it has no wide form.
-pub(crate) fn form(kernel: &Kernel, micro: &Micro, target: &Target) -> Option<Form> {
-    let dtype = kernel.dtype_of(micro.a.buf).filter(|d| Micro::sum_type(*d).is_some())?;
-    let direct = direct_place(micro);
-    let row = direct.as_ref().map_or(micro.n as i64, |place| place.row);
-    let accumulate = direct.as_ref().is_some_and(|place| place.accumulate);
-    let shape = TileShape::of(micro, dtype, target, accumulate, row * dtype.size_bytes() as i64)?;
-    Some(Form { shape, direct })
-}
-
-/// The place of the sums, if the body is one store of them, or adds them to what stands there.
-fn direct_place(micro: &Micro) -> Option<Place> {
-    let (Stmt::Store { buf, index, value: Expr::Reg(stored) }, before) = micro.body.split_last()? else { return None };
-    let is_direct = match before {
-        [] => *stored == micro.acc,
-        [Stmt::Let { reg: old, value: load }, Stmt::Let { reg: sum, value: add }] => {
-            let adds = Expr::Apply(ScalarOp::ADD, vec![Expr::Reg(*old), Expr::Reg(micro.acc)]);
-            stored == sum && *add == adds && *load == Expr::load(*buf, index.clone())
-        }
-        _ => false,
-    };
-    if !is_direct || index.coefficient(micro.j) != 1 {
-        return None;
-    }
-    let zero = Affine::constant(0);
-    let first = index.substitute(micro.i, &zero).substitute(micro.j, &zero);
-    Some(Place { buf: *buf, first, row: index.coefficient(micro.i), accumulate: !before.is_empty() })
 }
 
 impl Emitter<'_, '_> {

@@ -1,10 +1,10 @@
 //! The code of one tile.
 
+use super::asm::{Asm, Operand, PhysMem};
 use super::encoding::Encoding;
-use super::kernel::asm::{Asm, Operand, PhysMem};
-use super::kernel::lir::{ConstId, Constant, Label};
-use super::{Dim, TileShape};
+use super::lir::{ConstId, Constant, Label};
 use crate::error::{EmitError, unsupported};
+use crate::tile::{Dim, TileShape};
 use iced_x86::{Code, Register};
 
 /// Steps of the innermost loop in a row.

@@ -1,90 +1,61 @@
-//! Register tiles in wide vectors: what Cranelift's x86-64 backend, which stops at 128 bits, can't emit.
+//! Whole kernels as x86-64 machine code in vectors of 256 or 512 bits.
 //!
-//! A tile is a function of its own, `fn(a, b, c)` by the System V convention, whose shape and strides are in its code. The portable
-//! emitter calls it for a [`::kernel::Micro`] and runs what follows the sum. Each element has one sum whose steps come in ascending
-//! order, so results are those of the portable tile to the bit.
+//! A kernel's statements become linear code on virtual registers ([`lir`]), made in one pass over its loops: [`stmt`], [`expr`], [`index`] (addresses
+//! become pointers that move with each loop), [`memory`], [`cast`], [`fold`], [`extrema`], [`transpose`], [`tile`] (calls of the register tiles, which [`mod@assemble`] makes) and [`ops`], the table of
+//! scalar ops. [`cleanup`] removes what nothing uses and folds loads, [`alloc`] assigns registers, [`encode`] makes bytes.
+//!
+//! A kernel vector of any length becomes parts of a full register each, the last one with what is left. Lanes of a register that hold no lane
+//! of the vector may hold anything: they are never stored nor folded, and memory behind them isn't touched. What isn't provided here is an
+//! error by which the caller leaves the kernel to the portable emitter; results are the same to the bit.
 
+mod alloc;
+mod asm;
 mod assemble;
+mod cast;
+mod cleanup;
+mod control;
+mod encode;
 pub(crate) mod encoding;
-pub(crate) mod kernel;
+mod expr;
+mod extrema;
+mod fold;
+mod forms;
+mod frame;
+mod index;
+mod lane;
+mod lir;
+mod memory;
+mod ops;
 pub(crate) mod peak;
+mod stmt;
+mod tile;
+mod transpose;
+mod unit;
 
 pub(crate) use assemble::assemble;
 
-use ::kernel::{DType, Micro, Target};
-use encoding::Encoding;
+use crate::error::EmitError;
+use crate::tile::TileFunctions;
+use asm::Emitted;
+use kernel::{Kernel, Target};
+use unit::Unit;
 
-/// One loop of the reduction; what an iteration adds to the pointers, in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Dim {
-    pub(crate) extent: usize,
-    pub(crate) a: i64,
-    pub(crate) b: i64,
-}
-
-/// Everything that the code of a tile depends on.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct TileShape {
-    pub(crate) encoding: Encoding,
-    /// `f64`, else `f32`.
-    pub(crate) double: bool,
-    /// Whether factors are pairs of `bf16`.
-    pub(crate) pairs: bool,
-    pub(crate) m: usize,
-    pub(crate) n: usize,
-    /// From one row of `a` to the next, in bytes.
-    pub(crate) a_row: i64,
-    pub(crate) reduce: Vec<Dim>,
-    /// Whether sums are added to what stands in `c`.
-    pub(crate) accumulate: bool,
-    /// From one row of `c` to the next, in bytes.
-    pub(crate) c_row: i64,
-}
-
-impl TileShape {
-    /// The shape of a tile that writes rows of `c` that far apart; `None` if it has no wide form.
-    pub(crate) fn of(micro: &Micro, dtype: DType, target: &Target, accumulate: bool, c_row: i64) -> Option<Self> {
-        let size = dtype.size_bytes() as i64;
-        let reduce = micro.reduce.iter().map(|d| Dim { extent: d.extent, a: d.a_stride * size, b: d.b_stride * size });
-        let shape = Self {
-            encoding: Encoding::of(target),
-            double: dtype == DType::F64,
-            pairs: dtype == DType::I32,
-            m: micro.m,
-            n: micro.n,
-            a_row: micro.a.stride * size,
-            reduce: reduce.filter(|d| d.extent > 1).collect(),
-            accumulate,
-            c_row,
-        };
-        (shape.fits() && (!shape.pairs || target.bf16_pairs())).then_some(shape)
-    }
-
-    /// Elements of a vector.
-    fn lanes(&self) -> usize {
-        self.encoding.bytes() / if self.double { 8 } else { 4 }
-    }
-
-    /// Vectors of a row, the last one perhaps not full.
-    fn vectors(&self) -> usize {
-        self.n.div_ceil(self.lanes())
-    }
-
-    /// Whether the last vector of a row is not full.
-    fn is_masked(&self) -> bool {
-        !self.n.is_multiple_of(self.lanes())
-    }
-
-    /// Registers for a row of `b`. A tile with a single row uses each vector once: it multiplies by those in memory, and needs a register for one
-    /// that is not full.
-    fn factors(&self) -> usize {
-        if self.m == 1 { 1 } else { self.vectors() }
-    }
-
-    /// Sums, a row of `b`, a broadcast element and, with 256 bits, a mask must fit the registers.
-    fn fits(&self) -> bool {
-        let mask = usize::from(self.is_masked() && self.encoding == Encoding::Vex);
-        let registers = self.m * self.vectors() + self.factors() + 1 + mask;
-        registers <= usize::from(self.encoding.vectors()) && self.reduce.len() <= 6
-    }
+/// Emits a kernel as a function by the System V convention with the signature of [`crate::KernelFn`].
+///
+/// # Errors
+/// What this emitter doesn't provide; the portable one may.
+pub(crate) fn emit(
+    kernel: &Kernel,
+    target: &Target,
+    tiles: &TileFunctions,
+    listing: bool,
+) -> Result<Emitted, EmitError> {
+    let mut unit = Unit::new(kernel, target, tiles);
+    let encoding = unit.encoding;
+    let body = unit.kernel()?;
+    let mut lists = unit.into_lists();
+    let mut code = lists.flatten(body);
+    cleanup::run(&mut code, &lists, encoding);
+    let allocation = alloc::allocate(&code, &lists.regs, encoding);
+    encode::encode(&code, &lists, &allocation, encoding, lists.sums_bytes, listing)
 }

@@ -3,8 +3,8 @@
 //! Each is a function by the convention of kernels, `fn(args, scratch, lo, hi)`, that runs `hi - lo` passes; memory is the thread's
 //! scratch. They compute nothing of use.
 
+use super::asm::{Asm, Operand, PhysMem};
 use super::encoding::Encoding;
-use super::kernel::asm::{Asm, Operand, PhysMem};
 use crate::error::{EmitError, unsupported};
 use iced_x86::{Code, Register};
 

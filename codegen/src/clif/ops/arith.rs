@@ -1,6 +1,7 @@
 //! Arithmetic: the four operations, remainder, signs, minimum and maximum, fused multiply-add, square root.
 
-use super::{Args, Emit, integer};
+use super::args::{Args, Emit};
+use super::integer;
 use crate::clif::value::bits_type;
 use cranelift::codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift::codegen::ir::{InstBuilder, MemFlagsData, Value, types};

@@ -1,6 +1,6 @@
 //! Logic on truth values, bits of integers, shifts, products of halves.
 
-use super::{Args, Emit};
+use super::args::{Args, Emit};
 use cranelift::codegen::ir::condcodes::IntCC;
 use cranelift::codegen::ir::{InstBuilder, Value, types};
 use cranelift::frontend::FunctionBuilder;

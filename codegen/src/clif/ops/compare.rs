@@ -1,6 +1,6 @@
 //! Comparisons. `select` is emitted by the expression emitter: its operands differ in type.
 
-use super::{Args, Emit};
+use super::args::{Args, Emit};
 use cranelift::codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift::codegen::ir::{InstBuilder, Value};
 use cranelift::frontend::FunctionBuilder;

@@ -1,6 +1,6 @@
 //! Division and remainder of integers, without traps: by 0 the result is 0, the least integer by -1 wraps.
 
-use super::Args;
+use super::args::Args;
 use cranelift::codegen::ir::condcodes::IntCC;
 use cranelift::codegen::ir::{InstBuilder, Value};
 use cranelift::frontend::FunctionBuilder;

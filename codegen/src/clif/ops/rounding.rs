@@ -1,6 +1,6 @@
 //! Rounding to integral values.
 
-use super::{Args, Emit};
+use super::args::{Args, Emit};
 use cranelift::codegen::ir::{InstBuilder, Value};
 use kernel::ScalarOp;
 

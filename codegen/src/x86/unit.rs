@@ -2,8 +2,8 @@
 
 use super::forms::Form;
 use super::lir::{Arg, Class, Constant, Inst, Label, ListId, Lists, Machine, VReg};
-use crate::clif::wide::TileFunctions;
 use crate::error::{EmitError, malformed, unsupported};
+use crate::tile::TileFunctions;
 use crate::x86::encoding::{Encoding, Width};
 use kernel::{Affine, BufRef, DType, IndexVar, Kernel, Reg, Scalar, Target};
 use smallvec::{SmallVec, smallvec};
@@ -153,7 +153,7 @@ impl<'k> Unit<'k> {
             packed: BTreeMap::new(),
             uppers: BTreeMap::new(),
             widen: None,
-            locals: crate::clif::scratch_layout(kernel).0,
+            locals: crate::layout::scratch_layout(kernel).0,
         }
     }
 

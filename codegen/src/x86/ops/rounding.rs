@@ -1,10 +1,10 @@
 //! Rounding to integral values.
 
-use super::{Args, Emit};
+use super::args::{Args, Emit};
 use crate::error::EmitError;
-use crate::x86::kernel::forms::{ROUND, of_size};
-use crate::x86::kernel::lir::VReg;
-use crate::x86::kernel::unit::Unit;
+use crate::x86::forms::{ROUND, of_size};
+use crate::x86::lir::VReg;
+use crate::x86::unit::Unit;
 use kernel::ScalarOp;
 
 /// Modes of the instruction, without the exception for inexact results.

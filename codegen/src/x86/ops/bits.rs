@@ -1,12 +1,11 @@
 //! Logic on truth values, bits of integers, shifts, products of halves.
 
-use super::arith::and_not;
-use super::{Args, Emit};
+use super::args::{Args, Emit};
 use crate::error::EmitError;
 use crate::x86::encoding::Encoding;
-use crate::x86::kernel::forms::{AND, Form, IMUL, MULU, OR, SHL, SHL_BY, SHR, SHR_BY, XOR, of_size};
-use crate::x86::kernel::lir::VReg;
-use crate::x86::kernel::unit::Unit;
+use crate::x86::forms::{AND, ANDN, Form, IMUL, MULU, OR, SHL, SHL_BY, SHR, SHR_BY, XOR, of_size};
+use crate::x86::lir::VReg;
+use crate::x86::unit::Unit;
 use iced_x86::Code;
 use kernel::{DType, ScalarOp};
 
@@ -77,4 +76,9 @@ fn mul_halves(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
         }
         _ => a.refuse("a product of halves"),
     }
+}
+
+/// `!x & y`, bit by bit.
+pub(super) fn and_not(u: &mut Unit<'_>, a: &Args, x: VReg, y: VReg) -> Result<VReg, EmitError> {
+    u.op(of_size(&ANDN, a.size), a.width, &[x, y], None)
 }

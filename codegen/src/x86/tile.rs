@@ -7,8 +7,8 @@ use super::index::At;
 use super::lir::{Inst, Mem, MemBase};
 use super::stmt::Count;
 use super::unit::{Base, Binding, Unit};
-use crate::clif::wide;
 use crate::error::{EmitError, unsupported};
+use crate::tile::form;
 use kernel::{Affine, DType, Micro};
 
 /// A row of a tile is unrolled to at most that many statements of the body; a longer one is a loop.
@@ -16,7 +16,7 @@ const MAX_UNROLLED: usize = 64;
 
 impl Unit<'_> {
     pub(super) fn tile(&mut self, micro: &Micro) -> Result<(), EmitError> {
-        let Some(form) = wide::form(self.kernel, micro, self.target) else {
+        let Some(form) = form(self.kernel, micro, self.target) else {
             return unsupported("a tile that doesn't fit the registers");
         };
         let Some(&function) = self.tiles.get(&form.shape) else { return unsupported("a tile that isn't assembled") };

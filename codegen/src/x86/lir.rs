@@ -30,11 +30,11 @@ pub(super) struct RegInfo {
 
 /// A constant's number in the pool.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(in crate::x86) struct ConstId(pub(in crate::x86) u32);
+pub(super) struct ConstId(pub(super) u32);
 
 /// A constant.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(in crate::x86) enum Constant {
+pub(super) enum Constant {
     /// These bits in each lane of that many bytes.
     Splat { bits: u64, size: u8 },
     /// The bytes of a full vector.
@@ -95,7 +95,7 @@ pub(super) struct Machine {
 
 /// A jump's target.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(in crate::x86) struct Label(pub(super) u32);
+pub(super) struct Label(pub(super) u32);
 
 /// Integer arithmetic for indices and addresses. Each works on registers and on stack slots alike.
 #[derive(Clone, Debug)]

@@ -1,9 +1,8 @@
 //! From linear code with registers assigned to bytes: operands that live in memory are folded or brought into scratch registers, jumps
 //! and constants get their distances.
 
-use super::Object;
 use super::alloc::{Allocation, Place};
-use super::asm::{Asm, Operand, PhysMem};
+use super::asm::{Asm, Emitted, Operand, PhysMem};
 use super::forms::{BROADCAST, FMA, Form, MOVE, STORE, of_size};
 use super::frame::Frame;
 use super::lir::{Arg, Class, ConstId, Constant, Inst, Label, Lists, Machine, Mem, MemBase, VReg};
@@ -23,7 +22,7 @@ pub(super) fn encode(
     encoding: Encoding,
     sums_bytes: usize,
     listing: bool,
-) -> Result<Object, EmitError> {
+) -> Result<Emitted, EmitError> {
     let frame = Frame::new(sums_bytes, allocation.slots, encoding.bytes());
     let mut encoder = Encoder {
         asm: Asm::new(lists.labels(), listing)?,

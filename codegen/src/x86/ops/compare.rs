@@ -1,12 +1,12 @@
 //! Comparisons.
 
+use super::args::{Args, Emit};
 use super::bits::in_masks;
-use super::{Args, Emit};
 use crate::error::EmitError;
 use crate::x86::encoding::{Encoding, Width};
-use crate::x86::kernel::forms::{Form, ICMP, IEQ, IGT, MAX, MIN, XOR, of_size};
-use crate::x86::kernel::lir::VReg;
-use crate::x86::kernel::unit::{Compared, Unit};
+use crate::x86::forms::{Form, ICMP, IEQ, IGT, MAX, MIN, XOR, of_size};
+use crate::x86::lir::VReg;
+use crate::x86::unit::{Compared, Unit};
 use iced_x86::Code;
 use kernel::{DType, ScalarOp};
 
@@ -21,7 +21,7 @@ pub(super) const OPS: &[(ScalarOp, Emit)] = &[
 
 /// What is asked of two numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::x86::kernel) enum Order {
+pub(in crate::x86) enum Order {
     Eq,
     Ne,
     Lt,
@@ -31,11 +31,11 @@ pub(in crate::x86::kernel) enum Order {
 }
 
 /// The predicate of `cmpps` for "one of them is NaN".
-pub(in crate::x86::kernel) const UNORDERED: u8 = 3;
+pub(in crate::x86) const UNORDERED: u8 = 3;
 
 impl Order {
     /// The predicate of `cmpps`: quiet, false for NaN but for "unequal".
-    pub(in crate::x86::kernel) fn of_floats(self) -> u8 {
+    pub(in crate::x86) fn of_floats(self) -> u8 {
         match self {
             Self::Eq => 0x00,
             Self::Ne => 0x04,
@@ -78,7 +78,7 @@ fn compare(u: &mut Unit<'_>, a: &Args, order: Order) -> Result<VReg, EmitError> 
 
 impl Unit<'_> {
     /// A comparison of integers: a mask.
-    pub(in crate::x86::kernel) fn compare_ints(
+    pub(in crate::x86) fn compare_ints(
         &mut self,
         order: Order,
         size: usize,
@@ -107,7 +107,7 @@ impl Unit<'_> {
     }
 
     /// The instruction that does what a selection between the two that were compared does: the first operand where it is beyond the second.
-    pub(in crate::x86::kernel) fn extremum_by(
+    pub(in crate::x86) fn extremum_by(
         &self,
         mask: VReg,
         yes: VReg,

@@ -1,15 +1,15 @@
 //! Arithmetic: the four operations, signs, minimum and maximum, fused multiply-add, square root.
 
+use super::args::{Args, Emit};
 use super::compare::{Order, UNORDERED};
-use super::{Args, Emit};
 use crate::error::EmitError;
 use crate::x86::encoding::Encoding;
-use crate::x86::kernel::forms::{
-    ADD, AND, ANDN, DIV, Form, IABS, IADD, IMAX, IMIN, IMUL, ISUB, MAX, MIN, MUL, MULU, OR, RANGE, SHL_BY, SHR_BY,
-    SQRT, SUB, XOR, of_size,
+use crate::x86::forms::{
+    ADD, AND, DIV, Form, IABS, IADD, IMAX, IMIN, IMUL, ISUB, MAX, MIN, MUL, MULU, OR, RANGE, SHL_BY, SHR_BY, SQRT, SUB,
+    XOR, of_size,
 };
-use crate::x86::kernel::lir::{Arg, VReg};
-use crate::x86::kernel::unit::Unit;
+use crate::x86::lir::{Arg, VReg};
+use crate::x86::unit::Unit;
 use kernel::{DType, ScalarOp};
 
 pub(super) const OPS: &[(ScalarOp, Emit)] = &[
@@ -152,9 +152,4 @@ fn integer_extremum(u: &mut Unit<'_>, a: &Args, which: Extremum) -> Result<VReg,
         return u.blend(wins, (x, y), 8, a.width);
     }
     u.op(of_size(if which == Extremum::Min { &IMIN } else { &IMAX }, a.size), a.width, &[x, y], None)
-}
-
-/// `!x & y`, bit by bit.
-pub(super) fn and_not(u: &mut Unit<'_>, a: &Args, x: VReg, y: VReg) -> Result<VReg, EmitError> {
-    u.op(of_size(&ANDN, a.size), a.width, &[x, y], None)
 }

@@ -4,7 +4,7 @@ use super::Form;
 use iced_x86::Code;
 
 /// Sum of floats.
-pub(in crate::x86::kernel) static ADD: [Form; 2] = [
+pub(in crate::x86) static ADD: [Form; 2] = [
     form!(
         4,
         true,
@@ -19,7 +19,7 @@ pub(in crate::x86::kernel) static ADD: [Form; 2] = [
     ),
 ];
 /// Difference of floats.
-pub(in crate::x86::kernel) static SUB: [Form; 2] = [
+pub(in crate::x86) static SUB: [Form; 2] = [
     form!(
         4,
         false,
@@ -34,7 +34,7 @@ pub(in crate::x86::kernel) static SUB: [Form; 2] = [
     ),
 ];
 /// Product of floats.
-pub(in crate::x86::kernel) static MUL: [Form; 2] = [
+pub(in crate::x86) static MUL: [Form; 2] = [
     form!(
         4,
         true,
@@ -49,7 +49,7 @@ pub(in crate::x86::kernel) static MUL: [Form; 2] = [
     ),
 ];
 /// Quotient of floats.
-pub(in crate::x86::kernel) static DIV: [Form; 2] = [
+pub(in crate::x86) static DIV: [Form; 2] = [
     form!(
         4,
         false,
@@ -64,7 +64,7 @@ pub(in crate::x86::kernel) static DIV: [Form; 2] = [
     ),
 ];
 /// `a < b ? a : b` of floats.
-pub(in crate::x86::kernel) static MIN: [Form; 2] = [
+pub(in crate::x86) static MIN: [Form; 2] = [
     form!(
         4,
         false,
@@ -87,7 +87,7 @@ pub(in crate::x86::kernel) static MIN: [Form; 2] = [
     ),
 ];
 /// `a > b ? a : b` of floats.
-pub(in crate::x86::kernel) static MAX: [Form; 2] = [
+pub(in crate::x86) static MAX: [Form; 2] = [
     form!(
         4,
         false,
@@ -110,7 +110,7 @@ pub(in crate::x86::kernel) static MAX: [Form; 2] = [
     ),
 ];
 /// Extrema that order zeros by their signs.
-pub(in crate::x86::kernel) static RANGE: [Form; 2] = [
+pub(in crate::x86) static RANGE: [Form; 2] = [
     form!(
         4,
         false,
@@ -133,7 +133,7 @@ pub(in crate::x86::kernel) static RANGE: [Form; 2] = [
     ),
 ];
 /// Square root.
-pub(in crate::x86::kernel) static SQRT: [Form; 2] = [
+pub(in crate::x86) static SQRT: [Form; 2] = [
     form!(
         4,
         false,
@@ -148,7 +148,7 @@ pub(in crate::x86::kernel) static SQRT: [Form; 2] = [
     ),
 ];
 /// Rounding to integral values, by the mode in the immediate.
-pub(in crate::x86::kernel) static ROUND: [Form; 2] = [
+pub(in crate::x86) static ROUND: [Form; 2] = [
     form!(
         4,
         false,
@@ -171,7 +171,7 @@ pub(in crate::x86::kernel) static ROUND: [Form; 2] = [
     ),
 ];
 /// Bitwise and.
-pub(in crate::x86::kernel) static AND: [Form; 2] = [
+pub(in crate::x86) static AND: [Form; 2] = [
     form!(
         4,
         true,
@@ -186,7 +186,7 @@ pub(in crate::x86::kernel) static AND: [Form; 2] = [
     ),
 ];
 /// Bitwise or.
-pub(in crate::x86::kernel) static OR: [Form; 2] = [
+pub(in crate::x86) static OR: [Form; 2] = [
     form!(
         4,
         true,
@@ -201,7 +201,7 @@ pub(in crate::x86::kernel) static OR: [Form; 2] = [
     ),
 ];
 /// Bitwise exclusive or.
-pub(in crate::x86::kernel) static XOR: [Form; 2] = [
+pub(in crate::x86) static XOR: [Form; 2] = [
     form!(
         4,
         true,
@@ -216,7 +216,7 @@ pub(in crate::x86::kernel) static XOR: [Form; 2] = [
     ),
 ];
 /// `!a & b`.
-pub(in crate::x86::kernel) static ANDN: [Form; 2] = [
+pub(in crate::x86) static ANDN: [Form; 2] = [
     form!(
         4,
         false,
@@ -231,7 +231,7 @@ pub(in crate::x86::kernel) static ANDN: [Form; 2] = [
     ),
 ];
 /// Sum of integers.
-pub(in crate::x86::kernel) static IADD: [Form; 2] = [
+pub(in crate::x86) static IADD: [Form; 2] = [
     form!(
         4,
         true,
@@ -246,7 +246,7 @@ pub(in crate::x86::kernel) static IADD: [Form; 2] = [
     ),
 ];
 /// Difference of integers.
-pub(in crate::x86::kernel) static ISUB: [Form; 2] = [
+pub(in crate::x86) static ISUB: [Form; 2] = [
     form!(
         4,
         false,
@@ -261,7 +261,7 @@ pub(in crate::x86::kernel) static ISUB: [Form; 2] = [
     ),
 ];
 /// Product of integers.
-pub(in crate::x86::kernel) static IMUL: [Form; 2] = [
+pub(in crate::x86) static IMUL: [Form; 2] = [
     form!(
         4,
         true,
@@ -276,7 +276,7 @@ pub(in crate::x86::kernel) static IMUL: [Form; 2] = [
     ),
 ];
 /// Products of the lower halves of 64-bit lanes.
-pub(in crate::x86::kernel) static MULU: [Form; 2] = [
+pub(in crate::x86) static MULU: [Form; 2] = [
     form!(
         8,
         true,
@@ -299,7 +299,7 @@ pub(in crate::x86::kernel) static MULU: [Form; 2] = [
     ),
 ];
 /// Smaller integer.
-pub(in crate::x86::kernel) static IMIN: [Form; 2] = [
+pub(in crate::x86) static IMIN: [Form; 2] = [
     form!(
         4,
         true,
@@ -314,7 +314,7 @@ pub(in crate::x86::kernel) static IMIN: [Form; 2] = [
     ),
 ];
 /// Larger integer.
-pub(in crate::x86::kernel) static IMAX: [Form; 2] = [
+pub(in crate::x86) static IMAX: [Form; 2] = [
     form!(
         4,
         true,
@@ -329,7 +329,7 @@ pub(in crate::x86::kernel) static IMAX: [Form; 2] = [
     ),
 ];
 /// Magnitude of integers.
-pub(in crate::x86::kernel) static IABS: [Form; 2] = [
+pub(in crate::x86) static IABS: [Form; 2] = [
     form!(
         4,
         false,
@@ -344,7 +344,7 @@ pub(in crate::x86::kernel) static IABS: [Form; 2] = [
     ),
 ];
 /// Left shift by the immediate.
-pub(in crate::x86::kernel) static SHL_BY: [Form; 2] = [
+pub(in crate::x86) static SHL_BY: [Form; 2] = [
     form!(
         4,
         false,
@@ -359,7 +359,7 @@ pub(in crate::x86::kernel) static SHL_BY: [Form; 2] = [
     ),
 ];
 /// Logical right shift by the immediate.
-pub(in crate::x86::kernel) static SHR_BY: [Form; 2] = [
+pub(in crate::x86) static SHR_BY: [Form; 2] = [
     form!(
         4,
         false,
@@ -374,7 +374,7 @@ pub(in crate::x86::kernel) static SHR_BY: [Form; 2] = [
     ),
 ];
 /// Left shift, lane by lane.
-pub(in crate::x86::kernel) static SHL: [Form; 2] = [
+pub(in crate::x86) static SHL: [Form; 2] = [
     form!(
         4,
         false,
@@ -389,7 +389,7 @@ pub(in crate::x86::kernel) static SHL: [Form; 2] = [
     ),
 ];
 /// Logical right shift, lane by lane.
-pub(in crate::x86::kernel) static SHR: [Form; 2] = [
+pub(in crate::x86) static SHR: [Form; 2] = [
     form!(
         4,
         false,
@@ -404,7 +404,7 @@ pub(in crate::x86::kernel) static SHR: [Form; 2] = [
     ),
 ];
 /// Comparison of floats: a mask.
-pub(in crate::x86::kernel) static CMP: [Form; 2] = [
+pub(in crate::x86) static CMP: [Form; 2] = [
     form!(
         4,
         false,
@@ -427,7 +427,7 @@ pub(in crate::x86::kernel) static CMP: [Form; 2] = [
     ),
 ];
 /// Comparison of integers: a mask register.
-pub(in crate::x86::kernel) static ICMP: [Form; 2] = [
+pub(in crate::x86) static ICMP: [Form; 2] = [
     form!(
         4,
         false,
@@ -450,17 +450,17 @@ pub(in crate::x86::kernel) static ICMP: [Form; 2] = [
     ),
 ];
 /// Equality of integers: a vector mask.
-pub(in crate::x86::kernel) static IEQ: [Form; 2] = [
+pub(in crate::x86) static IEQ: [Form; 2] = [
     form!(0, true, [VEX_Vpcmpeqd_xmm_xmm_xmmm128, VEX_Vpcmpeqd_ymm_ymm_ymmm256], [INVALID, INVALID, INVALID]),
     form!(0, true, [VEX_Vpcmpeqq_xmm_xmm_xmmm128, VEX_Vpcmpeqq_ymm_ymm_ymmm256], [INVALID, INVALID, INVALID]),
 ];
 /// `a > b` of integers: a vector mask.
-pub(in crate::x86::kernel) static IGT: [Form; 2] = [
+pub(in crate::x86) static IGT: [Form; 2] = [
     form!(0, false, [VEX_Vpcmpgtd_xmm_xmm_xmmm128, VEX_Vpcmpgtd_ymm_ymm_ymmm256], [INVALID, INVALID, INVALID]),
     form!(0, false, [VEX_Vpcmpgtq_xmm_xmm_xmmm128, VEX_Vpcmpgtq_ymm_ymm_ymmm256], [INVALID, INVALID, INVALID]),
 ];
 /// Lanes of `a & b` that are not 0: a mask register.
-pub(in crate::x86::kernel) static TEST: [Form; 2] = [
+pub(in crate::x86) static TEST: [Form; 2] = [
     form!(
         4,
         true,
@@ -475,7 +475,7 @@ pub(in crate::x86::kernel) static TEST: [Form; 2] = [
     ),
 ];
 /// `b` where the mask register is set, else `a`.
-pub(in crate::x86::kernel) static BLEND: [Form; 2] = [
+pub(in crate::x86) static BLEND: [Form; 2] = [
     form!(
         4,
         false,
@@ -498,7 +498,7 @@ pub(in crate::x86::kernel) static BLEND: [Form; 2] = [
     ),
 ];
 /// `i32` to `f32`; `i64` to `f64`.
-pub(in crate::x86::kernel) static FROM_INT: [Form; 2] = [
+pub(in crate::x86) static FROM_INT: [Form; 2] = [
     form!(
         4,
         false,
@@ -513,7 +513,7 @@ pub(in crate::x86::kernel) static FROM_INT: [Form; 2] = [
     ),
 ];
 /// `f32` to `i32`; `f64` to `i64`; what does not fit becomes the least integer.
-pub(in crate::x86::kernel) static TO_INT: [Form; 2] = [
+pub(in crate::x86) static TO_INT: [Form; 2] = [
     form!(
         4,
         false,

@@ -1,6 +1,5 @@
 //! Bytes of instructions, with the distances of jumps and constants filled in at the end.
 
-use super::Object;
 use super::lir::{ConstId, Constant, Label};
 use crate::error::EmitError;
 use crate::object::Function;
@@ -9,9 +8,12 @@ use cranelift::codegen::binemit::Reloc;
 use cranelift::module::{ModuleReloc, ModuleRelocTarget};
 use iced_x86::{Code, FastFormatter, Instruction, MemoryOperand, OpKind, Register};
 
+/// A kernel's code with the constants behind it, and the code as text, if asked for.
+pub(super) type Emitted = (Function, Option<String>);
+
 /// An operand of the machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::x86) enum Operand {
+pub(super) enum Operand {
     Reg(Register),
     Mem(PhysMem),
     Imm(u8),
@@ -19,7 +21,7 @@ pub(in crate::x86) enum Operand {
 
 /// An operand in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::x86) struct PhysMem {
+pub(super) struct PhysMem {
     base: Register,
     disp: i32,
     broadcast: bool,
@@ -27,16 +29,16 @@ pub(in crate::x86) struct PhysMem {
 }
 
 impl PhysMem {
-    pub(in crate::x86) fn at(base: Register, disp: i32) -> Self {
+    pub(super) fn at(base: Register, disp: i32) -> Self {
         Self { base, disp, broadcast: false, constant: None }
     }
 
     /// A constant after the code.
-    pub(in crate::x86) fn pool(id: ConstId) -> Self {
+    pub(super) fn pool(id: ConstId) -> Self {
         Self { base: Register::RIP, disp: 0, broadcast: false, constant: Some(id) }
     }
 
-    pub(in crate::x86) fn broadcasting(self, broadcast: bool) -> Self {
+    pub(super) fn broadcasting(self, broadcast: bool) -> Self {
         Self { broadcast, ..self }
     }
 
@@ -56,7 +58,7 @@ impl PhysMem {
 }
 
 /// A kernel's bytes while they are made.
-pub(in crate::x86) struct Asm {
+pub(super) struct Asm {
     encoder: iced_x86::Encoder,
     at: usize,
     labels: Vec<Option<usize>>,
@@ -75,7 +77,7 @@ fn refused(error: iced_x86::IcedError) -> EmitError {
 
 impl Asm {
     /// Room for that many labels, and one for the end.
-    pub(in crate::x86) fn new(labels: usize, listing: bool) -> Result<Self, EmitError> {
+    pub(super) fn new(labels: usize, listing: bool) -> Result<Self, EmitError> {
         Ok(Self {
             encoder: iced_x86::Encoder::try_with_capacity(64, 4096).map_err(refused)?,
             at: 0,
@@ -99,7 +101,7 @@ impl Asm {
     }
 
     /// An instruction on vectors or masks; the mask comes with whether other lanes become 0.
-    pub(in crate::x86) fn machine(
+    pub(super) fn machine(
         &mut self,
         code: Code,
         operands: &[Operand],
@@ -150,16 +152,16 @@ impl Asm {
         self.emit(&instruction)
     }
 
-    pub(in crate::x86) fn plain(&mut self, code: Code) -> Result<(), EmitError> {
+    pub(super) fn plain(&mut self, code: Code) -> Result<(), EmitError> {
         self.emit(&Instruction::with(code))
     }
 
-    pub(in crate::x86) fn general1(&mut self, code: Code, a: Register) -> Result<(), EmitError> {
+    pub(super) fn general1(&mut self, code: Code, a: Register) -> Result<(), EmitError> {
         let instruction = Instruction::with1(code, a).map_err(refused)?;
         self.emit(&instruction)
     }
 
-    pub(in crate::x86) fn general2(&mut self, code: Code, a: Register, b: Register) -> Result<(), EmitError> {
+    pub(super) fn general2(&mut self, code: Code, a: Register, b: Register) -> Result<(), EmitError> {
         let instruction = Instruction::with2(code, a, b).map_err(refused)?;
         self.emit(&instruction)
     }
@@ -190,7 +192,7 @@ impl Asm {
         self.emit(&instruction)
     }
 
-    pub(in crate::x86) fn address(&mut self, to: Register, at: PhysMem) -> Result<(), EmitError> {
+    pub(super) fn address(&mut self, to: Register, at: PhysMem) -> Result<(), EmitError> {
         self.read_memory(Code::Lea_r64_m, to, at)
     }
 
@@ -218,7 +220,7 @@ impl Asm {
     }
 
     /// A register becomes a constant; 32-bit registers take numbers of 32 bits.
-    pub(in crate::x86) fn set(&mut self, to: Register, value: i64) -> Result<(), EmitError> {
+    pub(super) fn set(&mut self, to: Register, value: i64) -> Result<(), EmitError> {
         let instruction = if to.is_gpr32() {
             Instruction::with2(Code::Mov_r32_imm32, to, value as i32)
         } else if let Ok(short) = i32::try_from(value) {
@@ -230,12 +232,12 @@ impl Asm {
     }
 
     /// The same by the longest form, whatever the value.
-    pub(in crate::x86) fn set_long(&mut self, to: Register, value: i64) -> Result<(), EmitError> {
+    pub(super) fn set_long(&mut self, to: Register, value: i64) -> Result<(), EmitError> {
         let instruction = Instruction::with2(Code::Mov_r64_imm64, to, value).map_err(refused)?;
         self.emit(&instruction)
     }
 
-    pub(in crate::x86) fn label(&mut self, label: Label) {
+    pub(super) fn label(&mut self, label: Label) {
         self.labels[label.0 as usize] = Some(self.at);
         if let Some(text) = &mut self.listing {
             text.push_str(&format!("L{}:\n", label.0));
@@ -243,7 +245,7 @@ impl Asm {
     }
 
     /// A label of its own.
-    pub(in crate::x86) fn fresh_label(&mut self) -> Label {
+    pub(super) fn fresh_label(&mut self) -> Label {
         self.labels.push(None);
         Label(self.labels.len() as u32 - 1)
     }
@@ -263,7 +265,7 @@ impl Asm {
         Ok(())
     }
 
-    pub(in crate::x86) fn jump(&mut self, code: Code, label: Label) -> Result<(), EmitError> {
+    pub(super) fn jump(&mut self, code: Code, label: Label) -> Result<(), EmitError> {
         let instruction = Instruction::with_branch(code, self.at as u64).map_err(refused)?;
         self.emit_jump(&instruction, &format!("L{}", label.0))?;
         self.jumps.push((self.at, label));
@@ -271,7 +273,7 @@ impl Asm {
     }
 
     /// A jump to a label that stands before it: the short form where that reaches, else the long one.
-    pub(in crate::x86) fn jump_back(&mut self, [short, long]: [Code; 2], label: Label) -> Result<(), EmitError> {
+    pub(super) fn jump_back(&mut self, [short, long]: [Code; 2], label: Label) -> Result<(), EmitError> {
         const SHORT_BYTES: usize = 2;
         match self.labels[label.0 as usize] {
             Some(target) if self.at + SHORT_BYTES - target <= i8::MIN.unsigned_abs().into() => {
@@ -302,7 +304,7 @@ impl Asm {
     }
 
     /// The bytes, constants after the code.
-    pub(in crate::x86) fn finish(mut self, pool: &[Constant], encoding: Encoding) -> Result<Object, EmitError> {
+    pub(super) fn finish(mut self, pool: &[Constant], encoding: Encoding) -> Result<Emitted, EmitError> {
         let mut bytes = self.encoder.take_buffer();
         for (end, label) in &self.jumps {
             let Some(target) = self.labels[label.0 as usize] else {
