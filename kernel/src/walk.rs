@@ -1,6 +1,6 @@
 //! Walking and rewriting: over statements, over expressions, over indices.
 
-use crate::{Affine, BufRef, Expr, Fresh, IndexExpr, IndexVar, Reg, Stmt};
+use crate::{Affine, BufRef, DType, Expr, Fresh, IndexExpr, IndexVar, Reg, Scalar, ScalarOp, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Calls `f` on every statement, outer ones before those in their bodies (the body of a `micro` included).
@@ -290,13 +290,19 @@ impl Expr {
         self
     }
 
+    /// `var < end`, in the form that the verifier takes as a bound.
+    pub fn is_below(var: IndexVar, end: usize) -> Self {
+        let index = Self::Index { index: Affine::term(var, 1), dtype: DType::I64, lanes: 1, stride: 1 };
+        Self::binary(ScalarOp::LT, index, Self::Const(Scalar::I64(end as i64)))
+    }
+
     /// An element of a buffer.
     pub fn load(buf: BufRef, index: Affine) -> Self {
         Self::Load { buf, index, lanes: 1, stride: 1 }
     }
 
     /// An op of two operands.
-    pub fn binary(op: crate::ScalarOp, a: Self, b: Self) -> Self {
+    pub fn binary(op: ScalarOp, a: Self, b: Self) -> Self {
         Self::Apply(op, vec![a, b])
     }
 }

@@ -1,6 +1,6 @@
 //! What goes wrong in a pass.
 
-use crate::pipeline::Stage;
+use crate::stage::Stage;
 use ir::{BuildError, Graph, Loc, NodeId};
 
 /// An error of a pass, or of the list of passes asked for.

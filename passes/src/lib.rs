@@ -17,13 +17,16 @@ pub mod fuse_loops;
 pub mod hoist;
 pub mod legalize;
 pub mod lower;
+mod module;
 pub mod pair;
 pub mod parallelize;
+mod pass;
 pub mod pipeline;
 pub mod plan_memory;
 pub mod runner;
 pub mod schedule;
 pub mod simplify;
+mod stage;
 pub mod tile;
 pub mod unroll;
 pub mod vectorize;
@@ -31,7 +34,7 @@ mod verify;
 pub mod widen;
 
 pub use error::PassError;
-pub use pipeline::{Pass, PassContext, PassFn, PassOptions, Stage};
-pub use runner::{
-    Module, Outcome, PassRecord, Report, RunOptions, Snapshot, Snapshots, Stop, compile, run, run_watched,
-};
+pub use module::Module;
+pub use pass::{Pass, PassContext, PassFn, PassOptions};
+pub use runner::{Outcome, PassRecord, Report, RunOptions, Snapshot, Snapshots, Stop, compile, run, run_watched};
+pub use stage::Stage;

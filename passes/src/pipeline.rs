@@ -3,115 +3,11 @@
 //! The names here are the names everywhere: in reports, on the command line, in the headers of file tests.
 
 use crate::{
-    PassError, autodiff, bodies, collapse, cse, dce, decompose, fma, fold, fuse, fuse_loops, hoist, legalize, lower,
-    pair, parallelize, plan_memory, schedule, simplify, tile, unroll, vectorize, widen,
+    Pass, PassContext, PassError, PassFn, Stage, autodiff, collapse, cse, dce, decompose, fma, fold, fuse, fuse_loops,
+    hoist, legalize, lower, pair, parallelize, plan_memory, schedule, simplify, tile, unroll, vectorize, widen,
 };
 use ir::Graph;
-use kernel::{Program, Target};
-use std::fmt;
-
-/// What passes may know besides the program.
-#[derive(Clone, PartialEq, Debug)]
-pub struct PassContext {
-    /// The machine that is compiled for.
-    pub target: Target,
-    /// What the user chose.
-    pub options: PassOptions,
-}
-
-impl PassContext {
-    /// The default options on a target.
-    pub fn new(target: Target) -> Self {
-        Self { target, options: PassOptions::default() }
-    }
-}
-
-/// Choices that change what passes produce, never what the program computes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PassOptions {
-    /// `fold` evaluates a node only if its result has at most that many elements.
-    pub fold_elements: usize,
-}
-
-impl Default for PassOptions {
-    fn default() -> Self {
-        Self { fold_elements: 4096 }
-    }
-}
-
-/// How far a program has come. Each stage includes what the earlier ones ensure.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Stage {
-    /// A graph as the user declared it.
-    Declared,
-    /// A graph without gradients to be derived or barriers to them.
-    Differentiated,
-    /// A graph whose nodes stand in clusters, each to become one or a few kernels.
-    Fused,
-    /// A graph whose clusters are numbered in the order they run.
-    Scheduled,
-    /// Loops.
-    Lowered,
-    /// Loops with scalar ops only that every emitter has.
-    Decomposed,
-    /// Loops with a place in the arena for each buffer: ready for an emitter.
-    Planned,
-}
-
-impl Stage {
-    /// The stage that a graph is in, by what stands in it.
-    pub fn of(graph: &Graph) -> Self {
-        if bodies::any(graph, &|op| op.family() == ir::Family::Control) {
-            Self::Declared
-        } else if graph.ids().all(|id| graph.cluster(id).is_none()) {
-            Self::Differentiated
-        } else if ir::verify(graph, ir::Spec::SCHEDULED).is_ok() {
-            Self::Scheduled
-        } else {
-            Self::Fused
-        }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Declared => "declared",
-            Self::Differentiated => "differentiated",
-            Self::Fused => "fused",
-            Self::Scheduled => "scheduled",
-            Self::Lowered => "lowered",
-            Self::Decomposed => "decomposed",
-            Self::Planned => "planned",
-        })
-    }
-}
-
-/// The function of a pass.
-#[derive(Clone, Copy, Debug)]
-pub enum PassFn {
-    /// From graph to graph.
-    Graph(fn(&mut Graph, &PassContext) -> Result<(), PassError>),
-    /// From a graph to loops.
-    Lower(fn(&Graph, &PassContext) -> Result<Program, PassError>),
-    /// From loops to loops.
-    Program(fn(&mut Program, &PassContext) -> Result<(), PassError>),
-}
-
-/// A pass and its place in the pipeline.
-#[derive(Clone, Copy, Debug)]
-pub struct Pass {
-    /// Its name.
-    pub name: &'static str,
-    /// What it runs.
-    pub run: PassFn,
-    /// The stage a program must have reached.
-    pub requires: Stage,
-    /// The stage the program has reached after it, unless it had passed that before.
-    pub ensures: Stage,
-    /// Why it stands where it does.
-    pub why: &'static str,
-}
+use kernel::Program;
 
 const fn graph_pass(
     name: &'static str,

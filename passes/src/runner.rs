@@ -2,53 +2,9 @@
 
 use crate::pipeline::{PIPELINE, find};
 use crate::verify::{State, Verified};
-use crate::{Pass, PassContext, PassError, PassFn, Stage};
+use crate::{Module, Pass, PassContext, PassError, PassFn, Stage};
 use ir::Graph;
-use kernel::Program;
 use std::time::Instant;
-
-/// What passes run on: a graph, and loops after `lower`.
-#[derive(Clone, Debug)]
-pub enum Module {
-    /// Before `lower`.
-    Graph(Graph),
-    /// From `lower` on.
-    Program(Program),
-}
-
-impl Module {
-    /// The graph, if it hasn't been lowered.
-    pub fn graph(&self) -> Option<&Graph> {
-        match self {
-            Self::Graph(graph) => Some(graph),
-            Self::Program(_) => None,
-        }
-    }
-
-    /// The loops, if it has been lowered.
-    pub fn program(&self) -> Option<&Program> {
-        match self {
-            Self::Graph(_) => None,
-            Self::Program(program) => Some(program),
-        }
-    }
-
-    /// The text of the graph or of the loops.
-    pub fn text(&self) -> String {
-        match self {
-            Self::Graph(graph) => graph.to_string(),
-            Self::Program(program) => program.to_string(),
-        }
-    }
-
-    /// Nodes of a graph, kernels of a program.
-    pub fn size(&self) -> usize {
-        match self {
-            Self::Graph(graph) => graph.len(),
-            Self::Program(program) => program.kernels.len(),
-        }
-    }
-}
 
 /// Where a run ends.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -6,6 +6,7 @@ mod attention;
 mod autodiff;
 mod bits;
 mod bounds;
+mod circles;
 mod contractions;
 mod conventions;
 mod depth;

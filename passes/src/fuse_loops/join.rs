@@ -1,7 +1,7 @@
 //! Two loops that use the same stretches of a buffer, as one.
 
+use super::link::{Arguments, Link, MIN_ITERATIONS};
 use super::steps::{Uses, in_common, step, uses};
-use super::{Arguments, Link, MIN_ITERATIONS};
 use crate::PassError;
 use kernel::verify::{Definitions, expand};
 use kernel::walk::{has_tile, map_accesses, refresh, substitute, visit_exprs, visit_stmts};

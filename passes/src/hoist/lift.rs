@@ -8,26 +8,8 @@ use ir::op::movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice}
 use ir::op::reduce::Reduce;
 use ir::op::scan::Scan;
 use ir::op::take::TakeAlongAxis;
-use ir::{Builder, Graph, NodeId, Op, Shape};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// True if a node of a body has a form over all steps; `over_time` are the nodes that differ from step to step.
-pub(super) fn is_liftable(graph: &Graph, id: NodeId, over_time: &BTreeSet<NodeId>) -> bool {
-    let rank = graph.ty(id).shape.rank();
-    let differs = |at: usize| over_time.contains(&graph.operands(id)[at]);
-    if !over_time.contains(&id) {
-        return !matches!(graph.op(id), Op::Input(_));
-    }
-    let has_form = match graph.op(id) {
-        Op::Elementwise(_) | Op::Cast(_) | Op::CheckIndex(_) | Op::Reduce(_) | Op::Dot(_) | Op::Concat(_) => true,
-        Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) | Op::Slice(_) | Op::Pad(_) | Op::Reverse(_) => true,
-        Op::TakeAlongAxis(_) | Op::CumSum(_) => true,
-        Op::Gather(_) => !differs(0),
-        _ => false,
-    };
-    let ranks = || graph.operands(id).iter().map(|&o| graph.ty(o).shape.rank()).chain([rank]);
-    has_form && ranks().all(|rank| rank < ir::MAX_RANK)
-}
+use ir::{Builder, NodeId, Op, Shape};
+use std::collections::BTreeMap;
 
 /// Builds values of all steps in the graph around a scan.
 pub(super) struct Lift<'g, 's> {

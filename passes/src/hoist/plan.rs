@@ -1,6 +1,5 @@
 //! Decides what of a body stays, what goes before the scan, and what after it.
 
-use super::lift::is_liftable;
 use ir::op::reduce::ReduceKind;
 use ir::op::scan::Scan;
 use ir::scalar::Cost;
@@ -245,3 +244,21 @@ fn above(graph: &Graph, roots: impl Iterator<Item = NodeId>, stop: impl Fn(NodeI
 
 /// The results wanted of a scan, by number.
 pub(super) type Used = BTreeMap<usize, Vec<NodeId>>;
+
+/// True if a node of a body has a form over all steps; `over_time` are the nodes that differ from step to step.
+fn is_liftable(graph: &Graph, id: NodeId, over_time: &BTreeSet<NodeId>) -> bool {
+    let rank = graph.ty(id).shape.rank();
+    let differs = |at: usize| over_time.contains(&graph.operands(id)[at]);
+    if !over_time.contains(&id) {
+        return !matches!(graph.op(id), Op::Input(_));
+    }
+    let has_form = match graph.op(id) {
+        Op::Elementwise(_) | Op::Cast(_) | Op::CheckIndex(_) | Op::Reduce(_) | Op::Dot(_) | Op::Concat(_) => true,
+        Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) | Op::Slice(_) | Op::Pad(_) | Op::Reverse(_) => true,
+        Op::TakeAlongAxis(_) | Op::CumSum(_) => true,
+        Op::Gather(_) => !differs(0),
+        _ => false,
+    };
+    let ranks = || graph.operands(id).iter().map(|&o| graph.ty(o).shape.rank()).chain([rank]);
+    has_form && ranks().all(|rank| rank < ir::MAX_RANK)
+}

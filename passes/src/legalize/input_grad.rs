@@ -1,6 +1,6 @@
 //! The gradient of a convolution by its input.
 
-use super::{pad, shape_of};
+use super::pad::{pad, shape_of};
 use crate::PassError;
 use crate::lower::{in_regions, margins, remainders};
 use ir::op::contraction::{Conv, ConvInputGrad};

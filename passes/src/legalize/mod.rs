@@ -17,15 +17,16 @@
 //! `%2 = conv %0, %1 {.., pad=[(1,1)]}` becomes `%2 = pad %0 {low=[0,1,0], high=[0,1,0], ..}`, `%3 = conv %2, %1 {.., pad=[(0,0)]}`.
 
 mod input_grad;
+mod pad;
 mod places;
 
 use crate::lower::{in_regions, tap_type, tiles};
 use crate::{PassContext, PassError};
 use ir::op::contraction::{Conv, ConvWeightGrad, Dot};
-use ir::op::movement::Pad;
 use ir::op::window::{Pool, PoolArgMax, PoolKind, Unpool, Window};
-use ir::{Builder, Graph, NodeId, Op, Scalar, ScalarOp, Shape, TensorType};
+use ir::{Builder, Graph, NodeId, Op, ScalarOp, TensorType};
 use kernel::TileTarget;
+use pad::{pad, shape_of};
 
 /// What writing an element in another order takes, in multiply-adds of vectors.
 const REORDERING: usize = 3;
@@ -174,23 +175,6 @@ fn without_padding(window: &Window) -> Window {
     Window { pad: vec![(0, 0); window.size.len()], ..window.clone() }
 }
 
-/// Pads the spatial axes of `[n, s..., c]` with zeros.
-fn pad(
-    build: &mut Builder<'_>,
-    x: NodeId,
-    pad: &[(usize, usize)],
-    interior: impl Fn(usize) -> usize,
-) -> Result<NodeId, PassError> {
-    let rank = build.ty(x).shape.rank();
-    let value = Scalar::zero(build.ty(x).dtype);
-    let mut op = Pad { value, low: vec![0; rank], high: vec![0; rank], interior: vec![0; rank] };
-    for (d, &(low, high)) in pad.iter().enumerate() {
-        (op.low[d + 1], op.high[d + 1], op.interior[d + 1]) = (low, high, interior(d));
-    }
-    let nothing = [&op.low, &op.high, &op.interior].into_iter().flatten().all(|&v| v == 0);
-    if nothing { Ok(x) } else { Ok(build.add(Op::Pad(op), &[x])?) }
-}
-
 /// The convolution of a padded copy, with the type of `node`; `None` if none is needed.
 fn valid_conv(
     build: &mut Builder<'_>,
@@ -210,8 +194,4 @@ fn valid_weight_grad(build: &mut Builder<'_>, op: &ConvWeightGrad, operands: &[N
     let x = pad(build, operands[0], &op.window.pad, |_| 0)?;
     let valid = ConvWeightGrad { window: without_padding(&op.window), groups: op.groups };
     Ok(build.add(Op::ConvWeightGrad(valid), &[x, operands[1]])?)
-}
-
-fn shape_of(dims: Vec<usize>) -> Result<Shape, PassError> {
-    Shape::new(dims).map_err(|e| PassError::Unsupported { what: e.to_string(), loc: None })
 }

@@ -1,10 +1,12 @@
 //! What of the arena is taken when: the lowest place that is free while a buffer lives, without a look at all buffers that live then.
 
-use super::Life;
-use super::place::{align, too_large};
+use super::life::Life;
 use crate::PassError;
 use std::cmp::Reverse;
 use std::ops::Range;
+
+/// Offsets are multiples of this: a cache line, and the widest vector.
+const ALIGN: usize = 64;
 
 /// A block of more lanes is halved.
 const MOST_LANES: usize = 64;
@@ -190,6 +192,16 @@ impl Lanes {
         self.blocks[block] = Block::of(lanes)?;
         Ok(())
     }
+}
+
+/// The next offset that a buffer may have.
+pub(super) fn align(bytes: usize) -> Result<usize, PassError> {
+    bytes.checked_next_multiple_of(ALIGN).ok_or_else(too_large)
+}
+
+/// The error of an arena beyond an address space.
+pub(super) fn too_large() -> PassError {
+    PassError::Unsupported { what: "the arena is larger than an address space: use a smaller batch".into(), loc: None }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 
 mod copies;
 mod lanes;
+mod life;
 mod place;
 mod report;
 mod stream;
@@ -27,28 +28,7 @@ use kernel::{
     Access, Affine, BufRef, BufferId, BufferKind, Code, Expr, InPlaceProofs, IndexVar, Kernel, Launch, Param, Program,
     Stmt,
 };
-
-/// When a buffer's contents matter: from the launch that first writes it to the last that reads it; launches are numbered from 0.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Life {
-    first: usize,
-    last: usize,
-}
-
-impl Life {
-    /// Whether two lives have a launch in common.
-    fn meets(self, other: Self) -> bool {
-        self.first <= other.last && other.first <= self.last
-    }
-
-    fn length(self) -> usize {
-        self.last - self.first
-    }
-
-    fn union(self, other: Self) -> Self {
-        Self { first: self.first.min(other.first), last: self.last.max(other.last) }
-    }
-}
+use life::Life;
 
 /// Runs the pass.
 ///

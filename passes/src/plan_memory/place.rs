@@ -1,13 +1,10 @@
 //! Offsets from lifetimes: the largest buffer first, each at the lowest place that is free while it lives.
 
-use super::Life;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, align, too_large};
+use super::life::Life;
 use crate::PassError;
 use kernel::{BufferKind, Program};
 use std::collections::BTreeMap;
-
-/// Offsets are multiples of this: a cache line, and the widest vector.
-const ALIGN: usize = 64;
 
 /// Buffers that share memory, as one.
 struct Group {
@@ -46,12 +43,4 @@ pub(super) fn assign(program: &mut Program, roots: &[usize], lives: &[Life]) -> 
     }
     program.arena_bytes = Some(align(arena)?);
     Ok(())
-}
-
-pub(super) fn align(bytes: usize) -> Result<usize, PassError> {
-    bytes.checked_next_multiple_of(ALIGN).ok_or_else(too_large)
-}
-
-pub(super) fn too_large() -> PassError {
-    PassError::Unsupported { what: "the arena is larger than an address space: use a smaller batch".into(), loc: None }
 }

@@ -1,6 +1,7 @@
 //! What a plan needs, and what no plan could do without.
 
-use super::{Life, lives};
+use super::life::Life;
+use super::lives;
 use kernel::{BufferKind, Program};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

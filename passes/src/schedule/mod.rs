@@ -19,7 +19,7 @@ use crate::{PassContext, PassError};
 use ir::{Graph, NodeId, Op};
 
 use std::collections::{BTreeMap, BTreeSet};
-use tasks::{Task, Tasks};
+use tasks::{Task, Tasks, cycle};
 
 /// Runs the pass.
 ///
@@ -176,8 +176,4 @@ impl<'g> Order<'g> {
         }
         if waits.is_empty() { Ok(order) } else { Err(cycle(waits.keys())) }
     }
-}
-
-fn cycle<'c>(waiting: impl Iterator<Item = &'c u32>) -> PassError {
-    PassError::Invalid(format!("clusters {:?} wait for each other", waiting.collect::<Vec<_>>()))
 }

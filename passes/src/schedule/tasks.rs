@@ -3,7 +3,6 @@
 //! After D. J. Pearce, P. H. J. Kelly, "A dynamic topological sort algorithm for directed acyclic graphs", JEA 11 (2006): whether an edge
 //! closes a cycle is found by looking at what stands between its ends only, which in a training step is little.
 
-use super::cycle;
 use crate::PassError;
 use ir::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,6 +107,11 @@ impl Tasks {
         }
         found
     }
+}
+
+/// Why there is no order.
+pub(super) fn cycle<'c>(waiting: impl Iterator<Item = &'c u32>) -> PassError {
+    PassError::Invalid(format!("clusters {:?} wait for each other", waiting.collect::<Vec<_>>()))
 }
 
 #[cfg(test)]

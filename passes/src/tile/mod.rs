@@ -22,7 +22,7 @@ mod transpose;
 
 use crate::{PassContext, PassError};
 use kernel::walk::{refresh, substitute};
-use kernel::{Affine, DType, Expr, Fresh, IndexVar, Kernel, LoopKind, Program, Scalar, ScalarOp, Stmt, Types};
+use kernel::{Affine, Expr, Fresh, IndexVar, Kernel, LoopKind, Program, Stmt, Types};
 
 /// Loops shorter than this stay whole: a thread takes longer to wake.
 const MIN_EXTENT: usize = 8192;
@@ -68,7 +68,7 @@ fn cut_in_chunks(kernel: &mut Kernel) {
     chunks.push(match extent % chunk {
         0 => whole,
         rest => Stmt::If {
-            condition: is_below(outer, extent / chunk),
+            condition: Expr::is_below(outer, extent / chunk),
             then: vec![whole],
             otherwise: vec![one(rest, &mut fresh)],
         },
@@ -87,12 +87,6 @@ fn one_chunk(
     let inner = fresh.index();
     substitute(&mut body, var, &Affine::term(outer, chunk as i64).plus_term(inner, 1));
     Stmt::serial(inner, length, body)
-}
-
-/// `var < end`, in the form that the verifier takes as a bound.
-fn is_below(var: IndexVar, end: usize) -> Expr {
-    let index = Expr::Index { index: Affine::term(var, 1), dtype: DType::I64, lanes: 1, stride: 1 };
-    Expr::binary(ScalarOp::LT, index, Expr::Const(Scalar::I64(end as i64)))
 }
 
 /// The longest chunk that divides the extent and is whole cache lines; an even number of chunks before an odd one: three chunks leave one

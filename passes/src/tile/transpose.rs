@@ -171,7 +171,7 @@ impl Transposition {
             (_, 0) => of(length, fresh),
             (0, _) => of(rest, fresh),
             _ => {
-                let condition = super::is_below(axis.var, whole);
+                let condition = Expr::is_below(axis.var, whole);
                 vec![Stmt::If { condition, then: of(length, fresh), otherwise: of(rest, fresh) }]
             }
         }

@@ -1,8 +1,15 @@
 //! How a loop is cut into vectors.
 
-use super::Loop;
 use kernel::walk::visit_stmts;
-use kernel::{Stmt, Target};
+use kernel::{IndexVar, Stmt, Target};
+
+/// A loop along `var`.
+#[derive(Clone, Copy)]
+pub(crate) struct Loop<'a> {
+    pub(crate) var: IndexVar,
+    pub(crate) extent: usize,
+    pub(crate) body: &'a [Stmt],
+}
 
 /// Most vectors that one iteration handles.
 const INTERLEAVE: usize = 4;
@@ -94,7 +101,7 @@ fn interleave(body: &[Stmt], whole: usize, folds: bool, target: &Target) -> usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernel::{Affine, BufRef, Expr, IndexVar};
+    use kernel::{Affine, BufRef, Expr};
 
     fn cut(extent: usize, target: &Target) -> Option<Cut> {
         let var = IndexVar(0);

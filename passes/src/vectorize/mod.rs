@@ -20,6 +20,7 @@ mod straight;
 
 use crate::{PassContext, PassError};
 use cut::Cut;
+pub(crate) use cut::Loop;
 use folds::Fold;
 use jam::jam;
 use kernel::walk::{refresh, substitute, visit_exprs, visit_stmts};
@@ -44,14 +45,6 @@ pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError
 
 /// The vectors that stand for a loop's accumulators.
 type Accumulators = BTreeMap<Reg, Reg>;
-
-/// A loop along `var`.
-#[derive(Clone, Copy)]
-pub(crate) struct Loop<'a> {
-    pub(crate) var: IndexVar,
-    pub(crate) extent: usize,
-    pub(crate) body: &'a [Stmt],
-}
 
 /// Makes vector code in one kernel.
 pub(crate) struct Vectorizer {

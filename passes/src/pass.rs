@@ -1,0 +1,76 @@
+//! What a pass is, and what it is given.
+
+use crate::stage::Stage;
+use crate::{PassError, bodies};
+use ir::Graph;
+use kernel::{Program, Target};
+
+/// What passes may know besides the program.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PassContext {
+    /// The machine that is compiled for.
+    pub target: Target,
+    /// What the user chose.
+    pub options: PassOptions,
+}
+
+impl PassContext {
+    /// The default options on a target.
+    pub fn new(target: Target) -> Self {
+        Self { target, options: PassOptions::default() }
+    }
+}
+
+/// Choices that change what passes produce, never what the program computes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PassOptions {
+    /// `fold` evaluates a node only if its result has at most that many elements.
+    pub fold_elements: usize,
+}
+
+impl Default for PassOptions {
+    fn default() -> Self {
+        Self { fold_elements: 4096 }
+    }
+}
+
+/// The function of a pass.
+#[derive(Clone, Copy, Debug)]
+pub enum PassFn {
+    /// From graph to graph.
+    Graph(fn(&mut Graph, &PassContext) -> Result<(), PassError>),
+    /// From a graph to loops.
+    Lower(fn(&Graph, &PassContext) -> Result<Program, PassError>),
+    /// From loops to loops.
+    Program(fn(&mut Program, &PassContext) -> Result<(), PassError>),
+}
+
+/// A pass and its place in the pipeline.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// Its name.
+    pub name: &'static str,
+    /// What it runs.
+    pub run: PassFn,
+    /// The stage a program must have reached.
+    pub requires: Stage,
+    /// The stage the program has reached after it, unless it had passed that before.
+    pub ensures: Stage,
+    /// Why it stands where it does.
+    pub why: &'static str,
+}
+
+impl Stage {
+    /// The stage that a graph is in, by what stands in it.
+    pub fn of(graph: &Graph) -> Self {
+        if bodies::any(graph, &|op| op.family() == ir::Family::Control) {
+            Self::Declared
+        } else if graph.ids().all(|id| graph.cluster(id).is_none()) {
+            Self::Differentiated
+        } else if ir::verify(graph, ir::Spec::SCHEDULED).is_ok() {
+            Self::Scheduled
+        } else {
+            Self::Fused
+        }
+    }
+}
