@@ -300,6 +300,12 @@ impl Target {
         if self.set.includes(set) { Self { set, ..self } } else { self }
     }
 
+    /// The same machine held to each instruction set that it has in turn, the least first, itself last.
+    pub fn limited_to_each(&self) -> Vec<Self> {
+        let sets = InstructionSet::ALL.into_iter().filter(|set| self.set.includes(*set));
+        sets.map(|set| self.clone().limited_to(set)).collect()
+    }
+
     /// Its architecture and system.
     pub fn triple(&self) -> &Triple {
         &self.triple
@@ -421,6 +427,9 @@ mod tests {
         assert_eq!(Target::avx512().limited_to(InstructionSet::Avx2), Target::avx2());
         assert_eq!(Target::avx2().limited_to(InstructionSet::Avx512), Target::avx2());
         assert_eq!(Target::aarch64().limited_to(InstructionSet::Avx2), Target::aarch64());
+        let sets = |target: Target| target.limited_to_each().iter().map(Target::instruction_set).collect::<Vec<_>>();
+        assert_eq!(sets(Target::avx2()), [InstructionSet::X86_64, InstructionSet::Fma, InstructionSet::Avx2]);
+        assert_eq!(sets(Target::aarch64()), [InstructionSet::Aarch64]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::pipeline::first_fault;
 use crate::seeds::{check_each, check_most};
 use gradc::compile::CompileOptions;
 use ir::{DType, Data, Graph, TensorType, Value};
-use kernel::{InstructionSet, Target};
+use kernel::Target;
 use passes::{PassContext, RunOptions, compile};
 use random_graphs::{Limits, random_graph};
 use runtime::{Element, Executable, LoadOptions, PortError};
@@ -22,9 +22,7 @@ pub(crate) fn host() -> Target {
 
 /// This machine, held to each of its instruction sets in turn whose sums of products round once, the least first.
 pub(crate) fn machines() -> Vec<Target> {
-    let host = runtime::host_target().unwrap();
-    let sets = InstructionSet::ALL.into_iter().filter(|set| host.instruction_set().includes(*set));
-    sets.map(|set| host.clone().limited_to(set)).filter(Target::fma).collect()
+    runtime::host_target().unwrap().limited_to_each().into_iter().filter(Target::fma).collect()
 }
 
 /// The compiled program of a graph.

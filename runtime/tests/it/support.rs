@@ -1,6 +1,6 @@
 //! Programs from text, and scalars in and out of ports.
 
-use kernel::{Buffer, BufferKind, DType, InstructionSet, Program, Scalar, Target};
+use kernel::{Buffer, BufferKind, DType, Program, Scalar, Target};
 use runtime::{Executable, LoadOptions, PortKind};
 
 /// A program from text, its buffers placed one after the other.
@@ -25,9 +25,7 @@ pub(crate) fn place(program: &mut Program) {
 
 /// This machine, held to each instruction set that it has in turn, the least first.
 pub(crate) fn machines() -> Vec<Target> {
-    let host = runtime::host_target().unwrap();
-    let sets = InstructionSet::ALL.into_iter().filter(|set| host.instruction_set().includes(*set));
-    sets.map(|set| host.clone().limited_to(set)).collect()
+    runtime::host_target().unwrap().limited_to_each()
 }
 
 /// Those of them whose sums of products round once, as the interpreter's do.
