@@ -5,7 +5,7 @@ use crate::clif::{emit_kernel, kernel_signature};
 use crate::error::EmitError;
 use crate::isa::{Rewriting, isa_for};
 use crate::layout::{parallel_extent, scratch_layout};
-use crate::object::{Emitter, Function, LIB_CALLS};
+use crate::object::{Emitter, Function, LIB_CALLS, first_args};
 use crate::tile::{TileFunctions, shapes};
 use crate::x86::assemble;
 use crate::{CodegenError, Dump, KernelCode, Object};
@@ -72,8 +72,7 @@ pub fn emit(program: Program, options: &EmitOptions) -> Result<Object, CodegenEr
     let firsts = program.first_of_same_code();
     let distinct: Vec<usize> = (0..firsts.len()).filter(|&k| firsts[k] == k).collect();
     let mut functions = Functions::default();
-    let tiles =
-        if target.is_wide() { add_tiles(&mut functions, &program, &distinct, target) } else { TileFunctions::new() };
+    let tiles = add_tiles(&mut functions, &program, &distinct, target);
     let bodies = compile_all(&program, &distinct, ([&*isa, &*tile_isa], &tiles), options)?;
     let mut compiled: Vec<Option<(FuncId, Compiled)>> = program.kernels.iter().map(|_| None).collect();
     for (&k, mut body) in distinct.iter().zip(bodies) {
@@ -84,7 +83,8 @@ pub fn emit(program: Program, options: &EmitOptions) -> Result<Object, CodegenEr
     // A step of a few launches may take less than a microsecond, where each instruction between them counts.
     let many = program.launches.len() > LAUNCHES_OF_A_SHORT_STEP;
     let step_isa = if many { isa_for(target, options.verify, Rewriting::Single)? } else { isa };
-    let (step, launch_args) = compile_step(&mut functions, &program, &of_kernels, &*step_isa)?;
+    let launch_args = first_args(&program.launches);
+    let step = compile_step(&mut functions, &program, (&of_kernels, &launch_args), &*step_isa)?;
     let kernels = kernels_of(program.kernels, &functions, &firsts, &of_kernels, &compiled);
     let object = Object {
         target: target.clone(),
@@ -224,30 +224,20 @@ const LAUNCHES_OF_A_SHORT_STEP: usize = 32;
 /// Launches of one function: a register allocator takes more than twice the time for a function twice as long.
 const LAUNCHES_OF_A_PART: usize = 128;
 
-/// Compiles the step, and says for each launch where its parameters are in the table of addresses. A long step calls its parts, one after the other.
+/// Compiles the step; `launch_args` says for each launch where its parameters are in the table of addresses. A long step calls its parts, one after the other.
 fn compile_step(
     functions: &mut Functions,
     program: &Program,
-    of_kernels: &[FuncId],
+    (of_kernels, launch_args): (&[FuncId], &[usize]),
     isa: &dyn TargetIsa,
-) -> Result<(FuncId, Vec<usize>), CodegenError> {
-    let mut launch_args = Vec::new();
+) -> Result<FuncId, CodegenError> {
     let mut launches = Vec::new();
-    let mut next = 0;
-    for launch in &program.launches {
+    for (launch, &args) in program.launches.iter().zip(launch_args) {
         let number = launch.kernel as usize;
         let (Some(kernel), Some(&function)) = (program.kernels.get(number), of_kernels.get(number)) else {
             return Err(backend("step", &format!("a launch of kernel {number}, which doesn't exist")));
         };
-        let extent = parallel_extent(kernel);
-        launches.push(StepLaunch {
-            kernel: function.as_u32(),
-            args: next,
-            extent: extent.unwrap_or(1),
-            parallel: extent.is_some_and(|e| e > 1),
-        });
-        launch_args.push(next);
-        next += launch.args.len();
+        launches.push(StepLaunch { kernel: function.as_u32(), args, extent: parallel_extent(kernel).unwrap_or(1) });
     }
     // Without a launch there is a part all the same.
     let chunks = launches.chunks(LAUNCHES_OF_A_PART).chain(launches.is_empty().then_some(&launches[..]));
@@ -267,7 +257,7 @@ fn compile_step(
         }
         parts = callers;
     }
-    Ok((parts[0], launch_args))
+    Ok(parts[0])
 }
 
 /// Compiles a function with the step's signature.

@@ -115,6 +115,9 @@ impl TileShape {
 
 /// How a tile is computed; `None` if it has no wide form.
 pub(crate) fn form(kernel: &Kernel, micro: &Micro, target: &Target) -> Option<Form> {
+    if !target.is_wide() {
+        return None;
+    }
     let dtype = kernel.dtype_of(micro.a.buf).filter(|d| Micro::sum_type(*d).is_some())?;
     let direct = direct_place(micro);
     let row = direct.as_ref().map_or(micro.n as i64, |place| place.row);

@@ -17,10 +17,8 @@ pub(crate) struct StepLaunch {
     pub(crate) kernel: u32,
     /// Position of its first parameter in the table of addresses.
     pub(crate) args: usize,
-    /// Iterations of its parallel loop, 1 if there is none.
+    /// Iterations of its parallel loop, which threads share; 1 if there is none.
     pub(crate) extent: usize,
-    /// Whether it has a parallel loop to share among threads.
-    pub(crate) parallel: bool,
 }
 
 /// The signature of the step: `(context) -> status`.
@@ -55,7 +53,7 @@ pub(crate) fn emit_step(
     for (launch, kernel) in launches.iter().zip(kernels) {
         let launch_args = b.ins().iadd_imm_s(args, launch.args as i64 * 8);
         let extent = b.ins().iconst(types::I64, launch.extent as i64);
-        let result = if launch.parallel {
+        let result = if launch.extent > 1 {
             let callee = field(&mut b, types::I64, offset_of!(StepContext, parallel_for));
             let (fork, alone, after) = (b.create_block(), b.create_block(), b.create_block());
             let result = b.append_block_param(after, types::I32);

@@ -38,7 +38,7 @@ pub(crate) fn tile_signature() -> Signature {
 impl Emitter<'_, '_> {
     /// Emits a tile by a call, if it has a wide form that has been assembled.
     pub(super) fn wide_tile(&mut self, micro: &Micro) -> Result<bool, EmitError> {
-        let Some(form) = form(self.kernel, micro, self.target).filter(|_| self.target.is_wide()) else {
+        let Some(form) = form(self.kernel, micro, self.target) else {
             return Ok(false);
         };
         let Some(&function) = self.tiles.get(&form.shape) else { return Ok(false) };

@@ -4,7 +4,7 @@
 //! isn't an object that [`Object::to_bytes`] could have written is an error, never a panic, and no more memory is taken than the bytes
 //! account for. (That the code is what it should be can't be read off it: see the module's user.)
 
-use super::{Emitter, Function, KernelCode, LIB_CALLS, Object};
+use super::{Emitter, Function, KernelCode, LIB_CALLS, Object, first_args};
 use cranelift::module::{FuncId, ModuleReloc, ModuleRelocTarget};
 use kernel::{Access, Buffer, BufferId, BufferKind, Caches, Check, DType, InstructionSet, Launch, Param, Target};
 use std::time::Duration;
@@ -77,19 +77,9 @@ impl Object {
         if !r.0.is_empty() {
             return Err(ObjectError("bytes after the end"));
         }
-        object.launch_args = object.first_args();
+        object.launch_args = first_args(&object.launches);
         object.check()?;
         Ok(object)
-    }
-
-    /// For each launch, the position of its first parameter in the table of addresses.
-    fn first_args(&self) -> Vec<usize> {
-        let mut next = 0;
-        let place = |launch: &Launch| {
-            next += launch.args.len();
-            next - launch.args.len()
-        };
-        self.launches.iter().map(place).collect()
     }
 }
 

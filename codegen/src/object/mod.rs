@@ -184,6 +184,16 @@ impl Object {
     }
 }
 
+/// For each launch, the position of its first parameter in the table of addresses.
+pub(crate) fn first_args(launches: &[Launch]) -> Vec<usize> {
+    let mut next = 0;
+    let place = |launch: &Launch| {
+        next += launch.args.len();
+        next - launch.args.len()
+    };
+    launches.iter().map(place).collect()
+}
+
 impl std::fmt::Debug for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (functions, bytes, kernels) = (self.functions.len(), self.code_bytes(), self.kernels.len());
