@@ -75,9 +75,8 @@ pub fn emit(program: Program, options: &EmitOptions) -> Result<Object, CodegenEr
     let tiles = add_tiles(&mut functions, &program, &distinct, target);
     let bodies = compile_all(&program, &distinct, ([&*isa, &*tile_isa], &tiles), options)?;
     let mut compiled: Vec<Option<(FuncId, Compiled)>> = program.kernels.iter().map(|_| None).collect();
-    for (&k, mut body) in distinct.iter().zip(bodies) {
-        let function = functions.add(std::mem::replace(&mut body.function, Function::new(1, vec![])));
-        compiled[k] = Some((function, body));
+    for (&k, (function, body)) in distinct.iter().zip(bodies) {
+        compiled[k] = Some((functions.add(function), body));
     }
     let of_kernels: Vec<FuncId> = firsts.iter().filter_map(|&k| Some(compiled[k].as_ref()?.0)).collect();
     // A step of a few launches may take less than a microsecond, where each instruction between them counts.
@@ -132,13 +131,15 @@ fn backend(function: &str, error: &dyn std::fmt::Display) -> CodegenError {
     CodegenError::Backend { function: function.to_owned(), message: error.to_string() }
 }
 
-/// A compiled kernel before it has a place.
+/// How a kernel was compiled.
 struct Compiled {
-    function: Function,
     emitter: Emitter,
     time: Duration,
     dump: Option<Dump>,
 }
+
+/// A kernel's function, and how it was made; or why it wasn't.
+type Outcome = Result<(Function, Compiled), CodegenError>;
 
 /// Compiles the kernels with these numbers, in parallel; the order of the results is that of the numbers.
 fn compile_all(
@@ -146,10 +147,9 @@ fn compile_all(
     numbers: &[usize],
     ([isa, tile_isa], tiles): ([&dyn TargetIsa; 2], &TileFunctions),
     options: &EmitOptions,
-) -> Result<Vec<Compiled>, CodegenError> {
+) -> Result<Vec<(Function, Compiled)>, CodegenError> {
     let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<Result<Compiled, CodegenError>>>> =
-        Mutex::new(numbers.iter().map(|_| None).collect());
+    let results: Mutex<Vec<Option<Outcome>>> = Mutex::new(numbers.iter().map(|_| None).collect());
     let work = || {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
@@ -175,7 +175,7 @@ fn compile_kernel(
     number: usize,
     (isa, tiles): (&dyn TargetIsa, &TileFunctions),
     options: &EmitOptions,
-) -> Result<Compiled, CodegenError> {
+) -> Outcome {
     let start = Instant::now();
     let mut because = None;
     let target = &options.target;
@@ -183,7 +183,7 @@ fn compile_kernel(
         match crate::x86::emit(kernel, target, tiles, options.dump) {
             Ok((function, listing)) => {
                 let dump = listing.map(|assembly| Dump { clif: String::new(), assembly });
-                return Ok(Compiled { function, emitter: Emitter::X86, time: start.elapsed(), dump });
+                return Ok((function, Compiled { emitter: Emitter::X86, time: start.elapsed(), dump }));
             }
             Err(EmitError::Unsupported(what) | EmitError::Malformed(what)) => because = Some(what),
         }
@@ -202,7 +202,7 @@ fn compile_kernel(
     let dump = clif.map(|clif| Dump { clif, assembly: code.vcode.clone().unwrap_or_default() });
     let function = of_cranelift(&context).map_err(|e| backend(&kernel.name, &e))?;
     let emitter = Emitter::Portable { because };
-    Ok(Compiled { function, emitter, time: start.elapsed(), dump })
+    Ok((function, Compiled { emitter, time: start.elapsed(), dump }))
 }
 
 /// Assembles the tiles of all kernels, each shape once. What can't be assembled is left to the portable emitter.

@@ -84,6 +84,8 @@ impl Step {
     ) -> Result<CompiledProgram, CompileError> {
         let start = Instant::now();
         memory::check(&self.graph)?;
+        // What the environment says is read once.
+        let options = &CompileOptions { target: Some(options.target_or_host()?), ..options.clone() };
         let found = cache::find_or_compile(self, options, || generate(&self.graph, options))?;
         let executable = load(Arc::clone(&found.loaded), options.threads);
         let mut executable = executable.map_err(|e| memory::explain(&self.graph, e))?;
