@@ -25,11 +25,12 @@
 //! ```
 //! (The forward nodes, which nothing needs here, are left to `dce`.)
 
+mod controls;
 mod scan;
 mod sweep;
 
-use crate::dce::remove_dead;
 use crate::{PassContext, PassError};
+use controls::replace_controls;
 use ir::{Builder, Graph, NodeId, Op};
 use std::collections::BTreeSet;
 
@@ -72,24 +73,6 @@ fn expand(graph: &mut Graph, loss: NodeId, cx: &PassContext) -> Result<(), PassE
         };
         graph.replace_uses(id, gradient);
         graph.remove(id);
-    }
-    Ok(())
-}
-
-/// Puts what is computed in the place of ops that only say something to derivatives.
-fn replace_controls(graph: &mut Graph) -> Result<(), PassError> {
-    for id in graph.topological() {
-        let value = match graph.op(id).clone() {
-            Op::StopGradient(_) => graph.operands(id)[0],
-            Op::WeightedMean(mean) => {
-                let operands = [0, 1, 2].map(|i| graph.operands(id)[i]);
-                let loc = graph.loc(id).cloned();
-                mean.expand(&mut Builder::new(graph, loc), operands)?
-            }
-            _ => continue,
-        };
-        graph.replace_uses(id, value);
-        remove_dead(graph, id);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The backward scan: its body, its operands, and the gradients that its results are.
 
-use super::Joint;
+use super::joint::Joint;
 use super::split::{Copy, Split};
 use crate::{PassError, bodies};
 use ir::op::reduce::ReduceKind;

@@ -1,6 +1,6 @@
 //! Which values of a forward step are kept for the backward step, and which are computed again.
 
-use super::{Joint, below};
+use super::joint::{Joint, below};
 use crate::{PassError, bodies};
 use ir::op::scan::Scan;
 use ir::scalar::Cost;
