@@ -1,9 +1,9 @@
 //! Nodes made of parts: concatenations, and tensors with padding around them. Loops are cut where a part begins, so that no element asks which
 //! part it is in, and a part is computed only where it is.
 
+use super::fuser::{Fuser, Info};
 use super::join::is_identity;
 use super::sites::Sites;
-use super::{Fuser, Info};
 use crate::fuse::cluster::Kind;
 use ir::{Family, NodeId, Op};
 

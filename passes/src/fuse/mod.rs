@@ -9,7 +9,7 @@
 //! arithmetic and expressions wherever they are used. Random numbers, and what is made of them alone, have clusters of their own. Concatenations, and padded tensors unless a user's loops can be cut where the padding ends, are
 //! results of a cluster: one loop for each part, in which what the part is made of is computed, and what the whole is used for if that is done place by place.
 //!
-//! The cost model (`sites`) counts at how many places a cluster would compute a node, and how many of its elements there. A node joins if
+//! The cost model (`uses`) counts at how many places a cluster would compute a node, and how many of its elements there. A node joins if
 //! each element is computed once, and at most an eighth of them again. A cheap one may be computed twice (`MAX_EVALUATIONS`), where users see it at several places and it is made of one
 //! tensor of its size, and as often as a broadcast repeats it, as long as the cluster's work with all repetitions is at most 16 times (`MAX_WORK`) the sum of its
 //! nodes' elements times their cost. A row is walked at most once more for each of 4 (`MAX_REDUCTIONS_IN_A_ROW`) reductions. In builds with debug
@@ -23,135 +23,25 @@
 
 pub(crate) mod cluster;
 mod cut;
+mod fuser;
 mod join;
 mod reach;
 mod recompute;
 mod siblings;
 mod sites;
 mod taken;
+mod uses;
+
+pub(crate) use fuser::{MAX_WORK, operations};
 
 use crate::{PassContext, PassError};
 use cluster::{Kind, anchor_kind, through_inlined};
+use fuser::{Fuser, is_port};
 use ir::scalar::Cost;
-use ir::{Family, Graph, NodeId, Op, ScalarOp, Shape};
+use ir::{Family, Graph, NodeId, Op};
 use reach::Reach;
 use sites::Places;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// An element is computed at most that many times at places that aren't repetitions along axes which it doesn't have.
-const MAX_EVALUATIONS: f64 = 2.0;
-/// Whatever it costs, it is computed by the users that ask for it so many times: each element once, and a few of them again.
-const FEW_AGAIN: f64 = 1.125;
-/// The work of a cluster, repetitions included, is at most that many times the work of its nodes.
-pub(crate) const MAX_WORK: f64 = 16.0;
-/// Places of one node in a cluster that are told apart.
-const MAX_PLACES: usize = 8;
-/// A cluster is at most that large, in cheap ops: kernels stay compilable.
-const MAX_SIZE: usize = 1024;
-/// A row is walked once more for each reduction that waits for another one, and what is cheap is computed anew in each walk.
-const MAX_REDUCTIONS_IN_A_ROW: usize = 4;
-
-/// What a scalar op costs, in cheap ops.
-pub(crate) fn operations(op: ScalarOp) -> f64 {
-    match op.def().cost {
-        Cost::Cheap if op == ScalarOp::FMA => 2.0,
-        Cost::Cheap => 1.0,
-        Cost::Moderate => 4.0,
-        Cost::Expensive => 16.0,
-    }
-}
-
-/// What is known of a cluster while it grows.
-#[derive(Clone, Debug)]
-struct Info {
-    kind: Kind,
-    /// The iteration space.
-    space: Shape,
-    /// The axes of the space that reductions fold.
-    reduced: Vec<usize>,
-    nodes: BTreeSet<NodeId>,
-    /// What the nodes take from outside.
-    reads: BTreeSet<NodeId>,
-    /// How often the space has changed.
-    epoch: u32,
-    /// Random numbers are drawn in it, and it has nothing but what is made of them.
-    draws: bool,
-    /// Where loops along an axis are cut.
-    cuts: BTreeMap<usize, BTreeSet<usize>>,
-    /// How many of its nodes have padding that the cuts are for.
-    padded: usize,
-    /// How many nodes are computed in each of the parts.
-    in_all_parts: usize,
-    /// Its nodes in cheap ops.
-    size: usize,
-    /// Elements times cost of its nodes, and what is computed again.
-    work: f64,
-    repeated: f64,
-}
-
-impl Info {
-    fn new(kind: Kind, space: Shape, reduced: Vec<usize>) -> Self {
-        Self {
-            kind,
-            space,
-            reduced,
-            nodes: BTreeSet::new(),
-            reads: BTreeSet::new(),
-            epoch: 0,
-            draws: false,
-            cuts: BTreeMap::new(),
-            padded: 0,
-            in_all_parts: 0,
-            size: 0,
-            work: 0.0,
-            repeated: 0.0,
-        }
-    }
-
-    /// The axes that aren't reduced.
-    fn outer(&self) -> Vec<usize> {
-        (0..self.space.rank()).filter(|a| !self.reduced.contains(a)).collect()
-    }
-
-    /// Takes all that another cluster has.
-    fn take(&mut self, other: Self) {
-        self.nodes.extend(other.nodes);
-        self.reads.extend(other.reads);
-        self.reads.retain(|read| !self.nodes.contains(read));
-        self.draws |= other.draws;
-        for (axis, cuts) in other.cuts {
-            self.cuts.entry(axis).or_default().extend(cuts);
-        }
-        self.padded += other.padded;
-        self.in_all_parts += other.in_all_parts;
-        self.size += other.size;
-        self.work += other.work;
-        self.repeated += other.repeated;
-    }
-}
-
-struct Fuser<'g> {
-    graph: &'g mut Graph,
-    clusters: Vec<Option<Info>>,
-    /// For each cluster the one it has become part of: itself, if none.
-    merged: Vec<u32>,
-    reach: Reach,
-    places: Places,
-    /// Nodes that must have a buffer because a contraction, a scan or a running sum reads them at addresses of its own.
-    forced: BTreeSet<NodeId>,
-    /// Outputs and updates.
-    results: BTreeSet<NodeId>,
-    /// Nodes that are results, or from which a result is computed without a cluster between.
-    to_results: BTreeSet<NodeId>,
-    /// Nodes that are computed wherever they are used, though they aren't trivial, and how many such nodes follow one another there.
-    recomputed: BTreeMap<NodeId, usize>,
-    /// Random nodes, and what is computed from them and constants alone, place by place.
-    drawn: BTreeSet<NodeId>,
-    /// Nodes that results depend on.
-    live: BTreeSet<NodeId>,
-    /// What tiles may touch besides their own result before it leaves the cache.
-    cache_bytes: usize,
-}
 
 /// Runs the pass.
 ///
@@ -236,10 +126,6 @@ fn starts_alike(graph: &Graph, node: NodeId, operand: NodeId) -> bool {
     let Op::Scan(scan) = graph.op(node) else { return false };
     let carries = scan.body.carries().len();
     matches!(graph.op(operand), Op::Full(_)) && !graph.operands(node)[carries..].contains(&operand)
-}
-
-fn is_port(op: &Op) -> bool {
-    matches!(op, Op::Input(_) | Op::State(_) | Op::Constant(_))
 }
 
 impl Fuser<'_> {
@@ -334,89 +220,6 @@ impl Fuser<'_> {
     /// True if random numbers are drawn by a node: it is there before them.
     fn is_key(&self, node: NodeId) -> bool {
         through_inlined(self.graph, node).into_iter().any(|user| matches!(self.graph.op(user), Op::Random(_)))
-    }
-
-    /// A new cluster of one node.
-    fn start(&mut self, node: NodeId, kind: Kind) {
-        let (space, reduced) = match self.graph.op(node) {
-            Op::Reduce(op) => (self.graph.ty(self.graph.operands(node)[0]).shape.clone(), op.axes.clone()),
-            _ => (self.graph.ty(node).shape.clone(), vec![]),
-        };
-        let id = self.clusters.len() as u32;
-        self.reach.start(self.user_clusters(node));
-        self.clusters.push(Some(Info::new(kind, space, reduced)));
-        self.merged.push(id);
-        self.start_own(node, id);
-        self.count(node, id, 0.0);
-        self.graph.set_cluster(node, id);
-    }
-
-    fn info(&self, cluster: u32) -> Option<&Info> {
-        self.clusters.get(cluster as usize)?.as_ref()
-    }
-
-    fn info_mut(&mut self, cluster: u32) -> Option<&mut Info> {
-        self.clusters.get_mut(cluster as usize)?.as_mut()
-    }
-
-    /// The cluster that a cluster is part of by now.
-    fn current(&self, mut cluster: u32) -> u32 {
-        while self.merged[cluster as usize] != cluster {
-            cluster = self.merged[cluster as usize];
-        }
-        cluster
-    }
-
-    fn add(&mut self, node: NodeId, cluster: u32) {
-        let sites = self.set_own(node, cluster);
-        let repeated = (sites.evaluations() - self.graph.ty(node).shape.numel() as f64).max(0.0);
-        self.count(node, cluster, repeated);
-        self.reach.grow(cluster, self.user_clusters(node));
-        self.graph.set_cluster(node, cluster);
-    }
-
-    /// Counts a node in, of which so many elements are computed again.
-    fn count(&mut self, node: NodeId, cluster: u32, repeated: f64) {
-        let (cost, numel) = (self.cost(node), self.graph.ty(node).shape.numel() as f64);
-        let cuts = self.cuts_of(node, cluster);
-        let (draws, padded) = (self.drawn.contains(&node), matches!(self.graph.op(node), Op::Pad(_)));
-        let in_all_parts = self.is_in_all_parts(node);
-        let operands = self.graph.operands(node).to_vec();
-        let Some(info) = self.info_mut(cluster) else { return };
-        info.nodes.insert(node);
-        info.reads.remove(&node);
-        info.reads.extend(operands.into_iter().filter(|o| !info.nodes.contains(o)));
-        info.size += cost as usize;
-        info.work += cost * numel;
-        info.repeated += cost * repeated;
-        info.draws |= draws;
-        info.padded += usize::from(padded);
-        info.in_all_parts += usize::from(in_all_parts);
-        for (axis, at) in cuts {
-            info.cuts.entry(axis).or_default().insert(at);
-        }
-    }
-
-    /// What an element of a node costs, in cheap ops.
-    fn cost(&self, node: NodeId) -> f64 {
-        match self.graph.op(node) {
-            Op::Elementwise(op) => operations(*op),
-            Op::Random(_) => 64.0,
-            _ => 1.0,
-        }
-    }
-
-    /// Puts all nodes of a cluster in another one.
-    fn merge(&mut self, into: u32, from: u32) {
-        let Some(info) = self.clusters[from as usize].take() else { return };
-        self.reach.merge(into, from);
-        self.merged[from as usize] = into;
-        for &node in &info.nodes {
-            self.graph.set_cluster(node, into);
-        }
-        if let Some(grown) = self.info_mut(into) {
-            grown.take(info);
-        }
     }
 
     /// Numbers clusters from 0 by their first node.

@@ -1,6 +1,6 @@
 //! What is computed again wherever it is used, rather than kept in memory.
 
-use super::{Fuser, is_port};
+use super::fuser::{Fuser, MAX_EVALUATIONS, is_port};
 use crate::fuse::cluster::{Kind, through_inlined};
 use ir::scalar::Cost;
 use ir::{NodeId, Op};
@@ -36,7 +36,7 @@ impl Fuser<'_> {
         let once = |cluster: u32| {
             let sites = self.sites(node, cluster);
             let numel = self.graph.ty(node).shape.numel() as f64;
-            !sites.many && sites.evaluations() <= super::MAX_EVALUATIONS * numel
+            !sites.many && sites.evaluations() <= MAX_EVALUATIONS * numel
         };
         users.len() <= MAX_CLUSTERS && self.recomputed_after(node) < MAX_IN_A_ROW && users.into_iter().all(once)
     }

@@ -1,8 +1,8 @@
 //! Reductions that walk one tensor side by side, in one loop.
 
+use super::fuser::{Fuser, Info};
 use super::join::{fit_together, is_identity};
 use super::sites::Sites;
-use super::{Fuser, Info};
 use crate::fuse::cluster::Kind;
 use ir::{NodeId, Op};
 

@@ -3,7 +3,7 @@
 //! Such an element may be needed by another cluster only, the mean of a loss, say. Taken there, the rows would have to stay in memory until then, where their gradient
 //! is written over them otherwise. So it is taken by the cluster that walks the row, before it does.
 
-use super::Fuser;
+use super::fuser::{Fuser, is_port};
 use ir::{Family, NodeId, Op};
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ impl Fuser<'_> {
             indices = graph.operands(indices)[0];
         }
         let one = graph.ty(take).shape.rank() < graph.ty(table).shape.rank();
-        matches!(graph.op(take), Op::TakeAlongAxis(_)) && from == table && one && super::is_port(graph.op(indices))
+        matches!(graph.op(take), Op::TakeAlongAxis(_)) && from == table && one && is_port(graph.op(indices))
     }
 
     /// True if a cluster reduces the rows that elements are taken from, and can do so before anything uses them.
