@@ -32,6 +32,7 @@ pub mod unroll;
 pub mod vectorize;
 mod verify;
 pub mod widen;
+mod window;
 
 pub use error::PassError;
 pub use module::Module;

@@ -3,7 +3,7 @@
 use super::cluster::{Kind, through_inlined};
 use super::fuser::{FEW_AGAIN, Fuser, Info, MAX_EVALUATIONS, MAX_REDUCTIONS_IN_A_ROW, MAX_SIZE, MAX_WORK, is_port};
 use super::sites::{AxisMap, Sites};
-use crate::lower::{stores_once, tiles};
+use crate::window::{stores_once, tiles};
 use ir::op::reduce::Reduce;
 use ir::op::window::{Pool, PoolArgMax, PoolKind, Window};
 use ir::scalar::Cost;

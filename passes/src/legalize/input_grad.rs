@@ -2,7 +2,7 @@
 
 use super::pad::{pad, shape_of};
 use crate::PassError;
-use crate::lower::{in_regions, margins, remainders};
+use crate::window::{in_regions, margins, remainders};
 use ir::op::contraction::{Conv, ConvInputGrad};
 use ir::op::movement::{Pad, Reverse, Slice};
 use ir::op::window::Window;

@@ -20,7 +20,7 @@ mod input_grad;
 mod pad;
 mod places;
 
-use crate::lower::{in_regions, tap_type, tiles};
+use crate::window::{in_regions, tap_type, tiles};
 use crate::{PassContext, PassError};
 use ir::op::contraction::{Conv, ConvWeightGrad, Dot};
 use ir::op::window::{Pool, PoolArgMax, PoolKind, Unpool, Window};

@@ -5,8 +5,9 @@
 //! results of stage `n`, as in softmax or layer norm. What a later stage needs of a costly value stays in a scratch row.
 
 use super::cx::{Placed, flatten};
-use super::expr::Emit;
-use super::{Lowering, Values, random, split, work};
+use super::expr::{Emit, Values};
+use super::lowering::Lowering;
+use super::{random, split, work};
 use crate::PassError;
 use crate::fuse::cluster::{outputs, through_inlined};
 use ir::op::reduce::ReduceKind;

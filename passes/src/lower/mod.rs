@@ -25,13 +25,10 @@ mod tile;
 mod window;
 mod work;
 
-pub(crate) use contraction::in_regions;
 pub(crate) use lowering::Lowering;
-pub(crate) use window::{margins, remainders, stores_once, tap_type, tiles};
 
 use crate::fuse::cluster::{Clusters, Kind};
 use crate::{PassContext, PassError};
-use expr::Values;
 use ir::{Graph, NodeId, Op};
 use kernel::{BufferKind, Codes, Kernel, Program, Target};
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,8 +4,8 @@
 //! lines are a multiple of some KiB apart, they have the same few places in the first-level cache and evict each other and the panel of the right
 //! factor.
 
+use super::pack;
 use super::spec::{Dim, Spec};
-use super::{CACHE_PERIOD, pack};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::expr::Emit;
@@ -20,6 +20,8 @@ const MIN_USES: usize = 24;
 /// and where rows are a multiple of a page apart, so that all of a column is in the same place of the first-level cache: the gradients of keys and values
 /// in blocks of queries, with as few columns as a head has, took twice the time in place.
 const MIN_USES_IN_ONE_PLACE: usize = 4;
+/// Places of the first-level cache repeat after that many bytes.
+pub(super) const CACHE_PERIOD: usize = 4096;
 /// Steps of the reduction that are copied together where it runs down the columns: as many lines fit the places that rows 4 KiB apart share.
 const STEPS: usize = 8;
 

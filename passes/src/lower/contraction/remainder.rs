@@ -5,7 +5,7 @@ use super::spec::{Dim, Spec};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::expr::Emit;
-use crate::lower::window::of_places;
+use crate::window::of_places;
 use ir::op::contraction::ConvInputGrad;
 use ir::{NodeId, Scalar, TensorType};
 use kernel::Affine;

@@ -1,6 +1,5 @@
 //! Every contraction in one form: dimensions with a stride in each of the two factors and the result.
 
-use super::border;
 use crate::PassError;
 use crate::lower::Lowering;
 use ir::op::contraction::{Conv, ConvWeightGrad, Dot};
@@ -77,17 +76,6 @@ impl Spec {
         };
         spec.count_steps();
         Ok(spec)
-    }
-
-    /// Its parts: all of it, or, with padding, regions of the result that have the same taps inside of the operand.
-    pub(super) fn parts(&self, lowering: &Lowering<'_>, anchor: NodeId) -> Vec<Self> {
-        let graph = lowering.graph;
-        match &numbers(graph.op(anchor)) {
-            Op::Conv(op) if !unpadded(&op.window.pad) => {
-                border::parts(self, op, graph.ty(graph.operands(anchor)[0]), graph.ty(anchor))
-            }
-            _ => vec![self.clone()],
-        }
     }
 
     pub(super) fn count_steps(&mut self) {
@@ -203,4 +191,14 @@ pub(super) fn numbers(op: &Op) -> Op {
 
 pub(super) fn unpadded(pad: &[(usize, usize)]) -> bool {
     pad.iter().all(|&(before, after)| before == 0 && after == 0)
+}
+
+/// Steps of the reduction in one iteration of its outermost dimension.
+pub(super) fn inner_steps(spec: &Spec) -> usize {
+    spec.k.iter().skip(1).map(|d| d.extent).product()
+}
+
+/// All dimensions but the innermost, which tiles cut.
+pub(super) fn outer(dims: &[Dim]) -> &[Dim] {
+    &dims[..dims.len().saturating_sub(1)]
 }

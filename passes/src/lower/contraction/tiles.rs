@@ -2,9 +2,9 @@
 
 use super::left::PackedLeft;
 use super::pack::{self, Packed, row_strides};
-use super::spec::Dim;
+use super::plan::{Part, Plan, SHARES};
+use super::spec::{Dim, inner_steps, outer};
 use super::triangle::Piece;
-use super::{Part, Plan, SHARES, inner_steps, outer};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::{Placed, flatten};

@@ -3,7 +3,8 @@
 //! This changes no result, whatever the factors hold: `select` takes the other branch there. What stands in memory above the diagonal is left
 //! over from before.
 
-use super::{Part, Plan, SHARES};
+use super::plan::{Part, Plan, SHARES};
+use super::spec::{Dim, Spec};
 use crate::lower::Lowering;
 use crate::lower::tile::Run;
 use ir::{DType, Graph, NodeId, Op, ScalarOp};
@@ -20,12 +21,12 @@ pub(super) type Piece = (Part, Run);
 pub(super) fn pieces(
     lowering: &Lowering<'_>,
     plan: &Plan,
-    rows: impl Fn(&super::Spec, usize) -> Vec<Run>,
+    rows: impl Fn(&Spec, usize) -> Vec<Run>,
 ) -> Option<Vec<Piece>> {
     let ty = lowering.graph.ty(plan.anchor);
     let [part] = plan.parts.as_slice() else { return None };
     let ([m], [n]) = (part.spec.m.as_slice(), part.spec.n.as_slice()) else { return None };
-    let is_axis = |d: &super::Dim| d.extent == ty.shape[d.axis] && d.c == ty.shape.strides()[d.axis] as i64;
+    let is_axis = |d: &Dim| d.extent == ty.shape[d.axis] && d.c == ty.shape.strides()[d.axis] as i64;
     let shared = plan.outer_dims().map(|d| d.extent).product::<usize>() >= SHARES;
     let fits = plan.columns.is_empty() && plan.partial.is_none() && shared && is_axis(m) && is_axis(n);
     let count: usize = plan.own.iter().map(|run| run.count).sum();

@@ -1,12 +1,13 @@
 //! Gradients of pooling: what each window gets goes to one of its places, or to all.
 
-use super::pieces::{Here, Places, of_places};
-use super::pool::{Wanted, fold, tap_type};
-use super::{Chosen, Cluster, Goes, Walk, by_places, is_chosen, store_results, tiles};
+use super::places::{Here, Places};
+use super::pool::{Wanted, fold};
+use super::walk::{Chosen, Cluster, Goes, Walk, is_chosen, store_results};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::{Placed, flatten};
 use crate::lower::expr::Emit;
+use crate::window::{by_places, of_places, tap_type, tiles};
 use ir::op::reduce::ReduceKind;
 use ir::{NodeId, Scalar, ScalarOp, Shape};
 use kernel::{Access, Affine};

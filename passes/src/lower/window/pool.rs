@@ -1,12 +1,13 @@
 //! Pooling, the places of maxima, and what stands at such places.
 
-use super::pieces::{Here, Places, of_windows};
-use super::{Chosen, Cluster, Goes, Walk, is_chosen, store_results};
+use super::places::{Here, Places};
+use super::walk::{Chosen, Cluster, Goes, Walk, is_chosen, store_results};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::Placed;
 use crate::lower::expr::Emit;
 use crate::lower::loops::{fold_init, fold_op};
+use crate::window::{of_windows, tap_type};
 use ir::op::reduce::ReduceKind;
 use ir::op::window::PoolKind;
 use ir::{DType, NodeId, Op, Scalar, ScalarOp, Shape};
@@ -119,11 +120,6 @@ pub(super) fn take(lowering: &mut Lowering<'_>, cluster: &Cluster<'_>, walk: &Wa
         emit.values.drop_below(depth);
         store_results(emit, cluster, &here.place, Placed { expr: Expr::Reg(reg), level: depth })
     })
-}
-
-/// The integers that number taps beside elements of a type: of the same size, as vectors need.
-pub(crate) fn tap_type(element: DType) -> DType {
-    if element.size_bytes() == 8 { DType::I64 } else { DType::I32 }
 }
 
 impl Walk<'_> {
