@@ -26,7 +26,8 @@ impl Kernel {
                 let elements = touched.get(&(at as u32)).copied().unwrap_or(0.0);
                 elements.min(p.len as f64) * p.dtype.size_bytes() as f64
             });
-            each.sum()
+            // The sum of nothing is -0.
+            each.fold(0.0, |sum: f64, bytes| sum + bytes)
         };
         Work {
             operations: counter.operations,
