@@ -3,7 +3,7 @@
 use crate::arena::Arena;
 use crate::loaded::{LoadOptions, Loaded};
 use crate::plan::in_states;
-use crate::pool::{Lease, Team, parallel_for};
+use crate::pool::{PoolGuard, Team, parallel_for};
 use crate::ports::{Ports, check_values, collect};
 use crate::{Element, LoadError, PlanError, Port, PortError, PortKind, Refused, States, StepError};
 use codegen::{ABI_VERSION, StepContext, StepFn};
@@ -168,8 +168,8 @@ impl Executable {
     /// If a check failed, see [`StepError`]; if it has no states.
     pub fn step(&mut self) -> Result<(), StepError> {
         self.require_states()?;
-        let lease = self.team.lease();
-        let context = self.context(lease.as_ref());
+        let guard = self.team.try_lock();
+        let context = self.context(guard.as_ref());
         let status = self.run_step(&context);
         self.check(status)
     }
@@ -184,18 +184,18 @@ impl Executable {
         }
     }
 
-    /// Runs the step's function, for which there must be states; `context` must be [`Self::context`] with a lease that still is, but for how it runs parallel loops.
+    /// Runs the step's function, for which there must be states; `context` must be [`Self::context`] of a guard that is still held, but for how it runs parallel loops.
     pub(crate) fn run_step(&mut self, context: &StepContext) -> i32 {
         // SAFETY: the function was compiled from a verified program, and the context holds what it was compiled for: the addresses of all
-        // parameters, each as large as its kernel expects, scratch memory for this thread, and the team, with its lease if there are threads.
+        // parameters, each as large as its kernel expects, scratch memory for this thread, and the team, whose pool is locked if there are threads.
         unsafe { (self.step)(context) }
     }
 
-    /// What the step's function is called with; without a lease it runs all loops on the calling thread.
-    pub(crate) fn context(&self, lease: Option<&Lease>) -> StepContext {
+    /// What the step's function is called with; without the pool it runs all loops on the calling thread.
+    pub(crate) fn context(&self, guard: Option<&PoolGuard>) -> StepContext {
         StepContext {
             version: ABI_VERSION,
-            threads: if lease.is_some() { self.team.threads() as u32 } else { 1 },
+            threads: if guard.is_some() { self.team.threads() as u32 } else { 1 },
             args: self.args.as_ptr(),
             scratch: self.team.caller_scratch(),
             parallel_for: Some(parallel_for),

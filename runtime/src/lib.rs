@@ -1,7 +1,7 @@
 //! Owns memory and threads, and calls the compiled step.
 //!
-//! [`Executable::load`] takes a planned program, compiles it for this machine and gives it one arena; [`Executable::step`] runs it. Inputs,
-//! outputs and states are slices of that arena, found by name. This is the only crate with `unsafe` code: what it relies on is that
+//! [`Executable::load`] takes a planned program, compiles it for this machine and gives it one arena; [`Executable::step`] runs it. Inputs
+//! and outputs are slices of that arena, found by name; states stand in a block of their own ([`States`]), which programs share. This is the only crate with `unsafe` code: what it relies on is that
 //! the program passed the kernel verifier, which proves every access in bounds, and that the arena's plan was checked at loading.
 
 #![allow(unsafe_code)]

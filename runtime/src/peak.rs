@@ -41,7 +41,7 @@ pub fn peak(
     // What has not been written yet is no memory of its own, but one page of zeros for all.
     let fill = codegen::peak(PeakLoop::Fill, object.scratch_bytes(), target)?.object;
     let team = Team::new(threads, object.scratch_bytes().max(fill.scratch_bytes()))?;
-    let _lease = team.wait_for_lease();
+    let _guard = team.lock();
     // SAFETY: as above.
     let fill_code = unsafe { Code::new(&fill) }?;
     let fill = fill_code.kernel(0);
@@ -78,7 +78,7 @@ fn fastest_pass(team: &Team, function: KernelFn, time: Duration) -> f64 {
 fn run(team: &Team, function: KernelFn, args: *const *mut u8, passes: usize) {
     let extent = (passes * team.threads()) as i64;
     // SAFETY: the callers give the loop the parameters it has; it works on the thread's scratch memory, which the team was given as much of as its
-    // object asks for; they have the lease.
+    // object asks for; the pool is locked.
     unsafe { team.run(function, args, extent) };
 }
 
@@ -102,7 +102,7 @@ const FORKS: u32 = 20;
 /// If threads are not to be had.
 pub fn fork_join(threads: usize, work: Duration, time: Duration) -> Result<ForkJoin, LoadError> {
     let team = Team::new(threads, 0)?;
-    let _lease = team.wait_for_lease();
+    let _guard = team.lock();
     let begun = Instant::now();
     let mut times = vec![];
     while times.is_empty() || begun.elapsed() < time {

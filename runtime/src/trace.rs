@@ -1,6 +1,6 @@
 //! When each launch of a step runs, on which threads.
 
-use crate::pool::{Lease, Team, parallel_for};
+use crate::pool::{PoolGuard, Team, parallel_for};
 use crate::{Executable, StepError};
 use codegen::{KernelFn, StepContext};
 use std::collections::BTreeMap;
@@ -48,8 +48,8 @@ impl Executable {
     /// If a check failed; see [`StepError`].
     pub fn trace(&mut self, steps: usize) -> Result<Vec<Vec<LaunchSpan>>, StepError> {
         self.require_states()?;
-        let lease = self.team.wait_for_lease();
-        let shared = self.shared_launches(lease.as_ref())?;
+        let guard = self.team.lock();
+        let shared = self.shared_launches(guard.as_ref())?;
         let begun = Instant::now();
         let mut threads = BTreeMap::from([(format!("{:?}", std::thread::current().id()), 0)]);
         (0..steps)
@@ -60,13 +60,13 @@ impl Executable {
             .collect()
     }
 
-    /// Runs a step and notes which of its launches are shared among threads: none without the lease.
-    fn shared_launches(&mut self, lease: Option<&Lease>) -> Result<Vec<bool>, StepError> {
+    /// Runs a step and notes which of its launches are shared among threads: none without the pool.
+    fn shared_launches(&mut self, guard: Option<&PoolGuard>) -> Result<Vec<bool>, StepError> {
         let record = Record { team: &raw const *self.team, shared: Mutex::new(vec![]) };
         let context = StepContext {
             parallel_for: Some(recording_parallel_for),
             user: (&raw const record).cast_mut().cast(),
-            ..self.context(lease)
+            ..self.context(guard)
         };
         let status = self.run_step(&context);
         self.check(status)?;
@@ -99,13 +99,13 @@ impl Executable {
         Ok(LaunchSpan { launch: at, start, end, parts })
     }
 
-    /// Runs a launch on all threads, for which the caller has the lease; gives its status and what each thread did.
+    /// Runs a launch on all threads, for which the caller has locked the pool; gives its status and what each thread did.
     fn run_shared(&mut self, at: usize, begun: Instant) -> (i32, Vec<(ThreadId, Duration, Duration)>) {
         let (kernel, extent) = self.loaded.launch_function(at);
         let args = self.args[self.loaded.launch_args(at)..].as_ptr();
         let traced = Traced { kernel, args, begun, parts: Mutex::new(vec![]) };
         // SAFETY: the stand-in runs a verified kernel with the addresses of this launch's parameters, on ranges of its iterations;
-        // what it is given as arguments lives until `run` returns, and `trace` has the lease.
+        // what it is given as arguments lives until `run` returns, and `trace` has locked the pool.
         let status = unsafe { self.team.run(traced_kernel, (&raw const traced).cast(), extent) };
         (status, traced.parts.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
