@@ -109,6 +109,27 @@ impl Shape {
         strides
     }
 
+    /// The shape with another extent along an axis.
+    ///
+    /// # Errors
+    /// If the extent is 0, or the number of elements overflows.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    pub fn with_extent(&self, axis: usize, extent: usize) -> Result<Self, ShapeError> {
+        let mut dims = self.0.clone();
+        dims[axis] = extent;
+        Self::new(dims)
+    }
+
+    /// The shape of a stack of so many tensors: one more axis in front.
+    ///
+    /// # Errors
+    /// If there are too many axes, the length is 0, or the number of elements overflows.
+    pub fn stacked(&self, length: usize) -> Result<Self, ShapeError> {
+        Self::new([&[length], self.dims()].concat())
+    }
+
     /// The shape both broadcast to, by NumPy's rule: aligned from the right, extents are equal or one of them is 1.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Gradients to be derived, and barriers to them. The pass `autodiff` replaces both.
 
 use super::attr::Attr;
+use super::batch::Batching;
 use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
 use crate::{BuildError, EvalError, RuleError, TensorType, Value};
 
@@ -32,6 +33,10 @@ impl OpRules for Gradient {
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Whole
     }
 
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
@@ -81,6 +86,10 @@ impl OpRules for StopGradient {
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Elementwise
     }
 
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {

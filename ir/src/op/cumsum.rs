@@ -2,9 +2,11 @@
 
 use super::attr::{Attr, AttrMap};
 use super::axes::check_axis;
+use super::batch::{Along, AxisRule, Batching, Stacked};
 use super::number::{Number, not_a_number, value_of, with_number};
 use super::window::numbers;
 use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, TensorType, Value};
+use smallvec::smallvec;
 
 /// So many elements are added up one after the other before what they come to is added to the sum of all before them.
 pub const BLOCK: usize = 64;
@@ -93,6 +95,10 @@ impl OpRules for CumSum {
         ]
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         numbers("the operand", operands[0])?;
         check_axis("axis", self.axis, operands[0].shape.rank())?;
@@ -107,5 +113,15 @@ impl OpRules for CumSum {
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
         let from_the_end = Self { reverse: !self.reverse, ..self.clone() };
         Ok(vec![Some(cx.build.add(Op::CumSum(from_the_end), &[cx.dy])?)])
+    }
+}
+
+impl AxisRule for CumSum {
+    fn along(&self, axis: usize, _: &[&TensorType]) -> Option<Along> {
+        (axis != self.axis).then(|| smallvec![Some(axis)])
+    }
+
+    fn stacked(&self, _: usize, _: &[bool], _: &[&TensorType]) -> Option<Stacked> {
+        Some(Stacked::all(Op::CumSum(Self { axis: self.axis + 1, ..self.clone() }), 1))
     }
 }

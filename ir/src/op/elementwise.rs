@@ -1,6 +1,7 @@
 //! Elementwise ops: every scalar op lifted to tensors, and conversion. Operands have equal shapes: broadcasting is explicit.
 
 use super::attr::Attr;
+use super::batch::Batching;
 use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
 use crate::scalar::Derivative;
 use crate::{DType, EvalError, RuleError, Scalar, ScalarOp, TensorType, Value};
@@ -31,6 +32,10 @@ impl OpRules for ScalarOp {
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Elementwise
     }
 
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
@@ -79,6 +84,10 @@ impl OpRules for Cast {
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Elementwise
     }
 
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {

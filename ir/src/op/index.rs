@@ -1,11 +1,13 @@
 //! Places given by values. Indices are `i32` or `i64`; one out of range ends the run with an error that names the op's location.
 
 use super::attr::{Attr, AttrMap};
+use super::batch::{Along, AxisRule, Batching, Stacked};
 use super::number::{Number, not_a_number, value_of, with_number};
 use super::window::{numbers, same_dtype};
 use crate::{
     Arity, Cotangent, DType, EvalError, Family, Op, OpRules, OperandGradients, RuleError, Shape, TensorType, Value,
 };
+use smallvec::smallvec;
 
 /// Rows of a table: `table [v, r...]` and `indices [i...]` give `[i..., r...]`. Text: `gather %table, %indices`.
 /// The gradient by the table is a [`ScatterAdd`].
@@ -94,6 +96,10 @@ impl OpRules for Gather {
         vec![]
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         rows(operands[0], operands[1])
     }
@@ -111,6 +117,18 @@ impl OpRules for Gather {
         let zeros = cx.build.zeros_like(cx.operands[0])?;
         let grad = cx.build.add(Op::ScatterAdd(ScatterAdd), &[zeros, cx.operands[1], cx.dy])?;
         Ok(vec![Some(grad), None])
+    }
+}
+
+impl AxisRule for Gather {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        let chosen = operands[1].shape.rank();
+        Some(if axis < chosen { smallvec![None, Some(axis)] } else { smallvec![Some(axis - chosen + 1), None] })
+    }
+
+    /// Indices of all into one table.
+    fn stacked(&self, _: usize, _: &[bool], _: &[&TensorType]) -> Option<Stacked> {
+        Some(Stacked { op: Op::Gather(Self), operands: smallvec![false, true], axis: 0 })
     }
 }
 
@@ -133,6 +151,10 @@ impl OpRules for ScatterAdd {
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
     }
 
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
@@ -160,6 +182,13 @@ impl OpRules for ScatterAdd {
     }
 }
 
+impl AxisRule for ScatterAdd {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        // Which rows are added to one follows from all indices.
+        (axis > 0).then(|| smallvec![Some(axis), None, Some(operands[1].shape.rank() + axis - 1)])
+    }
+}
+
 impl OpRules for CheckIndex {
     fn name(&self) -> &'static str {
         "check_index"
@@ -179,6 +208,10 @@ impl OpRules for CheckIndex {
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("bound", Attr::Int(self.bound as i64))]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Elementwise
     }
 
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {

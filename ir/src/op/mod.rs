@@ -5,6 +5,7 @@
 
 pub mod attr;
 mod axes;
+pub mod batch;
 pub mod contraction;
 pub mod control;
 pub mod cumsum;
@@ -24,6 +25,7 @@ pub mod window;
 
 use crate::{BuildError, Builder, EvalError, NodeId, RuleError, ScalarOp, TensorType, Value};
 use attr::Attr;
+use batch::Batching;
 use contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, Pair, PairProduct, WeightedMean};
 use control::{Gradient, StopGradient};
 use cumsum::CumSum;
@@ -106,6 +108,8 @@ pub trait OpRules {
     fn family(&self) -> Family;
     /// How many operands it takes.
     fn arity(&self) -> Arity;
+    /// How axes run through it: which axis of an operand is which axis of the result.
+    fn batching(&self) -> Batching<'_>;
     /// Its attributes in printing order; [`parse::parse_op`] reads them back.
     fn attrs(&self) -> Vec<(&'static str, Attr)>;
     /// The result's type. The number of operands has been checked against [`OpRules::arity`].

@@ -8,6 +8,7 @@
 //! pairs, 16 elements apart, which are made of the words of both.
 
 use super::attr::{Attr, AttrMap};
+use super::batch::Batching;
 use crate::{
     Arity, Cotangent, DType, EvalError, Family, OpRules, OperandGradients, RuleError, Scalar, TensorType, Value,
 };
@@ -136,6 +137,10 @@ impl OpRules for Random {
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("stream", Attr::Int(i64::from(self.stream)))]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Whole
     }
 
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {

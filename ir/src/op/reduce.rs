@@ -2,10 +2,12 @@
 
 use super::attr::{Attr, AttrMap, ints};
 use super::axes::{check_ascending, check_axis, other_axes};
+use super::batch::{Along, AxisRule, Batching, Stacked, behind};
 use super::reduce_gradient::{extremum_gradient, prod_gradient, spread};
 use super::walk::Offsets;
 use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
-use crate::{DType, Data, EvalError, RuleError, Scalar, ScalarOp, Shape, TensorType, Value};
+use crate::{DType, Data, EvalError, Op, RuleError, Scalar, ScalarOp, Shape, TensorType, Value};
+use smallvec::smallvec;
 
 /// What folds the elements.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -108,6 +110,10 @@ impl OpRules for Reduce {
         vec![("axes", ints(&self.axes))]
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let x = operands[0];
         if !x.dtype.is_number() {
@@ -171,6 +177,10 @@ impl OpRules for ArgReduce {
         vec![("axis", Attr::Int(self.axis as i64))]
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let x = operands[0];
         if !x.dtype.is_number() {
@@ -216,6 +226,31 @@ impl ArgKind {
         }
         best.map_or(0, |(k, _)| k)
     }
+}
+
+impl AxisRule for Reduce {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        Some(smallvec![Some(kept_axis(&self.axes, axis, operands[0])?)])
+    }
+
+    fn stacked(&self, _: usize, _: &[bool], _: &[&TensorType]) -> Option<Stacked> {
+        Some(Stacked::all(Op::Reduce(Self { kind: self.kind, axes: behind(&self.axes) }), 1))
+    }
+}
+
+impl AxisRule for ArgReduce {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        Some(smallvec![Some(kept_axis(&[self.axis], axis, operands[0])?)])
+    }
+
+    fn stacked(&self, _: usize, _: &[bool], _: &[&TensorType]) -> Option<Stacked> {
+        Some(Stacked::all(Op::ArgReduce(Self { kind: self.kind, axis: self.axis + 1 }), 1))
+    }
+}
+
+/// The operand's axis that an axis of the result is, `axes` being gone.
+fn kept_axis(axes: &[usize], axis: usize, operand: &TensorType) -> Option<usize> {
+    (0..operand.shape.rank()).filter(|kept| !axes.contains(kept)).nth(axis)
 }
 
 /// A type without those axes.

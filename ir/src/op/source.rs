@@ -2,8 +2,9 @@
 
 use super::attr::{Attr, AttrMap};
 use super::axes::check_axis;
+use super::batch::{Along, AxisRule, Batching};
 use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
-use crate::{EvalError, RuleError, Scalar, Shape, TensorType, Value};
+use crate::{EvalError, Op, RuleError, Scalar, Shape, ShapeError, TensorType, Value};
 
 /// A tensor that each run brings. Text: `input {name="x"} : f32[32,784]`.
 #[derive(Clone, PartialEq, Debug)]
@@ -77,6 +78,10 @@ impl OpRules for Input {
         vec![("name", Attr::Str(self.name.clone()))]
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Whole
+    }
+
     fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> {
         Ok(self.ty.clone())
     }
@@ -116,6 +121,10 @@ impl OpRules for State {
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("name", Attr::Str(self.name.clone()))]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Whole
     }
 
     fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> {
@@ -159,6 +168,10 @@ impl OpRules for Full {
         vec![("value", Attr::Literals(vec![self.value.to_string()]))]
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> {
         Ok(TensorType::new(self.value.dtype(), self.shape.clone()))
     }
@@ -169,6 +182,16 @@ impl OpRules for Full {
 
     fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
         Ok(vec![])
+    }
+}
+
+impl AxisRule for Full {
+    fn along(&self, _: usize, _: &[&TensorType]) -> Option<Along> {
+        Some(Along::new())
+    }
+
+    fn resized(&self, axis: usize, extent: usize) -> Result<Option<Op>, ShapeError> {
+        Ok(Some(Op::Full(Self { shape: self.shape.with_extent(axis, extent)?, ..self.clone() })))
     }
 }
 
@@ -204,6 +227,10 @@ impl OpRules for Constant {
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         let numel = self.value.data().len();
         vec![("values", Attr::Literals((0..numel).map(|i| self.value.get(i).to_string()).collect()))]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Whole
     }
 
     fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> {
@@ -247,6 +274,10 @@ impl OpRules for Iota {
         vec![("axis", Attr::Int(self.axis as i64))]
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> {
         let TensorType { dtype, shape } = &self.ty;
         check_axis("axis", self.axis, shape.rank())?;
@@ -267,5 +298,16 @@ impl OpRules for Iota {
 
     fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
         Ok(vec![])
+    }
+}
+
+impl AxisRule for Iota {
+    fn along(&self, axis: usize, _: &[&TensorType]) -> Option<Along> {
+        (axis != self.axis).then(Along::new)
+    }
+
+    fn resized(&self, axis: usize, extent: usize) -> Result<Option<Op>, ShapeError> {
+        let shape = self.ty.shape.with_extent(axis, extent)?;
+        Ok(Some(Op::Iota(Self { ty: self.ty.with_shape(shape), axis: self.axis })))
     }
 }

@@ -2,12 +2,14 @@
 
 use super::attr::{Attr, AttrMap};
 use super::axes::{check_axis, other_axes};
+use super::batch::{Along, AxisRule, Batching, Stacked};
 use super::index::{CheckIndex, ScatterAdd, check_indices, index};
 use super::source::{Full, Iota};
 use crate::{
     Arity, Builder, Built, Cotangent, DType, EvalError, Family, NodeId, Op, OpRules, OperandGradients, RuleError,
     Scalar, ScalarOp, Shape, TensorType, Value,
 };
+use smallvec::smallvec;
 
 /// `result[.., k, ..] = table[.., indices[.., k, ..], ..]` along `axis`: `table [a.., n, b..]`, `indices [a.., m, b..]`, result `[a.., m, b..]`. Indices of one
 /// rank less, `[a.., b..]`, take one element each, and the axis is gone from the result: `[a.., b..]`. Any element type; an index below 0 or not below `n` ends the
@@ -103,6 +105,10 @@ impl OpRules for TakeAlongAxis {
         vec![("axis", Attr::Int(self.axis as i64))]
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let (table, indices) = (operands[0], operands[1]);
         check_indices(indices)?;
@@ -142,5 +148,21 @@ impl OpRules for TakeAlongAxis {
             false => self.scattered(&mut cx.build, &table, indices, cx.dy)?,
         };
         Ok(vec![Some(grad), None])
+    }
+}
+
+impl AxisRule for TakeAlongAxis {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        let keeps_axis = operands[0].shape.rank() == operands[1].shape.rank();
+        let of_table = match axis {
+            axis if axis < self.axis => Some(axis),
+            axis if !keeps_axis => Some(axis + 1),
+            axis => (axis != self.axis).then_some(axis),
+        };
+        Some(smallvec![of_table, Some(axis)])
+    }
+
+    fn stacked(&self, _: usize, _: &[bool], _: &[&TensorType]) -> Option<Stacked> {
+        Some(Stacked::all(Op::TakeAlongAxis(Self { axis: self.axis + 1 }), 2))
     }
 }

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod batching;
 mod cases;
 mod derivatives;
 mod tensors;

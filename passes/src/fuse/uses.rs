@@ -7,7 +7,8 @@
 use super::fuser::{Fuser, Info};
 use super::sites::{AxisMap, Place, Sites};
 use crate::fuse::cluster::Kind;
-use ir::{NodeId, Op};
+use ir::op::batch::Batching;
+use ir::{Family, NodeId, Op};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::rc::Rc;
@@ -166,10 +167,7 @@ impl Fuser<'_> {
     }
 
     fn keeps_place(&self, user: NodeId) -> bool {
-        matches!(
-            self.graph.op(user),
-            Op::Elementwise(_) | Op::Cast(_) | Op::Pair(_) | Op::CheckIndex(_) | Op::StopGradient(_)
-        )
+        matches!(self.graph.op(user).rules().batching(), Batching::Elementwise)
     }
 
     /// The map of an operand at a place of its user, and how many of its elements are computed there.
@@ -183,30 +181,33 @@ impl Fuser<'_> {
         match self.graph.op(user) {
             // The space of its cluster is its operand's shape.
             Op::Reduce(_) => (Some((0..operand.rank()).collect()), numel),
-            Op::Broadcast(op) => {
-                let map = place.map.as_ref().map(|map| op.axes.iter().map(|&a| map[a]).collect());
-                let evaluations = repeated(&map);
-                (map, evaluations)
-            }
-            Op::Permute(op) => {
-                let turned = |map: &Rc<[usize]>| {
-                    let mut out = vec![0; map.len()];
-                    op.perm.iter().enumerate().for_each(|(axis, &from)| out[from] = map[axis]);
-                    out
-                };
-                (place.map.as_ref().map(turned), place.evaluations)
-            }
             Op::Concat(op) if self.is_cut(cluster, place, &[op.axis]) => (None, place.evaluations * numel / of_user),
             Op::Pad(op) if self.is_cut(cluster, place, &op.padded()) => (None, place.evaluations * numel / of_user),
-            Op::TakeAlongAxis(_) if position == 1 => (place.map.as_ref().map(|map| map.to_vec()), place.evaluations),
-            Op::Gather(_) if position == 1 => {
-                let along = place.map.as_ref().map(|map| map[..operand.rank()].to_vec());
-                (None, repeated(&along))
-            }
-            op if op.family() == ir::Family::Movement => (None, place.evaluations),
-            Op::Gather(_) | Op::TakeAlongAxis(_) => (None, place.evaluations),
-            _ => (None, numel),
+            op => match self.axes_along(user, position) {
+                // Each element of it once for each of the user's, or as often as the loops around it repeat it.
+                Some(axes) => {
+                    let map = place.map.as_ref().map(|map| axes.iter().map(|&axis| map[axis]).collect());
+                    let evaluations = if numel == of_user { place.evaluations } else { repeated(&map) };
+                    (map, evaluations)
+                }
+                // One element for each of the user's, wherever it is.
+                None if op.family() == Family::Movement || op.family() == Family::Index && position == 0 => {
+                    (None, place.evaluations)
+                }
+                None => (None, numel),
+            },
         }
+    }
+
+    /// For each axis of a user's operand the axis of the user that runs with it, if there is one for each.
+    fn axes_along(&self, user: NodeId, position: usize) -> Option<Vec<usize>> {
+        let mut axes = vec![None; self.graph.ty(self.graph.operands(user)[position]).shape.rank()];
+        for axis in 0..self.graph.ty(user).shape.rank() {
+            if let Some(own) = self.graph.along(user, axis).and_then(|along| along[position]) {
+                axes[own] = Some(axis);
+            }
+        }
+        axes.into_iter().collect()
     }
 
     /// True if the loops of a cluster can be cut where the parts of a node at that place begin along some of its axes.

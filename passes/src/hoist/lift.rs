@@ -2,13 +2,8 @@
 
 use super::plan::{Plan, Used};
 use crate::PassError;
-use ir::op::contraction::Dot;
-use ir::op::cumsum::CumSum;
-use ir::op::movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
-use ir::op::reduce::Reduce;
 use ir::op::scan::Scan;
-use ir::op::take::TakeAlongAxis;
-use ir::{Builder, NodeId, Op, Shape};
+use ir::{Builder, NodeId, Op};
 use std::collections::BTreeMap;
 
 /// Builds values of all steps in the graph around a scan.
@@ -90,14 +85,10 @@ impl<'g, 's> Lift<'g, 's> {
 
     /// A value that is the same in every step, once for each.
     fn repeated(&mut self, value: NodeId) -> Result<NodeId, PassError> {
-        let shape = self.over_time(&self.build.ty(value).shape.clone())?;
+        let shape = self.build.ty(value).shape.stacked(self.scan.length);
+        let shape = shape.map_err(|e| PassError::Unsupported { what: e.to_string(), loc: None })?;
         let axes: Vec<usize> = (1..shape.rank()).collect();
         Ok(self.build.broadcast(value, shape, &axes)?)
-    }
-
-    fn over_time(&self, step: &Shape) -> Result<Shape, PassError> {
-        let shape = Shape::new([&[self.scan.length], step.dims()].concat());
-        shape.map_err(|e| PassError::Unsupported { what: e.to_string(), loc: None })
     }
 
     /// One op, its operands being there.
@@ -108,71 +99,20 @@ impl<'g, 's> Lift<'g, 's> {
         if !self.plan.over_time.contains(&id) {
             return Ok(self.build.add(graph.op(id).clone(), &values)?);
         }
-        let differs: Vec<bool> = operands.iter().map(|o| self.plan.over_time.contains(o)).collect();
-        if let Op::Dot(op) = graph.op(id) {
-            return self.dot(op, [values[0], values[1]], [differs[0], differs[1]]);
-        }
-        let op = self.op(id)?;
-        if !matches!(op, Op::Gather(_)) {
-            for (value, _) in values.iter_mut().zip(&differs).filter(|(_, differs)| !**differs) {
+        let Some(stacked) = super::plan::stacked(graph, id, &self.plan.over_time, self.scan.length) else {
+            return Err(PassError::defect(graph, id, "no form over all steps"));
+        };
+        for ((value, operand), over_time) in values.iter_mut().zip(operands).zip(&stacked.operands) {
+            if *over_time && !self.plan.over_time.contains(operand) {
                 *value = self.repeated(*value)?;
             }
         }
-        Ok(self.build.add(op, &values)?)
-    }
-
-    /// The op with one more axis in front.
-    fn op(&self, id: NodeId) -> Result<Op, PassError> {
-        let graph = self.scan.body.graph();
-        let axes = |axes: &[usize]| axes.iter().map(|axis| axis + 1).collect::<Vec<usize>>();
-        let with = |first: usize, rest: &[usize]| [&[first], rest].concat();
-        Ok(match graph.op(id) {
-            Op::Reduce(op) => Op::Reduce(Reduce { kind: op.kind, axes: axes(&op.axes) }),
-            Op::Concat(op) => Op::Concat(Concat { axis: op.axis + 1 }),
-            Op::CumSum(op) => Op::CumSum(CumSum { axis: op.axis + 1, ..op.clone() }),
-            Op::TakeAlongAxis(op) => Op::TakeAlongAxis(TakeAlongAxis { axis: op.axis + 1 }),
-            Op::Reshape(op) => Op::Reshape(Reshape { shape: self.over_time(&op.shape)? }),
-            Op::Permute(op) => Op::Permute(Permute { perm: with(0, &axes(&op.perm)) }),
-            Op::Reverse(op) => Op::Reverse(Reverse { axes: axes(&op.axes) }),
-            Op::Broadcast(op) => {
-                Op::Broadcast(Broadcast { shape: self.over_time(&op.shape)?, axes: with(0, &axes(&op.axes)) })
-            }
-            Op::Slice(op) => Op::Slice(Slice {
-                start: with(0, &op.start),
-                limit: with(self.scan.length, &op.limit),
-                stride: with(1, &op.stride),
-            }),
-            Op::Pad(op) => Op::Pad(Pad {
-                value: op.value,
-                low: with(0, &op.low),
-                high: with(0, &op.high),
-                interior: with(0, &op.interior),
-            }),
-            op => op.clone(),
-        })
-    }
-
-    /// A dot product with the step among the rows of one factor, or, where both have it, as a batch axis.
-    fn dot(&mut self, op: &Dot, values: [NodeId; 2], differs: [bool; 2]) -> Result<NodeId, PassError> {
-        let shift = |pairs: &[(usize, usize)]| -> Vec<(usize, usize)> {
-            pairs.iter().map(|&(l, r)| (l + usize::from(differs[0]), r + usize::from(differs[1]))).collect()
-        };
-        let mut lifted = Dot { batch: shift(&op.batch), contract: shift(&op.contract) };
-        let left_rank = self.build.ty(values[0]).shape.rank();
-        let step = match differs {
-            [true, true] => {
-                lifted.batch.insert(0, (0, 0));
-                0
-            }
-            [true, false] => lifted.batch.len(),
-            _ => lifted.batch.len() + lifted.left_free(left_rank).len(),
-        };
-        let product = self.build.add(Op::Dot(lifted), &values)?;
-        if step == 0 {
-            return Ok(product);
+        let all = self.build.add(stacked.op, &values)?;
+        if stacked.axis == 0 {
+            return Ok(all);
         }
-        let rest = (0..self.build.ty(product).shape.rank()).filter(|axis| *axis != step);
-        let perm: Vec<usize> = std::iter::once(step).chain(rest).collect();
-        Ok(self.build.permute(product, &perm)?)
+        let rest = (0..self.build.ty(all).shape.rank()).filter(|axis| *axis != stacked.axis);
+        let perm: Vec<usize> = std::iter::once(stacked.axis).chain(rest).collect();
+        Ok(self.build.permute(all, &perm)?)
     }
 }

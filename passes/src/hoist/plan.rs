@@ -1,5 +1,6 @@
 //! Decides what of a body stays, what goes before the scan, and what after it.
 
+use ir::op::batch::Stacked;
 use ir::op::reduce::ReduceKind;
 use ir::op::scan::Scan;
 use ir::scalar::Cost;
@@ -141,7 +142,16 @@ impl<'s> Plan<'s> {
 
     fn cone_is_liftable(&self, id: NodeId) -> bool {
         let cone = above(self.graph(), [id].into_iter(), |id| self.is_given(id));
-        cone.iter().all(|&id| self.is_given(id) || is_liftable(self.graph(), id, &self.over_time))
+        cone.iter().all(|&id| self.is_given(id) || self.is_liftable(id))
+    }
+
+    /// True if a node has a form over all steps, or is the same in each.
+    fn is_liftable(&self, id: NodeId) -> bool {
+        let graph = self.graph();
+        match self.over_time.contains(&id) {
+            true => stacked(graph, id, &self.over_time, self.scan.length).is_some(),
+            false => !matches!(graph.op(id), Op::Input(_)),
+        }
     }
 
     /// The carries that results need, at the end or from step to step.
@@ -245,20 +255,10 @@ fn above(graph: &Graph, roots: impl Iterator<Item = NodeId>, stop: impl Fn(NodeI
 /// The results wanted of a scan, by number.
 pub(super) type Used = BTreeMap<usize, Vec<NodeId>>;
 
-/// True if a node of a body has a form over all steps; `over_time` are the nodes that differ from step to step.
-fn is_liftable(graph: &Graph, id: NodeId, over_time: &BTreeSet<NodeId>) -> bool {
-    let rank = graph.ty(id).shape.rank();
-    let differs = |at: usize| over_time.contains(&graph.operands(id)[at]);
-    if !over_time.contains(&id) {
-        return !matches!(graph.op(id), Op::Input(_));
-    }
-    let has_form = match graph.op(id) {
-        Op::Elementwise(_) | Op::Cast(_) | Op::CheckIndex(_) | Op::Reduce(_) | Op::Dot(_) | Op::Concat(_) => true,
-        Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) | Op::Slice(_) | Op::Pad(_) | Op::Reverse(_) => true,
-        Op::TakeAlongAxis(_) | Op::CumSum(_) => true,
-        Op::Gather(_) => !differs(0),
-        _ => false,
-    };
-    let ranks = || graph.operands(id).iter().map(|&o| graph.ty(o).shape.rank()).chain([rank]);
-    has_form && ranks().all(|rank| rank < ir::MAX_RANK)
+/// A node of a body over all `length` steps, if there is such an op; `over_time` are the nodes that differ from step to step.
+pub(super) fn stacked(graph: &Graph, id: NodeId, over_time: &BTreeSet<NodeId>, length: usize) -> Option<Stacked> {
+    let differs: Vec<bool> = graph.operands(id).iter().map(|o| over_time.contains(o)).collect();
+    let types = graph.operand_types(id);
+    let fits = types.iter().chain([&graph.ty(id)]).all(|ty| ty.shape.stacked(length).is_ok());
+    fits.then(|| graph.op(id).stacked(length, &differs, &types)).flatten()
 }

@@ -3,9 +3,11 @@
 use super::eval::ConvWalk;
 use super::{ConvInputGrad, ConvWeightGrad};
 use crate::op::attr::{Attr, AttrMap};
+use crate::op::batch::{Along, AxisRule, Batching};
 use crate::op::number::{not_a_number, value_of, with_number};
 use crate::op::window::{Window, image, image_shape, numbers, same_dtype};
 use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, TensorType, Value};
+use smallvec::smallvec;
 
 /// Cross-correlation, what deep learning calls convolution: `x [n, s..., ci]` with `w [k..., ci/groups, co]` gives `[n, o..., co]`,
 /// `y[n,o,co] = Σ_{k,ci} x[n, o*stride + k*dilation - before, ci] * w[k,ci,co]`; the window's `size` is `w`'s.
@@ -95,6 +97,10 @@ impl OpRules for Conv {
         conv_attrs(&self.window, self.groups)
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let (x, w) = (operands[0], operands[1]);
         same_dtype(x, w)?;
@@ -129,5 +135,15 @@ impl OpRules for Conv {
         let dx = cx.build.add(Op::ConvInputGrad(by_x), &[cx.dy, w])?;
         let dw = cx.build.add(Op::ConvWeightGrad(ConvWeightGrad { window, groups }), &[x, cx.dy])?;
         Ok(vec![Some(dx), Some(dw)])
+    }
+}
+
+impl AxisRule for Conv {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        let last = operands[0].shape.rank() - 1;
+        match axis {
+            0 => Some(smallvec![Some(0), None]),
+            _ => (axis == last && self.groups == 1).then(|| smallvec![None, Some(last)]),
+        }
     }
 }

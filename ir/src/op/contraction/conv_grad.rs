@@ -4,9 +4,11 @@ use super::Conv;
 use super::conv::{conv_attrs, groups_divide, kernel_channels};
 use super::eval::ConvWalk;
 use crate::op::attr::{Attr, AttrMap};
+use crate::op::batch::{Along, AxisRule, Batching};
 use crate::op::number::{not_a_number, value_of, with_number};
 use crate::op::window::{Window, image, image_shape, numbers, same_dtype, spatial_of_result};
 use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, Shape, TensorType, Value};
+use smallvec::smallvec;
 
 /// The gradient of [`Conv`] by `x` (a transposed convolution): operands `dy [n, o..., co]` and `w`; result `[n, s..., ci]`.
 /// Text: `conv_input_grad %dy, %w {.., groups=1} : f32[n,s...,ci]` (spatial extents from the result type).
@@ -81,6 +83,10 @@ impl OpRules for ConvInputGrad {
         conv_attrs(&self.window, self.groups)
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let (dy, w) = (operands[0], operands[1]);
         same_dtype(dy, w)?;
@@ -132,6 +138,10 @@ impl OpRules for ConvWeightGrad {
         conv_attrs(&self.window, self.groups)
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let (x, dy) = (operands[0], operands[1]);
         numbers("x", x)?;
@@ -163,5 +173,26 @@ impl OpRules for ConvWeightGrad {
         let by_x = cx.build.add(Op::ConvInputGrad(by_x), &[dy, dv])?;
         let by_dy = cx.build.add(Op::Conv(Conv { window, groups }), &[x, dv])?;
         Ok(vec![Some(by_x), Some(by_dy)])
+    }
+}
+
+impl AxisRule for ConvInputGrad {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        let last = operands[0].shape.rank() - 1;
+        match axis {
+            0 => Some(smallvec![Some(0), None]),
+            _ => (axis == last && self.groups == 1).then(|| smallvec![None, Some(last - 1)]),
+        }
+    }
+}
+
+impl AxisRule for ConvWeightGrad {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        let (channels, taps) = (operands[0].shape.rank() - 1, self.window.rank());
+        match axis.checked_sub(taps)? {
+            _ if self.groups > 1 => None,
+            0 => Some(smallvec![Some(channels), None]),
+            _ => Some(smallvec![None, Some(channels)]),
+        }
     }
 }

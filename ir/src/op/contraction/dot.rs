@@ -2,12 +2,14 @@
 
 use super::eval;
 use crate::op::attr::{Attr, AttrMap};
+use crate::op::batch::{Along, AxisRule, Batching, Stacked};
 use crate::op::number::{not_a_number, value_of, with_number};
 use crate::op::window::{numbers, same_dtype};
 use crate::{
     Arity, Builder, Built, Cotangent, EvalError, Family, NodeId, Op, OpRules, OperandGradients, RuleError, Shape,
     TensorType, Value,
 };
+use smallvec::smallvec;
 
 /// A batched dot product. The result's axes: the batch axes in the order of their pairs, then the left operand's free axes, then the
 /// right one's, both ascending.
@@ -85,6 +87,10 @@ impl OpRules for Dot {
         vec![("batch", pairs(&self.batch)), ("contract", pairs(&self.contract))]
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let (left, right) = (operands[0], operands[1]);
         numbers("the left operand", left)?;
@@ -155,6 +161,38 @@ impl Dot {
         axes.extend(self.right_free(right_rank));
         let grad = build.add(Op::Dot(dot), &[left, dy])?;
         in_order(build, grad, &axes)
+    }
+}
+
+impl AxisRule for Dot {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        if let Some(&(left, right)) = self.batch.get(axis) {
+            return Some(smallvec![Some(left), Some(right)]);
+        }
+        let left = self.left_free(operands[0].shape.rank());
+        let free = axis - self.batch.len();
+        Some(match left.get(free) {
+            Some(&left) => smallvec![Some(left), None],
+            None => smallvec![None, Some(*self.right_free(operands[1].shape.rank()).get(free - left.len())?)],
+        })
+    }
+
+    /// The stack is among the rows of one factor, or, where both have it, a batch axis.
+    fn stacked(&self, _: usize, differs: &[bool], operands: &[&TensorType]) -> Option<Stacked> {
+        let (left, right) = (differs[0], differs[1]);
+        let shift = |pairs: &[(usize, usize)]| -> Vec<(usize, usize)> {
+            pairs.iter().map(|&(l, r)| (l + usize::from(left), r + usize::from(right))).collect()
+        };
+        let mut dot = Self { batch: shift(&self.batch), contract: shift(&self.contract) };
+        let axis = match (left, right) {
+            (true, true) => {
+                dot.batch.insert(0, (0, 0));
+                0
+            }
+            (true, false) => dot.batch.len(),
+            _ => dot.batch.len() + self.left_free(operands[0].shape.rank()).len(),
+        };
+        Some(Stacked { op: Op::Dot(dot), operands: smallvec![left, right], axis })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Dot;
 use crate::op::attr::{Attr, AttrMap};
+use crate::op::batch::{Along, AxisRule, Batching};
 use crate::{
     Arity, BuildError, Builder, Built, Cotangent, EvalError, Family, NodeId, Op, OpRules, OperandGradients, RuleError,
     ScalarOp, Shape, TensorType, Value,
@@ -73,6 +74,10 @@ impl OpRules for WeightedMean {
         self.dot.attrs()
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let (weights, whole) = (operands[0], operands[2]);
         let result = self.dot.infer(&operands[..2])?;
@@ -123,5 +128,13 @@ impl WeightedMean {
         let sums = if perm.is_sorted() { sums } else { build.permute(sums, &perm)? };
         let shares = build.binary(ScalarOp::DIV, sums, whole)?;
         build.unary(ScalarOp::NEG, shares)
+    }
+}
+
+impl AxisRule for WeightedMean {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        let mut along = self.dot.along(axis, &operands[..2])?;
+        along.push((axis < operands[2].shape.rank()).then_some(axis));
+        Some(along)
     }
 }

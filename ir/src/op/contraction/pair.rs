@@ -2,6 +2,7 @@
 
 use super::{Conv, ConvWeightGrad, Dot};
 use crate::op::attr::{Attr, AttrMap};
+use crate::op::batch::{Along, AxisRule, Batching};
 use crate::{
     Arity, Cotangent, DType, Data, EvalError, Family, Op, OpRules, OperandGradients, RuleError, Scalar, TensorType,
     Value,
@@ -30,6 +31,10 @@ impl OpRules for Pair {
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Elementwise
     }
 
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
@@ -106,6 +111,14 @@ impl PairContraction {
         Ok(PairProduct { of: Self::ConvWeightGrad(ConvWeightGrad::from_attrs(attrs)?) })
     }
 
+    fn axes(&self) -> &dyn AxisRule {
+        match self {
+            Self::Dot(op) => op,
+            Self::Conv(op) => op,
+            Self::ConvWeightGrad(op) => op,
+        }
+    }
+
     fn rules(&self) -> &dyn OpRules {
         match self {
             Self::Dot(op) => op,
@@ -140,6 +153,10 @@ impl OpRules for PairProduct {
         self.of.rules().attrs()
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         if let Some(other) = operands.iter().find(|ty| ty.dtype != DType::I32) {
             return Err(format!("factors of pairs are i32, not {other}").into());
@@ -161,6 +178,12 @@ impl OpRules for PairProduct {
     fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
         // Made after differentiation; integers have no gradient.
         Ok(vec![None, None])
+    }
+}
+
+impl AxisRule for PairProduct {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        self.of.axes().along(axis, operands)
     }
 }
 

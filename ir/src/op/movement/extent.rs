@@ -2,9 +2,11 @@
 
 use crate::op::attr::{Attr, AttrMap, ints};
 use crate::op::axes::{check_axis, check_per_axis};
+use crate::op::batch::{Along, AxisRule, Batching, Stacked, in_front};
 use crate::op::walk::{gather_strided, scatter_strided, signed_strides};
 use crate::op::{Arity, Cotangent, Family, OpRules, OperandGradients};
-use crate::{EvalError, Op, RuleError, Scalar, Shape, TensorType, Value};
+use crate::{EvalError, Op, RuleError, Scalar, Shape, ShapeError, TensorType, Value};
+use smallvec::smallvec;
 
 /// Every `stride`-th element from `start` (inclusive) to `limit` (exclusive) on each axis.
 /// Text: `slice %0 {start=[0,1], limit=[4,9], stride=[1,2]}`.
@@ -72,6 +74,10 @@ impl OpRules for Slice {
         vec![("start", ints(&self.start)), ("limit", ints(&self.limit)), ("stride", ints(&self.stride))]
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let x = operands[0];
         let rank = x.shape.rank();
@@ -110,6 +116,24 @@ impl OpRules for Slice {
         let high = (0..to.rank()).map(|i| from.shape[i] - end(i)).collect();
         let pad = Pad { value: Scalar::zero(from.dtype), low: self.start.clone(), high, interior };
         Ok(vec![Some(cx.build.add(Op::Pad(pad), &[cx.dy])?)])
+    }
+}
+
+impl AxisRule for Slice {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        let all = (0, operands[0].shape[axis], 1);
+        ((self.start[axis], self.limit[axis], self.stride[axis]) == all).then(|| smallvec![Some(axis)])
+    }
+
+    fn resized(&self, axis: usize, extent: usize) -> Result<Option<Op>, ShapeError> {
+        let mut op = self.clone();
+        op.limit[axis] = extent;
+        Ok(Some(Op::Slice(op)))
+    }
+
+    fn stacked(&self, length: usize, _: &[bool], _: &[&TensorType]) -> Option<Stacked> {
+        let (start, limit) = (in_front(0, &self.start), in_front(length, &self.limit));
+        Some(Stacked::all(Op::Slice(Self { start, limit, stride: in_front(1, &self.stride) }), 1))
     }
 }
 
@@ -163,6 +187,10 @@ impl OpRules for Pad {
         ]
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let x = operands[0];
         let rank = x.shape.rank();
@@ -199,6 +227,17 @@ impl OpRules for Pad {
     }
 }
 
+impl AxisRule for Pad {
+    fn along(&self, axis: usize, _: &[&TensorType]) -> Option<Along> {
+        ((self.low[axis], self.high[axis], self.interior[axis]) == (0, 0, 0)).then(|| smallvec![Some(axis)])
+    }
+
+    fn stacked(&self, _: usize, _: &[bool], _: &[&TensorType]) -> Option<Stacked> {
+        let [low, high, interior] = [&self.low, &self.high, &self.interior].map(|list| in_front(0, list));
+        Some(Stacked::all(Op::Pad(Self { value: self.value, low, high, interior }), 1))
+    }
+}
+
 impl Concat {
     /// From `{axis=1}`.
     pub(in crate::op) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
@@ -225,6 +264,10 @@ impl OpRules for Concat {
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("axis", Attr::Int(self.axis as i64))]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
     }
 
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
@@ -269,5 +312,15 @@ impl OpRules for Concat {
             gradients.push(Some(cx.build.add(Op::Slice(slice), &[cx.dy])?));
         }
         Ok(gradients)
+    }
+}
+
+impl AxisRule for Concat {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        (axis != self.axis).then(|| smallvec![Some(axis); operands.len()])
+    }
+
+    fn stacked(&self, _: usize, _: &[bool], operands: &[&TensorType]) -> Option<Stacked> {
+        Some(Stacked::all(Op::Concat(Self { axis: self.axis + 1 }), operands.len()))
     }
 }

@@ -2,9 +2,11 @@
 
 use crate::op::attr::{Attr, AttrMap, ints};
 use crate::op::axes::{check_ascending, check_axis, check_per_axis, other_axes};
+use crate::op::batch::{Along, AxisRule, Batching, Stacked, behind, in_front};
 use crate::op::walk::{gather_strided, signed_strides};
 use crate::op::{Arity, Cotangent, Family, OpRules, OperandGradients};
-use crate::{EvalError, Op, RuleError, Shape, TensorType, Value};
+use crate::{EvalError, Op, RuleError, Shape, ShapeError, TensorType, Value};
+use smallvec::smallvec;
 
 /// The same elements, in row-major order, under another shape. Text: `reshape %0 : f32[6]`.
 #[derive(Clone, PartialEq, Debug)]
@@ -58,6 +60,10 @@ impl OpRules for Reshape {
         vec![]
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let x = operands[0];
         if x.shape.numel() != self.shape.numel() {
@@ -78,6 +84,25 @@ impl OpRules for Reshape {
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
         let shape = cx.build.ty(cx.operands[0]).shape.clone();
         Ok(vec![Some(cx.build.reshape(cx.dy, shape)?)])
+    }
+}
+
+impl AxisRule for Reshape {
+    /// An axis that is left as it is: as many elements before it, and its own extent.
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        let (from, to) = (&operands[0].shape, &self.shape);
+        let before = |shape: &Shape, axis: usize| shape[..axis].iter().product::<usize>();
+        let outer = before(to, axis);
+        let same = (0..from.rank()).find(|&a| from[a] == to[axis] && before(from, a) == outer)?;
+        Some(smallvec![Some(same)])
+    }
+
+    fn resized(&self, axis: usize, extent: usize) -> Result<Option<Op>, ShapeError> {
+        Ok(Some(Op::Reshape(Self { shape: self.shape.with_extent(axis, extent)? })))
+    }
+
+    fn stacked(&self, length: usize, _: &[bool], _: &[&TensorType]) -> Option<Stacked> {
+        Some(Stacked::all(Op::Reshape(Self { shape: self.shape.stacked(length).ok()? }), 1))
     }
 }
 
@@ -118,6 +143,10 @@ impl OpRules for Permute {
         vec![("perm", ints(&self.perm))]
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let x = operands[0];
         check_per_axis("perm", self.perm.len(), x.shape.rank())?;
@@ -139,6 +168,16 @@ impl OpRules for Permute {
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
         Ok(vec![Some(cx.build.permute(cx.dy, &self.inverse())?)])
+    }
+}
+
+impl AxisRule for Permute {
+    fn along(&self, axis: usize, _: &[&TensorType]) -> Option<Along> {
+        Some(smallvec![Some(self.perm[axis])])
+    }
+
+    fn stacked(&self, _: usize, _: &[bool], _: &[&TensorType]) -> Option<Stacked> {
+        Some(Stacked::all(Op::Permute(Self { perm: in_front(0, &behind(&self.perm)) }), 1))
     }
 }
 
@@ -168,6 +207,10 @@ impl OpRules for Broadcast {
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("axes", ints(&self.axes))]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
     }
 
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
@@ -203,6 +246,21 @@ impl OpRules for Broadcast {
     }
 }
 
+impl AxisRule for Broadcast {
+    fn along(&self, axis: usize, _: &[&TensorType]) -> Option<Along> {
+        Some(smallvec![self.axes.iter().position(|&own| own == axis)])
+    }
+
+    fn resized(&self, axis: usize, extent: usize) -> Result<Option<Op>, ShapeError> {
+        Ok(Some(Op::Broadcast(Self { shape: self.shape.with_extent(axis, extent)?, axes: self.axes.clone() })))
+    }
+
+    fn stacked(&self, length: usize, _: &[bool], _: &[&TensorType]) -> Option<Stacked> {
+        let op = Self { shape: self.shape.stacked(length).ok()?, axes: in_front(0, &behind(&self.axes)) };
+        Some(Stacked::all(Op::Broadcast(op), 1))
+    }
+}
+
 impl Reverse {
     /// From `{axes=[1]}`.
     pub(in crate::op) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
@@ -231,6 +289,10 @@ impl OpRules for Reverse {
         vec![("axes", ints(&self.axes))]
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         check_ascending("reversed axis", &self.axes, operands[0].shape.rank())?;
         Ok(operands[0].clone())
@@ -248,5 +310,15 @@ impl OpRules for Reverse {
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
         Ok(vec![Some(cx.build.add(Op::Reverse(self.clone()), &[cx.dy])?)])
+    }
+}
+
+impl AxisRule for Reverse {
+    fn along(&self, axis: usize, _: &[&TensorType]) -> Option<Along> {
+        (!self.axes.contains(&axis)).then(|| smallvec![Some(axis)])
+    }
+
+    fn stacked(&self, _: usize, _: &[bool], _: &[&TensorType]) -> Option<Stacked> {
+        Some(Stacked::all(Op::Reverse(Self { axes: behind(&self.axes) }), 1))
     }
 }

@@ -14,8 +14,9 @@ pub use body::{Body, BodyError, MAX_NESTING, Role};
 pub(crate) use eval::results;
 
 use super::attr::{Attr, AttrMap};
+use super::batch::Batching;
 use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
-use crate::{BuildError, EvalError, RuleError, Shape, TensorType, Value};
+use crate::{BuildError, EvalError, RuleError, TensorType, Value};
 
 /// One result of a loop of `length` steps. Operands: a first value for each of the body's carries, then its sequences `[length, ...]`,
 /// then its invariants. Results, by `select`: for each carry its value after the last step, then each step's results, stacked `[length, ...]`.
@@ -85,7 +86,7 @@ impl Scan {
 
     /// The type of a stack of one tensor a step.
     fn over_time(&self, step: &TensorType) -> Result<TensorType, RuleError> {
-        Ok(step.with_shape(Shape::new([&[self.length], step.shape.dims()].concat())?))
+        Ok(step.with_shape(step.shape.stacked(self.length)?))
     }
 
     /// The type of result number `select`.
@@ -127,6 +128,10 @@ impl OpRules for Scan {
             ("select", Attr::Int(self.select as i64)),
             ("body", Attr::Body(self.body.clone())),
         ]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Whole
     }
 
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {

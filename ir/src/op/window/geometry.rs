@@ -1,7 +1,9 @@
 //! How a window moves: extents of results, places of taps, the rules that windows obey, their attributes.
 
 use super::super::attr::{Attr, AttrMap, ints};
+use super::super::batch::Along;
 use crate::{RuleError, Shape, TensorType};
+use smallvec::smallvec;
 
 /// The largest number that a window may be made of: what fits any [`Shape`], so that sums of a few never overflow.
 const LIMIT: usize = isize::MAX as usize / 8;
@@ -191,6 +193,12 @@ fn unravel(mut position: usize, dims: &[usize], coordinates: &mut [usize]) {
         coordinates[axis] = position % dims[axis];
         position /= dims[axis];
     }
+}
+
+/// The batching rule of windows: images and channels are alone, places aren't.
+pub(super) fn along_image(axis: usize, operands: &[&TensorType]) -> Option<Along> {
+    let channels = operands[0].shape.rank() - 1;
+    (axis == 0 || axis == channels).then(|| smallvec![Some(axis); operands.len()])
 }
 
 /// The parts of a type `[batch, spatial..., channels]`.

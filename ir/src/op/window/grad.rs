@@ -1,10 +1,11 @@
 //! The gradients of pooling, and the gradients of those.
 
 use super::eval;
-use super::geometry::{Window, image, image_shape, numbers, same_dtype, spatial_of_result};
+use super::geometry::{Window, along_image, image, image_shape, numbers, same_dtype, spatial_of_result};
 use super::pool::pooled;
 use super::{Pool, PoolKind};
 use crate::op::attr::{Attr, AttrMap};
+use crate::op::batch::{Along, AxisRule, Batching};
 use crate::op::number::{not_a_number, value_of, with_number};
 use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, TensorType, Value};
 
@@ -89,6 +90,10 @@ impl OpRules for PoolSumGrad {
         self.window.attrs()
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let dy = operands[0];
         numbers("the operand", dy)?;
@@ -135,6 +140,10 @@ impl OpRules for PoolMaxGrad {
         self.window.attrs()
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let (x, dy) = (operands[0], operands[1]);
         same_dtype(x, dy)?;
@@ -176,6 +185,10 @@ impl OpRules for PoolMaxTake {
         self.window.attrs()
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         let (x, t) = (operands[0], operands[1]);
         if x != t {
@@ -191,5 +204,23 @@ impl OpRules for PoolMaxTake {
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
         let grad = PoolMaxGrad { window: self.window.clone() };
         Ok(vec![None, Some(cx.build.add(Op::PoolMaxGrad(grad), &[cx.operands[0], cx.dy])?)])
+    }
+}
+
+impl AxisRule for PoolSumGrad {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        along_image(axis, operands)
+    }
+}
+
+impl AxisRule for PoolMaxGrad {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        along_image(axis, operands)
+    }
+}
+
+impl AxisRule for PoolMaxTake {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        along_image(axis, operands)
     }
 }

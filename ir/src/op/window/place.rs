@@ -1,9 +1,10 @@
 //! Where the maximum of each window stands, as a tensor, and the way back from there: what training keeps of a pooled tensor.
 
 use super::eval;
-use super::geometry::{Window, image, image_shape, numbers, spatial_of_result};
+use super::geometry::{Window, along_image, image, image_shape, numbers, spatial_of_result};
 use super::pool::pooled;
 use crate::op::attr::{Attr, AttrMap};
+use crate::op::batch::{Along, AxisRule, Batching};
 use crate::op::movement::{Pad, Slice};
 use crate::op::number::{not_a_number, value_of, with_number};
 use crate::{
@@ -75,6 +76,10 @@ impl OpRules for PoolArgMax {
         self.window.attrs()
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         if !matches!(self.dtype, DType::I32 | DType::I64) {
             return Err(format!("taps are numbered in i32 or i64, not {}", self.dtype).into());
@@ -116,6 +121,10 @@ impl OpRules for Unpool {
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         self.window.attrs()
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
     }
 
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
@@ -175,5 +184,17 @@ impl Unpool {
             tap /= self.window.size[d];
         }
         slice
+    }
+}
+
+impl AxisRule for PoolArgMax {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        along_image(axis, operands)
+    }
+}
+
+impl AxisRule for Unpool {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        along_image(axis, operands)
     }
 }

@@ -1,9 +1,10 @@
 //! Pooling: a window folded by sum or maximum.
 
 use super::eval;
-use super::geometry::{Window, image, image_shape, numbers};
+use super::geometry::{Window, along_image, image, image_shape, numbers};
 use super::{PoolMaxGrad, PoolSumGrad};
 use crate::op::attr::{Attr, AttrMap};
+use crate::op::batch::{Along, AxisRule, Batching};
 use crate::op::number::{not_a_number, value_of, with_number};
 use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, TensorType, Value};
 
@@ -74,6 +75,10 @@ impl OpRules for Pool {
         self.window.attrs()
     }
 
+    fn batching(&self) -> Batching<'_> {
+        Batching::Axes(self)
+    }
+
     fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, RuleError> {
         pooled(&self.window, operands[0])
     }
@@ -97,5 +102,11 @@ impl OpRules for Pool {
             PoolKind::Max => cx.build.add(Op::PoolMaxGrad(PoolMaxGrad { window }), &[x, cx.dy])?,
         };
         Ok(vec![Some(dx)])
+    }
+}
+
+impl AxisRule for Pool {
+    fn along(&self, axis: usize, operands: &[&TensorType]) -> Option<Along> {
+        along_image(axis, operands)
     }
 }

@@ -99,6 +99,8 @@ fn reductions() -> Vec<Case> {
 fn movement() -> Vec<Case> {
     vec![
         Case::new(Op::Reshape(Reshape { shape: shape([3, 2]) }), vec![random([2, 3])]),
+        // One axis is left as it is.
+        Case::new(Op::Reshape(Reshape { shape: shape([2, 6]) }), vec![random([2, 3, 2])]),
         Case::new(Op::Permute(Permute { perm: vec![2, 0, 1] }), vec![random([2, 3, 4])]),
         Case::new(Op::Broadcast(Broadcast { shape: shape([2, 3, 4, 2]), axes: vec![1, 3] }), vec![random([3, 2])]),
         Case::new(Op::Broadcast(Broadcast { shape: shape([3]), axes: vec![] }), vec![random([])]),
@@ -119,10 +121,12 @@ fn extents() -> Vec<Case> {
     vec![
         slice([1, 0], [4, 7], [1, 3]),
         slice([0, 2], [5, 6], [2, 2]),
+        slice([0, 2], [5, 6], [1, 1]),
         // One element, and a step past the end.
         slice([3, 4], [4, 7], [9, 9]),
         pad([1, 0], [0, 2], [0, 1], random([2, 3])),
         pad([0, 3], [1, 0], [2, 4], random([3, 1])),
+        pad([0, 1], [0, 2], [0, 1], random([3, 2])),
         Case::new(Op::Concat(Concat { axis: 1 }), vec![random([2, 3]), random([2, 1]), random([2, 4])]),
         Case::new(Op::Concat(Concat { axis: 0 }), vec![random([3])]),
     ]

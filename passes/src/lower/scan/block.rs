@@ -3,10 +3,9 @@
 //! Each node's value is one of: cut along its first axis, each row depending on the same row of what it is computed from; the same in every
 //! block; or equal in all rows, so that it serves a block of any number of rows. What fits none of them keeps the scan whole.
 
-use ir::op::contraction::Dot;
-use ir::op::movement::{Broadcast, Reshape, Slice};
-use ir::op::source::{Full, Input, Iota};
-use ir::{Graph, NodeId, Op, Shape, TensorType};
+use ir::op::batch::Along;
+use ir::op::source::Input;
+use ir::{Graph, NodeId, Op};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A body cut in blocks of rows.
@@ -101,61 +100,34 @@ impl Cutter<'_> {
     }
 
     fn kind(&self, id: NodeId, cut: &BTreeSet<NodeId>) -> Result<Kind, Whole> {
-        let operands = self.body.operands(id);
-        let any_cut = operands.iter().any(|o| self.kinds[o] == Kind::Cut);
-        match self.body.op(id) {
-            Op::Input(_) => Ok(if cut.contains(&id) { Kind::Cut } else { Kind::Whole }),
-            // What has a kernel of its own is made whole.
-            Op::Full(_) | Op::Iota(_) | Op::Broadcast(_) if self.body.cluster(id).is_some() && !any_cut => {
-                Ok(Kind::Whole)
-            }
-            Op::Full(_) if self.first(id) == Some(self.batch) => Ok(Kind::Alike),
-            Op::Iota(op) if op.axis > 0 && self.first(id) == Some(self.batch) => Ok(Kind::Alike),
-            Op::Broadcast(op) if !any_cut => {
-                let alike = self.first(id) == Some(self.batch) && !op.axes.contains(&0);
-                Ok(if alike { Kind::Alike } else { Kind::Whole })
-            }
-            // A value of alike rows alone stays whole: its users decide by that.
-            _ if !any_cut => Ok(Kind::Whole),
-            op if self.keeps_rows(id, op)? => Ok(Kind::Cut),
-            _ => Err(None),
+        if matches!(self.body.op(id), Op::Input(_)) {
+            return Ok(if cut.contains(&id) { Kind::Cut } else { Kind::Whole });
         }
+        let along = self.along(id);
+        if self.body.operands(id).iter().any(|o| self.kinds[o] == Kind::Cut) {
+            return self.keeps_rows(id, &along.ok_or(None)?).map(|()| Kind::Cut);
+        }
+        // What has a kernel of its own is made whole; and a value of alike rows alone stays whole: its users decide by that.
+        let repeats = along.is_some_and(|along| along.iter().all(Option::is_none));
+        let alike = repeats && self.body.cluster(id).is_none() && self.first(id) == Some(self.batch);
+        Ok(if alike { Kind::Alike } else { Kind::Whole })
     }
 
-    /// True if each row of a node is computed from the same row of its operands that are cut.
-    fn keeps_rows(&self, id: NodeId, op: &Op) -> Result<bool, Whole> {
-        let operands = self.body.operands(id);
-        let is_cut = |at: usize| self.kinds[&operands[at]] == Kind::Cut;
-        let same_rows = || {
-            let whole = operands.iter().find(|o| self.kinds[o] == Kind::Whole);
-            whole.map_or(Ok(true), |&o| Err(self.blame(o)))
-        };
-        match op {
-            Op::Elementwise(_) | Op::Cast(_) | Op::CheckIndex(_) => same_rows(),
-            Op::Concat(op) => Ok(op.axis > 0 && same_rows()?),
-            Op::CumSum(op) => Ok(op.axis > 0),
-            Op::TakeAlongAxis(op) => Ok(op.axis > 0 && same_rows()?),
-            Op::Broadcast(op) => Ok(op.axes.first() == Some(&0)),
-            Op::Dot(op) => Ok(self.dot_keeps_rows(op, operands, [is_cut(0), is_cut(1)])),
-            Op::Reduce(op) => Ok(!op.axes.contains(&0)),
-            Op::Slice(op) => Ok((op.start[0], op.limit[0], op.stride[0]) == (0, self.batch, 1)),
-            Op::Pad(op) => Ok((op.low[0], op.high[0], op.interior[0]) == (0, 0, 0)),
-            Op::Permute(op) => Ok(op.perm[0] == 0),
-            Op::Reverse(op) => Ok(!op.axes.contains(&0)),
-            Op::Reshape(_) => Ok(self.first(id) == Some(self.batch)),
-            Op::Gather(_) => Ok(!is_cut(0) && is_cut(1)),
-            _ => Ok(false),
-        }
+    /// The axes of a node's operands that its rows run along, if each row is computed from one of theirs, or from all.
+    fn along(&self, id: NodeId) -> Option<Along> {
+        self.first(id).and_then(|_| self.body.along(id, 0))
     }
 
-    /// True if the first axis of a cut factor becomes the result's first.
-    fn dot_keeps_rows(&self, op: &Dot, operands: &[NodeId], cut: [bool; 2]) -> bool {
-        let rank = |at: usize| self.body.ty(operands[at]).shape.rank();
-        match cut {
-            [true, true] => op.batch.first() == Some(&(0, 0)),
-            [true, false] => op.batch.is_empty() && op.left_free(rank(0)).first() == Some(&0),
-            _ => op.batch.is_empty() && op.left_free(rank(0)).is_empty() && op.right_free(rank(1)).first() == Some(&0),
+    /// Checks that each row of a node is computed from the same row of its operands that are cut, and that there are only such where it needs one.
+    fn keeps_rows(&self, id: NodeId, along: &Along) -> Result<(), Whole> {
+        for (operand, axis) in self.body.operands(id).iter().zip(along) {
+            match (self.kinds[operand], axis) {
+                (Kind::Cut, Some(0)) | (Kind::Whole, None) | (Kind::Alike, Some(0) | None) => {}
+                (Kind::Whole, Some(0)) => return Err(self.blame(*operand)),
+                (Kind::Cut | Kind::Whole | Kind::Alike, _) => return Err(None),
+            }
         }
+        Ok(())
     }
 
     /// The body for a block.
@@ -206,14 +178,14 @@ impl Narrow<'_, '_> {
 
     fn add(&mut self, id: NodeId, of_block: bool) -> Option<NodeId> {
         let body = self.cutter.body;
-        let alike = self.cutter.kinds[&id] == Kind::Alike;
-        // The other factor of a cut one, and a table, are whole even where their rows are alike.
-        let by_row = of_block && !alike && !matches!(body.op(id), Op::Dot(_) | Op::Gather(_));
+        let along = if of_block { self.cutter.along(id).unwrap_or_default() } else { Along::new() };
         let mut operands = vec![];
-        for &operand in body.operands(id) {
+        for (at, &operand) in body.operands(id).iter().enumerate() {
+            // The other factor of a cut one, and a table, are whole even where their rows are alike.
+            let by_row = along.get(at).is_some_and(Option::is_some);
             operands.push(self.operand(operand, by_row)?);
         }
-        let op = if of_block { self.op(id) } else { body.op(id).clone() };
+        let op = if of_block { self.op(id)? } else { body.op(id).clone() };
         let new = self.to.add(op, &operands, body.loc(id).cloned()).ok()?;
         if let Some(cluster) = body.cluster(id) {
             self.to.set_cluster(new, cluster);
@@ -223,29 +195,14 @@ impl Narrow<'_, '_> {
     }
 
     /// The op of a block: attributes that name extents have those of the block.
-    fn op(&self, id: NodeId) -> Op {
-        let shape = |shape: &Shape| self.shape(shape);
-        let ty = |ty: &TensorType| ty.with_shape(self.shape(&ty.shape));
+    fn op(&self, id: NodeId) -> Option<Op> {
+        let rows = self.cutter.rows;
         match self.cutter.body.op(id) {
-            Op::Input(op) => Op::Input(Input { name: op.name.clone(), ty: ty(&op.ty) }),
-            Op::Full(op) => Op::Full(Full { value: op.value, shape: shape(&op.shape) }),
-            Op::Iota(op) => Op::Iota(Iota { ty: ty(&op.ty), axis: op.axis }),
-            Op::Broadcast(op) => Op::Broadcast(Broadcast { shape: shape(&op.shape), axes: op.axes.clone() }),
-            Op::Reshape(op) => Op::Reshape(Reshape { shape: shape(&op.shape) }),
-            Op::Slice(op) => {
-                let mut op: Slice = op.clone();
-                op.limit[0] = self.cutter.rows;
-                Op::Slice(op)
+            Op::Input(Input { name, ty }) => {
+                let ty = ty.with_shape(ty.shape.with_extent(0, rows).ok()?);
+                Some(Op::Input(Input { name: name.clone(), ty }))
             }
-            op => op.clone(),
+            op => op.resized(0, rows).ok(),
         }
-    }
-
-    fn shape(&self, whole: &Shape) -> Shape {
-        let mut dims = whole.dims().to_vec();
-        if let Some(first) = dims.first_mut() {
-            *first = self.cutter.rows;
-        }
-        Shape::new(dims).unwrap_or_else(|_| whole.clone())
     }
 }
