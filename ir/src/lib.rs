@@ -162,7 +162,7 @@ pub use dtype::DType;
 pub use error::{BuildError, Loc, RuleError};
 pub use eval::EvalError;
 pub use graph::{Graph, Node, NodeId};
-pub use op::{Arity, Cotangent, Family, Op, OpRules, OperandGradients};
+pub use op::{Arity, Cotangent, Family, Op, OpDef, OpRules, OperandGradients};
 pub use patch::{Patch, PatchError};
 pub use scalar::{Scalar, ScalarOp};
 pub use shape::{MAX_RANK, Shape, ShapeError};

@@ -67,7 +67,7 @@ pub fn shrink(case: Case, mut fails: impl FnMut(&Case) -> bool) -> Case {
 
 /// What a smaller graph has less of, the first first: ops, nodes, results, elements.
 fn size(graph: &Graph) -> [usize; 4] {
-    let ops = graph.ids().filter(|id| graph.op(*id).rules().family() != Family::Source).count();
+    let ops = graph.ids().filter(|id| graph.op(*id).family() != Family::Source).count();
     let results = graph.outputs().len() + graph.updates().len();
     [ops, graph.len(), results, graph.ids().map(|id| graph.ty(id).shape.numel()).sum()]
 }
@@ -98,7 +98,7 @@ impl Shrinking<'_> {
     /// The first node that shows the fault as the only result.
     fn try_inner_results(&mut self) {
         for id in self.case.graph.topological() {
-            let is_op = self.case.graph.op(id).rules().family() != Family::Source;
+            let is_op = self.case.graph.op(id).family() != Family::Source;
             if is_op && self.offer(self.of_result(id)) {
                 return;
             }

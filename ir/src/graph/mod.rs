@@ -133,7 +133,7 @@ impl Graph {
         }
         let types: Vec<&TensorType> = operands.iter().map(|&id| self.ty(id)).collect();
         let owned = || types.iter().map(|&t| t.clone()).collect();
-        let arity = op.rules().arity();
+        let arity = op.def().arity;
         if !arity.accepts(operands.len()) {
             let rule = format!("{} operands given, the op takes {arity:?}", operands.len());
             return Err(fail(&op, owned(), rule.into(), &loc));

@@ -1,8 +1,8 @@
 //! Gradients to be derived, and barriers to them. The pass `autodiff` replaces both.
 
-use super::attr::Attr;
+use super::attr::{Attr, AttrMap};
 use super::batch::Batching;
-use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
+use super::{Arity, Cotangent, Family, OpDef, OpRecord, OpRules, OperandGradients};
 use crate::{BuildError, EvalError, RuleError, TensorType, Value};
 
 /// The gradient of a scalar with respect to a tensor: operands `loss` (a float scalar) and `wrt`; the result is like `wrt`, zero if the
@@ -14,23 +14,20 @@ pub struct Gradient;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StopGradient;
 
+impl OpRecord for Gradient {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "gradient",
+        doc: "the gradient of a scalar with respect to a tensor",
+        family: Family::Control,
+        arity: Arity::Exactly(2),
+    }];
+
+    fn from_attrs(_: usize, _: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self)
+    }
+}
+
 impl OpRules for Gradient {
-    fn name(&self) -> &'static str {
-        "gradient"
-    }
-
-    fn doc(&self) -> &'static str {
-        "the gradient of a scalar with respect to a tensor"
-    }
-
-    fn family(&self) -> Family {
-        Family::Control
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(2)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
     }
@@ -59,7 +56,7 @@ impl OpRules for Gradient {
         let rule =
             "a gradient has no derivative rule: nested gradients are expanded innermost first by the pass `autodiff`";
         Err(BuildError {
-            op: self.name().into(),
+            op: self.def().name.into(),
             operands,
             rule: rule.into(),
             loc: cx.build.graph().loc(cx.result).cloned(),
@@ -67,23 +64,20 @@ impl OpRules for Gradient {
     }
 }
 
+impl OpRecord for StopGradient {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "stop_gradient",
+        doc: "its operand; no gradient passes",
+        family: Family::Control,
+        arity: Arity::Exactly(1),
+    }];
+
+    fn from_attrs(_: usize, _: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self)
+    }
+}
+
 impl OpRules for StopGradient {
-    fn name(&self) -> &'static str {
-        "stop_gradient"
-    }
-
-    fn doc(&self) -> &'static str {
-        "its operand; no gradient passes"
-    }
-
-    fn family(&self) -> Family {
-        Family::Control
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
     }

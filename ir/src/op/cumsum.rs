@@ -5,7 +5,8 @@ use super::axes::check_axis;
 use super::batch::{Along, AxisRule, Batching, Stacked};
 use super::number::{Number, not_a_number, value_of, with_number};
 use super::window::numbers;
-use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, TensorType, Value};
+use crate::op::OpRecord;
+use crate::{Arity, Cotangent, EvalError, Family, Op, OpDef, OpRules, OperandGradients, RuleError, TensorType, Value};
 use smallvec::smallvec;
 
 /// So many elements are added up one after the other before what they come to is added to the sum of all before them.
@@ -29,14 +30,6 @@ pub struct CumSum {
 }
 
 impl CumSum {
-    /// The op from its attributes in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { axis: attrs.usize("axis")?, exclusive: attrs.flag("exclusive")?, reverse: attrs.flag("reverse")? })
-    }
-
     /// Extents before the axis, along it, and after it.
     pub fn extents(&self, ty: &TensorType) -> [usize; 3] {
         let (before, rest) = ty.shape.split_at(self.axis);
@@ -70,23 +63,20 @@ fn exact_sum<T: Number>(a: T, b: T) -> (T, T) {
     (sum, if lost.is_nan() { T::ZERO } else { lost })
 }
 
+impl OpRecord for CumSum {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "cumsum",
+        doc: "running sums along an axis",
+        family: Family::Reduce,
+        arity: Arity::Exactly(1),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { axis: attrs.usize("axis")?, exclusive: attrs.flag("exclusive")?, reverse: attrs.flag("reverse")? })
+    }
+}
+
 impl OpRules for CumSum {
-    fn name(&self) -> &'static str {
-        "cumsum"
-    }
-
-    fn doc(&self) -> &'static str {
-        "running sums along an axis"
-    }
-
-    fn family(&self) -> Family {
-        Family::Reduce
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![
             ("axis", Attr::Int(self.axis as i64)),
@@ -106,7 +96,7 @@ impl OpRules for CumSum {
     }
 
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
-        with_number!(ty.dtype, T => Ok(value_of(ty, self.sums::<T>(operands[0]))), else Err(not_a_number(self.name())))
+        with_number!(ty.dtype, T => Ok(value_of(ty, self.sums::<T>(operands[0]))), else Err(not_a_number(self.def().name)))
     }
 
     /// Each element is part of all sums from its own on: their cotangents are summed from the other end.

@@ -1,8 +1,8 @@
 //! Elementwise ops: every scalar op lifted to tensors, and conversion. Operands have equal shapes: broadcasting is explicit.
 
-use super::attr::Attr;
+use super::attr::{Attr, AttrMap};
 use super::batch::Batching;
-use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
+use super::{Arity, Cotangent, Family, OpDef, OpRecord, OpRules, OperandGradients};
 use crate::scalar::Derivative;
 use crate::{DType, EvalError, RuleError, Scalar, ScalarOp, TensorType, Value};
 
@@ -13,23 +13,13 @@ pub struct Cast {
     pub dtype: DType,
 }
 
+/// The record of a scalar op as an op on tensors.
+pub(super) fn record(op: ScalarOp) -> OpDef {
+    let def = op.def();
+    OpDef { name: def.name, doc: def.doc, family: Family::Elementwise, arity: Arity::Exactly(def.arity) }
+}
+
 impl OpRules for ScalarOp {
-    fn name(&self) -> &'static str {
-        self.def().name
-    }
-
-    fn doc(&self) -> &'static str {
-        self.def().doc
-    }
-
-    fn family(&self) -> Family {
-        Family::Elementwise
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(self.def().arity)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
     }
@@ -65,23 +55,20 @@ impl OpRules for ScalarOp {
     }
 }
 
+impl OpRecord for Cast {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "cast",
+        doc: "conversion to another element type: floats round to nearest even, float to integer truncates and saturates, integers wrap",
+        family: Family::Elementwise,
+        arity: Arity::Exactly(1),
+    }];
+
+    fn from_attrs(_: usize, _: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { dtype: ty.dtype })
+    }
+}
+
 impl OpRules for Cast {
-    fn name(&self) -> &'static str {
-        "cast"
-    }
-
-    fn doc(&self) -> &'static str {
-        "conversion to another element type: floats round to nearest even, float to integer truncates and saturates, integers wrap"
-    }
-
-    fn family(&self) -> Family {
-        Family::Elementwise
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
     }

@@ -4,8 +4,10 @@ use super::attr::{Attr, AttrMap};
 use super::batch::{Along, AxisRule, Batching, Stacked};
 use super::number::{Number, not_a_number, value_of, with_number};
 use super::window::{numbers, same_dtype};
+use crate::op::OpRecord;
 use crate::{
-    Arity, Cotangent, DType, EvalError, Family, Op, OpRules, OperandGradients, RuleError, Shape, TensorType, Value,
+    Arity, Cotangent, DType, EvalError, Family, Op, OpDef, OpRules, OperandGradients, RuleError, Shape, TensorType,
+    Value,
 };
 use smallvec::smallvec;
 
@@ -26,16 +28,6 @@ pub struct ScatterAdd;
 pub struct CheckIndex {
     /// The first value that is too large; at least 1, at most 2^63 - 1.
     pub bound: usize,
-}
-
-impl CheckIndex {
-    /// The op from its attributes in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { bound: attrs.usize("bound")? })
-    }
 }
 
 /// Checks that the elements are `i32` or `i64`.
@@ -75,23 +67,20 @@ fn scatter_add<T: Number>(table: &Value, indices: &Value, updates: &Value) -> Re
     Ok(value_of(table.ty(), result))
 }
 
+impl OpRecord for Gather {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "gather",
+        doc: "rows of a table, chosen by indices",
+        family: Family::Index,
+        arity: Arity::Exactly(2),
+    }];
+
+    fn from_attrs(_: usize, _: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self)
+    }
+}
+
 impl OpRules for Gather {
-    fn name(&self) -> &'static str {
-        "gather"
-    }
-
-    fn doc(&self) -> &'static str {
-        "rows of a table, chosen by indices"
-    }
-
-    fn family(&self) -> Family {
-        Family::Index
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(2)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
     }
@@ -132,23 +121,20 @@ impl AxisRule for Gather {
     }
 }
 
+impl OpRecord for ScatterAdd {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "scatter_add",
+        doc: "a table with rows added at places chosen by indices",
+        family: Family::Index,
+        arity: Arity::Exactly(3),
+    }];
+
+    fn from_attrs(_: usize, _: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self)
+    }
+}
+
 impl OpRules for ScatterAdd {
-    fn name(&self) -> &'static str {
-        "scatter_add"
-    }
-
-    fn doc(&self) -> &'static str {
-        "a table with rows added at places chosen by indices"
-    }
-
-    fn family(&self) -> Family {
-        Family::Index
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(3)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
     }
@@ -173,7 +159,7 @@ impl OpRules for ScatterAdd {
     }
 
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
-        with_number!(ty.dtype, T => scatter_add::<T>(operands[0], operands[1], operands[2]), else Err(not_a_number(self.name())))
+        with_number!(ty.dtype, T => scatter_add::<T>(operands[0], operands[1], operands[2]), else Err(not_a_number(self.def().name)))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
@@ -189,23 +175,20 @@ impl AxisRule for ScatterAdd {
     }
 }
 
+impl OpRecord for CheckIndex {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "check_index",
+        doc: "the operand, once every element is known to be an index below a bound",
+        family: Family::Index,
+        arity: Arity::Exactly(1),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { bound: attrs.usize("bound")? })
+    }
+}
+
 impl OpRules for CheckIndex {
-    fn name(&self) -> &'static str {
-        "check_index"
-    }
-
-    fn doc(&self) -> &'static str {
-        "the operand, once every element is known to be an index below a bound"
-    }
-
-    fn family(&self) -> Family {
-        Family::Index
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("bound", Attr::Int(self.bound as i64))]
     }

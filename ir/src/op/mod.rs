@@ -1,7 +1,6 @@
-//! The op table: one struct per kind of op, each in the file of its family, each implementing [`OpRules`].
+//! The op table: one struct per kind of op, each in the file of its family, with its record ([`OpDef`]) and its rules ([`OpRules`]) beside it.
 //!
-//! The list below is one of the two places that name all ops; the other is [`parse::parse_op`], from text. Everything else asks the
-//! record, or matches a family.
+//! The list below is the one place that names all ops. Everything else, text too, asks the record or the rules, or matches a family.
 
 pub mod attr;
 mod axes;
@@ -24,7 +23,7 @@ pub(crate) mod walk;
 pub mod window;
 
 use crate::{BuildError, Builder, EvalError, NodeId, RuleError, ScalarOp, TensorType, Value};
-use attr::Attr;
+use attr::{Attr, AttrMap};
 use batch::Batching;
 use contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, Pair, PairProduct, WeightedMean};
 use control::{Gradient, StopGradient};
@@ -98,21 +97,45 @@ pub struct Cotangent<'a> {
 /// The gradients to the operands, in their order; `None` where no gradient flows.
 pub type OperandGradients = Result<Vec<Option<NodeId>>, BuildError>;
 
-/// The record of an op. No method has a default: a forgotten rule doesn't compile.
-pub trait OpRules {
+/// The record of an op: what is known of it by its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpDef {
     /// The name in text.
-    fn name(&self) -> &'static str;
+    pub name: &'static str,
     /// One line on what it computes.
-    fn doc(&self) -> &'static str;
+    pub doc: &'static str,
     /// Its family.
-    fn family(&self) -> Family;
+    pub family: Family,
     /// How many operands it takes.
-    fn arity(&self) -> Arity;
+    pub arity: Arity,
+}
+
+/// What stands beside the struct of an op: its records, and how it is made from text.
+trait OpRecord: Sized {
+    /// The record; several where the struct says which op it is.
+    const DEFS: &'static [OpDef];
+
+    /// The op of record `number` from its attributes and the type that the text gives its result.
+    fn from_attrs(number: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError>;
+
+    /// Which of the records is the op's.
+    fn number(&self) -> usize {
+        0
+    }
+
+    /// The op's record.
+    fn def(&self) -> &'static OpDef {
+        &Self::DEFS[self.number()]
+    }
+}
+
+/// The rules of an op. No method has a default: a forgotten rule doesn't compile.
+pub trait OpRules {
     /// How axes run through it: which axis of an operand is which axis of the result.
     fn batching(&self) -> Batching<'_>;
     /// Its attributes in printing order; [`parse::parse_op`] reads them back.
     fn attrs(&self) -> Vec<(&'static str, Attr)>;
-    /// The result's type. The number of operands has been checked against [`OpRules::arity`].
+    /// The result's type. The number of operands has been checked against [`OpDef::arity`].
     ///
     /// # Errors
     /// The rule that the operands or the attributes break.
@@ -136,18 +159,42 @@ macro_rules! ops {
         #[derive(Clone, PartialEq, Debug)]
         #[allow(missing_docs)] // Each variant is documented at its struct.
         pub enum Op {
+            /// A scalar op applied to tensors, element by element.
+            Elementwise(ScalarOp),
             $($variant($record),)*
         }
 
         impl Op {
             /// The names of the variants, for tests that must have a case for each.
-            pub const VARIANTS: &'static [&'static str] = &[$(stringify!($variant)),*];
+            pub const VARIANTS: &'static [&'static str] = &["Elementwise", $(stringify!($variant)),*];
+
+            /// The records of all ops but the scalar ones.
+            const DEFS: &'static [&'static [OpDef]] = &[$(<$record>::DEFS),*];
 
             /// The op's record.
+            pub fn def(&self) -> OpDef {
+                match self {
+                    Self::Elementwise(op) => elementwise::record(*op),
+                    $(Self::$variant(op) => *OpRecord::def(op),)*
+                }
+            }
+
+            /// The op's rules.
             pub fn rules(&self) -> &dyn OpRules {
                 match self {
+                    Self::Elementwise(op) => op,
                     $(Self::$variant(op) => op,)*
                 }
+            }
+
+            /// The op of that name from its attributes in text and the type of its result; `None` if there is none but, maybe, a scalar op.
+            fn from_attrs(name: &str, attrs: &mut AttrMap, ty: &TensorType) -> Option<Result<Self, RuleError>> {
+                $(
+                    if let Some(number) = parse::number_of(name, <$record>::DEFS) {
+                        return Some(<$record>::from_attrs(number, attrs, ty).map(Self::$variant));
+                    }
+                )*
+                None
             }
         }
     };
@@ -159,7 +206,6 @@ ops! {
     Full(Full),
     Constant(Constant),
     Iota(Iota),
-    Elementwise(ScalarOp),
     Cast(Cast),
     Reduce(Reduce),
     ArgReduce(ArgReduce),
@@ -197,12 +243,12 @@ ops! {
 impl Op {
     /// The name in text.
     pub fn name(&self) -> &'static str {
-        self.rules().name()
+        self.def().name
     }
 
     /// The family.
     pub fn family(&self) -> Family {
-        self.rules().family()
+        self.def().family
     }
 }
 

@@ -9,8 +9,9 @@
 
 use super::attr::{Attr, AttrMap};
 use super::batch::Batching;
+use crate::op::OpRecord;
 use crate::{
-    Arity, Cotangent, DType, EvalError, Family, OpRules, OperandGradients, RuleError, Scalar, TensorType, Value,
+    Arity, Cotangent, DType, EvalError, Family, OpDef, OpRules, OperandGradients, RuleError, Scalar, TensorType, Value,
 };
 use std::f64::consts::TAU;
 
@@ -36,6 +37,11 @@ pub enum RandomKind {
     Normal,
 }
 
+impl RandomKind {
+    /// Both, in the order of their names.
+    const ALL: [Self; 2] = [Self::Uniform, Self::Normal];
+}
+
 /// Random elements. Operands: `key` and `step`, both `i64[]`. Text: `random_uniform %key, %step {stream=3} : f32[32,128]`,
 /// `random_normal`. No derivative.
 #[derive(Clone, PartialEq, Debug)]
@@ -49,16 +55,6 @@ pub struct Random {
 }
 
 impl Random {
-    /// The op from its attributes and the type of its result in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing, of another kind or out of range.
-    pub fn from_attrs(kind: RandomKind, attrs: &mut AttrMap, result: &TensorType) -> Result<Self, RuleError> {
-        let stream = attrs.usize("stream")?;
-        let stream = u32::try_from(stream).map_err(|_| format!("`stream` is {stream}, it must be below 2^32"))?;
-        Ok(Self { kind, stream, ty: result.clone() })
-    }
-
     /// What an element with that word of a block is.
     fn element(&self, block: [u32; 4], word: usize) -> f64 {
         const UNIT: f64 = 1.0 / (1u32 << 24) as f64;
@@ -112,29 +108,34 @@ fn halves(v: i64) -> [u32; 2] {
     [v as u32, (v >> 32) as u32]
 }
 
+impl OpRecord for Random {
+    const DEFS: &'static [OpDef] = &[
+        OpDef {
+            name: "random_uniform",
+            doc: "random numbers, uniform on [0, 1)",
+            family: Family::Random,
+            arity: Arity::Exactly(2),
+        },
+        OpDef {
+            name: "random_normal",
+            doc: "random numbers, normal with mean 0 and variance 1",
+            family: Family::Random,
+            arity: Arity::Exactly(2),
+        },
+    ];
+
+    fn from_attrs(number: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        let stream = attrs.usize("stream")?;
+        let stream = u32::try_from(stream).map_err(|_| format!("`stream` is {stream}, it must be below 2^32"))?;
+        Ok(Self { kind: RandomKind::ALL[number], stream, ty: ty.clone() })
+    }
+
+    fn number(&self) -> usize {
+        self.kind as usize
+    }
+}
+
 impl OpRules for Random {
-    fn name(&self) -> &'static str {
-        match self.kind {
-            RandomKind::Uniform => "random_uniform",
-            RandomKind::Normal => "random_normal",
-        }
-    }
-
-    fn doc(&self) -> &'static str {
-        match self.kind {
-            RandomKind::Uniform => "random numbers, uniform on [0, 1)",
-            RandomKind::Normal => "random numbers, normal with mean 0 and variance 1",
-        }
-    }
-
-    fn family(&self) -> Family {
-        Family::Random
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(2)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("stream", Attr::Int(i64::from(self.stream)))]
     }

@@ -5,7 +5,7 @@ use super::axes::{check_ascending, check_axis, other_axes};
 use super::batch::{Along, AxisRule, Batching, Stacked, behind};
 use super::reduce_gradient::{extremum_gradient, prod_gradient, spread};
 use super::walk::Offsets;
-use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
+use super::{Arity, Cotangent, Family, OpDef, OpRecord, OpRules, OperandGradients};
 use crate::{DType, Data, EvalError, Op, RuleError, Scalar, ScalarOp, Shape, TensorType, Value};
 use smallvec::smallvec;
 
@@ -51,6 +51,9 @@ pub struct ArgReduce {
 }
 
 impl ReduceKind {
+    /// All of them, in the order of their names.
+    const ALL: [Self; 4] = [Self::Sum, Self::Prod, Self::Max, Self::Min];
+
     /// The scalar op that folds.
     pub fn op(self) -> ScalarOp {
         match self {
@@ -72,40 +75,44 @@ impl ReduceKind {
     }
 }
 
-impl Reduce {
-    /// From `{axes=[0,2]}`; the kind is in the name.
-    pub(super) fn from_attrs(kind: ReduceKind, attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { kind, axes: attrs.usizes("axes")? })
+impl OpRecord for Reduce {
+    const DEFS: &'static [OpDef] = &[
+        OpDef {
+            name: "reduce_sum",
+            doc: "the sum over axes; integers wrap",
+            family: Family::Reduce,
+            arity: Arity::Exactly(1),
+        },
+        OpDef {
+            name: "reduce_prod",
+            doc: "the product over axes; integers wrap",
+            family: Family::Reduce,
+            arity: Arity::Exactly(1),
+        },
+        OpDef {
+            name: "reduce_max",
+            doc: "the largest element over axes; NaN if any is",
+            family: Family::Reduce,
+            arity: Arity::Exactly(1),
+        },
+        OpDef {
+            name: "reduce_min",
+            doc: "the smallest element over axes; NaN if any is",
+            family: Family::Reduce,
+            arity: Arity::Exactly(1),
+        },
+    ];
+
+    fn from_attrs(number: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { kind: ReduceKind::ALL[number], axes: attrs.usizes("axes")? })
+    }
+
+    fn number(&self) -> usize {
+        self.kind as usize
     }
 }
 
 impl OpRules for Reduce {
-    fn name(&self) -> &'static str {
-        match self.kind {
-            ReduceKind::Sum => "reduce_sum",
-            ReduceKind::Prod => "reduce_prod",
-            ReduceKind::Max => "reduce_max",
-            ReduceKind::Min => "reduce_min",
-        }
-    }
-
-    fn doc(&self) -> &'static str {
-        match self.kind {
-            ReduceKind::Sum => "the sum over axes; integers wrap",
-            ReduceKind::Prod => "the product over axes; integers wrap",
-            ReduceKind::Max => "the largest element over axes; NaN if any is",
-            ReduceKind::Min => "the smallest element over axes; NaN if any is",
-        }
-    }
-
-    fn family(&self) -> Family {
-        Family::Reduce
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("axes", ints(&self.axes))]
     }
@@ -143,36 +150,32 @@ impl OpRules for Reduce {
     }
 }
 
-impl ArgReduce {
-    /// From `{axis=1}`; the kind is in the name.
-    pub(super) fn from_attrs(kind: ArgKind, attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { kind, axis: attrs.usize("axis")? })
+impl OpRecord for ArgReduce {
+    const DEFS: &'static [OpDef] = &[
+        OpDef {
+            name: "argmax",
+            doc: "the position of the first largest element along an axis, or of the first NaN",
+            family: Family::Reduce,
+            arity: Arity::Exactly(1),
+        },
+        OpDef {
+            name: "argmin",
+            doc: "the position of the first smallest element along an axis, or of the first NaN",
+            family: Family::Reduce,
+            arity: Arity::Exactly(1),
+        },
+    ];
+
+    fn from_attrs(number: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { kind: ArgKind::ALL[number], axis: attrs.usize("axis")? })
+    }
+
+    fn number(&self) -> usize {
+        self.kind as usize
     }
 }
 
 impl OpRules for ArgReduce {
-    fn name(&self) -> &'static str {
-        match self.kind {
-            ArgKind::Max => "argmax",
-            ArgKind::Min => "argmin",
-        }
-    }
-
-    fn doc(&self) -> &'static str {
-        match self.kind {
-            ArgKind::Max => "the position of the first largest element along an axis, or of the first NaN",
-            ArgKind::Min => "the position of the first smallest element along an axis, or of the first NaN",
-        }
-    }
-
-    fn family(&self) -> Family {
-        Family::Reduce
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("axis", Attr::Int(self.axis as i64))]
     }
@@ -209,6 +212,9 @@ impl OpRules for ArgReduce {
 }
 
 impl ArgKind {
+    /// Both, in the order of their names.
+    const ALL: [Self; 2] = [Self::Max, Self::Min];
+
     /// The position of the first element that no later one beats; of the first NaN if there is one.
     fn position(self, row: impl Iterator<Item = Scalar>) -> usize {
         let beats = match self {

@@ -3,7 +3,7 @@
 use super::attr::{Attr, AttrMap};
 use super::axes::check_axis;
 use super::batch::{Along, AxisRule, Batching};
-use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
+use super::{Arity, Cotangent, Family, OpDef, OpRecord, OpRules, OperandGradients};
 use crate::{EvalError, Op, RuleError, Scalar, Shape, ShapeError, TensorType, Value};
 
 /// A tensor that each run brings. Text: `input {name="x"} : f32[32,784]`.
@@ -50,30 +50,20 @@ pub struct Iota {
     pub axis: usize,
 }
 
-impl Input {
-    /// From `{name="x"}` and the result's type.
-    pub(super) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+impl OpRecord for Input {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "input",
+        doc: "a tensor that each run brings",
+        family: Family::Source,
+        arity: Arity::Exactly(0),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
         Ok(Self { name: attrs.string("name")?, ty: ty.clone() })
     }
 }
 
 impl OpRules for Input {
-    fn name(&self) -> &'static str {
-        "input"
-    }
-
-    fn doc(&self) -> &'static str {
-        "a tensor that each run brings"
-    }
-
-    fn family(&self) -> Family {
-        Family::Source
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(0)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("name", Attr::Str(self.name.clone()))]
     }
@@ -95,30 +85,20 @@ impl OpRules for Input {
     }
 }
 
-impl State {
-    /// From `{name="w"}` and the result's type.
-    pub(super) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+impl OpRecord for State {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "state",
+        doc: "a tensor that outlives a run",
+        family: Family::Source,
+        arity: Arity::Exactly(0),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
         Ok(Self { name: attrs.string("name")?, ty: ty.clone() })
     }
 }
 
 impl OpRules for State {
-    fn name(&self) -> &'static str {
-        "state"
-    }
-
-    fn doc(&self) -> &'static str {
-        "a tensor that outlives a run"
-    }
-
-    fn family(&self) -> Family {
-        Family::Source
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(0)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("name", Attr::Str(self.name.clone()))]
     }
@@ -140,30 +120,16 @@ impl OpRules for State {
     }
 }
 
-impl Full {
-    /// From `{value=(0.5)}` and the result's type.
-    pub(super) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+impl OpRecord for Full {
+    const DEFS: &'static [OpDef] =
+        &[OpDef { name: "full", doc: "one element everywhere", family: Family::Source, arity: Arity::Exactly(0) }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
         Ok(Self { value: attrs.scalar("value", ty.dtype)?, shape: ty.shape.clone() })
     }
 }
 
 impl OpRules for Full {
-    fn name(&self) -> &'static str {
-        "full"
-    }
-
-    fn doc(&self) -> &'static str {
-        "one element everywhere"
-    }
-
-    fn family(&self) -> Family {
-        Family::Source
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(0)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("value", Attr::Literals(vec![self.value.to_string()]))]
     }
@@ -195,9 +161,11 @@ impl AxisRule for Full {
     }
 }
 
-impl Constant {
-    /// From `{values=(1.0, 2.0)}` and the result's type.
-    pub(super) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+impl OpRecord for Constant {
+    const DEFS: &'static [OpDef] =
+        &[OpDef { name: "constant", doc: "given elements", family: Family::Source, arity: Arity::Exactly(0) }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
         let values = attrs.scalars("values", ty.dtype)?;
         let (given, numel) = (values.len(), ty.shape.numel());
         if given != numel {
@@ -208,22 +176,6 @@ impl Constant {
 }
 
 impl OpRules for Constant {
-    fn name(&self) -> &'static str {
-        "constant"
-    }
-
-    fn doc(&self) -> &'static str {
-        "given elements"
-    }
-
-    fn family(&self) -> Family {
-        Family::Source
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(0)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         let numel = self.value.data().len();
         vec![("values", Attr::Literals((0..numel).map(|i| self.value.get(i).to_string()).collect()))]
@@ -246,30 +198,20 @@ impl OpRules for Constant {
     }
 }
 
-impl Iota {
-    /// From `{axis=1}` and the result's type.
-    pub(super) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+impl OpRecord for Iota {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "iota",
+        doc: "the coordinate along an axis",
+        family: Family::Source,
+        arity: Arity::Exactly(0),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
         Ok(Self { axis: attrs.usize("axis")?, ty: ty.clone() })
     }
 }
 
 impl OpRules for Iota {
-    fn name(&self) -> &'static str {
-        "iota"
-    }
-
-    fn doc(&self) -> &'static str {
-        "the coordinate along an axis"
-    }
-
-    fn family(&self) -> Family {
-        Family::Source
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(0)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("axis", Attr::Int(self.axis as i64))]
     }

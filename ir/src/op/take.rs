@@ -5,9 +5,10 @@ use super::axes::{check_axis, other_axes};
 use super::batch::{Along, AxisRule, Batching, Stacked};
 use super::index::{CheckIndex, ScatterAdd, check_indices, index};
 use super::source::{Full, Iota};
+use crate::op::OpRecord;
 use crate::{
-    Arity, Builder, Built, Cotangent, DType, EvalError, Family, NodeId, Op, OpRules, OperandGradients, RuleError,
-    Scalar, ScalarOp, Shape, TensorType, Value,
+    Arity, Builder, Built, Cotangent, DType, EvalError, Family, NodeId, Op, OpDef, OpRules, OperandGradients,
+    RuleError, Scalar, ScalarOp, Shape, TensorType, Value,
 };
 use smallvec::smallvec;
 
@@ -21,14 +22,6 @@ pub struct TakeAlongAxis {
 }
 
 impl TakeAlongAxis {
-    /// The op from its attributes in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { axis: attrs.usize("axis")? })
-    }
-
     /// Coordinates in a table of that rank from coordinates in the result, `along` being the one along the axis.
     pub fn place<T: Clone>(&self, at: &[T], rank: usize, along: T) -> Vec<T> {
         let mut from = at.to_vec();
@@ -84,23 +77,20 @@ impl TakeAlongAxis {
     }
 }
 
+impl OpRecord for TakeAlongAxis {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "take_along_axis",
+        doc: "elements along an axis, each chosen by an index",
+        family: Family::Index,
+        arity: Arity::Exactly(2),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { axis: attrs.usize("axis")? })
+    }
+}
+
 impl OpRules for TakeAlongAxis {
-    fn name(&self) -> &'static str {
-        "take_along_axis"
-    }
-
-    fn doc(&self) -> &'static str {
-        "elements along an axis, each chosen by an index"
-    }
-
-    fn family(&self) -> Family {
-        Family::Index
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(2)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("axis", Attr::Int(self.axis as i64))]
     }

@@ -2,7 +2,7 @@
 
 use super::{Spec, Stage, VerifyError};
 use crate::text::{Subject, printing_order};
-use crate::{Family, Graph, NodeId, Op, TensorType};
+use crate::{Family, Graph, NodeId, Op, OpDef, TensorType};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) struct Checker<'g> {
@@ -79,14 +79,13 @@ impl<'g> Checker<'g> {
                 continue;
             }
             let types: Vec<&TensorType> = node.operands().iter().map(|&o| self.graph.ty(o)).collect();
-            let rules = node.op().rules();
-            let name = rules.name();
-            if !rules.arity().accepts(types.len()) {
-                let message = format!("`{name}` has {} operands, it takes {:?}", types.len(), rules.arity());
+            let OpDef { name, arity, .. } = node.op().def();
+            if !arity.accepts(types.len()) {
+                let message = format!("`{name}` has {} operands, it takes {arity:?}", types.len());
                 self.report(3, Subject::Node(id), message);
                 continue;
             }
-            match rules.infer(&types) {
+            match node.op().rules().infer(&types) {
                 Ok(ty) if ty == *node.ty() => {}
                 Ok(ty) => {
                     let message = format!("the node says {}, its operands give {ty}", node.ty());

@@ -41,7 +41,7 @@ fn pad(low: &[usize], high: &[usize], interior: &[usize]) -> Op {
 #[test]
 fn every_op_says_what_it_computes() {
     for op in cases::all().into_iter().map(|case| case.op).chain(ScalarOp::all().map(Op::Elementwise)) {
-        let doc = op.rules().doc();
+        let doc = op.def().doc;
         assert!(!doc.is_empty() && !doc.contains('\n') && !doc.ends_with('.'), "{op}: `{doc}`");
     }
 }
@@ -60,7 +60,7 @@ fn iota() {
 fn scalar_ops() {
     for op in ScalarOp::all() {
         let (typing, op) = (op.def().typing, Op::Elementwise(op));
-        let Arity::Exactly(arity) = op.rules().arity() else { panic!("{op}") };
+        let Arity::Exactly(arity) = op.def().arity else { panic!("{op}") };
         let (class, results) = match typing {
             Typing::Same(class) => (class, None),
             Typing::Compare(class) => (class, Some(DType::Bool)),

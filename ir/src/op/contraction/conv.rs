@@ -2,11 +2,12 @@
 
 use super::eval::ConvWalk;
 use super::{ConvInputGrad, ConvWeightGrad};
+use crate::op::OpRecord;
 use crate::op::attr::{Attr, AttrMap};
 use crate::op::batch::{Along, AxisRule, Batching};
 use crate::op::number::{not_a_number, value_of, with_number};
 use crate::op::window::{Window, image, image_shape, numbers, same_dtype};
-use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, TensorType, Value};
+use crate::{Arity, Cotangent, EvalError, Family, Op, OpDef, OpRules, OperandGradients, RuleError, TensorType, Value};
 use smallvec::smallvec;
 
 /// Cross-correlation, what deep learning calls convolution: `x [n, s..., ci]` with `w [k..., ci/groups, co]` gives `[n, o..., co]`,
@@ -20,16 +21,6 @@ pub struct Conv {
     pub window: Window,
     /// In how many groups the channels are split.
     pub groups: usize,
-}
-
-impl Conv {
-    /// The op from its attributes in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { window: Window::from_attrs(attrs)?, groups: attrs.usize("groups")? })
-    }
 }
 
 /// The attributes of all three ops of convolution.
@@ -76,23 +67,20 @@ fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
+impl OpRecord for Conv {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "conv",
+        doc: "cross-correlation of an image with a kernel, in groups of channels",
+        family: Family::Contraction,
+        arity: Arity::Exactly(2),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { window: Window::from_attrs(attrs)?, groups: attrs.usize("groups")? })
+    }
+}
+
 impl OpRules for Conv {
-    fn name(&self) -> &'static str {
-        "conv"
-    }
-
-    fn doc(&self) -> &'static str {
-        "cross-correlation of an image with a kernel, in groups of channels"
-    }
-
-    fn family(&self) -> Family {
-        Family::Contraction
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(2)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         conv_attrs(&self.window, self.groups)
     }
@@ -123,7 +111,7 @@ impl OpRules for Conv {
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
         let (x, w) = (operands[0], operands[1]);
         let walk = ConvWalk::new(&self.window, self.groups, x.ty(), ty);
-        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, walk.forward(x, w, ty.shape.numel()))), else Err(not_a_number(self.name())))
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, walk.forward(x, w, ty.shape.numel()))), else Err(not_a_number(self.def().name)))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {

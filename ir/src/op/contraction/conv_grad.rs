@@ -3,11 +3,14 @@
 use super::Conv;
 use super::conv::{conv_attrs, groups_divide, kernel_channels};
 use super::eval::ConvWalk;
+use crate::op::OpRecord;
 use crate::op::attr::{Attr, AttrMap};
 use crate::op::batch::{Along, AxisRule, Batching};
 use crate::op::number::{not_a_number, value_of, with_number};
 use crate::op::window::{Window, image, image_shape, numbers, same_dtype, spatial_of_result};
-use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, Shape, TensorType, Value};
+use crate::{
+    Arity, Cotangent, EvalError, Family, Op, OpDef, OpRules, OperandGradients, RuleError, Shape, TensorType, Value,
+};
 use smallvec::smallvec;
 
 /// The gradient of [`Conv`] by `x` (a transposed convolution): operands `dy [n, o..., co]` and `w`; result `[n, s..., ci]`.
@@ -32,27 +35,6 @@ pub struct ConvWeightGrad {
     pub groups: usize,
 }
 
-impl ConvInputGrad {
-    /// The op from its attributes and the type of its result in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind, or the result has no spatial axes.
-    pub fn from_attrs(attrs: &mut AttrMap, result: &TensorType) -> Result<Self, RuleError> {
-        let window = Window::from_attrs(attrs)?;
-        Ok(Self { window, groups: attrs.usize("groups")?, input: spatial_of_result(result)? })
-    }
-}
-
-impl ConvWeightGrad {
-    /// The op from its attributes in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { window: Window::from_attrs(attrs)?, groups: attrs.usize("groups")? })
-    }
-}
-
 /// Checks that a convolution of an input with spatial extents `input` gives `dy`'s.
 fn check_output(window: &Window, input: &[usize], dy: &TensorType, spatial: &[usize]) -> Result<(), RuleError> {
     let output = window.output(input)?;
@@ -62,23 +44,21 @@ fn check_output(window: &Window, input: &[usize], dy: &TensorType, spatial: &[us
     Err(format!("convolving spatial extents {input:?} gives {output:?}, dy {} has {spatial:?}", dy.shape).into())
 }
 
+impl OpRecord for ConvInputGrad {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "conv_input_grad",
+        doc: "the gradient of conv by the image: a transposed convolution",
+        family: Family::Contraction,
+        arity: Arity::Exactly(2),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        let window = Window::from_attrs(attrs)?;
+        Ok(Self { window, groups: attrs.usize("groups")?, input: spatial_of_result(ty)? })
+    }
+}
+
 impl OpRules for ConvInputGrad {
-    fn name(&self) -> &'static str {
-        "conv_input_grad"
-    }
-
-    fn doc(&self) -> &'static str {
-        "the gradient of conv by the image: a transposed convolution"
-    }
-
-    fn family(&self) -> Family {
-        Family::Contraction
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(2)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         conv_attrs(&self.window, self.groups)
     }
@@ -105,7 +85,7 @@ impl OpRules for ConvInputGrad {
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
         let (dy, w) = (operands[0], operands[1]);
         let walk = ConvWalk::new(&self.window, self.groups, ty, dy.ty());
-        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, walk.input_grad(dy, w, ty.shape.numel()))), else Err(not_a_number(self.name())))
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, walk.input_grad(dy, w, ty.shape.numel()))), else Err(not_a_number(self.def().name)))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
@@ -117,23 +97,20 @@ impl OpRules for ConvInputGrad {
     }
 }
 
+impl OpRecord for ConvWeightGrad {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "conv_weight_grad",
+        doc: "the gradient of conv by the kernel",
+        family: Family::Contraction,
+        arity: Arity::Exactly(2),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { window: Window::from_attrs(attrs)?, groups: attrs.usize("groups")? })
+    }
+}
+
 impl OpRules for ConvWeightGrad {
-    fn name(&self) -> &'static str {
-        "conv_weight_grad"
-    }
-
-    fn doc(&self) -> &'static str {
-        "the gradient of conv by the kernel"
-    }
-
-    fn family(&self) -> Family {
-        Family::Contraction
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(2)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         conv_attrs(&self.window, self.groups)
     }
@@ -161,7 +138,7 @@ impl OpRules for ConvWeightGrad {
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
         let (x, dy) = (operands[0], operands[1]);
         let walk = ConvWalk::new(&self.window, self.groups, x.ty(), dy.ty());
-        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, walk.weight_grad(x, dy, ty.shape.numel()))), else Err(not_a_number(self.name())))
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, walk.weight_grad(x, dy, ty.shape.numel()))), else Err(not_a_number(self.def().name)))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {

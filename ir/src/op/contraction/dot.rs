@@ -1,13 +1,14 @@
 //! The batched dot product of two tensors, over any axes.
 
 use super::eval;
+use crate::op::OpRecord;
 use crate::op::attr::{Attr, AttrMap};
 use crate::op::batch::{Along, AxisRule, Batching, Stacked};
 use crate::op::number::{not_a_number, value_of, with_number};
 use crate::op::window::{numbers, same_dtype};
 use crate::{
-    Arity, Builder, Built, Cotangent, EvalError, Family, NodeId, Op, OpRules, OperandGradients, RuleError, Shape,
-    TensorType, Value,
+    Arity, Builder, Built, Cotangent, EvalError, Family, NodeId, Op, OpDef, OpRules, OperandGradients, RuleError,
+    Shape, TensorType, Value,
 };
 use smallvec::smallvec;
 
@@ -23,14 +24,6 @@ pub struct Dot {
 }
 
 impl Dot {
-    /// The op from its attributes in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { batch: attrs.pairs("batch")?, contract: attrs.pairs("contract")? })
-    }
-
     /// The free axes of a left operand with `rank` axes, ascending.
     pub fn left_free(&self, rank: usize) -> Vec<usize> {
         (0..rank).filter(|axis| self.pairs().all(|pair| pair.0 != *axis)).collect()
@@ -65,23 +58,20 @@ impl Dot {
     }
 }
 
+impl OpRecord for Dot {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "dot",
+        doc: "sums of products over pairs of axes, with batch axes",
+        family: Family::Contraction,
+        arity: Arity::Exactly(2),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { batch: attrs.pairs("batch")?, contract: attrs.pairs("contract")? })
+    }
+}
+
 impl OpRules for Dot {
-    fn name(&self) -> &'static str {
-        "dot"
-    }
-
-    fn doc(&self) -> &'static str {
-        "sums of products over pairs of axes, with batch axes"
-    }
-
-    fn family(&self) -> Family {
-        Family::Contraction
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(2)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         let pairs = |list: &[(usize, usize)]| Attr::Pairs(list.iter().map(|&(a, b)| (a as i64, b as i64)).collect());
         vec![("batch", pairs(&self.batch)), ("contract", pairs(&self.contract))]
@@ -114,7 +104,7 @@ impl OpRules for Dot {
     }
 
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
-        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::dot(self, operands[0], operands[1]))), else Err(not_a_number(self.name())))
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::dot(self, operands[0], operands[1]))), else Err(not_a_number(self.def().name)))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {

@@ -1,11 +1,12 @@
 //! `weighted_mean`: a dot product divided by the sum of its weights.
 
 use super::Dot;
+use crate::op::OpRecord;
 use crate::op::attr::{Attr, AttrMap};
 use crate::op::batch::{Along, AxisRule, Batching};
 use crate::{
-    Arity, BuildError, Builder, Built, Cotangent, EvalError, Family, NodeId, Op, OpRules, OperandGradients, RuleError,
-    ScalarOp, Shape, TensorType, Value,
+    Arity, BuildError, Builder, Built, Cotangent, EvalError, Family, NodeId, Op, OpDef, OpRules, OperandGradients,
+    RuleError, ScalarOp, Shape, TensorType, Value,
 };
 
 /// The dot product of weights and values, divided by a third operand, one number for each sum over the right operand's free axes: its axes are the
@@ -22,14 +23,6 @@ pub struct WeightedMean {
 }
 
 impl WeightedMean {
-    /// From the attributes of [`Dot`].
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { dot: Dot::from_attrs(attrs)? })
-    }
-
     /// The ops that compute it.
     ///
     /// # Errors
@@ -53,23 +46,20 @@ impl WeightedMean {
     }
 }
 
+impl OpRecord for WeightedMean {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "weighted_mean",
+        doc: "a dot product divided by the sums of its weights",
+        family: Family::Control,
+        arity: Arity::Exactly(3),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { dot: Dot::from_attrs(0, attrs, ty)? })
+    }
+}
+
 impl OpRules for WeightedMean {
-    fn name(&self) -> &'static str {
-        "weighted_mean"
-    }
-
-    fn doc(&self) -> &'static str {
-        "a dot product divided by the sums of its weights"
-    }
-
-    fn family(&self) -> Family {
-        Family::Control
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(3)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         self.dot.attrs()
     }

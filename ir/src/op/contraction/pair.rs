@@ -1,34 +1,32 @@
 //! Contractions of `bf16` whose sums go two products at a time, as machines with an instruction for it compute them: factors are made of pairs.
 
 use super::{Conv, ConvWeightGrad, Dot};
+use crate::op::OpRecord;
 use crate::op::attr::{Attr, AttrMap};
 use crate::op::batch::{Along, AxisRule, Batching};
 use crate::{
-    Arity, Cotangent, DType, Data, EvalError, Family, Op, OpRules, OperandGradients, RuleError, Scalar, TensorType,
-    Value,
+    Arity, Cotangent, DType, Data, EvalError, Family, Op, OpDef, OpRules, OperandGradients, RuleError, Scalar,
+    TensorType, Value,
 };
 
 /// Two `bf16` as one `i32`, the first in the lower half. Text: `pair %0, %1`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Pair;
 
+impl OpRecord for Pair {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "pair",
+        doc: "the bits of two bf16 as one i32, the first in the lower half",
+        family: Family::Elementwise,
+        arity: Arity::Exactly(2),
+    }];
+
+    fn from_attrs(_: usize, _: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self)
+    }
+}
+
 impl OpRules for Pair {
-    fn name(&self) -> &'static str {
-        "pair"
-    }
-
-    fn doc(&self) -> &'static str {
-        "the bits of two bf16 as one i32, the first in the lower half"
-    }
-
-    fn family(&self) -> Family {
-        Family::Elementwise
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(2)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
     }
@@ -87,30 +85,6 @@ impl PairProduct {
 }
 
 impl PairContraction {
-    /// From the attributes of [`Dot`].
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn dot(attrs: &mut AttrMap) -> Result<PairProduct, RuleError> {
-        Ok(PairProduct { of: Self::Dot(Dot::from_attrs(attrs)?) })
-    }
-
-    /// From the attributes of [`Conv`].
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn conv(attrs: &mut AttrMap) -> Result<PairProduct, RuleError> {
-        Ok(PairProduct { of: Self::Conv(Conv::from_attrs(attrs)?) })
-    }
-
-    /// From the attributes of [`ConvWeightGrad`].
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn conv_weight_grad(attrs: &mut AttrMap) -> Result<PairProduct, RuleError> {
-        Ok(PairProduct { of: Self::ConvWeightGrad(ConvWeightGrad::from_attrs(attrs)?) })
-    }
-
     fn axes(&self) -> &dyn AxisRule {
         match self {
             Self::Dot(op) => op,
@@ -128,27 +102,47 @@ impl PairContraction {
     }
 }
 
-impl OpRules for PairProduct {
-    fn name(&self) -> &'static str {
+impl OpRecord for PairProduct {
+    const DEFS: &'static [OpDef] = &[
+        OpDef {
+            name: "pair_dot",
+            doc: "a contraction of pairs of bf16, summed in f32",
+            family: Family::Contraction,
+            arity: Arity::Exactly(2),
+        },
+        OpDef {
+            name: "pair_conv",
+            doc: "a contraction of pairs of bf16, summed in f32",
+            family: Family::Contraction,
+            arity: Arity::Exactly(2),
+        },
+        OpDef {
+            name: "pair_conv_weight_grad",
+            doc: "a contraction of pairs of bf16, summed in f32",
+            family: Family::Contraction,
+            arity: Arity::Exactly(2),
+        },
+    ];
+
+    fn from_attrs(number: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        let of = match number {
+            0 => PairContraction::Dot(Dot::from_attrs(0, attrs, ty)?),
+            1 => PairContraction::Conv(Conv::from_attrs(0, attrs, ty)?),
+            _ => PairContraction::ConvWeightGrad(ConvWeightGrad::from_attrs(0, attrs, ty)?),
+        };
+        Ok(Self { of })
+    }
+
+    fn number(&self) -> usize {
         match self.of {
-            PairContraction::Dot(_) => "pair_dot",
-            PairContraction::Conv(_) => "pair_conv",
-            PairContraction::ConvWeightGrad(_) => "pair_conv_weight_grad",
+            PairContraction::Dot(_) => 0,
+            PairContraction::Conv(_) => 1,
+            PairContraction::ConvWeightGrad(_) => 2,
         }
     }
+}
 
-    fn doc(&self) -> &'static str {
-        "a contraction of pairs of bf16, summed in f32"
-    }
-
-    fn family(&self) -> Family {
-        Family::Contraction
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(2)
-    }
-
+impl OpRules for PairProduct {
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         self.of.rules().attrs()
     }

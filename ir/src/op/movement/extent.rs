@@ -4,7 +4,7 @@ use crate::op::attr::{Attr, AttrMap, ints};
 use crate::op::axes::{check_axis, check_per_axis};
 use crate::op::batch::{Along, AxisRule, Batching, Stacked, in_front};
 use crate::op::walk::{gather_strided, scatter_strided, signed_strides};
-use crate::op::{Arity, Cotangent, Family, OpRules, OperandGradients};
+use crate::op::{Arity, Cotangent, Family, OpDef, OpRecord, OpRules, OperandGradients};
 use crate::{EvalError, Op, RuleError, Scalar, Shape, ShapeError, TensorType, Value};
 use smallvec::smallvec;
 
@@ -41,35 +41,25 @@ pub struct Concat {
     pub axis: usize,
 }
 
-impl Slice {
-    /// From `{start=[0,1], limit=[4,9], stride=[1,2]}`.
-    pub(in crate::op) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { start: attrs.usizes("start")?, limit: attrs.usizes("limit")?, stride: attrs.usizes("stride")? })
-    }
-}
-
 /// The strides of a walk over a shape; 0 where there is one element: its step is never taken and may be larger than memory.
 fn steps(shape: &Shape, stride: impl Fn(usize) -> isize) -> Vec<isize> {
     (0..shape.rank()).map(|axis| if shape[axis] == 1 { 0 } else { stride(axis) }).collect()
 }
 
+impl OpRecord for Slice {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "slice",
+        doc: "every stride-th element from start to limit on each axis",
+        family: Family::Movement,
+        arity: Arity::Exactly(1),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { start: attrs.usizes("start")?, limit: attrs.usizes("limit")?, stride: attrs.usizes("stride")? })
+    }
+}
+
 impl OpRules for Slice {
-    fn name(&self) -> &'static str {
-        "slice"
-    }
-
-    fn doc(&self) -> &'static str {
-        "every stride-th element from start to limit on each axis"
-    }
-
-    fn family(&self) -> Family {
-        Family::Movement
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("start", ints(&self.start)), ("limit", ints(&self.limit)), ("stride", ints(&self.stride))]
     }
@@ -144,16 +134,6 @@ impl Pad {
         (0..self.low.len()).filter(is_padded).collect()
     }
 
-    /// From `{value=(0.0), low=[1,0], high=[1,0], interior=[0,0]}` and the result's type.
-    pub(in crate::op) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
-        Ok(Self {
-            value: attrs.scalar("value", ty.dtype)?,
-            low: attrs.usizes("low")?,
-            high: attrs.usizes("high")?,
-            interior: attrs.usizes("interior")?,
-        })
-    }
-
     /// The extent of a padded axis; `None` where it overflows.
     fn extent(&self, axis: usize, extent: usize) -> Option<usize> {
         let between = self.interior[axis].checked_mul(extent - 1)?;
@@ -161,23 +141,25 @@ impl Pad {
     }
 }
 
+impl OpRecord for Pad {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "pad",
+        doc: "elements added before, after and between the operand's",
+        family: Family::Movement,
+        arity: Arity::Exactly(1),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self {
+            value: attrs.scalar("value", ty.dtype)?,
+            low: attrs.usizes("low")?,
+            high: attrs.usizes("high")?,
+            interior: attrs.usizes("interior")?,
+        })
+    }
+}
+
 impl OpRules for Pad {
-    fn name(&self) -> &'static str {
-        "pad"
-    }
-
-    fn doc(&self) -> &'static str {
-        "elements added before, after and between the operand's"
-    }
-
-    fn family(&self) -> Family {
-        Family::Movement
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![
             ("value", Attr::Literals(vec![self.value.to_string()])),
@@ -238,30 +220,20 @@ impl AxisRule for Pad {
     }
 }
 
-impl Concat {
-    /// From `{axis=1}`.
-    pub(in crate::op) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
+impl OpRecord for Concat {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "concat",
+        doc: "the operands one after the other along an axis",
+        family: Family::Movement,
+        arity: Arity::AtLeast(1),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
         Ok(Self { axis: attrs.usize("axis")? })
     }
 }
 
 impl OpRules for Concat {
-    fn name(&self) -> &'static str {
-        "concat"
-    }
-
-    fn doc(&self) -> &'static str {
-        "the operands one after the other along an axis"
-    }
-
-    fn family(&self) -> Family {
-        Family::Movement
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::AtLeast(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("axis", Attr::Int(self.axis as i64))]
     }

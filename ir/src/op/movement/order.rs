@@ -4,7 +4,7 @@ use crate::op::attr::{Attr, AttrMap, ints};
 use crate::op::axes::{check_ascending, check_axis, check_per_axis, other_axes};
 use crate::op::batch::{Along, AxisRule, Batching, Stacked, behind, in_front};
 use crate::op::walk::{gather_strided, signed_strides};
-use crate::op::{Arity, Cotangent, Family, OpRules, OperandGradients};
+use crate::op::{Arity, Cotangent, Family, OpDef, OpRecord, OpRules, OperandGradients};
 use crate::{EvalError, Op, RuleError, Shape, ShapeError, TensorType, Value};
 use smallvec::smallvec;
 
@@ -39,23 +39,20 @@ pub struct Reverse {
     pub axes: Vec<usize>,
 }
 
+impl OpRecord for Reshape {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "reshape",
+        doc: "the same elements, in row-major order, under another shape",
+        family: Family::Movement,
+        arity: Arity::Exactly(1),
+    }];
+
+    fn from_attrs(_: usize, _: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { shape: ty.shape.clone() })
+    }
+}
+
 impl OpRules for Reshape {
-    fn name(&self) -> &'static str {
-        "reshape"
-    }
-
-    fn doc(&self) -> &'static str {
-        "the same elements, in row-major order, under another shape"
-    }
-
-    fn family(&self) -> Family {
-        Family::Movement
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
     }
@@ -107,11 +104,6 @@ impl AxisRule for Reshape {
 }
 
 impl Permute {
-    /// From `{perm=[1,0]}`.
-    pub(in crate::op) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { perm: attrs.usizes("perm")? })
-    }
-
     /// The permutation that undoes this one.
     pub fn inverse(&self) -> Vec<usize> {
         let mut inverse = vec![0; self.perm.len()];
@@ -122,23 +114,16 @@ impl Permute {
     }
 }
 
+impl OpRecord for Permute {
+    const DEFS: &'static [OpDef] =
+        &[OpDef { name: "permute", doc: "axes in another order", family: Family::Movement, arity: Arity::Exactly(1) }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { perm: attrs.usizes("perm")? })
+    }
+}
+
 impl OpRules for Permute {
-    fn name(&self) -> &'static str {
-        "permute"
-    }
-
-    fn doc(&self) -> &'static str {
-        "axes in another order"
-    }
-
-    fn family(&self) -> Family {
-        Family::Movement
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("perm", ints(&self.perm))]
     }
@@ -181,30 +166,20 @@ impl AxisRule for Permute {
     }
 }
 
-impl Broadcast {
-    /// From `{axes=[1]}` and the result's type.
-    pub(in crate::op) fn from_attrs(attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+impl OpRecord for Broadcast {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "broadcast",
+        doc: "repetition along new axes",
+        family: Family::Movement,
+        arity: Arity::Exactly(1),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
         Ok(Self { axes: attrs.usizes("axes")?, shape: ty.shape.clone() })
     }
 }
 
 impl OpRules for Broadcast {
-    fn name(&self) -> &'static str {
-        "broadcast"
-    }
-
-    fn doc(&self) -> &'static str {
-        "repetition along new axes"
-    }
-
-    fn family(&self) -> Family {
-        Family::Movement
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("axes", ints(&self.axes))]
     }
@@ -261,30 +236,20 @@ impl AxisRule for Broadcast {
     }
 }
 
-impl Reverse {
-    /// From `{axes=[1]}`.
-    pub(in crate::op) fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
+impl OpRecord for Reverse {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "reverse",
+        doc: "the elements in reverse order along axes",
+        family: Family::Movement,
+        arity: Arity::Exactly(1),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
         Ok(Self { axes: attrs.usizes("axes")? })
     }
 }
 
 impl OpRules for Reverse {
-    fn name(&self) -> &'static str {
-        "reverse"
-    }
-
-    fn doc(&self) -> &'static str {
-        "the elements in reverse order along axes"
-    }
-
-    fn family(&self) -> Family {
-        Family::Movement
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("axes", ints(&self.axes))]
     }

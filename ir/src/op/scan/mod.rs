@@ -15,7 +15,7 @@ pub(crate) use eval::results;
 
 use super::attr::{Attr, AttrMap};
 use super::batch::Batching;
-use super::{Arity, Cotangent, Family, OpRules, OperandGradients};
+use super::{Arity, Cotangent, Family, OpDef, OpRecord, OpRules, OperandGradients};
 use crate::{BuildError, EvalError, RuleError, TensorType, Value};
 
 /// One result of a loop of `length` steps. Operands: a first value for each of the body's carries, then its sequences `[length, ...]`,
@@ -39,20 +39,6 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// The op from its attributes in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self {
-            length: attrs.usize("length")?,
-            reverse: attrs.flag("reverse")?,
-            recompute: attrs.flag("recompute")?,
-            select: attrs.usize("select")?,
-            body: attrs.body("body")?,
-        })
-    }
-
     /// The same scan, but for another result.
     #[must_use]
     pub fn selecting(&self, select: usize) -> Self {
@@ -102,23 +88,26 @@ impl Scan {
     }
 }
 
+impl OpRecord for Scan {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "scan",
+        doc: "a loop over the leading axis that carries tensors from step to step; one of its results",
+        family: Family::Loop,
+        arity: Arity::AtLeast(0),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self {
+            length: attrs.usize("length")?,
+            reverse: attrs.flag("reverse")?,
+            recompute: attrs.flag("recompute")?,
+            select: attrs.usize("select")?,
+            body: attrs.body("body")?,
+        })
+    }
+}
+
 impl OpRules for Scan {
-    fn name(&self) -> &'static str {
-        "scan"
-    }
-
-    fn doc(&self) -> &'static str {
-        "a loop over the leading axis that carries tensors from step to step; one of its results"
-    }
-
-    fn family(&self) -> Family {
-        Family::Loop
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(self.body.inputs().len())
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         let flag = |on: bool| Attr::Int(i64::from(on));
         vec![
@@ -139,6 +128,9 @@ impl OpRules for Scan {
             return Err("a scan has at least one step".into());
         }
         let names = self.body.inputs();
+        if operands.len() != names.len() {
+            return Err(format!("{} operands given, the body takes {}", operands.len(), names.len()).into());
+        }
         for ((want, got), (role, at)) in self.operand_types()?.iter().zip(operands).zip(names) {
             if want != *got {
                 return Err(format!("{role} {at} must be {want}, it is {got}").into());
@@ -156,6 +148,6 @@ impl OpRules for Scan {
         let rule =
             "a scan has no derivative rule of one result: the pass `autodiff` differentiates all results together";
         let loc = cx.build.graph().loc(cx.result).cloned();
-        Err(BuildError { op: self.name().into(), operands, rule: rule.into(), loc })
+        Err(BuildError { op: self.def().name.into(), operands, rule: rule.into(), loc })
     }
 }

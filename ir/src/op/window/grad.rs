@@ -4,10 +4,11 @@ use super::eval;
 use super::geometry::{Window, along_image, image, image_shape, numbers, same_dtype, spatial_of_result};
 use super::pool::pooled;
 use super::{Pool, PoolKind};
+use crate::op::OpRecord;
 use crate::op::attr::{Attr, AttrMap};
 use crate::op::batch::{Along, AxisRule, Batching};
 use crate::op::number::{not_a_number, value_of, with_number};
-use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, TensorType, Value};
+use crate::{Arity, Cotangent, EvalError, Family, Op, OpDef, OpRules, OperandGradients, RuleError, TensorType, Value};
 
 /// The gradient of `pool_sum`: each element of `dy [n, o..., c]` is added to all places of its window.
 /// The result's spatial extents are attributes because strides lose them.
@@ -39,53 +40,20 @@ pub struct PoolMaxTake {
     pub window: Window,
 }
 
-impl PoolSumGrad {
-    /// The op from its attributes and the type of its result in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind, or the result has no spatial axes.
-    pub fn from_attrs(attrs: &mut AttrMap, result: &TensorType) -> Result<Self, RuleError> {
-        Ok(Self { window: Window::from_attrs(attrs)?, input: spatial_of_result(result)? })
-    }
-}
+impl OpRecord for PoolSumGrad {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "pool_sum_grad",
+        doc: "each element added to all places of its window: the gradient of pool_sum",
+        family: Family::Window,
+        arity: Arity::Exactly(1),
+    }];
 
-impl PoolMaxGrad {
-    /// The op from its attributes in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { window: Window::from_attrs(attrs)? })
-    }
-}
-
-impl PoolMaxTake {
-    /// The op from its attributes in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn from_attrs(attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { window: Window::from_attrs(attrs)? })
+    fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { window: Window::from_attrs(attrs)?, input: spatial_of_result(ty)? })
     }
 }
 
 impl OpRules for PoolSumGrad {
-    fn name(&self) -> &'static str {
-        "pool_sum_grad"
-    }
-
-    fn doc(&self) -> &'static str {
-        "each element added to all places of its window: the gradient of pool_sum"
-    }
-
-    fn family(&self) -> Family {
-        Family::Window
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         self.window.attrs()
     }
@@ -110,7 +78,7 @@ impl OpRules for PoolSumGrad {
     }
 
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
-        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::sum_grad(&self.window, operands[0], ty))), else Err(not_a_number(self.name())))
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::sum_grad(&self.window, operands[0], ty))), else Err(not_a_number(self.def().name)))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
@@ -119,23 +87,20 @@ impl OpRules for PoolSumGrad {
     }
 }
 
+impl OpRecord for PoolMaxGrad {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "pool_max_grad",
+        doc: "each element added to the largest place of its window: the gradient of pool_max",
+        family: Family::Window,
+        arity: Arity::Exactly(2),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { window: Window::from_attrs(attrs)? })
+    }
+}
+
 impl OpRules for PoolMaxGrad {
-    fn name(&self) -> &'static str {
-        "pool_max_grad"
-    }
-
-    fn doc(&self) -> &'static str {
-        "each element added to the largest place of its window: the gradient of pool_max"
-    }
-
-    fn family(&self) -> Family {
-        Family::Window
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(2)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         self.window.attrs()
     }
@@ -155,7 +120,7 @@ impl OpRules for PoolMaxGrad {
     }
 
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
-        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::max_grad(&self.window, operands[0], operands[1]))), else Err(not_a_number(self.name())))
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::max_grad(&self.window, operands[0], operands[1]))), else Err(not_a_number(self.def().name)))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
@@ -164,23 +129,20 @@ impl OpRules for PoolMaxGrad {
     }
 }
 
+impl OpRecord for PoolMaxTake {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "pool_max_take",
+        doc: "for each window of the first operand the second one's element at the place of the maximum",
+        family: Family::Window,
+        arity: Arity::Exactly(2),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { window: Window::from_attrs(attrs)? })
+    }
+}
+
 impl OpRules for PoolMaxTake {
-    fn name(&self) -> &'static str {
-        "pool_max_take"
-    }
-
-    fn doc(&self) -> &'static str {
-        "for each window of the first operand the second one's element at the place of the maximum"
-    }
-
-    fn family(&self) -> Family {
-        Family::Window
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(2)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         self.window.attrs()
     }
@@ -198,7 +160,7 @@ impl OpRules for PoolMaxTake {
     }
 
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
-        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::max_take(&self.window, operands[0], operands[1], ty))), else Err(not_a_number(self.name())))
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::max_take(&self.window, operands[0], operands[1], ty))), else Err(not_a_number(self.def().name)))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {

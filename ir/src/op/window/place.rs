@@ -3,13 +3,14 @@
 use super::eval;
 use super::geometry::{Window, along_image, image, image_shape, numbers, spatial_of_result};
 use super::pool::pooled;
+use crate::op::OpRecord;
 use crate::op::attr::{Attr, AttrMap};
 use crate::op::batch::{Along, AxisRule, Batching};
 use crate::op::movement::{Pad, Slice};
 use crate::op::number::{not_a_number, value_of, with_number};
 use crate::{
-    Arity, Cotangent, DType, EvalError, Family, Op, OpRules, OperandGradients, RuleError, Scalar, ScalarOp, Shape,
-    TensorType, Value,
+    Arity, Cotangent, DType, EvalError, Family, Op, OpDef, OpRules, OperandGradients, RuleError, Scalar, ScalarOp,
+    Shape, TensorType, Value,
 };
 
 /// For each window of `x [n, s..., c]` the number of the tap that stands on its largest element, chosen as in
@@ -35,43 +36,20 @@ pub struct Unpool {
     pub input: Vec<usize>,
 }
 
-impl PoolArgMax {
-    /// The op from its attributes and the type of its result in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn from_attrs(attrs: &mut AttrMap, result: &TensorType) -> Result<Self, RuleError> {
-        Ok(Self { window: Window::from_attrs(attrs)?, dtype: result.dtype })
-    }
-}
+impl OpRecord for PoolArgMax {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "pool_argmax",
+        doc: "for each window the number of the tap with the maximum",
+        family: Family::Window,
+        arity: Arity::Exactly(1),
+    }];
 
-impl Unpool {
-    /// The op from its attributes and the type of its result in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind, or the result has no spatial axes.
-    pub fn from_attrs(attrs: &mut AttrMap, result: &TensorType) -> Result<Self, RuleError> {
-        Ok(Self { window: Window::from_attrs(attrs)?, input: spatial_of_result(result)? })
+    fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { window: Window::from_attrs(attrs)?, dtype: ty.dtype })
     }
 }
 
 impl OpRules for PoolArgMax {
-    fn name(&self) -> &'static str {
-        "pool_argmax"
-    }
-
-    fn doc(&self) -> &'static str {
-        "for each window the number of the tap with the maximum"
-    }
-
-    fn family(&self) -> Family {
-        Family::Window
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         self.window.attrs()
     }
@@ -93,7 +71,7 @@ impl OpRules for PoolArgMax {
 
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
         let x = operands[0];
-        let taps = with_number!(x.ty().dtype, T => eval::arg_max::<T>(&self.window, x, ty), else return Err(not_a_number(self.name())));
+        let taps = with_number!(x.ty().dtype, T => eval::arg_max::<T>(&self.window, x, ty), else return Err(not_a_number(self.def().name)));
         Ok(Value::from_fn(ty.clone(), |i| Scalar::from_i64(taps[i], self.dtype)))
     }
 
@@ -102,23 +80,20 @@ impl OpRules for PoolArgMax {
     }
 }
 
+impl OpRecord for Unpool {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "unpool",
+        doc: "each element put at the tap of its window that a number names",
+        family: Family::Window,
+        arity: Arity::Exactly(2),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { window: Window::from_attrs(attrs)?, input: spatial_of_result(ty)? })
+    }
+}
+
 impl OpRules for Unpool {
-    fn name(&self) -> &'static str {
-        "unpool"
-    }
-
-    fn doc(&self) -> &'static str {
-        "each element put at the tap of its window that a number names"
-    }
-
-    fn family(&self) -> Family {
-        Family::Window
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(2)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         self.window.attrs()
     }
@@ -147,7 +122,7 @@ impl OpRules for Unpool {
 
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
         let taps: Vec<i64> = (0..operands[0].data().len()).map(|i| operands[0].get(i).as_i64()).collect();
-        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::unpool(&self.window, &taps, operands[1], ty))), else Err(not_a_number(self.name())))
+        with_number!(ty.dtype, T => Ok(value_of::<T>(ty, eval::unpool(&self.window, &taps, operands[1], ty))), else Err(not_a_number(self.def().name)))
     }
 
     /// The element at the place where `dy`'s went: the sum over the taps of what they read, where they are meant.

@@ -3,10 +3,11 @@
 use super::eval;
 use super::geometry::{Window, along_image, image, image_shape, numbers};
 use super::{PoolMaxGrad, PoolSumGrad};
+use crate::op::OpRecord;
 use crate::op::attr::{Attr, AttrMap};
 use crate::op::batch::{Along, AxisRule, Batching};
 use crate::op::number::{not_a_number, value_of, with_number};
-use crate::{Arity, Cotangent, EvalError, Family, Op, OpRules, OperandGradients, RuleError, TensorType, Value};
+use crate::{Arity, Cotangent, EvalError, Family, Op, OpDef, OpRules, OperandGradients, RuleError, TensorType, Value};
 
 /// What folds a window. Padding does not take part: it counts as 0 in a sum and as less than everything in a maximum.
 /// A window that meets nothing but padding (dilation makes that possible) has the sum 0 and as maximum the type's lowest value.
@@ -16,6 +17,11 @@ pub enum PoolKind {
     Sum,
     /// Maximum, NaN if any element of the window is.
     Max,
+}
+
+impl PoolKind {
+    /// Both, in the order of their names.
+    const ALL: [Self; 2] = [Self::Sum, Self::Max];
 }
 
 /// Pooling of `x [n, s..., c]` to `[n, o..., c]`, `o = (s + before + after - dilation*(size-1) - 1) / stride + 1`.
@@ -28,16 +34,6 @@ pub struct Pool {
     pub window: Window,
 }
 
-impl Pool {
-    /// The op from its attributes in text.
-    ///
-    /// # Errors
-    /// If an attribute is missing or of another kind.
-    pub fn from_attrs(kind: PoolKind, attrs: &mut AttrMap) -> Result<Self, RuleError> {
-        Ok(Self { kind, window: Window::from_attrs(attrs)? })
-    }
-}
-
 /// The type of the pooled `x`.
 ///
 /// # Errors
@@ -48,29 +44,22 @@ pub(super) fn pooled(window: &Window, x: &TensorType) -> Result<TensorType, Rule
     Ok(x.with_shape(image_shape(n, &window.output(spatial)?, c)?))
 }
 
+impl OpRecord for Pool {
+    const DEFS: &'static [OpDef] = &[
+        OpDef { name: "pool_sum", doc: "the sum of each window", family: Family::Window, arity: Arity::Exactly(1) },
+        OpDef { name: "pool_max", doc: "the maximum of each window", family: Family::Window, arity: Arity::Exactly(1) },
+    ];
+
+    fn from_attrs(number: usize, attrs: &mut AttrMap, _: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { kind: PoolKind::ALL[number], window: Window::from_attrs(attrs)? })
+    }
+
+    fn number(&self) -> usize {
+        self.kind as usize
+    }
+}
+
 impl OpRules for Pool {
-    fn name(&self) -> &'static str {
-        match self.kind {
-            PoolKind::Sum => "pool_sum",
-            PoolKind::Max => "pool_max",
-        }
-    }
-
-    fn doc(&self) -> &'static str {
-        match self.kind {
-            PoolKind::Sum => "the sum of each window",
-            PoolKind::Max => "the maximum of each window",
-        }
-    }
-
-    fn family(&self) -> Family {
-        Family::Window
-    }
-
-    fn arity(&self) -> Arity {
-        Arity::Exactly(1)
-    }
-
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         self.window.attrs()
     }
@@ -88,7 +77,7 @@ impl OpRules for Pool {
         with_number!(ty.dtype, T => Ok(value_of::<T>(ty, match self.kind {
             PoolKind::Sum => eval::sum(&self.window, x, ty),
             PoolKind::Max => eval::max(&self.window, x, ty),
-        })), else Err(not_a_number(self.name())))
+        })), else Err(not_a_number(self.def().name)))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
