@@ -64,14 +64,9 @@ impl ReduceKind {
         }
     }
 
-    /// The element that the fold starts from: it changes no other, save that a sum of nothing but -0 is +0.
+    /// The element that the fold starts from, see [`crate::scalar::Laws::fold_start`].
     pub fn identity(self, dtype: DType) -> Scalar {
-        match self {
-            Self::Sum => Scalar::zero(dtype),
-            Self::Prod => Scalar::one(dtype),
-            Self::Max => Scalar::lowest(dtype),
-            Self::Min => Scalar::highest(dtype),
-        }
+        self.op().fold_start(dtype).expect("what reductions fold with has a start")
     }
 }
 

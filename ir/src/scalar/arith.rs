@@ -66,8 +66,7 @@ pub(super) fn map2(
     }
 }
 
-const RING: Laws =
-    Laws { commutative: true, associative: true, idempotent: false, involution: false, right_identity: None };
+const RING: Laws = Laws { commutative: true, associative: true, ..Laws::NONE };
 const LATTICE: Laws = Laws { idempotent: true, ..RING };
 
 static ADD: ScalarDef = ScalarDef {
@@ -78,7 +77,7 @@ static ADD: ScalarDef = ScalarDef {
     eval: |a| map2(a, |x, y| x + y, |x, y| x + y, i64::wrapping_add),
     derivative: Derivative::Rule(|cx| Ok(vec![Some(cx.dy), Some(cx.dy)])),
     // Minus zero, not zero: -0 + 0 is +0.
-    laws: Laws { right_identity: Some(negative_zero), ..RING },
+    laws: Laws { right_identity: Some(negative_zero), fold_start: Some(Scalar::zero), ..RING },
     expand: never,
     cost: Cost::Cheap,
     max_ulp: 0,
@@ -114,7 +113,7 @@ static MUL: ScalarDef = ScalarDef {
         let (a, b) = (cx.operands[0], cx.operands[1]);
         Ok(vec![Some(cx.build.binary(ScalarOp::MUL, cx.dy, b)?), Some(cx.build.binary(ScalarOp::MUL, cx.dy, a)?)])
     }),
-    laws: Laws { right_identity: Some(Scalar::one), ..RING },
+    laws: Laws { right_identity: Some(Scalar::one), fold_start: Some(Scalar::one), ..RING },
     expand: never,
     cost: Cost::Cheap,
     max_ulp: 0,
@@ -233,7 +232,7 @@ static MIN: ScalarDef = ScalarDef {
     typing: Typing::Same(Class::Number),
     eval: |a| map2(a, minimum, minimum, i64::min),
     derivative: Derivative::Rule(|cx| extremum_rule(cx, ScalarOp::LE)),
-    laws: LATTICE,
+    laws: Laws { fold_start: Some(Scalar::highest), ..LATTICE },
     expand: never,
     cost: Cost::Cheap,
     max_ulp: 0,
@@ -246,7 +245,7 @@ static MAX: ScalarDef = ScalarDef {
     typing: Typing::Same(Class::Number),
     eval: |a| map2(a, maximum, maximum, i64::max),
     derivative: Derivative::Rule(|cx| extremum_rule(cx, ScalarOp::GE)),
-    laws: LATTICE,
+    laws: Laws { fold_start: Some(Scalar::lowest), ..LATTICE },
     expand: never,
     cost: Cost::Cheap,
     max_ulp: 0,

@@ -24,8 +24,7 @@ impl ScalarOp {
 }
 
 const NO_DERIVATIVE: Derivative = Derivative::Zero("integers and truth values have no derivative");
-const SEMILATTICE: Laws =
-    Laws { commutative: true, associative: true, idempotent: true, involution: false, right_identity: None };
+const SEMILATTICE: Laws = Laws { commutative: true, associative: true, idempotent: true, ..Laws::NONE };
 
 fn bits2(a: &[Scalar], f: impl Fn(u64, u64) -> u64) -> Scalar {
     Scalar::from_bits(f(a[0].to_bits(), a[1].to_bits()), a[0].dtype())

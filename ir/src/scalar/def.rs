@@ -126,12 +126,20 @@ pub struct Laws {
     pub involution: bool,
     /// The `e` with `f(a, e) = a` for every `a` of the type, bit for bit.
     pub right_identity: Option<fn(DType) -> Scalar>,
+    /// What a fold with the op starts from, if there are such folds: it changes no element, save that a sum of nothing but -0 is +0.
+    pub fold_start: Option<fn(DType) -> Scalar>,
 }
 
 impl Laws {
     /// No law holds.
-    pub const NONE: Self =
-        Self { commutative: false, associative: false, idempotent: false, involution: false, right_identity: None };
+    pub const NONE: Self = Self {
+        commutative: false,
+        associative: false,
+        idempotent: false,
+        involution: false,
+        right_identity: None,
+        fold_start: None,
+    };
 }
 
 /// What an op costs per element, roughly, in the time of an add.
@@ -173,6 +181,11 @@ impl ScalarOp {
     /// How many operands it takes.
     pub fn arity(self) -> usize {
         self.0.arity
+    }
+
+    /// What a fold with it starts from; `None` if nothing folds with it.
+    pub fn fold_start(self, dtype: DType) -> Option<Scalar> {
+        self.0.laws.fold_start.map(|start| start(dtype))
     }
 
     /// Applies the reference.

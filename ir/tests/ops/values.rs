@@ -189,3 +189,22 @@ fn extents() {
     gives(Op::Concat(Concat { axis: 1 }), &[count("i32[2,2]"), count("i32[2,1]")], "i32[2,3]", &joined);
     gives(Op::Concat(Concat { axis: 0 }), &[count("i32[2]"), count("i32[1]")], "i32[3]", &[0.0, 1.0, 0.0]);
 }
+
+#[test]
+fn folds_start_from_what_changes_no_element() {
+    let foldable: Vec<ScalarOp> = ScalarOp::all().filter(|op| op.fold_start(DType::F32).is_some()).collect();
+    let kinds = [ReduceKind::Sum, ReduceKind::Prod, ReduceKind::Max, ReduceKind::Min];
+    assert_eq!(foldable.len(), kinds.len());
+    for op in kinds.map(ReduceKind::op) {
+        for dtype in DType::ALL.into_iter().filter(|dtype| dtype.is_number()) {
+            let start = op.fold_start(dtype).unwrap();
+            for x in [0.0, -0.0, 1.0, -3.0, 250.0, 1e30, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+                let x = Scalar::from_f64(x, dtype);
+                let folded = op.eval(&[start, x]);
+                let zero_of_a_sum = op == ScalarOp::ADD && x.as_f64() == 0.0;
+                let same = folded.to_bits() == x.to_bits() || folded.is_nan() && x.is_nan();
+                assert!(same || zero_of_a_sum && folded.as_f64() == 0.0, "{op:?} {start} {x}: {folded}");
+            }
+        }
+    }
+}

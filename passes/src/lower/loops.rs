@@ -10,9 +10,8 @@ use super::lowering::Lowering;
 use super::{random, split, work};
 use crate::PassError;
 use crate::fuse::cluster::{outputs, through_inlined};
-use ir::op::reduce::ReduceKind;
 use ir::scalar::Cost;
-use ir::{NodeId, Op, Scalar, ScalarOp, Shape};
+use ir::{NodeId, Op, Shape};
 use kernel::{Access, Affine, BufRef, Expr, Reg, Stmt};
 use std::collections::BTreeMap;
 
@@ -47,26 +46,6 @@ struct Plan {
     outer: Vec<NodeId>,
     /// Elements of the rows that are taken by index.
     taken: Vec<NodeId>,
-}
-
-/// The op that a reduction folds with.
-pub(super) fn fold_op(kind: ReduceKind) -> ScalarOp {
-    match kind {
-        ReduceKind::Sum => ScalarOp::ADD,
-        ReduceKind::Prod => ScalarOp::MUL,
-        ReduceKind::Max => ScalarOp::MAX,
-        ReduceKind::Min => ScalarOp::MIN,
-    }
-}
-
-/// What a reduction starts from.
-pub(super) fn fold_init(kind: ReduceKind, dtype: ir::DType) -> Scalar {
-    match kind {
-        ReduceKind::Sum => Scalar::zero(dtype),
-        ReduceKind::Prod => Scalar::one(dtype),
-        ReduceKind::Max => Scalar::lowest(dtype),
-        ReduceKind::Min => Scalar::highest(dtype),
-    }
 }
 
 impl Plan {
@@ -250,7 +229,7 @@ fn lower_stage(
         .iter()
         .map(|&n| {
             let Op::Reduce(op) = graph.op(n) else { unreachable!("only reductions are listed") };
-            let init = Expr::Const(fold_init(op.kind, graph.ty(n).dtype));
+            let init = Expr::Const(op.kind.identity(graph.ty(n).dtype));
             (n, op.kind, emit.cx.declare(init, depth))
         })
         .collect();
@@ -264,7 +243,7 @@ fn lower_stage(
     }
     for &(node, kind, reg) in &accumulators {
         let value = emit.value(graph.operands(node)[0], &at)?;
-        emit.cx.push(Stmt::Accumulate { reg, op: fold_op(kind), value: value.expr });
+        emit.cx.push(Stmt::Accumulate { reg, op: kind.op(), value: value.expr });
     }
     for &node in &full {
         let value = emit.value(node, &at)?;

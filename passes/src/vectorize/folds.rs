@@ -1,7 +1,7 @@
 //! The accumulators that a loop folds into.
 
 use kernel::walk::visit_stmts;
-use kernel::{DType, Expr, Reg, Scalar, ScalarOp, Stmt, Types};
+use kernel::{Expr, Reg, Scalar, ScalarOp, Stmt, Types};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An accumulator from outside of a loop.
@@ -66,17 +66,5 @@ pub(crate) fn of_body(types: &Types, body: &[Stmt]) -> Option<Vec<Fold>> {
     if !foldable {
         return None;
     }
-    ops.into_iter().map(|(reg, op)| Some(Fold { reg, op, identity: identity(op, types.reg(reg)?.dtype)? })).collect()
-}
-
-/// What an op folds without a change.
-fn identity(op: ScalarOp, dtype: DType) -> Option<Scalar> {
-    type Identity = fn(DType) -> Scalar;
-    let identities: [(ScalarOp, Identity); 4] = [
-        (ScalarOp::ADD, Scalar::zero),
-        (ScalarOp::MUL, Scalar::one),
-        (ScalarOp::MAX, Scalar::lowest),
-        (ScalarOp::MIN, Scalar::highest),
-    ];
-    identities.into_iter().find(|(o, _)| *o == op).map(|(_, identity)| identity(dtype))
+    ops.into_iter().map(|(reg, op)| Some(Fold { reg, op, identity: op.fold_start(types.reg(reg)?.dtype)? })).collect()
 }

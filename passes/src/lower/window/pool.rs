@@ -6,7 +6,6 @@ use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::Placed;
 use crate::lower::expr::Emit;
-use crate::lower::loops::{fold_init, fold_op};
 use crate::window::{of_windows, tap_type};
 use ir::op::reduce::ReduceKind;
 use ir::op::window::PoolKind;
@@ -73,7 +72,7 @@ pub(super) fn fold(
 ) -> Result<(), PassError> {
     let graph = emit.lowering.graph;
     let depth = emit.cx.depth();
-    let init = fold_init(kind, graph.ty(cluster.anchor).dtype);
+    let init = kind.identity(graph.ty(cluster.anchor).dtype);
     if here.taps().contains(&0) {
         let nothing = emit.cx.constant(init);
         return store_results(emit, cluster, &here.place, nothing);
@@ -93,7 +92,7 @@ pub(super) fn fold(
         let nothing = emit.cx.constant(init);
         value = emit.cx.apply(ScalarOp::SELECT, &[condition, value, nothing]);
     }
-    emit.cx.push(Stmt::Accumulate { reg, op: fold_op(kind), value: value.expr });
+    emit.cx.push(Stmt::Accumulate { reg, op: kind.op(), value: value.expr });
     emit.cx.close_to(depth);
     emit.values.drop_below(depth);
     store_results(emit, cluster, &here.place, Placed { expr: Expr::Reg(reg), level: depth })
@@ -173,7 +172,7 @@ impl Walk<'_> {
 
     /// What stands for the largest element before there is one.
     fn nothing_yet(&self, emit: &Emit<'_, '_>, dtype: DType) -> Largest {
-        let value = emit.cx.constant(Scalar::lowest(self.input.dtype));
+        let value = emit.cx.constant(ReduceKind::Max.identity(self.input.dtype));
         Largest { value, tap: Chosen { number: emit.cx.constant(Scalar::from_i64(-1, dtype)), dtype } }
     }
 
@@ -225,7 +224,7 @@ impl Walk<'_> {
         wanted: Wanted,
     ) -> Result<Largest, PassError> {
         let depth = emit.cx.depth();
-        let best = emit.cx.declare(Expr::Const(Scalar::lowest(self.input.dtype)), depth);
+        let best = emit.cx.declare(Expr::Const(ReduceKind::Max.identity(self.input.dtype)), depth);
         let chosen = emit.cx.declare(Expr::Const(Scalar::from_i64(-1, dtype)), depth);
         let k = emit.cx.open_all(&here.taps());
         let tap = here.tap(emit, &k);
