@@ -4,7 +4,7 @@
 
 use crate::bounds::difference_beyond_rounding;
 use crate::least::expect_none;
-use crate::oracle::{Agreement, Ports, SplitMix, difference, evaluate, random_ports};
+use crate::oracle::{Agreement, Ports, difference, evaluate, random_ports};
 use crate::seeds::{check_each, check_most};
 use ir::op::control::Gradient;
 use ir::op::reduce::ReduceKind;
@@ -12,7 +12,7 @@ use ir::{Builder, DType, Graph, NodeId, Op, Scalar, ScalarOp};
 use kernel::Target;
 use passes::simplify::Changes;
 use passes::{Module, Pass, PassContext, PassFn, RunOptions, Stage, pipeline, simplify};
-use random_graphs::{Limits, random_graph, random_values};
+use random_graphs::{Limits, Rng, random_graph, random_values};
 
 fn run(graph: &Graph, passes: &[Pass]) -> Graph {
     let context = PassContext::new(Target::baseline());
@@ -188,14 +188,14 @@ fn gradients_match_differences() {
         let graph = run(&graph, &[named("autodiff")]);
         let ports = off_the_steps(random_ports(&graph, seed));
         let Ok(results) = evaluate(&graph, &ports) else { return false };
-        let mut random = SplitMix(seed);
+        let mut random = Rng::new(seed);
         let mut along = 0.0;
         let mut direction = Ports::new();
         for (name, gradient) in
             results.iter().filter(|(name, _)| name.starts_with('d') && ports.contains_key(&name[1..]))
         {
             let step = ir::Value::from_fn(gradient.ty().clone(), |i| {
-                let unit = (random.next() >> 11) as f64 / (1u64 << 53) as f64 - 0.5;
+                let unit = (random.bits() >> 11) as f64 / (1u64 << 53) as f64 - 0.5;
                 along += gradient.get(i).as_f64() * unit;
                 Scalar::F64(unit)
             });

@@ -4,6 +4,7 @@ use ir::eval::{Outcome, RunError};
 use ir::{DType, Data, Graph, Scalar, Shape, TensorType, Value};
 use kernel::eval::Tensors;
 use kernel::{BufferKind, Program};
+use random_graphs::Rng;
 use std::collections::BTreeMap;
 
 /// Values by the name of a port.
@@ -34,15 +35,15 @@ pub(crate) fn named(outcome: Outcome) -> Ports {
 /// Values for all inputs and states, a function of `seed`: floats between -2 and 2 with some zeros of both signs among them, integers
 /// from 0 to 2, so that most serve as indices.
 pub(crate) fn random_ports(graph: &Graph, seed: u64) -> Ports {
-    let mut random = SplitMix(seed);
+    let mut random = Rng::new(seed);
     let inputs = graph.inputs().map(|(id, port)| (port.name.clone(), id));
     let states = graph.states().map(|(id, port)| (port.name.clone(), id));
     inputs.chain(states).map(|(name, id)| (name, random_value(graph.ty(id), &mut random))).collect()
 }
 
-fn random_value(ty: &TensorType, random: &mut SplitMix) -> Value {
+fn random_value(ty: &TensorType, random: &mut Rng) -> Value {
     Value::from_fn(ty.clone(), |_| {
-        let unit = (random.next() >> 11) as f64 / (1u64 << 53) as f64;
+        let unit = (random.bits() >> 11) as f64 / (1u64 << 53) as f64;
         match ty.dtype {
             DType::Bool => Scalar::Bool(unit < 0.5),
             dtype if dtype.is_int() => Scalar::from_i64((unit * 3.0) as i64, dtype),
@@ -58,19 +59,6 @@ fn random_value(ty: &TensorType, random: &mut SplitMix) -> Value {
             ),
         }
     })
-}
-
-/// Sebastiano Vigna's splitmix64: a generator of few lines for tests.
-pub(crate) struct SplitMix(pub(crate) u64);
-
-impl SplitMix {
-    /// The next 64 bits.
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
 }
 
 /// How near two results must be.
@@ -154,7 +142,7 @@ pub(crate) fn evaluate_program(
 
 /// As [`random_ports`], for the inputs and the states of a program of loops.
 pub(crate) fn random_tensors(program: &Program, seed: u64) -> [Tensors; 2] {
-    let mut random = SplitMix(seed);
+    let mut random = Rng::new(seed);
     let mut tensors = [Tensors::new(), Tensors::new()];
     for buffer in &program.buffers {
         let (kind, name) = match &buffer.kind {

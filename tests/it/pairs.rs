@@ -1,7 +1,7 @@
 //! Products and convolutions of `bf16` in pairs: every pass keeps what they compute, and so does machine code, where the processor has the instruction.
 
 use crate::halves::differentiate;
-use crate::oracle::{Agreement, Ports, SplitMix, difference, evaluate, random_ports};
+use crate::oracle::{Agreement, Ports, difference, evaluate, random_ports};
 use crate::pipeline::first_fault;
 use crate::seeds::check_most;
 use gradc::dsl::Window;
@@ -9,7 +9,7 @@ use gradc::prelude::*;
 use ir::{DType, Graph, Scalar, Shape, TensorType, Value};
 use kernel::{InstructionSet, Target};
 use passes::{PassContext, RunOptions};
-use random_graphs::random_values;
+use random_graphs::{Rng, random_values};
 
 /// Declares a graph, holds every pass on it and machine code to the interpreter, and machine code to itself at any number of threads.
 /// `pairs` says how many of its contractions are to be of pairs.
@@ -102,19 +102,9 @@ fn with_pairs() -> Target {
     Target::avx512().with_instruction_set(InstructionSet::Avx512Bf16).unwrap()
 }
 
-impl SplitMix {
-    fn within(&mut self, low: usize, high: usize) -> usize {
-        low + self.next() as usize % (high - low + 1)
-    }
-
-    fn one_of<T: Clone>(&mut self, choices: &[T]) -> T {
-        choices[self.within(0, choices.len() - 1)].clone()
-    }
-}
-
 /// Something else on the way to a contraction, or from it to an output.
-fn touched(random: &mut SplitMix, x: Tensor) -> Tensor {
-    match random.within(0, 4) {
+fn touched(random: &mut Rng, x: Tensor) -> Tensor {
+    match random.between(0, 4) {
         0 => x.relu(),
         1 => x * 0.5,
         _ => x,
@@ -122,16 +112,16 @@ fn touched(random: &mut SplitMix, x: Tensor) -> Tensor {
 }
 
 /// A product of any rank with its axes in any order.
-fn random_dot(g: &GraphBuilder, random: &mut SplitMix) -> [Tensor; 3] {
-    let axes = |random: &mut SplitMix, most: usize, largest: usize| -> Vec<usize> {
-        (0..random.within(usize::from(most > 1), most)).map(|_| random.within(1, largest)).collect()
+fn random_dot(g: &GraphBuilder, random: &mut Rng) -> [Tensor; 3] {
+    let axes = |random: &mut Rng, most: usize, largest: usize| -> Vec<usize> {
+        (0..random.between(usize::from(most > 1), most)).map(|_| random.between(1, largest)).collect()
     };
     let (batch, summed) = (axes(random, 1, 3), axes(random, 2, 24));
     let (rows, columns) = (axes(random, 2, 24), axes(random, 2, 24));
     let mut shuffled = |free: &[usize]| {
         let dims: Vec<usize> = batch.iter().chain(&summed).chain(free).copied().collect();
         let mut order: Vec<usize> = (0..dims.len()).collect();
-        (1..order.len()).for_each(|i| order.swap(i, random.within(0, i)));
+        (1..order.len()).for_each(|i| order.swap(i, random.between(0, i)));
         let place = |axis: usize| order.iter().position(|&o| o == axis).unwrap();
         let places: Vec<usize> = (0..dims.len()).map(place).collect();
         (order.iter().map(|&axis| dims[axis]).collect::<Vec<_>>(), places)
@@ -145,18 +135,18 @@ fn random_dot(g: &GraphBuilder, random: &mut SplitMix) -> [Tensor; 3] {
 }
 
 /// A convolution with any window.
-fn random_conv(g: &GraphBuilder, random: &mut SplitMix) -> [Tensor; 3] {
-    let (rank, groups) = (random.within(1, 2), random.one_of(&[1, 1, 1, 2, 3]));
-    let size: Vec<usize> = (0..rank).map(|_| random.within(1, 3)).collect();
+fn random_conv(g: &GraphBuilder, random: &mut Rng) -> [Tensor; 3] {
+    let (rank, groups) = (random.between(1, 2), random.pick(&[1, 1, 1, 2, 3]));
+    let size: Vec<usize> = (0..rank).map(|_| random.between(1, 3)).collect();
     let window = Window {
-        stride: (0..rank).map(|_| random.one_of(&[1, 1, 2, 3])).collect(),
-        dilation: (0..rank).map(|_| random.one_of(&[1, 1, 2])).collect(),
-        pad: size.iter().map(|&size| (random.within(0, size - 1), random.within(0, size - 1))).collect(),
+        stride: (0..rank).map(|_| random.pick(&[1, 1, 2, 3])).collect(),
+        dilation: (0..rank).map(|_| random.pick(&[1, 1, 2])).collect(),
+        pad: size.iter().map(|&size| (random.between(0, size - 1), random.between(0, size - 1))).collect(),
         ..Window::new(size.clone())
     };
-    let (channels, filters) = (random.within(1, 20), random.one_of(&[5, 16, 17, 24, 33]));
-    let mut x = vec![random.within(1, 5)];
-    x.extend((0..rank).map(|_| random.within(6, 11)));
+    let (channels, filters) = (random.between(1, 20), random.pick(&[5, 16, 17, 24, 33]));
+    let mut x = vec![random.between(1, 5)];
+    x.extend((0..rank).map(|_| random.between(6, 11)));
     x.push(channels * groups);
     let kernel: Vec<usize> = size.into_iter().chain([channels, filters * groups]).collect();
     let (x, kernel) = (g.input("x", bf16(x)), g.input("kernel", bf16(kernel)));
@@ -166,7 +156,7 @@ fn random_conv(g: &GraphBuilder, random: &mut SplitMix) -> [Tensor; 3] {
 
 /// Where all products and sums are exact there is one result: no pass may change a bit, nor machine code. Says whether there are pairs.
 fn is_exact(seed: u64) -> bool {
-    let random = &mut SplitMix(seed);
+    let random = &mut Rng::new(seed);
     let g = GraphBuilder::new("exact");
     let [a, b, y] = if seed.is_multiple_of(2) { random_dot(&g, random) } else { random_conv(&g, random) };
     let y = touched(random, y);

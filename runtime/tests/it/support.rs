@@ -1,6 +1,7 @@
 //! Programs from text, and scalars in and out of ports.
 
 use kernel::{Buffer, BufferKind, DType, Program, Scalar, Target};
+use random_graphs::Rng;
 use runtime::{Executable, LoadOptions, PortKind};
 
 /// A program from text, its buffers placed one after the other.
@@ -195,15 +196,16 @@ pub(crate) fn constant_text(value: Scalar) -> String {
     }
 }
 
-/// Sebastiano Vigna's splitmix64.
-pub(crate) struct Random(pub(crate) u64);
+/// Random numbers of kernels and of what they work on.
+pub(crate) struct Random(Rng);
 
 impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(Rng::new(seed))
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.bits()
     }
 
     pub(crate) fn within(&mut self, low: usize, high: usize) -> usize {

@@ -33,7 +33,7 @@ fn copies(random: &mut Random, dtype: &str) -> String {
 #[test]
 fn columns_that_become_rows_are_the_interpreter_s_to_the_bit() {
     for seed in 0..400 {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let dtype = ["f32", "f64", "i32", "i64", "f32", "u8", "bf16"][seed as usize % 7];
         let text = copies(&mut random, dtype);
         let program = program(&text);

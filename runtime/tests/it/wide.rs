@@ -43,7 +43,7 @@ fn tile(random: &mut Random, (factors, dtype): (&str, &str), (rows, columns): (u
 }
 
 fn compare(seed: u64, single: bool, most: (usize, usize)) {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let dtype = if single { "f32" } else { "f64" };
     let text = tile(&mut random, (dtype, dtype), most);
     let program = program(&text);
@@ -109,7 +109,7 @@ fn same(found: f32, expected: f32) -> bool {
 fn tiles_of_pairs_are_the_interpreter_s_to_the_bit() {
     let (has, lacks): (Vec<Target>, Vec<Target>) = fusing_machines().into_iter().partition(Target::bf16_pairs);
     for seed in 0..150 {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let text = tile(&mut random, ("i32", "f32"), [(14, 30), (5, 70), (1, 140)][seed as usize % 3]);
         let program = program(&text);
         let [a, b] = [0, 1].map(|i| (0..program.buffers[i].len).map(|_| pair(&mut random)).collect::<Vec<i32>>());

@@ -2,26 +2,22 @@
 
 use crate::cases::Case;
 use ir::op::source::{Constant, Input};
-use ir::{BuildError, Builder, Cotangent, DType, Graph, NodeId, Op, Scalar, ScalarOp, TensorType, Value};
+use ir::{BuildError, Builder, Cotangent, DType, Graph, NodeId, Op, Scalar, ScalarOp, SplitMix64, TensorType, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The values of inputs.
 pub(crate) type Feeds = BTreeMap<NodeId, Value>;
 
-/// Numbers for weights: splitmix64, uniform on [-1, 1).
-pub(crate) struct Source(u64);
+/// Numbers for weights, uniform on [-1, 1).
+pub(crate) struct Source(SplitMix64);
 
 impl Source {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix64::new(seed))
     }
 
     pub(crate) fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+        (self.0.bits() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     }
 
     /// A tensor of `f64`.
