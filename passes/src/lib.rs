@@ -5,6 +5,7 @@
 
 pub mod autodiff;
 mod bodies;
+mod clean_up;
 pub mod collapse;
 pub mod cse;
 pub mod dce;

@@ -60,6 +60,16 @@ pub struct Pass {
     pub why: &'static str,
 }
 
+/// A pass on graphs.
+pub(crate) const fn graph_pass(
+    name: &'static str,
+    run: fn(&mut Graph, &PassContext) -> Result<(), PassError>,
+    (requires, ensures): (Stage, Stage),
+    why: &'static str,
+) -> Pass {
+    Pass { name, run: PassFn::Graph(run), requires, ensures, why }
+}
+
 impl Stage {
     /// The stage that a graph is in, by what stands in it.
     pub fn of(graph: &Graph) -> Self {

@@ -2,21 +2,13 @@
 //!
 //! The names here are the names everywhere: in reports, on the command line, in the headers of file tests.
 
+use crate::clean_up::{CLEAN, CSE, CSE_AGAIN, DCE, FOLD, SIMPLIFY, SIMPLIFY_AGAIN};
+use crate::pass::graph_pass;
 use crate::{
-    Pass, PassContext, PassError, PassFn, Stage, autodiff, collapse, cse, dce, decompose, fma, fold, fuse, fuse_loops,
-    hoist, legalize, lower, pair, parallelize, plan_memory, schedule, simplify, tile, unroll, vectorize, widen,
+    Pass, PassContext, PassError, PassFn, Stage, autodiff, collapse, cse, decompose, fma, fuse, fuse_loops, hoist,
+    legalize, lower, pair, parallelize, plan_memory, schedule, tile, unroll, vectorize, widen,
 };
-use ir::Graph;
 use kernel::Program;
-
-const fn graph_pass(
-    name: &'static str,
-    run: fn(&mut Graph, &PassContext) -> Result<(), PassError>,
-    (requires, ensures): (Stage, Stage),
-    why: &'static str,
-) -> Pass {
-    Pass { name, run: PassFn::Graph(run), requires, ensures, why }
-}
 
 const fn program_pass(
     name: &'static str,
@@ -30,9 +22,6 @@ const fn program_pass(
 /// A pass on loops that changes their shape only.
 const LOOPS: (Stage, Stage) = (Stage::Decomposed, Stage::Decomposed);
 
-/// A pass that leaves a differentiated graph as such.
-const CLEAN_UP: (Stage, Stage) = (Stage::Differentiated, Stage::Differentiated);
-
 /// THE pipeline. A pass may stand in it more than once.
 pub const PIPELINE: &[Pass] = &[
     // Graph to graph.
@@ -42,56 +31,46 @@ pub const PIPELINE: &[Pass] = &[
         (Stage::Declared, Stage::Differentiated),
         "First: every later pass may then treat forward and backward alike, and may replace a node by an equal one, which before would change what gradients are taken by.",
     ),
-    graph_pass(
-        "simplify",
-        simplify::run,
-        CLEAN_UP,
-        "Derivative rules are written for generality: their identities, double movements and broadcasts go before anything is compared or evaluated.",
-    ),
-    graph_pass("fold", fold::run, CLEAN_UP, "After simplify, which has brought constants next to one another."),
-    graph_pass("cse", cse::run, CLEAN_UP, "After simplify and fold, which have given equal nodes an equal spelling."),
+    SIMPLIFY,
+    FOLD,
+    CSE,
     graph_pass(
         "hoist",
         hoist::run,
-        CLEAN_UP,
+        CLEAN,
         "After cse, which has made equal operands one; before simplify, whose rules make one contraction of what leaves a loop.",
     ),
-    graph_pass(
-        "simplify",
-        simplify::run,
-        CLEAN_UP,
-        "Again: folding made constants and cse made operands equal, on which rules may fire now.",
-    ),
-    graph_pass("cse", cse::run, CLEAN_UP, "Again: the second simplify may have spelled two nodes alike."),
-    graph_pass("dce", dce::run, CLEAN_UP, "Last of the clean-up: fuse is to see only what results need."),
+    SIMPLIFY_AGAIN,
+    CSE_AGAIN,
+    DCE,
     graph_pass(
         "widen",
         widen::run,
-        CLEAN_UP,
+        CLEAN,
         "After the clean-up, which would take its casts for the user's; before legalize, which weighs contractions by the width of their elements.",
     ),
     graph_pass(
         "legalize",
         legalize::run,
-        CLEAN_UP,
+        CLEAN,
         "After the clean-up, whose rules are written for convolutions as users know them; before fuse, which must see the copies that padding costs.",
     ),
     graph_pass(
         "pair",
         pair::run,
-        CLEAN_UP,
+        CLEAN,
         "After widen and legalize, which have made contractions of f32 and padded them; before fuse, which joins the making of pairs with what comes before.",
     ),
     graph_pass(
         "fma",
         fma::run,
-        CLEAN_UP,
+        CLEAN,
         "After all rules for products; before fuse, which may compute an element in several places: its bits must be the same in all.",
     ),
     graph_pass(
         "cse",
         cse::run,
-        CLEAN_UP,
+        CLEAN,
         "Again: two convolutions of one tensor pad it alike, and two differences negate it.",
     ),
     graph_pass("fuse", fuse::run, (Stage::Differentiated, Stage::Fused), "When nothing is left to remove."),
@@ -160,4 +139,29 @@ pub fn find(name: &str) -> Result<&'static Pass, PassError> {
         .iter()
         .find(|pass| pass.name == name)
         .ok_or_else(|| PassError::UnknownPass { name: name.into(), known: names().join(", ") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PIPELINE;
+    use crate::clean_up::CLEAN_UP;
+
+    #[test]
+    fn steps_of_scans_are_cleaned_by_a_part_of_the_list_in_its_order() {
+        let mut rest = PIPELINE.iter();
+        for pass in CLEAN_UP {
+            assert!(
+                rest.any(|listed| (listed.name, listed.why) == (pass.name, pass.why)),
+                "`{}`: {}",
+                pass.name,
+                pass.why
+            );
+        }
+        // And what the list has between them moves work out of loops, nothing else.
+        let from = PIPELINE.iter().position(|pass| pass.why == CLEAN_UP[0].why).unwrap();
+        let between = PIPELINE[from..].iter().take_while(|pass| pass.name != "widen");
+        let others: Vec<&str> =
+            between.map(|pass| pass.name).filter(|name| !CLEAN_UP.iter().any(|p| p.name == *name)).collect();
+        assert_eq!(others, ["hoist"]);
+    }
 }

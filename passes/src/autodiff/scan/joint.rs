@@ -2,7 +2,8 @@
 
 use crate::autodiff::controls::replace_controls;
 use crate::autodiff::sweep::pull_back;
-use crate::{PassContext, PassError, cse, dce, fold, simplify};
+use crate::clean_up::CLEAN_UP;
+use crate::{PassContext, PassError, PassFn};
 use ir::op::scan::Scan;
 use ir::op::source::Input;
 use ir::{Builder, Graph, NodeId, Op, TensorType};
@@ -139,8 +140,10 @@ impl Joint {
     }
 
     fn clean(&mut self, cx: &PassContext) -> Result<(), PassError> {
-        for pass in [simplify::run, fold::run, cse::run, simplify::run, cse::run, dce::run] {
-            pass(&mut self.graph, cx)?;
+        for pass in CLEAN_UP {
+            if let PassFn::Graph(run) = pass.run {
+                run(&mut self.graph, cx)?;
+            }
         }
         Ok(())
     }
