@@ -146,6 +146,7 @@ mod dtype;
 mod error;
 pub mod eval;
 mod graph;
+pub mod lexer;
 pub mod op;
 pub mod patch;
 pub mod scalar;

@@ -68,8 +68,8 @@ fn errors_say_where() {
         ("kernel k() {\n  stor p0[i0] = 1.0f32\n}", "line 2, column 3: expected a statement, found `stor`"),
         ("kernel k(p1: read f32[1]) {}", "line 1, column 12: parameter 1 stands where parameter 0 should"),
         ("kernel k() { let i0 = 9223372036854775807 + 1 }", "line 1, column 47: the index doesn't fit 64 bits"),
-        ("kernel k() {", "line 1, column 13: expected a statement, found the end"),
-        ("kernel k() { ~ }", "line 1, column 14: '~' has no meaning here"),
+        ("kernel k() {", "line 1, column 13: expected a statement, found the end of the text"),
+        ("kernel k() { ~ }", "line 1, column 14: unexpected character '~'"),
     ] {
         assert_eq!(text.parse::<Kernel>().unwrap_err().to_string(), message);
     }

@@ -1,9 +1,16 @@
 //! Steps through tokens: the small expectations that the parser is made of.
 
 use super::ParseError;
-use super::lexer::{Lexer, Token};
+use crate::lexer::{LexError, Lexer, Token};
 use crate::op::attr::Attr;
 use crate::{DType, Shape, TensorType};
+
+/// What stands between words.
+const MARKS: &str = "=,:@(){}[]";
+
+fn located(text: &str, e: LexError) -> ParseError {
+    ParseError::at(text, e.at, e.message)
+}
 
 /// The place in the text where the parser stands, with one token of look-ahead.
 pub(super) struct Cursor<'t> {
@@ -15,8 +22,8 @@ pub(super) struct Cursor<'t> {
 
 impl<'t> Cursor<'t> {
     pub(super) fn new(text: &'t str) -> Result<Self, ParseError> {
-        let mut lexer = Lexer::new(text);
-        let (token, at) = lexer.next()?;
+        let mut lexer = Lexer::new(text, MARKS);
+        let (token, at) = lexer.token().map_err(|e| located(text, e))?;
         Ok(Self { text, lexer, token, at })
     }
 
@@ -41,7 +48,7 @@ impl<'t> Cursor<'t> {
     }
 
     fn bump(&mut self) -> Result<Token, ParseError> {
-        let (token, at) = self.lexer.next()?;
+        let (token, at) = self.lexer.token().map_err(|e| located(self.text, e))?;
         self.at = at;
         Ok(std::mem::replace(&mut self.token, token))
     }
@@ -63,7 +70,7 @@ impl<'t> Cursor<'t> {
     /// Takes a word.
     pub(super) fn word(&mut self, what: &str) -> Result<String, ParseError> {
         match &mut self.token {
-            Token::Word(w) => {
+            Token::Word(w) | Token::Number(w) => {
                 let word = std::mem::take(w);
                 self.bump()?;
                 Ok(word)
@@ -105,7 +112,7 @@ impl<'t> Cursor<'t> {
     pub(super) fn number<T: std::str::FromStr>(&mut self, what: &str) -> Result<T, ParseError> {
         let at = self.at;
         match &self.token {
-            Token::Word(w) => match w.parse() {
+            Token::Word(w) | Token::Number(w) => match w.parse() {
                 Ok(n) => self.bump().map(|_| n),
                 Err(_) => Err(self.error(at, format!("expected {what}, found `{w}`"))),
             },
@@ -155,7 +162,7 @@ impl<'t> Cursor<'t> {
         match &self.token {
             Token::Str(_) => self.string("a string").map(Attr::Str),
             Token::Word(w) if DType::from_name(w).is_some() => self.ty().map(Attr::Type),
-            Token::Word(_) => self.number("an integer that fits 64 bits, or a type").map(Attr::Int),
+            Token::Word(_) | Token::Number(_) => self.number("an integer that fits 64 bits, or a type").map(Attr::Int),
             Token::Mark('(') => {
                 self.bump()?;
                 self.list(')', |c| c.word("a literal")).map(Attr::Literals)

@@ -1,5 +1,6 @@
 //! What is wrong with a text, and where.
 
+use crate::lexer::position;
 use std::fmt;
 
 /// A text that is not a graph. Prints as position, message, the offending line and a mark under the place:
@@ -40,10 +41,8 @@ impl ParseError {
     /// An error at byte `at` of `text`.
     pub(super) fn at(text: &str, at: usize, message: impl Into<String>) -> Self {
         let at = (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
-        let before = &text[..at];
-        let start = before.rfind('\n').map_or(0, |i| i + 1);
-        let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
-        let column = text[start..at].chars().count() + 1;
+        let start = text[..at].rfind('\n').map_or(0, |i| i + 1);
+        let (line, column) = position(text, at);
         let rest = text[start..].lines().next().unwrap_or("");
         let skip = (column - 1).saturating_sub(CONTEXT);
         let source: String = rest.chars().skip(skip).take(2 * CONTEXT).map(visible).collect();

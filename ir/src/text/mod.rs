@@ -35,7 +35,6 @@
 
 mod cursor;
 mod error;
-mod lexer;
 mod parse;
 mod print;
 mod same;

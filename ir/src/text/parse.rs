@@ -2,7 +2,7 @@
 
 use super::ParseError;
 use super::cursor::Cursor;
-use super::lexer::Token;
+use crate::lexer::Token;
 use crate::op::attr::{Attr, AttrMap};
 use crate::op::parse::parse_op;
 use crate::op::scan::{Body, MAX_NESTING};

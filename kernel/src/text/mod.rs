@@ -1,4 +1,4 @@
-//! Programs and kernels as text. Grammar (`;` starts a comment that ends with the line; layout is free):
+//! Programs and kernels as text. Grammar (`;` or `//` starts a comment that ends with the line; layout is free):
 //!
 //! ```text
 //! program  = "program" string ["arena" int] buffer* check* kernel* launch*
@@ -14,7 +14,6 @@
 //! [`crate::Micro`]. A constant is a number with its type, `1.5f32`, `-3i64`; `true`; `nan:f32`, `-inf:f64`, or the bits of another
 //! NaN, `0x7fc00001:f32`. The printer's text of a program parses to that program, and text in the printer's form prints as it was.
 
-mod lexer;
 mod parse;
 mod parse_expr;
 mod parser;

@@ -1,11 +1,11 @@
 //! Parses statements, kernels and programs.
 
-use super::lexer::Token;
 use super::parser::{Parsed, Parser};
 use crate::{
     Access, Buffer, BufferId, BufferKind, Check, Code, DType, Data, IndexVar, Kernel, Launch, Local, LoopKind, Micro,
     Operand, Param, Program, ReduceDim, Reg, Scalar, Stmt,
 };
+use ir::lexer::Token;
 use std::str::FromStr;
 
 /// Text that isn't a program: what is wrong and where.
@@ -42,7 +42,7 @@ impl FromStr for Kernel {
     }
 }
 
-impl Parser {
+impl Parser<'_> {
     fn program(&mut self) -> Parsed<Program> {
         self.word("program")?;
         let mut program = Program { name: self.text()?, ..Program::default() };

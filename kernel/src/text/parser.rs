@@ -1,15 +1,25 @@
 //! Reads tokens from left to right: the parser's tools.
 
-use super::lexer::{Placed, Token, tokens};
 use super::{MAX_NESTING, ParseError};
 use crate::{DType, ScalarOp};
+use ir::lexer::{Lexer, Token, position};
 use std::str::FromStr;
+
+/// What stands between words and numbers.
+const MARKS: &str = ".,:()[]{}=+*/%#@";
+
+fn wrong(text: &str, at: usize, message: String) -> ParseError {
+    let (line, column) = position(text, at);
+    ParseError { line, column, message }
+}
 
 pub(super) type Parsed<T> = Result<T, ParseError>;
 
 /// Reads tokens from left to right.
-pub(super) struct Parser {
-    tokens: Vec<Placed>,
+pub(super) struct Parser<'t> {
+    text: &'t str,
+    /// Each with the byte it starts at; the last one is the end.
+    tokens: Vec<(Token, usize)>,
     at: usize,
     depth: usize,
 }
@@ -21,9 +31,18 @@ fn numbered(word: &str, letter: char) -> Option<u32> {
     if canonical { digits.parse().ok() } else { None }
 }
 
-impl Parser {
-    pub(super) fn new(text: &str) -> Parsed<Self> {
-        Ok(Self { tokens: tokens(text)?, at: 0, depth: 0 })
+impl<'t> Parser<'t> {
+    pub(super) fn new(text: &'t str) -> Parsed<Self> {
+        let mut lexer = Lexer::new(text, MARKS);
+        let mut tokens = vec![];
+        loop {
+            let token = lexer.token().map_err(|e| wrong(text, e.at, e.message))?;
+            let end = token.0 == Token::End;
+            tokens.push(token);
+            if end {
+                return Ok(Self { text, tokens, at: 0, depth: 0 });
+            }
+        }
     }
 
     pub(super) fn peek(&self) -> &Token {
@@ -42,12 +61,11 @@ impl Parser {
 
     /// An error at the next token.
     pub(super) fn fail<T>(&self, message: impl Into<String>) -> Parsed<T> {
-        let (_, line, column) = self.tokens[self.at];
-        Err(ParseError { line, column, message: message.into() })
+        Err(wrong(self.text, self.tokens[self.at].1, message.into()))
     }
 
     pub(super) fn expected<T>(&self, what: &str) -> Parsed<T> {
-        self.fail(format!("expected {what}, found {}", self.peek().describe()))
+        self.fail(format!("expected {what}, found {}", self.peek()))
     }
 
     pub(super) fn end(&self) -> Parsed<()> {
@@ -55,7 +73,7 @@ impl Parser {
     }
 
     pub(super) fn accept(&mut self, c: char) -> bool {
-        let found = *self.peek() == Token::Punct(c);
+        let found = *self.peek() == Token::Mark(c);
         if found {
             self.next();
         }
@@ -91,7 +109,7 @@ impl Parser {
 
     pub(super) fn text(&mut self) -> Parsed<String> {
         match self.peek() {
-            Token::Text(t) => {
+            Token::Str(t) => {
                 let t = t.clone();
                 self.next();
                 Ok(t)
@@ -192,6 +210,6 @@ impl Parser {
     }
 
     pub(super) fn looks_like_call(&self) -> bool {
-        *self.peek_second() == Token::Punct('(')
+        *self.peek_second() == Token::Mark('(')
     }
 }
