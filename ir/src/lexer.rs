@@ -182,7 +182,7 @@ impl<'t> Lexer<'t> {
     /// What follows a backslash at byte `start`.
     fn escape(&mut self, start: usize) -> Result<char, LexError> {
         let wrong = || LexError::new(start, "expected one of the escapes \\n \\r \\t \\0 \\\\ \\\" \\' \\u{1f600}");
-        let c = self.peek().ok_or_else(|| wrong())?;
+        let c = self.peek().ok_or_else(&wrong)?;
         self.at += c.len_utf8();
         match c {
             'n' => Ok('\n'),
@@ -196,7 +196,7 @@ impl<'t> Lexer<'t> {
                 let closed = self.peek() == Some('}');
                 self.at += usize::from(closed);
                 let code = u32::from_str_radix(digits, 16).ok().filter(|_| closed);
-                code.and_then(char::from_u32).ok_or_else(|| wrong())
+                code.and_then(char::from_u32).ok_or_else(&wrong)
             }
             _ => Err(wrong()),
         }
