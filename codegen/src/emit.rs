@@ -15,7 +15,7 @@ use cranelift::codegen::ir::UserFuncName;
 use cranelift::codegen::isa::TargetIsa;
 use cranelift::frontend::FunctionBuilderContext;
 use cranelift::module::{FuncId, ModuleReloc, ModuleRelocTarget};
-use kernel::{Kernel, Program, Target};
+use kernel::{Kernel, Launch, Program, Target};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -85,13 +85,15 @@ pub fn emit(program: Program, options: &EmitOptions) -> Result<Object, CodegenEr
     let launch_args = first_args(&program.launches);
     let step = compile_step(&mut functions, &program, (&of_kernels, &launch_args), &*step_isa)?;
     let kernels = kernels_of(program.kernels, &functions, &firsts, &of_kernels, &compiled);
+    // No code depends on where a launch comes from: two users' programs may share it.
+    let launches = program.launches.into_iter().map(|launch| Launch { origins: vec![], ..launch });
     let object = Object {
         target: target.clone(),
         step,
         scratch_bytes: kernels.iter().map(|k| k.scratch_bytes).max().unwrap_or(0),
         functions: functions.0,
         kernels,
-        launches: program.launches,
+        launches: launches.collect(),
         launch_args,
         buffers: program.buffers,
         arena_bytes: program.arena_bytes,

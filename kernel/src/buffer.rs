@@ -76,6 +76,26 @@ pub struct Launch {
     pub kernel: u32,
     /// The buffers bound to its parameters.
     pub args: Vec<BufferId>,
+    /// What it was made of, by positions in [`Program::origins`], in ascending order.
+    pub origins: Vec<u32>,
+}
+
+/// An op of the graph that a program was made of, and the user's line that it stands for.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Origin {
+    /// The op's name: "conv".
+    pub op: String,
+    /// The user's source line, as text, if it is known.
+    pub loc: Option<String>,
+}
+
+/// What two launches that become one were made of.
+#[must_use]
+pub fn join_origins(one: &[u32], other: &[u32]) -> Vec<u32> {
+    let mut all = [one, other].concat();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// What to tell the user when a check fails.
@@ -100,6 +120,8 @@ pub struct Program {
     pub launches: Vec<Launch>,
     /// What checks in kernels refer to; a kernel that fails check `n` returns the status `n + 1`, 0 means success.
     pub checks: Vec<Check>,
+    /// What launches were made of, each once. No code depends on it.
+    pub origins: Vec<Origin>,
     /// Bytes of the arena, once `plan_memory` ran.
     pub arena_bytes: Option<usize>,
 }

@@ -30,7 +30,7 @@ pub mod walk;
 mod work;
 
 pub use affine::{Affine, IndexExpr, IndexVar};
-pub use buffer::{Buffer, BufferId, BufferKind, Check, Launch, Program};
+pub use buffer::{Buffer, BufferId, BufferKind, Check, Launch, Origin, Program, join_origins};
 pub use builder::{Fresh, KernelBuilder};
 pub use canonical::Codes;
 pub use expr::{BufRef, Expr, Reg};

@@ -147,7 +147,7 @@ fn program(kernel: &Kernel, aliased: bool) -> Program {
         name: "p".into(),
         buffers: vec![state, other],
         kernels: vec![kernel.clone()],
-        launches: vec![Launch { kernel: 0, args }],
+        launches: vec![Launch { kernel: 0, args, origins: vec![] }],
         ..Program::default()
     }
 }

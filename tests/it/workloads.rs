@@ -1,6 +1,8 @@
 //! The benchmark's workloads, compiled: their losses are those that several other frameworks compute from the same numbers.
 
-use gradc_cli::bench::{Subject, Workload};
+use gradc::compile::CompileOptions;
+use gradc_cli::bench::{Subject, Workload, launch_facts};
+use kernel::{InstructionSet, Target};
 use std::collections::BTreeMap;
 
 /// The losses of step 1 and of a later one, before each step's update, to five digits. They are what several frameworks in Rust agree on;
@@ -183,6 +185,22 @@ fn results_do_not_depend_on_threads() {
             let other = run(threads);
             let first = one.iter().zip(&other).position(|(a, b)| a != b);
             assert_eq!((one.len(), first), (other.len(), None), "{}: {threads} threads differ", workload.name);
+        }
+    }
+}
+
+/// Of the CNN's launches, 5 of 24 had no line before launches knew what they were made of, both fused convolutions among them.
+#[test]
+fn every_launch_names_a_line_of_the_user_s() {
+    for workload in Workload::all() {
+        for set in [InstructionSet::Fma, InstructionSet::Avx2, InstructionSet::Avx512] {
+            let target = Target::avx512().limited_to(set);
+            let options = CompileOptions { target: Some(target), ..CompileOptions::default() };
+            for facts in launch_facts(&workload.step().unwrap(), &options).unwrap() {
+                let (name, kernel) = (workload.name, &facts.kernel);
+                assert!(!facts.places.is_empty(), "{name} for {set}: {kernel} of {:?} comes from nowhere", facts.ops);
+                assert!(facts.places.iter().all(|place| place.contains(".rs:")), "{name}: {:?}", facts.places);
+            }
         }
     }
 }

@@ -79,14 +79,14 @@ impl Explanation {
             let share = 100.0 * us / (step * 1e3).max(f64::MIN_POSITIVE);
             let [gflops, gbytes_s] = launch.rates(launch.best);
             let limit = launch.share_of_limit(&self.machine);
-            let kernel = kernels.get(launch.kernel.as_str());
+            let kernel = kernels.get(launch.facts.kernel.as_str());
             let compile = kernel.map_or(0.0, |k| ms(k.compile_time));
             let bytes = kernel.map_or(0, |k| k.code_bytes);
             let emitter = kernel.map_or_else(String::new, |k| k.emitter.to_string());
             writeln!(
                 f,
                 "{us:>10.2} {share:>5.1}% {gflops:>8.1} {gbytes_s:>8.1} {limit:>12}  {compile:>10.3} {bytes:>8}  {} ({emitter})",
-                launch.kernel
+                launch.facts.kernel
             )?;
         }
         Ok(())

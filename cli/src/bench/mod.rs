@@ -23,6 +23,6 @@ pub use explain::{Explanation, explain};
 pub use flops::contraction_flops;
 pub use machine::{Level, Limit, Load, Machine};
 pub use measure::{Measurement, Proof, Settings, add_limit, measure};
-pub use profile::{KernelFacts, LaunchProfile, Profile, kernel_facts, profile};
+pub use profile::{LaunchFacts, LaunchProfile, Profile, launch_facts, profile};
 pub use subject::Subject;
 pub use workload::{INFERENCE, KERNELS, Kind, OPS, WORKLOADS, Work, Workload};

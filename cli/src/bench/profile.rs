@@ -5,19 +5,20 @@ use super::{BenchError, Load, Machine};
 use gradc::compile::{CompileOptions, CompiledProgram, run_passes};
 use gradc::dsl::Step;
 use gradc::io::write_atomically;
-use ir::Graph;
-use passes::{PassContext, Stop};
+use passes::Stop;
 use runtime::LaunchSpan;
 use serde_json::{Value as Json, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-/// What is known of a kernel besides its time.
+/// What is known of a launch besides its time.
 #[derive(Clone, PartialEq, Default, Debug)]
-pub struct KernelFacts {
-    /// Arithmetic and traffic of a launch.
+pub struct LaunchFacts {
+    /// The kernel.
+    pub kernel: String,
+    /// Arithmetic and traffic.
     pub load: Load,
     /// The names of the graph's ops in it, without movement and constants.
     pub ops: Vec<String>,
@@ -25,57 +26,37 @@ pub struct KernelFacts {
     pub places: Vec<String>,
 }
 
-/// The facts of all kernels of a step, by their names.
+/// The facts of all launches of a step, in the order they run.
 ///
 /// # Errors
 /// What a pass can't do.
-pub fn kernel_facts(step: &Step, options: &CompileOptions) -> Result<BTreeMap<String, KernelFacts>, BenchError> {
+pub fn launch_facts(step: &Step, options: &CompileOptions) -> Result<Vec<LaunchFacts>, BenchError> {
     let outcome = run_passes(step.graph.clone(), options, Stop::End)?;
-    let scheduled = run_passes(step.graph.clone(), options, Stop::AfterPass("schedule".into()))?;
-    let mut facts: BTreeMap<String, KernelFacts> = BTreeMap::new();
-    if let Some(program) = outcome.module.program() {
-        for kernel in &program.kernels {
-            let kernel::Work { operations, read_bytes, written_bytes } = kernel.work();
-            let load = Load { operations, read_bytes, written_bytes };
-            facts.insert(kernel.name.clone(), KernelFacts { load, ..KernelFacts::default() });
-        }
-    }
-    if let Some(graph) = scheduled.module.graph() {
-        let target = options.target_or_host()?;
-        let cx = PassContext { options: options.passes.clone(), ..PassContext::new(target) };
-        let origins = passes::lower::origins(graph, &cx).map_err(gradc::compile::CompileError::from)?;
-        for origin in origins {
-            let Some(facts) = facts.get_mut(&origin.kernel) else { continue };
-            (facts.ops, facts.places) = describe(graph, &origin.nodes);
-        }
-    }
-    Ok(facts)
+    let Some(program) = outcome.module.program() else { return Ok(vec![]) };
+    let loads: Vec<Load> = program.kernels.iter().map(|kernel| load(&kernel.work())).collect();
+    let facts = |launch: &kernel::Launch| {
+        let origins = || launch.origins.iter().map(|at| &program.origins[*at as usize]);
+        let ops = each_once(origins().map(|origin| origin.op.as_str()));
+        let places = each_once(origins().filter_map(|origin| origin.loc.as_deref()));
+        let at = launch.kernel as usize;
+        LaunchFacts { kernel: program.kernels[at].name.clone(), load: loads[at], ops, places }
+    };
+    Ok(program.launches.iter().map(facts).collect())
 }
 
-/// The ops of a cluster and where they come from, each once, in the order of the graph.
-fn describe(graph: &Graph, nodes: &[ir::NodeId]) -> (Vec<String>, Vec<String>) {
-    let (mut ops, mut places) = (vec![], vec![]);
-    let (mut seen_op, mut seen_place) = (BTreeSet::new(), BTreeSet::new());
-    for &node in nodes {
-        let op = graph.op(node).name().to_owned();
-        if seen_op.insert(op.clone()) {
-            ops.push(op);
-        }
-        if let Some(loc) = graph.loc(node) {
-            let place = format!("{}:{}", loc.file, loc.line);
-            if seen_place.insert(place.clone()) {
-                places.push(place);
-            }
-        }
-    }
-    (ops, places)
+fn load(work: &kernel::Work) -> Load {
+    let kernel::Work { operations, read_bytes, written_bytes } = *work;
+    Load { operations, read_bytes, written_bytes }
+}
+
+fn each_once<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    texts.filter(|text| seen.insert(*text)).map(str::to_string).collect()
 }
 
 /// One launch of a step.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LaunchProfile {
-    /// The kernel.
-    pub kernel: String,
     /// Its median time, from the fork to the join.
     pub median: Duration,
     /// Its fastest.
@@ -83,7 +64,7 @@ pub struct LaunchProfile {
     /// How many threads shared it.
     pub threads: usize,
     /// What it does.
-    pub facts: KernelFacts,
+    pub facts: LaunchFacts,
 }
 
 /// The launches of a step, and when they ran.
@@ -111,22 +92,18 @@ pub fn profile(
     steps: usize,
     machine: Option<Machine>,
 ) -> Result<Profile, BenchError> {
-    let mut facts = kernel_facts(step, options)?;
+    let facts = launch_facts(step, options)?;
     let executable = program.executable_mut();
     // Caches and branch predictors get used to it.
     executable.trace(steps.div_ceil(10))?;
     let spans = executable.trace(steps.max(1))?;
-    let loaded = executable.loaded();
-    let names: Vec<String> =
-        loaded.launches().iter().map(|l| loaded.kernels()[l.kernel as usize].name.clone()).collect();
-    let launch = |(at, kernel): (usize, &String)| {
+    let launch = |(at, facts): (usize, LaunchFacts)| {
         let mut times: Vec<Duration> = spans.iter().map(|step| step[at].end - step[at].start).collect();
         times.sort_unstable();
         let threads = spans.iter().map(|step| step[at].parts.len()).max().unwrap_or(1);
-        let facts = facts.remove(kernel).unwrap_or_default();
-        LaunchProfile { kernel: kernel.clone(), median: times[times.len() / 2], best: times[0], threads, facts }
+        LaunchProfile { median: times[times.len() / 2], best: times[0], threads, facts }
     };
-    let launches = names.iter().enumerate().map(launch).collect();
+    let launches = facts.into_iter().enumerate().map(launch).collect();
     let arena_bytes = executable.arena_bytes();
     Ok(Profile { name: step.graph.name().into(), launches, machine, arena_bytes, spans })
 }
@@ -174,7 +151,7 @@ impl Profile {
                 let launch = &self.launches[span.launch];
                 for part in &span.parts {
                     events.push(json!({
-                        "ph": "X", "pid": 1, "tid": part.thread, "name": launch.kernel, "cat": "kernel",
+                        "ph": "X", "pid": 1, "tid": part.thread, "name": launch.facts.kernel, "cat": "kernel",
                         "ts": us(part.start), "dur": us(part.end - part.start),
                         "args": {"step": number, "launch": span.launch, "ops": launch.facts.ops, "places": launch.facts.places},
                     }));
@@ -220,7 +197,8 @@ impl fmt::Display for Profile {
 
 impl Profile {
     fn line(&self, f: &mut fmt::Formatter<'_>, launch: &LaunchProfile, total: f64) -> fmt::Result {
-        let LaunchProfile { kernel, median, threads, facts, .. } = launch;
+        let LaunchProfile { median, threads, facts, .. } = launch;
+        let kernel = &facts.kernel;
         let ms = median.as_secs_f64() * 1e3;
         let share = 0.1 * ms / total.max(1e-9);
         let [gflops, gbytes_s] = launch.rates(*median);

@@ -68,8 +68,10 @@ impl Object {
         })?;
         object.step = r.function()?;
         object.kernels = r.list(Reader::kernel)?;
-        object.launches =
-            r.list(|r| Ok(Launch { kernel: r.number()?, args: r.list(|r| Ok(BufferId(r.number()?)))? }))?;
+        object.launches = r.list(|r| {
+            let (kernel, args) = (r.number()?, r.list(|r| Ok(BufferId(r.number()?)))?);
+            Ok(Launch { kernel, args, origins: vec![] })
+        })?;
         object.buffers = r.list(Reader::buffer)?;
         object.arena_bytes = r.option()?;
         object.scratch_bytes = r.size()?;

@@ -1,13 +1,14 @@
 //! Programs and kernels as text. Grammar (`;` or `//` starts a comment that ends with the line; layout is free):
 //!
 //! ```text
-//! program  = "program" string ["arena" int] buffer* check* kernel* launch*
+//! program  = "program" string ["arena" int] buffer* check* origin* kernel* launch*
 //! buffer   = bN ":" dtype "[" int "]" kind ["@" int]
 //! kind     = "temp" | ("input" | "output" | "state" | "next") string | "constant" ( "[" scalar,* "]" | "x" hex-string )
 //! check    = "check" "#" int string ["at" string]
+//! origin   = "origin" "#" int name ["at" string]
 //! kernel   = "kernel" name "(" pN ":" ("read" | "write" | "readwrite" | "stream") dtype "[" int "]",* ")" "{" local* stmt* "}"
 //! local    = "local" lN ":" dtype "[" int "]"
-//! launch   = "launch" name "(" bN,* ")"
+//! launch   = "launch" name "(" bN,* ")" ["from" ("#" int)*]
 //! ```
 //!
 //! Statements and expressions are spelled in the docs of [`crate::Stmt`], [`crate::Expr`], [`crate::IndexExpr`] and

@@ -3,7 +3,7 @@
 use super::parser::{Parsed, Parser};
 use crate::{
     Access, Buffer, BufferId, BufferKind, Check, Code, DType, Data, IndexVar, Kernel, Launch, Local, LoopKind, Micro,
-    Operand, Param, Program, ReduceDim, Reg, Scalar, Stmt,
+    Operand, Origin, Param, Program, ReduceDim, Reg, Scalar, Stmt,
 };
 use ir::lexer::Token;
 use std::str::FromStr;
@@ -58,8 +58,14 @@ impl Parser<'_> {
             let n: usize = self.int("the check's number")?;
             self.in_order("check", n, program.checks.len())?;
             let message = self.text()?;
-            let loc = if self.accept_word("at") { Some(self.text()?) } else { None };
-            program.checks.push(Check { message, loc });
+            program.checks.push(Check { message, loc: self.location()? });
+        }
+        while self.accept_word("origin") {
+            self.punct('#')?;
+            let n: usize = self.int("the origin's number")?;
+            self.in_order("origin", n, program.origins.len())?;
+            let op = self.name("an op's name")?;
+            program.origins.push(Origin { op, loc: self.location()? });
         }
         while *self.peek() == Token::Word("kernel".into()) {
             program.kernels.push(self.kernel()?);
@@ -68,6 +74,11 @@ impl Parser<'_> {
             program.launches.push(self.launch(&program.kernels)?);
         }
         Ok(program)
+    }
+
+    /// `at "src/main.rs:3:9"`, if it stands there.
+    fn location(&mut self) -> Parsed<Option<String>> {
+        if self.accept_word("at") { self.text().map(Some) } else { Ok(None) }
     }
 
     fn in_order(&self, what: &str, found: usize, next: usize) -> Parsed<()> {
@@ -85,7 +96,13 @@ impl Parser<'_> {
         self.next();
         self.punct('(')?;
         let args = self.list(')', |p| p.numbered('b').map(BufferId))?;
-        Ok(Launch { kernel: kernel as u32, args })
+        let mut origins = vec![];
+        if self.accept_word("from") {
+            while self.accept('#') {
+                origins.push(self.int("an origin's number")?);
+            }
+        }
+        Ok(Launch { kernel: kernel as u32, args, origins })
     }
 
     /// `f32[128]`.

@@ -158,12 +158,8 @@ impl Printer<'_, '_> {
             writeln!(self.out, "b{at}: {buffer}")?;
             self.notes_of(Site::Buffer(at), 0)?;
         }
-        for (at, check) in program.checks.iter().enumerate().filter(|_| self.notes.is_none()) {
-            write!(self.out, "check #{at} {}", Quoted(&check.message))?;
-            if let Some(loc) = &check.loc {
-                write!(self.out, " at {}", Quoted(loc))?;
-            }
-            self.out.write_char('\n')?;
+        if self.notes.is_none() {
+            self.tables(program)?;
         }
         for (at, kernel) in program.kernels.iter().enumerate() {
             if !self.concerns(|site| matches!(site, Site::Kernel(k) | Site::Stmt(k, _) if *k == at)) {
@@ -182,10 +178,35 @@ impl Printer<'_, '_> {
             let before = if at == 0 { "\n" } else { "" };
             let kernel = program.kernels.get(launch.kernel as usize);
             let name = kernel.map_or_else(|| format!("?{}", launch.kernel), |k| k.name.clone());
-            writeln!(self.out, "{before}launch {name}({})", args.join(", "))?;
+            write!(self.out, "{before}launch {name}({})", args.join(", "))?;
+            for (at, origin) in launch.origins.iter().enumerate() {
+                write!(self.out, "{}#{origin}", if at == 0 { " from " } else { " " })?;
+            }
+            self.out.write_char('\n')?;
             self.notes_of(Site::Launch(at), 0)?;
         }
         Ok(())
+    }
+
+    /// What checks say and where launches come from.
+    fn tables(&mut self, program: &Program) -> Result {
+        for (at, check) in program.checks.iter().enumerate() {
+            write!(self.out, "check #{at} {}", Quoted(&check.message))?;
+            self.location(check.loc.as_deref())?;
+        }
+        for (at, origin) in program.origins.iter().enumerate() {
+            write!(self.out, "origin #{at} {}", origin.op)?;
+            self.location(origin.loc.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// A place in the user's source, if it is known, and the end of the line.
+    fn location(&mut self, loc: Option<&str>) -> Result {
+        if let Some(loc) = loc {
+            write!(self.out, " at {}", Quoted(loc))?;
+        }
+        self.out.write_char('\n')
     }
 
     fn kernel(&mut self, kernel: &Kernel) -> Result {

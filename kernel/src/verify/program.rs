@@ -17,6 +17,9 @@ pub(super) fn check(program: &Program, report: &mut Report) {
     let mut written = vec![false; program.buffers.len()];
     for (at, launch) in program.launches.iter().enumerate() {
         check_launch(program, launch, Site::Launch(at), &mut written, report);
+        if let Some(origin) = launch.origins.iter().find(|origin| program.origins.len() <= **origin as usize) {
+            report.add(12, Site::Launch(at), format!("there is no origin #{origin}"));
+        }
     }
     for (at, buffer) in program.buffers.iter().enumerate() {
         let must = matches!(buffer.kind, BufferKind::Output { .. } | BufferKind::Next { .. });

@@ -1,7 +1,7 @@
 //! Two launches that may become one.
 
 use super::uses::Uses;
-use kernel::{Access, BufferId, BufferKind, Kernel, Launch, Program};
+use kernel::{Access, BufferId, BufferKind, Kernel, Launch, Program, join_origins};
 use std::collections::BTreeMap;
 
 /// Loops are joined to as many iterations, if the longer of them has more: as many are enough for threads to share.
@@ -63,7 +63,9 @@ impl Link {
         }
         program.kernels.push(kernel);
         let kernel = program.kernels.len() as u32 - 1;
-        program.launches[self.place] = Launch { kernel, args };
+        let [first, second] = self.launches(program).map(|launch| &*launch.origins);
+        let origins = join_origins(first, second);
+        program.launches[self.place] = Launch { kernel, args, origins };
         uses.insert(program, self.place);
         self.producer + self.consumer - self.place
     }

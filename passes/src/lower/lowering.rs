@@ -2,7 +2,7 @@
 
 use crate::PassError;
 use ir::{Graph, NodeId, Op};
-use kernel::{Buffer, BufferId, BufferKind, Check, Codes, Kernel, Launch, Program, Target};
+use kernel::{Buffer, BufferId, BufferKind, Check, Codes, Kernel, Launch, Origin, Program, Target, join_origins};
 use std::collections::BTreeMap;
 
 /// A program under construction.
@@ -13,10 +13,10 @@ pub(crate) struct Lowering<'g> {
     pub(super) buffers: BTreeMap<NodeId, BufferId>,
     pub(super) checks: BTreeMap<NodeId, u32>,
     pub(super) kinds: BTreeMap<NodeId, BufferKind>,
-    /// The cluster being lowered.
-    pub(super) cluster: Option<u32>,
-    /// The cluster of each kernel.
-    pub(super) clusters: Vec<Option<u32>>,
+    /// What is being lowered: the origins of the launches to come.
+    pub(super) current: Vec<u32>,
+    /// The numbers of the origins so far.
+    pub(super) origins: BTreeMap<Origin, u32>,
     /// The code of the kernels so far.
     pub(super) codes: Codes,
     /// Whether this is the body of a loop, in which inputs named as invariants are the same each time: what is prepared from them is prepared once.
@@ -111,14 +111,37 @@ impl<'g> Lowering<'g> {
         check
     }
 
+    /// Says what the launches to come are made of.
+    pub(super) fn start(&mut self, nodes: &[NodeId]) {
+        self.current.clear();
+        let origin = |&node: &NodeId| {
+            let loc = self.graph.loc(node).map(ToString::to_string);
+            Origin { op: self.graph.op(node).name().to_owned(), loc }
+        };
+        let origins: Vec<Origin> = nodes.iter().map(origin).collect();
+        self.add_origins(&origins);
+    }
+
+    /// Says what the launches to come are made of besides.
+    pub(super) fn add_origins(&mut self, origins: &[Origin]) {
+        let all = &mut self.program.origins;
+        let number = |origin: &Origin| {
+            *self.origins.entry(origin.clone()).or_insert_with(|| {
+                all.push(origin.clone());
+                all.len() as u32 - 1
+            })
+        };
+        let more: Vec<u32> = origins.iter().map(number).collect();
+        self.current = join_origins(&self.current, &more);
+    }
+
     pub(super) fn launch(&mut self, mut kernel: Kernel, args: Vec<BufferId>) {
         kernel.name = format!("{}_{}", kernel.name, self.program.kernels.len());
         // What is alike takes memory once: passes would miss the caches on every copy.
         self.codes.share(&mut kernel);
         self.program.kernels.push(kernel);
-        self.clusters.push(self.cluster);
         let kernel = self.program.kernels.len() as u32 - 1;
-        self.program.launches.push(Launch { kernel, args });
+        self.program.launches.push(Launch { kernel, args, origins: self.current.clone() });
     }
 
     /// A name that tells what a kernel computes: its ops, the first few.

@@ -29,18 +29,9 @@ pub(crate) use lowering::Lowering;
 
 use crate::fuse::cluster::{Clusters, Kind};
 use crate::{PassContext, PassError};
-use ir::{Graph, NodeId, Op};
-use kernel::{BufferKind, Codes, Kernel, Program, Target};
+use ir::{Graph, Op};
+use kernel::{BufferKind, Codes, Program, Target};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What a kernel was made of.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Origin {
-    /// The kernel's name, which it keeps through the passes that follow.
-    pub kernel: String,
-    /// The nodes of its cluster, in the order of their ids; none for a copy that no cluster asked for.
-    pub nodes: Vec<NodeId>,
-}
 
 /// Lowers a graph.
 ///
@@ -48,19 +39,6 @@ pub struct Origin {
 /// If the graph is not in the stage that this pass requires.
 pub fn run(graph: &Graph, context: &PassContext) -> Result<Program, PassError> {
     Ok(lower(graph, &context.target, false)?.program)
-}
-
-/// What each kernel is made of that [`run`] makes of the same graph, in the program's order: for profiles, which name the user's lines.
-///
-/// # Errors
-/// As [`run`].
-pub fn origins(graph: &Graph, context: &PassContext) -> Result<Vec<Origin>, PassError> {
-    let lowering = lower(graph, &context.target, false)?;
-    let origin = |(kernel, cluster): (&Kernel, &Option<u32>)| Origin {
-        kernel: kernel.name.clone(),
-        nodes: graph.ids().filter(|&id| cluster.is_some() && graph.cluster(id) == *cluster).collect(),
-    };
-    Ok(lowering.program.kernels.iter().zip(&lowering.clusters).map(origin).collect())
 }
 
 fn lower<'g>(graph: &'g Graph, target: &Target, is_body: bool) -> Result<Lowering<'g>, PassError> {
@@ -71,15 +49,15 @@ fn lower<'g>(graph: &'g Graph, target: &Target, is_body: bool) -> Result<Lowerin
         buffers: BTreeMap::new(),
         checks: BTreeMap::new(),
         kinds: BTreeMap::new(),
-        cluster: None,
-        clusters: vec![],
+        current: vec![],
+        origins: BTreeMap::new(),
         codes: Codes::default(),
         is_body,
     };
     lowering.declare_ports();
     let clusters = Clusters::of(graph);
     for (&cluster, nodes) in &clusters.nodes {
-        lowering.cluster = Some(cluster);
+        lowering.start(nodes);
         match clusters.kind(graph, cluster) {
             Kind::Loop => loops::lower(&mut lowering, cluster, nodes)?,
             Kind::Contraction(anchor) => contraction::lower(&mut lowering, cluster, anchor, nodes)?,
@@ -88,7 +66,6 @@ fn lower<'g>(graph: &'g Graph, target: &Target, is_body: bool) -> Result<Lowerin
             Kind::Scan(anchor) => scan::lower(&mut lowering, anchor, nodes)?,
         }
     }
-    lowering.cluster = None;
     copy_remaining_results(&mut lowering)?;
     Ok(lowering)
 }
@@ -110,6 +87,7 @@ fn copy_remaining_results(lowering: &mut Lowering<'_>) -> Result<(), PassError> 
         if unchanged || !port(&kind).is_some_and(|port| there.insert(port)) {
             continue;
         }
+        lowering.start(&[node]);
         opaque::copy(lowering, node, kind)?;
     }
     Ok(())

@@ -110,7 +110,10 @@ fn copy_unshared_states(program: &mut Program, roots: &[usize]) {
         let params = vec![param(Access::Read), param(Access::Write)];
         program.kernels.push(Kernel::new(name, Code { params, locals: vec![], body }));
         let kernel = program.kernels.len() as u32 - 1;
-        program.launches.push(Launch { kernel, args: vec![BufferId(next as u32), BufferId(state as u32)] });
+        let (from, to) = (BufferId(next as u32), BufferId(state as u32));
+        let writer = program.launches.iter().rfind(|launch| launch.args.contains(&from));
+        let origins = writer.map_or_else(Vec::new, |launch| launch.origins.clone());
+        program.launches.push(Launch { kernel, args: vec![from, to], origins });
     }
 }
 

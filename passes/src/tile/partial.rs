@@ -80,8 +80,8 @@ pub(super) fn cut(program: &mut Program) {
                 program.buffers.push(Buffer { dtype, len, kind: BufferKind::Temp, offset: None });
             }
             let bind = |kept: &[usize]| kept.iter().map(|&p| args[p]).collect();
-            launches.push(Launch { kernel: number, args: bind(&partial.kept) });
-            launches.push(Launch { kernel: at as u32, args: bind(&total.kept) });
+            launches.push(Launch { kernel: number, args: bind(&partial.kept), origins: launch.origins.clone() });
+            launches.push(Launch { kernel: at as u32, args: bind(&total.kept), origins: launch.origins });
         }
         program.launches = launches;
     }

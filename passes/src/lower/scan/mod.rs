@@ -43,6 +43,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, anchor: NodeId, nodes: &[NodeId
     let blocks = Blocks::of(scan.body.graph());
     let body = blocks.as_ref().map_or(scan.body.graph(), |blocks| &blocks.body);
     let inner = super::lower(body, &lowering.target, true)?.program;
+    lowering.add_origins(&inner.origins);
     let prepared = prepare(lowering, anchor, &inner)?;
     let emitter = Emitter::new(lowering, anchor, scan, results, inner, prepared, blocks.as_ref());
     emitter.run(blocks.as_ref())
