@@ -1,6 +1,7 @@
 //! A program under construction: buffers of nodes, checks, kernels and their launches.
 
 use crate::PassError;
+use ir::op::scan::{Port, Role};
 use ir::{Graph, NodeId, Op};
 use kernel::{Buffer, BufferId, BufferKind, Check, Codes, Kernel, Launch, Origin, Program, Target, join_origins};
 use std::collections::BTreeMap;
@@ -71,8 +72,7 @@ impl<'g> Lowering<'g> {
 
     /// True if a node is an invariant of the loop whose body this is.
     pub(super) fn is_invariant(&self, node: NodeId) -> bool {
-        let root = self.root(node);
-        self.is_body && matches!(self.graph.op(root), Op::Input(input) if input.name.starts_with('w'))
+        self.is_body && is_invariant(self.graph, self.root(node))
     }
 
     /// The buffer with a node's elements, row-major, if it has been computed to one.
@@ -160,4 +160,13 @@ impl<'g> Lowering<'g> {
     pub(super) fn defect(&self, node: NodeId, rule: &str) -> PassError {
         PassError::defect(self.graph, node, rule)
     }
+}
+
+/// True if a node of a scan's body is the same in every step.
+pub(super) fn is_invariant(body: &Graph, node: NodeId) -> bool {
+    let port = match body.op(node) {
+        Op::Input(input) => Port::of_input(&input.name),
+        _ => None,
+    };
+    port.is_some_and(|port| port.role == Role::Invariant)
 }

@@ -2,7 +2,7 @@
 
 use super::generator::{Generator, Known, shape};
 use ir::op::contraction::Dot;
-use ir::op::scan::{Body, Role, Scan};
+use ir::op::scan::{Body, Port, Role, Scan};
 use ir::op::source::Input;
 use ir::{DType, Graph, Op, ScalarOp, TensorType};
 
@@ -96,7 +96,7 @@ impl Generator<'_> {
         let mut carries = vec![];
         for Operand { role, outside, inside } in operands {
             let number = &mut counts[*role as usize];
-            let input = Input { name: format!("{}{number}", role.prefix()), ty: inside.clone() };
+            let input = Input { name: Port { role: *role, number: *number }.to_string(), ty: inside.clone() };
             *number += 1;
             // What a float carry holds has been rounded in the steps before.
             let carried = *role == Role::Carry;
@@ -128,12 +128,12 @@ impl Generator<'_> {
             let float = ty.dtype.is_float();
             let found = self.find(|g, k| *g.graph.ty(k.id) == ty && k.id != carry.id && (float || k.exact));
             let next = self.within(found.unwrap_or(carry), CARRY_BOUND);
-            self.graph.set_output(format!("carry{i}"), next.id);
+            self.graph.set_output(Port::carry(i).to_string(), next.id);
             results.push(Known { exact: !float, bound: CARRY_BOUND, ..next });
         }
         for i in 0..self.rng.between(1, 2) {
             let Some(step) = self.find(|_, _| true) else { break };
-            self.graph.set_output(format!("y{i}"), step.id);
+            self.graph.set_output(Port::stacked(i).to_string(), step.id);
             results.push(step);
         }
         results

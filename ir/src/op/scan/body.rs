@@ -5,24 +5,30 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// What an input of a body stands for.
+/// What a port of a body stands for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Role {
-    /// What the step before left. Named `carry0`, `carry1`, ...
+    /// What the step before left, or, as an output, what this one leaves. Named `carry0`, `carry1`, ...
     Carry,
     /// This step's part of a sequence. Named `x0`, `x1`, ...
     Sequence,
     /// The same in every step. Named `w0`, `w1`, ...
     Invariant,
+    /// What a step gives, stacked in the scan's result. Named `y0`, `y1`, ...
+    Stacked,
 }
 
 impl Role {
-    /// How names of such inputs begin.
-    pub fn prefix(self) -> &'static str {
+    const INPUTS: [Self; 3] = [Self::Carry, Self::Sequence, Self::Invariant];
+    const OUTPUTS: [Self; 2] = [Self::Carry, Self::Stacked];
+
+    /// How names of such ports begin.
+    fn prefix(self) -> &'static str {
         match self {
             Self::Carry => "carry",
             Self::Sequence => "x",
             Self::Invariant => "w",
+            Self::Stacked => "y",
         }
     }
 }
@@ -33,7 +39,60 @@ impl fmt::Display for Role {
             Self::Carry => "carry",
             Self::Sequence => "sequence",
             Self::Invariant => "invariant",
+            Self::Stacked => "stacked result",
         })
+    }
+}
+
+/// A port of a body. Prints as its name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Port {
+    /// What it stands for.
+    pub role: Role,
+    /// Which of those it is.
+    pub number: usize,
+}
+
+impl Port {
+    /// A carry, taken or left.
+    pub fn carry(number: usize) -> Self {
+        Self { role: Role::Carry, number }
+    }
+
+    /// A sequence.
+    pub fn sequence(number: usize) -> Self {
+        Self { role: Role::Sequence, number }
+    }
+
+    /// An invariant.
+    pub fn invariant(number: usize) -> Self {
+        Self { role: Role::Invariant, number }
+    }
+
+    /// A stacked result.
+    pub fn stacked(number: usize) -> Self {
+        Self { role: Role::Stacked, number }
+    }
+
+    /// The input of a body with that name, if inputs of bodies have such.
+    pub fn of_input(name: &str) -> Option<Self> {
+        Self::among(&Role::INPUTS, name)
+    }
+
+    /// The output of a body with that name, if outputs of bodies have such.
+    pub fn of_output(name: &str) -> Option<Self> {
+        Self::among(&Role::OUTPUTS, name)
+    }
+
+    fn among(roles: &[Role], name: &str) -> Option<Self> {
+        let number = |role: Role| name.strip_prefix(role.prefix())?.parse().ok();
+        roles.iter().find_map(|&role| Some(Self { role, number: number(role)? }))
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.role.prefix(), self.number)
     }
 }
 
@@ -116,8 +175,8 @@ impl Body {
         }
         let inputs: Vec<(&str, NodeId)> = graph.inputs().map(|(id, input)| (input.name.as_str(), id)).collect();
         let outputs: Vec<(&str, NodeId)> = graph.outputs().iter().map(|(name, id)| (name.as_str(), *id)).collect();
-        let [carries, sequences, invariants] = grouped("input", &inputs, ["carry", "x", "w"])?;
-        let [next, stacked] = grouped("output", &outputs, ["carry", "y"])?;
+        let [carries, sequences, invariants] = grouped("input", &inputs, Role::INPUTS)?;
+        let [next, stacked] = grouped("output", &outputs, Role::OUTPUTS)?;
         if carries.len() != next.len() {
             return Err(BodyError::Carries { taken: carries.len(), given: next.len() });
         }
@@ -176,14 +235,14 @@ impl Body {
         &self.0.stacked
     }
 
-    /// Each input's role and number, in the order of a scan's operands.
-    pub fn inputs(&self) -> Vec<(Role, usize)> {
+    /// The inputs, in the order of a scan's operands.
+    pub fn inputs(&self) -> Vec<Port> {
         let groups = [
             (Role::Carry, &self.0.carries),
             (Role::Sequence, &self.0.sequences),
             (Role::Invariant, &self.0.invariants),
         ];
-        groups.iter().flat_map(|(role, ids)| (0..ids.len()).map(|i| (*role, i))).collect()
+        groups.iter().flat_map(|(role, ids)| (0..ids.len()).map(|number| Port { role: *role, number })).collect()
     }
 
     /// True if both are one body in memory, which equal ones need not be.
@@ -208,23 +267,22 @@ impl fmt::Debug for Body {
 fn grouped<const N: usize>(
     port: &'static str,
     ports: &[(&str, NodeId)],
-    prefixes: [&str; N],
+    roles: [Role; N],
 ) -> Result<[Vec<NodeId>; N], BodyError> {
     let mut groups: [BTreeMap<usize, NodeId>; N] = std::array::from_fn(|_| BTreeMap::new());
     let name = |name: &str| BodyError::Name { port, name: name.into() };
     for &(text, id) in ports {
-        let number = |prefix: &str| text.strip_prefix(prefix)?.parse::<usize>().ok();
-        let found = prefixes.iter().enumerate().find_map(|(g, prefix)| Some((g, number(prefix)?)));
-        let (group, number) = found.ok_or_else(|| name(text))?;
+        let Port { role, number } = Port::among(&roles, text).ok_or_else(|| name(text))?;
+        let group = groups.iter_mut().zip(roles).find(|(_, of)| *of == role).map(|(group, _)| group);
         // No gaps: a number at least as large as there are ports leaves one out; a number twice does too.
-        if number >= ports.len() || groups[group].insert(number, id).is_some() {
+        if number >= ports.len() || group.is_none_or(|group| group.insert(number, id).is_some()) {
             return Err(name(text));
         }
     }
-    for (group, prefix) in groups.iter().zip(prefixes) {
-        if let Some((at, (number, _))) = group.iter().enumerate().find(|(at, (number, _))| at != *number) {
-            debug_assert!(at < *number);
-            return Err(name(&format!("{prefix}{number}")));
+    for (group, role) in groups.iter().zip(roles) {
+        if let Some((at, (&number, _))) = group.iter().enumerate().find(|(at, (number, _))| at != *number) {
+            debug_assert!(at < number);
+            return Err(name(&Port { role, number }.to_string()));
         }
     }
     Ok(groups.map(|group| group.into_values().collect()))

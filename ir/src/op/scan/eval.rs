@@ -1,6 +1,6 @@
 //! The reference evaluation: one step after the other.
 
-use super::{Role, Scan};
+use super::{Port, Role, Scan};
 use crate::eval::{RunError, Watch, run_watched};
 use crate::{EvalError, Value};
 use std::collections::BTreeMap;
@@ -12,28 +12,27 @@ use std::collections::BTreeMap;
 pub(crate) fn results(scan: &Scan, operands: &[&Value], watch: &mut Watch<'_>) -> Result<Vec<Value>, EvalError> {
     let body = &scan.body;
     let inputs = body.inputs();
-    let name = |(role, at): (Role, usize)| format!("{}{at}", role.prefix());
     let carried = body.carries().len();
     let mut carries: Vec<Value> = operands[..carried].iter().map(|&v| v.clone()).collect();
     let mut steps: Vec<Vec<Value>> = vec![Vec::with_capacity(scan.length); body.stacked().len()];
     for step in 0..scan.length {
         let at = if scan.reverse { scan.length - 1 - step } else { step };
         let values = inputs.iter().zip(operands).enumerate().map(|(i, (&input, operand))| {
-            let value = match input.0 {
+            let value = match input.role {
                 Role::Carry => carries[i].clone(),
                 Role::Sequence => operand.part(at),
-                Role::Invariant => (*operand).clone(),
+                Role::Invariant | Role::Stacked => (*operand).clone(),
             };
-            (name(input), value)
+            (input.to_string(), value)
         });
         let values: BTreeMap<String, Value> = values.collect();
         let mut outcome = run_watched(body.graph(), &values, &BTreeMap::new(), watch).map_err(inner)?.outputs;
-        let mut take = |name: String| outcome.remove(&name).ok_or(MISSING);
+        let mut take = |port: Port| outcome.remove(&port.to_string()).ok_or(MISSING);
         for (i, carry) in carries.iter_mut().enumerate() {
-            *carry = take(format!("carry{i}"))?;
+            *carry = take(Port::carry(i))?;
         }
         for (i, stack) in steps.iter_mut().enumerate() {
-            stack.push(take(format!("y{i}"))?);
+            stack.push(take(Port::stacked(i))?);
         }
     }
     if scan.reverse {

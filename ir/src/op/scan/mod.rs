@@ -10,7 +10,7 @@
 mod body;
 mod eval;
 
-pub use body::{Body, BodyError, MAX_NESTING, Role};
+pub use body::{Body, BodyError, MAX_NESTING, Port, Role};
 pub(crate) use eval::results;
 
 use super::attr::{Attr, AttrMap};
@@ -131,9 +131,9 @@ impl OpRules for Scan {
         if operands.len() != names.len() {
             return Err(format!("{} operands given, the body takes {}", operands.len(), names.len()).into());
         }
-        for ((want, got), (role, at)) in self.operand_types()?.iter().zip(operands).zip(names) {
+        for ((want, got), Port { role, number }) in self.operand_types()?.iter().zip(operands).zip(names) {
             if want != *got {
-                return Err(format!("{role} {at} must be {want}, it is {got}").into());
+                return Err(format!("{role} {number} must be {want}, it is {got}").into());
             }
         }
         self.result_type()

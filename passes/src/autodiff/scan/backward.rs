@@ -4,7 +4,7 @@ use super::joint::Joint;
 use super::split::{Copy, Split};
 use crate::{PassError, bodies};
 use ir::op::reduce::ReduceKind;
-use ir::op::scan::{Body, Scan};
+use ir::op::scan::{Body, Port, Scan};
 use ir::op::source::Input;
 use ir::{Builder, Graph, NodeId, Op, ScalarOp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -135,7 +135,8 @@ fn ports(
         ports.sequences.push((*input, cotangents[&(joint.carries.len() + j)]));
     }
     // Residuals are the last results of the forward scan.
-    for (select, residual) in (forward.select..).zip(&split.residuals).filter(|(_, id)| is_needed(id)) {
+    let first_residual = forward.result_count() - split.residuals.len();
+    for (select, residual) in (first_residual..).zip(&split.residuals).filter(|(_, id)| is_needed(id)) {
         let kept = build.add(Op::Scan(forward.selecting(select)), operands)?;
         ports.sequences.push((*residual, kept));
     }
@@ -179,12 +180,12 @@ fn step(
         if is_carry || (i >= joint.carries.len() + joint.sequences.len() && !is_contribution(joint, split, gradient)) {
             let at = carries.len();
             let next = if is_carry { value } else { accumulate(&mut copy.to, at, value)? };
-            copy.to.set_output(format!("carry{at}"), next);
+            copy.to.set_output(Port::carry(at).to_string(), next);
             carries.push(i);
             gradients.push((i, Gradient::Carry(at)));
             continue;
         }
-        copy.to.set_output(format!("y{stacked}"), value);
+        copy.to.set_output(Port::stacked(stacked).to_string(), value);
         let is_sequence = i < joint.carries.len() + joint.sequences.len();
         gradients.push((i, if is_sequence { Gradient::Stacked(stacked) } else { Gradient::Summed(stacked) }));
         stacked += 1;
@@ -194,7 +195,7 @@ fn step(
 
 /// Carry number `at`, which becomes an input, plus what a step contributes.
 fn accumulate(body: &mut Graph, at: usize, value: NodeId) -> Result<NodeId, PassError> {
-    let input = Input { name: format!("carry{at}"), ty: body.ty(value).clone() };
+    let input = Input { name: Port::carry(at).to_string(), ty: body.ty(value).clone() };
     let sum = body.add(Op::Input(input), &[], None)?;
     Ok(Builder::new(body, None).binary(ScalarOp::ADD, sum, value)?)
 }

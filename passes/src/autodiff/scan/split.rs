@@ -2,7 +2,7 @@
 
 use super::joint::{Joint, below};
 use crate::{PassError, bodies};
-use ir::op::scan::Scan;
+use ir::op::scan::{Port, Scan};
 use ir::scalar::Cost;
 use ir::{Family, Graph, NodeId, Op};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,7 +85,7 @@ fn is_cheap(op: &Op) -> bool {
     }
 }
 
-/// Gives the nodes of the scan a body whose last stacked results are the residuals, and says what the scan is now. Its result `select` is the first of them.
+/// Gives the nodes of the scan a body whose last stacked results are the residuals, and says what the scan is now.
 pub(super) fn keep(
     graph: &mut Graph,
     id: NodeId,
@@ -97,16 +97,18 @@ pub(super) fn keep(
     for (_, input) in joint.inputs() {
         forward.input(input, None)?;
     }
-    let outputs = joint.graph.outputs().iter().filter(|(name, _)| !name.starts_with("gradient"));
+    let outputs = joint.graph.outputs().iter().filter(|(name, _)| Port::of_output(name).is_some());
     let mut results: Vec<(String, NodeId)> = outputs.cloned().collect();
     let first = scan.body.stacked().len();
-    results.extend(split.residuals.iter().enumerate().map(|(i, &residual)| (format!("y{}", first + i), residual)));
+    results.extend(
+        split.residuals.iter().enumerate().map(|(i, &residual)| (Port::stacked(first + i).to_string(), residual)),
+    );
     forward.finish(&results)?;
     let body = bodies::new(forward.to)?;
     for (node, _) in graph.same_scan(id) {
         graph.set_body(node, body.clone())?;
     }
-    Ok(Scan { body, select: scan.result_count(), ..scan.clone() })
+    Ok(Scan { body, ..scan.clone() })
 }
 
 /// A part of the joint graph as a graph of its own.

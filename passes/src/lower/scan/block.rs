@@ -3,7 +3,9 @@
 //! Each node's value is one of: cut along its first axis, each row depending on the same row of what it is computed from; the same in every
 //! block; or equal in all rows, so that it serves a block of any number of rows. What fits none of them keeps the scan whole.
 
+use crate::lower::lowering::is_invariant;
 use ir::op::batch::Along;
+use ir::op::scan::{Port, Role};
 use ir::op::source::Input;
 use ir::{Graph, NodeId, Op};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +16,8 @@ pub(super) struct Blocks {
     pub(super) count: usize,
     /// The body of one block, with the clusters of the whole one.
     pub(super) body: Graph,
-    /// The inputs and outputs that are cut, by name.
-    pub(super) cut: BTreeSet<String>,
+    /// The inputs and outputs that are cut.
+    pub(super) cut: BTreeSet<Port>,
 }
 
 /// Blocks have at most that many rows: enough for tiles to reuse what they load of the weights, few enough for threads to share the blocks.
@@ -38,18 +40,19 @@ impl Blocks {
     /// The blocks of a body, if its rows are independent and can be cut evenly.
     pub(super) fn of(body: &Graph) -> Option<Self> {
         let inputs: Vec<(NodeId, &Input)> = body.inputs().collect();
-        let first = inputs.iter().find(|(_, input)| input.name == "carry0")?;
+        let role = |input: &Input| Port::of_input(&input.name).map(|port| port.role);
+        let first = inputs.iter().find(|(_, input)| Port::of_input(&input.name) == Some(Port::carry(0)))?;
         let batch = *first.1.ty.shape.first()?;
         let rows = (LEAST_ROWS..=MOST_ROWS.min(batch - 1)).rev().find(|rows| batch.is_multiple_of(*rows))?;
         // Invariants are taken to be weights until they meet rows.
         let mut cut: BTreeSet<NodeId> = BTreeSet::new();
         for (id, input) in &inputs {
-            if input.name.starts_with('w') {
+            if role(input) == Some(Role::Invariant) {
                 continue;
             }
             if input.ty.shape.first() == Some(&batch) {
                 cut.insert(*id);
-            } else if input.name.starts_with("carry") {
+            } else if role(input) == Some(Role::Carry) {
                 return None;
             }
         }
@@ -95,8 +98,8 @@ impl Cutter<'_> {
 
     /// The invariant to be cut if a whole value is in the way of rows.
     fn blame(&self, id: NodeId) -> Whole {
-        let is_port = matches!(self.body.op(id), Op::Input(input) if input.name.starts_with('w'));
-        (is_port && self.first(id) == Some(self.batch)).then_some(id)
+        let is_invariant = is_invariant(self.body, id);
+        (is_invariant && self.first(id) == Some(self.batch)).then_some(id)
     }
 
     fn kind(&self, id: NodeId, cut: &BTreeSet<NodeId>) -> Result<Kind, Whole> {
@@ -144,9 +147,10 @@ impl Cutter<'_> {
             let new = narrow.operand(*id, true)?;
             narrow.to.set_output(name, new);
         }
-        let name = |(id, input): (NodeId, &Input)| (self.kinds[&id] == Kind::Cut).then(|| input.name.clone());
-        let mut cut: BTreeSet<String> = self.body.inputs().filter_map(name).collect();
-        cut.extend(self.body.outputs().iter().map(|(name, _)| name.clone()));
+        let is_cut = |(id, _): &(NodeId, &Input)| self.kinds[id] == Kind::Cut;
+        let inputs = self.body.inputs().filter(is_cut).filter_map(|(_, input)| Port::of_input(&input.name));
+        let outputs = self.body.outputs().iter().filter_map(|(name, _)| Port::of_output(name));
+        let cut = inputs.chain(outputs).collect();
         Some(Blocks { count: self.batch / self.rows, body: narrow.to, cut })
     }
 }

@@ -15,10 +15,10 @@ use super::Lowering;
 use crate::PassError;
 use block::Blocks;
 use inline::{Place, Places};
-use ir::op::scan::Scan;
+use ir::op::scan::{Port, Role, Scan};
 use ir::op::source::Full;
 use ir::{NodeId, Op};
-use kernel::{Access, Affine, BufRef, BufferId, BufferKind, DType, Expr, IndexVar, Launch, LoopKind, Program, Stmt};
+use kernel::{Access, Affine, BufRef, BufferId, BufferKind, Expr, IndexVar, Launch, LoopKind, Program, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Lowers the scan that `anchor` and the other nodes of its cluster are results of.
@@ -94,20 +94,20 @@ fn outer_buffer(
     let found = inner.buffer(buffer);
     match &found.kind {
         BufferKind::Input { name } => {
-            let operand = invariant(lowering, anchor, name)?;
+            let operand = operand(lowering, anchor, name)?;
             lowering.operand_buffer(operand)
         }
         kind => Ok(lowering.add_buffer(found.dtype, found.len, kind.clone())),
     }
 }
 
-/// The operand of a scan that its body calls `w0`, `w1`, ...
-fn invariant(lowering: &Lowering<'_>, anchor: NodeId, name: &str) -> Result<NodeId, PassError> {
+/// The operand of a scan that is an input of its body.
+fn operand(lowering: &Lowering<'_>, anchor: NodeId, name: &str) -> Result<NodeId, PassError> {
     let graph = lowering.graph;
     let Op::Scan(scan) = graph.op(anchor) else { return Err(lowering.defect(anchor, "no scan")) };
-    let first = scan.body.carries().len() + scan.body.sequences().len();
-    let number = name.strip_prefix('w').and_then(|n| n.parse::<usize>().ok());
-    let operand = number.and_then(|n| graph.operands(anchor).get(first + n));
+    let port = Port::of_input(name);
+    let at = scan.body.inputs().into_iter().position(|input| Some(input) == port);
+    let operand = at.and_then(|at| graph.operands(anchor).get(at));
     operand.copied().ok_or_else(|| lowering.defect(anchor, "a port of the body that isn't an operand"))
 }
 
@@ -125,7 +125,7 @@ fn fixed_launches(inner: &Program) -> BTreeSet<usize> {
                     .filter(|other| !fixed.contains(other))
                     .any(|other| uses(other).any(|(a, p)| a == arg && p.access.stores()));
                 let may_be_used = match &inner.buffer(*arg).kind {
-                    BufferKind::Input { name } => name.starts_with('w'),
+                    BufferKind::Input { name } => Port::of_input(name).is_some_and(|p| p.role == Role::Invariant),
                     BufferKind::Constant { .. } => true,
                     BufferKind::Temp => !by_others,
                     _ => false,
@@ -156,7 +156,14 @@ struct Emitter<'a, 'g> {
     step: IndexVar,
     block: IndexVar,
     /// The operands and results that blocks cut.
-    cut: BTreeSet<String>,
+    cut: BTreeSet<Port>,
+}
+
+/// A carry as the step before left it, or as this one leaves it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Now,
+    Next,
 }
 
 /// Something of a step in the memory of a whole operand or result.
@@ -199,13 +206,13 @@ impl<'a, 'g> Emitter<'a, 'g> {
             }
         }
         for carry in 0..carries {
-            let (next, current) = (self.carry_local(carry, "next"), self.carry_local(carry, "now"));
+            let (next, current) = (self.carry_local(carry, When::Next)?, self.carry_local(carry, When::Now)?);
             let len = self.places.len(current);
             steps.push(self.places.copy(len, Expr::load(next, Affine::default()), (current, Affine::default())));
         }
         body.push(Stmt::serial(self.step, self.scan.length, steps));
         for carry in 0..carries {
-            body.extend(self.last_carry(carry));
+            body.extend(self.last_carry(carry)?);
         }
         if let Some(blocks) = blocks {
             body = vec![Stmt::For { var: self.block, extent: blocks.count, kind: LoopKind::Serial, body }];
@@ -215,23 +222,23 @@ impl<'a, 'g> Emitter<'a, 'g> {
         Ok(())
     }
 
-    /// The scratch buffer of a carry: what it is `now`, or `next`.
-    fn carry_local(&mut self, carry: usize, when: &str) -> BufRef {
-        let name = format!("carry{carry}");
+    /// The scratch buffer of a carry.
+    fn carry_local(&mut self, carry: usize, when: When) -> Result<BufRef, PassError> {
+        let port = Some(Port::carry(carry));
         let is = |kind: &BufferKind| match kind {
-            BufferKind::Input { name: n } => when == "now" && *n == name,
-            BufferKind::Output { name: n } => when == "next" && *n == name,
+            BufferKind::Input { name } => when == When::Now && Port::of_input(name) == port,
+            BufferKind::Output { name } => when == When::Next && Port::of_output(name) == port,
             _ => false,
         };
         let at = self.inner.buffers.iter().position(|b| is(&b.kind));
-        let id = at.map_or(BufferId(u32::MAX), |at| BufferId(at as u32));
-        let (dtype, len) = self.inner.buffers.get(id.0 as usize).map_or((DType::F32, 1), |b| (b.dtype, b.len));
-        self.places.local(id, dtype, len)
+        let at = at.ok_or_else(|| self.lowering.defect(self.anchor, "a carry that its body doesn't have"))?;
+        let (dtype, len) = (self.inner.buffers[at].dtype, self.inner.buffers[at].len);
+        Ok(self.places.local(BufferId(at as u32), dtype, len))
     }
 
     /// Sets a carry to its first value.
     fn first_carry(&mut self, carry: usize) -> Result<Option<Stmt>, PassError> {
-        let current = self.carry_local(carry, "now");
+        let current = self.carry_local(carry, When::Now)?;
         let len = self.places.len(current);
         let operand = self.operands[carry];
         let graph = self.lowering.graph;
@@ -241,25 +248,25 @@ impl<'a, 'g> Emitter<'a, 'g> {
                 let buffer = self.lowering.operand_buffer(operand)?;
                 let ty = graph.ty(operand);
                 let from = self.places.param(buffer, ty.dtype, ty.shape.numel(), Access::Read);
-                let name = format!("carry{carry}");
-                Expr::load(
-                    from,
-                    self.offset(&Part { step: 0, block: len, stacked: false, cut: self.cut.contains(&name) }),
-                )
+                Expr::load(from, self.offset(&self.whole(Port::carry(carry), len)))
             }
         };
         Ok(Some(self.places.copy(len, first, (current, Affine::default()))))
     }
 
     /// Copies a carry to where the scan's result goes, if it is wanted.
-    fn last_carry(&mut self, carry: usize) -> Option<Stmt> {
-        let node = *self.results.get(&carry)?;
-        let current = self.carry_local(carry, "now");
+    fn last_carry(&mut self, carry: usize) -> Result<Option<Stmt>, PassError> {
+        let Some(&node) = self.results.get(&carry) else { return Ok(None) };
+        let current = self.carry_local(carry, When::Now)?;
         let len = self.places.len(current);
         let to = self.result(node);
-        let part = Part { step: 0, block: len, stacked: false, cut: self.cut.contains(&format!("carry{carry}")) };
-        let at = self.offset(&part);
-        Some(self.places.copy(len, Expr::load(current, Affine::default()), (to, at)))
+        let at = self.offset(&self.whole(Port::carry(carry), len));
+        Ok(Some(self.places.copy(len, Expr::load(current, Affine::default()), (to, at))))
+    }
+
+    /// What stands in a whole operand or result that is the same in every step, of which a block has so many elements.
+    fn whole(&self, port: Port, block: usize) -> Part {
+        Part { step: 0, block, stacked: false, cut: self.cut.contains(&port) }
     }
 
     fn result(&mut self, node: NodeId) -> BufRef {
@@ -303,35 +310,34 @@ impl<'a, 'g> Emitter<'a, 'g> {
         let local = |emitter: &mut Self| {
             Ok(Place { buf: emitter.places.local(buffer, found.dtype, found.len), offset: Affine::default() })
         };
-        let body = &self.scan.body;
-        let number = |name: &str, prefix: &str| name.strip_prefix(prefix).and_then(|n| n.parse::<usize>().ok());
-        match &found.kind {
-            BufferKind::Input { name } if name.starts_with("carry") => local(self),
-            BufferKind::Input { name } if name.starts_with('x') => {
-                let operand = number(name, "x").and_then(|n| self.operands.get(body.carries().len() + n));
-                let &operand = operand.ok_or_else(|| self.lowering.defect(self.anchor, "an unknown sequence"))?;
+        let port = match &found.kind {
+            BufferKind::Input { name } => Port::of_input(name),
+            BufferKind::Output { name } => Port::of_output(name),
+            _ => None,
+        };
+        match (&found.kind, port) {
+            (BufferKind::Input { name }, Some(port @ Port { role: Role::Sequence, .. })) => {
+                let operand = operand(self.lowering, self.anchor, name)?;
                 let outer = self.lowering.operand_buffer(operand)?;
-                self.in_stack(name, operand, outer, found.len, access)
+                self.in_stack(port, operand, outer, found.len, access)
             }
-            BufferKind::Input { name } => {
-                let operand = invariant(self.lowering, self.anchor, name)?;
+            (BufferKind::Input { name }, Some(port @ Port { role: Role::Invariant, .. })) => {
+                let operand = operand(self.lowering, self.anchor, name)?;
                 let outer = self.lowering.operand_buffer(operand)?;
                 let ty = self.lowering.graph.ty(operand);
                 let buf = self.places.param(outer, ty.dtype, ty.shape.numel(), access);
-                let part = Part { step: 0, block: found.len, stacked: false, cut: self.cut.contains(name) };
-                Ok(Place { buf, offset: self.offset(&part) })
+                Ok(Place { buf, offset: self.offset(&self.whole(port, found.len)) })
             }
-            BufferKind::Output { name } if name.starts_with('y') => {
-                let node = number(name, "y").and_then(|n| self.results.get(&(body.carries().len() + n))).copied();
-                match node {
+            (BufferKind::Output { .. }, Some(port @ Port { role: Role::Stacked, number })) => {
+                match self.results.get(&(self.scan.body.carries().len() + number)).copied() {
                     Some(node) => {
                         let outer = self.lowering.result_buffer(node);
-                        self.in_stack(name, node, outer, found.len, access)
+                        self.in_stack(port, node, outer, found.len, access)
                     }
                     None => local(self),
                 }
             }
-            BufferKind::Constant { .. } => {
+            (BufferKind::Constant { .. }, _) => {
                 let outer = self.lowering.add_buffer(found.dtype, found.len, found.kind.clone());
                 self.prepared.buffers.insert(buffer, outer);
                 self.place(buffer, access)
@@ -343,7 +349,7 @@ impl<'a, 'g> Emitter<'a, 'g> {
     /// The current step's part of a sequence or of a stacked result.
     fn in_stack(
         &mut self,
-        name: &str,
+        port: Port,
         node: NodeId,
         outer: BufferId,
         len: usize,
@@ -352,7 +358,7 @@ impl<'a, 'g> Emitter<'a, 'g> {
         let ty = self.lowering.graph.ty(node).clone();
         let numel = ty.shape.numel();
         let buf = self.places.param(outer, ty.dtype, numel, access);
-        let part = Part { step: numel / self.scan.length, block: len, stacked: true, cut: self.cut.contains(name) };
+        let part = Part { step: numel / self.scan.length, block: len, stacked: true, cut: self.cut.contains(&port) };
         Ok(Place { buf, offset: self.offset(&part) })
     }
 }
