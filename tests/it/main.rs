@@ -26,6 +26,7 @@ mod pairs;
 mod pipeline;
 mod random;
 mod reference;
+mod regressions;
 mod rules;
 mod runner;
 mod saturation;
