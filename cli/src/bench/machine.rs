@@ -2,7 +2,7 @@
 
 use super::BenchError;
 use gradc::compile::CompileOptions;
-use kernel::Target;
+use kernel::{Target, Work};
 use runtime::{ForkJoin, PeakLoop, fork_join, peak};
 use serde_json::{Value as Json, json};
 use std::fmt;
@@ -50,17 +50,6 @@ pub struct Limit {
     pub by: &'static str,
 }
 
-/// Arithmetic and traffic of a piece of work.
-#[derive(Clone, Copy, PartialEq, Default, Debug)]
-pub struct Load {
-    /// Operations on elements, two for a fused multiply-add.
-    pub operations: f64,
-    /// Bytes read.
-    pub read_bytes: f64,
-    /// Bytes written.
-    pub written_bytes: f64,
-}
-
 impl Machine {
     /// Measures it: about a second.
     ///
@@ -87,12 +76,12 @@ impl Machine {
     }
 
     /// The least time that work on data of that many bytes in all can take: what arithmetic or traffic needs, whichever is longer.
-    pub fn limit(&self, load: &Load, footprint: f64) -> Limit {
-        let arithmetic = Limit { ms: load.operations / (self.gflops * 1e6), by: "FMA" };
+    pub fn limit(&self, work: &Work, footprint: f64) -> Limit {
+        let arithmetic = Limit { ms: work.operations / (self.gflops * 1e6), by: "FMA" };
         let level = self.levels.iter().find(|level| footprint <= level.capacity).or(self.levels.last());
         let Some(level) = level else { return arithmetic };
-        let bytes = load.read_bytes + load.written_bytes;
-        let traffic = Limit { ms: bytes / (level.rate(load) * 1e6), by: level.name };
+        let bytes = work.read_bytes + work.written_bytes;
+        let traffic = Limit { ms: bytes / (level.rate(work) * 1e6), by: level.name };
         if traffic.ms > arithmetic.ms { traffic } else { arithmetic }
     }
 
@@ -119,8 +108,8 @@ impl Machine {
 
 impl Level {
     /// The rate of the loop whose share of writes is nearest.
-    fn rate(&self, load: &Load) -> f64 {
-        let written = load.written_bytes / (load.read_bytes + load.written_bytes).max(1.0);
+    fn rate(&self, work: &Work) -> f64 {
+        let written = work.written_bytes / (work.read_bytes + work.written_bytes).max(1.0);
         match written {
             w if w < 1.0 / 6.0 => self.read,
             w if w < 5.0 / 12.0 => self.triad,
@@ -178,17 +167,17 @@ mod tests {
     #[test]
     fn the_nearer_limit_counts() {
         let machine = machine();
-        let load = Load { operations: 1e8, read_bytes: 1e6, written_bytes: 0.0 };
-        assert_eq!(machine.limit(&load, 1e6), Limit { ms: 1.0, by: "FMA" });
-        let load = Load { operations: 1e3, ..load };
-        assert_eq!(machine.limit(&load, 1e6), Limit { ms: 0.1, by: "memory" });
-        assert_eq!(machine.limit(&load, 1e4), Limit { ms: 0.01, by: "L1" });
+        let work = Work { operations: 1e8, read_bytes: 1e6, written_bytes: 0.0 };
+        assert_eq!(machine.limit(&work, 1e6), Limit { ms: 1.0, by: "FMA" });
+        let work = Work { operations: 1e3, ..work };
+        assert_eq!(machine.limit(&work, 1e6), Limit { ms: 0.1, by: "memory" });
+        assert_eq!(machine.limit(&work, 1e4), Limit { ms: 0.01, by: "L1" });
     }
 
     #[test]
     fn traffic_is_measured_against_the_loop_that_writes_alike() {
         let limit = |read_bytes: f64, written_bytes: f64| {
-            machine().limit(&Load { operations: 0.0, read_bytes, written_bytes }, 1e9).ms
+            machine().limit(&Work { operations: 0.0, read_bytes, written_bytes }, 1e9).ms
         };
         assert_eq!((limit(1e6, 0.0), limit(5e5, 5e5), limit(5e5, 2.5e5)), (0.1, 0.05, 0.025));
     }

@@ -2,7 +2,7 @@
 
 use super::process::{age_s, peak_rss_mb};
 use super::subject::Subject;
-use super::{BenchError, Kind, Load, Machine, Work, Workload};
+use super::{BenchError, Kind, Machine, Work, Workload};
 use serde_json::{Value as Json, json};
 use std::time::Instant;
 
@@ -225,8 +225,8 @@ pub fn add_limit(json: &mut Json, workload: &Workload, machine: &Machine) {
     let field = |name: &str| json[name].as_f64().unwrap_or(f64::NAN);
     let of_graph = || Work { flops: Some(field("gflops") * field("step_ms") * 1e6), ..Work::default() };
     let Work { flops, read_bytes, written_bytes } = workload.work().unwrap_or_else(of_graph);
-    let load = Load { operations: flops.unwrap_or(0.0), read_bytes, written_bytes };
-    let limit = machine.limit(&load, field("arena_mb") * f64::from(1 << 20));
+    let work = kernel::Work { operations: flops.unwrap_or(0.0), read_bytes, written_bytes };
+    let limit = machine.limit(&work, field("arena_mb") * f64::from(1 << 20));
     let share = limit.ms / field("min_ms");
     (json["limit_ms"], json["limit"], json["share"]) = (json!(digits(limit.ms)), json!(limit.by), json!(digits(share)));
 }

@@ -21,7 +21,7 @@ pub use compare::{Comparison, Figures, Row, compare};
 pub use error::BenchError;
 pub use explain::{Explanation, explain};
 pub use flops::contraction_flops;
-pub use machine::{Level, Limit, Load, Machine};
+pub use machine::{Level, Limit, Machine};
 pub use measure::{Measurement, Proof, Settings, add_limit, measure};
 pub use profile::{LaunchFacts, LaunchProfile, Profile, launch_facts, profile};
 pub use subject::Subject;

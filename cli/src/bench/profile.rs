@@ -1,10 +1,11 @@
 //! Where the time of a step goes: its launches, what they compute and move, the user's lines they come from, and which thread ran what
 //! when.
 
-use super::{BenchError, Load, Machine};
+use super::{BenchError, Machine};
 use gradc::compile::{CompileOptions, CompiledProgram, run_passes};
 use gradc::dsl::Step;
 use gradc::io::write_atomically;
+use kernel::{Launch, Work};
 use passes::Stop;
 use runtime::LaunchSpan;
 use serde_json::{Value as Json, json};
@@ -19,7 +20,7 @@ pub struct LaunchFacts {
     /// The kernel.
     pub kernel: String,
     /// Arithmetic and traffic.
-    pub load: Load,
+    pub work: Work,
     /// The names of the graph's ops in it, without movement and constants.
     pub ops: Vec<String>,
     /// The places in the user's source that these ops come from.
@@ -33,20 +34,15 @@ pub struct LaunchFacts {
 pub fn launch_facts(step: &Step, options: &CompileOptions) -> Result<Vec<LaunchFacts>, BenchError> {
     let outcome = run_passes(step.graph.clone(), options, Stop::End)?;
     let Some(program) = outcome.module.program() else { return Ok(vec![]) };
-    let loads: Vec<Load> = program.kernels.iter().map(|kernel| load(&kernel.work())).collect();
-    let facts = |launch: &kernel::Launch| {
+    let works: Vec<Work> = program.kernels.iter().map(kernel::Kernel::work).collect();
+    let facts = |launch: &Launch| {
         let origins = || launch.origins.iter().map(|at| &program.origins[*at as usize]);
         let ops = each_once(origins().map(|origin| origin.op.as_str()));
         let places = each_once(origins().filter_map(|origin| origin.loc.as_deref()));
         let at = launch.kernel as usize;
-        LaunchFacts { kernel: program.kernels[at].name.clone(), load: loads[at], ops, places }
+        LaunchFacts { kernel: program.kernels[at].name.clone(), work: works[at], ops, places }
     };
     Ok(program.launches.iter().map(facts).collect())
-}
-
-fn load(work: &kernel::Work) -> Load {
-    let kernel::Work { operations, read_bytes, written_bytes } = *work;
-    Load { operations, read_bytes, written_bytes }
 }
 
 fn each_once<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<String> {
@@ -110,19 +106,19 @@ pub fn profile(
 
 impl LaunchProfile {
     fn bytes(&self) -> f64 {
-        self.facts.load.read_bytes + self.facts.load.written_bytes
+        self.facts.work.read_bytes + self.facts.work.written_bytes
     }
 
     /// Billions of operations and of bytes in a second, if the launch takes that time.
     pub fn rates(&self, time: Duration) -> [f64; 2] {
-        [self.facts.load.operations, self.bytes()].map(|work| work / time.as_secs_f64().max(1e-9) / 1e9)
+        [self.facts.work.operations, self.bytes()].map(|work| work / time.as_secs_f64().max(1e-9) / 1e9)
     }
 
     /// What share of the fastest run the machine's nearer limit would need, and which that is: `86% FMA`. A launch on one thread is compared
     /// with one thread's share of the limits.
     pub fn share_of_limit(&self, machine: &Machine) -> String {
         // What a launch touches is what decides where its data can stay.
-        let limit = machine.limit(&self.facts.load, self.bytes());
+        let limit = machine.limit(&self.facts.work, self.bytes());
         let alone = if self.threads < machine.threads { machine.threads as f64 } else { 1.0 };
         let share = 100.0 * alone * limit.ms / (self.best.as_secs_f64() * 1e3).max(1e-6);
         format!("{share:.0}% {}", limit.by)
