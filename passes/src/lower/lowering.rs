@@ -72,7 +72,7 @@ impl<'g> Lowering<'g> {
 
     /// True if a node is an invariant of the loop whose body this is.
     pub(super) fn is_invariant(&self, node: NodeId) -> bool {
-        self.is_body && is_invariant(self.graph, self.root(node))
+        self.is_body && matches!(self.graph.op(self.root(node)), Op::Input(input) if names_invariant(&input.name))
     }
 
     /// The buffer with a node's elements, row-major, if it has been computed to one.
@@ -162,11 +162,7 @@ impl<'g> Lowering<'g> {
     }
 }
 
-/// True if a node of a scan's body is the same in every step.
-pub(super) fn is_invariant(body: &Graph, node: NodeId) -> bool {
-    let port = match body.op(node) {
-        Op::Input(input) => Port::of_input(&input.name),
-        _ => None,
-    };
-    port.is_some_and(|port| port.role == Role::Invariant)
+/// True if an input of a scan's body that has this name is the same in every step.
+pub(super) fn names_invariant(input: &str) -> bool {
+    Port::of_input(input).is_some_and(|port| port.role == Role::Invariant)
 }

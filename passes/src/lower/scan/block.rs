@@ -3,7 +3,7 @@
 //! Each node's value is one of: cut along its first axis, each row depending on the same row of what it is computed from; the same in every
 //! block; or equal in all rows, so that it serves a block of any number of rows. What fits none of them keeps the scan whole.
 
-use crate::lower::lowering::is_invariant;
+use crate::lower::lowering::names_invariant;
 use ir::op::batch::Along;
 use ir::op::scan::{Port, Role};
 use ir::op::source::Input;
@@ -40,19 +40,19 @@ impl Blocks {
     /// The blocks of a body, if its rows are independent and can be cut evenly.
     pub(super) fn of(body: &Graph) -> Option<Self> {
         let inputs: Vec<(NodeId, &Input)> = body.inputs().collect();
-        let role = |input: &Input| Port::of_input(&input.name).map(|port| port.role);
-        let first = inputs.iter().find(|(_, input)| Port::of_input(&input.name) == Some(Port::carry(0)))?;
+        let port = |input: &Input| Port::of_input(&input.name);
+        let first = inputs.iter().find(|(_, input)| port(input) == Some(Port::carry(0)))?;
         let batch = *first.1.ty.shape.first()?;
         let rows = (LEAST_ROWS..=MOST_ROWS.min(batch - 1)).rev().find(|rows| batch.is_multiple_of(*rows))?;
         // Invariants are taken to be weights until they meet rows.
         let mut cut: BTreeSet<NodeId> = BTreeSet::new();
         for (id, input) in &inputs {
-            if role(input) == Some(Role::Invariant) {
+            if names_invariant(&input.name) {
                 continue;
             }
             if input.ty.shape.first() == Some(&batch) {
                 cut.insert(*id);
-            } else if role(input) == Some(Role::Carry) {
+            } else if port(input).is_some_and(|port| port.role == Role::Carry) {
                 return None;
             }
         }
@@ -98,7 +98,7 @@ impl Cutter<'_> {
 
     /// The invariant to be cut if a whole value is in the way of rows.
     fn blame(&self, id: NodeId) -> Whole {
-        let is_invariant = is_invariant(self.body, id);
+        let is_invariant = matches!(self.body.op(id), Op::Input(input) if names_invariant(&input.name));
         (is_invariant && self.first(id) == Some(self.batch)).then_some(id)
     }
 

@@ -11,7 +11,7 @@
 mod block;
 mod inline;
 
-use super::Lowering;
+use super::lowering::{Lowering, names_invariant};
 use crate::PassError;
 use block::Blocks;
 use inline::{Place, Places};
@@ -125,7 +125,7 @@ fn fixed_launches(inner: &Program) -> BTreeSet<usize> {
                     .filter(|other| !fixed.contains(other))
                     .any(|other| uses(other).any(|(a, p)| a == arg && p.access.stores()));
                 let may_be_used = match &inner.buffer(*arg).kind {
-                    BufferKind::Input { name } => Port::of_input(name).is_some_and(|p| p.role == Role::Invariant),
+                    BufferKind::Input { name } => names_invariant(name),
                     BufferKind::Constant { .. } => true,
                     BufferKind::Temp => !by_others,
                     _ => false,
@@ -316,14 +316,12 @@ impl<'a, 'g> Emitter<'a, 'g> {
             _ => None,
         };
         match (&found.kind, port) {
-            (BufferKind::Input { name }, Some(port @ Port { role: Role::Sequence, .. })) => {
+            (BufferKind::Input { name }, Some(port)) if port.role != Role::Carry => {
                 let operand = operand(self.lowering, self.anchor, name)?;
                 let outer = self.lowering.operand_buffer(operand)?;
-                self.in_stack(port, operand, outer, found.len, access)
-            }
-            (BufferKind::Input { name }, Some(port @ Port { role: Role::Invariant, .. })) => {
-                let operand = operand(self.lowering, self.anchor, name)?;
-                let outer = self.lowering.operand_buffer(operand)?;
+                if port.role == Role::Sequence {
+                    return self.in_stack(port, operand, outer, found.len, access);
+                }
                 let ty = self.lowering.graph.ty(operand);
                 let buf = self.places.param(outer, ty.dtype, ty.shape.numel(), access);
                 Ok(Place { buf, offset: self.offset(&self.whole(port, found.len)) })
