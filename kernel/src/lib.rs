@@ -1,8 +1,8 @@
 //! What a machine does: programs of loops over buffers, with a text form, a verifier and an interpreter.
 //!
 //! A [`Program`] owns buffers, kernels and an ordered list of launches. A kernel is a function of its parameters (pointers to
-//! elements): nested loops whose bodies load, compute and store. The emitter makes no decisions: vector widths, tiles, unrolling and
-//! what runs in parallel all stand in the kernel and show in its text.
+//! elements): nested loops whose bodies load, compute and store. Vector widths, tiles, unrolling and what runs in parallel stand in the kernel and
+//! show in its text, so that emitters have nothing to decide, but for what follows a tile ([`Micro::body`]): its vectors and how far it is unrolled.
 //!
 //! - Types: [`Program`], [`Kernel`], [`Stmt`], [`Expr`], [`Affine`], [`Micro`]; each doc comment gives the text form.
 //! - Making and changing them: [`KernelBuilder`], [`Types`], [`walk`], [`vectorize_body`], [`Kernel::canonical`].
