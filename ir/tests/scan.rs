@@ -135,6 +135,15 @@ fn bodies_that_are_none_are_refused() {
 }
 
 #[test]
+fn a_number_spelled_otherwise_names_no_port() {
+    // They would be ports by their number, but whoever looks for `x0` by its name finds none.
+    for (from, to) in [("x0", "x00"), ("x0", "x+0"), ("w0", "w00"), ("carry0", "carry000")] {
+        let error = body(&CELL.replace(from, to)).unwrap_err().to_string();
+        assert!(error.contains(&format!("{to:?}")), "{to}: {error}");
+    }
+}
+
+#[test]
 fn operands_must_fit_the_body() {
     let cell = body(CELL).unwrap();
     let mut graph = Graph::new("g");

@@ -86,7 +86,9 @@ impl Port {
 
     fn among(roles: &[Role], name: &str) -> Option<Self> {
         let number = |role: Role| name.strip_prefix(role.prefix())?.parse().ok();
-        roles.iter().find_map(|&role| Some(Self { role, number: number(role)? }))
+        let mut ports = roles.iter().filter_map(|&role| Some(Self { role, number: number(role)? }));
+        // Numbers have other spellings, `00` and `+0`: a port's name is the one that it prints as, by which others find it.
+        ports.find(|port| port.to_string() == name)
     }
 }
 
