@@ -76,6 +76,18 @@ fn errors_say_where() {
 }
 
 #[test]
+fn a_launch_from_nothing_is_an_error() {
+    let head = "program \"p\"\norigin #0 add\nkernel k() {\n}\n\n";
+    assert!(format!("{head}launch k() from #0\n").parse::<Program>().is_ok());
+    for (launch, message) in [
+        ("launch k() from", "line 6, column 16: expected `#`, found the end of the text"),
+        ("launch k() from\nlaunch k()", "line 7, column 1: expected `#`, found `launch`"),
+    ] {
+        assert_eq!(format!("{head}{launch}").parse::<Program>().unwrap_err().to_string(), message);
+    }
+}
+
+#[test]
 fn hostile_text_gives_errors() {
     let deep = format!("kernel k() {{ let v0 = {}", "neg(".repeat(1_000_000));
     assert!(deep.parse::<Kernel>().unwrap_err().message.contains("levels of nesting"));

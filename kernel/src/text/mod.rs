@@ -8,7 +8,7 @@
 //! origin   = "origin" "#" int name ["at" string]
 //! kernel   = "kernel" name "(" pN ":" ("read" | "write" | "readwrite" | "stream") dtype "[" int "]",* ")" "{" local* stmt* "}"
 //! local    = "local" lN ":" dtype "[" int "]"
-//! launch   = "launch" name "(" bN,* ")" ["from" ("#" int)*]
+//! launch   = "launch" name "(" bN,* ")" ["from" ("#" int)+]
 //! ```
 //!
 //! Statements and expressions are spelled in the docs of [`crate::Stmt`], [`crate::Expr`], [`crate::IndexExpr`] and

@@ -98,6 +98,8 @@ impl Parser<'_> {
         let args = self.list(')', |p| p.numbered('b').map(BufferId))?;
         let mut origins = vec![];
         if self.accept_word("from") {
+            self.punct('#')?;
+            origins.push(self.int("an origin's number")?);
             while self.accept('#') {
                 origins.push(self.int("an origin's number")?);
             }
