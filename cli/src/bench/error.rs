@@ -29,6 +29,12 @@ pub enum BenchError {
         /// What it should be.
         what: String,
     },
+    /// A program is given that isn't the step's.
+    #[error("the program's launches aren't those that the step `{step}` has with these options")]
+    OtherProgram {
+        /// The graph's name.
+        step: String,
+    },
     /// The model breaks a rule.
     #[error(transparent)]
     Model(#[from] ModelErrors),

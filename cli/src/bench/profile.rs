@@ -5,9 +5,9 @@ use super::{BenchError, Machine};
 use gradc::compile::{CompileOptions, CompiledProgram, run_passes};
 use gradc::dsl::Step;
 use gradc::io::write_atomically;
-use kernel::{Launch, Work};
+use kernel::{Launch, Program, Work};
 use passes::Stop;
-use runtime::LaunchSpan;
+use runtime::{LaunchSpan, Loaded};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -33,7 +33,26 @@ pub struct LaunchFacts {
 /// What a pass can't do.
 pub fn launch_facts(step: &Step, options: &CompileOptions) -> Result<Vec<LaunchFacts>, BenchError> {
     let outcome = run_passes(step.graph.clone(), options, Stop::End)?;
-    let Some(program) = outcome.module.program() else { return Ok(vec![]) };
+    Ok(outcome.module.program().map(facts_of_program).unwrap_or_default())
+}
+
+/// The facts of each launch of a loaded program: of the step, compiled with these options, which it has to be.
+fn facts_of_loaded(step: &Step, loaded: &Loaded, options: &CompileOptions) -> Result<Vec<LaunchFacts>, BenchError> {
+    let outcome = run_passes(step.graph.clone(), options, Stop::End)?;
+    let program = outcome.module.program().filter(|program| is_program(loaded, program));
+    program.map(facts_of_program).ok_or_else(|| BenchError::OtherProgram { step: step.graph.name().into() })
+}
+
+/// True if that is what was loaded: the same launches, launch by launch, of kernels of the same names on the same buffers.
+fn is_program(loaded: &Loaded, program: &Program) -> bool {
+    let names = program.kernels.iter().map(|kernel| &kernel.name);
+    let launches = program.launches.iter().map(|launch| (launch.kernel, &launch.args));
+    names.eq(loaded.kernels().iter().map(|kernel| &kernel.name))
+        && launches.eq(loaded.launches().iter().map(|launch| (launch.kernel, &launch.args)))
+        && program.buffers == loaded.object().buffers()
+}
+
+fn facts_of_program(program: &Program) -> Vec<LaunchFacts> {
     let works: Vec<Work> = program.kernels.iter().map(kernel::Kernel::work).collect();
     let facts = |launch: &Launch| {
         let origins = || launch.origins.iter().map(|at| &program.origins[*at as usize]);
@@ -42,7 +61,7 @@ pub fn launch_facts(step: &Step, options: &CompileOptions) -> Result<Vec<LaunchF
         let at = launch.kernel as usize;
         LaunchFacts { kernel: program.kernels[at].name.clone(), work: works[at], ops, places }
     };
-    Ok(program.launches.iter().map(facts).collect())
+    program.launches.iter().map(facts).collect()
 }
 
 fn each_once<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<String> {
@@ -80,7 +99,7 @@ pub struct Profile {
 /// Runs some steps of a compiled program launch by launch; its inputs hold what they are to run on. They change its states as other steps do.
 ///
 /// # Errors
-/// If a step fails.
+/// If the program isn't the step's with these options, or a step fails.
 pub fn profile(
     step: &Step,
     program: &mut CompiledProgram,
@@ -88,8 +107,8 @@ pub fn profile(
     steps: usize,
     machine: Option<Machine>,
 ) -> Result<Profile, BenchError> {
-    let facts = launch_facts(step, options)?;
     let executable = program.executable_mut();
+    let facts = facts_of_loaded(step, executable.loaded(), options)?;
     // Caches and branch predictors get used to it.
     executable.trace(steps.div_ceil(10))?;
     let spans = executable.trace(steps.max(1))?;
@@ -212,5 +231,35 @@ impl Profile {
             write!(f, " and {} more", places.len() - PLACES)?;
         }
         writeln!(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gradc::dsl::{GraphBuilder, f32};
+
+    /// Sums of rows, each times a number of the step's own.
+    fn sums(rows: usize, factor: f64) -> Step {
+        let g = GraphBuilder::new("sums");
+        let x = g.input("x", f32([rows, 40]));
+        g.output("y", &(&x * factor).sum_axes([1]));
+        g.finish().unwrap()
+    }
+
+    #[test]
+    fn a_program_that_is_not_the_steps_is_refused() {
+        let options = CompileOptions::threads(1);
+        let mut program = sums(30, 2.0).compile(&options).unwrap();
+        assert!(profile(&sums(30, 2.0), &mut program, &options, 2, None).is_ok());
+        // Its kernels have the same names.
+        let error = profile(&sums(31, 2.0), &mut program, &options, 2, None).unwrap_err().to_string();
+        assert!(error.contains("`sums`"), "{error}");
+        let g = GraphBuilder::new("two");
+        let x = g.input("x", f32([30, 40]));
+        g.output("y", &x.sum_axes([1]));
+        g.output("z", &x.sum_axes([0]));
+        let error = profile(&g.finish().unwrap(), &mut program, &options, 2, None).unwrap_err().to_string();
+        assert!(error.contains("`two`"), "{error}");
     }
 }
