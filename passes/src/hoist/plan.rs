@@ -195,7 +195,9 @@ impl<'s> Plan<'s> {
         }
         // In the order of the old operands, so that a body from which nothing goes stays as it is.
         let mut inputs: Vec<NodeId> = inputs.into_iter().collect();
-        inputs.sort_by_key(|id| (self.operand(*id).unwrap_or(usize::MAX), *id));
+        // What is hoisted has no old one and comes last.
+        let key = |id: &NodeId| (self.hoisted.contains(id), self.operand(*id), *id);
+        inputs.sort_by_key(key);
         self.inputs = inputs;
     }
 

@@ -11,7 +11,7 @@
 mod block;
 mod inline;
 
-use super::lowering::{Lowering, names_invariant};
+use super::lowering::Lowering;
 use crate::PassError;
 use block::Blocks;
 use inline::{Place, Places};
@@ -42,11 +42,47 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, anchor: NodeId, nodes: &[NodeId
     }
     let blocks = Blocks::of(scan.body.graph());
     let body = blocks.as_ref().map_or(scan.body.graph(), |blocks| &blocks.body);
-    let inner = super::lower(body, &lowering.target, true)?.program;
-    lowering.add_origins(&inner.origins);
+    let program = super::lower(body, &lowering.target, true)?.program;
+    lowering.add_origins(&program.origins);
+    let inner = LoweredBody::new(lowering, anchor, program)?;
     let prepared = prepare(lowering, anchor, &inner)?;
     let emitter = Emitter::new(lowering, anchor, scan, results, inner, prepared, blocks.as_ref());
     emitter.run(blocks.as_ref())
+}
+
+/// What a buffer of a body's program is to the scan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BodyBuffer {
+    Input(Port),
+    Output(Port),
+    Constant,
+    Temp,
+}
+
+/// A body as a program of its own, and what its buffers are, by their numbers.
+struct LoweredBody {
+    program: Program,
+    buffers: Vec<BodyBuffer>,
+}
+
+impl LoweredBody {
+    /// What the buffers are, read off their names once.
+    fn new(lowering: &Lowering<'_>, anchor: NodeId, program: Program) -> Result<Self, PassError> {
+        let known = |kind: &BufferKind| match kind {
+            BufferKind::Input { name } => Port::of_input(name).map(BodyBuffer::Input),
+            BufferKind::Output { name } => Port::of_output(name).map(BodyBuffer::Output),
+            BufferKind::Constant { .. } => Some(BodyBuffer::Constant),
+            BufferKind::Temp => Some(BodyBuffer::Temp),
+            BufferKind::State { .. } | BufferKind::Next { .. } => None,
+        };
+        let buffers: Option<Vec<BodyBuffer>> = program.buffers.iter().map(|buffer| known(&buffer.kind)).collect();
+        let buffers = buffers.ok_or_else(|| lowering.defect(anchor, "a buffer that no body of a scan has"))?;
+        Ok(Self { program, buffers })
+    }
+
+    fn is(&self, buffer: BufferId) -> BodyBuffer {
+        self.buffers[buffer.0 as usize]
+    }
 }
 
 /// The launches of a body that run before the loop, and the buffers that they write.
@@ -58,12 +94,12 @@ struct Prepared {
 }
 
 /// Emits the launches that read only invariants, constants, and what such launches write.
-fn prepare(lowering: &mut Lowering<'_>, anchor: NodeId, inner: &Program) -> Result<Prepared, PassError> {
+fn prepare(lowering: &mut Lowering<'_>, anchor: NodeId, inner: &LoweredBody) -> Result<Prepared, PassError> {
     let checks = lowering.program.checks.len() as u32;
-    lowering.program.checks.extend(inner.checks.iter().cloned());
+    lowering.program.checks.extend(inner.program.checks.iter().cloned());
     let mut prepared = Prepared { launches: fixed_launches(inner), buffers: BTreeMap::new(), checks };
     for &at in &prepared.launches.clone() {
-        let launch = &inner.launches[at];
+        let launch = &inner.program.launches[at];
         let mut args = vec![];
         for &arg in &launch.args {
             args.push(match prepared.buffers.get(&arg) {
@@ -75,7 +111,7 @@ fn prepare(lowering: &mut Lowering<'_>, anchor: NodeId, inner: &Program) -> Resu
                 }
             });
         }
-        let mut kernel = inner.kernels[launch.kernel as usize].clone();
+        let mut kernel = inner.program.kernels[launch.kernel as usize].clone();
         inline::renumber_checks(&mut kernel.body, checks);
         let end = kernel.name.rfind('_').unwrap_or(kernel.name.len());
         kernel.name.truncate(end);
@@ -88,49 +124,49 @@ fn prepare(lowering: &mut Lowering<'_>, anchor: NodeId, inner: &Program) -> Resu
 fn outer_buffer(
     lowering: &mut Lowering<'_>,
     anchor: NodeId,
-    inner: &Program,
+    inner: &LoweredBody,
     buffer: BufferId,
 ) -> Result<BufferId, PassError> {
-    let found = inner.buffer(buffer);
-    match &found.kind {
-        BufferKind::Input { name } => {
-            let operand = operand(lowering, anchor, name)?;
+    let found = inner.program.buffer(buffer);
+    match inner.is(buffer) {
+        BodyBuffer::Input(port) => {
+            let operand = operand(lowering, anchor, port)?;
             lowering.operand_buffer(operand)
         }
-        kind => Ok(lowering.add_buffer(found.dtype, found.len, kind.clone())),
+        _ => Ok(lowering.add_buffer(found.dtype, found.len, found.kind.clone())),
     }
 }
 
-/// The operand of a scan that is an input of its body.
-fn operand(lowering: &Lowering<'_>, anchor: NodeId, name: &str) -> Result<NodeId, PassError> {
+/// The operand of a scan that an input of its body stands for.
+fn operand(lowering: &Lowering<'_>, anchor: NodeId, port: Port) -> Result<NodeId, PassError> {
     let graph = lowering.graph;
     let Op::Scan(scan) = graph.op(anchor) else { return Err(lowering.defect(anchor, "no scan")) };
-    let port = Port::of_input(name);
-    let at = scan.body.inputs().into_iter().position(|input| Some(input) == port);
+    let at = scan.body.inputs().into_iter().position(|input| input == port);
     let operand = at.and_then(|at| graph.operands(anchor).get(at));
     operand.copied().ok_or_else(|| lowering.defect(anchor, "a port of the body that isn't an operand"))
 }
 
 /// The launches that do the same in every step: they read what never changes, and what only such launches write.
-fn fixed_launches(inner: &Program) -> BTreeSet<usize> {
+fn fixed_launches(inner: &LoweredBody) -> BTreeSet<usize> {
+    let LoweredBody { program, .. } = inner;
     let uses = |at: usize| {
-        let launch = &inner.launches[at];
-        launch.args.iter().zip(&inner.kernels[launch.kernel as usize].params)
+        let launch = &program.launches[at];
+        launch.args.iter().zip(&program.kernels[launch.kernel as usize].params)
     };
-    let mut fixed: BTreeSet<usize> = (0..inner.launches.len()).collect();
+    let mut fixed: BTreeSet<usize> = (0..program.launches.len()).collect();
     loop {
         let stays = |&at: &usize| {
             uses(at).all(|(arg, param)| {
-                let by_others = (0..inner.launches.len())
+                let by_others = (0..program.launches.len())
                     .filter(|other| !fixed.contains(other))
                     .any(|other| uses(other).any(|(a, p)| a == arg && p.access.stores()));
-                let may_be_used = match &inner.buffer(*arg).kind {
-                    BufferKind::Input { name } => names_invariant(name),
-                    BufferKind::Constant { .. } => true,
-                    BufferKind::Temp => !by_others,
-                    _ => false,
+                let may_be_used = match inner.is(*arg) {
+                    BodyBuffer::Input(port) => port.role == Role::Invariant,
+                    BodyBuffer::Constant => true,
+                    BodyBuffer::Temp => !by_others,
+                    BodyBuffer::Output(_) => false,
                 };
-                may_be_used && (!param.access.stores() || matches!(inner.buffer(*arg).kind, BufferKind::Temp))
+                may_be_used && (!param.access.stores() || inner.is(*arg) == BodyBuffer::Temp)
             })
         };
         let left: BTreeSet<usize> = fixed.iter().filter(|at| stays(at)).copied().collect();
@@ -149,7 +185,7 @@ struct Emitter<'a, 'g> {
     operands: Vec<NodeId>,
     /// The nodes that are wanted, by the number of the result.
     results: BTreeMap<usize, NodeId>,
-    inner: Program,
+    inner: LoweredBody,
     prepared: Prepared,
     places: Places,
     /// The variables of the loops over steps and blocks.
@@ -182,7 +218,7 @@ impl<'a, 'g> Emitter<'a, 'g> {
         anchor: NodeId,
         scan: &'g Scan,
         results: BTreeMap<usize, NodeId>,
-        inner: Program,
+        inner: LoweredBody,
         prepared: Prepared,
         blocks: Option<&Blocks>,
     ) -> Self {
@@ -200,7 +236,7 @@ impl<'a, 'g> Emitter<'a, 'g> {
             body.extend(self.first_carry(carry)?);
         }
         let mut steps = vec![];
-        for (at, launch) in self.inner.launches.clone().iter().enumerate() {
+        for (at, launch) in self.inner.program.launches.clone().iter().enumerate() {
             if !self.prepared.launches.contains(&at) {
                 steps.extend(self.inlined(launch)?);
             }
@@ -224,15 +260,14 @@ impl<'a, 'g> Emitter<'a, 'g> {
 
     /// The scratch buffer of a carry.
     fn carry_local(&mut self, carry: usize, when: When) -> Result<BufRef, PassError> {
-        let port = Some(Port::carry(carry));
-        let is = |kind: &BufferKind| match kind {
-            BufferKind::Input { name } => when == When::Now && Port::of_input(name) == port,
-            BufferKind::Output { name } => when == When::Next && Port::of_output(name) == port,
-            _ => false,
+        let port = Port::carry(carry);
+        let wanted = match when {
+            When::Now => BodyBuffer::Input(port),
+            When::Next => BodyBuffer::Output(port),
         };
-        let at = self.inner.buffers.iter().position(|b| is(&b.kind));
+        let at = self.inner.buffers.iter().position(|buffer| *buffer == wanted);
         let at = at.ok_or_else(|| self.lowering.defect(self.anchor, "a carry that its body doesn't have"))?;
-        let (dtype, len) = (self.inner.buffers[at].dtype, self.inner.buffers[at].len);
+        let (dtype, len) = (self.inner.program.buffers[at].dtype, self.inner.program.buffers[at].len);
         Ok(self.places.local(BufferId(at as u32), dtype, len))
     }
 
@@ -292,7 +327,7 @@ impl<'a, 'g> Emitter<'a, 'g> {
 
     /// The statements of a kernel of the body, on the buffers of this one.
     fn inlined(&mut self, launch: &Launch) -> Result<Vec<Stmt>, PassError> {
-        let kernel = self.inner.kernels[launch.kernel as usize].clone();
+        let kernel = self.inner.program.kernels[launch.kernel as usize].clone();
         let mut params = vec![];
         for (&arg, param) in launch.args.iter().zip(&kernel.params) {
             params.push(self.place(arg, param.access)?);
@@ -302,7 +337,7 @@ impl<'a, 'g> Emitter<'a, 'g> {
 
     /// What a buffer of the body is in this kernel.
     fn place(&mut self, buffer: BufferId, access: Access) -> Result<Place, PassError> {
-        let found = self.inner.buffer(buffer).clone();
+        let found = self.inner.program.buffer(buffer).clone();
         if let Some(&outer) = self.prepared.buffers.get(&buffer) {
             let buf = self.places.param(outer, found.dtype, found.len, access);
             return Ok(Place { buf, offset: Affine::default() });
@@ -310,14 +345,9 @@ impl<'a, 'g> Emitter<'a, 'g> {
         let local = |emitter: &mut Self| {
             Ok(Place { buf: emitter.places.local(buffer, found.dtype, found.len), offset: Affine::default() })
         };
-        let port = match &found.kind {
-            BufferKind::Input { name } => Port::of_input(name),
-            BufferKind::Output { name } => Port::of_output(name),
-            _ => None,
-        };
-        match (&found.kind, port) {
-            (BufferKind::Input { name }, Some(port)) if port.role != Role::Carry => {
-                let operand = operand(self.lowering, self.anchor, name)?;
+        match self.inner.is(buffer) {
+            BodyBuffer::Input(port) if port.role != Role::Carry => {
+                let operand = operand(self.lowering, self.anchor, port)?;
                 let outer = self.lowering.operand_buffer(operand)?;
                 if port.role == Role::Sequence {
                     return self.in_stack(port, operand, outer, found.len, access);
@@ -326,7 +356,7 @@ impl<'a, 'g> Emitter<'a, 'g> {
                 let buf = self.places.param(outer, ty.dtype, ty.shape.numel(), access);
                 Ok(Place { buf, offset: self.offset(&self.whole(port, found.len)) })
             }
-            (BufferKind::Output { .. }, Some(port @ Port { role: Role::Stacked, number })) => {
+            BodyBuffer::Output(port @ Port { role: Role::Stacked, number }) => {
                 match self.results.get(&(self.scan.body.carries().len() + number)).copied() {
                     Some(node) => {
                         let outer = self.lowering.result_buffer(node);
@@ -335,7 +365,7 @@ impl<'a, 'g> Emitter<'a, 'g> {
                     None => local(self),
                 }
             }
-            (BufferKind::Constant { .. }, _) => {
+            BodyBuffer::Constant => {
                 let outer = self.lowering.add_buffer(found.dtype, found.len, found.kind.clone());
                 self.prepared.buffers.insert(buffer, outer);
                 self.place(buffer, access)
