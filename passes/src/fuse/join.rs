@@ -190,7 +190,7 @@ impl Fuser<'_> {
         let Some(window) = max_window(self.graph.op(node)) else { return };
         let (Some(own), x) = (self.graph.cluster(node), self.graph.operands(node)[0]) else { return };
         let other = self.graph.users(x).into_iter().find_map(|user| {
-            let alike = max_window(self.graph.op(user)) == Some(window);
+            let alike = max_window(self.graph.op(user)).is_some_and(|found| found.window == window.window);
             let cluster = self.graph.cluster(user).filter(|&c| alike && c != own)?;
             // One maximum and one place: places in another type are found by another trip.
             let twice = self.finds_alike(own, user) || self.finds_alike(cluster, node);
@@ -203,8 +203,9 @@ impl Fuser<'_> {
 
     /// True if a cluster has an op on maxima of windows of the kind that a node is.
     fn finds_alike(&self, cluster: u32, node: NodeId) -> bool {
-        let name = self.graph.op(node).name();
-        let alike = |n: &NodeId| max_window(self.graph.op(*n)).is_some() && self.graph.op(*n).name() == name;
+        let finds = |n: NodeId| max_window(self.graph.op(n)).map(|found| found.finds);
+        let own = finds(node);
+        let alike = |n: &NodeId| own.is_some() && finds(*n) == own;
         self.info(cluster).is_some_and(|info| info.nodes.iter().any(alike))
     }
 
@@ -309,10 +310,24 @@ impl Fuser<'_> {
     }
 }
 
-/// The window whose maximum an op finds, or the place of it.
-fn max_window(op: &Op) -> Option<&Window> {
+/// What an op finds in windows of its operand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finds {
+    Max,
+    ArgMax,
+}
+
+/// An op that looks for maxima of windows.
+struct MaxWindow<'g> {
+    window: &'g Window,
+    finds: Finds,
+}
+
+/// The windows whose maxima an op finds, or the places of them.
+fn max_window(op: &Op) -> Option<MaxWindow<'_>> {
     match op {
-        Op::Pool(Pool { kind: PoolKind::Max, window }) | Op::PoolArgMax(PoolArgMax { window, .. }) => Some(window),
+        Op::Pool(Pool { kind: PoolKind::Max, window }) => Some(MaxWindow { window, finds: Finds::Max }),
+        Op::PoolArgMax(PoolArgMax { window, .. }) => Some(MaxWindow { window, finds: Finds::ArgMax }),
         _ => None,
     }
 }
