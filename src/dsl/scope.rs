@@ -3,6 +3,7 @@
 use super::{GraphBuilder, Tensor};
 use ir::{Loc, NodeId, TensorType};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// A layer that was applied.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,6 +14,8 @@ pub struct LayerRecord {
     pub kind: String,
     /// The result's type, with the batch axis.
     pub output: TensorType,
+    /// Which states it declared, layers in it included, by their positions in [`Step::states`](super::Step::states).
+    pub states: Range<usize>,
 }
 
 /// How a tensor of probabilities came about: from which logits.
@@ -26,8 +29,8 @@ pub(crate) enum Squash {
 #[derive(Default)]
 pub(crate) struct Scope {
     pub(crate) training: bool,
-    /// Attention layers make their weights an output.
-    watch_attention: bool,
+    /// How many attention layers have made their weights an output, if they are to.
+    attention_maps: Option<usize>,
     pub(crate) layers: Vec<LayerRecord>,
     pub(crate) penalties: Vec<NodeId>,
     pub(crate) logits: BTreeMap<NodeId, (Squash, NodeId)>,
@@ -77,12 +80,26 @@ impl GraphBuilder {
 
     /// Has attention layers that are applied from here on make their weights an output, `<layer>/weights`.
     pub(crate) fn watch_attention(&self) {
-        self.inner_mut().scope.watch_attention = true;
+        self.inner_mut().scope.attention_maps = Some(0);
     }
 
     /// True if attention layers make their weights an output.
     pub(crate) fn watches_attention(&self) -> bool {
-        self.inner().scope.watch_attention
+        self.inner().scope.attention_maps.is_some()
+    }
+
+    /// Makes the weights of an attention layer an output.
+    #[track_caller]
+    pub(crate) fn output_attention(&self, layer: &str, weights: &Tensor) {
+        self.output(&format!("{layer}/weights"), weights);
+        if let Some(count) = &mut self.inner_mut().scope.attention_maps {
+            *count += 1;
+        }
+    }
+
+    /// How many attention layers have made their weights an output.
+    pub(crate) fn attention_maps(&self) -> usize {
+        self.inner().scope.attention_maps.unwrap_or(0)
     }
 
     /// Declares with `f`; all its nodes and diagnostics get the place `loc` (unless an outer call of this kind is under way,
@@ -100,18 +117,19 @@ impl GraphBuilder {
     pub fn layer(&self, base: &str, kind: &str, f: impl FnOnce(&str) -> Tensor) -> Tensor {
         let loc = Loc::caller();
         let root = self.root();
-        let name = {
+        let (name, first) = {
             let mut inner = root.inner_mut();
             let name = inner.scope.unique(base);
             inner.scope.stack.push((loc, Some(name.clone())));
-            name
+            (name, inner.states.len())
         };
         let result = f(&name);
         let ty = result.ty();
         let mut inner = root.inner_mut();
         inner.scope.stack.pop();
         if let Some(output) = ty {
-            inner.scope.layers.push(LayerRecord { name, kind: kind.into(), output });
+            let states = first..inner.states.len();
+            inner.scope.layers.push(LayerRecord { name, kind: kind.into(), output, states });
         }
         drop(inner);
         result

@@ -88,6 +88,12 @@ fn attention_maps_are_rows_of_shares() {
         }
     }
     assert!(attention_graph(&linear(), 1).unwrap_err().to_string().contains("no attention layer"));
+    // An output that is called as if it were one is none.
+    let named_so = Functional::new(f64([4]), |x| {
+        x.builder().output("pool/weights", x);
+        x.clone()
+    });
+    assert!(attention_graph(&named_so, 1).unwrap_err().to_string().contains("no attention layer"));
     let error = saliency_graph(&model, 1).unwrap_err().to_string();
     assert!(error.contains("tokens have no gradient"), "{error}");
 }

@@ -32,20 +32,21 @@ pub struct Summary {
 impl Summary {
     /// Of a model's graph for prediction.
     pub(super) fn new(model: &str, step: &Step) -> Self {
-        let count = |keep: &dyn Fn(&StateSpec) -> bool| -> usize {
-            step.states.iter().filter(|s| keep(s)).map(|s| s.ty.shape.numel()).sum()
+        let elements = |states: &[StateSpec]| states.iter().map(|state| state.ty.shape.numel()).sum();
+        let count = |role: StateRole| -> usize {
+            step.states.iter().filter(|state| state.role == role).map(|state| state.ty.shape.numel()).sum()
         };
         let rows = step.layers.iter().map(|layer| SummaryRow {
             name: layer.name.clone(),
             kind: layer.kind.clone(),
             output: layer.output.shape.iter().skip(1).copied().collect(),
-            parameters: count(&|s| s.name.strip_prefix(&layer.name).is_some_and(|rest| rest.starts_with('/'))),
+            parameters: elements(step.states.get(layer.states.clone()).unwrap_or_default()),
         });
         Self {
             model: model.into(),
             rows: rows.collect(),
-            trainable: count(&|s| s.role == StateRole::Parameter),
-            non_trainable: count(&|s| s.role == StateRole::Buffer),
+            trainable: count(StateRole::Parameter),
+            non_trainable: count(StateRole::Buffer),
         }
     }
 

@@ -48,6 +48,20 @@ Non-trainable params: 0";
 }
 
 #[test]
+fn a_layer_counts_the_states_that_it_declared_not_those_called_like_it() {
+    let model = Functional::new(f32([4]), |x| {
+        let g = x.builder().clone();
+        let dense =
+            |x: &Tensor, units: usize, name: &str| g.layer(name, "Dense", |name| Dense::new(units).call(x, name));
+        let inner = dense(x, 3, "head");
+        dense(&inner, 2, "head/gate")
+    });
+    let rows: Vec<(String, usize)> =
+        model.summary().unwrap().rows.into_iter().map(|row| (row.name, row.parameters)).collect();
+    assert_eq!(rows, [("head".into(), 4 * 3 + 3), ("head/gate".into(), 3 * 2 + 2)]);
+}
+
+#[test]
 fn graphs_of_one_model_share_their_states() {
     let model = Sequential::new([4]).dense(3).batch_norm().relu().dense(2);
     let names = |step: &Step, roles: &[crate::dsl::StateRole]| -> Vec<String> {

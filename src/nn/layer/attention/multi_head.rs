@@ -174,7 +174,7 @@ impl MultiHeadAttention {
             return self.output(x, name, &attended);
         }
         let weights = attention_weights(&q, &k, &mask);
-        x.builder().output(&format!("{name}/weights"), &weights);
+        x.builder().output_attention(name, &weights);
         self.output(x, name, &weighted_values(&dropout.call(&weights, name), v))
     }
 
