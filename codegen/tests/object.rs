@@ -32,8 +32,8 @@ fn object() -> Object {
 fn an_object_survives_the_trip() {
     let object = object();
     assert_eq!(object.checks()[0], Check { message: "gather: out of range".into(), loc: Some("model.rs:3:5".into()) });
-    let read = Object::from_bytes(&object.to_bytes()).expect("is one");
-    assert_eq!(read.to_bytes(), object.to_bytes());
+    let read = Object::from_bytes(&object.to_bytes().expect("was checked")).expect("is one");
+    assert_eq!(read.to_bytes().expect("was checked"), object.to_bytes().expect("was checked"));
     assert_eq!((read.target(), read.kernels().len()), (&Target::avx2(), 2));
     assert!(read.functions().iter().any(|f| !f.relocs().is_empty()), "the step calls kernels");
 }
@@ -50,7 +50,7 @@ fn the_same_program_is_the_same_code_on_any_number_of_threads() {
         .expect("parses");
     let one = emit(program.clone(), &options(1)).expect("compiles");
     let three = emit(program, &options(3)).expect("compiles");
-    assert_eq!(one.to_bytes(), three.to_bytes());
+    assert_eq!(one.to_bytes().expect("was checked"), three.to_bytes().expect("was checked"));
 }
 
 /// What the code is for decides what it is, not where it is compiled.
@@ -72,7 +72,7 @@ fn each_target_has_code_of_its_own() {
         let calls = object.functions().iter().flat_map(|f| f.relocs()).count();
         // A call of a function outside where there is no fused multiply-add, and of the kernel by the step.
         assert_eq!(calls, if set == InstructionSet::X86_64 { 2 } else { 1 }, "{set}");
-        all.push(object.to_bytes());
+        all.push(object.to_bytes().expect("was checked"));
     }
     // Code for other architectures needs the feature.
     assert!(!all.is_empty() && (refused.is_empty() || cfg!(not(feature = "cross"))), "{refused:?}");
@@ -84,7 +84,7 @@ fn each_target_has_code_of_its_own() {
 
 #[test]
 fn what_is_no_object_is_refused() {
-    let bytes = object().to_bytes();
+    let bytes = object().to_bytes().expect("was checked");
     for len in 0..bytes.len() {
         assert!(Object::from_bytes(&bytes[..len]).is_err(), "{len} bytes of {}", bytes.len());
     }

@@ -7,6 +7,6 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(object) = Object::from_bytes(bytes) {
-        assert_eq!(object.to_bytes(), bytes);
+        assert_eq!(object.to_bytes().as_deref(), Ok(bytes));
     }
 });

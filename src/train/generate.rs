@@ -17,14 +17,14 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub struct Sampling {
     temperature: f64,
-    top_k: usize,
+    top_k: Option<usize>,
     random: SplitMix64,
 }
 
 impl Sampling {
     /// By the model's own probabilities: temperature 1, any token. The seed alone decides the choices.
     pub fn new(seed: u64) -> Self {
-        Self { temperature: 1.0, top_k: usize::MAX, random: SplitMix64::new(seed) }
+        Self { temperature: 1.0, top_k: None, random: SplitMix64::new(seed) }
     }
 
     /// With logits divided by that number: below 1 likely tokens become more likely; 0 always takes the likeliest.
@@ -35,7 +35,7 @@ impl Sampling {
 
     /// Only the `k` likeliest tokens; at least 1. Of equal ones the first are kept.
     pub fn top_k(mut self, k: usize) -> Self {
-        self.top_k = k.max(1);
+        self.top_k = Some(k.max(1));
         self
     }
 
@@ -45,7 +45,7 @@ impl Sampling {
         let mut order: Vec<usize> = (0..logits.len()).collect();
         // Stable, so that equal logits keep their order.
         order.sort_by(|a, b| rank(b).total_cmp(&rank(a)));
-        order.truncate(self.top_k);
+        order.truncate(self.top_k.unwrap_or(order.len()));
         let Some(first) = order.first() else { return 0 };
         if self.temperature <= 0.0 || self.temperature.is_nan() || rank(first) == f32::NEG_INFINITY {
             return *first;

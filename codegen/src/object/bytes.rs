@@ -18,31 +18,38 @@ pub const FORMAT_VERSION: u32 = 4;
 pub struct ObjectError(pub(super) &'static str);
 
 type Read<T> = Result<T, ObjectError>;
+type Written = Result<(), ObjectError>;
+
+const UNKNOWN_CHOICE: ObjectError = ObjectError("an unknown choice");
+const UNKNOWN_TARGET: ObjectError = ObjectError("a reference to something unknown");
 
 impl Object {
     /// The object as bytes, without the texts and times of compiling.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// If it refers to something in a way that this form has no word for, which no checked object does.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ObjectError> {
         let mut w = Writer(Vec::with_capacity(self.code_bytes() + 4096));
         w.target(&self.target);
-        w.list(&self.functions, |w, function| {
+        w.try_list(&self.functions, |w, function| {
             w.size(function.align as usize);
             w.bytes(&function.bytes);
-            w.list(&function.relocs, |w, reloc| w.reloc(reloc, self));
-        });
+            w.try_list(&function.relocs, |w, reloc| w.reloc(reloc, self))
+        })?;
         w.size(self.step.as_u32() as usize);
-        w.list(&self.kernels, Writer::kernel);
+        w.try_list(&self.kernels, Writer::kernel)?;
         w.list(&self.launches, |w, launch| {
             w.size(launch.kernel as usize);
             w.list(&launch.args, |w, id| w.size(id.0 as usize));
         });
-        w.list(&self.buffers, Writer::buffer);
+        w.try_list(&self.buffers, Writer::buffer)?;
         w.option(self.arena_bytes);
         w.size(self.scratch_bytes);
         w.list(&self.checks, |w, check| {
             w.text(&check.message);
             w.list(check.loc.as_slice(), |w, loc| w.text(loc));
         });
-        w.0
+        Ok(w.0)
     }
 
     /// The object that these bytes, all of them, are.
@@ -106,6 +113,17 @@ impl Writer {
         items.iter().for_each(|item| each(self, item));
     }
 
+    fn try_list<T>(&mut self, items: &[T], mut each: impl FnMut(&mut Self, &T) -> Written) -> Written {
+        self.size(items.len());
+        items.iter().try_for_each(|item| each(self, item))
+    }
+
+    /// One of several, by its number among them.
+    fn choice<T: PartialEq>(&mut self, all: &[T], chosen: &T) -> Written {
+        self.size(all.iter().position(|one| one == chosen).ok_or(UNKNOWN_CHOICE)?);
+        Ok(())
+    }
+
     fn option(&mut self, value: Option<usize>) {
         self.list(value.as_slice(), |w, value| w.size(*value));
     }
@@ -118,9 +136,10 @@ impl Writer {
     }
 
     /// A reference: what it is to, and how it is filled in, by numbers of its object's own lists.
-    fn reloc(&mut self, reloc: &ModuleReloc, object: &Object) {
+    fn reloc(&mut self, reloc: &ModuleReloc, object: &Object) -> Written {
         self.size(reloc.offset as usize);
-        self.size(object.reloc_kinds().iter().position(|(kind, _)| *kind == reloc.kind).unwrap_or(usize::MAX));
+        let kind = object.reloc_kinds().iter().position(|(kind, _)| *kind == reloc.kind);
+        self.size(kind.ok_or(UNKNOWN_CHOICE)?);
         self.size(reloc.addend as usize);
         match &reloc.name {
             ModuleRelocTarget::User { index, .. } => {
@@ -134,24 +153,20 @@ impl Writer {
             }
             ModuleRelocTarget::LibCall(call) => {
                 self.size(2);
-                self.size(LIB_CALLS.iter().position(|c| c == call).unwrap_or(usize::MAX));
+                self.choice(&LIB_CALLS, call)?;
             }
-            // Which no checked object has; what is written isn't read again.
-            ModuleRelocTarget::KnownSymbol(_) => self.size(usize::MAX),
+            ModuleRelocTarget::KnownSymbol(_) => return Err(UNKNOWN_TARGET),
         }
+        Ok(())
     }
 
-    fn dtype(&mut self, dtype: DType) {
-        self.size(DType::ALL.iter().position(|d| *d == dtype).unwrap_or(usize::MAX));
-    }
-
-    fn kernel(&mut self, kernel: &KernelCode) {
+    fn kernel(&mut self, kernel: &KernelCode) -> Written {
         self.text(&kernel.name);
-        self.list(&kernel.params, |w, param| {
-            w.dtype(param.dtype);
+        self.try_list(&kernel.params, |w, param| {
+            w.choice(&DType::ALL, &param.dtype)?;
             w.size(param.len);
-            w.size(ACCESSES.iter().position(|a| *a == param.access).unwrap_or(usize::MAX));
-        });
+            w.choice(&ACCESSES, &param.access)
+        })?;
         self.size(kernel.function.as_u32() as usize);
         self.size(kernel.scratch_bytes);
         self.option(kernel.parallel);
@@ -163,10 +178,11 @@ impl Writer {
             }
             Emitter::X86 => self.size(1),
         }
+        Ok(())
     }
 
-    fn buffer(&mut self, buffer: &Buffer) {
-        self.dtype(buffer.dtype);
+    fn buffer(&mut self, buffer: &Buffer) -> Written {
+        self.choice(&DType::ALL, &buffer.dtype)?;
         self.size(buffer.len);
         self.option(buffer.offset);
         match &buffer.kind {
@@ -180,6 +196,7 @@ impl Writer {
                 self.bytes(bytes);
             }
         }
+        Ok(())
     }
 
     fn named(&mut self, kind: usize, name: &str) {
@@ -205,6 +222,7 @@ impl<'b> Reader<'b> {
 
     fn function(&mut self) -> Read<FuncId> {
         let number = self.number()?;
+        // The one number that `FuncId` can't be, and panics at.
         if number == u32::MAX { Err(ObjectError("a number out of range")) } else { Ok(FuncId::from_u32(number)) }
     }
 
@@ -233,7 +251,7 @@ impl<'b> Reader<'b> {
     }
 
     fn one_of<T: Copy>(&mut self, all: &[T]) -> Read<T> {
-        all.get(self.size()?).copied().ok_or(ObjectError("an unknown choice"))
+        all.get(self.size()?).copied().ok_or(UNKNOWN_CHOICE)
     }
 
     fn target(&mut self) -> Read<Target> {
@@ -252,7 +270,7 @@ impl<'b> Reader<'b> {
                 0 => ModuleRelocTarget::user(0, self.number()?),
                 1 => ModuleRelocTarget::FunctionOffset(self.function()?, self.number()?),
                 2 => ModuleRelocTarget::LibCall(self.one_of(&LIB_CALLS)?),
-                _ => return Err(ObjectError("a reference to something unknown")),
+                _ => return Err(UNKNOWN_TARGET),
             },
         })
     }

@@ -71,7 +71,7 @@ pub(super) fn write(directory: &Path, key: Key, name: &str, entry: &Entry) -> Re
     let failed = |e: io::Error| format!("{} can't be written: {e}", path_of(directory, key).display());
     make(directory).map_err(failed)?;
     trust::check_directory(directory)?;
-    let bytes = file::encode(key, name, entry);
+    let bytes = file::encode(key, name, entry)?;
     // Readable and writable by this user alone.
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory).map_err(failed)?;
     file.write_all(&bytes).map_err(failed)?;

@@ -15,14 +15,14 @@ use passes::plan_memory::MemoryReport;
 use sha2::{Digest, Sha256};
 
 /// What a file starts with; the last byte is the version.
-const MAGIC: &[u8; 12] = b"gradc-step-3";
+const MAGIC: &[u8; 12] = b"gradc-step-4";
+/// What a check's place takes: a byte that says whether it is known, and its number.
+const PLACE_BYTES: usize = 1 + 4;
 /// Where the key is.
 const KEY: usize = MAGIC.len() + 32;
-/// A place that isn't known.
-const NOWHERE: u32 = u32::MAX;
 
-/// The bytes of a file.
-pub(super) fn encode(key: Key, name: &str, entry: &Entry) -> Vec<u8> {
+/// The bytes of a file. The error says why there are none.
+pub(super) fn encode(key: Key, name: &str, entry: &Entry) -> Result<Vec<u8>, String> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend([0; 32]);
     bytes.extend(key.0);
@@ -34,10 +34,11 @@ pub(super) fn encode(key: Key, name: &str, entry: &Entry) -> Vec<u8> {
     }
     bytes.extend((entry.places.len() as u32).to_le_bytes());
     for place in &entry.places {
-        bytes.extend(place.unwrap_or(NOWHERE).to_le_bytes());
+        bytes.push(u8::from(place.is_some()));
+        bytes.extend(place.unwrap_or_default().to_le_bytes());
     }
-    bytes.extend(entry.loaded.object().to_bytes());
-    seal(bytes)
+    bytes.extend(entry.loaded.object().to_bytes().map_err(|e| e.to_string())?);
+    Ok(seal(bytes))
 }
 
 /// The same bytes with the checksum of what they are.
@@ -70,15 +71,14 @@ pub(super) fn decode(bytes: &[u8], key: Key) -> Result<Decoded, String> {
     let (arena, persistent) = (size(&mut rest)?, size(&mut rest)?);
     let (states, lower_bound) = (size(&mut rest)?, size(&mut rest)?);
     let count = number(&mut rest)? as usize;
-    if count > rest.len() / 4 {
+    if count > rest.len() / PLACE_BYTES {
         return Err("ends early".into());
     }
-    let places: Vec<u32> = (0..count).map(|_| number(&mut rest)).collect::<Result<_, _>>()?;
+    let places: Vec<Option<u32>> = (0..count).map(|_| place(&mut rest)).collect::<Result<_, _>>()?;
     let object = Object::from_bytes(rest).map_err(|e| e.to_string())?;
     if object.checks().len() != places.len() {
         return Err("has places for other checks".into());
     }
-    let places = places.into_iter().map(|place| (place != NOWHERE).then_some(place)).collect();
     Ok(Decoded { object, memory: MemoryReport { arena, persistent, states, lower_bound }, places })
 }
 
@@ -93,6 +93,18 @@ fn number(rest: &mut &[u8]) -> Result<u32, String> {
     let (first, after) = rest.split_first_chunk::<4>().ok_or("ends early")?;
     *rest = after;
     Ok(u32::from_le_bytes(*first))
+}
+
+/// Whether there is a place, and which.
+fn place(rest: &mut &[u8]) -> Result<Option<u32>, String> {
+    let (known, after) = rest.split_first().ok_or("ends early")?;
+    *rest = after;
+    let found = number(rest)?;
+    match (known, found) {
+        (0, 0) => Ok(None),
+        (1, _) => Ok(Some(found)),
+        _ => Err("has a place that is none".into()),
+    }
 }
 
 fn size(rest: &mut &[u8]) -> Result<usize, String> {

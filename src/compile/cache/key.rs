@@ -45,7 +45,8 @@ impl Key {
         let written = write!(hasher, "{compiler}\n{target}\n{chosen}\n{graph}");
         debug_assert!(written.is_ok(), "a hash takes everything");
         for place in &places.of_nodes {
-            hasher.0.update(place.unwrap_or(u32::MAX).to_le_bytes());
+            hasher.0.update([u8::from(place.is_some())]);
+            hasher.0.update(place.unwrap_or_default().to_le_bytes());
         }
         Self(hasher.0.finalize().into())
     }

@@ -181,7 +181,7 @@ fn a_damaged_file_is_compiled_again_and_replaced() {
 #[test]
 fn every_change_of_a_byte_is_noticed() {
     let (entry, key) = (entry(), Key([7; 32]));
-    let good = file::encode(key, "name", &entry);
+    let good = file::encode(key, "name", &entry).unwrap();
     assert_eq!(file::decode(&good, key).unwrap().places, entry.places);
     assert_eq!(file::name(&good[..100]).as_deref(), Some("name"));
     for at in (0..good.len()).step_by(good.len() / 200) {
@@ -254,7 +254,7 @@ fn many_may_read_and_write_at_once() {
 fn no_change_of_a_file_makes_reading_it_panic() {
     let mutations: u64 = std::env::var("GRADC_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000);
     let (entry, key) = (entry(), Key([7; 32]));
-    let whole = file::encode(key, "mutated", &entry);
+    let whole = file::encode(key, "mutated", &entry).unwrap();
     let mut random = ir::SplitMix64::new(1);
     let (mut read, mut loaded) = (0, 0);
     for _ in 0..mutations {
