@@ -1,38 +1,21 @@
-//! Register tiles in wide vectors, as both emitters see them: what a tile's code depends on, and where its sums go.
+//! Register tiles in wide vectors, as both emitters see them: what a tile's code depends on.
 //!
 //! A tile is a function of its own, `fn(a, b, c)` by the System V convention, whose shape and strides are in its code. An emitter calls it for a
-//! [`Micro`] and runs what follows the sum: a tile whose body only stores the sums, or adds them to what stands there, hands the function the
-//! place to store them. Each element has one sum whose steps come in ascending order, so results are those of a portable tile to the bit.
+//! [`Micro`]. Each element has one sum whose steps come in ascending order, so results are those of a portable tile to the bit.
 
 use crate::x86::encoding::Encoding;
-use kernel::{Affine, BufRef, DType, Expr, Kernel, Micro, ScalarOp, Stmt, Target, walk::visit_stmts};
+use kernel::{DType, Kernel, Micro, Stmt, Target, walk::visit_stmts};
 use std::collections::BTreeMap;
 
 /// The functions that compute tiles, by shape: their numbers in the module.
 pub(crate) type TileFunctions = BTreeMap<TileShape, u32>;
-
-/// A place in memory for the sums, and how far apart its rows are, in elements.
-pub(crate) struct Place {
-    pub(crate) buf: BufRef,
-    pub(crate) first: Affine,
-    row: i64,
-    /// Whether the sums are added to what stands there.
-    accumulate: bool,
-}
-
-/// How a tile is computed.
-pub(crate) struct Form {
-    pub(crate) shape: TileShape,
-    /// Where the sums go, if the body does nothing but store them.
-    pub(crate) direct: Option<Place>,
-}
 
 /// The shapes of all tiles of a kernel that have a wide form.
 pub(crate) fn shapes(kernel: &Kernel, target: &Target) -> Vec<TileShape> {
     let mut shapes = vec![];
     visit_stmts(&kernel.body, &mut |stmt| {
         if let Stmt::Micro(micro) = stmt {
-            shapes.extend(form(kernel, micro, target).map(|form| form.shape));
+            shapes.extend(TileShape::of(kernel, micro, target));
         }
     });
     shapes
@@ -66,8 +49,12 @@ pub(crate) struct TileShape {
 }
 
 impl TileShape {
-    /// The shape of a tile that writes rows of `c` that far apart; `None` if it has no wide form.
-    pub(crate) fn of(micro: &Micro, dtype: DType, target: &Target, accumulate: bool, c_row: i64) -> Option<Self> {
+    /// The shape of a kernel's tile; `None` if it has no wide form.
+    pub(crate) fn of(kernel: &Kernel, micro: &Micro, target: &Target) -> Option<Self> {
+        if !target.is_wide() {
+            return None;
+        }
+        let dtype = kernel.dtype_of(micro.a.buf).filter(|d| Micro::sum_type(*d).is_some())?;
         let size = dtype.size_bytes() as i64;
         let reduce = micro.reduce.iter().map(|d| Dim { extent: d.extent, a: d.a_stride * size, b: d.b_stride * size });
         let shape = Self {
@@ -78,8 +65,9 @@ impl TileShape {
             n: micro.n,
             a_row: micro.a.stride * size,
             reduce: reduce.filter(|d| d.extent > 1).collect(),
-            accumulate,
-            c_row,
+            accumulate: micro.c.accumulate,
+            // A pair has the bytes of its sum.
+            c_row: micro.c.stride * size,
         };
         (shape.fits() && (!shape.pairs || target.bf16_pairs())).then_some(shape)
     }
@@ -111,36 +99,4 @@ impl TileShape {
         let registers = self.m * self.vectors() + self.factors() + 1 + mask;
         registers <= usize::from(self.encoding.vectors()) && self.reduce.len() <= 6
     }
-}
-
-/// How a tile is computed; `None` if it has no wide form.
-pub(crate) fn form(kernel: &Kernel, micro: &Micro, target: &Target) -> Option<Form> {
-    if !target.is_wide() {
-        return None;
-    }
-    let dtype = kernel.dtype_of(micro.a.buf).filter(|d| Micro::sum_type(*d).is_some())?;
-    let direct = direct_place(micro);
-    let row = direct.as_ref().map_or(micro.n as i64, |place| place.row);
-    let accumulate = direct.as_ref().is_some_and(|place| place.accumulate);
-    let shape = TileShape::of(micro, dtype, target, accumulate, row * dtype.size_bytes() as i64)?;
-    Some(Form { shape, direct })
-}
-
-/// The place of the sums, if the body is one store of them, or adds them to what stands there.
-fn direct_place(micro: &Micro) -> Option<Place> {
-    let (Stmt::Store { buf, index, value: Expr::Reg(stored) }, before) = micro.body.split_last()? else { return None };
-    let is_direct = match before {
-        [] => *stored == micro.acc,
-        [Stmt::Let { reg: old, value: load }, Stmt::Let { reg: sum, value: add }] => {
-            let adds = Expr::Apply(ScalarOp::ADD, vec![Expr::Reg(*old), Expr::Reg(micro.acc)]);
-            stored == sum && *add == adds && *load == Expr::load(*buf, index.clone())
-        }
-        _ => false,
-    };
-    if !is_direct || index.coefficient(micro.j) != 1 {
-        return None;
-    }
-    let zero = Affine::constant(0);
-    let first = index.substitute(micro.i, &zero).substitute(micro.j, &zero);
-    Some(Place { buf: *buf, first, row: index.coefficient(micro.i), accumulate: !before.is_empty() })
 }

@@ -22,11 +22,6 @@ impl Fresh {
         visit_stmts(body, &mut |stmt| match stmt {
             Stmt::For { var, .. } | Stmt::LetIndex { var, .. } => fresh.reserve_index(*var),
             Stmt::Let { reg, .. } | Stmt::Decl { reg, .. } => fresh.reserve_reg(*reg),
-            Stmt::Micro(micro) => {
-                fresh.reserve_index(micro.i);
-                fresh.reserve_index(micro.j);
-                fresh.reserve_reg(micro.acc);
-            }
             _ => {}
         });
         fresh

@@ -2,7 +2,7 @@
 //!
 //! A [`Program`] owns buffers, kernels and an ordered list of launches. A kernel is a function of its parameters (pointers to
 //! elements): nested loops whose bodies load, compute and store. Vector widths, tiles, unrolling and what runs in parallel stand in the kernel and
-//! show in its text, so that emitters have nothing to decide, but for what follows a tile ([`Micro::body`]): its vectors and how far it is unrolled.
+//! show in its text, so that emitters have nothing to decide but what is inside of a tile ([`Micro`]) and which instructions a statement is.
 //!
 //! - Types: [`Program`], [`Kernel`], [`Stmt`], [`Expr`], [`Affine`], [`Micro`]; each doc comment gives the text form.
 //! - Making and changing them: [`KernelBuilder`], [`Types`], [`walk`], [`vectorize_body`], [`Kernel::canonical`].
@@ -38,7 +38,7 @@ pub use fingerprint::Fingerprint;
 pub use interval::{Interval, Ranges};
 pub use ir::{DType, Data, Scalar, ScalarOp, scalar};
 pub use kernel::{Access, Code, Kernel, Local, Param};
-pub use micro::{Micro, Operand, ReduceDim, dot_pair};
+pub use micro::{Micro, Operand, ReduceDim, Sums, dot_pair};
 pub use stmt::{LoopKind, Stmt};
 pub use target::{Caches, InstructionSet, Target, TargetError, TileTarget, parse_size};
 pub use typing::{MAX_LANES, TypeError, Types, ValueType, check_foldable};

@@ -1,7 +1,7 @@
 //! The one building block of all contractions: a register tile of a batch-reduce matrix product (BRGEMM: Georganas et al., "High-
 //! Performance Deep Learning via a Single Building Block", arXiv 1906.06440).
 
-use crate::{Affine, BufRef, DType, IndexVar, Reg, Stmt};
+use crate::{Affine, BufRef, DType};
 
 /// One of the two factors: element (row or column `t`, reduction indices `r...`) stands at
 /// `base + t * stride + Σ r * its stride in [`ReduceDim`]`.
@@ -26,24 +26,43 @@ pub struct ReduceDim {
     pub b_stride: i64,
 }
 
+/// Where the sums of a tile go: that of row `i` and column `j` to `base + i * stride + j`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Sums {
+    /// The buffer; no factor's.
+    pub buf: BufRef,
+    /// The first sum; uses variables of the loops around only.
+    pub base: Affine,
+    /// From one row to the next: at least as much as a row is long, or less than nothing by as much.
+    pub stride: i64,
+    /// Whether sums are added to what stands there.
+    pub accumulate: bool,
+}
+
 /// For each row `i < m` and column `j < n` of the tile:
 ///
 /// ```text
-/// acc = 0
-/// for r in reduce (outermost first): acc = fma(a[i, r], b[r, j], acc)
-/// body                                        (stores, with i, j and acc in scope)
+/// sum = 0
+/// for r in reduce (outermost first): sum = fma(a[i, r], b[r, j], sum)
+/// c[i, j] = sum                               (or add(c[i, j], sum))
 /// ```
 ///
-/// This is also how the interpreter runs it; every emitter keeps the order of the sum, so results agree to the bit. The
-/// element type is that of `a`, `b` and `acc` alike, `f32` or `f64`; or factors are `i32`, each of which holds a pair of `bf16`, and `acc` is `f32`: a step then
-/// is [`dot_pair`]. Only machines whose [`crate::Target`] has `bf16_pairs` run that. `b`'s column stride is 1. The body is straight-line (`Let`, `LetIndex`-free, `Store`) and
-/// may be vectorized along `j`: every load and store in it has coefficient 0 or 1 for `j`. Elements of the tile may be computed in any
-/// order: they are stored at distinct places, none of which a factor or another element's load touches (invariant 8 of
-/// [`mod@crate::verify`]).
+/// This is also how the interpreter runs it; every emitter keeps the order of each sum, so results agree to the bit. The
+/// element type is that of `a`, `b` and `c` alike, `f32` or `f64`; or factors are `i32`, each of which holds a pair of `bf16`, and sums are `f32`: a step then
+/// is [`dot_pair`]. Only machines whose [`crate::Target`] has `bf16_pairs` run that. `b`'s column stride is 1. Sums are at distinct places of a buffer that no
+/// factor stands in, and may be computed in any order (invariant 8 of [`mod@crate::verify`]).
+///
+/// What happens with sums is no part of a tile: loops behind it read them from where they are, scratch memory most often, and are vectorized as others are.
+///
+/// # What an emitter decides
+/// A tile is the one statement whose instructions the kernel's text doesn't show one by one. Sums stay in registers over the whole reduction; which registers, how
+/// many steps of the innermost reduction come in a row, which factors are broadcast, and in which vectors the columns are held is the contract of the emitter's
+/// micro-kernel. It depends on the tile's numbers and the target alone, and changes no bit of a result.
 ///
 /// Text:
 /// ```text
-/// micro 6x8 a=p0[i0*784] stride 784, b=p1[i1*8], reduce=[(784, 1, 8)], i=i5, j=i6, acc=v3 { .. }
+/// micro 6x8 a=p0[i0*784] stride 784, b=p1[i1*8], reduce=[(784, 1, 8)], c=l0[0] stride 8
+/// micro 6x8 a=p0[i0*784] stride 784, b=p1[i1*8], reduce=[(784, 1, 8)], c add=p2[i1*8] stride 64
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Micro {
@@ -57,14 +76,8 @@ pub struct Micro {
     pub b: Operand,
     /// The reduction's loops, outermost first; at least one.
     pub reduce: Vec<ReduceDim>,
-    /// The row, in `body`.
-    pub i: IndexVar,
-    /// The column, in `body`.
-    pub j: IndexVar,
-    /// The sum, in `body`.
-    pub acc: Reg,
-    /// What happens with the sum.
-    pub body: Vec<Stmt>,
+    /// The sums.
+    pub c: Sums,
 }
 
 impl Micro {

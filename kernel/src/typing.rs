@@ -114,14 +114,7 @@ impl Types {
                     self.bind_all(then)?;
                     self.bind_all(otherwise)?;
                 }
-                Stmt::Micro(micro) => {
-                    self.bind_extent(micro.i, micro.m)?;
-                    self.bind_extent(micro.j, micro.n)?;
-                    let dtype = self.element(micro.a.buf)?;
-                    self.bind_reg(micro.acc, ValueType::scalar(crate::Micro::sum_type(dtype).unwrap_or(dtype)));
-                    self.bind_all(&micro.body)?;
-                }
-                Stmt::Accumulate { .. } | Stmt::Assign { .. } | Stmt::Store { .. } => {}
+                Stmt::Accumulate { .. } | Stmt::Assign { .. } | Stmt::Store { .. } | Stmt::Micro(_) => {}
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use crate::{Affine, BufRef, DType, Expr, Fresh, IndexExpr, IndexVar, Reg, Scalar, ScalarOp, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Calls `f` on every statement, outer ones before those in their bodies (the body of a `micro` included).
+/// Calls `f` on every statement, outer ones before those in their bodies.
 pub fn visit_stmts<'a>(body: &'a [Stmt], f: &mut impl FnMut(&'a Stmt)) {
     for stmt in body {
         f(stmt);
@@ -31,7 +31,7 @@ pub fn assigned(body: &[Stmt]) -> BTreeSet<Reg> {
     regs
 }
 
-/// The accumulators that loops, branches and tiles in the list fold into or set.
+/// The accumulators that loops and branches in the list fold into or set.
 pub fn assigned_inside(body: &[Stmt]) -> BTreeSet<Reg> {
     body.iter().flat_map(Stmt::bodies).flat_map(assigned).collect()
 }
@@ -57,6 +57,7 @@ pub fn map_indices(body: &mut [Stmt], f: &mut impl FnMut(&mut Affine)) {
             Stmt::Micro(micro) => {
                 f(&mut micro.a.base);
                 f(&mut micro.b.base);
+                f(&mut micro.c.base);
             }
             _ => {}
         }
@@ -69,7 +70,7 @@ pub fn map_indices(body: &mut [Stmt], f: &mut impl FnMut(&mut Affine)) {
     }
 }
 
-/// Calls `f` on the buffer and the index of every load and store and of both factors of every `micro`.
+/// Calls `f` on the buffer and the index of every load and store, and of the factors and the sums of every `micro`.
 pub fn map_accesses(body: &mut [Stmt], f: &mut impl FnMut(&mut BufRef, &mut Affine)) {
     for stmt in body {
         match stmt {
@@ -77,6 +78,7 @@ pub fn map_accesses(body: &mut [Stmt], f: &mut impl FnMut(&mut BufRef, &mut Affi
             Stmt::Micro(micro) => {
                 f(&mut micro.a.buf, &mut micro.a.base);
                 f(&mut micro.b.buf, &mut micro.b.base);
+                f(&mut micro.c.buf, &mut micro.c.base);
             }
             _ => {}
         }
@@ -159,12 +161,7 @@ impl Names {
                 Stmt::For { var, .. } | Stmt::LetIndex { var, .. } => self.new_index(var, fresh),
                 Stmt::Let { reg, .. } | Stmt::Decl { reg, .. } => self.new_reg(reg, fresh),
                 Stmt::Accumulate { reg, .. } | Stmt::Assign { reg, .. } => *reg = self.reg(*reg),
-                Stmt::Micro(micro) => {
-                    self.new_index(&mut micro.i, fresh);
-                    self.new_index(&mut micro.j, fresh);
-                    self.new_reg(&mut micro.acc, fresh);
-                }
-                Stmt::Store { .. } | Stmt::If { .. } => {}
+                Stmt::Store { .. } | Stmt::If { .. } | Stmt::Micro(_) => {}
             }
             for inner in stmt.bodies_mut() {
                 self.rebind(inner, fresh);
@@ -174,12 +171,20 @@ impl Names {
 }
 
 impl Stmt {
-    /// The bodies directly within: of a loop, both of an `if`, of a `micro`.
+    /// The buffer that the statement itself writes, if it does: not what statements in its bodies write.
+    pub fn stores_to(&self) -> Option<BufRef> {
+        match self {
+            Self::Store { buf, .. } => Some(*buf),
+            Self::Micro(micro) => Some(micro.c.buf),
+            _ => None,
+        }
+    }
+
+    /// The bodies directly within: of a loop, both of an `if`.
     pub fn bodies(&self) -> Vec<&[Self]> {
         match self {
             Self::For { body, .. } => vec![body],
             Self::If { then, otherwise, .. } => vec![then, otherwise],
-            Self::Micro(micro) => vec![&micro.body],
             _ => vec![],
         }
     }
@@ -189,7 +194,6 @@ impl Stmt {
         match self {
             Self::For { body, .. } => vec![body],
             Self::If { then, otherwise, .. } => vec![then, otherwise],
-            Self::Micro(micro) => vec![&mut micro.body],
             _ => vec![],
         }
     }

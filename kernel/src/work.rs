@@ -89,8 +89,11 @@ impl Counter {
                 self.operations += 2.0 * tile * steps;
                 touch(&mut self.loaded, micro.a.buf, times * micro.m as f64 * steps);
                 touch(&mut self.loaded, micro.b.buf, times * micro.n as f64 * steps);
-                self.lanes.insert(micro.acc, 1.0);
-                self.body(&micro.body, tile);
+                touch(&mut self.stored, micro.c.buf, tile);
+                if micro.c.accumulate {
+                    self.operations += tile;
+                    touch(&mut self.loaded, micro.c.buf, tile);
+                }
             }
         }
     }
@@ -157,10 +160,10 @@ mod tests {
     fn a_tile_counts_its_multiply_adds_and_each_element_once() {
         let found = work(
             "kernel t(p0: read f32[48], p1: read f32[64], p2: write f32[48]) {
+               local l0: f32[48]
                for i0 in 0..10 {
-                 micro 6x8 a=p0[0] stride 8, b=p1[0], reduce=[(8, 1, 8)], i=i1, j=i2, acc=v0 {
-                   store p2[i1*8 + i2] = max(v0, 0.0f32)
-                 }
+                 micro 6x8 a=p0[0] stride 8, b=p1[0], reduce=[(8, 1, 8)], c=l0[0] stride 8
+                 for i1 in 0..48 { store p2[i1] = max(load l0[i1], 0.0f32) }
                }
              }",
         );

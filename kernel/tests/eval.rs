@@ -83,15 +83,15 @@ fn folds_go_by_halves() {
 
 #[test]
 fn micro_is_its_documented_loop() {
-    // C[2, 4] = 1 + 2 A[2, 2 by 1] * B[2, 4], A = p0[0..4], B = p0[0..8].
+    // C[2, 4] = 2 (1 + A[2, 2 by 1] * B[2, 4]), A = p0[0..4], B = p0[0..8].
     let body = "for i0 in 0..8 { store p1[i0] = 1.0f32 } \
-        micro 2x4 a=p0[0] stride 2, b=p0[0], reduce=[(2, 1, 4), (1, 9, 9)], i=i1, j=i2, acc=v0 \
-        { let v1 = mul(v0, 2.0f32) store p1[i1*4 + i2] = add(load p1[i1*4 + i2], v1) }";
+        micro 2x4 a=p0[0] stride 2, b=p0[0], reduce=[(2, 1, 4), (1, 9, 9)], c add=p1[0] stride 4 \
+        for i1 in 0..8 { store p1[i1] = mul(load p1[i1], 2.0f32) }";
     let mut expected = vec![];
     for i in 0..2 {
         for j in 0..4 {
             let sum = (0..2).fold(0.0f32, |acc, r| X[i * 2 + r].mul_add(X[r * 4 + j], acc));
-            expected.push(1.0 + sum * 2.0);
+            expected.push((1.0 + sum) * 2.0);
         }
     }
     assert_eq!(run(X, [0, 1], body).unwrap(), expected);
@@ -126,7 +126,7 @@ fn a_pair_adds_its_second_product_first_and_drops_denormals() {
 fn a_micro_of_pairs_sums_in_f32() {
     let text = "program \"p\"\nb0: i32[6] input \"a\"\nb1: i32[9] input \"b\"\nb2: f32[6] output \"c\"\n\
                 kernel k(p0: read i32[6], p1: read i32[9], p2: write f32[6]) { micro 2x3 a=p0[0] stride 3, b=p1[0], \
-                reduce=[(3, 1, 3)], i=i0, j=i1, acc=v0 { store p2[i0*3 + i1] = v0 } }\nlaunch k(b0, b1, b2)";
+                reduce=[(3, 1, 3)], c=p2[0] stride 3 }\nlaunch k(b0, b1, b2)";
     let pairs = |count: usize, by: f32| (0..count).map(|i| pair(i as f32 * by, 1.5 - i as f32)).collect::<Vec<i32>>();
     let (a, b) = (pairs(6, 0.25), pairs(9, 2.0));
     let inputs = Tensors::from([("a".to_string(), Data::I32(a.clone())), ("b".to_string(), Data::I32(b.clone()))]);

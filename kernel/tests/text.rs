@@ -33,9 +33,8 @@ kernel all_1(p0: read f32[128], p1: readwrite f32[128], p2: read i32[20]) {
     let v2 = cast(index i0*4 : i32x4 stride 1 : f32)
     let v3 = bitcast(index i0 : i32 : f32)
     store p1[i0*16] = add(v1, splat.x4(fold add(v2)))
-    micro 2x8 a=p0[i0*4] stride 16, b=l0[0], reduce=[(3, 1, 8), (2, 4, 24)], i=i7, j=i8, acc=v4 {
-      store p1[i7*8 + i8] = relu(v4)
-    }
+    micro 2x8 a=p0[i0*4] stride 16, b=l0[0], reduce=[(3, 1, 8), (2, 4, 24)], c=p1[i0*16] stride 8
+    micro 2x8 a=p0[i0*4] stride 16, b=l0[0], reduce=[(3, 1, 8)], c add=p1[0] stride 9
     vector i9 in 0..4 {
       store l0[i9*4] = splat.x4(1.0f32)
     }

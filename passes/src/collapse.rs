@@ -79,7 +79,7 @@ fn merge(var: IndexVar, extent: usize, kind: LoopKind, mut body: Vec<Stmt>, fres
 fn is_fixed_load(stmt: &Stmt, var: IndexVar, body: &[Stmt]) -> bool {
     let Stmt::Let { value: Expr::Load { buf, index, .. }, .. } = stmt else { return false };
     let mut stored = false;
-    visit_stmts(body, &mut |stmt| stored |= matches!(stmt, Stmt::Store { buf: to, .. } if to == buf));
+    visit_stmts(body, &mut |stmt| stored |= stmt.stores_to() == Some(*buf));
     index.coefficient(var) == 0 && !stored
 }
 

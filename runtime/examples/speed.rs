@@ -44,9 +44,7 @@ b1: f32[{b}] input \"b\"
 b2: f32[{c}] output \"c\"
 kernel tile(p0: read f32[{a}], p1: read f32[{b}], p2: write f32[{c}]) {{
   for i0 in 0..{times} {{
-    micro {m}x{n} a=p0[0] stride {k}, b=p1[0], reduce=[({k}, 1, {n})], i=i1, j=i2, acc=v0 {{
-      store p2[i1*{n} + i2] = max(v0, 0.0f32)
-    }}
+    micro {m}x{n} a=p0[0] stride {k}, b=p1[0], reduce=[({k}, 1, {n})], c=p2[0] stride {n}
   }}
 }}
 launch tile(b0, b1, b2)"

@@ -21,7 +21,7 @@ pub(super) enum Binding {
 pub(super) enum IndexValue {
     /// Computed.
     Value(Value),
-    /// A constant: a row or column of a tile, the variable of a loop that runs once.
+    /// A constant: the variable of a loop that runs once.
     Constant(i64),
     /// Only as the scaled counters: nothing else is asked for.
     ScaledOnly,
@@ -56,8 +56,6 @@ pub(super) struct Emitter<'a, 'f> {
     pub(super) index: BTreeMap<IndexVar, Index>,
     pub(super) regs: BTreeMap<Reg, Binding>,
     pub(super) addresses: Vec<KnownAddress>,
-    /// Within a tile's body: scalar code stands for this many columns, along this variable.
-    pub(super) widen: Option<(IndexVar, u16)>,
     /// The wide-vector functions that compute tiles; none where the target has no such vectors.
     pub(super) tiles: &'a TileFunctions,
 }

@@ -12,28 +12,6 @@ use smallvec::SmallVec;
 
 impl Emitter<'_, '_> {
     pub(super) fn expr(&mut self, expr: &Expr) -> Result<Val, EmitError> {
-        match (expr, self.widen) {
-            (Expr::Index { index, dtype, lanes: 1, .. }, Some((j, lanes))) if index.coefficient(j) != 0 => {
-                return self.index_value(index, *dtype, lanes, index.coefficient(j));
-            }
-            (Expr::Load { buf, index, lanes: 1, .. }, Some((j, lanes))) if index.coefficient(j) != 0 => {
-                return self.load(*buf, index, lanes, index.coefficient(j));
-            }
-            (Expr::Const(_) | Expr::Reg(_) | Expr::Index { .. } | Expr::Load { .. }, Some((_, lanes))) => {
-                let value = self.plain_expr(expr)?;
-                let constant = value.constant.filter(|_| value.lanes == 1);
-                return match constant {
-                    Some(scalar) => self.constant_vector(scalar, lanes),
-                    None if value.lanes == 1 => Ok(self.splat(&value, lanes, natural_chunk(value.dtype, lanes))),
-                    None => Ok(value),
-                };
-            }
-            _ => {}
-        }
-        self.plain_expr(expr)
-    }
-
-    fn plain_expr(&mut self, expr: &Expr) -> Result<Val, EmitError> {
         match expr {
             Expr::Const(scalar) => {
                 let value = self.scalar_constant(*scalar)?;

@@ -8,11 +8,15 @@
 //! Of 16 registers, a 6 x 8 tile of `f32` takes 12 for sums, 2 for a row of `b`, and one for the broadcast, which `vfmadd213` destroys and
 //! leaves the sum in.
 
-use super::emitter::{Binding, Emitter, IndexValue, memory_flags};
+use super::emitter::{Emitter, memory_flags};
 use super::memory::Address;
-use super::value::{Parts, Val, clif_type, natural_chunk};
+use super::value::clif_type;
 use crate::error::{EmitError, malformed, unsupported};
-use cranelift::codegen::ir::{BlockArg, InstBuilder, Type, Value, types};
+use crate::tile::TileShape;
+use cranelift::codegen::ir::{
+    AbiParam, BlockArg, ExtFuncData, ExternalName, InstBuilder, Signature, Type, UserExternalName, Value, types,
+};
+use cranelift::codegen::isa::CallConv;
 use cranelift::frontend::Variable;
 use kernel::{DType, Micro, ReduceDim, Scalar};
 
@@ -65,21 +69,47 @@ impl Emitter<'_, '_> {
         if micro.b.stride != 1 || micro.reduce.is_empty() || micro.m == 0 || micro.n == 0 {
             return malformed("a micro tile with a column stride other than 1, without a reduction, or empty");
         }
-        if self.wide_tile(micro)? {
-            return Ok(());
+        let known = self.addresses.len();
+        let shape = TileShape::of(self.kernel, micro, self.target);
+        match shape.and_then(|shape| self.tiles.get(&shape)) {
+            Some(&function) => self.call_tile(function, micro)?,
+            None if dtype == DType::I32 => {
+                return unsupported("a micro tile of pairs of bf16 needs an instruction that the target doesn't have");
+            }
+            None => self.inline_tile(micro, dtype)?,
         }
-        if dtype == DType::I32 {
-            return unsupported("a micro tile of pairs of bf16 needs an instruction that the target doesn't have");
+        self.addresses.truncate(known);
+        Ok(())
+    }
+
+    /// A call of the function that computes the tile in wide vectors.
+    fn call_tile(&mut self, function: u32, micro: &Micro) -> Result<(), EmitError> {
+        let mut args = vec![];
+        for (buf, base) in [(micro.a.buf, &micro.a.base), (micro.b.buf, &micro.b.base), (micro.c.buf, &micro.c.base)] {
+            let Address { base, offset } = self.address(buf, base)?;
+            args.push(if offset == 0 { base } else { self.b.ins().iadd_imm_s(base, offset) });
         }
+        let mut signature = Signature::new(CallConv::SystemV);
+        signature.params.extend([AbiParam::new(types::I64); 3]);
+        let signature = self.b.import_signature(signature);
+        let name = self.b.func.declare_imported_user_function(UserExternalName { namespace: 0, index: function });
+        let callee = self.b.import_function(ExtFuncData {
+            name: ExternalName::user(name),
+            signature,
+            colocated: true,
+            patchable: false,
+        });
+        self.b.ins().call(callee, &args);
+        Ok(())
+    }
+
+    fn inline_tile(&mut self, micro: &Micro, dtype: DType) -> Result<(), EmitError> {
         let lanes = if dtype == DType::F32 { 4 } else { 2 };
         let mut tile = Tile { micro, dtype, lanes, sums: vec![] };
-        let known = self.addresses.len();
         self.start_sums(&mut tile)?;
         let (a, b) = (self.address(micro.a.buf, &micro.a.base)?, self.address(micro.b.buf, &micro.b.base)?);
         self.reduce(&tile, &micro.reduce, a, b);
-        self.finish_tile(&tile)?;
-        self.addresses.truncate(known);
-        Ok(())
+        self.finish_tile(&tile)
     }
 
     fn start_sums(&mut self, tile: &mut Tile<'_>) -> Result<(), EmitError> {
@@ -96,31 +126,20 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    /// Emits scalar code for a row and a column of registers: the index variables are known, loads along the columns become vectors.
-    fn in_tile<T>(
-        &mut self,
-        tile: &Tile<'_>,
-        row: usize,
-        (column, lanes): (i64, u16),
-        emit: impl FnOnce(&mut Self) -> Result<T, EmitError>,
-    ) -> Result<T, EmitError> {
-        self.bind_index(tile.micro.i, IndexValue::Constant(row as i64), vec![]);
-        self.bind_index(tile.micro.j, IndexValue::Constant(column), vec![]);
-        let outer = self.widen.take();
-        self.widen = (lanes > 1).then_some((tile.micro.j, lanes));
-        let result = emit(self);
-        self.widen = outer;
-        result
-    }
-
+    /// Stores the sums.
     fn finish_tile(&mut self, tile: &Tile<'_>) -> Result<(), EmitError> {
-        for row in 0..tile.micro.m {
-            for (at, (column, lanes)) in tile.columns().into_iter().enumerate() {
-                let sum = self.b.use_var(tile.sums[row][at]);
-                let sum = Val::new(tile.dtype, lanes, Parts::from_slice(&[sum]));
-                debug_assert!(lanes == 1 || natural_chunk(tile.dtype, lanes) == lanes);
-                self.regs.insert(tile.micro.acc, Binding::Let(sum));
-                self.in_tile(tile, row, (column, lanes), |e| tile.micro.body.iter().try_for_each(|stmt| e.stmt(stmt)))?;
+        let c = &tile.micro.c;
+        let first = self.address(c.buf, &c.base)?;
+        for (row, sums) in tile.sums.iter().enumerate() {
+            for (&sum, (column, lanes)) in sums.iter().zip(tile.columns()) {
+                let offset = first.offset + tile.bytes(c.stride * row as i64 + column);
+                let at = self.fold_offset(first.base, offset);
+                let mut sum = self.b.use_var(sum);
+                if c.accumulate {
+                    let before = self.factor(clif_type(tile.dtype, lanes), at, 0);
+                    sum = self.b.ins().fadd(before, sum);
+                }
+                self.b.ins().store(memory_flags(), sum, at.base, at.offset as i32);
             }
         }
         Ok(())

@@ -11,7 +11,6 @@ pub(crate) mod step;
 mod stmt;
 mod strides;
 mod value;
-mod wide;
 
 use crate::error::EmitError;
 use crate::tile::TileFunctions;
@@ -59,7 +58,6 @@ pub(crate) fn emit_kernel(
         index: BTreeMap::new(),
         regs: BTreeMap::new(),
         addresses: Vec::new(),
-        widen: None,
         tiles,
     };
     if let [Stmt::For { kind: LoopKind::Parallel, var, body, .. }] = kernel.body.as_slice() {

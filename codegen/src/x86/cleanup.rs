@@ -2,7 +2,7 @@
 //! memory.
 
 use super::forms::{BROADCAST, MOVE};
-use super::lir::{Arg, Index, Inst, Lists, Machine, Mem, MemBase, Use, VReg};
+use super::lir::{Arg, Index, Inst, Lists, Machine, Mem, Use, VReg};
 use crate::x86::encoding::{Encoding, Width};
 use iced_x86::Code;
 
@@ -121,7 +121,7 @@ fn reads_reg(inst: &Inst, of: VReg) -> bool {
 fn stops(inst: &Inst, load: &Load) -> bool {
     match inst {
         Inst::Machine(machine) => machine.store,
-        Inst::Index(Index::Advance { dst, .. }) => load.mem.base == MemBase::Reg(*dst),
+        Inst::Index(Index::Advance { dst, .. }) => load.mem.base == *dst,
         Inst::Fma { .. } | Inst::Copy { .. } | Inst::Constant { .. } | Inst::Index(_) | Inst::FromLane { .. } => false,
         _ => true,
     }

@@ -4,7 +4,7 @@
 use super::alloc::Place;
 use super::asm::{Operand, PhysMem};
 use super::encode::{Encoder, general, vector};
-use super::lir::{Arg, Argument, Class, Index, Label, Mem, MemBase, VReg};
+use super::lir::{Arg, Argument, Class, Index, Label, Mem, VReg};
 use crate::error::{EmitError, malformed};
 use crate::x86::encoding::Width;
 use iced_x86::{Code, Register};
@@ -137,7 +137,7 @@ impl Encoder<'_> {
         self.put(dst, Register::RAX)
     }
 
-    fn offset(&mut self, dst: VReg, base: MemBase, disp: i64) -> Result<(), EmitError> {
+    fn offset(&mut self, dst: VReg, base: VReg, disp: i64) -> Result<(), EmitError> {
         let Ok(short) = i32::try_from(disp) else {
             let base = self.address(&Mem { base, disp: 0, broadcast: false })?;
             self.asm.address(Register::RAX, base)?;

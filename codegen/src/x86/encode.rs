@@ -5,7 +5,7 @@ use super::alloc::{Allocation, Place};
 use super::asm::{Asm, Emitted, Operand, PhysMem};
 use super::forms::{BROADCAST, FMA, Form, MOVE, STORE, of_size};
 use super::frame::Frame;
-use super::lir::{Arg, Class, ConstId, Constant, Inst, Label, Lists, Machine, Mem, MemBase, VReg};
+use super::lir::{Arg, Class, ConstId, Constant, Inst, Label, Lists, Machine, Mem, VReg};
 use crate::error::EmitError;
 use crate::x86::encoding::{Encoding, Width};
 use iced_x86::{Code, Register};
@@ -20,10 +20,9 @@ pub(super) fn encode(
     lists: &Lists,
     allocation: &Allocation,
     encoding: Encoding,
-    sums_bytes: usize,
     listing: bool,
 ) -> Result<Emitted, EmitError> {
-    let frame = Frame::new(sums_bytes, allocation.slots, encoding.bytes());
+    let frame = Frame::new(allocation.slots, encoding.bytes());
     let mut encoder = Encoder {
         asm: Asm::new(lists.labels(), listing)?,
         allocation,
@@ -137,10 +136,7 @@ impl Encoder<'_> {
 
     /// An address; a base that lives in the frame is brought into `rax`.
     pub(super) fn address(&mut self, mem: &Mem) -> Result<PhysMem, EmitError> {
-        let base = match mem.base {
-            MemBase::Frame => return Ok(self.frame.at_sums(mem.disp).broadcasting(mem.broadcast)),
-            MemBase::Reg(reg) => self.general_source(reg, Register::RAX)?,
-        };
+        let base = self.general_source(mem.base, Register::RAX)?;
         Ok(PhysMem::at(base, mem.disp).broadcasting(mem.broadcast))
     }
 

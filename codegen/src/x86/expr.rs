@@ -12,25 +12,6 @@ use smallvec::{SmallVec, smallvec};
 
 impl Unit<'_> {
     pub(super) fn expr(&mut self, expr: &Expr) -> Result<Val, EmitError> {
-        let Some((j, lanes)) = self.widen else { return self.plain_expr(expr) };
-        match expr {
-            Expr::Index { index, dtype, lanes: 1, .. } if index.coefficient(j) != 0 => {
-                self.index_vector(index, *dtype, lanes, index.coefficient(j))
-            }
-            Expr::Load { buf, index, lanes: 1, .. } if index.coefficient(j) != 0 => {
-                self.load(*buf, index, lanes, index.coefficient(j))
-            }
-            Expr::Const(scalar) => self.constant(*scalar, lanes),
-            Expr::Load { buf, index, lanes: 1, .. } if lanes > 1 => self.load_splat(*buf, index, lanes),
-            Expr::Reg(_) | Expr::Index { .. } | Expr::Load { .. } => {
-                let value = self.plain_expr(expr)?;
-                self.in_lanes(value, lanes)
-            }
-            _ => self.plain_expr(expr),
-        }
-    }
-
-    fn plain_expr(&mut self, expr: &Expr) -> Result<Val, EmitError> {
         match expr {
             Expr::Const(scalar) => self.constant(*scalar, 1),
             Expr::Reg(reg) => self.register(*reg),

@@ -57,7 +57,7 @@ impl Unit<'_> {
 
     /// The extrema of a loop that does nothing else.
     fn extrema_of(&self, extent: usize, body: &[Stmt]) -> Option<Vec<Extremum>> {
-        if self.encoding != Encoding::Vex || self.widen.is_some() || extent < MIN_EXTENT {
+        if self.encoding != Encoding::Vex || extent < MIN_EXTENT {
             return None;
         }
         let (mut found, mut seen) = (Vec::<Extremum>::new(), BTreeSet::new());

@@ -1,4 +1,4 @@
-//! The function's frame on the stack: what must be given back, the arguments, the sums of tiles, and what has no register.
+//! The function's frame on the stack: what must be given back, the arguments, and what has no register.
 
 use super::asm::PhysMem;
 use super::lir::Class;
@@ -7,7 +7,6 @@ use iced_x86::Register;
 /// Offsets from the stack pointer, which is a multiple of 64.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
-    sums: usize,
     slots: [u32; 3],
     vector_bytes: usize,
 }
@@ -16,14 +15,14 @@ pub(super) struct Frame {
 const FIXED: usize = 64;
 
 impl Frame {
-    pub(super) fn new(sums: usize, slots: [u32; 3], vector_bytes: usize) -> Self {
-        Self { sums: sums.next_multiple_of(64), slots, vector_bytes }
+    pub(super) fn new(slots: [u32; 3], vector_bytes: usize) -> Self {
+        Self { slots, vector_bytes }
     }
 
     /// All of it, and what aligning may take.
     pub(super) fn bytes(&self) -> usize {
         let [vectors, masks, generals] = self.slots.map(|n| n as usize);
-        FIXED + self.sums + vectors * self.vector_bytes + (masks + generals) * 8 + 64
+        FIXED + vectors * self.vector_bytes + (masks + generals) * 8 + 64
     }
 
     fn fixed(at: i32) -> PhysMem {
@@ -60,11 +59,6 @@ impl Frame {
         Self::fixed(40)
     }
 
-    /// A place among the sums.
-    pub(super) fn at_sums(&self, disp: i32) -> PhysMem {
-        Self::fixed(FIXED as i32 + disp)
-    }
-
     pub(super) fn slot(&self, class: Class, slot: u32) -> PhysMem {
         let (slot, vectors) = (slot as usize, self.slots[0] as usize * self.vector_bytes);
         let within = match class {
@@ -72,6 +66,6 @@ impl Frame {
             Class::Mask => vectors + slot * 8,
             Class::General => vectors + (self.slots[1] as usize + slot) * 8,
         };
-        Self::fixed((FIXED + self.sums + within) as i32)
+        Self::fixed((FIXED + within) as i32)
     }
 }

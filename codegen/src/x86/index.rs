@@ -4,7 +4,7 @@
 //! ends in a loop's variable the loop keeps a pointer: set before it from the pointer of the shorter prefix, advanced at the end of each
 //! iteration. So the body of a loop adds nothing, and accesses that differ in the constant share a pointer.
 
-use super::lir::{Arg, Argument, Class, Index, Inst, Mem, MemBase, VReg};
+use super::lir::{Arg, Argument, Class, Index, Inst, Mem, VReg};
 use super::unit::{Base, Binding, Unit};
 use crate::error::{EmitError, malformed, unsupported};
 use crate::x86::encoding::Width;
@@ -13,7 +13,7 @@ use kernel::{Affine, BufRef, IndexExpr, IndexVar};
 /// An address.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct At {
-    pub(super) base: MemBase,
+    pub(super) base: VReg,
     /// In bytes.
     pub(super) disp: i64,
     /// Whether whole vectors are stored there past the caches: what follows is aligned to them, and nothing reads it soon.
@@ -77,16 +77,9 @@ impl Unit<'_> {
             BufRef::Param(p) => (Base::Param(p), 0),
             BufRef::Local(l) => (Base::Scratch, self.locals[l as usize]),
         };
-        Ok(self.address_of(base, index, size)?.plus(start))
-    }
-
-    pub(super) fn address_of(&mut self, base: Base, index: &Affine, size: i64) -> Result<At, EmitError> {
         let (terms, disp) = self.terms(index, size)?;
-        if base == Base::Sums && terms.is_empty() {
-            return Ok(At { base: MemBase::Frame, disp, streams: false });
-        }
-        let pointer = self.pointer(base, &terms)?;
-        Ok(At { base: MemBase::Reg(pointer), disp, streams: false })
+        let base = self.pointer(base, &terms)?;
+        Ok(At { base, disp, streams: false }.plus(start))
     }
 
     /// An index as a number in a register.
@@ -99,7 +92,7 @@ impl Unit<'_> {
         if terms.is_empty() {
             self.push(Inst::Index(Index::Set { dst, value: offset }));
         } else {
-            let base = MemBase::Reg(self.pointer(Base::Zero, &terms)?);
+            let base = self.pointer(Base::Zero, &terms)?;
             self.push(Inst::Index(Index::Offset { dst, base, disp: offset }));
         }
         Ok(dst)
@@ -123,7 +116,6 @@ impl Unit<'_> {
                 let inst = match base {
                     Base::Param(number) => Index::Param { dst, number },
                     Base::Scratch => Index::Argument { dst, argument: Argument::Scratch },
-                    Base::Sums => Index::Offset { dst, base: MemBase::Frame, disp: 0 },
                     Base::First => Index::Argument { dst, argument: Argument::Low },
                     Base::Zero => Index::Set { dst, value: 0 },
                 };

@@ -43,18 +43,10 @@ pub(super) enum Constant {
     Mask(u64),
 }
 
-/// What an address starts from.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum MemBase {
-    Reg(VReg),
-    /// The function's frame.
-    Frame,
-}
-
 /// An operand in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Mem {
-    pub(super) base: MemBase,
+    pub(super) base: VReg,
     pub(super) disp: i32,
     /// One element, for all lanes.
     pub(super) broadcast: bool,
@@ -123,7 +115,7 @@ pub(super) enum Index {
     /// `dst = base + disp`.
     Offset {
         dst: VReg,
-        base: MemBase,
+        base: VReg,
         disp: i64,
     },
     /// An element of the table of parameters.
@@ -249,8 +241,6 @@ pub(super) struct Lists {
     pub(super) regs: Vec<RegInfo>,
     pub(super) pool: Vec<Constant>,
     labels: u32,
-    /// Bytes of the frame for the sums of tiles.
-    pub(super) sums_bytes: usize,
     /// Whether anything is stored past the caches: such stores must be ordered before the function returns.
     pub(super) streams: bool,
 }
@@ -342,9 +332,7 @@ impl Arg {
 
 impl Mem {
     fn reads(&self, f: &mut impl FnMut(VReg, Use)) {
-        if let MemBase::Reg(reg) = self.base {
-            f(reg, Use::Read);
-        }
+        f(self.base, Use::Read);
     }
 }
 
@@ -378,9 +366,7 @@ impl Index {
                 f(*dst, Use::Write);
             }
             Self::Offset { dst, base, .. } => {
-                if let MemBase::Reg(base) = base {
-                    f(*base, Use::Read);
-                }
+                f(*base, Use::Read);
                 f(*dst, Use::Write);
             }
             Self::Advance { dst, .. } => f(*dst, Use::Both),

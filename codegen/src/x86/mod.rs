@@ -57,5 +57,5 @@ pub(crate) fn emit(
     let mut code = lists.flatten(body);
     cleanup::run(&mut code, &lists, encoding);
     let allocation = alloc::allocate(&code, &lists.regs, encoding);
-    encode::encode(&code, &lists, &allocation, encoding, lists.sums_bytes, listing)
+    encode::encode(&code, &lists, &allocation, encoding, listing)
 }

@@ -111,7 +111,7 @@ impl Unit<'_> {
             let typed = self.buffer_dtype(columns.to).is_ok_and(|dtype| dtype == columns.dtype);
             let blocks = as_is && (0..columns.elements.len()).any(|at| columns.is_block(at));
             let apart = columns.from != columns.to && columns.are_apart(extent);
-            self.widen.is_none() && typed && apart && columns.step != 1 && blocks
+            typed && apart && columns.step != 1 && blocks
         })
     }
 

@@ -72,8 +72,6 @@ pub(super) enum Base {
     Param(u32),
     /// The scratch memory, where the locals are.
     Scratch,
-    /// The sums of tiles, in the frame.
-    Sums,
     /// No memory: the index itself.
     Zero,
     /// The number of the first iteration that the function is called for.
@@ -124,8 +122,6 @@ pub(super) struct Unit<'k> {
     pub(super) packed: BTreeMap<VReg, Packed>,
     /// Lanes with the same upper halves, lower halves not yet cleared, by the lanes of `bf16` made of them: for storing, which takes upper halves alone.
     pub(super) uppers: BTreeMap<VReg, VReg>,
-    /// Within a tile's body: scalar code stands for this many columns, along this variable.
-    pub(super) widen: Option<(IndexVar, u16)>,
     pub(super) locals: Vec<i64>,
 }
 
@@ -152,7 +148,6 @@ impl<'k> Unit<'k> {
             compared: BTreeMap::new(),
             packed: BTreeMap::new(),
             uppers: BTreeMap::new(),
-            widen: None,
             locals: crate::layout::scratch_layout(kernel).0,
         }
     }

@@ -95,10 +95,9 @@ pub(super) struct MicroStep {
     pub(super) b: Factor,
     pub(super) reduce: Vec<ReduceDim>,
     pub(super) dtype: DType,
-    pub(super) i: usize,
-    pub(super) j: usize,
-    pub(super) acc: usize,
-    pub(super) body: Vec<Step>,
+    /// The place of the sums.
+    pub(super) c: Factor,
+    pub(super) accumulate: bool,
 }
 
 /// A kernel that can be run.
@@ -211,10 +210,8 @@ impl Compiler {
             b: self.factor(&micro.b),
             reduce: micro.reduce.clone(),
             dtype: self.types.element(micro.a.buf).unwrap_or(DType::F32),
-            i: self.index_slot(micro.i),
-            j: self.index_slot(micro.j),
-            acc: self.reg_slot(micro.acc),
-            body: self.body(&micro.body),
+            c: Factor { buf: self.buffer(micro.c.buf), base: self.index(&micro.c.base), stride: micro.c.stride },
+            accumulate: micro.c.accumulate,
         }
     }
 

@@ -168,7 +168,7 @@ impl Frame<'_> {
         }
     }
 
-    fn load(&self, slot: usize, index: i64) -> Run<Scalar> {
+    pub(super) fn load(&self, slot: usize, index: i64) -> Run<Scalar> {
         let at = self.address(slot, index)?;
         let dtype = self.places[slot].dtype;
         let mut word = [0; 8];
@@ -177,7 +177,7 @@ impl Frame<'_> {
         Ok(Scalar::from_bits(u64::from_le_bytes(word), dtype))
     }
 
-    fn store(&mut self, slot: usize, index: i64, value: Scalar) -> Run<()> {
+    pub(super) fn store(&mut self, slot: usize, index: i64, value: Scalar) -> Run<()> {
         let at = self.address(slot, index)?;
         let size = self.places[slot].dtype.size_bytes();
         self.arena[at..at + size].copy_from_slice(&value.to_bits().to_le_bytes()[..size]);

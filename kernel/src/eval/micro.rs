@@ -2,7 +2,7 @@
 
 use super::compile::{Factor, MicroStep};
 use super::exec::{Frame, Run, Stop};
-use crate::{DType, Micro, ReduceDim, Scalar, dot_pair};
+use crate::{DType, Micro, ReduceDim, Scalar, ScalarOp, dot_pair};
 
 /// Element types that a tile multiplies.
 trait Element: Copy {
@@ -49,17 +49,22 @@ impl Frame<'_> {
     pub(super) fn micro(&mut self, micro: &MicroStep) -> Run<()> {
         let a = self.first_byte(&micro.a, micro.m, micro.reduce.iter().map(|r| (r.extent, r.a_stride)))?;
         let b = self.first_byte(&micro.b, micro.n, micro.reduce.iter().map(|r| (r.extent, r.b_stride)))?;
+        let c = self.index(&micro.c.base);
         let size = micro.dtype.size_bytes() as i64;
         for i in 0..micro.m {
             for j in 0..micro.n {
-                (self.indices[micro.i], self.indices[micro.j]) = (i, j);
                 let (row, column) = (a + i * micro.a.stride * size, b + j * micro.b.stride * size);
-                self.regs[micro.acc] = match micro.dtype {
+                let sum = match micro.dtype {
                     DType::F64 => Scalar::F64(sum::<f64>(self.arena, &micro.reduce, row, column, 0.0)),
                     DType::I32 => Scalar::F32(sum::<i32>(self.arena, &micro.reduce, row, column, 0.0)),
                     _ => Scalar::F32(sum::<f32>(self.arena, &micro.reduce, row, column, 0.0)),
                 };
-                self.body(&micro.body)?;
+                let at = c + i * micro.c.stride + j;
+                let sum = match micro.accumulate {
+                    true => ScalarOp::ADD.eval(&[self.load(micro.c.buf, at)?, sum]),
+                    false => sum,
+                };
+                self.store(micro.c.buf, at, sum)?;
             }
         }
         Ok(())

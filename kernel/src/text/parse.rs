@@ -2,8 +2,8 @@
 
 use super::parser::{Parsed, Parser};
 use crate::{
-    Access, Buffer, BufferId, BufferKind, Check, Code, DType, Data, IndexVar, Kernel, Launch, Local, LoopKind, Micro,
-    Operand, Origin, Param, Program, ReduceDim, Reg, Scalar, Stmt,
+    Access, Affine, BufRef, Buffer, BufferId, BufferKind, Check, Code, DType, Data, IndexVar, Kernel, Launch, Local,
+    LoopKind, Micro, Operand, Origin, Param, Program, ReduceDim, Reg, Scalar, Stmt, Sums,
 };
 use ir::lexer::Token;
 use std::str::FromStr;
@@ -301,12 +301,11 @@ impl Parser<'_> {
         self.punct('[')?;
         let reduce = self.list(']', Self::reduce_dim)?;
         self.punct(',')?;
-        let i = IndexVar(self.field("i", 'i')?);
-        let j = IndexVar(self.field("j", 'i')?);
-        self.word("acc")?;
+        self.word("c")?;
+        let accumulate = self.accept_word("add");
         self.punct('=')?;
-        let acc = Reg(self.numbered('v')?);
-        Ok(Micro { m, n, a, b, reduce, i, j, acc, body: self.block()? })
+        let (buf, base, stride) = self.strided()?;
+        Ok(Micro { m, n, a, b, reduce, c: Sums { buf, base, stride, accumulate } })
     }
 
     /// `6x8`.
@@ -327,10 +326,16 @@ impl Parser<'_> {
     /// `=p0[i0*784] stride 784,`.
     fn operand(&mut self) -> Parsed<Operand> {
         self.punct('=')?;
-        let (buf, base) = self.place()?;
-        let stride = if self.accept_word("stride") { self.int("a stride")? } else { 1 };
+        let (buf, base, stride) = self.strided()?;
         self.punct(',')?;
         Ok(Operand { buf, base, stride })
+    }
+
+    /// `p0[i0*784] stride 784`.
+    fn strided(&mut self) -> Parsed<(BufRef, Affine, i64)> {
+        let (buf, base) = self.place()?;
+        let stride = if self.accept_word("stride") { self.int("a stride")? } else { 1 };
+        Ok((buf, base, stride))
     }
 
     fn reduce_dim(&mut self) -> Parsed<ReduceDim> {
@@ -342,14 +347,5 @@ impl Parser<'_> {
         let b_stride = self.int("a stride")?;
         self.punct(')')?;
         Ok(ReduceDim { extent, a_stride, b_stride })
-    }
-
-    /// `i=i5,`.
-    fn field(&mut self, name: &str, letter: char) -> Parsed<u32> {
-        self.word(name)?;
-        self.punct('=')?;
-        let number = self.numbered(letter)?;
-        self.punct(',')?;
-        Ok(number)
     }
 }

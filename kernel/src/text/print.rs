@@ -256,10 +256,7 @@ impl Printer<'_, '_> {
                 self.body(otherwise, indent + 1)?;
                 return write!(self.out, "{:1$}}}", "", indent * 2);
             }
-            Stmt::Micro(micro) => {
-                self.micro(micro)?;
-                return self.block(site, &micro.body, indent);
-            }
+            Stmt::Micro(micro) => self.micro(micro)?,
             Stmt::LetIndex { var, value } => write!(self.out, "let {var} = {value}")?,
             Stmt::Let { reg, value } => write!(self.out, "let {reg} = {value}")?,
             Stmt::Decl { reg, init } => write!(self.out, "var {reg} = {init}")?,
@@ -279,13 +276,15 @@ impl Printer<'_, '_> {
     }
 
     fn micro(&mut self, micro: &Micro) -> Result {
-        let Micro { m, n, a, b, reduce, i, j, acc, .. } = micro;
+        let Micro { m, n, a, b, reduce, c } = micro;
         write!(self.out, "micro {m}x{n} a={a}, b={b}, reduce=[")?;
         for (at, dim) in reduce.iter().enumerate() {
             let comma = if at > 0 { ", " } else { "" };
             write!(self.out, "{comma}({}, {}, {})", dim.extent, dim.a_stride, dim.b_stride)?;
         }
-        write!(self.out, "], i={i}, j={j}, acc={acc}")
+        let how = if c.accumulate { " add=" } else { "=" };
+        write!(self.out, "], c{how}{}[{}]", c.buf, c.base)?;
+        if c.stride == 1 { Ok(()) } else { write!(self.out, " stride {}", c.stride) }
     }
 }
 

@@ -1,26 +1,37 @@
 //! Every access to memory of a kernel, as an affine index over loops, with its place in the program's order.
 
-use crate::{Affine, BufRef, Expr, IndexExpr, IndexVar, Interval, Kernel, Micro, Operand, Stmt, TypeError, Types};
+use crate::{
+    Affine, BufRef, Expr, IndexExpr, IndexVar, Interval, Kernel, Micro, Operand, Stmt, Sums, TypeError, Types,
+};
 use std::collections::BTreeMap;
 
-/// A load, a store, or all loads of a `micro`'s factor.
+/// A load, a store, or all loads of a `micro`'s factor, or all its sums.
 pub(super) struct MemoryAccess {
     pub(super) buf: BufRef,
     pub(super) is_store: bool,
     /// Where, with affine `let`s of indices put in.
     pub(super) index: Affine,
-    /// What lanes, or the rows and the reduction of a factor, add to the index.
+    /// What lanes, the rows and the reduction of a factor, or the columns of a tile's sums add to the index.
     pub(super) extra: Interval,
-    /// The loops around, outermost first; those of a `micro`'s tile for what is in its body.
+    /// How far apart the rows of a tile's sums are, and what they add to the index.
+    pub(super) rows: Option<(i64, Interval)>,
+    /// The loops around, outermost first.
     pub(super) loops: Vec<IndexVar>,
     /// Orders accesses in one iteration of the loops that they share.
     pub(super) path: Vec<usize>,
-    /// The `micro` whose factor this is: its accesses aren't ordered with those of its body.
+    /// The `micro` whose factor this is: its accesses aren't ordered with those of its sums.
     pub(super) factor_of: Option<usize>,
-    /// The `micro` in whose body this is.
-    pub(super) tile_of: Option<usize>,
+    /// The `micro` whose sums these are.
+    pub(super) sums_of: Option<usize>,
     /// The number of the statement in printing order.
     pub(super) stmt: usize,
+}
+
+impl MemoryAccess {
+    /// All that is added to the index.
+    pub(super) fn around(&self) -> Option<Interval> {
+        self.rows.map_or(Some(self.extra), |(_, rows)| self.extra.plus(rows))
+    }
 }
 
 /// What `let` bound an index to.
@@ -82,6 +93,11 @@ pub(super) fn operand_extra(
     Some(sum)
 }
 
+/// The interval that rows and columns add to the index of a tile's sums.
+pub(super) fn sums_extra(sums: &Sums, m: usize, n: usize) -> Option<Interval> {
+    Interval::of_extent(m)?.scale(sums.stride)?.plus(Interval::of_extent(n)?)
+}
+
 impl Accesses {
     /// Of a kernel whose names and types are sound.
     ///
@@ -95,15 +111,8 @@ impl Accesses {
                 definitions.insert(*var, value.clone());
             }
         });
-        let mut collector = Collector {
-            all: vec![],
-            definitions: &definitions,
-            types: &types,
-            loops: vec![],
-            path: vec![],
-            stmt: 0,
-            tile_of: None,
-        };
+        let mut collector =
+            Collector { all: vec![], definitions: &definitions, types: &types, loops: vec![], path: vec![], stmt: 0 };
         collector.body(&kernel.body);
         let all = collector.all;
         Ok(Self { all, definitions, types })
@@ -117,7 +126,6 @@ struct Collector<'a> {
     loops: Vec<IndexVar>,
     path: Vec<usize>,
     stmt: usize,
-    tile_of: Option<usize>,
 }
 
 impl Collector<'_> {
@@ -126,8 +134,18 @@ impl Collector<'_> {
         let Some(extra) = extra else { return };
         let index = expand(index, self.definitions);
         let (loops, path) = (self.loops.clone(), self.path.clone());
-        let (stmt, tile_of) = (self.stmt, self.tile_of);
-        self.all.push(MemoryAccess { buf, is_store, index, extra, loops, path, factor_of, tile_of, stmt });
+        self.all.push(MemoryAccess {
+            buf,
+            is_store,
+            index,
+            extra,
+            loops,
+            path,
+            rows: None,
+            factor_of,
+            sums_of: None,
+            stmt: self.stmt,
+        });
     }
 
     fn loads(&mut self, expr: &Expr) {
@@ -144,12 +162,17 @@ impl Collector<'_> {
         let b = operand_extra(&micro.b, micro.n, micro.reduce.iter().map(|r| (r.extent, r.b_stride)));
         self.push(micro.a.buf, false, &micro.a.base, a, Some(number));
         self.push(micro.b.buf, false, &micro.b.base, b, Some(number));
-        self.loops.extend([micro.i, micro.j]);
-        let around = self.tile_of.replace(number);
+        let (rows, columns) = (Interval::of_extent(micro.m), Interval::of_extent(micro.n));
+        let rows = rows.and_then(|rows| rows.scale(micro.c.stride));
+        let accesses = if micro.c.accumulate { &[false, true][..] } else { &[true] };
+        for &is_store in accesses {
+            self.push(micro.c.buf, is_store, &micro.c.base, columns.filter(|_| rows.is_some()), None);
+            if let (Some(rows), Some(_), Some(access)) = (rows, columns, self.all.last_mut()) {
+                access.rows = (micro.m > 1).then_some((micro.c.stride, rows));
+                access.sums_of = is_store.then_some(number);
+            }
+        }
         self.stmt += 1;
-        self.body(&micro.body);
-        self.tile_of = around;
-        self.loops.truncate(self.loops.len() - 2);
     }
 
     fn body(&mut self, body: &[Stmt]) {

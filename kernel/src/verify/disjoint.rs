@@ -82,6 +82,9 @@ impl Loops<'_> {
                 None => rest.terms.push((c.checked_abs()?, self.accesses.types.range(var)?.scale(c)?)),
             }
         }
+        if let Some((stride, rows)) = access.rows {
+            rest.terms.push((stride.checked_abs()?, rows));
+        }
         digits.retain(|_, c| *c != 0);
         Some((digits, rest))
     }
@@ -170,13 +173,14 @@ pub(super) fn iterations_are_disjoint(
 
 /// The interval of an access: everything it may touch.
 pub(super) fn reach(access: &MemoryAccess, ranges: &Ranges) -> Option<Interval> {
-    access.index.range(ranges)?.plus(access.extra)
+    access.index.range(ranges)?.plus(access.around()?)
 }
 
 /// True if, provably, two accesses touch no common element, whatever the loops are at: modulo some coefficient, which divides all larger
 /// ones, their difference never comes to 0. So columns of different runs of a row never meet.
 pub(super) fn never_meet(a: &MemoryAccess, b: &MemoryAccess, ranges: &Ranges) -> bool {
-    let sizes = a.index.terms().iter().chain(b.index.terms()).map(|(_, c)| c.abs());
+    let rows = [a, b].into_iter().filter_map(|access| access.rows.map(|(stride, _)| stride));
+    let sizes = a.index.terms().iter().chain(b.index.terms()).map(|(_, c)| *c).chain(rows).map(i64::abs);
     sizes.filter(|&size| size > 1).any(|modulus| differ_modulo(a, b, modulus, ranges) == Some(true))
 }
 
@@ -184,7 +188,8 @@ fn differ_modulo(a: &MemoryAccess, b: &MemoryAccess, modulus: i64, ranges: &Rang
     let small = |access: &MemoryAccess| {
         let terms = access.index.terms().iter().filter(|(_, c)| c % modulus != 0);
         let part = terms.fold(Affine::constant(access.index.offset()), |sum, &(v, c)| sum.plus_term(v, c));
-        part.range(ranges)?.plus(access.extra)
+        let rows = access.rows.filter(|(stride, _)| stride % modulus != 0);
+        part.range(ranges)?.plus(access.extra)?.plus(rows.map_or(Interval::point(0), |(_, rows)| rows))
     };
     let difference = small(a)?.plus(small(b)?.scale(-1)?)?;
     Some(

@@ -88,7 +88,7 @@ fn loads_first(accesses: &Accesses, load: &MemoryAccess, store: &MemoryAccess) -
         return true;
     }
     let shared: Vec<_> = load.loops.iter().zip(&store.loops).take_while(|(a, b)| a == b).map(|(a, _)| *a).collect();
-    let first = load.path <= store.path && !(load.factor_of.is_some() && load.factor_of == store.tile_of);
+    let first = load.path <= store.path && !(load.factor_of.is_some() && load.factor_of == store.sums_of);
     (first || apart(load, store, ranges) == Some(true)) && iterations_are_disjoint(accesses, &shared, load, store)
 }
 
@@ -98,6 +98,6 @@ fn apart(load: &MemoryAccess, store: &MemoryAccess, ranges: &Ranges) -> Option<b
     for &(var, c) in store.index.terms() {
         distance = distance.checked_plus_term(var, c.checked_neg()?)?;
     }
-    let distance = distance.range(ranges)?.plus(load.extra)?.plus(store.extra.scale(-1)?)?;
+    let distance = distance.range(ranges)?.plus(load.around()?)?.plus(store.around()?.scale(-1)?)?;
     Some(distance.lo > 0 || distance.hi < 0)
 }

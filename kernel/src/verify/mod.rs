@@ -14,11 +14,10 @@
 //!
 //! Memory, by interval arithmetic over the ranges of indices:
 //!
-//! 7. Every load and store, those of a `micro`'s factors included, is within its buffer. Where a branch asks `lt(index i : i64, n)`, the
+//! 7. Every load and store, those of a `micro`'s factors and sums included, is within its buffer. Where a branch asks `lt(index i : i64, n)`, the
 //!    variable is below `n` on one side of it, and not below on the other.
-//! 8. A `micro` has rows, columns and a reduction; factors of one type, `f32`, `f64` or pairs of `bf16` in `i32`; `b`'s columns are contiguous; the body is
-//!    `let` and `store` on scalars with a coefficient of 0 or 1 for the column; tile elements are stored at distinct places that the
-//!    factors don't occupy; a buffer that is stored to is loaded at the same index only.
+//! 8. A `micro` has rows, columns and a reduction; factors of one type, `f32`, `f64` or pairs of `bf16` in `i32`; `b`'s columns are contiguous; rows of
+//!    sums don't overlap, and stand in a buffer that no factor stands in.
 //! 9. A `read` parameter isn't stored to, a `write` or `stream` parameter isn't loaded.
 //! 10. Iterations of a `parallel` loop don't touch what another one stores. Proved by digits: if the loop variable, or its quotients and
 //!     remainders that determine it, have coefficients so large that the rest of the index can't bridge them.

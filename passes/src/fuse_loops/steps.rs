@@ -31,6 +31,8 @@ pub(super) fn uses(body: &[Stmt], from_tiles: bool) -> BTreeMap<BufRef, Uses> {
             for (factor, count, which) in [(&micro.a, micro.m, 0), (&micro.b, micro.n, 1)] {
                 note(factor.buf, &factor.base, span(micro, factor, count, which).filter(|_| from_tiles));
             }
+            let rows = (micro.c.stride >= 0).then(|| (micro.m as i64 - 1).checked_mul(micro.c.stride)).flatten();
+            note(micro.c.buf, &micro.c.base, rows.and_then(|rows| rows.checked_add(micro.n as i64 - 1)));
         }
         _ => {}
     });

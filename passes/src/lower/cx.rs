@@ -3,10 +3,11 @@
 //! Values are placed at the outermost loop in which their operands are known, so what doesn't change in a loop is computed before it.
 
 use ir::{DType, Scalar, ScalarOp};
+use kernel::walk::map_accesses;
 use kernel::{
     Access, Affine, BufRef, BufferId, Code, Expr, IndexExpr, IndexVar, Kernel, Local, LoopKind, Param, Reg, Stmt,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An expression and the number of loops that must be open around it.
 #[derive(Clone, PartialEq, Debug)]
@@ -34,6 +35,8 @@ pub(super) struct KernelCx {
     vars: BTreeMap<IndexVar, VarInfo>,
     params: Vec<(BufferId, Param)>,
     locals: Vec<Local>,
+    /// Where among the locals tiles of a type have their sums.
+    sums: BTreeMap<DType, usize>,
     next_reg: u32,
     next_var: u32,
     /// The level that values are placed at or inside: 1 once the kernel has an outermost loop, which may run in parallel.
@@ -47,6 +50,7 @@ impl KernelCx {
             vars: BTreeMap::new(),
             params: vec![],
             locals: vec![],
+            sums: BTreeMap::new(),
             next_reg: 0,
             next_var: 0,
             floor: 0,
@@ -58,8 +62,7 @@ impl KernelCx {
         self.levels.len() - 1
     }
 
-    /// A variable that no loop binds yet: for `Micro`, which binds its own.
-    pub(super) fn fresh_var(&mut self, extent: usize, level: usize) -> IndexVar {
+    fn fresh_var(&mut self, extent: usize, level: usize) -> IndexVar {
         let var = IndexVar(self.next_var);
         self.next_var += 1;
         self.vars.insert(var, VarInfo { max: extent as i64 - 1, level });
@@ -133,6 +136,11 @@ impl KernelCx {
     pub(super) fn push(&mut self, stmt: Stmt) {
         let at = self.depth();
         self.push_at(at, stmt);
+    }
+
+    /// Appends statements to the innermost scope.
+    pub(super) fn extend(&mut self, stmts: Vec<Stmt>) {
+        stmts.into_iter().for_each(|stmt| self.push(stmt));
     }
 
     /// Appends a statement to the scope of that level.
@@ -220,6 +228,16 @@ impl KernelCx {
         BufRef::Local(self.locals.len() as u32 - 1)
     }
 
+    /// The scratch buffer for the sums of tiles, with room for as many as the largest of them has.
+    pub(super) fn sums(&mut self, dtype: DType, len: usize) -> BufRef {
+        let at = *self.sums.entry(dtype).or_insert_with(|| {
+            self.locals.push(Local { dtype, len });
+            self.locals.len() - 1
+        });
+        self.locals[at].len = self.locals[at].len.max(len);
+        BufRef::Local(at as u32)
+    }
+
     /// Binds a value at `level`.
     pub(super) fn bind(&mut self, value: Expr, level: usize) -> Placed {
         if matches!(value, Expr::Reg(_) | Expr::Const(_)) {
@@ -277,7 +295,15 @@ impl KernelCx {
     /// The finished kernel and the buffers its parameters are bound to.
     pub(super) fn finish(mut self, name: String) -> (Kernel, Vec<BufferId>) {
         self.close_to(0);
-        let body = self.levels.pop().map(|l| l.stmts).unwrap_or_default();
+        let mut body = self.levels.pop().map(|l| l.stmts).unwrap_or_default();
+        let mut used = BTreeSet::new();
+        map_accesses(&mut body, &mut |buf, _| {
+            used.insert(*buf);
+        });
+        // Where all tiles put their sums elsewhere, nothing uses the buffer for them.
+        while self.locals.len().checked_sub(1).is_some_and(|last| !used.contains(&BufRef::Local(last as u32))) {
+            self.locals.pop();
+        }
         let (args, params) = self.params.into_iter().unzip();
         (Kernel::new(name, Code { params, locals: self.locals, body }), args)
     }

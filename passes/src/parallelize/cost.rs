@@ -56,7 +56,8 @@ impl Work<'_> {
         let weight = if self.target.vector_bytes() == 64 { 2 } else { 1 };
         let steps: u64 = micro.reduce.iter().map(|d| d.extent as u64).fold(1, u64::saturating_mul);
         let vectors = (micro.m * micro.n.div_ceil(lanes)) as u64;
-        steps.saturating_mul(weight).saturating_add(self.body(&micro.body)).saturating_mul(vectors)
+        let sums = if micro.c.accumulate { 3 } else { 1 };
+        steps.saturating_mul(weight).saturating_add(sums).saturating_mul(vectors)
     }
 }
 
@@ -103,8 +104,7 @@ mod tests {
 
     #[test]
     fn wider_vectors_make_a_tile_less_work() {
-        let tile = "micro 4x64 a=p0[0] stride 256, b=p0[0], reduce=[(256, 1, 64)], i=i0, j=i1, acc=v0 {
-            store p1[i0*64 + i1] = v0 }";
+        let tile = "micro 4x64 a=p0[0] stride 256, b=p0[0], reduce=[(256, 1, 64)], c=p1[0] stride 64";
         let widths = [Target::baseline(), Target::avx2(), Target::avx512()].map(|target| work(tile, &target));
         assert_eq!(widths, [64 * 257, 32 * 257, 16 * 513]);
     }

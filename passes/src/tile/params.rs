@@ -39,6 +39,8 @@ fn each_buffer(body: &mut [Stmt], f: &mut impl FnMut(&mut BufRef, Access)) {
             Stmt::Micro(micro) => {
                 f(&mut micro.a.buf, Access::Read);
                 f(&mut micro.b.buf, Access::Read);
+                let sums = if micro.c.accumulate { Access::ReadWrite } else { Access::Write };
+                f(&mut micro.c.buf, sums);
             }
             _ => {}
         }

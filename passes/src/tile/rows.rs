@@ -302,9 +302,7 @@ fn are_apart(first: &[Stmt], second: &[Stmt]) -> bool {
             }
         });
         visit_stmts(body, &mut |stmt| {
-            if let Stmt::Store { buf, .. } = stmt {
-                written.insert(*buf);
-            }
+            written.extend(stmt.stores_to());
         });
         (read, written)
     };

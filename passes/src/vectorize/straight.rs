@@ -63,9 +63,7 @@ impl Steady {
     fn of(body: &[Stmt]) -> Self {
         let mut stored = BTreeSet::new();
         visit_stmts(body, &mut |stmt| {
-            if let Stmt::Store { buf, .. } = stmt {
-                stored.insert(*buf);
-            }
+            stored.extend(stmt.stores_to());
         });
         Self { assigned: assigned(body), stored }
     }
@@ -127,8 +125,8 @@ pub(super) fn forward(body: Vec<Stmt>, types: &Types) -> Vec<Stmt> {
 fn count_stores(body: &[Stmt]) -> BTreeMap<BufRef, usize> {
     let mut stores = BTreeMap::new();
     visit_stmts(body, &mut |stmt| {
-        if let Stmt::Store { buf, .. } = stmt {
-            *stores.entry(*buf).or_insert(0) += 1;
+        if let Some(buf) = stmt.stores_to() {
+            *stores.entry(buf).or_insert(0) += 1;
         }
     });
     stores

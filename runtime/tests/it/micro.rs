@@ -30,14 +30,17 @@ fn tiles_of_every_shape_equal_the_defining_loops() {
             "program \"g\" b0: f32[{an}] input \"a\" b1: f32[{bn}] input \"b\" b2: f32[{cols}] input \"bias\"
             b3: f32[{cn}] output \"c\"
             kernel g(p0: read f32[{an}], p1: read f32[{bn}], p2: read f32[{cols}], p3: write f32[{cn}]) {{
+              local l0: f32[{}]
               for i0 in 0..2 {{ for i1 in 0..3 {{
-                micro {m}x{n} a=p0[i0*{}] stride {k}, b=p1[i1*{n}], reduce=[({k}, 1, {cols})], i=i2, j=i3, acc=v2 {{
-                  let v0 = add(load p2[i1*{n} + i3], v2)
+                micro {m}x{n} a=p0[i0*{}] stride {k}, b=p1[i1*{n}], reduce=[({k}, 1, {cols})], c=l0[0] stride {n}
+                for i2 in 0..{m} {{ for i3 in 0..{n} {{
+                  let v0 = add(load p2[i1*{n} + i3], load l0[i2*{n} + i3])
                   let v1 = mul(v0, cast(index i0*{m} + i2 : i32 : f32))
                   store p3[i0*{} + i1*{n} + i2*{cols} + i3] = select(lt(index i3 : i32, 2i32), v0, max(v1, 0.0f32))
-                }}
+                }} }}
               }} }}
             }} launch g(b0, b1, b2, b3)",
+            m * n,
             m * k,
             m * cols
         );
@@ -73,12 +76,9 @@ fn a_tile_in_f64_reduces_over_several_loops_into_a_partial_sum() {
     let text = format!(
         "program \"c\" b0: f64[{an}] input \"a\" b1: f64[{bn}] input \"b\" b2: f64[15] input \"before\"
         b3: f64[15] output \"after\"
-        kernel c(p0: read f64[{an}], p1: read f64[{bn}], p2: read f64[15], p3: write f64[15]) {{
-          micro {m}x{n} a=p0[80] stride 10, b=p1[0], reduce=[(3, 70, 150), (3, 10, 50), (10, 1, 5)], i=i0, j=i1, acc=v0 {{
-            let v1 = load p2[i0*5 + i1]
-            let v2 = add(v1, v0)
-            store p3[i0*5 + i1] = v2
-          }}
+        kernel c(p0: read f64[{an}], p1: read f64[{bn}], p2: read f64[15], p3: readwrite f64[15]) {{
+          for i0 in 0..15 {{ store p3[i0] = load p2[i0] }}
+          micro {m}x{n} a=p0[80] stride 10, b=p1[0], reduce=[(3, 70, 150), (3, 10, 50), (10, 1, 5)], c add=p3[0] stride 5
         }} launch c(b0, b1, b2, b3)"
     );
     let (a, b, before) = (noise(an, 4), noise(bn, 5), noise(15, 6));

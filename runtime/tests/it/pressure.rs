@@ -86,20 +86,21 @@ fn more_values_and_pointers_than_registers() {
 fn values_and_pointers_live_through_the_call_of_a_tile() {
     let inputs = 9;
     let mut text = head(inputs);
-    text.push_str("for i0 in 0..3 {\n");
+    text.push_str("local l0: f32[60]\nfor i0 in 0..3 {\n");
     for p in 2..inputs {
         writeln!(text, "let v{p} = load p{p}[i0*{p}]").unwrap();
     }
-    let mut body = "v0".to_owned();
+    let mut body = "load l0[i1*20 + i2]".to_owned();
     for p in 2..inputs {
         body = format!("add(mul({body}, v{p}), load p{p}[i0*50 + i2])");
     }
     write!(
         text,
-        "micro 3x20 a=p0[i0*4] stride 7, b=p1[i0], reduce=[(9, 2, 20)], i=i1, j=i2, acc=v0 {{
+        "micro 3x20 a=p0[i0*4] stride 7, b=p1[i0], reduce=[(9, 2, 20)], c=l0[0] stride 20
+        for i1 in 0..3 {{ for i2 in 0..20 {{
           let v20 = {body}
           store p{inputs}[i0*70 + i1*22 + i2] = max(v20, v3)
-        }}
+        }} }}
         store p{inputs}[i0*70 + 66] = v8 }} {}",
         launch(inputs)
     )

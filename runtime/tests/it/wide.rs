@@ -22,22 +22,38 @@ fn tile(random: &mut Random, (factors, dtype): (&str, &str), (rows, columns): (u
     strides.reverse();
     let c_row = n + random.within(0, 5);
     let (an, bn, cn) = (m * depth, depth * b_step, m * c_row);
-    let at = format!("i0*{c_row} + i1");
-    let body = [
-        "store p3[AT] = v0",
-        "let v1 = max(v0, load p2[i1]) store p3[AT] = v1",
-        "store p3[AT] = add(v0, cast(index i0 : i32 : DTYPE))",
-        "let v1 = load p3[AT] let v2 = add(v1, v0) store p3[AT] = v2",
-        "let v1 = load p2[i1] let v2 = add(v1, v0) store p3[AT] = v2",
-    ][random.within(0, 4)]
-    .replace("AT", &at)
-    .replace("DTYPE", dtype);
+    let lanes = (1..=n.min(64)).rev().find(|lanes| n.is_multiple_of(*lanes)).unwrap_or(1);
+    let after = |lanes: usize| {
+        let row = format!("cast(index i0 : i32 : {dtype})");
+        let (lane, row) = match lanes {
+            1 => (String::new(), row),
+            _ => (format!(".x{lanes}"), format!("splat.x{lanes}({row})")),
+        };
+        format!(
+            "for i0 in 0..{m} {{ for i1 in 0..{} {{
+               let v0 = max(load{lane} l0[i0*{n} + i1*{lanes}], load{lane} p2[i1*{lanes}])
+               store p3[i0*{c_row} + i1*{lanes}] = add(v0, {row})
+             }} }}",
+            n / lanes
+        )
+    };
+    // To where they stay, with rows apart; added to what stands there; or to scratch memory, which loops read element by element or in vectors.
+    let (c, body) = vec![
+        (format!("c=p3[0] stride {c_row}"), String::new()),
+        (format!("c add=p3[0] stride {c_row}"), String::new()),
+        (format!("c=l0[0] stride {n}"), after(1)),
+        (format!("c=l0[0] stride {n}"), after(lanes)),
+    ]
+    .swap_remove(random.within(0, 3));
     format!(
         "program \"g\" b0: {factors}[{an}] input \"a\" b1: {factors}[{bn}] input \"b\" b2: {dtype}[{c_row}] input \"bias\"
         b3: {dtype}[{cn}] state \"c\"
         kernel g(p0: read {factors}[{an}], p1: read {factors}[{bn}], p2: read {dtype}[{c_row}], p3: readwrite {dtype}[{cn}]) {{
-          micro {m}x{n} a=p0[0] stride {a_row}, b=p1[0], reduce=[{}], i=i0, j=i1, acc=v0 {{ {body} }}
+          local l0: {dtype}[{}]
+          micro {m}x{n} a=p0[0] stride {a_row}, b=p1[0], reduce=[{}], {c}
+          {body}
         }} launch g(b0, b1, b2, b3)",
+        m * n,
         strides.join(", ")
     )
 }

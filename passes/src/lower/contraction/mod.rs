@@ -15,6 +15,7 @@ mod plan;
 mod remainder;
 mod spec;
 mod split;
+mod sums;
 mod tiles;
 mod triangle;
 

@@ -4,13 +4,14 @@ use super::left::PackedLeft;
 use super::pack::{self, Packed, row_strides};
 use super::plan::{Part, Plan, SHARES};
 use super::spec::{Dim, inner_steps, outer};
+use super::sums::placed;
 use super::triangle::Piece;
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::{Placed, flatten};
 use crate::lower::expr::Emit;
 use crate::lower::tile::Run;
-use kernel::{Access, Affine, BufRef, Expr, IndexVar, Micro, Operand, ReduceDim, Reg, ScalarOp, Stmt};
+use kernel::{Access, Affine, BufRef, IndexVar, Micro, Operand, ReduceDim, ScalarOp, Stmt, Sums};
 
 /// A position in the iteration space: offsets in the factors and coordinates in the result.
 #[derive(Clone)]
@@ -364,14 +365,6 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
             }
             (Factor::Ahead, None) => self.operand(1)?,
         };
-        let inside = self.emit.cx.depth() + 1;
-        let i = self.emit.cx.fresh_var(height, inside);
-        let j = self.emit.cx.fresh_var(width, inside);
-        let acc = self.emit.cx.fresh_reg();
-        self.emit.cx.open_scope();
-        self.tile_body(at, segment, (i, j), acc)?;
-        let body = self.emit.cx.close_scope();
-        self.emit.values.drop_below(inside - 1);
         let (mut base, mut stride) = (at.a.clone(), segment.part.spec.m.last().map_or(0, |d| d.a));
         let mut reduce = self.reduce_dims(segment, width);
         if self.plan.left.is_some() {
@@ -384,23 +377,40 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
             a: Operand { buf: a, base, stride },
             b: Operand { buf: b, base: at.b.clone(), stride: 1 },
             reduce,
-            i,
-            j,
-            acc,
-            body,
+            c: Sums {
+                buf: self.emit.cx.sums(self.plan.dtype, height * width),
+                base: Affine::default(),
+                stride: width as i64,
+                accumulate: false,
+            },
         };
-        self.emit.cx.push(Stmt::Micro(Box::new(micro)));
+        let after = self.after(&micro, at, segment)?;
+        self.emit.cx.extend(placed(micro, after));
         Ok(())
+    }
+
+    /// The loops over a tile's sums that do what follows them.
+    fn after(&mut self, micro: &Micro, at: &Position, segment: &Segment<'_>) -> Result<Vec<Stmt>, PassError> {
+        self.emit.cx.open_scope();
+        let depth = self.emit.cx.depth();
+        let (i, j) = (self.emit.cx.open(micro.m), self.emit.cx.open(micro.n));
+        let place = Affine::term(i, micro.c.stride).plus_term(j, 1);
+        let sum = self.emit.cx.load(micro.c.buf, &place);
+        self.element(at, segment, (i, j), sum)?;
+        self.emit.cx.close_to(depth);
+        let after = self.emit.cx.close_scope();
+        self.emit.values.drop_below(depth - 1);
+        Ok(after)
     }
 
     /// Statements on the finished sum, or on that of a block: blocks start from nothing, and their sums are added up, so that errors don't grow with
     /// the length of the reduction.
-    fn tile_body(
+    fn element(
         &mut self,
         at: &Position,
         segment: &Segment<'_>,
         (i, j): (IndexVar, IndexVar),
-        acc: Reg,
+        mut sum: Placed,
     ) -> Result<(), PassError> {
         let mut element = at.at.clone();
         let spec = &segment.part.spec;
@@ -412,7 +422,6 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         }
         let flat = flatten(&element, &self.plan.shape);
         let level = self.emit.cx.depth();
-        let mut sum = Placed { expr: Expr::Reg(acc), level };
         if let Some(partial) = self.plan.partial {
             let access = if segment.first { Access::Write } else { Access::ReadWrite };
             let buf = self.emit.cx.param(partial, self.plan.dtype, self.plan.shape.numel(), access);

@@ -92,6 +92,7 @@ fn rebase(body: &mut [Stmt], place: &dyn Fn(BufRef) -> Place) {
             Stmt::Micro(micro) => {
                 moved(&mut micro.a.buf, &mut micro.a.base, place);
                 moved(&mut micro.b.buf, &mut micro.b.base, place);
+                moved(&mut micro.c.buf, &mut micro.c.base, place);
             }
             _ => {}
         }
