@@ -46,8 +46,8 @@ impl Scalar {
         match dtype {
             DType::F32 => Self::F32(value as f32),
             DType::F64 => Self::F64(value),
-            DType::Bf16 => Self::Bf16(bf16::from_f64(sticky(value))),
-            DType::F16 => Self::F16(f16::from_f64(sticky(value))),
+            DType::Bf16 => Self::Bf16(bf16::from_f32(demote_to_odd(value))),
+            DType::F16 => Self::F16(f16::from_f32(demote_to_odd(value))),
             DType::I64 => Self::I64(value as i64),
             DType::I32 => Self::I32(value as i32),
             DType::U8 => Self::U8(value as u8),
@@ -203,11 +203,15 @@ impl Ord for Scalar {
     }
 }
 
-/// `half` looks at the upper 32 bits of an `f64` alone, and so takes a value just above a tie for one. Whether anything stands below
-/// goes into the lowest bit that it sees.
-fn sticky(value: f64) -> f64 {
-    let bits = value.to_bits();
-    f64::from_bits(if bits as u32 == 0 { bits } else { bits | 1 << 32 })
+/// The nearest `f32`, or where it isn't exact the neighbour whose last bit is set: rounding that to 16 bits gives what one rounding would. `half` goes by way of
+/// the nearest `f32` where the processor converts those, and looks at the upper 32 bits alone elsewhere: a value just beside a tie becomes one.
+fn demote_to_odd(value: f64) -> f32 {
+    let nearest = value as f32;
+    let back = f64::from(nearest);
+    if value.is_nan() || back == value {
+        return nearest;
+    }
+    f32::from_bits((nearest.to_bits() - u32::from(back.abs() > value.abs())) | 1)
 }
 
 /// Prints without the type, so that parsing the text in the same type gives the same bits: floats always have a point, an

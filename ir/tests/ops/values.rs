@@ -208,3 +208,22 @@ fn folds_start_from_what_changes_no_element() {
         }
     }
 }
+
+/// They went by way of the nearest `f32`, which is the tie itself.
+#[test]
+fn doubles_beside_a_tie_become_the_nearer_number_of_16_bits() {
+    for (dtype, greatest) in [(DType::F16, 0x7bff), (DType::Bf16, 0x7f7f)] {
+        for bits in 0..greatest {
+            let [low, high] = [bits, bits + 1].map(|bits| Scalar::from_bits(bits, dtype));
+            let tie = f64::midpoint(low.as_f64(), high.as_f64());
+            let even = if bits % 2 == 0 { low } else { high };
+            for (value, expected) in [(tie.next_down(), low), (tie, even), (tie.next_up(), high)] {
+                assert_eq!(Scalar::F64(value).cast(dtype), expected, "{value:e} to {dtype}");
+                let negated = Scalar::F64(-value).cast(dtype).to_bits();
+                assert_eq!(negated, expected.to_bits() | 0x8000, "{:e} to {dtype}", -value);
+            }
+        }
+        assert_eq!(Scalar::F64(1e300).cast(dtype), Scalar::highest(dtype));
+        assert!(Scalar::F64(f64::from_bits(0x7ff0_0000_0000_0001)).cast(dtype).is_nan());
+    }
+}
