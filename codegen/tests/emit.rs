@@ -92,12 +92,43 @@ fn columns_were_packed_element_by_element() {
 /// What the other emitter doesn't provide is compiled all the same, with the reason.
 #[test]
 fn kernels_go_to_the_portable_emitter_with_a_reason() {
-    let program = program("for i0 in 0..8 { store p1[i0] = div(load p0[i0], 3i32) }", "i32");
+    let program = program("for i0 in 0..8 { store p1[i0] = div(load p0[i0], 3i64) }", "i64");
     for (target, has_reason) in [(Target::baseline(), false), (Target::avx512(), true)] {
         let compiled = emit(program.clone(), &options_for(target)).expect("compiles");
         match &compiled.kernels()[0].emitter {
             Emitter::Portable { because } => assert_eq!(because.is_some(), has_reason),
-            Emitter::X86 => panic!("quotients of integers are not vector code"),
+            Emitter::X86 => panic!("quotients of 64-bit integers are not vector code"),
+        }
+    }
+}
+
+/// Kernels with any of these were left to the portable emitter, with all else that they do.
+#[test]
+fn quotients_of_32_bits_and_what_rounds_once_to_16_bits_are_vector_code() {
+    let quotient = |op: &str, by: &str| format!("vector i0 in 0..1 {{ store p1[0] = {op}(load.x8 p0[0], {by}) }}");
+    let mut cases = vec![];
+    for dtype in ["i32", "u8"] {
+        let constant = format!("splat.x8(7{dtype})");
+        for op in ["div", "rem"] {
+            cases.push((quotient(op, "load.x8 p0[0]"), dtype));
+            cases.push((quotient(op, &constant), dtype));
+        }
+    }
+    for dtype in ["bf16", "f16"] {
+        let wide = "fma(cast(load.x8 p0[0] : f64), splat.x8(3.0f64), splat.x8(1.0f64))";
+        cases.push((format!("vector i0 in 0..1 {{ store p1[0] = cast({wide} : {dtype}) }}"), dtype));
+        cases.push((
+            "vector i0 in 0..1 { store p1[0] = fma(load.x8 p0[0], load.x8 p0[0], load.x8 p0[0]) }".into(),
+            dtype,
+        ));
+    }
+    for (body, dtype) in cases {
+        for target in [Target::avx2(), Target::avx512()] {
+            let compiled = emit(program(&body, dtype), &options_for(target)).expect("compiles");
+            let kernel = &compiled.kernels()[0];
+            assert_eq!(kernel.emitter, Emitter::X86, "{body} of {dtype}");
+            let text = &kernel.dump.as_ref().expect("was asked for").assembly;
+            assert!(!body.contains("7") || !text.contains("vdiv"), "a constant's reciprocal: {text}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Scalar straight-line code to vector code: for loops along contiguous elements, and for the epilogue of a `micro`.
 
 use crate::walk::{visit_exprs, visit_stmts};
-use crate::{Affine, BufRef, Expr, Fresh, IndexExpr, IndexVar, LoopKind, Reg, ScalarOp, Stmt, Types};
+use crate::{Affine, BufRef, DType, Expr, Fresh, IndexExpr, IndexVar, LoopKind, Reg, ScalarOp, Stmt, Target, Types};
 use std::collections::BTreeMap;
 
 /// Rewrites a scalar body to vector code in which `var` means the lanes `var..var + lanes`; `None` where that isn't possible.
@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 /// - A load whose coefficient of `var` is 1 becomes a vector load, 0 a splat, another one a strided load. `index` gets a stride.
 /// - What doesn't depend on `var` stays scalar and is splat where a vector needs it.
 /// - A store needs the coefficient 1. An accumulator needs an entry of `vectors`, or its declaration in the body.
-/// - All vectors have `lanes` lanes, whatever the size of their elements. 16-bit floats, integer division and remainder and shifts by
-///   other than a constant have no vector form.
+/// - All vectors have `lanes` lanes, whatever the size of their elements. Quotients and remainders of `i64` have no vector form; those of other integers, and
+///   shifts by other than a constant, have one in wide vectors only.
 /// - Where the body stores to a buffer, all its loads and stores there are at one index or at indices so far apart that no two
 ///   iterations meet, or lanes could see each other's results.
 pub fn vectorize_body(
@@ -24,6 +24,7 @@ pub fn vectorize_body(
     body: &[Stmt],
     var: IndexVar,
     lanes: u16,
+    target: &Target,
     fresh: &mut Fresh,
     vectors: &BTreeMap<Reg, Reg>,
 ) -> Option<Vec<Stmt>> {
@@ -33,7 +34,7 @@ pub fn vectorize_body(
         return None;
     }
     let regs = vectors.iter().map(|(&old, &new)| (old, Bound { new, varies: true })).collect();
-    let mut cx = Vectorizer { types, var, lanes, fresh, regs, indices: BTreeMap::new() };
+    let mut cx = Vectorizer { types, var, lanes, wide: target.is_wide(), fresh, regs, indices: BTreeMap::new() };
     body.iter().map(|stmt| cx.stmt(stmt)).collect()
 }
 
@@ -72,6 +73,8 @@ struct Vectorizer<'a> {
     types: Types,
     var: IndexVar,
     lanes: u16,
+    /// Whether the machine's vectors are wide.
+    wide: bool,
     fresh: &'a mut Fresh,
     regs: BTreeMap<Reg, Bound>,
     /// New names of the index variables bound in the body.
@@ -216,10 +219,10 @@ impl Vectorizer<'_> {
         if !varies {
             return Some(Value { expr: Expr::Apply(op, values.into_iter().map(|v| v.expr).collect()), varies });
         }
-        let is_int = self.types.type_of(&args[0]).ok()?.dtype.is_int();
+        let dtype = self.types.type_of(&args[0]).ok()?.dtype;
         let divides = [ScalarOp::DIV, ScalarOp::REM].contains(&op);
         let shifts = [ScalarOp::SHL, ScalarOp::SHR].contains(&op) && !matches!(args[1], Expr::Const(_));
-        if is_int && (divides || shifts) {
+        if dtype.is_int() && (divides && (!self.wide || dtype == DType::I64) || shifts && !self.wide) {
             return None;
         }
         let operands = values.into_iter().zip(args).map(|(v, old)| self.splat(v, old)).collect::<Option<Vec<_>>>()?;
@@ -230,7 +233,6 @@ impl Vectorizer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::DType;
     use crate::{Access, KernelBuilder, Scalar};
 
     fn axpy(stride: i64) -> (Types, Vec<Stmt>, IndexVar, Fresh) {
@@ -261,7 +263,7 @@ mod tests {
             (0, "let v1 = mul(load p0[0], load p1[0])"),
         ] {
             let (types, body, var, mut fresh) = axpy(stride);
-            let out = vectorize_body(&types, &body, var, 4, &mut fresh, &BTreeMap::new()).unwrap();
+            let out = vectorize_body(&types, &body, var, 4, &Target::baseline(), &mut fresh, &BTreeMap::new()).unwrap();
             assert_eq!(out[0].to_string(), text);
         }
     }
@@ -273,7 +275,11 @@ mod tests {
         if let Stmt::Store { index, .. } = &mut body[1] {
             *index = Affine::term(var, 1).plus(1);
         }
-        assert_eq!(vectorize_body(&types, &body, var, 4, &mut fresh, &none), None, "a lane would see another's store");
+        assert_eq!(
+            vectorize_body(&types, &body, var, 4, &Target::baseline(), &mut fresh, &none),
+            None,
+            "a lane would see another's store"
+        );
     }
 
     #[test]
@@ -284,7 +290,7 @@ mod tests {
             let half = Expr::Cast(DType::Bf16, Box::new(value.clone()));
             *value = Expr::Cast(DType::F32, Box::new(half));
         }
-        let out = vectorize_body(&types, &body, var, 4, &mut fresh, &none).unwrap();
+        let out = vectorize_body(&types, &body, var, 4, &Target::baseline(), &mut fresh, &none).unwrap();
         assert!(out[0].to_string().contains(": bf16) : f32)"), "{}", out[0]);
     }
 
@@ -293,8 +299,9 @@ mod tests {
         let (types, mut body, var, mut fresh) = axpy(1);
         let (old, new) = (fresh.reg(), fresh.reg());
         body[1] = Stmt::Accumulate { reg: old, op: ScalarOp::ADD, value: Expr::Const(Scalar::F32(1.0)) };
-        assert_eq!(vectorize_body(&types, &body, var, 4, &mut fresh, &BTreeMap::new()), None);
-        let out = vectorize_body(&types, &body, var, 4, &mut fresh, &BTreeMap::from([(old, new)])).unwrap();
+        assert_eq!(vectorize_body(&types, &body, var, 4, &Target::baseline(), &mut fresh, &BTreeMap::new()), None);
+        let out = vectorize_body(&types, &body, var, 4, &Target::baseline(), &mut fresh, &BTreeMap::from([(old, new)]))
+            .unwrap();
         assert_eq!(out[1].to_string(), format!("{new} add= splat.x4(1.0f32)"));
     }
 }

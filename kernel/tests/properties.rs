@@ -4,8 +4,8 @@ use kernel::eval::{EvalError, Machine, ParallelOrder, Tensors};
 use kernel::walk::{refresh, substitute};
 use kernel::{
     Access, Affine, BufRef, Buffer, BufferId, BufferKind, DType, Data, Expr, IndexExpr, IndexVar, Kernel,
-    KernelBuilder, Launch, LoopKind, Program, Scalar, ScalarOp, Spec, Stmt, Types, in_place_safe, vectorize_body,
-    verify, verify_kernel,
+    KernelBuilder, Launch, LoopKind, Program, Scalar, ScalarOp, Spec, Stmt, Target, Types, in_place_safe,
+    vectorize_body, verify, verify_kernel,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -230,7 +230,7 @@ proptest! {
         prop_assert!(verify_kernel(&kernel, &[], Spec::LOWERED).is_ok(), "{}", kernel);
         let types = Types::of_kernel(&kernel).unwrap();
         let (mut builder, _) = KernelBuilder::reopen(kernel.clone());
-        let vector = vectorize_body(&types, &body, var, 4, builder.fresh(), &BTreeMap::new());
+        let vector = vectorize_body(&types, &body, var, 4, &Target::baseline(), builder.fresh(), &BTreeMap::new());
         let mut vector = vector.expect("the generator makes nothing that has no vector form");
         let strip = builder.index();
         substitute(&mut vector, var, &Affine::term(strip, 4));
@@ -249,7 +249,7 @@ proptest! {
         let (mut builder, _) = KernelBuilder::reopen(kernel.clone());
         let mut both = vec![];
         for (first, lanes) in [(0, cut), (i64::from(cut), 16 - cut)] {
-            let vector = vectorize_body(&types, &body, var, lanes, builder.fresh(), &BTreeMap::new());
+            let vector = vectorize_body(&types, &body, var, lanes, &Target::baseline(), builder.fresh(), &BTreeMap::new());
             let mut vector = vector.expect("the generator makes nothing that has no vector form");
             substitute(&mut vector, var, &Affine::constant(first));
             both.extend(vector);

@@ -9,11 +9,12 @@ use crate::oracle::{Agreement, Ports, difference, evaluate};
 use crate::pipeline::first_fault;
 use crate::seeds::{check_each, check_most};
 use gradc::compile::CompileOptions;
-use ir::{DType, Data, Graph, TensorType, Value};
-use kernel::Target;
+use ir::op::source::Input;
+use ir::{DType, Data, Graph, Op, Scalar, ScalarOp, Shape, TensorType, Value};
+use kernel::{Program, Target};
 use passes::{PassContext, RunOptions, compile};
 use random_graphs::{Limits, random_graph};
-use runtime::{Element, Executable, LoadOptions, PortError};
+use runtime::{Element, Emitter, Executable, LoadOptions, PortError};
 
 /// The machine that programs are compiled for by default.
 pub(crate) fn host() -> Target {
@@ -27,13 +28,19 @@ pub(crate) fn machines() -> Vec<Target> {
 
 /// The compiled program of a graph.
 pub(crate) fn load(graph: &Graph, threads: usize) -> Executable {
-    let target = host();
-    let context = PassContext::new(target.clone());
-    let outcome = match compile(graph.clone(), &context, &RunOptions::default()) {
-        Ok(outcome) => outcome,
+    load_on(graph, threads, host())
+}
+
+/// What the pipeline makes of a graph.
+fn program_for(graph: &Graph, target: &Target) -> Program {
+    match compile(graph.clone(), &PassContext::new(target.clone()), &RunOptions::default()) {
+        Ok(outcome) => outcome.module.program().unwrap().clone(),
         Err(e) => panic!("{e}\non\n{graph}"),
-    };
-    let program = outcome.module.program().unwrap().clone();
+    }
+}
+
+fn load_on(graph: &Graph, threads: usize, target: Target) -> Executable {
+    let program = program_for(graph, &target);
     let options = LoadOptions { threads, verify_code: true, dump: false, target: Some(target) };
     match Executable::load(program.clone(), &options) {
         Ok(executable) => executable,
@@ -131,6 +138,42 @@ fn threads_don_t_change_a_bit() {
         }
         true
     });
+}
+
+/// Loops with one were scalar, and left to the portable emitter.
+#[test]
+fn quotients_and_shifts_of_integers_are_vector_code() {
+    for (dtype, op) in [DType::I32, DType::U8, DType::I64].into_iter().flat_map(|dtype| {
+        [ScalarOp::DIV, ScalarOp::REM, ScalarOp::SHL, ScalarOp::SHR].into_iter().map(move |op| (dtype, op))
+    }) {
+        for n in [1, 5, 16, 1003] {
+            let mut graph = Graph::new("quotients");
+            let ty = TensorType::new(dtype, Shape::new([n]).unwrap());
+            let [x, y] = ["x", "y"]
+                .map(|name| graph.add(Op::Input(Input { name: name.into(), ty: ty.clone() }), &[], None).unwrap());
+            let result = graph.add(Op::Elementwise(op), &[x, y], None).unwrap();
+            graph.set_output("z", result);
+            let ports = Ports::from([
+                (
+                    "x".into(),
+                    Value::from_fn(ty.clone(), |i| Scalar::from_i64(i as i64 * 2_654_435_761 - (1 << 31), dtype)),
+                ),
+                ("y".into(), Value::from_fn(ty, |i| Scalar::from_i64(i as i64 % 70 - 3, dtype))),
+            ]);
+            for target in machines() {
+                let mut executable = load_on(&graph, 1, target.clone());
+                let found = step(&mut executable, &graph, &ports).unwrap();
+                let different = difference(&evaluate(&graph, &ports).unwrap(), &found, Agreement::Bits);
+                assert_eq!(different, None, "{op} of {dtype}[{n}] on {target}");
+                let divides = [ScalarOp::DIV, ScalarOp::REM].contains(&op);
+                if target.is_wide() && (dtype != DType::I64 || !divides) {
+                    let kernel = &program_for(&graph, &target).kernels[0];
+                    assert_eq!(executable.loaded().kernels()[0].emitter, Emitter::X86, "{kernel}");
+                    assert!(n < 16 || kernel.to_string().contains("load.x"), "{kernel}");
+                }
+            }
+        }
+    }
 }
 
 /// 16-bit floats, one type at a time, beside all others: computed in `f32` and rounded where the graph says, by every pass for each target, and by machine code.

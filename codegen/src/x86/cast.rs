@@ -1,5 +1,6 @@
 //! Conversions between element types, as `Scalar::cast` defines them.
 
+use super::expr::bitcast;
 use super::forms::{
     self, ADD, AND, CMP, F32_TO_F64, F32_TO_I64, F64_TO_F32, F64_TO_I32, FROM_INT, Form, HALVES_TO_LANES, I32_TO_F64,
     I32_TO_I64, I64_TO_F32, LANES_TO_HALVES, OR, TO_INT, of_size,
@@ -36,17 +37,32 @@ impl Unit<'_> {
             (DType::U8, _) => self.cast_kept(val, DType::I32, to),
             (DType::Bf16 | DType::F16, _) => self.cast_kept(val, DType::F32, to),
             (_, DType::U8) => self.cast_to_u8(val),
-            (DType::F64, DType::Bf16 | DType::F16) => {
-                unsupported(format!("a conversion from f64 to {to} is not provided by this emitter"))
-            }
-            (_, DType::Bf16 | DType::F16) => {
-                let single = self.cast(val, DType::F32)?;
+            (from, DType::Bf16 | DType::F16) => {
+                let single = if from == DType::F64 { self.demote_to_odd(val)? } else { self.cast(val, DType::F32)? };
                 let parts = self.map_parts(&single, 4, &mut |u, x, width| u.round_to_short(x, to, width))?;
                 Ok(Val { dtype: to, parts, ..single })
             }
             (from, _) if from.is_float() && to.is_int() => self.float_to_int(val, to),
             _ => self.convert(val, to),
         }
+    }
+
+    /// `f64` to `f32`, to the neighbour with an odd last bit where the result is not exact: rounding that again to 16 bits gives what one rounding would.
+    fn demote_to_odd(&mut self, val: &Val) -> Result<Val, EmitError> {
+        let nearest = self.convert(val, DType::F32)?;
+        let back = self.convert(&nearest, DType::F64)?;
+        let (back_size, size) = (
+            self.apply(ScalarOp::ABS, std::slice::from_ref(&back))?,
+            self.apply(ScalarOp::ABS, std::slice::from_ref(val))?,
+        );
+        // One unit towards zero where rounding went away from it: then the pair brackets the value, and the odd one of the two is wanted.
+        let too_large = self.apply(ScalarOp::GT, &[back_size, size])?;
+        let inexact = self.apply(ScalarOp::NE, &[back, val.clone()])?;
+        let (borrow, sticky) = (self.cast(&too_large, DType::I32)?, self.cast(&inexact, DType::I32)?);
+        let bits = bitcast(nearest, DType::I32)?;
+        let below = self.apply(ScalarOp::SUB, &[bits, borrow])?;
+        let odd = self.apply(ScalarOp::OR, &[below, sticky])?;
+        bitcast(odd, DType::F32)
     }
 
     fn cast_kept(&mut self, val: &Val, kept: DType, to: DType) -> Result<Val, EmitError> {
@@ -66,7 +82,7 @@ impl Unit<'_> {
     }
 
     /// What one instruction does; floats to integers without saturation.
-    fn convert(&mut self, val: &Val, to: DType) -> Result<Val, EmitError> {
+    pub(super) fn convert(&mut self, val: &Val, to: DType) -> Result<Val, EmitError> {
         let same = |form: &'static Form| move |u: &mut Self, x: VReg, width: Width| u.op(form, width, &[x], None);
         let narrow = |form: &'static Form| {
             move |u: &mut Self, x: VReg, width: Width| {

@@ -190,6 +190,9 @@ impl Unit<'_> {
         let Some(emit) = ops::find(op) else {
             return unsupported(format!("`{op}` is not an instruction: its expansion must be inlined first"));
         };
+        if op == ScalarOp::FMA && dtypes[0].is_short_float() {
+            return self.fma_of_shorts(operands);
+        }
         let size = operands.iter().map(|o| o.size).max().unwrap_or(4);
         let mut pieces: SmallVec<[Parts; 3]> = SmallVec::new();
         for operand in operands {
@@ -205,6 +208,7 @@ impl Unit<'_> {
             let args = Args {
                 dtype: dtypes[0],
                 size,
+                lanes: count,
                 width: width_of(count, size),
                 regs: pieces.iter().map(|p| p[at]).collect(),
                 constants: constants.clone(),
@@ -276,6 +280,13 @@ impl Unit<'_> {
         dst
     }
 
+    /// Rounded once: in `f32` the sum would be rounded before it is rounded to 16 bits.
+    fn fma_of_shorts(&mut self, operands: &[Val]) -> Result<Val, EmitError> {
+        let wide: Result<Vec<Val>, EmitError> = operands.iter().map(|o| self.cast(o, DType::F64)).collect();
+        let sum = self.apply(ScalarOp::FMA, &wide?)?;
+        self.cast(&sum, operands[0].dtype)
+    }
+
     /// `fma` of one part.
     pub(super) fn fma(&mut self, regs: &[VReg], double: bool, width: Width) -> VReg {
         let dst = self.vector();
@@ -286,7 +297,7 @@ impl Unit<'_> {
 }
 
 /// The same bits as another type of the same size.
-fn bitcast(val: Val, to: DType) -> Result<Val, EmitError> {
+pub(super) fn bitcast(val: Val, to: DType) -> Result<Val, EmitError> {
     if val.dtype == to {
         return Ok(val);
     }

@@ -59,17 +59,22 @@ impl Unit<'_> {
             return self.load_lanes(at, count, size);
         }
         let reg = self.load_bytes(at, size * usize::from(count))?;
-        let part = match dtype {
-            DType::F16 => self.f16_to_f32(reg, width_of(count, 4))?,
-            // The conversion reads memory itself; the load goes where nothing else uses it.
-            _ if width_of(count, 4).bytes() == 4 * usize::from(count) => self.expand(dtype, reg, count, Some(at))?,
-            _ => self.expand(dtype, reg, count, None)?,
-        };
+        // The conversion reads memory itself; the load goes where nothing else uses it.
+        let fills = width_of(count, 4).bytes() == 4 * usize::from(count);
+        let part = self.lanes_of_packed(dtype, reg, count, fills.then_some(at))?;
         self.packed.insert(part, Packed { dtype, count, reg });
         Ok(part)
     }
 
     /// Elements of one or two bytes, as they are in memory, as lanes; from where they stand, if that is said and they fill the register.
+    fn lanes_of_packed(&mut self, dtype: DType, packed: VReg, count: u16, at: Option<At>) -> Result<VReg, EmitError> {
+        if dtype == DType::F16 {
+            self.f16_to_f32(packed, width_of(count, 4))
+        } else {
+            self.expand(dtype, packed, count, at)
+        }
+    }
+
     fn expand(&mut self, dtype: DType, packed: VReg, count: u16, at: Option<At>) -> Result<VReg, EmitError> {
         let width = width_of(count, 4);
         if dtype == DType::Bool && self.encoding == Encoding::Evex {
@@ -241,9 +246,22 @@ impl Unit<'_> {
                 for l in 0..count {
                     bytes = self.insert(code, bytes, lane(l), usize::from(l))?;
                 }
-                self.expand(dtype, bytes, count, None)
+                self.lanes_of_packed(dtype, bytes, count, None)
             }
-            2 => unsupported("strided loads of 16-bit floats"),
+            2 => {
+                let code =
+                    if vex { Code::VEX_Vpinsrw_xmm_xmm_r32m16_imm8 } else { Code::EVEX_Vpinsrw_xmm_xmm_r32m16_imm8 };
+                let mut halves = Parts::new();
+                for first in (0..count).step_by(8) {
+                    let mut words = self.splat_bits(0, 4);
+                    for l in first..count.min(first + 8) {
+                        words = self.insert(code, words, lane(l), usize::from(l - first))?;
+                    }
+                    halves.push(words);
+                }
+                let words = self.join_quarters(&halves)?;
+                self.lanes_of_packed(dtype, words, count, None)
+            }
             size => {
                 let per_quarter = 16 / size as u16;
                 let mut quarters = Parts::new();

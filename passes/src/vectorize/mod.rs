@@ -146,7 +146,7 @@ impl Vectorizer {
         let step = usize::from(lanes) * accumulators.len();
         let mut copies = vec![];
         for (u, map) in accumulators.iter().enumerate() {
-            let mut copy = vectorize_body(&self.types, l.body, l.var, lanes, &mut self.fresh, map)?;
+            let mut copy = vectorize_body(&self.types, l.body, l.var, lanes, &self.target, &mut self.fresh, map)?;
             if is_strided(&copy) {
                 return None;
             }

@@ -8,7 +8,11 @@ use std::fmt::Write;
 const LANES: [usize; 7] = [1, 2, 4, 8, 16, 24, 48];
 
 fn check(from: DType, to: DType, word: &str, expected: impl Fn(Scalar) -> Scalar) {
-    let mut values = edge_values(from);
+    check_values(edge_values(from), to, word, expected);
+}
+
+fn check_values(mut values: Vec<Scalar>, to: DType, word: &str, expected: impl Fn(Scalar) -> Scalar) {
+    let from = values[0].dtype();
     while !values.len().is_multiple_of(48) {
         values.push(values[0]);
     }
@@ -66,9 +70,7 @@ fn vectors_of_64_bit_integers_become_doubles_where_no_instruction_converts_them(
 fn every_conversion_agrees_with_its_definition() {
     for from in DType::ALL {
         for to in DType::ALL {
-            if from != DType::F16 && to != DType::F16 {
-                check(from, to, "cast", |x| x.cast(to));
-            }
+            check(from, to, "cast", |x| x.cast(to));
         }
     }
 }
@@ -79,5 +81,28 @@ fn bit_casts_keep_the_bits() {
         [(DType::F32, DType::I32), (DType::I32, DType::F32), (DType::F64, DType::I64), (DType::I64, DType::F64)]
     {
         check(from, to, "bitcast", |x| Scalar::from_bits(x.to_bits(), to));
+    }
+}
+
+/// By way of an `f32` rounded to nearest, what is just beside a tie would be rounded from the tie.
+#[test]
+fn doubles_beside_a_tie_become_the_nearest_of_16_bits() {
+    for (to, greatest) in [(DType::F16, 0x7bff_u64), (DType::Bf16, 0x7f7f)] {
+        let mut values = vec![];
+        for bits in (0..40).chain((0..greatest).step_by(97)).chain([greatest - 1, greatest]) {
+            let (low, high) = (Scalar::from_bits(bits, to).as_f64(), Scalar::from_bits(bits + 1, to).as_f64());
+            let tie = if high.is_infinite() {
+                low + (low - Scalar::from_bits(bits - 1, to).as_f64()) / 2.0
+            } else {
+                (low + high) / 2.0
+            };
+            for beside in [tie.next_down(), tie, tie.next_up(), tie * (1.0 + 1e-9), tie * (1.0 - 1e-9)] {
+                values.extend([Scalar::F64(beside), Scalar::F64(-beside)]);
+            }
+        }
+        values.extend(
+            [f64::NAN, -f64::NAN, f64::INFINITY, 5e-324, 1e300, f64::from_bits(0x7ff0_0000_0000_0001)].map(Scalar::F64),
+        );
+        check_values(values, to, "cast", |x| x.cast(to));
     }
 }

@@ -1,7 +1,7 @@
 //! Every scalar op that has no expansion, on every type it takes, on edge values, as scalars and as vectors of several lengths, against
 //! its definition.
 
-use crate::support::{constant_text, edge_values, load_for, machines, program, read, same, write};
+use crate::support::{Random, constant_text, edge_values, load_for, machines, program, read, same, write};
 use kernel::scalar::Typing;
 use kernel::{DType, Scalar, ScalarOp};
 use std::fmt::Write;
@@ -67,9 +67,14 @@ fn op_program(op: ScalarOp, operands: &[DType], result: DType, n: usize) -> Stri
 fn check_op(op: ScalarOp, dtype: DType) -> bool {
     let Some(operands) = operand_types(op, dtype) else { return false };
     let result = op.def().typing.infer(&operands).unwrap();
-    let columns = combinations(&operands);
+    check_columns(op, dtype, &operands, result, &combinations(&operands));
+    true
+}
+
+/// An op on these operands, a column for each, in vectors of all lengths.
+fn check_columns(op: ScalarOp, dtype: DType, operands: &[DType], result: DType, columns: &[Vec<Scalar>]) {
     let n = columns[0].len();
-    let program = program(&op_program(op, &operands, result, n));
+    let program = program(&op_program(op, operands, result, n));
     for target in machines() {
         let mut executable = load_for(&program, &target);
         for (o, column) in columns.iter().enumerate() {
@@ -86,7 +91,6 @@ fn check_op(op: ScalarOp, dtype: DType) -> bool {
             }
         }
     }
-    true
 }
 
 #[test]
@@ -94,7 +98,7 @@ fn every_op_without_an_expansion_agrees_with_its_definition() {
     let mut checked = 0;
     for op in ScalarOp::all() {
         for dtype in DType::ALL {
-            if dtype != DType::F16 && (op.def().expand)(dtype).is_none() && !is_transcendental(op) {
+            if (op.def().expand)(dtype).is_none() && !is_transcendental(op) {
                 checked += usize::from(check_op(op, dtype));
             }
         }
@@ -139,8 +143,13 @@ fn constant_operands_agree_with_the_definition() {
 }
 
 fn check_constant(op: ScalarOp, dtype: DType, on_left: bool) {
-    let mut values = edge_values(dtype);
-    let constants = values.clone();
+    let values = edge_values(dtype);
+    check_by_constants(op, &values, &values, on_left);
+}
+
+/// Each constant with all values.
+fn check_by_constants(op: ScalarOp, constants: &[Scalar], values: &[Scalar], on_left: bool) {
+    let (dtype, mut values) = (values[0].dtype(), values.to_vec());
     while !values.len().is_multiple_of(4) {
         values.push(values[0]);
     }
@@ -186,5 +195,56 @@ fn check_constant(op: ScalarOp, dtype: DType, on_left: bool) {
                 }
             }
         }
+    }
+}
+
+/// Beside and at whole quotients, where an error in the last place of a float would be one of the result's; all pairs of bytes.
+#[test]
+fn quotients_beside_whole_numbers_are_truncated_right() {
+    let mut random = Random::new(7);
+    let mut pairs = vec![];
+    for _ in 0..6000 {
+        let (by, bits) = (random.next() as i32 >> (random.next() % 31), random.next() % 32);
+        let whole = by.wrapping_mul((random.next() as u32 >> bits) as i32);
+        pairs.extend((-1..=1).map(|beside| [whole.wrapping_add(beside), by].map(Scalar::I32)));
+    }
+    let bytes = (0..1 << 16).map(|pair: u32| [pair as u8, (pair >> 8) as u8].map(Scalar::U8));
+    for (dtype, pairs) in [(DType::I32, pairs), (DType::U8, bytes.collect())] {
+        for op in [ScalarOp::DIV, ScalarOp::REM] {
+            let mut columns: Vec<Vec<Scalar>> = (0..2).map(|o| pairs.iter().map(|pair| pair[o]).collect()).collect();
+            while !columns[0].len().is_multiple_of(240) {
+                columns.iter_mut().for_each(|column| column.push(column[0]));
+            }
+            check_columns(op, dtype, &[dtype; 2], dtype, &columns);
+        }
+    }
+}
+
+/// By a constant they are products with a reciprocal.
+#[test]
+fn quotients_by_constants_are_truncated_right() {
+    let mut random = Random::new(8);
+    for round in 0..40 {
+        let by = if round < 20 { 1 + round } else { random.next() as i32 >> (random.next() % 31) };
+        let by = if by == 0 { 3 } else { by };
+        let mut values = vec![i32::MIN, i32::MAX, 0, -1];
+        for _ in 0..400 {
+            let whole = by.wrapping_mul((random.next() as u32 >> (random.next() % 32)) as i32);
+            values.extend((-1..=1).map(|beside| whole.wrapping_add(beside)));
+        }
+        for by in [by, by.wrapping_neg()] {
+            for op in [ScalarOp::DIV, ScalarOp::REM] {
+                check_by_constants(
+                    op,
+                    &[Scalar::I32(by)],
+                    &values.iter().map(|&x| Scalar::I32(x)).collect::<Vec<_>>(),
+                    false,
+                );
+            }
+        }
+    }
+    let bytes: Vec<Scalar> = (0..=u8::MAX).map(Scalar::U8).collect();
+    for op in [ScalarOp::DIV, ScalarOp::REM] {
+        check_by_constants(op, &bytes, &bytes, false);
     }
 }

@@ -13,6 +13,8 @@ pub(in super::super) struct Args {
     pub(in super::super) dtype: DType,
     /// Bytes of a lane.
     pub(in super::super) size: usize,
+    /// How many lanes of the part are the vector's.
+    pub(in super::super) lanes: u16,
     /// The part of the registers that holds the lanes.
     pub(in super::super) width: Width,
     /// The parts.

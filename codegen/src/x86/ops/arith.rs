@@ -2,6 +2,7 @@
 
 use super::args::{Args, Emit};
 use super::compare::{Order, UNORDERED};
+use super::integer;
 use crate::error::EmitError;
 use crate::x86::encoding::Encoding;
 use crate::x86::forms::{
@@ -44,7 +45,7 @@ fn long_product(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
 }
 
 fn div(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
-    if a.is_float() { u.op(of_size(&DIV, a.size), a.width, &a.regs, None) } else { a.refuse("a quotient") }
+    if a.is_float() { u.op(of_size(&DIV, a.size), a.width, &a.regs, None) } else { integer::div(u, a) }
 }
 
 /// The bit of the sign in each lane.

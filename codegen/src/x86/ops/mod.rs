@@ -5,6 +5,7 @@ mod args;
 mod arith;
 mod bits;
 pub(super) mod compare;
+mod integer;
 mod rounding;
 
 pub(super) use args::{Args, Emit};
@@ -13,6 +14,6 @@ use kernel::ScalarOp;
 
 /// The emitter of an op, if it is an instruction.
 pub(super) fn find(op: ScalarOp) -> Option<Emit> {
-    let families: [&[(ScalarOp, Emit)]; 4] = [arith::OPS, bits::OPS, compare::OPS, rounding::OPS];
+    let families: [&[(ScalarOp, Emit)]; 5] = [arith::OPS, bits::OPS, compare::OPS, integer::OPS, rounding::OPS];
     families.iter().flat_map(|family| family.iter()).find(|(o, _)| *o == op).map(|(_, emit)| *emit)
 }
