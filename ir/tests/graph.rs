@@ -1,9 +1,9 @@
-//! Whole graphs: evaluation, patches, pictures, and how long a large graph takes.
+//! Whole graphs: evaluation, pictures, and how long a large graph takes.
 
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
 
 use ir::eval::{EvalError, Port, RunError, run};
-use ir::{DType, Graph, Loc, NodeId, Patch, PatchError, Scalar, ScalarOp, Shape, Spec, TensorType, Value, verify};
+use ir::{Builder, DType, Graph, Loc, NodeId, Scalar, ScalarOp, Shape, Spec, TensorType, Value, verify};
 use std::collections::BTreeMap;
 
 fn parse(nodes: &str) -> (Graph, Vec<NodeId>) {
@@ -75,106 +75,6 @@ fn a_gradient_must_be_derived_first() {
     assert!(matches!(error, RunError::Op { error: EvalError::NotEvaluable { .. }, .. }), "{error}");
 }
 
-const CHAIN: &str = "%0 = input {name=\"x\"} : f32[2]\n%1 = neg %0 : f32[2]\n%2 = exp %1 : f32[2]\n%3 = add %1, %2 : f32[2]\n\
-    output \"y\" = %3\noutput \"n\" = %1";
-
-#[test]
-fn a_patch_replaces_all_uses_and_keeps_locations() {
-    let (mut graph, ids) = parse(CHAIN);
-    let loc = Loc { file: "m.rs".into(), line: 1, column: 1 };
-    graph.set_loc(ids[1], loc.clone());
-    let mut patch = Patch::new();
-    let x = patch.tap(&graph, ids[0]).unwrap();
-    let y = patch.build().unary(ScalarOp::ABS, x).unwrap();
-    patch.build().unary(ScalarOp::TANH, x).unwrap();
-    patch.replace(ids[1], y);
-    let added = patch.apply(&mut graph).unwrap();
-    assert_eq!(added.len(), 1, "what no replacement needs is not added");
-    assert_eq!(graph.loc(added[0]), Some(&loc));
-    assert_eq!(graph.users(ids[1]), []);
-    assert_eq!(graph.sweep(), 1);
-    verify(&graph, Spec::DIFFERENTIATED).unwrap();
-    let want = "graph \"g\" {\n  %0 = input {name=\"x\"} : f32[2]\n  %1 = abs %0 : f32[2]\n  %2 = exp %1 : f32[2]\n\
-        \x20 %3 = add %1, %2 : f32[2]\n  output \"y\" = %3\n  output \"n\" = %1\n}\n";
-    assert!(graph.same_as(&Graph::parse(want).unwrap()), "{graph}");
-}
-
-#[test]
-fn a_patch_may_wrap_what_it_replaces() {
-    let (mut graph, ids) = parse(CHAIN);
-    let mut patch = Patch::new();
-    let old = patch.tap(&graph, ids[1]).unwrap();
-    let new = patch.build().unary(ScalarOp::RELU, old).unwrap();
-    patch.replace(ids[1], new);
-    let added = patch.apply(&mut graph).unwrap();
-    assert_eq!(graph.users(ids[1]), added);
-    assert_eq!(graph.operands(ids[3]), [added[0], ids[2]]);
-    verify(&graph, Spec::DIFFERENTIATED).unwrap();
-}
-
-#[test]
-fn replacements_happen_at_once() {
-    // `add` uses both nodes that are replaced, one by the other.
-    let (mut graph, ids) = parse(CHAIN);
-    let mut patch = Patch::new();
-    let (x, negated) = (patch.tap(&graph, ids[0]).unwrap(), patch.tap(&graph, ids[1]).unwrap());
-    patch.replace(ids[2], negated);
-    patch.replace(ids[1], x);
-    assert!(patch.apply(&mut graph).unwrap().is_empty());
-    assert_eq!(graph.operands(ids[3]), [ids[0], ids[1]]);
-    assert_eq!(graph.outputs()[1].1, ids[0]);
-    verify(&graph, Spec::DIFFERENTIATED).unwrap();
-}
-
-#[test]
-fn a_patch_that_does_not_fit_changes_nothing() {
-    let (mut graph, ids) = parse(CHAIN);
-    let before = graph.to_string();
-
-    let mut patch = Patch::new();
-    let sum = patch.tap(&graph, ids[3]).unwrap();
-    let new = patch.build().unary(ScalarOp::NEG, sum).unwrap();
-    patch.replace(ids[1], new);
-    assert_eq!(patch.apply(&mut graph), Err(PatchError::Cycle(ids[1])));
-
-    let mut patch = Patch::new();
-    let sum = patch.tap(&graph, ids[3]).unwrap();
-    patch.replace(ids[1], sum);
-    assert_eq!(patch.apply(&mut graph), Err(PatchError::Cycle(ids[1])));
-
-    let mut patch = Patch::new();
-    let x = patch.tap(&graph, ids[0]).unwrap();
-    let scalar = patch.build().reduce_sum(x, &[0]).unwrap();
-    patch.replace(ids[1], scalar);
-    assert!(matches!(patch.apply(&mut graph), Err(PatchError::Type { .. })));
-
-    let mut patch = Patch::new();
-    let x = patch.tap(&graph, ids[0]).unwrap();
-    patch.replace(ids[1], x);
-    patch.replace(ids[1], x);
-    assert_eq!(patch.apply(&mut graph), Err(PatchError::Twice(ids[1])));
-    assert_eq!(graph.to_string(), before);
-}
-
-#[test]
-fn a_cycle_through_two_replacements_is_found() {
-    // Each replacement alone is fine; together each needs the other.
-    let (mut graph, ids) = parse(
-        "%0 = input {name=\"x\"} : f32[]\n%1 = neg %0 : f32[]\n%2 = abs %1 : f32[]\n%3 = exp %0 : f32[]\n%4 = tanh %3 : f32[]\n\
-         output \"a\" = %2\noutput \"b\" = %4",
-    );
-    let by_op = |name: &str| ids.iter().copied().find(|&id| graph.op(id).name() == name).unwrap();
-    let (neg, abs, exp, tanh) = (by_op("neg"), by_op("abs"), by_op("exp"), by_op("tanh"));
-    let mut patch = Patch::new();
-    let (a, b) = (patch.tap(&graph, abs).unwrap(), patch.tap(&graph, tanh).unwrap());
-    patch.replace(neg, b);
-    let mut alone = graph.clone();
-    patch.clone().apply(&mut alone).unwrap();
-    verify(&alone, Spec::DIFFERENTIATED).unwrap();
-    patch.replace(exp, a);
-    assert!(matches!(patch.apply(&mut graph), Err(PatchError::Cycle(_))));
-}
-
 #[test]
 fn a_picture_has_clusters_and_escaped_labels() {
     let (graph, _) = parse(
@@ -216,11 +116,8 @@ fn large_graphs_are_quick() {
     let one = |name: &str| named(&[(name, Value::splat(Scalar::F32(1.0), Shape::scalar()))]);
     run(&graph, &one("x"), &one("s")).unwrap();
     for &id in &order[2..] {
-        let mut patch = Patch::new();
-        let x = patch.tap(&graph, id).unwrap();
-        let new = patch.build().unary(ScalarOp::ABS, x).unwrap();
-        patch.replace(id, new);
-        patch.apply(&mut graph).unwrap();
+        let new = Builder::new(&mut graph, None).unary(ScalarOp::ABS, id).unwrap();
+        graph.replace_uses(id, new);
     }
     graph.set_output("y", order[2]);
     graph.set_update("s", order[2]);

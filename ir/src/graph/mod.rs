@@ -11,7 +11,7 @@ mod uses;
 use crate::op::source::{Input, State};
 use crate::{BuildError, Loc, Op, RuleError, TensorType};
 use petgraph::stable_graph::{NodeIndex, StableDiGraph};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uses::Uses;
@@ -325,20 +325,6 @@ impl Graph {
         let dag = &mut self.dag;
         self.uses.replace(old, new, |user, operand| dag[user.raw()].operands[operand] = new);
         self.move_results([(old, new)]);
-    }
-
-    /// In the operands of `users`, in outputs and in updates, puts for each node of `map` what the map says, all at once.
-    pub(crate) fn rewire(&mut self, users: &BTreeSet<NodeId>, map: &BTreeMap<NodeId, NodeId>) {
-        self.touch();
-        for &user in users {
-            for (i, operand) in self.dag[user.raw()].operands.iter_mut().enumerate() {
-                if let Some(&new) = map.get(operand) {
-                    self.uses.change(user, i, *operand, new);
-                    *operand = new;
-                }
-            }
-        }
-        self.move_results(map.iter().map(|(&old, &new)| (old, new)));
     }
 
     /// Removes a node that nothing uses.

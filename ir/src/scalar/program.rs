@@ -32,11 +32,6 @@ pub struct ScalarProgram {
 }
 
 impl ScalarProgram {
-    /// How many ops and conversions run; constants, parameters and reinterpretations of bits are free.
-    pub fn op_count(&self) -> usize {
-        self.body.iter().filter(|i| matches!(i, Instr::Apply(..) | Instr::Cast(..))).count()
-    }
-
     /// Checks the program against the typing rules, for parameters of these types: the result's type.
     ///
     /// # Errors
