@@ -13,35 +13,9 @@ impl Kernel {
         let body = refresh(&self.body, &mut Fresh::new());
         Self::new(String::new(), Code { params: self.params.clone(), locals: self.locals.clone(), body })
     }
-
-    /// True if the kernels differ at most in their names and the numbers of their values and indices.
-    pub fn same_code(&self, other: &Self) -> bool {
-        self.canonical() == other.canonical()
-    }
 }
 
 impl Program {
-    /// Keeps one of each group of kernels that are the same code, the first, and launches that. Unused kernels stay.
-    pub fn merge_kernels(&mut self) {
-        let firsts = self.first_of_same_code();
-        let mut kept = vec![];
-        let mut now_at: Vec<u32> = vec![];
-        for (at, kernel) in std::mem::take(&mut self.kernels).into_iter().enumerate() {
-            if firsts[at] == at {
-                now_at.push(kept.len() as u32);
-                kept.push(kernel);
-            } else {
-                now_at.push(now_at[firsts[at]]);
-            }
-        }
-        self.kernels = kept;
-        for launch in &mut self.launches {
-            if let Some(&at) = now_at.get(launch.kernel as usize) {
-                launch.kernel = at;
-            }
-        }
-    }
-
     /// For each kernel, the position of the first one that is the same code: its own, if none is before it.
     #[expect(
         clippy::mutable_key_type,
@@ -164,19 +138,16 @@ mod tests {
         };
         let kernel = |t: String| t.parse::<Kernel>().unwrap();
         let a = kernel(text("a", 3, 9, "1.0f32"));
-        assert!(a.same_code(&kernel(text("b", 0, 0, "1.0f32"))));
-        assert!(!a.same_code(&kernel(text("a", 3, 9, "2.0f32"))));
+        assert_eq!(a.canonical(), kernel(text("b", 0, 0, "1.0f32")).canonical());
+        assert_ne!(a.canonical(), kernel(text("a", 3, 9, "2.0f32")).canonical());
         let program = format!(
-            "program \"p\"\nb0: f32[8] output \"y\"\n{}\n{}\n{}\nlaunch a(b0)\nlaunch b(b0)\nlaunch c(b0)",
+            "program \"p\"\n{}\n{}\n{}",
             text("a", 0, 0, "1.0f32"),
             text("b", 5, 2, "1.0f32"),
             text("c", 5, 2, "3.0f32")
         );
-        let mut program: Program = program.parse().unwrap();
-        program.merge_kernels();
-        let names: Vec<&str> = program.kernels.iter().map(|k| k.name.as_str()).collect();
-        assert_eq!(names, ["a", "c"]);
-        assert_eq!(program.launches.iter().map(|l| l.kernel).collect::<Vec<_>>(), [0, 0, 1]);
+        let program: Program = program.parse().unwrap();
+        assert_eq!(program.first_of_same_code(), [0, 0, 2]);
     }
 
     #[test]

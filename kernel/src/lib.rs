@@ -5,17 +5,17 @@
 //! show in its text, so that emitters have nothing to decide but what is inside of a tile ([`Micro`]) and which instructions a statement is.
 //!
 //! - Types: [`Program`], [`Kernel`], [`Stmt`], [`Expr`], [`Affine`], [`Micro`]; each doc comment gives the text form.
-//! - Making and changing them: [`KernelBuilder`], [`Types`], [`walk`], [`vectorize_body`], [`Kernel::canonical`].
+//! - Making and changing them: [`Fresh`], [`Types`], [`walk`], [`vectorize_body`], [`Kernel::canonical`].
 //! - [`text`]: programs print (`Display`) and parse (`FromStr`). [`mod@verify`]: what machine code may rely on. [`mod@eval`]: the
 //!   interpreter.
 
 mod affine;
 mod buffer;
-mod builder;
 mod canonical;
 pub mod eval;
 mod expr;
 mod fingerprint;
+mod fresh;
 mod interval;
 mod kernel;
 mod micro;
@@ -31,10 +31,10 @@ mod work;
 
 pub use affine::{Affine, IndexExpr, IndexVar};
 pub use buffer::{Buffer, BufferId, BufferKind, Check, Launch, Origin, Program, join_origins};
-pub use builder::{Fresh, KernelBuilder};
 pub use canonical::Codes;
 pub use expr::{BufRef, Expr, Reg};
 pub use fingerprint::Fingerprint;
+pub use fresh::Fresh;
 pub use interval::{Interval, Ranges};
 pub use ir::{DType, Data, Scalar, ScalarOp, scalar};
 pub use kernel::{Access, Code, Kernel, Local, Param};

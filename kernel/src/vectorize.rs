@@ -233,26 +233,18 @@ impl Vectorizer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Access, KernelBuilder, Scalar};
+    use crate::{Kernel, Scalar};
 
     fn axpy(stride: i64) -> (Types, Vec<Stmt>, IndexVar, Fresh) {
-        let mut b = KernelBuilder::new("axpy");
-        let (a, x, y) = (
-            b.param(DType::F32, 1, Access::Read),
-            b.param(DType::F32, 64, Access::Read),
-            b.param(DType::F32, 16, Access::ReadWrite),
+        let text = format!(
+            "kernel axpy(p0: read f32[1], p1: read f32[64], p2: readwrite f32[16]) {{ for i0 in 0..16 {{
+               let v0 = mul(load p0[0], load p1[i0*{stride}])
+               store p2[i0] = add(v0, load p2[i0])
+             }} }}"
         );
-        let i = b.index();
-        let at = Affine::term(i, 1);
-        let product =
-            Expr::binary(ScalarOp::MUL, Expr::load(a, Affine::constant(0)), Expr::load(x, Affine::term(i, stride)));
-        let mut body = vec![];
-        let product = b.bind(&mut body, product);
-        let value = Expr::binary(ScalarOp::ADD, product, Expr::load(y, at.clone()));
-        body.push(Stmt::Store { buf: y, index: at, value });
-        let fresh = *b.fresh();
-        let kernel = b.finish(vec![Stmt::serial(i, 16, body.clone())]);
-        (Types::of_kernel(&kernel).unwrap(), body, i, fresh)
+        let kernel: Kernel = text.parse().unwrap();
+        let Stmt::For { var, body, .. } = &kernel.body[0] else { panic!("{kernel}") };
+        (Types::of_kernel(&kernel).unwrap(), body.clone(), *var, Fresh::above(&kernel.body))
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use kernel::eval::{EvalError, Machine, ParallelOrder, Tensors};
 use kernel::walk::{refresh, substitute};
 use kernel::{
-    Access, Affine, BufRef, Buffer, BufferId, BufferKind, DType, Data, Expr, IndexExpr, IndexVar, Kernel,
-    KernelBuilder, Launch, LoopKind, Program, Scalar, ScalarOp, Spec, Stmt, Target, Types, in_place_safe,
-    vectorize_body, verify, verify_kernel,
+    Access, Affine, BufRef, Buffer, BufferId, BufferKind, Code, DType, Data, Expr, Fresh, IndexExpr, IndexVar, Kernel,
+    Launch, LoopKind, Param, Program, Scalar, ScalarOp, Spec, Stmt, Target, Types, in_place_safe, vectorize_body,
+    verify, verify_kernel,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ const LEN: usize = 48;
 /// A straight-line scalar body over `f32`, with indices from `index`.
 struct BodyMaker<'a, 'c> {
     choices: &'a mut Choices<'c>,
-    builder: &'a mut KernelBuilder,
+    fresh: &'a mut Fresh,
     bound: Vec<Expr>,
     inner: IndexVar,
     index: &'a dyn Fn(&mut Choices<'c>) -> Affine,
@@ -74,8 +74,9 @@ impl BodyMaker<'_, '_> {
         let mut body = vec![];
         for _ in 0..self.choices.below(3) {
             let value = self.number(2);
-            let bound = self.builder.bind(&mut body, value);
-            self.bound.push(bound);
+            let reg = self.fresh.reg();
+            body.push(Stmt::Let { reg, value });
+            self.bound.push(Expr::Reg(reg));
         }
         let value = self.number(3);
         body.push(Stmt::Store { buf: BufRef::Param(1), index: store_at, value });
@@ -91,20 +92,24 @@ fn offsets(choices: &mut Choices<'_>, vars: &[IndexVar]) -> Affine {
     index
 }
 
+/// The kernel of a body that reads its first buffer and changes its second.
+fn kernel_of(body: Vec<Stmt>) -> Kernel {
+    let param = |access| Param { dtype: DType::F32, len: LEN, access };
+    Kernel::new("k".into(), Code { params: vec![param(Access::Read), param(Access::ReadWrite)], locals: vec![], body })
+}
+
 /// Kernels of loops around a body, parallel outside, with quotients and remainders: many leave their buffers, or have iterations that
 /// meet.
 fn any_nest(bytes: &[u8]) -> Kernel {
     let mut choices = Choices(bytes.iter());
-    let mut builder = KernelBuilder::new("k");
-    builder.param(DType::F32, LEN, Access::Read);
-    builder.param(DType::F32, LEN, Access::ReadWrite);
-    let (outer, inner) = (builder.index(), builder.index());
+    let mut fresh = Fresh::new();
+    let (outer, inner) = (fresh.index(), fresh.index());
     let mut vars = vec![outer, inner];
     let mut lets = vec![];
     let extent = choices.pick(&[2, 4, 6, 8]);
     if choices.below(2) == 1 {
         let by = choices.pick(&[2, 3, 4]);
-        let (q, r) = (builder.index(), builder.index());
+        let (q, r) = (fresh.index(), fresh.index());
         let at = Affine::term(outer, 1);
         lets.push(Stmt::LetIndex { var: q, value: IndexExpr::Div(at.clone(), by) });
         lets.push(Stmt::LetIndex { var: r, value: IndexExpr::Rem(at, by) });
@@ -113,29 +118,26 @@ fn any_nest(bytes: &[u8]) -> Kernel {
     let store_at = offsets(&mut choices, &vars);
     let same = choices.below(2) == 1;
     let index = |c: &mut Choices<'_>| if same { store_at.clone() } else { offsets(c, &vars) };
-    let mut maker = BodyMaker { choices: &mut choices, builder: &mut builder, bound: vec![], inner, index: &index };
+    let mut maker = BodyMaker { choices: &mut choices, fresh: &mut fresh, bound: vec![], inner, index: &index };
     let body = maker.body(store_at.clone());
     let inner_extent = maker.choices.pick(&[1, 2, 3, 4]);
     let kind = maker.choices.pick(&[LoopKind::Parallel, LoopKind::Serial]);
     lets.push(Stmt::serial(inner, inner_extent, body));
-    builder.finish(vec![Stmt::For { var: outer, extent, kind, body: lets }])
+    kernel_of(vec![Stmt::For { var: outer, extent, kind, body: lets }])
 }
 
 /// One loop whose body stores contiguously; always in bounds.
 fn any_map(bytes: &[u8]) -> (Kernel, Vec<Stmt>, IndexVar) {
     let mut choices = Choices(bytes.iter());
-    let mut builder = KernelBuilder::new("k");
-    builder.param(DType::F32, LEN, Access::Read);
-    builder.param(DType::F32, LEN, Access::ReadWrite);
-    let var = builder.index();
+    let mut fresh = Fresh::new();
+    let var = fresh.index();
     let index = move |c: &mut Choices<'_>| {
         let coefficient = c.pick(&[0, 1, 1, 1, 2, -1]);
         Affine::term(var, coefficient).plus(if coefficient < 0 { 16 } else { c.below(4) as i64 })
     };
-    let mut maker =
-        BodyMaker { choices: &mut choices, builder: &mut builder, bound: vec![], inner: var, index: &index };
+    let mut maker = BodyMaker { choices: &mut choices, fresh: &mut fresh, bound: vec![], inner: var, index: &index };
     let body = maker.body(Affine::term(var, 1).plus(2));
-    (builder.finish(vec![Stmt::serial(var, 16, body.clone())]), body, var)
+    (kernel_of(vec![Stmt::serial(var, 16, body.clone())]), body, var)
 }
 
 fn program(kernel: &Kernel, aliased: bool) -> Program {
@@ -185,12 +187,12 @@ proptest! {
     #[test]
     fn other_names_are_the_same_code(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         let kernel = any_nest(&bytes);
-        let mut fresh = kernel::Fresh::above(&kernel.body);
+        let mut fresh = Fresh::above(&kernel.body);
         let mut renamed = kernel.clone();
         renamed.name = "other".into();
         renamed.body = refresh(&kernel.body, &mut fresh);
         prop_assert_ne!(&renamed.body, &kernel.body);
-        prop_assert!(renamed.same_code(&kernel));
+        prop_assert_eq!(renamed.canonical(), kernel.canonical());
     }
 
     #[test]
@@ -229,12 +231,12 @@ proptest! {
         let (kernel, body, var) = any_map(&bytes);
         prop_assert!(verify_kernel(&kernel, &[], Spec::LOWERED).is_ok(), "{}", kernel);
         let types = Types::of_kernel(&kernel).unwrap();
-        let (mut builder, _) = KernelBuilder::reopen(kernel.clone());
-        let vector = vectorize_body(&types, &body, var, 4, &Target::baseline(), builder.fresh(), &BTreeMap::new());
+        let mut fresh = Fresh::above(&kernel.body);
+        let vector = vectorize_body(&types, &body, var, 4, &Target::baseline(), &mut fresh, &BTreeMap::new());
         let mut vector = vector.expect("the generator makes nothing that has no vector form");
-        let strip = builder.index();
+        let strip = fresh.index();
         substitute(&mut vector, var, &Affine::term(strip, 4));
-        let vectorized = builder.finish(vec![Stmt::For { var: strip, extent: 4, kind: LoopKind::Vector, body: vector }]);
+        let vectorized = kernel_of(vec![Stmt::For { var: strip, extent: 4, kind: LoopKind::Vector, body: vector }]);
         if let Err(e) = verify_kernel(&vectorized, &[], Spec::LOWERED) {
             prop_assert!(false, "{}", e);
         }
@@ -246,15 +248,15 @@ proptest! {
     fn vectors_have_any_length(bytes in prop::collection::vec(any::<u8>(), 0..80), cut in 2u16..14) {
         let (kernel, body, var) = any_map(&bytes);
         let types = Types::of_kernel(&kernel).unwrap();
-        let (mut builder, _) = KernelBuilder::reopen(kernel.clone());
+        let mut fresh = Fresh::above(&kernel.body);
         let mut both = vec![];
         for (first, lanes) in [(0, cut), (i64::from(cut), 16 - cut)] {
-            let vector = vectorize_body(&types, &body, var, lanes, &Target::baseline(), builder.fresh(), &BTreeMap::new());
+            let vector = vectorize_body(&types, &body, var, lanes, &Target::baseline(), &mut fresh, &BTreeMap::new());
             let mut vector = vector.expect("the generator makes nothing that has no vector form");
             substitute(&mut vector, var, &Affine::constant(first));
             both.extend(vector);
         }
-        let vectorized = builder.finish(both);
+        let vectorized = kernel_of(both);
         prop_assert!(verify_kernel(&vectorized, &[], Spec::LOWERED).is_ok(), "{}", vectorized);
         let (scalar, vector) = (run(&kernel, false, ParallelOrder::Forward), run(&vectorized, false, ParallelOrder::Forward));
         prop_assert_eq!(bits(&scalar.unwrap().1), bits(&vector.unwrap().1));
