@@ -15,7 +15,6 @@ pub struct CompiledProgram {
     inputs: BTreeMap<String, TensorType>,
     outputs: BTreeMap<String, TensorType>,
     states: Vec<StateSpec>,
-    updates: bool,
     indexed: IndexedInputs,
     report: CompileReport,
 }
@@ -37,7 +36,6 @@ impl CompiledProgram {
             inputs: graph.inputs().map(|(_, input)| (input.name.clone(), input.ty.clone())).collect(),
             outputs: graph.outputs().iter().map(|(name, id)| (name.clone(), graph.ty(*id).clone())).collect(),
             states: step.states.clone(),
-            updates: !graph.updates().is_empty(),
             indexed: IndexedInputs::of(graph),
             report,
         }
@@ -85,11 +83,6 @@ impl CompiledProgram {
     /// The states, in the order of their declaration.
     pub fn states(&self) -> &[StateSpec] {
         &self.states
-    }
-
-    /// Whether a step changes states.
-    pub fn updates_states(&self) -> bool {
-        self.updates
     }
 
     /// What compiling did and took.
