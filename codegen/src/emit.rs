@@ -1,12 +1,12 @@
 //! Compiles a program into an object for a target.
 
 use crate::clif::step::{StepLaunch, emit_parts, emit_step, step_signature};
-use crate::clif::{emit_kernel, kernel_signature};
+use crate::clif::{emit_kernel, emit_tile, kernel_signature};
 use crate::error::EmitError;
 use crate::isa::{Rewriting, isa_for};
 use crate::layout::{parallel_extent, scratch_layout};
 use crate::object::{Emitter, Function, LIB_CALLS, first_args};
-use crate::tile::{TileFunctions, shapes};
+use crate::tile::{TileFunctions, TileShape, shapes, tile_signature};
 use crate::x86::assemble;
 use crate::{CodegenError, Dump, KernelCode, Object};
 use cranelift::codegen::Context;
@@ -16,6 +16,7 @@ use cranelift::codegen::isa::TargetIsa;
 use cranelift::frontend::FunctionBuilderContext;
 use cranelift::module::{FuncId, ModuleReloc, ModuleRelocTarget};
 use kernel::{Kernel, Launch, Program, Target};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -72,8 +73,9 @@ pub fn emit(program: Program, options: &EmitOptions) -> Result<Object, CodegenEr
     let firsts = program.first_of_same_code();
     let distinct: Vec<usize> = (0..firsts.len()).filter(|&k| firsts[k] == k).collect();
     let mut functions = Functions::default();
-    let tiles = add_tiles(&mut functions, &program, &distinct, target);
-    let bodies = compile_all(&program, &distinct, ([&*isa, &*tile_isa], &tiles), options)?;
+    let tiles = add_tiles(&mut functions, &program, &distinct, (&*tile_isa, options))?;
+    let compile = |&k: &usize| compile_kernel(&program.kernels[k], k, (&*isa, &tiles), options);
+    let bodies = in_parallel(&distinct, options.threads, compile)?;
     let mut compiled: Vec<Option<(FuncId, Compiled)>> = program.kernels.iter().map(|_| None).collect();
     for (&k, (function, body)) in distinct.iter().zip(bodies) {
         compiled[k] = Some((functions.add(function), body));
@@ -143,28 +145,24 @@ struct Compiled {
 /// A kernel's function, and how it was made; or why it wasn't.
 type Outcome = Result<(Function, Compiled), CodegenError>;
 
-/// Compiles the kernels with these numbers, in parallel; the order of the results is that of the numbers.
-fn compile_all(
-    program: &Program,
-    numbers: &[usize],
-    ([isa, tile_isa], tiles): ([&dyn TargetIsa; 2], &TileFunctions),
-    options: &EmitOptions,
-) -> Result<Vec<(Function, Compiled)>, CodegenError> {
+/// What a function gives for each item, on several threads; the order of the results is that of the items.
+fn in_parallel<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    f: impl Fn(&T) -> Result<R, CodegenError> + Sync,
+) -> Result<Vec<R>, CodegenError> {
     let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<Outcome>>> = Mutex::new(numbers.iter().map(|_| None).collect());
+    let results: Mutex<Vec<Option<Result<R, CodegenError>>>> = Mutex::new(items.iter().map(|_| None).collect());
     let work = || {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(&number) = numbers.get(at) else { break };
-            let kernel = &program.kernels[number];
-            // Rewriting would move a tile's multiplications behind all its loads, which no register file holds.
-            let isa = if kernel::walk::has_tile(&kernel.body) { tile_isa } else { isa };
-            let compiled = compile_kernel(kernel, number, (isa, tiles), options);
-            results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(compiled);
+            let Some(item) = items.get(at) else { break };
+            let result = f(item);
+            results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(result);
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..options.threads.min(numbers.len()) {
+        for _ in 1..threads.min(items.len()) {
             scope.spawn(work);
         }
         work();
@@ -194,7 +192,7 @@ fn compile_kernel(
     context.func.signature = kernel_signature(isa.default_call_conv());
     context.func.name = UserFuncName::user(0, number as u32);
     let config = isa.frontend_config();
-    emit_kernel(kernel, (target, tiles), config, &mut context.func, &mut FunctionBuilderContext::new())
+    emit_kernel(kernel, tiles, config, &mut context.func, &mut FunctionBuilderContext::new())
         .map_err(|e| e.in_kernel(&kernel.name))?;
     let clif = options.dump.then(|| context.func.display().to_string());
     context.set_disasm(options.dump);
@@ -207,17 +205,36 @@ fn compile_kernel(
     Ok((function, Compiled { emitter, time: start.elapsed(), dump }))
 }
 
-/// Assembles the tiles of all kernels, each shape once. What can't be assembled is left to the portable emitter.
-fn add_tiles(functions: &mut Functions, program: &Program, numbers: &[usize], target: &Target) -> TileFunctions {
-    let mut tiles = TileFunctions::new();
-    for shape in numbers.iter().flat_map(|&k| shapes(&program.kernels[k], target)) {
-        if tiles.contains_key(&shape) {
-            continue;
-        }
-        let Ok(bytes) = assemble(&shape) else { continue };
-        tiles.insert(shape, functions.add(Function::new(CODE_ALIGN, bytes)).as_u32());
+/// Adds the functions of all kernels' tiles, each shape once.
+fn add_tiles(
+    functions: &mut Functions,
+    program: &Program,
+    numbers: &[usize],
+    (isa, options): (&dyn TargetIsa, &EmitOptions),
+) -> Result<TileFunctions, CodegenError> {
+    let mut distinct = BTreeSet::new();
+    let all = numbers.iter().flat_map(|&k| shapes(&program.kernels[k]));
+    let shapes: Vec<TileShape> = all.filter(|shape| distinct.insert(shape.clone())).collect();
+    let compiled = in_parallel(&shapes, options.threads, |shape| compile_tile(shape, isa, &options.target))?;
+    let some = shapes.into_iter().zip(compiled).filter_map(|(shape, function)| Some((shape, function?)));
+    Ok(some.map(|(shape, function)| (shape, functions.add(function).as_u32())).collect())
+}
+
+/// A tile in wide vectors, or else by Cranelift; none if the target can't multiply its factors.
+fn compile_tile(shape: &TileShape, isa: &dyn TargetIsa, target: &Target) -> Result<Option<Function>, CodegenError> {
+    if target.is_wide()
+        && let Ok(bytes) = assemble(shape, target)
+    {
+        return Ok(Some(Function::new(CODE_ALIGN, bytes)));
     }
-    tiles
+    if shape.factors != shape.sums {
+        return Ok(None);
+    }
+    let mut context = Context::new();
+    context.func.signature = tile_signature();
+    emit_tile(shape, target.fma(), isa.frontend_config(), &mut context.func, &mut FunctionBuilderContext::new());
+    context.compile(isa, &mut ControlPlane::default()).map_err(|e| backend("a tile", &format!("{:?}", e.inner)))?;
+    of_cranelift(&context).map(Some).map_err(|e| backend("a tile", &e))
 }
 
 /// Launches up to which a step's own code is made with care.

@@ -5,7 +5,7 @@ use crate::error::{EmitError, malformed};
 use crate::tile::TileFunctions;
 use cranelift::codegen::ir::{Endianness, InstBuilder, MemFlagsData, Value, types};
 use cranelift::frontend::{FunctionBuilder, Variable};
-use kernel::{BufRef, DType, IndexVar, Kernel, Reg, Target};
+use kernel::{BufRef, DType, IndexVar, Kernel, Reg};
 use std::collections::BTreeMap;
 
 /// A bound register.
@@ -47,7 +47,6 @@ pub(super) struct KnownAddress {
 pub(super) struct Emitter<'a, 'f> {
     pub(super) b: FunctionBuilder<'f>,
     pub(super) kernel: &'a Kernel,
-    pub(super) target: &'a Target,
     /// The pointers of the parameters.
     pub(super) params: Vec<Value>,
     pub(super) scratch: Value,
@@ -56,7 +55,7 @@ pub(super) struct Emitter<'a, 'f> {
     pub(super) index: BTreeMap<IndexVar, Index>,
     pub(super) regs: BTreeMap<Reg, Binding>,
     pub(super) addresses: Vec<KnownAddress>,
-    /// The wide-vector functions that compute tiles; none where the target has no such vectors.
+    /// The functions that compute tiles.
     pub(super) tiles: &'a TileFunctions,
 }
 

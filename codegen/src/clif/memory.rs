@@ -9,6 +9,7 @@ use super::value::{Parts, Val, clif_type, natural_chunk};
 use crate::error::{EmitError, malformed};
 use cranelift::codegen::ir::condcodes::IntCC;
 use cranelift::codegen::ir::{InstBuilder, Value, types};
+use cranelift::frontend::FunctionBuilder;
 use kernel::{Affine, BufRef, DType, IndexVar};
 
 /// A pointer and what to add to it, in bytes.
@@ -16,6 +17,18 @@ use kernel::{Affine, BufRef, DType, IndexVar};
 pub(super) struct Address {
     pub(super) base: Value,
     pub(super) offset: i64,
+}
+
+impl Address {
+    /// What is so many bytes further. The offset stays one where an instruction has room for it (with some to spare for lanes).
+    pub(super) fn shifted(self, b: &mut FunctionBuilder<'_>, by: i64) -> Self {
+        let offset = self.offset + by;
+        if offset.abs() < i64::from(i32::MAX) / 2 {
+            Self { offset, ..self }
+        } else {
+            Self { base: b.ins().iadd_imm_s(self.base, offset), offset: 0 }
+        }
+    }
 }
 
 impl Emitter<'_, '_> {
@@ -85,23 +98,14 @@ impl Emitter<'_, '_> {
         let known = self.addresses.iter().filter(starts_it).max_by_key(|k| k.terms.len());
         let (mut base, done) = known.map_or((start, 0), |k| (k.value, k.terms.len()));
         if done == terms.len() {
-            return Ok(self.fold_offset(base, offset));
+            return Ok(Address { base, offset: 0 }.shifted(&mut self.b, offset));
         }
         for &(var, by) in &terms[done..] {
             let term = self.scaled_index(var, by)?;
             base = self.b.ins().iadd(base, term);
         }
         self.addresses.push(KnownAddress { buf, terms, value: base });
-        Ok(self.fold_offset(base, offset))
-    }
-
-    /// Keeps the offset where an instruction has room for it (with some to spare for lanes).
-    pub(super) fn fold_offset(&mut self, base: Value, offset: i64) -> Address {
-        if offset.abs() < i64::from(i32::MAX) / 2 {
-            Address { base, offset }
-        } else {
-            Address { base: self.b.ins().iadd_imm_s(base, offset), offset: 0 }
-        }
+        Ok(Address { base, offset: 0 }.shifted(&mut self.b, offset))
     }
 
     /// Loads lanes from `index`, `index + stride`, ...

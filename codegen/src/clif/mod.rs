@@ -4,24 +4,25 @@ mod cast;
 mod emitter;
 mod expr;
 mod memory;
-mod micro;
 mod ops;
 mod short;
 pub(crate) mod step;
 mod stmt;
 mod strides;
+mod tile;
 mod value;
 
 use crate::error::EmitError;
 use crate::tile::TileFunctions;
 use cranelift::codegen::ir::condcodes::IntCC;
-use cranelift::codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, types};
+use cranelift::codegen::ir::{AbiParam, Block, Function, InstBuilder, MemFlagsData, Signature, types};
 use cranelift::codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift::frontend::{FunctionBuilder, FunctionBuilderContext};
 use emitter::Emitter;
-use kernel::{Kernel, LoopKind, Stmt, Target};
+use kernel::{Kernel, LoopKind, Stmt};
 use std::collections::BTreeMap;
 use strides::index_use;
+pub(crate) use tile::emit_tile;
 
 /// The signature of a kernel's function: `(args, scratch, lo, hi) -> status`.
 pub(crate) fn kernel_signature(call_conv: CallConv) -> Signature {
@@ -31,10 +32,16 @@ pub(crate) fn kernel_signature(call_conv: CallConv) -> Signature {
     signature
 }
 
+/// Goes on in a block to which all jumps have been emitted.
+fn enter(b: &mut FunctionBuilder<'_>, block: Block) {
+    b.switch_to_block(block);
+    b.seal_block(block);
+}
+
 /// Emits a kernel into an empty function that has the kernel signature.
 pub(crate) fn emit_kernel(
     kernel: &Kernel,
-    (target, tiles): (&Target, &TileFunctions),
+    tiles: &TileFunctions,
     config: TargetFrontendConfig,
     function: &mut Function,
     context: &mut FunctionBuilderContext,
@@ -51,7 +58,6 @@ pub(crate) fn emit_kernel(
     let mut emitter = Emitter {
         b,
         kernel,
-        target,
         params,
         scratch,
         locals: crate::layout::scratch_layout(kernel).0,

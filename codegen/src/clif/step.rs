@@ -1,6 +1,6 @@
 //! The step: a function that runs all launches in order.
 
-use super::kernel_signature;
+use super::{enter, kernel_signature};
 use crate::abi::StepContext;
 use cranelift::codegen::ir::condcodes::IntCC;
 use cranelift::codegen::ir::{
@@ -130,11 +130,6 @@ fn reference(b: &mut FunctionBuilder<'_>, function: u32, signature: Signature) -
     let name = b.func.declare_imported_user_function(UserExternalName { namespace: 0, index: function });
     let name = ExternalName::user(name);
     b.import_function(ExtFuncData { name, signature, colocated: true, patchable: false })
-}
-
-fn enter(b: &mut FunctionBuilder<'_>, block: Block) {
-    b.switch_to_block(block);
-    b.seal_block(block);
 }
 
 fn jump_with_result(b: &mut FunctionBuilder<'_>, call: cranelift::codegen::ir::Inst, to: Block) {

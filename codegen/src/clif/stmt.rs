@@ -1,6 +1,7 @@
 //! Statements: loops, bindings, accumulators, stores, branches.
 
 use super::emitter::{Binding, Emitter, IndexValue};
+use super::enter;
 use super::strides::{IndexUse, index_use};
 use super::value::{Val, clif_type};
 use crate::error::{EmitError, malformed};
@@ -46,7 +47,7 @@ impl Emitter<'_, '_> {
                 self.store(*buf, index, &value)
             }
             Stmt::If { condition, then, otherwise } => self.branch(condition, then, otherwise),
-            Stmt::Micro(micro) => self.micro(micro),
+            Stmt::Micro(micro) => self.tile(micro),
         }
     }
 
@@ -107,8 +108,7 @@ impl Emitter<'_, '_> {
 
     /// Goes on in a block to which all jumps have been emitted.
     pub(super) fn enter(&mut self, block: Block) {
-        self.b.switch_to_block(block);
-        self.b.seal_block(block);
+        enter(&mut self.b, block);
     }
 
     fn let_index(&mut self, var: IndexVar, value: &IndexExpr) -> Result<(), EmitError> {

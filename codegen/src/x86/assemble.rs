@@ -1,4 +1,4 @@
-//! The code of one tile.
+//! The code of one tile in wide vectors.
 
 use super::asm::{Asm, Operand, PhysMem};
 use super::encoding::Encoding;
@@ -6,6 +6,7 @@ use super::lir::{ConstId, Constant, Label};
 use crate::error::{EmitError, unsupported};
 use crate::tile::{Dim, TileShape};
 use iced_x86::{Code, Register};
+use kernel::{DType, Target};
 
 /// Steps of the innermost loop in a row.
 const UNROLL: usize = 4;
@@ -86,11 +87,17 @@ static AVX512: [Codes; 2] = [
 /// Assembles a tile.
 ///
 /// # Errors
-/// What the assembler refuses: an offset that doesn't fit an instruction. The caller then does without the tile.
-pub(crate) fn assemble(shape: &TileShape) -> Result<Vec<u8>, EmitError> {
-    let table = if shape.encoding == Encoding::Vex { &AVX2 } else { &AVX512 };
-    let codes = &table[usize::from(shape.double)];
-    let mut tile = Tile { asm: Asm::new(0, false)?, shape, codes };
+/// What can't be assembled: a tile that doesn't fit the registers, factors that the target can't multiply, an offset that doesn't fit an instruction.
+pub(crate) fn assemble(shape: &TileShape, target: &Target) -> Result<Vec<u8>, EmitError> {
+    let encoding = Encoding::of(target);
+    let table = if encoding == Encoding::Vex { &AVX2 } else { &AVX512 };
+    let codes = &table[usize::from(shape.sums == DType::F64)];
+    let mut tile = Tile { asm: Asm::new(0, false)?, shape, encoding, codes };
+    if !tile.fits() || (tile.multiplies_pairs() && !target.bf16_pairs()) {
+        return unsupported(
+            "a tile that doesn't fit the registers, or of pairs, for which the target has no instruction",
+        );
+    }
     tile.prepare_mask()?;
     tile.start_sums()?;
     tile.reduce(&shape.reduce, 0)?;
@@ -98,13 +105,14 @@ pub(crate) fn assemble(shape: &TileShape) -> Result<Vec<u8>, EmitError> {
     tile.asm.plain(Code::VEX_Vzeroupper)?;
     tile.asm.plain(Code::Retnq)?;
     let pool = [Constant::Bytes(tile.mask_lanes())];
-    let (function, _) = tile.asm.finish(&pool, shape.encoding)?;
+    let (function, _) = tile.asm.finish(&pool, encoding)?;
     Ok(function.bytes)
 }
 
 struct Tile<'s> {
     asm: Asm,
     shape: &'s TileShape,
+    encoding: Encoding,
     codes: &'static Codes,
 }
 
@@ -117,23 +125,55 @@ fn at(base: Register, offset: i64) -> Result<PhysMem, EmitError> {
 }
 
 impl Tile<'_> {
+    /// Elements of a vector.
+    fn lanes(&self) -> usize {
+        self.encoding.bytes() / self.shape.sums.size_bytes()
+    }
+
+    /// Vectors of a row, the last one perhaps not full.
+    fn vectors(&self) -> usize {
+        self.shape.n.div_ceil(self.lanes())
+    }
+
+    /// Whether the last vector of a row is not full.
+    fn is_masked(&self) -> bool {
+        !self.shape.n.is_multiple_of(self.lanes())
+    }
+
+    /// Registers for a row of `b`. A tile with a single row uses each vector once: it multiplies by those in memory, and needs a register for one
+    /// that is not full.
+    fn factors(&self) -> usize {
+        if self.shape.m == 1 { 1 } else { self.vectors() }
+    }
+
+    fn multiplies_pairs(&self) -> bool {
+        self.shape.factors == DType::I32
+    }
+
+    /// Sums, a row of `b`, a broadcast element and, with 256 bits, a mask must fit the registers; each loop needs a counter.
+    fn fits(&self) -> bool {
+        let mask = usize::from(self.is_masked() && self.encoding == Encoding::Vex);
+        let registers = self.shape.m * self.vectors() + self.factors() + 1 + mask;
+        registers <= usize::from(self.encoding.vectors()) && self.shape.reduce.len() <= COUNTERS.len()
+    }
+
     fn sum(&self, row: usize, vector: usize) -> usize {
-        row * self.shape.vectors() + vector
+        row * self.vectors() + vector
     }
 
     /// The register of a vector of the row of `b`.
     fn factor(&self, vector: usize) -> usize {
-        self.shape.m * self.shape.vectors() + vector
+        self.shape.m * self.vectors() + vector
     }
 
     /// The register of the broadcast element of `a`.
     fn broadcast(&self) -> usize {
-        self.factor(self.shape.factors())
+        self.factor(self.factors())
     }
 
     /// Whether a vector of a row is not full.
     fn is_partial(&self, vector: usize) -> bool {
-        (vector + 1) * self.shape.lanes() > self.shape.n
+        (vector + 1) * self.lanes() > self.shape.n
     }
 
     /// The register of the mask of 256-bit vectors.
@@ -142,7 +182,7 @@ impl Tile<'_> {
     }
 
     fn vector(&self, number: usize) -> Operand {
-        let first = if self.shape.encoding == Encoding::Vex { Register::YMM0 } else { Register::ZMM0 };
+        let first = if self.encoding == Encoding::Vex { Register::YMM0 } else { Register::ZMM0 };
         Operand::Reg(first + number as u32)
     }
 
@@ -153,12 +193,12 @@ impl Tile<'_> {
 
     /// The mask has a bit (in `k1`) or a lane of ones (in a register) for each column of the last vector, where that isn't full.
     fn prepare_mask(&mut self) -> Result<(), EmitError> {
-        if !self.shape.is_masked() {
+        if !self.is_masked() {
             return Ok(());
         }
-        match self.shape.encoding {
+        match self.encoding {
             Encoding::Evex => {
-                self.asm.set(Register::EAX, (1 << (self.shape.n % self.shape.lanes())) - 1)?;
+                self.asm.set(Register::EAX, (1 << (self.shape.n % self.lanes())) - 1)?;
                 self.asm.general2(Code::VEX_Kmovw_kr_r32, MASK, Register::EAX)
             }
             Encoding::Vex => {
@@ -170,16 +210,16 @@ impl Tile<'_> {
 
     /// The lanes of the mask of 256-bit vectors.
     fn mask_lanes(&self) -> Vec<u8> {
-        let size = 32 / self.shape.lanes();
-        (0..32).map(|at| if at / size < self.shape.n % self.shape.lanes() { 0xff } else { 0 }).collect()
+        let size = 32 / self.lanes();
+        (0..32).map(|at| if at / size < self.shape.n % self.lanes() { 0xff } else { 0 }).collect()
     }
 
     fn offset_in_c(&self, row: usize, vector: usize) -> i64 {
-        self.shape.c_row * row as i64 + (vector * self.shape.encoding.bytes()) as i64
+        self.shape.c_row * row as i64 + (vector * self.encoding.bytes()) as i64
     }
 
     fn start_sums(&mut self) -> Result<(), EmitError> {
-        for sum in 0..self.shape.m * self.shape.vectors() {
+        for sum in 0..self.shape.m * self.vectors() {
             self.op(self.codes.zero, &[self.vector(sum); 3])?;
         }
         Ok(())
@@ -188,7 +228,7 @@ impl Tile<'_> {
     /// Loads a vector; where it isn't full, the other lanes are 0 and not touched in memory.
     fn load(&mut self, register: usize, from: PhysMem, partial: bool) -> Result<(), EmitError> {
         let (to, from) = (self.vector(register), Operand::Mem(from));
-        match self.shape.encoding {
+        match self.encoding {
             _ if !partial => self.op(self.codes.load, &[to, from]),
             Encoding::Vex => self.op(self.codes.load_masked, &[to, self.mask_register(), from]),
             Encoding::Evex => self.asm.machine(self.codes.load_masked, &[to, from], Some((MASK, true))),
@@ -198,7 +238,7 @@ impl Tile<'_> {
     /// Stores a vector, or the part of it that is full.
     fn store(&mut self, register: usize, to: PhysMem, partial: bool) -> Result<(), EmitError> {
         let (from, to) = (self.vector(register), Operand::Mem(to));
-        match self.shape.encoding {
+        match self.encoding {
             _ if !partial => self.op(self.codes.store, &[to, from]),
             Encoding::Vex => self.op(self.codes.store_masked, &[to, self.mask_register(), from]),
             Encoding::Evex => self.asm.machine(self.codes.store_masked, &[to, from], Some((MASK, false))),
@@ -207,7 +247,7 @@ impl Tile<'_> {
 
     fn store_sums(&mut self) -> Result<(), EmitError> {
         for row in 0..self.shape.m {
-            for vector in 0..self.shape.vectors() {
+            for vector in 0..self.vectors() {
                 let (register, partial) = (self.sum(row, vector), self.is_partial(vector));
                 let place = at(C, self.offset_in_c(row, vector))?;
                 if self.shape.accumulate {
@@ -279,17 +319,17 @@ impl Tile<'_> {
 
     /// One step of the reduction, at offsets from the pointers.
     fn step(&mut self, a: i64, b: i64) -> Result<(), EmitError> {
-        let vectors = self.shape.vectors();
+        let vectors = self.vectors();
         if self.shape.m == 1 && vectors > 1 {
             return self.step_of_row(a, b);
         }
         for vector in 0..vectors {
-            let place = at(B, b + (vector * self.shape.encoding.bytes()) as i64)?;
+            let place = at(B, b + (vector * self.encoding.bytes()) as i64)?;
             self.load(self.factor(vector), place, self.is_partial(vector))?;
         }
         for row in 0..self.shape.m {
             let element = at(A, a + self.shape.a_row * row as i64)?;
-            if vectors == 1 && self.shape.encoding == Encoding::Evex {
+            if vectors == 1 && self.encoding == Encoding::Evex {
                 self.multiply(self.sum(row, 0), self.factor(0), Operand::Mem(element.broadcasting(true)))?;
                 continue;
             }
@@ -304,8 +344,8 @@ impl Tile<'_> {
     /// One step of a tile with a single row.
     fn step_of_row(&mut self, a: i64, b: i64) -> Result<(), EmitError> {
         self.broadcast_load(at(A, a)?)?;
-        for vector in 0..self.shape.vectors() {
-            let (sum, place) = (self.sum(0, vector), at(B, b + (vector * self.shape.encoding.bytes()) as i64)?);
+        for vector in 0..self.vectors() {
+            let (sum, place) = (self.sum(0, vector), at(B, b + (vector * self.encoding.bytes()) as i64)?);
             if self.is_partial(vector) {
                 self.load(self.factor(0), place, true)?;
                 self.multiply(sum, self.factor(0), self.vector(self.broadcast()))?;
@@ -322,8 +362,8 @@ impl Tile<'_> {
 
     /// Adds a product to a sum; the second factor is a register, a vector in memory, or an element there that is broadcast.
     fn multiply(&mut self, sum: usize, x: usize, y: Operand) -> Result<(), EmitError> {
-        let pairs = self.shape.pairs && self.shape.encoding == Encoding::Evex;
-        let code = if pairs { Code::EVEX_Vdpbf16ps_zmm_k1z_zmm_zmmm512b32 } else { self.codes.multiply_add };
+        let code =
+            if self.multiplies_pairs() { Code::EVEX_Vdpbf16ps_zmm_k1z_zmm_zmmm512b32 } else { self.codes.multiply_add };
         self.op(code, &[self.vector(sum), self.vector(x), y])
     }
 }

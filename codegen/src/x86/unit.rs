@@ -99,7 +99,6 @@ pub(super) struct Compared {
 pub(super) struct Unit<'k> {
     pub(super) kernel: &'k Kernel,
     pub(super) encoding: Encoding,
-    pub(super) target: &'k Target,
     pub(super) tiles: &'k TileFunctions,
     pub(super) lists: Lists,
     /// The lists that are being filled, the innermost last.
@@ -132,7 +131,6 @@ impl<'k> Unit<'k> {
         Self {
             kernel,
             encoding: Encoding::of(target),
-            target,
             tiles,
             lists,
             open: vec![],
