@@ -91,6 +91,29 @@ fn halves_differ_where_f32_lies_between_them_alone() {
     }
 }
 
+/// A sum of sums counts as one sum, which is rounded to 16 bits at its end; what was rounded on the way had no bound.
+#[test]
+fn a_sum_of_sums_of_halves_may_be_rounded_on_the_way_or_not() {
+    let nodes = "%1 = reshape %0 : bf16[2,5]\n%2 = reduce_sum %1 {axes=[1]} : bf16[2]\n%3 = neg %2 : bf16[2]\n%4 = reduce_sum %3 {axes=[0]} : bf16[]\n\
+        output \"y\" = %4";
+    let x = [
+        -1.3203125,
+        -1.75,
+        -1.1328125,
+        -0.625,
+        -1.1796875,
+        -0.1337890625,
+        -0.0576171875,
+        -0.0380859375,
+        -0.365234375,
+        -1.1015625,
+    ];
+    assert!(bounds_of(nodes, DType::Bf16, &x)[0] >= 0.03125);
+    // Multiples of 1/8 are added up without rounding.
+    let exact: Vec<f64> = (0..10).map(|i| f64::from(i) / 8.0).collect();
+    assert_eq!(bounds_of(nodes, DType::Bf16, &exact), [0.0]);
+}
+
 /// Constants of random graphs off by 1/4096, or 2048 units in the last place, which a tolerance of 4096 units doesn't see: nearly all that bring an output 64 units
 /// from where it was bring it further than rounding may.
 #[test]

@@ -47,8 +47,8 @@ use super::{Outcome, RunError};
 use crate::op::random::{Random, RandomKind, philox};
 use crate::op::reduce::{Reduce, ReduceKind};
 use crate::op::window::{Pool, PoolKind};
-use crate::{DType, EvalError, Graph, Op, Scalar, ScalarOp, Shape, TensorType, Value};
-use std::collections::BTreeMap;
+use crate::{DType, EvalError, Family, Graph, NodeId, Op, Scalar, ScalarOp, Shape, TensorType, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// As many trials see nearly all steps that lie within reach, and come near the worst of a sum of a few roundings.
 pub const TRIALS: u32 = 10;
@@ -75,8 +75,8 @@ pub fn plain(
     states: &BTreeMap<String, Value>,
 ) -> Result<(Outcome, Decisions), RunError> {
     let mut decisions = Decisions(vec![]);
-    let outcome = run_watched(graph, inputs, states, &mut |op, operands, value| {
-        match decides_by(op, operands, value.ty()) {
+    let outcome = run_watched(graph, inputs, states, &mut |graph, node, operands, value| {
+        match decides_by(graph.op(node), operands, value.ty()) {
             Some(By::Result) => decisions.0.push(value.clone()),
             Some(By::First) => decisions.0.push(operands[0].clone()),
             None => {}
@@ -100,7 +100,8 @@ pub fn trial(
 ) -> Result<Outcome, RunError> {
     let mut decided = (number % DECIDED == DECIDED - 1).then(|| decisions.0.iter());
     let mut moves = Moves { trial: number, nodes: 0 };
-    run_watched(graph, inputs, states, &mut |op, operands, value| {
+    run_watched(graph, inputs, states, &mut |graph, node, operands, value| {
+        let op = graph.op(node);
         if let Some(decided) = &mut decided
             && let Some(by) = decides_by(op, operands, value.ty())
             && let Some(decision) = decided.next()
@@ -110,7 +111,7 @@ pub fn trial(
                 By::First => op.rules().eval(&[&[decision], &operands[1..]].concat(), value.ty())?,
             };
         }
-        moves.apply(op, operands, value)
+        moves.apply(graph, node, operands, value)
     })
 }
 
@@ -160,8 +161,9 @@ struct Moves {
 }
 
 impl Moves {
-    fn apply(&mut self, op: &Op, operands: &[&Value], value: &mut Value) -> Result<(), EvalError> {
+    fn apply(&mut self, graph: &Graph, node: NodeId, operands: &[&Value], value: &mut Value) -> Result<(), EvalError> {
         self.nodes += 1;
+        let op = graph.op(node);
         let dtype = value.ty().dtype;
         let Some(unit) = unit_of(dtype) else { return Ok(()) };
         let Some(rounding) = rounding(op, operands, value.ty()) else { return Ok(()) };
@@ -178,6 +180,7 @@ impl Moves {
                 Some(op.rules().eval(&operands, &ty)?)
             }
         };
+        let joins = dtype.is_short_float() && goes_into_a_sum(graph, node);
         // In every other trial all elements go the same way, as they do where a function is off to one side.
         let together = self.trial.is_multiple_of(2).then(|| self.direction(u32::MAX));
         for i in 0..value.data().len() {
@@ -187,7 +190,10 @@ impl Moves {
             if size == 0.0 || !plain.is_finite() {
                 continue;
             }
-            let by = (UNITS * rounding.units * unit * size).max(UNITS * smallest(dtype));
+            let mut by = (UNITS * rounding.units * unit * size).max(UNITS * smallest(dtype));
+            if joins && value.get(i).as_f64() != plain {
+                by = by.max(half_a_unit(dtype) * plain.abs());
+            }
             let direction = together.unwrap_or_else(|| self.direction(i as u32));
             value.data_mut().set(i, Scalar::from_f64(plain + by * direction, dtype));
         }
@@ -217,6 +223,32 @@ fn smallest(dtype: DType) -> f64 {
     if dtype == DType::F64 { f64::from_bits(1) } else { f64::from(f32::from_bits(1)) }
 }
 
+/// Whether a sum is a term of another one, moved or negated in between: the two count as one sum, which need not be rounded to 16 bits on the way.
+fn goes_into_a_sum(graph: &Graph, node: NodeId) -> bool {
+    if !adds_up(graph.op(node)) {
+        return false;
+    }
+    let (mut seen, mut open) = (BTreeSet::from([node]), vec![node]);
+    while let Some(node) = open.pop() {
+        for user in graph.users(node) {
+            let op = graph.op(user);
+            if matches!(op, Op::Reduce(Reduce { kind: ReduceKind::Sum, .. })) {
+                return true;
+            }
+            let moves = op.family() == Family::Movement || *op == Op::Elementwise(ScalarOp::NEG);
+            if moves && seen.insert(user) {
+                open.push(user);
+            }
+        }
+    }
+    false
+}
+
+/// How far rounding to a type of 16 bits moves a number of size 1 at most.
+fn half_a_unit(dtype: DType) -> f64 {
+    if dtype == DType::F16 { 2f64.powi(-11) } else { 2f64.powi(-8) }
+}
+
 /// How an op rounds.
 struct Rounding {
     /// In units in the last place, of the sizes.
@@ -243,21 +275,11 @@ fn rounding(op: &Op, operands: &[&Value], ty: &TensorType) -> Option<Rounding> {
     let sum = Some(Rounding { units: 1.0 + terms.log2(), sizes: magnitudes(op) });
     match op {
         Op::Elementwise(op) => scalar_rounding(*op, magnitudes),
-        Op::Reduce(Reduce { kind: ReduceKind::Sum, .. }) => sum,
+        op if adds_up(op) => sum,
         // Each factor's rounding is one of the product.
         Op::Reduce(Reduce { kind: ReduceKind::Prod, .. }) => {
             Some(Rounding { units: terms / ty.shape.numel() as f64, sizes: Sizes::Own })
         }
-        Op::Pool(Pool { kind: PoolKind::Sum, .. })
-        | Op::CumSum(_)
-        | Op::Dot(_)
-        | Op::Conv(_)
-        | Op::ConvInputGrad(_)
-        | Op::ConvWeightGrad(_)
-        | Op::WeightedMean(_)
-        | Op::ScatterAdd(_)
-        | Op::Unpool(_)
-        | Op::PoolSumGrad(_) => sum,
         // Which places the sums go to depends on the first operand's signs.
         Op::PoolMaxGrad(_) => {
             let operands = vec![operands[0].clone(), magnitude(operands[1])];
@@ -270,6 +292,24 @@ fn rounding(op: &Op, operands: &[&Value], ty: &TensorType) -> Option<Rounding> {
         Op::PairProduct(_) => Some(Rounding { units: 1.0 + terms.log2(), sizes: Sizes::Own }),
         _ => None,
     }
+}
+
+/// Ops each of whose elements is a sum of numbers or products.
+fn adds_up(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Reduce(Reduce { kind: ReduceKind::Sum, .. })
+            | Op::Pool(Pool { kind: PoolKind::Sum, .. })
+            | Op::CumSum(_)
+            | Op::Dot(_)
+            | Op::Conv(_)
+            | Op::ConvInputGrad(_)
+            | Op::ConvWeightGrad(_)
+            | Op::WeightedMean(_)
+            | Op::ScatterAdd(_)
+            | Op::Unpool(_)
+            | Op::PoolSumGrad(_)
+    )
 }
 
 fn ones(shape: &Shape) -> Op {

@@ -25,11 +25,11 @@ pub fn run(
     inputs: &BTreeMap<String, Value>,
     states: &BTreeMap<String, Value>,
 ) -> Result<Outcome, RunError> {
-    run_watched(graph, inputs, states, &mut |_, _, _| Ok(()))
+    run_watched(graph, inputs, states, &mut |_, _, _, _| Ok(()))
 }
 
-/// Sees each op that has been evaluated, in bodies of scans too, with its operands; may change the value.
-pub(crate) type Watch<'w> = dyn FnMut(&Op, &[&Value], &mut Value) -> Result<(), EvalError> + 'w;
+/// Sees each node that has been evaluated, in bodies of scans too, with its graph and its operands; may change the value.
+pub(crate) type Watch<'w> = dyn FnMut(&Graph, NodeId, &[&Value], &mut Value) -> Result<(), EvalError> + 'w;
 
 /// As [`run`], with a look at each value before others use it.
 pub(crate) fn run_watched(
@@ -145,7 +145,7 @@ fn node(
         }
         op => {
             let mut value = op.rules().eval(&operands, node.ty()).map_err(failed)?;
-            watch(op, &operands, &mut value).map_err(failed)?;
+            watch(graph, id, &operands, &mut value).map_err(failed)?;
             value
         }
     };

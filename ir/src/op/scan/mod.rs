@@ -140,7 +140,7 @@ impl OpRules for Scan {
     }
 
     fn eval(&self, operands: &[&Value], _: &TensorType) -> Result<Value, EvalError> {
-        Ok(results(self, operands, &mut |_, _, _| Ok(()))?.swap_remove(self.select))
+        Ok(results(self, operands, &mut |_, _, _, _| Ok(()))?.swap_remove(self.select))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
