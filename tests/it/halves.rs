@@ -128,6 +128,23 @@ fn pooling_and_scattered_sums_accumulate_in_f32() {
     });
 }
 
+/// The sum of what is repeated was rounded, then multiplied, and rounded again.
+#[test]
+fn sums_of_repetitions_are_rounded_once() {
+    for ty in TYPES {
+        let g = GraphBuilder::new("repetitions");
+        let x = g.input("x", ty(vec![12, 64]));
+        g.output("sum", &x.reshape([12, 64, 1]).broadcast_to([12, 64, 3]).sum_axes([0, 2]));
+        let dtype = x.dtype().unwrap();
+        let x = Value::from_fn(x.ty().unwrap(), |i| Scalar::F64((i * i % 101) as f64 * 0.037 - 1.4).cast(dtype));
+        let sums = &compiled(&g, &Values::from([("x".into(), x.clone())]))["sum"];
+        for column in 0..64 {
+            let exact: f64 = (0..12).map(|row| 3.0 * x.get(row * 64 + column).as_f64()).sum();
+            assert_eq!(sums.get(column), Scalar::F64(exact).cast(dtype), "{column}");
+        }
+    }
+}
+
 #[test]
 fn normalizations_and_losses_accumulate_in_f32() {
     agrees(|g, ty| {

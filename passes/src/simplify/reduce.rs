@@ -103,18 +103,32 @@ fn reduce_broadcast(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
     if only_own_axes || op.kind == ReduceKind::Prod && count != 1 {
         return Ok(None);
     }
-    let Some(count_element) = exact_count(count, b.ty(x).dtype) else { return Ok(None) };
     let own: Vec<usize> = (0..spread.axes.len()).filter(|&i| op.axes.contains(&spread.axes[i])).collect();
-    let mut once = b.reduce(op.kind, x, &own)?;
-    if op.kind == ReduceKind::Sum && count != 1 {
-        let shape = b.ty(once).shape.clone();
-        let times = b.full(count_element, shape)?;
-        once = b.binary(ScalarOp::MUL, once, times)?;
-    }
+    let once = match op.kind {
+        ReduceKind::Sum => times_sum(b, count, x, &own)?,
+        kind => Some(b.reduce(kind, x, &own)?),
+    };
+    let Some(once) = once else { return Ok(None) };
     let left = rest(spread.shape.rank(), &op.axes);
     let axes: Vec<usize> = (0..left.len()).filter(|&i| spread.axes.contains(&left[i])).collect();
     let shape = b.ty(id).shape.clone();
     if axes.len() == left.len() { Ok(Some(once)) } else { b.broadcast(once, shape, &axes).map(Some) }
+}
+
+/// That many times a sum; `None` if the number isn't one of the type's. Sums of 16-bit floats are rounded once, after the product.
+pub(super) fn times_sum(b: &mut Builder<'_>, count: usize, x: NodeId, axes: &[usize]) -> Rewrite {
+    let dtype = b.ty(x).dtype;
+    if count == 1 {
+        return b.reduce(ReduceKind::Sum, x, axes).map(Some);
+    }
+    let wide = if dtype.is_short_float() { DType::F32 } else { dtype };
+    let Some(count) = exact_count(count, wide) else { return Ok(None) };
+    let x = b.cast(x, wide)?;
+    let sum = b.reduce(ReduceKind::Sum, x, axes)?;
+    let shape = b.ty(sum).shape.clone();
+    let count = b.full(count, shape)?;
+    let product = b.binary(ScalarOp::MUL, sum, count)?;
+    b.cast(product, dtype).map(Some)
 }
 
 fn merge_reduces(b: &mut Builder<'_>, id: NodeId) -> Rewrite {

@@ -1,6 +1,7 @@
 //! Rules on gradients of pooling: work moves from the pooled tensor's elements to the windows, of which there are fewer.
 
 use super::matching::{binary, full, select};
+use super::reduce::times_sum;
 use super::{Changes, Rewrite, Rule};
 use ir::op::reduce::{Reduce, ReduceKind};
 use ir::op::window::{Pool, PoolKind, PoolMaxGrad, Window};
@@ -59,19 +60,10 @@ fn reduce_pool_gradient(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
         Op::PoolSumGrad(op) if unpadded(&op.window) => (&op.window, operands[0], op.window.taps()),
         _ => return Ok(None),
     };
-    let ty = b.ty(gradient);
-    let count = Scalar::from_i64(times as i64, ty.dtype);
-    let whole = (1..=window.rank()).all(|axis| axes.contains(&axis));
-    if !whole || (ty.dtype.is_float() && count.as_f64() != times as f64) {
+    if !(1..=window.rank()).all(|axis| axes.contains(&axis)) {
         return Ok(None);
     }
-    let sum = b.reduce(ReduceKind::Sum, dy, &axes)?;
-    if times == 1 {
-        return Ok(Some(sum));
-    }
-    let shape = b.ty(sum).shape.clone();
-    let count = b.full(count, shape)?;
-    b.binary(ScalarOp::MUL, sum, count).map(Some)
+    times_sum(b, times, dy, &axes)
 }
 
 /// True if no window covers padding alone: then each has a largest element. Padding is less than what a window covers, so without gaps
