@@ -97,11 +97,11 @@ fn simplify_keeps_the_meaning() {
     });
 }
 
-/// A random graph whose outputs are a loss and its gradients by all float ports that it has. For every other seed the loss has a
+/// A random graph whose outputs are a loss and its gradients by all its ports of the limits' first float type. For every other seed the loss has a
 /// penalty: the squares of the gradients of a first loss.
 pub(crate) fn with_gradients(seed: u64, limits: &Limits) -> Option<Graph> {
     let mut graph = random_graph(seed, limits);
-    let dtype = DType::F64;
+    let dtype = *limits.dtypes.iter().find(|dtype| dtype.is_float())?;
     let result = graph.outputs().iter().map(|(_, id)| *id).find(|&id| graph.ty(id).dtype == dtype)?;
     let inputs = graph.inputs().map(|(id, port)| (port.name.clone(), id));
     let states = graph.states().map(|(id, port)| (port.name.clone(), id));

@@ -194,10 +194,39 @@ fn halves_are_rounded_as_the_interpreter_rounds_them() {
     });
 }
 
+/// All element types in one graph, casts from each to each among them, small tensors and such that vectors and threads share.
+#[test]
+fn all_element_types_at_once_become_machine_code() {
+    check_most(7000, 100, 50, |seed| {
+        let elements = [128, 128, 5000][seed as usize % 3];
+        let limits =
+            Limits { steps: 4 + (seed % 25) as usize, elements, dtypes: DType::ALL.to_vec(), ..Limits::default() };
+        let graph = random_graph(seed, &limits);
+        let ports = values(&graph, seed);
+        expect_none(seed, &graph, &ports, &|graph, ports| {
+            what_runs_is_wrong(graph, ports).or_else(|| {
+                let [one, two] = [1, 2].map(|threads| step(&mut load(graph, threads), graph, ports));
+                difference(&one.ok()?, &two.ok()?, Agreement::Bits).map(|d| format!("at two threads: {d}"))
+            })
+        });
+        evaluate(&graph, &ports).is_ok()
+    });
+}
+
 /// Forward and backward, loops among them: every pass for each target, and machine code at one and two threads.
 #[test]
 fn gradients_become_machine_code() {
     check_most(0, 40, 3, becomes_machine_code);
+}
+
+/// The same in the other types of floats.
+#[test]
+fn gradients_in_shorter_floats_become_machine_code() {
+    check_most(8000, 60, 3, |seed| {
+        let float = [DType::F16, DType::Bf16, DType::F32][seed as usize % 3];
+        let dtypes = vec![float, float, float, DType::I32, DType::Bool];
+        gradients_agree(seed, &Limits { dtypes, ..f64_limits(seed) })
+    });
 }
 
 /// A maximum of sums of products, of which another loop computes the elements anew to see which of them it is: rounded once in one loop and twice in the
@@ -215,7 +244,12 @@ fn a_copy_of_a_computed_element_is_lowered() {
 
 /// Whether the graph of that seed could be compared, and has loops.
 fn becomes_machine_code(seed: u64) -> bool {
-    let Some(graph) = with_gradients(seed, &f64_limits(seed)) else { return false };
+    gradients_agree(seed, &f64_limits(seed))
+}
+
+/// The same, of a graph within limits.
+fn gradients_agree(seed: u64, limits: &Limits) -> bool {
+    let Some(graph) = with_gradients(seed, limits) else { return false };
     let ports = values(&graph, seed);
     let graph = crate::autodiff::transform(&graph, "autodiff");
     let Ok(expected) = evaluate(&graph, &ports) else { return false };

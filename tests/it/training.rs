@@ -116,6 +116,17 @@ fn f32_models_of_sequences_train_as_the_interpreter_does() {
     check_each(4000, 40, |seed| check(seed, Setup::sequence(seed, DType::F32)));
 }
 
+/// Weights, activations, gradients and the optimizer's states of 16 bits: each op is rounded where the interpreter rounds it.
+#[test]
+fn models_of_16_bits_train_as_the_interpreter_does() {
+    check_each(8000, 40, |seed| check(seed, Setup::random(seed, [DType::F16, DType::Bf16][seed as usize % 2])));
+}
+
+#[test]
+fn models_of_sequences_of_16_bits_train_as_the_interpreter_does() {
+    check_each(9000, 40, |seed| check(seed, Setup::sequence(seed, [DType::F16, DType::Bf16][seed as usize % 2])));
+}
+
 /// Machines with other vectors, more registers, smaller caches, or without a fused multiply-add.
 fn targets() -> Vec<Target> {
     let baseline = Target::baseline();

@@ -92,6 +92,25 @@ impl<'l> Generator<'l> {
         self.rng.pick(&floats)
     }
 
+    /// An integer type of the limits, if there is one.
+    pub(super) fn int(&mut self) -> Option<DType> {
+        self.one_of(|dtype| dtype.is_int())
+    }
+
+    /// A type of the limits for indices, if there is one.
+    pub(super) fn index_type(&mut self) -> Option<DType> {
+        self.one_of(|dtype| matches!(dtype, DType::I32 | DType::I64))
+    }
+
+    fn one_of(&mut self, accept: impl Fn(DType) -> bool) -> Option<DType> {
+        let fitting: Vec<DType> = self.limits.dtypes.iter().copied().filter(|&d| accept(d)).collect();
+        match fitting[..] {
+            [] => None,
+            [only] => Some(only),
+            _ => Some(self.rng.pick(&fitting)),
+        }
+    }
+
     fn random_type(&mut self) -> TensorType {
         let dtype = self.rng.pick(&self.limits.dtypes);
         let shape = self.random_shape();

@@ -12,11 +12,9 @@ impl Generator<'_> {
         if self.rng.one_in(3) {
             return self.random();
         }
-        if !self.limits.dtypes.contains(&DType::I32) {
-            return;
-        }
+        let Some(dtype) = self.index_type() else { return };
         if self.rng.one_in(3) {
-            return self.take_along_axis();
+            return self.take_along_axis(dtype);
         }
         let fits = |g: &Self, k: Known| {
             let ty = g.graph.ty(k.id);
@@ -24,7 +22,7 @@ impl Generator<'_> {
         };
         let Some(table) = self.find(fits) else { return };
         let table_ty = self.ty(table);
-        let indices = self.indices(table_ty.shape[0]);
+        let indices = self.indices(dtype, table_ty.shape[0]);
         let gathered = self.add(Op::Gather(Gather), &[table, indices], true, table.bound);
         if self.rng.one_in(2) {
             let updates_ty = self.ty(gathered);
@@ -36,14 +34,14 @@ impl Generator<'_> {
     }
 
     /// Indices of rank 0 to 2 below `bound`.
-    fn indices(&mut self, bound: usize) -> Known {
+    fn indices(&mut self, dtype: DType, bound: usize) -> Known {
         let rank = self.rng.below(3);
         let dims: Vec<usize> = (0..rank).map(|_| self.rng.between(1, 4)).collect();
-        self.indices_of(&dims, bound)
+        self.indices_of(dtype, &dims, bound)
     }
 
     /// Elements along an axis of any tensor.
-    fn take_along_axis(&mut self) {
+    fn take_along_axis(&mut self, dtype: DType) {
         let Some(table) = self.find(|g, k| (1..=4).contains(&g.graph.ty(k.id).shape.rank())) else { return };
         let shape = self.ty(table).shape;
         let axis = self.rng.below(shape.rank());
@@ -55,13 +53,13 @@ impl Generator<'_> {
         if dims[axis] == 1 && self.rng.one_in(2) {
             dims.remove(axis);
         }
-        let indices = self.indices_of(&dims, shape[axis]);
+        let indices = self.indices_of(dtype, &dims, shape[axis]);
         self.add(Op::TakeAlongAxis(TakeAlongAxis { axis }), &[table, indices], true, table.bound);
     }
 
     /// Indices of that shape below `bound`.
-    fn indices_of(&mut self, dims: &[usize], bound: usize) -> Known {
-        let ty = TensorType::new(DType::I32, super::generator::shape(dims));
+    fn indices_of(&mut self, dtype: DType, dims: &[usize], bound: usize) -> Known {
+        let ty = TensorType::new(dtype, super::generator::shape(dims));
         let raw = self.like(&ty);
         let zero = self.full(0.0, &ty);
         let above = self.add(Op::Elementwise(ScalarOp::MAX), &[raw, zero], true, 0.0);

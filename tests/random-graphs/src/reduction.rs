@@ -1,10 +1,10 @@
 //! Random reductions and dot products.
 
 use super::generator::Generator;
+use ir::Op;
 use ir::op::contraction::Dot;
 use ir::op::cumsum::CumSum;
 use ir::op::reduce::{ArgKind, ArgReduce, Reduce, ReduceKind};
-use ir::{DType, Op};
 
 impl Generator<'_> {
     pub(super) fn reduction(&mut self) {
@@ -48,8 +48,8 @@ impl Generator<'_> {
     }
 
     pub(super) fn dot(&mut self) {
-        let dtype = if self.rng.one_in(5) { DType::I32 } else { self.float() };
-        let dtype = if self.limits.dtypes.contains(&dtype) { dtype } else { self.float() };
+        let dtype = if self.rng.one_in(5) { self.int() } else { None };
+        let dtype = dtype.unwrap_or_else(|| self.float());
         let Some(a) =
             self.find(|g, k| g.graph.ty(k.id).dtype == dtype && (1..=3).contains(&g.graph.ty(k.id).shape.rank()))
         else {

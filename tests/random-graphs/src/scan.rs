@@ -4,7 +4,7 @@ use super::generator::{Generator, Known, shape};
 use ir::op::contraction::Dot;
 use ir::op::scan::{Body, Port, Role, Scan};
 use ir::op::source::Input;
-use ir::{DType, Graph, Op, ScalarOp, TensorType};
+use ir::{Graph, Op, ScalarOp, TensorType};
 
 /// The bound of what a float carry holds in any step: `tanh` brings there what is carried on.
 const CARRY_BOUND: f64 = 2.0;
@@ -150,9 +150,8 @@ impl Generator<'_> {
 
 /// A square matrix that a float of rank 2 can be multiplied by, with a result of its own type.
 fn weights_of(ty: &TensorType) -> Option<TensorType> {
-    let is_float = matches!(ty.dtype, DType::F32 | DType::F64);
     match *ty.shape.dims() {
-        [_, n] if is_float => Some(ty.with_shape(shape(&[n, n]))),
+        [_, n] if ty.dtype.is_float() => Some(ty.with_shape(shape(&[n, n]))),
         _ => None,
     }
 }
