@@ -56,12 +56,12 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
 }
 
 /// A contraction of pairs; the axis of each factor along which they are made, and of how many groups it consists.
-struct Plan {
+struct PairedContraction {
     of: PairContraction,
     axes: [(usize, usize); 2],
 }
 
-fn plan(graph: &Graph, node: NodeId) -> Option<Plan> {
+fn plan(graph: &Graph, node: NodeId) -> Option<PairedContraction> {
     let [left, right] = [0, 1].map(|i| graph.ty(graph.operands(node)[i]).shape.clone());
     match graph.op(node) {
         Op::Dot(op) => {
@@ -71,20 +71,23 @@ fn plan(graph: &Graph, node: NodeId) -> Option<Plan> {
             let even = op.contract.iter().rev().find(|&&(axis, _)| left[axis].is_multiple_of(2));
             let &(l, r) = even.or(op.contract.last())?;
             let fits = rows >= MIN_ROWS && columns >= MIN_COLUMNS && steps >= MIN_STEPS && left[l] > 1;
-            fits.then(|| Plan { of: PairContraction::Dot(op.clone()), axes: [(l, 1), (r, 1)] })
+            fits.then(|| PairedContraction { of: PairContraction::Dot(op.clone()), axes: [(l, 1), (r, 1)] })
         }
         Op::Conv(op) => {
             let spatial = op.window.rank();
             let (channels, columns) = (right[spatial], right[spatial + 1] / op.groups);
             let steps = op.window.size.iter().product::<usize>() * channels;
             let fits = channels > 1 && columns >= MIN_COLUMNS && steps >= MIN_STEPS;
-            fits.then(|| Plan { of: PairContraction::Conv(op.clone()), axes: [(spatial + 1, op.groups), (spatial, 1)] })
+            fits.then(|| PairedContraction {
+                of: PairContraction::Conv(op.clone()),
+                axes: [(spatial + 1, op.groups), (spatial, 1)],
+            })
         }
         Op::ConvWeightGrad(op) => {
             let columns = right[right.rank() - 1] / op.groups;
             let rows = graph.ty(node).shape.numel() / right[right.rank() - 1];
             let fits = columns >= MIN_COLUMNS && rows >= MIN_ROWS && left[0] > 1;
-            fits.then(|| Plan { of: PairContraction::ConvWeightGrad(op.clone()), axes: [(0, 1); 2] })
+            fits.then(|| PairedContraction { of: PairContraction::ConvWeightGrad(op.clone()), axes: [(0, 1); 2] })
         }
         _ => None,
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How a cluster becomes kernels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum ClusterKind {
     /// Elementwise ops, movement and reductions over one iteration space.
     Loop,
     /// A contraction and elementwise ops on its result.
@@ -36,19 +36,19 @@ impl Clusters {
     }
 
     /// How a cluster is lowered.
-    pub(crate) fn kind(&self, graph: &Graph, cluster: u32) -> Kind {
+    pub(crate) fn kind(&self, graph: &Graph, cluster: u32) -> ClusterKind {
         let nodes = self.nodes.get(&cluster).map_or(&[][..], Vec::as_slice);
-        nodes.iter().find_map(|&n| anchor_kind(graph, n)).unwrap_or(Kind::Loop)
+        nodes.iter().find_map(|&n| anchor_kind(graph, n)).unwrap_or(ClusterKind::Loop)
     }
 }
 
 /// How a cluster around this node is lowered, if the node decides that.
-pub(crate) fn anchor_kind(graph: &Graph, node: NodeId) -> Option<Kind> {
+pub(crate) fn anchor_kind(graph: &Graph, node: NodeId) -> Option<ClusterKind> {
     match (graph.op(node).family(), graph.op(node)) {
-        (Family::Contraction, _) => Some(Kind::Contraction(node)),
-        (Family::Window, _) => Some(Kind::Window(node)),
-        (Family::Loop, _) => Some(Kind::Scan(node)),
-        (_, Op::ScatterAdd(_) | Op::CumSum(_)) => Some(Kind::Opaque(node)),
+        (Family::Contraction, _) => Some(ClusterKind::Contraction(node)),
+        (Family::Window, _) => Some(ClusterKind::Window(node)),
+        (Family::Loop, _) => Some(ClusterKind::Scan(node)),
+        (_, Op::ScatterAdd(_) | Op::CumSum(_)) => Some(ClusterKind::Opaque(node)),
         _ => None,
     }
 }

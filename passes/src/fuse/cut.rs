@@ -4,7 +4,7 @@
 use super::fuser::{Fuser, Info};
 use super::join::is_identity;
 use super::sites::Sites;
-use crate::fuse::cluster::Kind;
+use crate::fuse::cluster::ClusterKind;
 use ir::{Family, NodeId, Op};
 
 /// Statements that a cluster with parts may come to, about: each part is a loop of its own with all that uses the whole.
@@ -33,7 +33,7 @@ impl Fuser<'_> {
             && users.len() <= MAX_CLUSTERS
             && users.into_iter().all(|cluster| {
                 let sites = self.sites(node, cluster);
-                let windows = self.info(cluster).is_some_and(|info| matches!(info.kind, Kind::Window(_)));
+                let windows = self.info(cluster).is_some_and(|info| matches!(info.kind, ClusterKind::Window(_)));
                 let once = sites.places.len() == 1 && !sites.many;
                 once && (windows || self.is_cut(cluster, &sites.places[0], &axes))
                     && self.can_be_cut(node, cluster, &sites)
@@ -43,7 +43,7 @@ impl Fuser<'_> {
     /// True if a node of parts can be computed by a cluster's loops, cut where the parts begin.
     pub(super) fn fits_cut_loop(&self, node: NodeId, cluster: u32, info: &Info, sites: &Sites) -> bool {
         let full = self.graph.ty(node).shape == info.space && is_identity(&sites.map(), info.space.rank());
-        full && info.kind == Kind::Loop
+        full && info.kind == ClusterKind::Loop
             && info.reduced.is_empty()
             && !info.draws
             && self.can_be_cut(node, cluster, sites)
@@ -78,7 +78,8 @@ impl Fuser<'_> {
         }
         for cluster in self.user_clusters(node) {
             let (map, boundaries) = (self.sites(node, cluster).map(), self.boundaries(node));
-            if let (Some(map), Some(info)) = (map, self.info_mut(cluster).filter(|info| info.kind == Kind::Loop)) {
+            if let (Some(map), Some(info)) = (map, self.info_mut(cluster).filter(|info| info.kind == ClusterKind::Loop))
+            {
                 info.padded += 1;
                 boundaries.into_iter().for_each(|(axis, at)| {
                     info.cuts.entry(map[axis]).or_default().insert(at);

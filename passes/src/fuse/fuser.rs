@@ -1,8 +1,8 @@
 //! The clusters while they grow: what is known of each, and how a node is put in one.
 
-use super::cluster::Kind;
+use super::cluster::ClusterKind;
 use super::reach::Reach;
-use super::sites::Places;
+use super::sites::IndexingMaps;
 use ir::scalar::Cost;
 use ir::{Graph, NodeId, Op, ScalarOp, Shape};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +31,7 @@ pub(crate) fn operations(op: ScalarOp) -> f64 {
 /// What is known of a cluster while it grows.
 #[derive(Clone, Debug)]
 pub(super) struct Info {
-    pub(super) kind: Kind,
+    pub(super) kind: ClusterKind,
     /// The iteration space.
     pub(super) space: Shape,
     /// The axes of the space that reductions fold.
@@ -57,7 +57,7 @@ pub(super) struct Info {
 }
 
 impl Info {
-    pub(super) fn new(kind: Kind, space: Shape, reduced: Vec<usize>) -> Self {
+    pub(super) fn new(kind: ClusterKind, space: Shape, reduced: Vec<usize>) -> Self {
         Self {
             kind,
             space,
@@ -103,7 +103,7 @@ pub(super) struct Fuser<'g> {
     /// For each cluster the one it has become part of: itself, if none.
     pub(super) merged: Vec<u32>,
     pub(super) reach: Reach,
-    pub(super) places: Places,
+    pub(super) places: IndexingMaps,
     /// Nodes that must have a buffer because a contraction, a scan or a running sum reads them at addresses of its own.
     pub(super) forced: BTreeSet<NodeId>,
     /// Outputs and updates.
@@ -126,7 +126,7 @@ pub(super) fn is_port(op: &Op) -> bool {
 
 impl Fuser<'_> {
     /// A new cluster of one node.
-    pub(super) fn start(&mut self, node: NodeId, kind: Kind) {
+    pub(super) fn start(&mut self, node: NodeId, kind: ClusterKind) {
         let (space, reduced) = match self.graph.op(node) {
             Op::Reduce(op) => (self.graph.ty(self.graph.operands(node)[0]).shape.clone(), op.axes.clone()),
             _ => (self.graph.ty(node).shape.clone(), vec![]),

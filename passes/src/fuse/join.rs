@@ -1,6 +1,6 @@
 //! When a node joins a cluster that uses it.
 
-use super::cluster::{Kind, through_inlined};
+use super::cluster::{ClusterKind, through_inlined};
 use super::fuser::{FEW_AGAIN, Fuser, Info, MAX_EVALUATIONS, MAX_REDUCTIONS_IN_A_ROW, MAX_SIZE, MAX_WORK, is_port};
 use super::sites::{AxisMap, Sites};
 use crate::window::{stores_once, tiles};
@@ -45,14 +45,14 @@ impl Fuser<'_> {
             return false;
         }
         let joins = match (info.kind, self.graph.op(node)) {
-            (Kind::Loop, _) if is_drawn => info.space == self.graph.ty(node).shape,
-            (Kind::Loop, Op::Reduce(op)) => self.fits_reduce(node, (cluster, info), op, &sites),
-            (Kind::Loop, Op::Concat(_) | Op::Pad(_)) => self.fits_cut_loop(node, cluster, info, &sites),
-            (Kind::Loop, _) => self.fits_loop(node, info, &sites, stored),
-            (Kind::Contraction(_) | Kind::Window(_), _) => {
+            (ClusterKind::Loop, _) if is_drawn => info.space == self.graph.ty(node).shape,
+            (ClusterKind::Loop, Op::Reduce(op)) => self.fits_reduce(node, (cluster, info), op, &sites),
+            (ClusterKind::Loop, Op::Concat(_) | Op::Pad(_)) => self.fits_cut_loop(node, cluster, info, &sites),
+            (ClusterKind::Loop, _) => self.fits_loop(node, info, &sites, stored),
+            (ClusterKind::Contraction(_) | ClusterKind::Window(_), _) => {
                 self.follows_anchor(node, info) && is_identity(&sites.map(), info.space.rank())
             }
-            (Kind::Opaque(_) | Kind::Scan(_), _) => false,
+            (ClusterKind::Opaque(_) | ClusterKind::Scan(_), _) => false,
         };
         if joins {
             self.fold_axes(node, cluster);
@@ -168,12 +168,12 @@ impl Fuser<'_> {
     }
 
     /// Makes a contraction or a window the anchor of the elementwise cluster that uses it.
-    pub(super) fn join_as_anchor(&mut self, node: NodeId, kind: Kind) -> bool {
+    pub(super) fn join_as_anchor(&mut self, node: NodeId, kind: ClusterKind) -> bool {
         let fusible = match self.graph.op(node) {
             Op::PoolMaxGrad(op) => tiles(&op.window),
             Op::PoolSumGrad(op) => stores_once(&op.window),
             Op::Unpool(op) => stores_once(&op.window),
-            _ => !matches!(kind, Kind::Opaque(_) | Kind::Scan(_)),
+            _ => !matches!(kind, ClusterKind::Opaque(_) | ClusterKind::Scan(_)),
         };
         let found = self.user_clusters(node).into_iter().find(|&c| fusible && self.can_anchor(node, c));
         if let Some(cluster) = found {
@@ -213,7 +213,7 @@ impl Fuser<'_> {
         let map = self.sites(node, cluster).map();
         let Some(info) = self.info(cluster) else { return false };
         let with_anchor = |n: NodeId| n == node || info.nodes.contains(&n);
-        info.kind == Kind::Loop
+        info.kind == ClusterKind::Loop
             && !info.draws
             && info.reduced.is_empty()
             && info.space == self.graph.ty(node).shape
@@ -283,7 +283,7 @@ impl Fuser<'_> {
         let reduced = infos.iter().map(|i| &i.reduced).find(|r| !r.is_empty()).cloned().unwrap_or_default();
         let trailing = is_trailing(&reduced, lead.space.rank());
         let alike = infos.iter().zip(&maps).all(|(i, map)| {
-            i.kind == Kind::Loop
+            i.kind == ClusterKind::Loop
                 && i.space == lead.space
                 && (i.reduced == reduced || (i.reduced.is_empty() && trailing))
                 && is_identity(map, lead.space.rank())

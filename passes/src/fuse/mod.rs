@@ -35,12 +35,12 @@ mod uses;
 pub(crate) use fuser::{MAX_WORK, operations};
 
 use crate::{PassContext, PassError};
-use cluster::{Kind, anchor_kind, through_inlined};
+use cluster::{ClusterKind, anchor_kind, through_inlined};
 use fuser::{Fuser, is_port};
 use ir::scalar::Cost;
 use ir::{Family, Graph, NodeId, Op};
 use reach::Reach;
-use sites::Places;
+use sites::IndexingMaps;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Runs the pass.
@@ -58,7 +58,7 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
         clusters: vec![],
         merged: vec![],
         reach: Reach::default(),
-        places: Places::default(),
+        places: IndexingMaps::default(),
         forced,
         results,
         to_results: BTreeSet::new(),
@@ -155,7 +155,7 @@ impl Fuser<'_> {
         }
         if self.drawn.contains(&node) {
             if self.is_key(node) || !self.join_users(node) {
-                self.start(node, Kind::Loop);
+                self.start(node, ClusterKind::Loop);
             }
             return;
         }
@@ -178,7 +178,7 @@ impl Fuser<'_> {
                 self.recompute(node);
                 return;
             }
-            self.start(node, Kind::Loop);
+            self.start(node, ClusterKind::Loop);
         }
     }
 
@@ -189,7 +189,7 @@ impl Fuser<'_> {
             self.reach.grow(cluster, self.user_clusters(node));
             return;
         }
-        self.start(node, Kind::Scan(node));
+        self.start(node, ClusterKind::Scan(node));
         if let Some(cluster) = self.graph.cluster(node) {
             for (other, _) in self.graph.same_scan(node) {
                 if self.live.contains(&other) {

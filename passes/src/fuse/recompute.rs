@@ -1,7 +1,7 @@
 //! What is computed again wherever it is used, rather than kept in memory.
 
 use super::fuser::{Fuser, MAX_EVALUATIONS, is_port};
-use crate::fuse::cluster::{Kind, through_inlined};
+use crate::fuse::cluster::{ClusterKind, through_inlined};
 use ir::scalar::Cost;
 use ir::{NodeId, Op};
 use std::collections::BTreeSet;
@@ -64,7 +64,7 @@ impl Fuser<'_> {
         }
         let in_loops = through_inlined(graph, node).into_iter().all(|user| {
             let info = graph.cluster(user).and_then(|c| self.info(c));
-            info.is_some_and(|info| info.kind == Kind::Loop)
+            info.is_some_and(|info| info.kind == ClusterKind::Loop)
         });
         let mut whole: Vec<NodeId> =
             graph.operands(node).iter().copied().filter(|&o| !self.is_small(node, o)).collect();
@@ -90,7 +90,7 @@ impl Fuser<'_> {
         let mut whole = graph.operands(node).iter().copied().filter(|&o| !self.is_small(node, o));
         let (Some(tensor), None) = (whole.next(), whole.next()) else { return false };
         let users = self.user_clusters(node);
-        let in_loops = users.iter().all(|&c| self.info(c).is_some_and(|info| info.kind == Kind::Loop));
+        let in_loops = users.iter().all(|&c| self.info(c).is_some_and(|info| info.kind == ClusterKind::Loop));
         let is_alike = graph.ty(tensor).size_bytes() == graph.ty(node).size_bytes();
         let is_kept = || {
             let others = graph.users(tensor).into_iter().filter(|&user| user != node);

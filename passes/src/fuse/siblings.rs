@@ -3,7 +3,7 @@
 use super::fuser::{Fuser, Info};
 use super::join::{fit_together, is_identity};
 use super::sites::Sites;
-use crate::fuse::cluster::Kind;
+use crate::fuse::cluster::ClusterKind;
 use ir::{NodeId, Op};
 
 /// More reductions than these in one loop would keep too many sums in registers.
@@ -33,7 +33,7 @@ impl Fuser<'_> {
     pub(super) fn reads_whole(&self, node: NodeId, cluster: u32, sites: &Sites) -> bool {
         let map = sites.map();
         self.info(cluster).is_some_and(|info| {
-            info.kind == Kind::Loop
+            info.kind == ClusterKind::Loop
                 && !info.reduced.is_empty()
                 && info.space == self.graph.ty(node).shape
                 && is_identity(&map, info.space.rank())

@@ -13,7 +13,7 @@ pub(super) type AxisMap = Option<Rc<[usize]>>;
 
 /// A place of a node's elements in a cluster's iterations.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Place {
+pub(super) struct IndexingMap {
     /// The number of the place: two users see the same elements in the same iterations if this is equal.
     pub(super) id: u32,
     pub(super) map: AxisMap,
@@ -24,7 +24,7 @@ pub(super) struct Place {
 /// How one cluster uses a node.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(super) struct Sites {
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<IndexingMap>,
     /// There are more places than are kept.
     pub(super) many: bool,
     /// How many reductions of the cluster stand after the node, in a row.
@@ -47,7 +47,7 @@ impl Sites {
         self.places.iter().map(|p| p.evaluations).sum()
     }
 
-    pub(super) fn add(&mut self, place: Place) {
+    pub(super) fn add(&mut self, place: IndexingMap) {
         if self.places.iter().any(|p| p.id == place.id) {
             return;
         }
@@ -67,7 +67,7 @@ impl Sites {
 
 /// What is known of the places of all nodes.
 #[derive(Default)]
-pub(super) struct Places {
+pub(super) struct IndexingMaps {
     /// For each node the clusters that use it, under the numbers they had when it was placed.
     uses: Vec<Vec<(u32, Rc<Sites>)>>,
     /// For nodes that are in a cluster, where it computes them.
@@ -85,7 +85,7 @@ struct Numbers {
     next: u32,
 }
 
-impl Places {
+impl IndexingMaps {
     pub(super) fn uses(&self, node: NodeId) -> &[(u32, Rc<Sites>)] {
         self.uses.get(node.index()).map_or(&[], Vec::as_slice)
     }
@@ -105,21 +105,21 @@ impl Places {
     }
 
     /// A place with that map.
-    pub(super) fn mapped(&self, map: &[usize], evaluations: f64) -> Place {
+    pub(super) fn mapped(&self, map: &[usize], evaluations: f64) -> IndexingMap {
         let Numbers { maps, next, .. } = &mut *self.numbers.borrow_mut();
         if let Some((map, &id)) = maps.get_key_value(map) {
-            return Place { id, map: Some(map.clone()), evaluations };
+            return IndexingMap { id, map: Some(map.clone()), evaluations };
         }
         let (map, id): (Rc<[usize]>, u32) = (map.into(), fresh(next));
         maps.insert(map.clone(), id);
-        Place { id, map: Some(map), evaluations }
+        IndexingMap { id, map: Some(map), evaluations }
     }
 
     /// The place of an operand of a user that is at a place itself.
-    pub(super) fn passed(&self, path: (u32, NodeId, usize), evaluations: f64) -> Place {
+    pub(super) fn passed(&self, path: (u32, NodeId, usize), evaluations: f64) -> IndexingMap {
         let Numbers { paths, next, .. } = &mut *self.numbers.borrow_mut();
         let id = *paths.entry(path).or_insert_with(|| fresh(next));
-        Place { id, map: None, evaluations }
+        IndexingMap { id, map: None, evaluations }
     }
 }
 

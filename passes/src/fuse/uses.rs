@@ -5,8 +5,8 @@
 //! all their users, so that what is known of those gives a node's sites by one step along each edge.
 
 use super::fuser::{Fuser, Info};
-use super::sites::{AxisMap, Place, Sites};
-use crate::fuse::cluster::Kind;
+use super::sites::{AxisMap, IndexingMap, Sites};
+use crate::fuse::cluster::ClusterKind;
 use ir::op::batch::Batching;
 use ir::{Family, NodeId, Op};
 use std::collections::BTreeMap;
@@ -171,7 +171,13 @@ impl Fuser<'_> {
     }
 
     /// The map of an operand at a place of its user, and how many of its elements are computed there.
-    fn operand_place(&self, user: NodeId, position: usize, cluster: u32, place: &Place) -> (Option<Vec<usize>>, f64) {
+    fn operand_place(
+        &self,
+        user: NodeId,
+        position: usize,
+        cluster: u32,
+        place: &IndexingMap,
+    ) -> (Option<Vec<usize>>, f64) {
         let operand = &self.graph.ty(self.graph.operands(user)[position]).shape;
         let (numel, of_user) = (operand.numel() as f64, self.graph.ty(user).shape.numel() as f64);
         let repeated = |map: &Option<Vec<usize>>| match (map, self.info(cluster)) {
@@ -211,10 +217,10 @@ impl Fuser<'_> {
     }
 
     /// True if the loops of a cluster can be cut where the parts of a node at that place begin along some of its axes.
-    pub(super) fn is_cut(&self, cluster: u32, place: &Place, axes: &[usize]) -> bool {
+    pub(super) fn is_cut(&self, cluster: u32, place: &IndexingMap, axes: &[usize]) -> bool {
         let Some(info) = self.info(cluster) else { return false };
         let along = |map: &Rc<[usize]>| axes.iter().all(|&a| !info.reduced.contains(&map[a]));
-        info.kind == Kind::Loop && !info.draws && place.map.as_ref().is_some_and(along)
+        info.kind == ClusterKind::Loop && !info.draws && place.map.as_ref().is_some_and(along)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Two loops that use the same stretches of a buffer, as one.
 
 use super::link::{Arguments, Link, MIN_ITERATIONS};
-use super::steps::{Uses, in_common, step, uses};
+use super::steps::{AccessRanges, in_common, step, uses};
 use crate::PassError;
 use kernel::verify::{Definitions, expand};
 use kernel::walk::{has_tile, map_accesses, refresh, substitute, visit_exprs, visit_stmts};
@@ -15,13 +15,13 @@ const MIN_STRETCH: i64 = 64;
 
 /// A serial loop.
 #[derive(Clone)]
-struct Loop {
+struct SerialLoop {
     var: IndexVar,
     extent: usize,
     body: Vec<Stmt>,
 }
 
-impl Loop {
+impl SerialLoop {
     /// The loop that a body is.
     fn alone(body: &[Stmt]) -> Option<Self> {
         if let [stmt] = body { Self::of(stmt) } else { None }
@@ -41,8 +41,8 @@ impl Loop {
 pub(super) struct Join {
     params: Vec<Param>,
     locals: Vec<Local>,
-    producer: Loop,
-    consumer: Loop,
+    producer: SerialLoop,
+    consumer: SerialLoop,
     types: Types,
     fresh: Fresh,
     /// The scratch buffer in place of the one between the kernels.
@@ -77,7 +77,7 @@ impl Join {
             });
         }
         let params = params(arguments, [first, second]);
-        let (Some(producer), Some(consumer)) = (Loop::alone(&bodies[0]), Loop::alone(&bodies[1])) else {
+        let (Some(producer), Some(consumer)) = (SerialLoop::alone(&bodies[0]), SerialLoop::alone(&bodies[1])) else {
             return Ok(None);
         };
         let code = Code { params: params.clone(), locals: locals.clone(), body: bodies.concat() };
@@ -130,7 +130,7 @@ impl Join {
     }
 
     /// One loop in the place of two, if each of its iterations uses only what the same iteration computes.
-    fn join(&mut self, producer: Loop, consumer: Loop) -> Option<Joined> {
+    fn join(&mut self, producer: SerialLoop, consumer: SerialLoop) -> Option<Joined> {
         let steps = [&producer, &consumer].map(|l| self.step(l));
         let [Some(made), Some(used)] = steps else { return None };
         let (iterations, stretch) = in_common([(producer.extent, made), (consumer.extent, used)])?;
@@ -154,7 +154,7 @@ impl Join {
     }
 
     /// The body of a loop in terms of the common loop's variable, with a loop of its own around where it has more iterations.
-    fn part(&mut self, l: Loop, var: IndexVar, iterations: usize) -> Vec<Stmt> {
+    fn part(&mut self, l: SerialLoop, var: IndexVar, iterations: usize) -> Vec<Stmt> {
         let inside = l.extent / iterations;
         let mut body = l.body;
         if inside == 1 {
@@ -178,7 +178,8 @@ impl Join {
         if [before, bound, after].iter().any(|part| self.touches(part)) {
             return None;
         }
-        let joined = self.join(Loop::of(last)?, Loop::of(&used[first])?).filter(|j| j.stretch >= MIN_STRETCH)?;
+        let joined =
+            self.join(SerialLoop::of(last)?, SerialLoop::of(&used[first])?).filter(|j| j.stretch >= MIN_STRETCH)?;
         Some(([before, bound, &[joined.stmt], after].concat(), joined.stretch))
     }
 
@@ -188,12 +189,12 @@ impl Join {
     }
 
     /// How far the stretch moves that an iteration uses, if no two iterations' stretches overlap.
-    fn step(&self, l: &Loop) -> Option<i64> {
+    fn step(&self, l: &SerialLoop) -> Option<i64> {
         step(&self.uses(&l.body)?, l.var, self.types.ranges())
     }
 
     /// Where the statements use the buffer between the kernels.
-    fn uses(&self, body: &[Stmt]) -> Uses {
+    fn uses(&self, body: &[Stmt]) -> AccessRanges {
         uses(body, self.is_of_tiles).remove(&self.between).unwrap_or_else(|| Some(vec![]))
     }
 }

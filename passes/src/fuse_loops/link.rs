@@ -1,6 +1,6 @@
 //! Two launches that may become one.
 
-use super::uses::Uses;
+use super::uses::LaunchUses;
 use kernel::{Access, BufferId, BufferKind, Kernel, Launch, Program, join_origins};
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(super) struct Link {
 
 impl Link {
     /// The two launches that use a temporary buffer, if they are all, and may run one directly after the other.
-    pub(super) fn through(program: &Program, uses: &Uses, buffer: BufferId) -> Option<Self> {
+    pub(super) fn through(program: &Program, uses: &LaunchUses, buffer: BufferId) -> Option<Self> {
         if program.buffer(buffer).kind != BufferKind::Temp {
             return None;
         }
@@ -57,7 +57,13 @@ impl Link {
     }
 
     /// Puts one launch in the place of both, and nothing in the other place, which it gives.
-    pub(super) fn replace(&self, program: &mut Program, uses: &mut Uses, kernel: Kernel, args: Vec<BufferId>) -> usize {
+    pub(super) fn replace(
+        &self,
+        program: &mut Program,
+        uses: &mut LaunchUses,
+        kernel: Kernel,
+        args: Vec<BufferId>,
+    ) -> usize {
         for place in [self.producer, self.consumer] {
             uses.remove(place, &program.launches[place]);
         }
@@ -76,11 +82,11 @@ pub(super) struct Arguments {
     /// The buffers, each once.
     pub(super) args: Vec<BufferId>,
     /// Where those of the two kernels are among them.
-    pub(super) places: Places,
+    pub(super) places: ArgumentPositions,
 }
 
 /// For each parameter of two kernels, where its buffer is among those that the one kernel is launched on; none for the buffer between the two.
-pub(super) type Places = [Vec<Option<usize>>; 2];
+pub(super) type ArgumentPositions = [Vec<Option<usize>>; 2];
 
 impl Arguments {
     pub(super) fn of(program: &Program, link: &Link) -> Self {

@@ -22,11 +22,11 @@ mod uses;
 use crate::{PassContext, PassError};
 use join::Join;
 use kernel::{BufferId, Kernel, Launch, Program};
-use link::{Arguments, Link, Places};
+use link::{ArgumentPositions, Arguments, Link};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use steps::Steps;
-use uses::Uses;
+use uses::LaunchUses;
 
 /// Kernels with more parameters together stay apart: a sum of a thousand products would become one kernel, joined a thousand times.
 const MAX_PARAMS: usize = 32;
@@ -46,7 +46,7 @@ pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError
 
 /// Joins what can be joined, looking at each buffer once; true if that was anything.
 fn joined_any(program: &mut Program, context: &PassContext) -> Result<bool, PassError> {
-    let mut uses = Uses::of(program);
+    let mut uses = LaunchUses::of(program);
     let mut gone = BTreeSet::new();
     let mut alike = Alike { firsts: program.first_of_equal(), ..Alike::default() };
     for buffer in 0..program.buffers.len() {
@@ -73,7 +73,7 @@ struct Alike {
     /// For such first ones, what is to be known of each alone.
     steps: BTreeMap<usize, Option<Steps>>,
     /// For two of them and which of their arguments are the same, the kernel that they become, if they do; without a name.
-    joined: BTreeMap<([usize; 2], Places), Option<Kernel>>,
+    joined: BTreeMap<([usize; 2], ArgumentPositions), Option<Kernel>>,
 }
 
 impl Alike {

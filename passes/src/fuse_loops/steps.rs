@@ -7,12 +7,12 @@ use kernel::{Affine, BufRef, Expr, IndexVar, Kernel, LoopKind, Micro, Operand, R
 use std::collections::BTreeMap;
 
 /// Where statements use a buffer: first elements, and how far beyond them. `None` if that isn't known.
-pub(super) type Uses = Option<Vec<(Affine, i64)>>;
+pub(super) type AccessRanges = Option<Vec<(Affine, i64)>>;
 
 /// Where the statements use each buffer. A tile reads a factor many times, and does that faster from memory that all iterations share (measured on padded
 /// images and packed panels), unless tiles have just made it: where `from_tiles` doesn't hold, factors count as unknown.
-pub(super) fn uses(body: &[Stmt], from_tiles: bool) -> BTreeMap<BufRef, Uses> {
-    let mut all: BTreeMap<BufRef, Uses> = BTreeMap::new();
+pub(super) fn uses(body: &[Stmt], from_tiles: bool) -> BTreeMap<BufRef, AccessRanges> {
+    let mut all: BTreeMap<BufRef, AccessRanges> = BTreeMap::new();
     let mut note = |buf: BufRef, index: &Affine, span: Option<i64>| {
         let uses = all.entry(buf).or_insert_with(|| Some(vec![]));
         match (span, uses.as_mut()) {

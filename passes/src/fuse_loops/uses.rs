@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// The places of launches by what they use.
-pub(super) struct Uses {
+pub(super) struct LaunchUses {
     /// For each buffer, the first of those that are one with it: a state and its next value are to share memory.
     one_with: Vec<BufferId>,
     /// For each buffer, the launches that use it.
@@ -16,7 +16,7 @@ pub(super) struct Uses {
     writers_of_all: Vec<BTreeSet<usize>>,
 }
 
-impl Uses {
+impl LaunchUses {
     pub(super) fn of(program: &Program) -> Self {
         let mut firsts: BTreeMap<&str, BufferId> = BTreeMap::new();
         let one_with = program.buffers.iter().enumerate().map(|(at, buffer)| {

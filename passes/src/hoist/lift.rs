@@ -1,6 +1,6 @@
 //! Ops of a step as ops on all steps at once: the step becomes the first axis.
 
-use super::plan::{Plan, Used};
+use super::plan::{HoistPlan, Used};
 use crate::PassError;
 use ir::op::scan::Scan;
 use ir::{Builder, NodeId, Op};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub(super) struct Lift<'g, 's> {
     build: Builder<'g>,
     scan: &'s Scan,
-    plan: &'s Plan<'s>,
+    plan: &'s HoistPlan<'s>,
     operands: &'s [NodeId],
     /// Values by node of the body: with the step as first axis where the node differs from step to step.
     values: BTreeMap<NodeId, NodeId>,
@@ -18,7 +18,7 @@ pub(super) struct Lift<'g, 's> {
 }
 
 impl<'g, 's> Lift<'g, 's> {
-    pub(super) fn new(build: Builder<'g>, scan: &'s Scan, plan: &'s Plan<'s>, operands: &'s [NodeId]) -> Self {
+    pub(super) fn new(build: Builder<'g>, scan: &'s Scan, plan: &'s HoistPlan<'s>, operands: &'s [NodeId]) -> Self {
         Self { build, scan, plan, operands, values: BTreeMap::new(), finals: BTreeMap::new() }
     }
 

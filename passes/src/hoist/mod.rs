@@ -28,7 +28,7 @@ use ir::op::scan::{Port, Scan};
 use ir::op::source::Input;
 use ir::{Builder, Graph, NodeId, Op};
 use lift::Lift;
-use plan::Plan;
+use plan::HoistPlan;
 use std::collections::BTreeMap;
 
 /// The pass.
@@ -57,8 +57,8 @@ fn rewrite(graph: &mut Graph, scan: &Scan, nodes: &[NodeId]) -> Result<(), PassE
         let Op::Scan(own) = graph.op(node) else { continue };
         used.entry(own.select).or_default().push(node);
     }
-    let plan = Plan::new(scan, used.keys().copied());
-    let ports = Ports::of(&plan, &operands);
+    let plan = HoistPlan::new(scan, used.keys().copied());
+    let ports = NarrowedInputs::of(&plan, &operands);
     let body = narrower(scan, &plan, &ports)?;
     if plan.hoisted.is_empty() && plan.sunk.is_empty() && body.same_as(scan.body.graph()) {
         return Ok(());
@@ -85,15 +85,15 @@ fn rewrite(graph: &mut Graph, scan: &Scan, nodes: &[NodeId]) -> Result<(), PassE
 }
 
 /// What the inputs of the narrower body were in the old one, besides carries. Inputs whose operands are the same node are one.
-struct Ports {
+struct NarrowedInputs {
     sequences: Vec<NodeId>,
     invariants: Vec<NodeId>,
     /// For an input that isn't there any more the one with the same operand.
     same: BTreeMap<NodeId, NodeId>,
 }
 
-impl Ports {
-    fn of(plan: &Plan<'_>, operands: &[NodeId]) -> Self {
+impl NarrowedInputs {
+    fn of(plan: &HoistPlan<'_>, operands: &[NodeId]) -> Self {
         let mut ports = Self { sequences: vec![], invariants: vec![], same: BTreeMap::new() };
         let mut by_operand: BTreeMap<(bool, NodeId), NodeId> = BTreeMap::new();
         for &id in &plan.inputs {
@@ -112,7 +112,7 @@ impl Ports {
 }
 
 /// The body with what the plan leaves in it.
-fn narrower(scan: &Scan, plan: &Plan<'_>, ports: &Ports) -> Result<Graph, PassError> {
+fn narrower(scan: &Scan, plan: &HoistPlan<'_>, ports: &NarrowedInputs) -> Result<Graph, PassError> {
     let old = scan.body.graph();
     let mut new = Graph::new(old.name());
     let mut map: BTreeMap<NodeId, NodeId> = BTreeMap::new();

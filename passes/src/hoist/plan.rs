@@ -8,7 +8,7 @@ use ir::{Family, Graph, NodeId, Op};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What happens to the nodes of a body.
-pub(super) struct Plan<'s> {
+pub(super) struct HoistPlan<'s> {
     scan: &'s Scan,
     /// The carries that stay, ascending.
     pub(super) carries: Vec<usize>,
@@ -28,7 +28,7 @@ pub(super) struct Plan<'s> {
     carried: BTreeSet<NodeId>,
 }
 
-impl<'s> Plan<'s> {
+impl<'s> HoistPlan<'s> {
     /// The plan for a scan whose results of these numbers are needed.
     pub(super) fn new(scan: &'s Scan, used: impl Iterator<Item = usize>) -> Self {
         let (graph, body) = (scan.body.graph(), &scan.body);

@@ -12,14 +12,14 @@ use std::collections::BTreeMap;
 
 /// What the kernel under construction knows of nodes.
 #[derive(Default)]
-pub(super) struct Values {
+pub(super) struct NodeValues {
     /// Values computed so far, by node and coordinates. Dropped when the loop they stand in closes.
     memo: BTreeMap<(NodeId, Vec<Affine>), Placed>,
     /// Finished reductions: one value, whatever the coordinates, until the loop they stand in closes.
     bound: BTreeMap<NodeId, Placed>,
 }
 
-impl Values {
+impl NodeValues {
     /// Says that a node's value at those coordinates is known.
     pub(super) fn set(&mut self, node: NodeId, index: Vec<Affine>, value: Placed) {
         self.memo.insert((node, index), value);
@@ -41,7 +41,7 @@ impl Values {
 pub(super) struct Emit<'a, 'g> {
     pub(super) lowering: &'a mut Lowering<'g>,
     pub(super) cx: KernelCx,
-    pub(super) values: Values,
+    pub(super) values: NodeValues,
     /// The cluster being lowered: its nodes are computed, all others are loaded if they have a buffer.
     pub(super) cluster: Option<u32>,
 }
@@ -49,7 +49,7 @@ pub(super) struct Emit<'a, 'g> {
 type Out = Result<Placed, PassError>;
 
 /// A node on the way to its value at some place: graphs may be deeper than a thread's stack.
-struct Frame {
+struct PendingNode {
     node: NodeId,
     at: Vec<Affine>,
     /// The operands' values so far, in the order they were asked for.
@@ -71,20 +71,20 @@ enum Next {
 impl Emit<'_, '_> {
     /// The value of `node` at `at` (one coordinate per axis). Each node is computed once at each place.
     pub(super) fn value(&mut self, node: NodeId, at: &[Affine]) -> Out {
-        let mut stack: Vec<Frame> = vec![];
+        let mut stack: Vec<PendingNode> = vec![];
         let mut next = Next::Need(node, at.to_vec());
         loop {
             let value = match next {
                 Next::Need(node, at) => match self.known(node, &at) {
                     Some(value) => value,
                     None => {
-                        stack.push(Frame { node, at, args: vec![], inside: None, parts: vec![] });
+                        stack.push(PendingNode { node, at, args: vec![], inside: None, parts: vec![] });
                         next = self.resume(stack.last_mut())?;
                         continue;
                     }
                 },
                 Next::Done(value) => {
-                    if let Some(Frame { node, at, .. }) = stack.pop() {
+                    if let Some(PendingNode { node, at, .. }) = stack.pop() {
                         self.values.set(node, at, value.clone());
                     }
                     value
@@ -116,7 +116,7 @@ impl Emit<'_, '_> {
     }
 
     /// Goes on with a node after the value it asked for last.
-    fn resume(&mut self, frame: Option<&mut Frame>) -> Result<Next, PassError> {
+    fn resume(&mut self, frame: Option<&mut PendingNode>) -> Result<Next, PassError> {
         let Some(frame) = frame else { return Err(PassError::Invalid("no value is being computed".into())) };
         let graph = self.lowering.graph;
         let (node, operands) = (frame.node, graph.operands(frame.node));
@@ -158,7 +158,7 @@ impl Emit<'_, '_> {
     }
 
     /// The bits of two `bf16`: those of an `f32` whose lower half is 0, and those of another moved there.
-    fn pair(&mut self, frame: &Frame) -> Placed {
+    fn pair(&mut self, frame: &PendingNode) -> Placed {
         let [low, high] = [0, 1].map(|i| {
             let Placed { expr, level } = frame.args[i].clone();
             let wide = Expr::Cast(DType::F32, Box::new(expr));
@@ -201,7 +201,7 @@ impl Emit<'_, '_> {
         self.cx.let_index(index, level)
     }
 
-    fn gather(&mut self, frame: &mut Frame) -> Next {
+    fn gather(&mut self, frame: &mut PendingNode) -> Next {
         let graph = self.lowering.graph;
         let (table, indices) = (graph.operands(frame.node)[0], graph.operands(frame.node)[1]);
         let split = graph.ty(indices).shape.rank();
@@ -217,7 +217,7 @@ impl Emit<'_, '_> {
         }
     }
 
-    fn take(&mut self, frame: &mut Frame, op: &TakeAlongAxis) -> Next {
+    fn take(&mut self, frame: &mut PendingNode, op: &TakeAlongAxis) -> Next {
         let graph = self.lowering.graph;
         let (table, indices) = (graph.operands(frame.node)[0], graph.operands(frame.node)[1]);
         match &frame.args[..] {
@@ -249,7 +249,7 @@ impl Emit<'_, '_> {
     }
 
     /// The operand's element where there is one, else the padding. The load is always in bounds: its index is clamped.
-    fn pad(&mut self, frame: &mut Frame, op: &Pad) -> Next {
+    fn pad(&mut self, frame: &mut PendingNode, op: &Pad) -> Next {
         let operand = self.lowering.graph.operands(frame.node)[0];
         let padding = self.cx.constant(op.value);
         if let Some(value) = frame.args.pop() {
@@ -298,7 +298,7 @@ impl Emit<'_, '_> {
     }
 
     /// A chain of selections, from the last operand that may be meant to the first; each load is in bounds.
-    fn concat(&mut self, frame: &mut Frame, op: &Concat) -> Result<Next, PassError> {
+    fn concat(&mut self, frame: &mut PendingNode, op: &Concat) -> Result<Next, PassError> {
         let graph = self.lowering.graph;
         let extent = |operand: NodeId| graph.ty(operand).shape[op.axis] as i64;
         if frame.args.is_empty() {

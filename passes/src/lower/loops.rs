@@ -5,7 +5,7 @@
 //! results of stage `n`, as in softmax or layer norm. What a later stage needs of a costly value stays in a scratch row.
 
 use super::cx::{Placed, flatten};
-use super::expr::{Emit, Values};
+use super::expr::{Emit, NodeValues};
 use super::lowering::Lowering;
 use super::{random, split, work};
 use crate::PassError;
@@ -38,7 +38,7 @@ impl Space {
 }
 
 /// Nodes of a loop cluster and when they are known.
-struct Plan {
+struct LoopPlan {
     space: Space,
     stage: BTreeMap<NodeId, usize>,
     reduces: Vec<NodeId>,
@@ -48,7 +48,7 @@ struct Plan {
     taken: Vec<NodeId>,
 }
 
-impl Plan {
+impl LoopPlan {
     fn new(lowering: &Lowering<'_>, cluster: u32, nodes: &[NodeId]) -> Self {
         let graph = lowering.graph;
         let reduces: Vec<NodeId> = nodes.iter().copied().filter(|&n| matches!(graph.op(n), Op::Reduce(_))).collect();
@@ -120,7 +120,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, cluster: u32, nodes: &[NodeId])
         }
         return Ok(());
     }
-    let plan = Plan::new(lowering, cluster, nodes);
+    let plan = LoopPlan::new(lowering, cluster, nodes);
     let name = lowering.kernel_name(nodes);
     lower_parts(lowering, &plan, cluster, &name)?;
     if cfg!(debug_assertions) {
@@ -131,7 +131,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, cluster: u32, nodes: &[NodeId])
 
 /// Loops over the axes that aren't reduced, cut where the parts begin of what is made of parts. Those of the outermost loop are kernels of
 /// their own, which threads share, unless they are small: these come several to a kernel.
-fn lower_parts(lowering: &mut Lowering<'_>, plan: &Plan, cluster: u32, name: &str) -> Result<(), PassError> {
+fn lower_parts(lowering: &mut Lowering<'_>, plan: &LoopPlan, cluster: u32, name: &str) -> Result<(), PassError> {
     let (outer, shape) = (plan.space.outer(), &plan.space.shape);
     let mut ranges: Vec<(usize, usize)> = shape.iter().map(|&extent| (0, extent)).collect();
     let Some(&first) = outer.first() else {
@@ -162,7 +162,7 @@ fn lower_parts(lowering: &mut Lowering<'_>, plan: &Plan, cluster: u32, name: &st
 /// The loops inside those at `at`, of which the next one walks its range, the others what they are cut to.
 fn lower_part(
     emit: &mut Emit<'_, '_>,
-    plan: &Plan,
+    plan: &LoopPlan,
     cluster: u32,
     ranges: &mut Vec<(usize, usize)>,
     at: &mut Vec<Affine>,
@@ -190,7 +190,7 @@ fn lower_part(
 }
 
 /// What is inside the loops over the axes that aren't reduced.
-fn lower_body(emit: &mut Emit<'_, '_>, plan: &Plan, outer_at: &[Affine], cluster: u32) -> Result<(), PassError> {
+fn lower_body(emit: &mut Emit<'_, '_>, plan: &LoopPlan, outer_at: &[Affine], cluster: u32) -> Result<(), PassError> {
     let mut rows = BTreeMap::new();
     // Before the rows are walked, so that results of the walk may be written over them.
     for &node in &plan.taken {
@@ -212,7 +212,7 @@ fn lower_body(emit: &mut Emit<'_, '_>, plan: &Plan, outer_at: &[Affine], cluster
 /// One walk over the reduced axes.
 fn lower_stage(
     emit: &mut Emit<'_, '_>,
-    plan: &Plan,
+    plan: &LoopPlan,
     outer_at: &[Affine],
     stage: usize,
     rows: &mut BTreeMap<NodeId, BufRef>,
@@ -265,7 +265,7 @@ fn lower_stage(
 }
 
 /// The costly values of a stage that a later one needs too.
-fn rows_to_keep(emit: &Emit<'_, '_>, plan: &Plan, stage: usize, cluster: u32) -> Vec<NodeId> {
+fn rows_to_keep(emit: &Emit<'_, '_>, plan: &LoopPlan, stage: usize, cluster: u32) -> Vec<NodeId> {
     let graph = emit.lowering.graph;
     let row: usize = plan.space.extents(&plan.space.reduced).iter().product();
     if plan.space.reduced.is_empty() || row > MAX_ROW {
@@ -302,7 +302,7 @@ fn merge(space: &Space, outer_at: &[Affine], reduced_at: &[Affine]) -> Vec<Affin
 
 impl<'a, 'g> Emit<'a, 'g> {
     pub(super) fn new(lowering: &'a mut Lowering<'g>, cluster: Option<u32>) -> Self {
-        Self { lowering, cx: super::cx::KernelCx::new(), values: Values::default(), cluster }
+        Self { lowering, cx: super::cx::KernelCx::new(), values: NodeValues::default(), cluster }
     }
 
     /// Stores an element of a node that has a buffer, in the innermost loop.

@@ -27,7 +27,7 @@ mod work;
 
 pub(crate) use lowering::Lowering;
 
-use crate::fuse::cluster::{Clusters, Kind};
+use crate::fuse::cluster::{ClusterKind, Clusters};
 use crate::{PassContext, PassError};
 use ir::{Graph, Op};
 use kernel::{BufferKind, Codes, Program, Target};
@@ -59,11 +59,11 @@ fn lower<'g>(graph: &'g Graph, target: &Target, is_body: bool) -> Result<Lowerin
     for (&cluster, nodes) in &clusters.nodes {
         lowering.start(nodes);
         match clusters.kind(graph, cluster) {
-            Kind::Loop => loops::lower(&mut lowering, cluster, nodes)?,
-            Kind::Contraction(anchor) => contraction::lower(&mut lowering, cluster, anchor, nodes)?,
-            Kind::Window(anchor) => window::lower(&mut lowering, cluster, anchor, nodes)?,
-            Kind::Opaque(anchor) => opaque::lower(&mut lowering, cluster, anchor)?,
-            Kind::Scan(anchor) => scan::lower(&mut lowering, anchor, nodes)?,
+            ClusterKind::Loop => loops::lower(&mut lowering, cluster, nodes)?,
+            ClusterKind::Contraction(anchor) => contraction::lower(&mut lowering, cluster, anchor, nodes)?,
+            ClusterKind::Window(anchor) => window::lower(&mut lowering, cluster, anchor, nodes)?,
+            ClusterKind::Opaque(anchor) => opaque::lower(&mut lowering, cluster, anchor)?,
+            ClusterKind::Scan(anchor) => scan::lower(&mut lowering, anchor, nodes)?,
         }
     }
     copy_remaining_results(&mut lowering)?;

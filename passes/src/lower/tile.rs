@@ -4,7 +4,7 @@ use kernel::{DType, TileTarget};
 
 /// Runs of equal tiles that cover an extent: (first element, tile extent, how many).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Run {
+pub(super) struct TileRun {
     pub(super) start: usize,
     pub(super) size: usize,
     pub(super) count: usize,
@@ -14,9 +14,9 @@ pub(super) struct Run {
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Tiling {
     /// Rows of each register tile.
-    pub(super) rows: Vec<Run>,
+    pub(super) rows: Vec<TileRun>,
     /// Columns of each register tile: full panels, then what is left.
-    pub(super) columns: Vec<Run>,
+    pub(super) columns: Vec<TileRun>,
 }
 
 /// What a load per multiply-add costs beside it, where factors come from beyond the first-level cache.
@@ -36,26 +36,26 @@ fn tile_cycles(h: usize, v: usize, depth: usize, target: &TileTarget) -> f64 {
 }
 
 /// `extent` in tiles of at most `max`, as even as can be: two runs at the most.
-pub(super) fn even_runs(extent: usize, max: usize) -> Vec<Run> {
+pub(super) fn even_runs(extent: usize, max: usize) -> Vec<TileRun> {
     let tiles = extent.div_ceil(max);
     let (size, larger) = (extent / tiles, extent % tiles);
     let mut runs = vec![];
     if larger > 0 {
-        runs.push(Run { start: 0, size: size + 1, count: larger });
+        runs.push(TileRun { start: 0, size: size + 1, count: larger });
     }
-    runs.push(Run { start: larger * (size + 1), size, count: tiles - larger });
+    runs.push(TileRun { start: larger * (size + 1), size, count: tiles - larger });
     runs
 }
 
 /// `extent` in panels of `width`, and the rest.
-pub(super) fn panel_runs(extent: usize, width: usize) -> Vec<Run> {
+pub(super) fn panel_runs(extent: usize, width: usize) -> Vec<TileRun> {
     let (count, rest) = (extent / width, extent % width);
     let mut runs = vec![];
     if count > 0 {
-        runs.push(Run { start: 0, size: width, count });
+        runs.push(TileRun { start: 0, size: width, count });
     }
     if rest > 0 {
-        runs.push(Run { start: count * width, size: rest, count: 1 });
+        runs.push(TileRun { start: count * width, size: rest, count: 1 });
     }
     runs
 }
@@ -141,7 +141,7 @@ pub(super) fn block(extent: usize, limit: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn covered(runs: &[Run]) -> usize {
+    fn covered(runs: &[TileRun]) -> usize {
         let mut next = 0;
         for run in runs {
             assert_eq!(run.start, next);
@@ -164,8 +164,8 @@ mod tests {
     #[test]
     fn large_products_fill_the_sums() {
         let tiling = choose((400, 512, 256), DType::F32, &TileTarget::PORTABLE, Limits::default(), |_| 0.0);
-        assert_eq!(tiling.rows, [Run { start: 0, size: 4, count: 100 }]);
-        assert_eq!(tiling.columns, [Run { start: 0, size: 8, count: 64 }]);
+        assert_eq!(tiling.rows, [TileRun { start: 0, size: 4, count: 100 }]);
+        assert_eq!(tiling.columns, [TileRun { start: 0, size: 8, count: 64 }]);
     }
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
     fn a_width_that_is_given_is_kept() {
         let limits = Limits { width: Some(48), ..Limits::default() };
         let tiling = choose((5, 64, 256), DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
-        assert_eq!(tiling.columns[0], Run { start: 0, size: 48, count: 1 });
+        assert_eq!(tiling.columns[0], TileRun { start: 0, size: 48, count: 1 });
     }
 
     #[test]

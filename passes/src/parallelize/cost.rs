@@ -18,7 +18,7 @@ const MOST_WAITING: u64 = 5;
 
 /// Whether a kernel's loop is worth running on several threads, on that machine.
 pub(super) fn worth_a_fork(kernel: &Kernel, target: &Target) -> bool {
-    let work = Work { kernel, target }.body(&kernel.body);
+    let work = CostModel { kernel, target }.body(&kernel.body);
     work.max(moving(kernel).min(work.saturating_mul(MOST_WAITING))) >= WORTH_A_FORK
 }
 
@@ -28,12 +28,12 @@ fn moving(kernel: &Kernel) -> u64 {
     if bytes > FIRST_CACHE { bytes / BYTES } else { 0 }
 }
 
-struct Work<'k> {
+struct CostModel<'k> {
     kernel: &'k Kernel,
     target: &'k Target,
 }
 
-impl Work<'_> {
+impl CostModel<'_> {
     fn body(&self, stmts: &[Stmt]) -> u64 {
         stmts.iter().map(|stmt| self.stmt(stmt)).fold(0, u64::saturating_add)
     }
@@ -78,7 +78,7 @@ mod tests {
     fn work(body: &str, target: &Target) -> u64 {
         let text = format!("kernel k(p0: read f32[65536], p1: write f32[65536]) {{ {body} }}");
         let kernel: Kernel = text.parse().unwrap();
-        Work { kernel: &kernel, target }.body(&kernel.body)
+        CostModel { kernel: &kernel, target }.body(&kernel.body)
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub fn run_some(
     graph: &mut Graph,
     takes_part: &dyn Fn(&Rule) -> bool,
 ) -> Result<BTreeMap<&'static str, usize>, PassError> {
-    let mut work = Work::new(graph);
+    let mut work = Worklist::new(graph);
     let mut fuel = 1000 + 64 * graph.len();
     while let Some(id) = work.next() {
         // A node that nothing uses goes without being rewritten: what it is rewritten to would go with it.
@@ -107,7 +107,7 @@ fn first_match(
 }
 
 /// The nodes to be tried, each at most once in the queue, and the count of what fired.
-struct Work {
+struct Worklist {
     queue: VecDeque<NodeId>,
     queued: BTreeSet<NodeId>,
     /// The nodes that have been tried or will be: what isn't here has just been added by a rule.
@@ -115,7 +115,7 @@ struct Work {
     fired: BTreeMap<&'static str, usize>,
 }
 
-impl Work {
+impl Worklist {
     fn new(graph: &Graph) -> Self {
         let queue: VecDeque<NodeId> = graph.topological().into();
         let queued: BTreeSet<NodeId> = queue.iter().copied().collect();

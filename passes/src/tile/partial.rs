@@ -32,7 +32,7 @@ const LINES: usize = 64;
 const MIN_COLUMNS: usize = 64;
 
 /// A reduction that is worth cutting.
-struct Site<'k> {
+struct ReductionLoop<'k> {
     /// The loop around, if there is one: its variable and extent.
     around: Option<(IndexVar, usize)>,
     before: &'k [Stmt],
@@ -111,7 +111,7 @@ fn split(kernel: &Kernel) -> Option<(super::params::Restricted, super::params::R
     Some((partial, total, scratch))
 }
 
-fn find<'k>(kernel: &'k Kernel, types: &Types) -> Option<Site<'k>> {
+fn find<'k>(kernel: &'k Kernel, types: &Types) -> Option<ReductionLoop<'k>> {
     let site = match kernel.body.as_slice() {
         [Stmt::For { var, extent, kind: LoopKind::Serial, body }] if has_loop(body) => {
             reduction(body, Some((*var, *extent)), types)
@@ -140,7 +140,7 @@ fn inner_iterations(body: &[Stmt]) -> usize {
 }
 
 /// The first loop of the statements, if it does nothing but fold into accumulators that are declared before it.
-fn reduction<'k>(stmts: &'k [Stmt], around: Option<(IndexVar, usize)>, types: &Types) -> Option<Site<'k>> {
+fn reduction<'k>(stmts: &'k [Stmt], around: Option<(IndexVar, usize)>, types: &Types) -> Option<ReductionLoop<'k>> {
     let at = stmts.iter().position(|stmt| matches!(stmt, Stmt::For { .. }))?;
     let (before, after) = (&stmts[..at], &stmts[at + 1..]);
     let Stmt::For { var, extent, kind: LoopKind::Serial, body } = &stmts[at] else { return None };
@@ -166,7 +166,7 @@ fn reduction<'k>(stmts: &'k [Stmt], around: Option<(IndexVar, usize)>, types: &T
     if !folds.iter().all(kept) {
         return None;
     }
-    let mut site = Site { around, before, var: *var, extent: *extent, body, after, folds, side: 1 };
+    let mut site = ReductionLoop { around, before, var: *var, extent: *extent, body, after, folds, side: 1 };
     if let Some((column, columns)) = around
         && rows_are_dense(&site, column, columns)
     {
@@ -178,7 +178,7 @@ fn reduction<'k>(stmts: &'k [Stmt], around: Option<(IndexVar, usize)>, types: &T
 }
 
 /// Whether the elements that are folded lie side by side along the loop around.
-fn walks_columns(site: &Site<'_>, column: IndexVar) -> bool {
+fn walks_columns(site: &ReductionLoop<'_>, column: IndexVar) -> bool {
     let mut walks = false;
     visit_exprs(site.body, &mut |expr| {
         if let Expr::Load { index, .. } = expr {
@@ -190,7 +190,7 @@ fn walks_columns(site: &Site<'_>, column: IndexVar) -> bool {
 
 /// Whether the loop reads rows of just as many elements as there are columns, and nothing else that differs by column: then columns of
 /// several rows are columns of one longer row.
-fn rows_are_dense(site: &Site<'_>, column: IndexVar, columns: usize) -> bool {
+fn rows_are_dense(site: &ReductionLoop<'_>, column: IndexVar, columns: usize) -> bool {
     let mut inside = BTreeSet::new();
     visit_stmts(site.body, &mut |stmt| {
         if let Stmt::Let { reg, .. } | Stmt::Decl { reg, .. } = stmt {
@@ -212,7 +212,7 @@ fn rows_are_dense(site: &Site<'_>, column: IndexVar, columns: usize) -> bool {
 }
 
 /// As many chunks as are worth it, rather such that no rows remain.
-fn choose(site: &Site<'_>, columns: usize) -> Cut {
+fn choose(site: &ReductionLoop<'_>, columns: usize) -> Cut {
     let elements = columns * site.extent * inner_iterations(site.body);
     let rows = site.extent / site.side;
     let most = (elements / MIN_CHUNK).clamp(2, MAX_CHUNKS).min(rows);
@@ -226,7 +226,7 @@ fn choose(site: &Site<'_>, columns: usize) -> Cut {
 
 /// `for chunk { for column { fold the chunk's rows; store the sums } }`.
 fn partial_body(
-    site: &Site<'_>,
+    site: &ReductionLoop<'_>,
     cut: Cut,
     columns: usize,
     places: &BTreeMap<Reg, BufRef>,
@@ -264,7 +264,7 @@ fn partial_body(
 
 /// The kernel as it was, with the chunks' sums and the remaining rows in place of all rows.
 fn total_body(
-    site: &Site<'_>,
+    site: &ReductionLoop<'_>,
     cut: Cut,
     columns: usize,
     places: &BTreeMap<Reg, BufRef>,
@@ -299,7 +299,8 @@ mod tests {
 
     fn site(extent: usize, columns: usize, side: usize) -> Cut {
         let around = Some((IndexVar(0), columns));
-        let site = Site { around, before: &[], var: IndexVar(1), extent, body: &[], after: &[], folds: vec![], side };
+        let site =
+            ReductionLoop { around, before: &[], var: IndexVar(1), extent, body: &[], after: &[], folds: vec![], side };
         choose(&site, columns)
     }
 
@@ -311,7 +312,7 @@ mod tests {
             let left = rows - cut.chunks * cut.groups * side;
             assert!(left < cut.chunks * side, "{cut:?} leaves {left} of {rows}");
         }
-        let plain = Site {
+        let plain = ReductionLoop {
             around: None,
             before: &[],
             var: IndexVar(1),

@@ -12,7 +12,7 @@
 
 mod promote;
 
-use crate::vectorize::{Loop, Vectorizer};
+use crate::vectorize::{CandidateLoop, Vectorizer};
 use crate::{PassContext, PassError};
 use kernel::walk::{map_exprs, refresh, substitute};
 use kernel::{Affine, Expr, Fresh, IndexVar, Program, Scalar, Stmt, Types};
@@ -66,7 +66,7 @@ fn is_short(extent: usize, body: &[Stmt]) -> bool {
 }
 
 fn has_vector_form(var: IndexVar, extent: usize, body: &[Stmt], vectorizer: &mut Vectorizer) -> bool {
-    vectorizer.vector_loop(Loop { var, extent, body }).is_some()
+    vectorizer.vector_loop(CandidateLoop { var, extent, body }).is_some()
 }
 
 fn iterations(var: IndexVar, extent: usize, body: &[Stmt], fresh: &mut Fresh) -> Vec<Stmt> {

@@ -5,7 +5,7 @@ use kernel::{IndexVar, Stmt, Target};
 
 /// A loop along `var`.
 #[derive(Clone, Copy)]
-pub(crate) struct Loop<'a> {
+pub(crate) struct CandidateLoop<'a> {
     pub(crate) var: IndexVar,
     pub(crate) extent: usize,
     pub(crate) body: &'a [Stmt],
@@ -46,7 +46,7 @@ pub(super) struct Cut {
 
 impl Cut {
     /// The cut of a loop with elements of which a register holds `full`; `None` if the loop is too short.
-    pub(super) fn of(l: Loop<'_>, full: u16, folds: bool, target: &Target) -> Option<Self> {
+    pub(super) fn of(l: CandidateLoop<'_>, full: u16, folds: bool, target: &Target) -> Option<Self> {
         let register = usize::from(full);
         if l.extent < if target.masked() { MIN_SHORT.min(register) } else { register } {
             return None;
@@ -108,7 +108,7 @@ mod tests {
         let at = Affine::term(var, 1);
         let value = Expr::load(BufRef::Param(0), at.clone());
         let body = [Stmt::Store { buf: BufRef::Param(1), index: at, value }];
-        Cut::of(Loop { var, extent, body: &body }, (target.vector_bytes() / 4) as u16, false, target)
+        Cut::of(CandidateLoop { var, extent, body: &body }, (target.vector_bytes() / 4) as u16, false, target)
     }
 
     #[test]

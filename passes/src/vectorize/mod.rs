@@ -19,8 +19,8 @@ mod jam;
 mod straight;
 
 use crate::{PassContext, PassError};
+pub(crate) use cut::CandidateLoop;
 use cut::Cut;
-pub(crate) use cut::Loop;
 use folds::Fold;
 use jam::jam;
 use kernel::walk::{refresh, substitute, visit_exprs, visit_stmts};
@@ -82,7 +82,7 @@ impl Vectorizer {
     fn for_loop(&mut self, var: IndexVar, extent: usize, kind: LoopKind, body: Vec<Stmt>, done: &mut Done) {
         let inner = self.body(body);
         if !inner.changed
-            && let Some(stmts) = self.vector_loop(Loop { var, extent, body: &inner.stmts })
+            && let Some(stmts) = self.vector_loop(CandidateLoop { var, extent, body: &inner.stmts })
         {
             done.stmts.extend(stmts);
             done.changed = true;
@@ -93,7 +93,7 @@ impl Vectorizer {
     }
 
     /// The loop as vector code, if it has such a form and is long enough.
-    pub(crate) fn vector_loop(&mut self, l: Loop<'_>) -> Option<Vec<Stmt>> {
+    pub(crate) fn vector_loop(&mut self, l: CandidateLoop<'_>) -> Option<Vec<Stmt>> {
         let folds = folds::of_body(&self.types, l.body)?;
         let cut = Cut::of(l, self.lanes(l)?, !folds.is_empty(), &self.target)?;
         let mut all: BTreeMap<Reg, Fold> = BTreeMap::new();
@@ -137,7 +137,7 @@ impl Vectorizer {
     /// accumulators.
     fn vectors(
         &mut self,
-        l: Loop<'_>,
+        l: CandidateLoop<'_>,
         lanes: u16,
         accumulators: &[Accumulators],
         (count, first): (usize, usize),
@@ -170,7 +170,7 @@ impl Vectorizer {
     }
 
     /// The scalar iterations from `first` on.
-    fn tail(&mut self, l: Loop<'_>, first: usize) -> Option<Stmt> {
+    fn tail(&mut self, l: CandidateLoop<'_>, first: usize) -> Option<Stmt> {
         let extent = l.extent - first;
         if extent == 0 {
             return None;
@@ -183,7 +183,7 @@ impl Vectorizer {
 
     /// How many elements of the largest type among the loop's vectors a register holds, 16-bit floats having the lanes of the `f32` that they are computed
     /// in, and bytes those of 32 bits where there is nothing else; `None` where nothing has a vector, or where types of two sizes would have to be converted lane by lane.
-    fn lanes(&self, l: Loop<'_>) -> Option<u16> {
+    fn lanes(&self, l: CandidateLoop<'_>) -> Option<u16> {
         let mut sizes = BTreeSet::new();
         let (mut short, mut bytes) = (false, false);
         let mut note = |dtype: DType| {

@@ -26,7 +26,7 @@ pub(crate) fn in_regions(window: &Window, x: &TensorType, y: &TensorType, groups
 
 /// Places along an axis that have the same taps inside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Run {
+pub(crate) struct TapRun {
     pub(crate) start: usize,
     pub(crate) count: usize,
     pub(crate) first_tap: usize,
@@ -34,16 +34,16 @@ pub(crate) struct Run {
 }
 
 /// The runs of places along a spatial axis.
-pub(crate) fn runs(window: &Window, d: usize, input: usize, output: usize) -> Vec<Run> {
+pub(crate) fn runs(window: &Window, d: usize, input: usize, output: usize) -> Vec<TapRun> {
     let (stride, dilation, before) = (window.stride[d], window.dilation[d], window.pad[d].0);
-    let mut runs: Vec<Run> = vec![];
+    let mut runs: Vec<TapRun> = vec![];
     for place in 0..output {
         let inside = |tap: &usize| (before..before + input).contains(&(place * stride + tap * dilation));
         let first_tap = (0..window.size[d]).find(inside).unwrap_or(0);
         let taps = (0..window.size[d]).filter(inside).count();
         match runs.last_mut() {
             Some(run) if (run.first_tap, run.taps) == (first_tap, taps) => run.count += 1,
-            _ => runs.push(Run { start: place, count: 1, first_tap, taps }),
+            _ => runs.push(TapRun { start: place, count: 1, first_tap, taps }),
         }
     }
     runs

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The ports of the backward body, and what each is in the graph around.
 #[derive(Default)]
-struct Ports {
+struct BackwardPorts {
     /// (node of the joint graph, operand of the backward scan)
     carries: Vec<(NodeId, NodeId)>,
     sequences: Vec<(NodeId, NodeId)>,
@@ -120,8 +120,8 @@ fn ports(
     needed: &[NodeId],
     carried: &BTreeSet<usize>,
     cotangents: &BTreeMap<usize, NodeId>,
-) -> Result<Ports, PassError> {
-    let mut ports = Ports::default();
+) -> Result<BackwardPorts, PassError> {
+    let mut ports = BackwardPorts::default();
     for &i in carried {
         let Some(input) = joint.carry_cotangents[i] else { continue };
         let first = match cotangents.get(&i) {
@@ -150,7 +150,7 @@ fn ports(
 }
 
 /// What one backward step is.
-struct Step {
+struct BackwardStep {
     body: Body,
     /// The forward scan's operands that the carries are like.
     carries: Vec<usize>,
@@ -161,10 +161,10 @@ struct Step {
 /// The body: gradients of carries are carried on, those of sequences are stacked, those of invariants are either.
 fn step(
     (joint, split): (&Joint, &Split),
-    ports: &Ports,
+    ports: &BackwardPorts,
     outputs: &[(usize, NodeId)],
     name: &str,
-) -> Result<Step, PassError> {
+) -> Result<BackwardStep, PassError> {
     let mut copy = Copy::new(joint, &format!("{name} backward"));
     let groups = [("carry", &ports.carries), ("x", &ports.sequences), ("w", &ports.invariants)];
     for (prefix, ports) in groups {
@@ -190,7 +190,7 @@ fn step(
         gradients.push((i, if is_sequence { Gradient::Stacked(stacked) } else { Gradient::Summed(stacked) }));
         stacked += 1;
     }
-    Ok(Step { body: bodies::new(copy.to)?, carries, gradients })
+    Ok(BackwardStep { body: bodies::new(copy.to)?, carries, gradients })
 }
 
 /// Carry number `at`, which becomes an input, plus what a step contributes.

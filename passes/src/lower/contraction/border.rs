@@ -1,12 +1,12 @@
 //! Padded convolutions without padding: the result is cut into regions whose places have the same taps inside of the operand.
 
-use super::spec::{Dim, Origin, Spec, numbers, unpadded};
+use super::spec::{BatchedMatmul, Dim, Origin, numbers, unpadded};
 use crate::lower::Lowering;
-use crate::window::{Run, runs};
+use crate::window::{TapRun, runs};
 use ir::op::contraction::Conv;
 use ir::{NodeId, Op, TensorType};
 
-impl Spec {
+impl BatchedMatmul {
     /// Its parts: all of it, or, with padding, regions of the result that have the same taps inside of the operand.
     pub(super) fn parts(&self, lowering: &Lowering<'_>, anchor: NodeId) -> Vec<Self> {
         let graph = lowering.graph;
@@ -20,7 +20,7 @@ impl Spec {
 }
 
 /// The regions of a convolution: the product of the runs along its axes. Images become a dimension of the batch, which all regions share.
-fn regions(whole: &Spec, op: &Conv, x: &TensorType, y: &TensorType) -> Vec<Spec> {
+fn regions(whole: &BatchedMatmul, op: &Conv, x: &TensorType, y: &TensorType) -> Vec<BatchedMatmul> {
     let spatial = op.window.size.len();
     let mut base = whole.clone();
     let images = base.m.remove(0);
@@ -45,7 +45,7 @@ fn regions(whole: &Spec, op: &Conv, x: &TensorType, y: &TensorType) -> Vec<Spec>
 }
 
 /// A part whose places along a spatial axis are those of a run.
-fn restricted(part: &Spec, d: usize, run: Run, pad: i64, op: &Conv) -> Spec {
+fn restricted(part: &BatchedMatmul, d: usize, run: TapRun, pad: i64, op: &Conv) -> BatchedMatmul {
     let mut part = part.clone();
     let (places, taps): (&mut Dim, &mut Dim) = (&mut part.m[d], &mut part.k[d]);
     (places.extent, taps.extent) = (run.count, run.taps);

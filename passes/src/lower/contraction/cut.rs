@@ -2,7 +2,7 @@
 
 use super::left::{self, CACHE_PERIOD};
 use super::pack;
-use super::spec::{Spec, inner_steps, outer};
+use super::spec::{BatchedMatmul, inner_steps, outer};
 use crate::lower::tile::{Limits, Tiling, WIDEST_TILE, choose, even_block, panel_runs};
 use ir::DType;
 use kernel::Target;
@@ -42,7 +42,7 @@ pub(super) struct Cutter<'t> {
 
 impl Cutter<'_> {
     /// The tiles of a contraction, of a width if that is given, and how many iterations of the outermost reduction dimension one block takes.
-    pub(super) fn cut(&self, spec: &Spec, width: Option<usize>) -> (Tiling, usize) {
+    pub(super) fn cut(&self, spec: &BatchedMatmul, width: Option<usize>) -> (Tiling, usize) {
         let m = spec.m.last().map_or(1, |d| d.extent);
         let n = spec.n.last().map_or(1, |d| d.extent);
         let depth_block = self.depth_block(spec);
@@ -56,9 +56,11 @@ impl Cutter<'_> {
         let copying = |width: usize| {
             let packs = !self.once && pack::is_worth_it(spec, &panel_runs(n, width), self.dtype, self.target);
             // All rows share what is copied; these are the innermost only.
-            if packs { PACK_CYCLES * (depth * n) as f64 / Spec::size(outer(&spec.m)) as f64 } else { 0.0 }
+            if packs { PACK_CYCLES * (depth * n) as f64 / BatchedMatmul::size(outer(&spec.m)) as f64 } else { 0.0 }
         };
-        let around = Spec::size(&spec.batch) * Spec::size(outer(&spec.m)) * Spec::size(outer(&spec.n));
+        let around = BatchedMatmul::size(&spec.batch)
+            * BatchedMatmul::size(outer(&spec.m))
+            * BatchedMatmul::size(outer(&spec.n));
         let panels = around * n.div_ceil(WIDEST_TILE * self.target.tile().vector_bytes / self.dtype.size_bytes());
         let limits =
             Limits { width, colliding_rows, shared_rows: (panels < FEW_PANELS || along_rows) && m >= SHARED_ROWS };
@@ -66,14 +68,14 @@ impl Cutter<'_> {
     }
 
     /// Whether the left factor is packed before.
-    pub(super) fn packs_left(&self, spec: &Spec) -> bool {
+    pub(super) fn packs_left(&self, spec: &BatchedMatmul) -> bool {
         !self.is_along_rows(spec) && left::is_worth_it(spec, self.dtype, self.target)
     }
 
     /// Whether tiles go along the rows of the result rather than down its columns: where sums are so short that it is the result that takes the time,
     /// and the right factor stays in the second-level cache meanwhile.
-    pub(super) fn is_along_rows(&self, spec: &Spec) -> bool {
-        let [rows, columns, steps] = [&spec.m, &spec.n, &spec.k].map(|dims| Spec::size(dims));
+    pub(super) fn is_along_rows(&self, spec: &BatchedMatmul) -> bool {
+        let [rows, columns, steps] = [&spec.m, &spec.n, &spec.k].map(|dims| BatchedMatmul::size(dims));
         let bytes = |elements: usize| elements * self.dtype.size_bytes();
         let is_short = steps <= SHORT_STEPS && bytes(steps * columns) <= self.target.caches().l2_bytes / 4;
         is_short && spec.m.len() == 1 && rows >= MIN_SWEPT_ROWS && bytes(columns) >= CACHE_PERIOD
@@ -81,12 +83,12 @@ impl Cutter<'_> {
 
     /// Whether a product of few rows reads pieces of the right factor's rows one after the other, and adds to the partial sums of many columns, rather
     /// than few columns of all rows: memory gives what follows what was read before, within a page.
-    pub(super) fn is_streamed(&self, spec: &Spec) -> bool {
+    pub(super) fn is_streamed(&self, spec: &BatchedMatmul) -> bool {
         let (Some(column), [step]) = (spec.n.last(), spec.k.as_slice()) else { return false };
         let bytes = |elements: usize| elements * self.dtype.size_bytes();
         let is_large = bytes(step.extent * column.extent) > self.target.caches().l2_bytes / 2;
         let is_wide = column.b == 1 && bytes(step.b.unsigned_abs() as usize) >= 2 * PIECE_BYTES;
-        let rows = Spec::size(&spec.m);
+        let rows = BatchedMatmul::size(&spec.m);
         let is_plain = spec.batch.is_empty() && spec.n.len() == 1 && self.target.tile().masked && !self.once;
         is_plain
             && rows <= STREAMED_ROWS
@@ -95,7 +97,7 @@ impl Cutter<'_> {
             && (4..MAX_TERMS).contains(&(step.extent / stream_steps(rows)))
     }
 
-    pub(super) fn depth_block(&self, spec: &Spec) -> usize {
+    pub(super) fn depth_block(&self, spec: &BatchedMatmul) -> usize {
         let (inner, outermost) = (inner_steps(spec), spec.k.first().map_or(1, |d| d.extent));
         // Where a step of the reduction leaves the left factor's cache line, each step costs a line of the first-level cache.
         let contiguous = self.packs_left(spec) || spec.k.last().is_none_or(|d| d.a.abs() <= 1);
@@ -104,7 +106,7 @@ impl Cutter<'_> {
             (true, true) => MAX_DEPTH,
             (true, false) => MAX_DEPTH_WITHOUT_PLACE,
         };
-        let limit = if self.is_streamed(spec) { stream_steps(Spec::size(&spec.m)) } else { limit };
+        let limit = if self.is_streamed(spec) { stream_steps(BatchedMatmul::size(&spec.m)) } else { limit };
         if outermost * inner <= limit { outermost } else { even_block(outermost, limit / inner) }
     }
 }

@@ -5,11 +5,11 @@
 //! factor.
 
 use super::pack;
-use super::spec::{Dim, Spec};
+use super::spec::{BatchedMatmul, Dim};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::expr::Emit;
-use crate::lower::tile::Run;
+use crate::lower::tile::TileRun;
 use ir::{DType, NodeId};
 use kernel::{Access, Affine, BufferId, Target};
 
@@ -44,23 +44,23 @@ pub(super) struct PackedLeft {
 impl PackedLeft {
     /// What one step along a dimension of the rows adds to the packed index; 0 for dimensions that the factor doesn't have.
     pub(super) fn stride(&self, dim: &Dim) -> i64 {
-        let inner = |at: usize| Spec::size(&self.rows[at + 1..]) * self.depth;
+        let inner = |at: usize| BatchedMatmul::size(&self.rows[at + 1..]) * self.depth;
         self.rows.iter().position(|d| d == dim).map_or(0, |at| inner(at) as i64)
     }
 }
 
 /// Whether a left factor is better copied than read in place.
-pub(super) fn is_worth_it(spec: &Spec, dtype: DType, target: &Target) -> bool {
+pub(super) fn is_worth_it(spec: &BatchedMatmul, dtype: DType, target: &Target) -> bool {
     let is_whole = spec.batch.is_empty() && spec.origin.at.is_empty();
     let (Some(row), [step], true) = (spec.m.last(), spec.k.as_slice(), is_whole) else { return false };
     let lanes = target.tile().vector_bytes / dtype.size_bytes();
-    let uses = Spec::size(&spec.n).div_ceil(lanes);
+    let uses = BatchedMatmul::size(&spec.n).div_ceil(lanes);
     // Rows that are contiguous along the reduction are read in order as they stand.
     let runs_down = row.a == 1 && step.a != 1 && step.extent > FEW_LINES;
     let stride = step.a.unsigned_abs() as usize * dtype.size_bytes();
     let least = if stride.is_multiple_of(CACHE_PERIOD) { MIN_USES_IN_ONE_PLACE } else { MIN_USES };
     target.tile().masked
-        && Spec::size(&spec.m) >= MIN_ROWS
+        && BatchedMatmul::size(&spec.m) >= MIN_ROWS
         && uses >= least
         && runs_down
         && lines(stride, target) < FEW_LINES
@@ -76,12 +76,12 @@ fn lines(stride: usize, target: &Target) -> usize {
 pub(super) fn pack(
     lowering: &mut Lowering<'_>,
     (cluster, anchor): (u32, NodeId),
-    spec: &Spec,
-    rows: &[Run],
+    spec: &BatchedMatmul,
+    rows: &[TileRun],
 ) -> Result<Option<PackedLeft>, PassError> {
     let &[step] = spec.k.as_slice() else { return Ok(None) };
     let dtype = lowering.graph.ty(lowering.graph.operands(anchor)[0]).dtype;
-    let len = Spec::size(&spec.m) * step.extent;
+    let len = BatchedMatmul::size(&spec.m) * step.extent;
     let packed = PackedLeft { buffer: lowering.temp(dtype, len), len, depth: step.extent, rows: spec.m.clone() };
     for &run in rows {
         emit(lowering, (cluster, anchor), step, &packed, run)?;
@@ -95,7 +95,7 @@ fn emit(
     (cluster, anchor): (u32, NodeId),
     step: Dim,
     packed: &PackedLeft,
-    run: Run,
+    run: TileRun,
 ) -> Result<(), PassError> {
     let operand = lowering.graph.operands(anchor)[0];
     let ty = lowering.graph.ty(operand).clone();

@@ -24,10 +24,10 @@ use crate::PassError;
 use crate::fuse::cluster::outputs;
 use cut::Cutter;
 use ir::{DType, NodeId, Op};
-use plan::{Plan, plan};
-use spec::Spec;
+use plan::{ContractionPlan, plan};
+use spec::BatchedMatmul;
 use std::collections::BTreeSet;
-use tiles::{emit_kernel, emit_panels, emit_pieces};
+use tiles::{emit_kernel, emit_masked_panels, emit_panels};
 
 /// Lowers a contraction and what follows it.
 pub(super) fn lower(
@@ -38,7 +38,7 @@ pub(super) fn lower(
 ) -> Result<(), PassError> {
     let graph = lowering.graph;
     let Op::ConvInputGrad(op) = graph.op(anchor) else {
-        let whole = Spec::of(lowering, anchor)?;
+        let whole = BatchedMatmul::of(lowering, anchor)?;
         let parts = whole.parts(lowering, anchor);
         return lower_parts(lowering, (cluster, anchor), nodes, (whole, parts));
     };
@@ -63,13 +63,14 @@ fn lower_parts(
     lowering: &mut Lowering<'_>,
     (cluster, anchor): (u32, NodeId),
     nodes: &[NodeId],
-    (whole, mut parts): (Spec, Vec<Spec>),
+    (whole, mut parts): (BatchedMatmul, Vec<BatchedMatmul>),
 ) -> Result<(), PassError> {
     let used = coordinates_used(lowering, cluster, nodes);
     parts.iter_mut().for_each(|part| part.collapse(|axis| !used.contains(&axis)));
     let dtype = lowering.graph.ty(anchor).dtype;
     let results = outputs(lowering.graph, cluster, nodes);
-    let largest = parts.iter().max_by_key(|part| Spec::size(&part.m) * Spec::size(&part.k)).unwrap_or(&whole);
+    let largest =
+        parts.iter().max_by_key(|part| BatchedMatmul::size(&part.m) * BatchedMatmul::size(&part.k)).unwrap_or(&whole);
     if !matches!(dtype, DType::F32 | DType::F64) || largest.n.is_empty() || is_row_of_dots(largest) {
         if matches!(lowering.graph.op(anchor), Op::PairProduct(_)) {
             return Err(lowering.defect(anchor, "pairs are multiplied in tiles only"));
@@ -90,8 +91,8 @@ fn lower_parts(
     let plan = plan(lowering, cluster, anchor, results, (largest, parts), None)?;
     let target = lowering.target.clone();
     let cutter = Cutter { dtype, target: &target, has_place: plan.results.contains(&anchor), once: false };
-    if let Some(pieces) = triangle::pieces(lowering, &plan, |spec, width| cutter.cut(spec, Some(width)).0.rows) {
-        return emit_pieces(lowering, &plan, &pieces, &name);
+    if let Some(panels) = triangle::masked_panels(lowering, &plan, |spec, width| cutter.cut(spec, Some(width)).0.rows) {
+        return emit_masked_panels(lowering, &plan, &panels, &name);
     }
     if !plan.along_rows || plan.outer_dims().next().is_some() {
         return emit(lowering, &plan, &name);
@@ -106,7 +107,7 @@ fn lower_parts(
 }
 
 /// Emits the kernels of a plan.
-fn emit(lowering: &mut Lowering<'_>, plan: &Plan, name: &str) -> Result<(), PassError> {
+fn emit(lowering: &mut Lowering<'_>, plan: &ContractionPlan, name: &str) -> Result<(), PassError> {
     for &run in &plan.own {
         emit_panels(lowering, plan, run, name)?;
     }
@@ -118,9 +119,9 @@ fn emit(lowering: &mut Lowering<'_>, plan: &Plan, name: &str) -> Result<(), Pass
 }
 
 /// A vector times a matrix whose columns are contiguous: each element is a sum along memory, which plain loops make with vectors.
-fn is_row_of_dots(spec: &Spec) -> bool {
+fn is_row_of_dots(spec: &BatchedMatmul) -> bool {
     let strided = spec.n.last().is_some_and(|d| d.b != 1);
-    strided && Spec::size(&spec.m) < 4 && spec.k.last().is_some_and(|d| d.a == 1 && d.b == 1)
+    strided && BatchedMatmul::size(&spec.m) < 4 && spec.k.last().is_some_and(|d| d.a == 1 && d.b == 1)
 }
 
 /// The result's axes whose coordinates the elementwise ops look at one by one.

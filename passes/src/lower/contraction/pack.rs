@@ -1,11 +1,11 @@
 //! Packing of the right factor: panels of the tile's width, each with one row per step of the reduction.
 
-use super::spec::{Dim, Spec};
+use super::spec::{BatchedMatmul, Dim};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::KernelCx;
 use crate::lower::expr::Emit;
-use crate::lower::tile::Run;
+use crate::lower::tile::TileRun;
 use ir::{DType, NodeId};
 use kernel::{Access, Affine, BufRef, BufferId, Target};
 
@@ -33,13 +33,13 @@ impl Packed {
 
 /// Whether a right factor is better copied into panels of these widths than read in place: if it isn't contiguous along its columns, or it is
 /// read often, larger than what the caches keep anyway, and not one panel as it stands.
-pub(super) fn is_worth_it(spec: &Spec, columns: &[Run], dtype: DType, target: &Target) -> bool {
+pub(super) fn is_worth_it(spec: &BatchedMatmul, columns: &[TileRun], dtype: DType, target: &Target) -> bool {
     let Some(column) = spec.n.last() else { return false };
     if column.b != 1 {
         return true;
     }
-    let bytes = Spec::size(&spec.k) * column.extent * dtype.size_bytes();
-    let reused = Spec::size(&spec.batch) * Spec::size(&spec.m) >= MIN_ROWS;
+    let bytes = BatchedMatmul::size(&spec.k) * column.extent * dtype.size_bytes();
+    let reused = BatchedMatmul::size(&spec.batch) * BatchedMatmul::size(&spec.m) >= MIN_ROWS;
     let is_panel =
         matches!(columns, [run] if run.count == 1) && spec.k.last().is_none_or(|d| d.b <= 2 * column.extent as i64);
     let stays = is_panel || bytes <= target.caches().l1_bytes / 2 || stays_in_l2(spec, dtype, target);
@@ -48,11 +48,11 @@ pub(super) fn is_worth_it(spec: &Spec, columns: &[Run], dtype: DType, target: &T
 
 /// Whether both factors and the result stay in the second-level cache together, and the right one is stored without gaps: then its rows come fast
 /// enough in place. A copy would be made by one thread and read by the others, from that one's cache.
-fn stays_in_l2(spec: &Spec, dtype: DType, target: &Target) -> bool {
-    let [rows, columns, steps] = [&spec.m, &spec.n, &spec.k].map(|dims| Spec::size(dims));
+fn stays_in_l2(spec: &BatchedMatmul, dtype: DType, target: &Target) -> bool {
+    let [rows, columns, steps] = [&spec.m, &spec.n, &spec.k].map(|dims| BatchedMatmul::size(dims));
     let elements = rows * steps + steps * columns + rows * columns;
     let dense = spec.k.last().is_none_or(|d| d.b <= columns as i64);
-    let batches = Spec::size(&spec.batch);
+    let batches = BatchedMatmul::size(&spec.batch);
     dense && batches * elements * dtype.size_bytes() <= target.caches().l2_bytes
 }
 
@@ -60,10 +60,11 @@ fn stays_in_l2(spec: &Spec, dtype: DType, target: &Target) -> bool {
 /// panel is read along its columns, where the cache has the right factor, and where that is so large that what is packed would go to memory and come back.
 /// There the cache must keep the block beside the left factor's part of it: all rows are gone down for one panel at a time, rather than for several. So it must
 /// where rows have several dimensions, which would be loops around the panels otherwise.
-pub(super) fn is_own(spec: &Spec, (steps, width): (usize, usize), dtype: DType, target: &Target) -> bool {
+pub(super) fn is_own(spec: &BatchedMatmul, (steps, width): (usize, usize), dtype: DType, target: &Target) -> bool {
     let Some(column) = spec.n.last() else { return false };
     let bytes = |elements: usize| elements * dtype.size_bytes();
-    let (right, block) = (bytes(Spec::size(&spec.k) * column.extent), bytes((Spec::size(&spec.m) + width) * steps));
+    let (right, block) =
+        (bytes(BatchedMatmul::size(&spec.k) * column.extent), bytes((BatchedMatmul::size(&spec.m) + width) * steps));
     let keeps = right > target.caches().l2_bytes && block <= target.caches().l2_bytes / 8 * 5;
     keeps || (spec.m.len() < 2 && (column.b != 1 || right <= target.caches().l2_bytes / 4))
 }
@@ -73,12 +74,12 @@ pub(super) fn pack(
     lowering: &mut Lowering<'_>,
     cluster: u32,
     anchor: NodeId,
-    spec: &Spec,
-    columns: &[Run],
+    spec: &BatchedMatmul,
+    columns: &[TileRun],
 ) -> Result<Option<Packed>, PassError> {
     let (Some(column), false) = (spec.n.last(), columns.is_empty()) else { return Ok(None) };
     let dtype = lowering.graph.ty(lowering.graph.operands(anchor)[1]).dtype;
-    let depth = Spec::size(&spec.k);
+    let depth = BatchedMatmul::size(&spec.k);
     let of_factor = spec.batch.iter().filter(|d| d.b != 0);
     let dims: Vec<Dim> = of_factor.chain(&spec.n[..spec.n.len() - 1]).copied().collect();
     let mut stride = (depth * column.extent) as i64;
@@ -101,9 +102,9 @@ fn emit(
     lowering: &mut Lowering<'_>,
     cluster: u32,
     anchor: NodeId,
-    spec: &Spec,
+    spec: &BatchedMatmul,
     packed: &Packed,
-    run: Run,
+    run: TileRun,
 ) -> Result<(), PassError> {
     let operand = lowering.graph.operands(anchor)[1];
     let ty = lowering.graph.ty(operand).clone();

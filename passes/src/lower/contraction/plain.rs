@@ -3,7 +3,7 @@
 //! Where each channel has a kernel of its own, the sums of all taps of the kernel's gradient are made in one walk over the images: one for each tap would read
 //! the images from memory as often.
 
-use super::spec::{Dim, Spec};
+use super::spec::{BatchedMatmul, Dim};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::expr::Emit;
@@ -19,7 +19,7 @@ pub(super) fn lower(
     cluster: u32,
     anchor: NodeId,
     results: &[NodeId],
-    spec: &Spec,
+    spec: &BatchedMatmul,
 ) -> Result<(), PassError> {
     let graph = lowering.graph;
     let ty = graph.ty(anchor).clone();
@@ -60,8 +60,8 @@ pub(super) fn lower(
 }
 
 /// Whether all sums of a channel are made in one walk.
-fn is_together(op: &Op, spec: &Spec) -> bool {
-    matches!(op, Op::ConvWeightGrad(_)) && spec.n.is_empty() && Spec::size(&spec.m) <= MAX_SUMS
+fn is_together(op: &Op, spec: &BatchedMatmul) -> bool {
+    matches!(op, Op::ConvWeightGrad(_)) && spec.n.is_empty() && BatchedMatmul::size(&spec.m) <= MAX_SUMS
 }
 
 /// Offsets in the factors, and coordinates in the result.

@@ -3,10 +3,10 @@
 use super::cut::{Cutter, FEW_PANELS, MAX_TERMS, PIECE_BYTES};
 use super::left::{self, PackedLeft};
 use super::pack::{self, Packed};
-use super::spec::{Dim, Spec, inner_steps, outer};
+use super::spec::{BatchedMatmul, Dim, inner_steps, outer};
 use crate::PassError;
 use crate::lower::Lowering;
-use crate::lower::tile::{Run, block, even_block};
+use crate::lower::tile::{TileRun, block, even_block};
 use ir::{DType, NodeId, Shape};
 use kernel::BufferId;
 
@@ -16,25 +16,25 @@ pub(super) const SHARES: usize = 16;
 pub(super) const SHARED_PANELS: usize = 8;
 
 /// One of the regions that make up the result, with loops of its own; mostly there is one.
-pub(super) struct Part {
-    pub(super) spec: Spec,
-    pub(super) rows: Vec<Run>,
+pub(super) struct Region {
+    pub(super) spec: BatchedMatmul,
+    pub(super) rows: Vec<TileRun>,
     /// How many iterations of the outermost reduction dimension one block takes.
     pub(super) depth_block: usize,
 }
 
 /// What is decided before loops are made.
-pub(super) struct Plan {
+pub(super) struct ContractionPlan {
     pub(super) cluster: u32,
     pub(super) anchor: NodeId,
     pub(super) results: Vec<NodeId>,
     /// The whole contraction.
-    pub(super) whole: Spec,
-    pub(super) parts: Vec<Part>,
+    pub(super) whole: BatchedMatmul,
+    pub(super) parts: Vec<Region>,
     /// Columns of each register tile whose part of the right factor is read in place, or packed before.
-    pub(super) columns: Vec<Run>,
+    pub(super) columns: Vec<TileRun>,
     /// Those of which each thread packs its own panels.
-    pub(super) own: Vec<Run>,
+    pub(super) own: Vec<TileRun>,
     /// Whether all rows' dimensions are gone down for each panel, as where each has regions of its own, or a panel is packed when it is used.
     pub(super) rows_inside: bool,
     pub(super) packed: Option<Packed>,
@@ -65,9 +65,9 @@ pub(super) fn plan(
     cluster: u32,
     anchor: NodeId,
     results: Vec<NodeId>,
-    (whole, specs): (Spec, Vec<Spec>),
+    (whole, specs): (BatchedMatmul, Vec<BatchedMatmul>),
     chunks: Option<usize>,
-) -> Result<Plan, PassError> {
+) -> Result<ContractionPlan, PassError> {
     let dtype = lowering.graph.ty(anchor).dtype;
     let target = lowering.target.clone();
     // Packed once for all steps of a loop.
@@ -75,36 +75,36 @@ pub(super) fn plan(
     let cutter = Cutter { dtype, target: &target, has_place: chunks.is_some() || results.contains(&anchor), once };
     let (tiling, _) = cutter.cut(&whole, None);
     let width = tiling.columns.first().map(|run| run.size);
-    let parts: Vec<Part> = specs
+    let parts: Vec<Region> = specs
         .into_iter()
         .map(|spec| {
             let (tiling, depth_block) = cutter.cut(&spec, width);
-            Part { spec, rows: tiling.rows, depth_block }
+            Region { spec, rows: tiling.rows, depth_block }
         })
         .collect();
     let packs = once || pack::is_worth_it(&whole, &tiling.columns, dtype, &target);
     let along_rows = chunks.is_none() && parts.len() == 1 && cutter.is_along_rows(&whole);
     let streams = chunks.is_none() && parts.len() == 1 && !packs && cutter.is_streamed(&whole);
     let shares = packs && !once && !along_rows && parts.len() == 1;
-    let is_own = |run: &Run| {
+    let is_own = |run: &TileRun| {
         let steps = parts[0].depth_block * inner_steps(&parts[0].spec);
         let is_own = shares && pack::is_own(&whole, (steps, run.size), dtype, &target);
         is_own && panels(&whole, run) >= SHARED_PANELS
     };
-    let (own, columns): (Vec<Run>, Vec<Run>) = tiling.columns.iter().partition(|run| is_own(run));
+    let (own, columns): (Vec<TileRun>, Vec<TileRun>) = tiling.columns.iter().partition(|run| is_own(run));
     let rows_inside = parts.len() > 1 || (!own.is_empty() && whole.m.len() > 1);
     let packed = if packs { pack::pack(lowering, cluster, anchor, &whole, &columns)? } else { None };
     let left = match parts.as_slice() {
         [part] if cutter.packs_left(&part.spec) => left::pack(lowering, (cluster, anchor), &part.spec, &part.rows)?,
         _ => None,
     };
-    let row_bytes = Spec::size(&whole.k) * dtype.size_bytes();
+    let row_bytes = BatchedMatmul::size(&whole.k) * dtype.size_bytes();
     let tallest = tiling.rows.first().map_or(1, |r| r.size);
     let row_tiles = (target.caches().l2_bytes / 2 / (row_bytes * tallest)).max(4);
     let (partial, group_bytes) = (None, target.caches().l2_bytes / 2);
     let dims: Vec<usize> = chunks.into_iter().chain(lowering.graph.ty(anchor).shape.iter().copied()).collect();
     let shape = Shape::new(dims).map_err(|e| lowering.defect(anchor, &e.to_string()))?;
-    let mut plan = Plan {
+    let mut plan = ContractionPlan {
         cluster,
         anchor,
         results,
@@ -141,8 +141,8 @@ pub(super) fn plan(
 }
 
 /// How many panels of a run there are for threads to share.
-fn panels(spec: &Spec, run: &Run) -> usize {
-    Spec::size(&spec.batch) * Spec::size(outer(&spec.n)) * run.count
+fn panels(spec: &BatchedMatmul, run: &TileRun) -> usize {
+    BatchedMatmul::size(&spec.batch) * BatchedMatmul::size(outer(&spec.n)) * run.count
 }
 
 /// Partial sums wait where the anchor's own result goes, if it is one. Not where another result of the cluster goes: that may be a
@@ -155,14 +155,14 @@ fn partial_buffer(lowering: &mut Lowering<'_>, anchor: NodeId, results: &[NodeId
     lowering.temp(ty.dtype, ty.shape.numel())
 }
 
-impl Part {
+impl Region {
     /// Iterations of the outermost reduction dimension.
     pub(super) fn outermost(&self) -> usize {
         self.spec.k.first().map_or(1, |d| d.extent)
     }
 }
 
-impl Plan {
+impl ContractionPlan {
     /// How many tiles one panel of columns serves before the next.
     pub(super) fn tiles_of_panel(&self) -> usize {
         let all = || self.parts.iter().flat_map(|p| &p.rows).map(|r| r.count).sum();
@@ -178,7 +178,7 @@ impl Plan {
 
     /// How many panels of a packed factor go down the rows together, so that a row of tiles of the left factor is read once for all of them: as
     /// many as the second-level cache holds, if enough groups are left for threads to share.
-    pub(super) fn group(&self, run: &Run) -> usize {
+    pub(super) fn group(&self, run: &TileRun) -> usize {
         let [part] = self.parts.as_slice() else { return 1 };
         if self.along_rows {
             return run.count;
@@ -199,7 +199,7 @@ impl Plan {
     /// (tiles in a block, blocks), where all tiles are equal and more than one block is wanted: so that a block's part of the left factor
     /// stays in the cache, or, where there are few panels and no loops around them, for threads to share.
     pub(super) fn row_blocks(&self) -> Option<(usize, usize)> {
-        let [Part { rows, .. }] = self.parts.as_slice() else { return None };
+        let [Region { rows, .. }] = self.parts.as_slice() else { return None };
         let [run] = rows.as_slice() else { return None };
         if self.chunks.is_some() || self.streams {
             return None;

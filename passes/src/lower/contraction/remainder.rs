@@ -1,7 +1,7 @@
 //! Gradients of strided convolutions by their input: one contraction for the places of each remainder by the strides, which have the same taps. None of
 //! them multiplies by the zeros that a stride leaves between the outputs.
 
-use super::spec::{Dim, Spec};
+use super::spec::{BatchedMatmul, Dim};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::expr::Emit;
@@ -11,26 +11,26 @@ use ir::{NodeId, Scalar, TensorType};
 use kernel::Affine;
 
 /// The places of one remainder along each spatial axis.
-pub(super) struct Places {
+pub(super) struct Phase {
     /// Their contraction; `None` if they have no tap.
-    pub(super) spec: Option<Spec>,
+    pub(super) spec: Option<BatchedMatmul>,
     /// Along each axis of the result: the first, how far one is from the next, how many.
     axes: Vec<(usize, usize, usize)>,
 }
 
 /// The contractions that make up a gradient; `None` if a place has a tap outside.
-pub(super) fn parts(op: &ConvInputGrad, dy: &TensorType, w: &TensorType, dx: &TensorType) -> Option<Vec<Places>> {
+pub(super) fn parts(op: &ConvInputGrad, dy: &TensorType, w: &TensorType, dx: &TensorType) -> Option<Vec<Phase>> {
     let spatial = op.window.rank();
     let strides = |ty: &TensorType| ty.shape.strides().iter().map(|&s| s as i64).collect::<Vec<i64>>();
     let (sy, sw, sx) = (strides(dy), strides(w), strides(dx));
     let (ci, co) = (w.shape[spatial], w.shape[spatial + 1] / op.groups);
     let channel = spatial + 1;
-    let mut base = Spec::default();
+    let mut base = BatchedMatmul::default();
     base.batch.push(Dim { extent: op.groups, a: co as i64, b: co as i64, c: ci as i64, axis: channel, steps: 0 });
     base.m.push(Dim::row(dx.shape[0], sy[0], sx[0], 0));
     base.n.push(Dim::column(ci, sw[spatial], 1, channel));
     base.origin.at = vec![0; spatial + 2];
-    let mut parts = vec![Places { spec: Some(base), axes: vec![(0, 1, dx.shape[0])] }];
+    let mut parts = vec![Phase { spec: Some(base), axes: vec![(0, 1, dx.shape[0])] }];
     for d in 0..spatial {
         let mut more = vec![];
         for part in &parts {
@@ -48,7 +48,7 @@ pub(super) fn parts(op: &ConvInputGrad, dy: &TensorType, w: &TensorType, dx: &Te
                     spec
                 });
                 let axis = (piece.start as usize, piece.step as usize, piece.count as usize);
-                more.push(Places { spec, axes: [&part.axes[..], &[axis]].concat() });
+                more.push(Phase { spec, axes: [&part.axes[..], &[axis]].concat() });
             }
         }
         parts = more;
@@ -68,7 +68,7 @@ pub(super) fn clear(
     lowering: &mut Lowering<'_>,
     (cluster, anchor): (u32, NodeId),
     results: &[NodeId],
-    places: &Places,
+    places: &Phase,
 ) -> Result<(), PassError> {
     let zero = Scalar::zero(lowering.graph.ty(anchor).dtype);
     let mut emit = Emit::new(lowering, Some(cluster));

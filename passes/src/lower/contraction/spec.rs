@@ -29,7 +29,7 @@ impl Dim {
         Self { extent, a: 0, b, c, axis, steps: 0 }
     }
 
-    /// A dimension of the reduction; [`Spec::count_steps`] fills in `steps`.
+    /// A dimension of the reduction; [`BatchedMatmul::count_steps`] fills in `steps`.
     pub(super) fn reduced(extent: usize, a: i64, b: i64) -> Self {
         Self { extent, a, b, c: 0, axis: 0, steps: 0 }
     }
@@ -50,7 +50,7 @@ pub(super) struct Origin {
 
 /// `c[batch, m, n] = Σ_k a[batch, m, k] * b[batch, k, n]`, each group with any number of dimensions, outermost first.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(super) struct Spec {
+pub(super) struct BatchedMatmul {
     pub(super) batch: Vec<Dim>,
     pub(super) m: Vec<Dim>,
     pub(super) n: Vec<Dim>,
@@ -62,7 +62,7 @@ fn strides(ty: &TensorType) -> Vec<i64> {
     ty.shape.strides().iter().map(|&s| s as i64).collect()
 }
 
-impl Spec {
+impl BatchedMatmul {
     /// The form of a contraction node, without regard to padding.
     pub(super) fn of(lowering: &Lowering<'_>, anchor: NodeId) -> Result<Self, PassError> {
         let graph = lowering.graph;
@@ -194,7 +194,7 @@ pub(super) fn unpadded(pad: &[(usize, usize)]) -> bool {
 }
 
 /// Steps of the reduction in one iteration of its outermost dimension.
-pub(super) fn inner_steps(spec: &Spec) -> usize {
+pub(super) fn inner_steps(spec: &BatchedMatmul) -> usize {
     spec.k.iter().skip(1).map(|d| d.extent).product()
 }
 

@@ -4,7 +4,7 @@
 //! a thread reads those that it wrote in the kernels before, which are in its own caches. Other contractions are cut where a reduction is so long that adding up its blocks, one
 //! after the other, would lose digits. How many chunks there are depends on the shapes and the target alone, so results don't depend on the threads.
 
-use super::spec::{Dim, Spec, numbers};
+use super::spec::{BatchedMatmul, Dim, numbers};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::flatten;
@@ -23,10 +23,10 @@ const LEAST_STEPS: usize = 512;
 const MOST_STEPS: usize = 1 << 18;
 
 /// In how many chunks the outermost dimension of a contraction's reduction is summed; `None` if it is not cut.
-pub(super) fn chunks(op: &Op, spec: &Spec, dtype: DType, target: &Target) -> Option<usize> {
+pub(super) fn chunks(op: &Op, spec: &BatchedMatmul, dtype: DType, target: &Target) -> Option<usize> {
     let images = spec.k.first()?.extent;
-    let results: usize = [&spec.batch, &spec.m, &spec.n].iter().map(|dims| Spec::size(dims)).product();
-    let steps = Spec::size(&spec.k);
+    let results: usize = [&spec.batch, &spec.m, &spec.n].iter().map(|dims| BatchedMatmul::size(dims)).product();
+    let steps = BatchedMatmul::size(&spec.k);
     let fits = |chunks: &usize| {
         images.is_multiple_of(*chunks) && chunks * results * dtype.size_bytes() <= target.caches().l2_bytes
     };
@@ -37,7 +37,7 @@ pub(super) fn chunks(op: &Op, spec: &Spec, dtype: DType, target: &Target) -> Opt
     if shared.unwrap_or(1) >= least { shared } else { (least..=LEAST_STEPS).find(fits).or(shared) }
 }
 
-impl Spec {
+impl BatchedMatmul {
     /// The sums over that many chunks, which are the outermost axis of a result that has `len` elements for each.
     pub(super) fn in_chunks(mut self, chunks: usize, len: usize) -> Self {
         for dim in self.batch.iter_mut().chain(&mut self.m).chain(&mut self.n) {

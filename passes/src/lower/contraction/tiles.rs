@@ -2,15 +2,15 @@
 
 use super::left::PackedLeft;
 use super::pack::{self, Packed, row_strides};
-use super::plan::{Part, Plan, SHARES};
+use super::plan::{ContractionPlan, Region, SHARES};
 use super::spec::{Dim, inner_steps, outer};
 use super::sums::placed;
-use super::triangle::Piece;
+use super::triangle::MaskedPanel;
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::{Placed, flatten};
 use crate::lower::expr::Emit;
-use crate::lower::tile::Run;
+use crate::lower::tile::TileRun;
 use kernel::{Access, Affine, BufRef, IndexVar, Micro, Operand, ReduceDim, ScalarOp, Stmt, Sums};
 
 /// A position in the iteration space: offsets in the factors and coordinates in the result.
@@ -52,8 +52,8 @@ enum Factor {
 /// One kernel for some runs of columns: the right factor is read in place, or packed before.
 pub(super) fn emit_kernel(
     lowering: &mut Lowering<'_>,
-    plan: &Plan,
-    columns: &[Run],
+    plan: &ContractionPlan,
+    columns: &[TileRun],
     name: &str,
 ) -> Result<(), PassError> {
     let mut tiles = Tiles::new(lowering, plan, Factor::Ahead);
@@ -70,7 +70,12 @@ pub(super) fn emit_kernel(
 }
 
 /// One kernel for a run of columns whose panels threads share: each packs a block of its panel, then goes down the rows.
-pub(super) fn emit_panels(lowering: &mut Lowering<'_>, plan: &Plan, run: Run, name: &str) -> Result<(), PassError> {
+pub(super) fn emit_panels(
+    lowering: &mut Lowering<'_>,
+    plan: &ContractionPlan,
+    run: TileRun,
+    name: &str,
+) -> Result<(), PassError> {
     let part = &plan.parts[0];
     let mut tiles = Tiles::new(lowering, plan, Factor::Ahead);
     let steps = part.depth_block * inner_steps(&part.spec);
@@ -83,21 +88,21 @@ pub(super) fn emit_panels(lowering: &mut Lowering<'_>, plan: &Plan, run: Run, na
 }
 
 /// One kernel for panels of which each has rows of its own, packed and multiplied one after the other in each iteration of the outer loops.
-pub(super) fn emit_pieces(
+pub(super) fn emit_masked_panels(
     lowering: &mut Lowering<'_>,
-    plan: &Plan,
-    pieces: &[Piece],
+    plan: &ContractionPlan,
+    panels: &[MaskedPanel],
     name: &str,
 ) -> Result<(), PassError> {
     let mut tiles = Tiles::new(lowering, plan, Factor::Ahead);
-    let block = |(part, run): &Piece| part.depth_block * inner_steps(&part.spec) * run.size;
-    let largest = pieces.iter().map(block).max().unwrap_or(0);
+    let block = |panel: &MaskedPanel| panel.rows.depth_block * inner_steps(&panel.rows.spec) * panel.columns.size;
+    let largest = panels.iter().map(block).max().unwrap_or(0);
     tiles.factor = Factor::Own(tiles.emit.cx.local(plan.factors, largest));
     let (position, _) = tiles.open(None);
     tiles.emit.cx.floor = 1;
     let depth = tiles.emit.cx.depth();
-    for (part, run) in pieces {
-        tiles.panel(&position, part, *run, (&Affine::default(), None))?;
+    for panel in panels {
+        tiles.panel(&position, &panel.rows, panel.columns, (&Affine::default(), None))?;
         tiles.emit.cx.close_to(depth);
         tiles.emit.values.drop_below(depth);
     }
@@ -108,15 +113,15 @@ pub(super) fn emit_pieces(
 /// Makes the loops inside the outer ones.
 struct Tiles<'p, 'a, 'g> {
     emit: Emit<'a, 'g>,
-    plan: &'p Plan,
+    plan: &'p ContractionPlan,
     strides: Vec<usize>,
     factor: Factor,
 }
 
 /// A part of the reduction: `count` blocks of `size` iterations of the outermost dimension from `start`.
 struct Segment<'p> {
-    part: &'p Part,
-    run: Run,
+    part: &'p Region,
+    run: TileRun,
     first: bool,
     last: bool,
     /// How many panels go down the rows side by side.
@@ -127,7 +132,7 @@ struct Segment<'p> {
 type RowBlock<'v> = Option<&'v (usize, Affine)>;
 
 impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
-    fn new(lowering: &'a mut Lowering<'g>, plan: &'p Plan, factor: Factor) -> Self {
+    fn new(lowering: &'a mut Lowering<'g>, plan: &'p ContractionPlan, factor: Factor) -> Self {
         let strides = plan.shape.strides().to_vec();
         Self { emit: Emit::new(lowering, Some(plan.cluster)), plan, strides, factor }
     }
@@ -152,7 +157,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
     }
 
     /// Loops over the panels of a run of columns.
-    fn panels(&mut self, around: &Position, part: &Part, run: Run, block: RowBlock<'_>) -> Result<(), PassError> {
+    fn panels(&mut self, around: &Position, part: &Region, run: TileRun, block: RowBlock<'_>) -> Result<(), PassError> {
         let depth = self.emit.cx.depth();
         let groups = run.count / self.plan.group(&run);
         let panel = self.emit.cx.open_all(if groups > 1 { std::slice::from_ref(&groups) } else { &[] });
@@ -168,8 +173,8 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
     fn panel(
         &mut self,
         around: &Position,
-        part: &Part,
-        run: Run,
+        part: &Region,
+        run: TileRun,
         (panel, block): (&Affine, RowBlock<'_>),
     ) -> Result<(), PassError> {
         let group = if self.factor == Factor::Ahead { self.plan.group(&run) } else { 1 };
@@ -270,8 +275,8 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         }
         match row_block {
             Some((tiles, block)) => {
-                let Run { start, size, .. } = segment.part.rows[0];
-                let run = Run { start, size, count: *tiles };
+                let TileRun { start, size, .. } = segment.part.rows[0];
+                let run = TileRun { start, size, count: *tiles };
                 self.rows(&position, segment, run, width, &block.scale((size * tiles) as i64))?;
             }
             None => {
@@ -290,7 +295,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         &mut self,
         around: &Position,
         segment: &Segment<'_>,
-        run: Run,
+        run: TileRun,
         width: usize,
         offset: &Affine,
     ) -> Result<(), PassError> {
@@ -313,7 +318,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
     }
 
     /// What one iteration of each reduction dimension adds to the right factor's index.
-    fn b_strides(&self, part: &Part, width: usize) -> Vec<i64> {
+    fn b_strides(&self, part: &Region, width: usize) -> Vec<i64> {
         match (&self.plan.packed, self.factor) {
             (None, Factor::Ahead) => part.spec.k.iter().map(|d| d.b).collect(),
             _ => row_strides(&part.spec.k, width),
@@ -444,10 +449,10 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
 }
 
 /// The reduction in blocks: the first starts from nothing, the last finishes the sum.
-fn segments(part: &Part, group: usize) -> Vec<Segment<'_>> {
+fn segments(part: &Region, group: usize) -> Vec<Segment<'_>> {
     let (extent, block) = (part.outermost(), part.depth_block);
     let (full, rest) = (extent / block, extent % block);
-    let run = |start: usize, size: usize, count: usize| Run { start, size, count };
+    let run = |start: usize, size: usize, count: usize| TileRun { start, size, count };
     let mut runs = vec![run(0, block, 1)];
     let middle = if rest > 0 { full - 1 } else { full.saturating_sub(2) };
     if middle > 0 {

@@ -3,10 +3,10 @@
 //! This changes no result, whatever the factors hold: `select` takes the other branch there. What stands in memory above the diagonal is left
 //! over from before.
 
-use super::plan::{Part, Plan, SHARES};
-use super::spec::{Dim, Spec};
+use super::plan::{ContractionPlan, Region, SHARES};
+use super::spec::{BatchedMatmul, Dim};
 use crate::lower::Lowering;
-use crate::lower::tile::Run;
+use crate::lower::tile::TileRun;
 use ir::{DType, Graph, NodeId, Op, ScalarOp};
 use std::collections::BTreeSet;
 
@@ -14,15 +14,18 @@ use std::collections::BTreeSet;
 const MAX_SEARCH: usize = 8;
 
 /// A panel of columns, and the rows that are wanted of it.
-pub(super) type Piece = (Part, Run);
+pub(super) struct MaskedPanel {
+    pub(super) rows: Region,
+    pub(super) columns: TileRun,
+}
 
 /// The panels of a contraction with the rows that somebody looks at, if those are not all and each thread packs its own panels.
 /// `rows` cuts what is left of a part's rows into tiles for panels of a width.
-pub(super) fn pieces(
+pub(super) fn masked_panels(
     lowering: &Lowering<'_>,
-    plan: &Plan,
-    rows: impl Fn(&Spec, usize) -> Vec<Run>,
-) -> Option<Vec<Piece>> {
+    plan: &ContractionPlan,
+    rows: impl Fn(&BatchedMatmul, usize) -> Vec<TileRun>,
+) -> Option<Vec<MaskedPanel>> {
     let ty = lowering.graph.ty(plan.anchor);
     let [part] = plan.parts.as_slice() else { return None };
     let ([m], [n]) = (part.spec.m.as_slice(), part.spec.n.as_slice()) else { return None };
@@ -33,11 +36,10 @@ pub(super) fn pieces(
     if !fits || count < 2 || !is_hidden(lowering.graph, plan.anchor, plan.cluster, (m.axis, n.axis), MAX_SEARCH) {
         return None;
     }
-    let panels = plan
-        .own
-        .iter()
-        .flat_map(|run| (0..run.count).map(|at| Run { start: run.start + at * run.size, size: run.size, count: 1 }));
-    let piece = |run: Run| {
+    let panels = plan.own.iter().flat_map(|run| {
+        (0..run.count).map(|at| TileRun { start: run.start + at * run.size, size: run.size, count: 1 })
+    });
+    let panel = |run: TileRun| {
         // A row sees the columns up to its own number.
         let first = run.start.min(m.extent - 1);
         let mut spec = part.spec.clone();
@@ -46,9 +48,9 @@ pub(super) fn pieces(
         spec.origin.at = vec![0; ty.shape.rank()];
         spec.origin.at[m.axis] = first;
         let rows = rows(&spec, run.size);
-        (Part { spec, rows, depth_block: part.depth_block }, run)
+        MaskedPanel { rows: Region { spec, rows, depth_block: part.depth_block }, columns: run }
     };
-    Some(panels.map(piece).collect())
+    Some(panels.map(panel).collect())
 }
 
 /// True if nobody looks at elements of a node whose coordinate along the first of two axes is below that along the second. `cluster` is that

@@ -27,7 +27,7 @@ const LEAST_ROWS: usize = 6;
 
 /// How a value relates to blocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
+enum RowKind {
     /// Its first axis is cut.
     Cut,
     /// All of it serves each block.
@@ -71,7 +71,7 @@ struct Cutter<'g> {
     body: &'g Graph,
     batch: usize,
     rows: usize,
-    kinds: BTreeMap<NodeId, Kind>,
+    kinds: BTreeMap<NodeId, RowKind>,
 }
 
 /// What keeps a body whole: the invariant that would have to be cut too, if that is all.
@@ -85,7 +85,7 @@ impl Cutter<'_> {
         }
         // What a block carries or gives has its rows.
         for (_, id) in self.body.outputs() {
-            if self.kinds[id] == Kind::Whole || self.first(*id) != Some(self.batch) {
+            if self.kinds[id] == RowKind::Whole || self.first(*id) != Some(self.batch) {
                 return Err(self.blame(*id));
             }
         }
@@ -102,18 +102,18 @@ impl Cutter<'_> {
         (is_invariant && self.first(id) == Some(self.batch)).then_some(id)
     }
 
-    fn kind(&self, id: NodeId, cut: &BTreeSet<NodeId>) -> Result<Kind, Whole> {
+    fn kind(&self, id: NodeId, cut: &BTreeSet<NodeId>) -> Result<RowKind, Whole> {
         if matches!(self.body.op(id), Op::Input(_)) {
-            return Ok(if cut.contains(&id) { Kind::Cut } else { Kind::Whole });
+            return Ok(if cut.contains(&id) { RowKind::Cut } else { RowKind::Whole });
         }
         let along = self.along(id);
-        if self.body.operands(id).iter().any(|o| self.kinds[o] == Kind::Cut) {
-            return self.keeps_rows(id, &along.ok_or(None)?).map(|()| Kind::Cut);
+        if self.body.operands(id).iter().any(|o| self.kinds[o] == RowKind::Cut) {
+            return self.keeps_rows(id, &along.ok_or(None)?).map(|()| RowKind::Cut);
         }
         // What has a kernel of its own is made whole; and a value of alike rows alone stays whole: its users decide by that.
         let repeats = along.is_some_and(|along| along.iter().all(Option::is_none));
         let alike = repeats && self.body.cluster(id).is_none() && self.first(id) == Some(self.batch);
-        Ok(if alike { Kind::Alike } else { Kind::Whole })
+        Ok(if alike { RowKind::Alike } else { RowKind::Whole })
     }
 
     /// The axes of a node's operands that its rows run along, if each row is computed from one of theirs, or from all.
@@ -125,9 +125,9 @@ impl Cutter<'_> {
     fn keeps_rows(&self, id: NodeId, along: &Along) -> Result<(), Whole> {
         for (operand, axis) in self.body.operands(id).iter().zip(along) {
             match (self.kinds[operand], axis) {
-                (Kind::Cut, Some(0)) | (Kind::Whole, None) | (Kind::Alike, Some(0) | None) => {}
-                (Kind::Whole, Some(0)) => return Err(self.blame(*operand)),
-                (Kind::Cut | Kind::Whole | Kind::Alike, _) => return Err(None),
+                (RowKind::Cut, Some(0)) | (RowKind::Whole, None) | (RowKind::Alike, Some(0) | None) => {}
+                (RowKind::Whole, Some(0)) => return Err(self.blame(*operand)),
+                (RowKind::Cut | RowKind::Whole | RowKind::Alike, _) => return Err(None),
             }
         }
         Ok(())
@@ -138,16 +138,16 @@ impl Cutter<'_> {
         let mut narrow =
             Narrow { cutter: self, to: Graph::new(self.body.name()), whole: BTreeMap::new(), part: BTreeMap::new() };
         for id in self.body.topological() {
-            if self.kinds[&id] == Kind::Alike {
+            if self.kinds[&id] == RowKind::Alike {
                 continue;
             }
-            narrow.add(id, self.kinds[&id] == Kind::Cut)?;
+            narrow.add(id, self.kinds[&id] == RowKind::Cut)?;
         }
         for (name, id) in self.body.outputs() {
             let new = narrow.operand(*id, true)?;
             narrow.to.set_output(name, new);
         }
-        let is_cut = |(id, _): &(NodeId, &Input)| self.kinds[id] == Kind::Cut;
+        let is_cut = |(id, _): &(NodeId, &Input)| self.kinds[id] == RowKind::Cut;
         let inputs = self.body.inputs().filter(is_cut).filter_map(|(_, input)| Port::of_input(&input.name));
         let outputs = self.body.outputs().iter().filter_map(|(name, _)| Port::of_output(name));
         let cut = inputs.chain(outputs).collect();
@@ -168,9 +168,9 @@ impl Narrow<'_, '_> {
     /// A node as an operand: for a block, or whole.
     fn operand(&mut self, id: NodeId, of_block: bool) -> Option<NodeId> {
         let of_block = match self.cutter.kinds[&id] {
-            Kind::Cut => true,
-            Kind::Whole => false,
-            Kind::Alike => of_block,
+            RowKind::Cut => true,
+            RowKind::Whole => false,
+            RowKind::Alike => of_block,
         };
         let known = if of_block { self.part.get(&id) } else { self.whole.get(&id) };
         match known {

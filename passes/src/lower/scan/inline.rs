@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// Where a buffer of an inlined kernel is.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct Subview {
     pub(super) buf: BufRef,
     /// The index of its first element.
     pub(super) offset: Affine,
@@ -14,7 +14,7 @@ pub(super) struct Place {
 
 /// The buffers and names of the kernel around.
 #[derive(Default)]
-pub(super) struct Places {
+pub(super) struct Inliner {
     pub(super) fresh: Fresh,
     params: Vec<(BufferId, Param)>,
     locals: Vec<Local>,
@@ -22,7 +22,7 @@ pub(super) struct Places {
     of_body: BTreeMap<BufferId, BufRef>,
 }
 
-impl Places {
+impl Inliner {
     /// The parameter bound to a buffer, used in that way too.
     pub(super) fn param(&mut self, buffer: BufferId, dtype: DType, len: usize, access: Access) -> BufRef {
         if let Some(at) = self.params.iter().position(|(b, _)| *b == buffer) {
@@ -64,13 +64,13 @@ impl Places {
     }
 
     /// The statements of a kernel whose parameters are at those places; `checks` is added to its numbers of checks.
-    pub(super) fn inline(&mut self, kernel: &Kernel, params: &[Place], checks: u32) -> Vec<Stmt> {
+    pub(super) fn inline(&mut self, kernel: &Kernel, params: &[Subview], checks: u32) -> Vec<Stmt> {
         let first = self.locals.len() as u32;
         self.locals.extend(kernel.locals.iter().cloned());
         let mut body = refresh(&kernel.body, &mut self.fresh);
         rebase(&mut body, &|buf| match buf {
             BufRef::Param(at) => params[at as usize].clone(),
-            BufRef::Local(at) => Place { buf: BufRef::Local(first + at), offset: Affine::default() },
+            BufRef::Local(at) => Subview { buf: BufRef::Local(first + at), offset: Affine::default() },
         });
         renumber_checks(&mut body, checks);
         body
@@ -84,7 +84,7 @@ impl Places {
 }
 
 /// Moves every access to where its buffer is.
-fn rebase(body: &mut [Stmt], place: &dyn Fn(BufRef) -> Place) {
+fn rebase(body: &mut [Stmt], place: &dyn Fn(BufRef) -> Subview) {
     let mut stack: Vec<&mut Stmt> = body.iter_mut().collect();
     while let Some(stmt) = stack.pop() {
         match stmt {
@@ -109,8 +109,8 @@ fn rebase(body: &mut [Stmt], place: &dyn Fn(BufRef) -> Place) {
     });
 }
 
-fn moved(buf: &mut BufRef, index: &mut Affine, place: &dyn Fn(BufRef) -> Place) {
-    let Place { buf: to, offset } = place(*buf);
+fn moved(buf: &mut BufRef, index: &mut Affine, place: &dyn Fn(BufRef) -> Subview) {
+    let Subview { buf: to, offset } = place(*buf);
     *buf = to;
     *index = index.add(&offset);
 }

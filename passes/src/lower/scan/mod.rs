@@ -14,7 +14,7 @@ mod inline;
 use super::lowering::Lowering;
 use crate::PassError;
 use block::Blocks;
-use inline::{Place, Places};
+use inline::{Inliner, Subview};
 use ir::op::scan::{Port, Role, Scan};
 use ir::op::source::Full;
 use ir::{NodeId, Op};
@@ -46,7 +46,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, anchor: NodeId, nodes: &[NodeId
     lowering.add_origins(&program.origins);
     let inner = LoweredBody::new(lowering, anchor, program)?;
     let prepared = prepare(lowering, anchor, &inner)?;
-    let emitter = Emitter::new(lowering, anchor, scan, results, inner, prepared, blocks.as_ref());
+    let emitter = ScanLowering::new(lowering, anchor, scan, results, inner, prepared, blocks.as_ref());
     emitter.run(blocks.as_ref())
 }
 
@@ -178,7 +178,7 @@ fn fixed_launches(inner: &LoweredBody) -> BTreeSet<usize> {
 }
 
 /// Makes the kernel.
-struct Emitter<'a, 'g> {
+struct ScanLowering<'a, 'g> {
     lowering: &'a mut Lowering<'g>,
     anchor: NodeId,
     scan: &'g Scan,
@@ -187,7 +187,7 @@ struct Emitter<'a, 'g> {
     results: BTreeMap<usize, NodeId>,
     inner: LoweredBody,
     prepared: Prepared,
-    places: Places,
+    inliner: Inliner,
     /// The variables of the loops over steps and blocks.
     step: IndexVar,
     block: IndexVar,
@@ -203,7 +203,7 @@ enum When {
 }
 
 /// Something of a step in the memory of a whole operand or result.
-struct Part {
+struct StepSlice {
     /// Elements of a step, over all blocks.
     step: usize,
     /// Elements of one block's part of it.
@@ -212,7 +212,7 @@ struct Part {
     cut: bool,
 }
 
-impl<'a, 'g> Emitter<'a, 'g> {
+impl<'a, 'g> ScanLowering<'a, 'g> {
     fn new(
         lowering: &'a mut Lowering<'g>,
         anchor: NodeId,
@@ -222,11 +222,11 @@ impl<'a, 'g> Emitter<'a, 'g> {
         prepared: Prepared,
         blocks: Option<&Blocks>,
     ) -> Self {
-        let mut places = Places::default();
-        let (step, block) = (places.fresh.index(), places.fresh.index());
+        let mut inliner = Inliner::default();
+        let (step, block) = (inliner.fresh.index(), inliner.fresh.index());
         let operands = lowering.graph.operands(anchor).to_vec();
         let cut = blocks.map(|b| b.cut.clone()).unwrap_or_default();
-        Self { lowering, anchor, scan, operands, results, inner, prepared, places, step, block, cut }
+        Self { lowering, anchor, scan, operands, results, inner, prepared, inliner, step, block, cut }
     }
 
     fn run(mut self, blocks: Option<&Blocks>) -> Result<(), PassError> {
@@ -243,8 +243,8 @@ impl<'a, 'g> Emitter<'a, 'g> {
         }
         for carry in 0..carries {
             let (next, current) = (self.carry_local(carry, When::Next)?, self.carry_local(carry, When::Now)?);
-            let len = self.places.len(current);
-            steps.push(self.places.copy(len, Expr::load(next, Affine::default()), (current, Affine::default())));
+            let len = self.inliner.len(current);
+            steps.push(self.inliner.copy(len, Expr::load(next, Affine::default()), (current, Affine::default())));
         }
         body.push(Stmt::serial(self.step, self.scan.length, steps));
         for carry in 0..carries {
@@ -253,7 +253,7 @@ impl<'a, 'g> Emitter<'a, 'g> {
         if let Some(blocks) = blocks {
             body = vec![Stmt::For { var: self.block, extent: blocks.count, kind: LoopKind::Serial, body }];
         }
-        let (kernel, args) = self.places.finish("scan", body);
+        let (kernel, args) = self.inliner.finish("scan", body);
         self.lowering.launch(kernel, args);
         Ok(())
     }
@@ -268,13 +268,13 @@ impl<'a, 'g> Emitter<'a, 'g> {
         let at = self.inner.buffers.iter().position(|buffer| *buffer == wanted);
         let at = at.ok_or_else(|| self.lowering.defect(self.anchor, "a carry that its body doesn't have"))?;
         let (dtype, len) = (self.inner.program.buffers[at].dtype, self.inner.program.buffers[at].len);
-        Ok(self.places.local(BufferId(at as u32), dtype, len))
+        Ok(self.inliner.local(BufferId(at as u32), dtype, len))
     }
 
     /// Sets a carry to its first value.
     fn first_carry(&mut self, carry: usize) -> Result<Option<Stmt>, PassError> {
         let current = self.carry_local(carry, When::Now)?;
-        let len = self.places.len(current);
+        let len = self.inliner.len(current);
         let operand = self.operands[carry];
         let graph = self.lowering.graph;
         let first = match graph.op(operand) {
@@ -282,36 +282,36 @@ impl<'a, 'g> Emitter<'a, 'g> {
             _ => {
                 let buffer = self.lowering.operand_buffer(operand)?;
                 let ty = graph.ty(operand);
-                let from = self.places.param(buffer, ty.dtype, ty.shape.numel(), Access::Read);
+                let from = self.inliner.param(buffer, ty.dtype, ty.shape.numel(), Access::Read);
                 Expr::load(from, self.offset(&self.whole(Port::carry(carry), len)))
             }
         };
-        Ok(Some(self.places.copy(len, first, (current, Affine::default()))))
+        Ok(Some(self.inliner.copy(len, first, (current, Affine::default()))))
     }
 
     /// Copies a carry to where the scan's result goes, if it is wanted.
     fn last_carry(&mut self, carry: usize) -> Result<Option<Stmt>, PassError> {
         let Some(&node) = self.results.get(&carry) else { return Ok(None) };
         let current = self.carry_local(carry, When::Now)?;
-        let len = self.places.len(current);
+        let len = self.inliner.len(current);
         let to = self.result(node);
         let at = self.offset(&self.whole(Port::carry(carry), len));
-        Ok(Some(self.places.copy(len, Expr::load(current, Affine::default()), (to, at))))
+        Ok(Some(self.inliner.copy(len, Expr::load(current, Affine::default()), (to, at))))
     }
 
     /// What stands in a whole operand or result that is the same in every step, of which a block has so many elements.
-    fn whole(&self, port: Port, block: usize) -> Part {
-        Part { step: 0, block, stacked: false, cut: self.cut.contains(&port) }
+    fn whole(&self, port: Port, block: usize) -> StepSlice {
+        StepSlice { step: 0, block, stacked: false, cut: self.cut.contains(&port) }
     }
 
     fn result(&mut self, node: NodeId) -> BufRef {
         let ty = self.lowering.graph.ty(node).clone();
         let buffer = self.lowering.result_buffer(node);
-        self.places.param(buffer, ty.dtype, ty.shape.numel(), Access::Write)
+        self.inliner.param(buffer, ty.dtype, ty.shape.numel(), Access::Write)
     }
 
     /// Where a part begins, at the step and the block that the loops are at.
-    fn offset(&self, part: &Part) -> Affine {
+    fn offset(&self, part: &StepSlice) -> Affine {
         let mut offset = Affine::default();
         if part.stacked {
             let last = (self.scan.length - 1) as i64;
@@ -332,18 +332,18 @@ impl<'a, 'g> Emitter<'a, 'g> {
         for (&arg, param) in launch.args.iter().zip(&kernel.params) {
             params.push(self.place(arg, param.access)?);
         }
-        Ok(self.places.inline(&kernel, &params, self.prepared.checks))
+        Ok(self.inliner.inline(&kernel, &params, self.prepared.checks))
     }
 
     /// What a buffer of the body is in this kernel.
-    fn place(&mut self, buffer: BufferId, access: Access) -> Result<Place, PassError> {
+    fn place(&mut self, buffer: BufferId, access: Access) -> Result<Subview, PassError> {
         let found = self.inner.program.buffer(buffer).clone();
         if let Some(&outer) = self.prepared.buffers.get(&buffer) {
-            let buf = self.places.param(outer, found.dtype, found.len, access);
-            return Ok(Place { buf, offset: Affine::default() });
+            let buf = self.inliner.param(outer, found.dtype, found.len, access);
+            return Ok(Subview { buf, offset: Affine::default() });
         }
         let local = |emitter: &mut Self| {
-            Ok(Place { buf: emitter.places.local(buffer, found.dtype, found.len), offset: Affine::default() })
+            Ok(Subview { buf: emitter.inliner.local(buffer, found.dtype, found.len), offset: Affine::default() })
         };
         match self.inner.is(buffer) {
             BodyBuffer::Input(port) if port.role != Role::Carry => {
@@ -353,8 +353,8 @@ impl<'a, 'g> Emitter<'a, 'g> {
                     return self.in_stack(port, operand, outer, found.len, access);
                 }
                 let ty = self.lowering.graph.ty(operand);
-                let buf = self.places.param(outer, ty.dtype, ty.shape.numel(), access);
-                Ok(Place { buf, offset: self.offset(&self.whole(port, found.len)) })
+                let buf = self.inliner.param(outer, ty.dtype, ty.shape.numel(), access);
+                Ok(Subview { buf, offset: self.offset(&self.whole(port, found.len)) })
             }
             BodyBuffer::Output(port @ Port { role: Role::Stacked, number }) => {
                 match self.results.get(&(self.scan.body.carries().len() + number)).copied() {
@@ -382,11 +382,12 @@ impl<'a, 'g> Emitter<'a, 'g> {
         outer: BufferId,
         len: usize,
         access: Access,
-    ) -> Result<Place, PassError> {
+    ) -> Result<Subview, PassError> {
         let ty = self.lowering.graph.ty(node).clone();
         let numel = ty.shape.numel();
-        let buf = self.places.param(outer, ty.dtype, numel, access);
-        let part = Part { step: numel / self.scan.length, block: len, stacked: true, cut: self.cut.contains(&port) };
-        Ok(Place { buf, offset: self.offset(&part) })
+        let buf = self.inliner.param(outer, ty.dtype, numel, access);
+        let part =
+            StepSlice { step: numel / self.scan.length, block: len, stacked: true, cut: self.cut.contains(&port) };
+        Ok(Subview { buf, offset: self.offset(&part) })
     }
 }

@@ -1,6 +1,6 @@
 //! Gradients of pooling: what each window gets goes to one of its places, or to all.
 
-use super::places::{Here, Places};
+use super::places::{Here, SpatialNest};
 use super::pool::{Wanted, fold};
 use super::walk::{Chosen, Cluster, Goes, Walk, is_chosen, store_results};
 use crate::PassError;
@@ -39,7 +39,7 @@ pub(super) fn lower(
 
 impl Walk<'_> {
     /// All places of the input, `windows` being the shape of what pooling gives.
-    fn places(&self, windows: &Shape) -> Places<'_> {
+    fn places(&self, windows: &Shape) -> SpatialNest<'_> {
         let of = |cut| {
             let axis = |d: usize| of_places(self.window, d, (self.input.shape[d + 1], windows[d + 1]), cut);
             (0..self.window.rank()).map(axis).collect::<Vec<_>>()
@@ -48,7 +48,7 @@ impl Walk<'_> {
         if axes.iter().map(Vec::len).product::<usize>() > MAX_PIECES {
             axes = of(false);
         }
-        Places { window: self.window, shape: self.input.shape.clone(), axes }
+        SpatialNest { window: self.window, shape: self.input.shape.clone(), axes }
     }
 }
 

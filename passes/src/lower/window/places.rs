@@ -79,13 +79,13 @@ impl<'w> Here<'w> {
 pub(super) type Body<'b> = dyn FnMut(&mut Emit<'_, '_>, &Here<'_>) -> Result<(), PassError> + 'b;
 
 /// A walk over all places of a tensor: images, pieces along each spatial axis, channels.
-pub(super) struct Places<'w> {
+pub(super) struct SpatialNest<'w> {
     pub(super) window: &'w Window,
     pub(super) shape: Shape,
     pub(super) axes: Vec<Vec<Piece>>,
 }
 
-impl Places<'_> {
+impl SpatialNest<'_> {
     /// The kernels of the walk. Threads share images; where there are few, the places along the first spatial axis.
     pub(super) fn lower(
         &self,

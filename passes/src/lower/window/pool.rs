@@ -1,6 +1,6 @@
 //! Pooling, the places of maxima, and what stands at such places.
 
-use super::places::{Here, Places};
+use super::places::{Here, SpatialNest};
 use super::walk::{Chosen, Cluster, Goes, Walk, is_chosen, store_results};
 use crate::PassError;
 use crate::lower::Lowering;
@@ -123,9 +123,9 @@ pub(super) fn take(lowering: &mut Lowering<'_>, cluster: &Cluster<'_>, walk: &Wa
 
 impl Walk<'_> {
     /// All windows, `shape` being that of what pooling gives.
-    pub(super) fn windows(&self, shape: &Shape) -> Places<'_> {
+    pub(super) fn windows(&self, shape: &Shape) -> SpatialNest<'_> {
         let axis = |d: usize| of_windows(self.window, d, (self.input.shape[d + 1], shape[d + 1]));
-        Places { window: self.window, shape: shape.clone(), axes: (0..self.window.rank()).map(axis).collect() }
+        SpatialNest { window: self.window, shape: shape.clone(), axes: (0..self.window.rank()).map(axis).collect() }
     }
 
     /// The element of a window where `x` is largest, the first of them, or the first NaN; and its tap's number in `dtype`.
