@@ -1,7 +1,7 @@
 //! Helpers of the unit tests: runs declared steps by the reference interpreter.
 
 use crate::dsl::{GraphBuilder, Step, Tensor, TypeSpec};
-use ir::eval::{Outcome, run};
+use ir::eval::{RunResults, run};
 use ir::{DType, Scalar, Value};
 use passes::{PassContext, PassOptions};
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ impl Runner {
 
     pub(crate) fn try_step(&mut self, inputs: &[(&str, Value)]) -> Result<Values, String> {
         let inputs = inputs.iter().map(|(name, v)| (name.to_string(), v.clone())).collect();
-        let Outcome { outputs, states } = run(&self.graph, &inputs, &self.states).map_err(|e| e.to_string())?;
+        let RunResults { outputs, states } = run(&self.graph, &inputs, &self.states).map_err(|e| e.to_string())?;
         self.states = states;
         Ok(outputs)
     }

@@ -5,10 +5,10 @@ use crate::clif::{emit_kernel, emit_tile, kernel_signature};
 use crate::error::EmitError;
 use crate::isa::{Rewriting, isa_for};
 use crate::layout::{parallel_extent, scratch_layout};
-use crate::object::{Emitter, Function, LIB_CALLS, first_args};
+use crate::object::{Backend, Function, LIB_CALLS, first_args};
 use crate::tile::{TileFunctions, TileShape, shapes, tile_signature};
 use crate::x86::assemble;
-use crate::{CodegenError, Dump, KernelCode, Object};
+use crate::{CodeDump, CodegenError, KernelCode, Object};
 use cranelift::codegen::Context;
 use cranelift::codegen::control::ControlPlane;
 use cranelift::codegen::ir::UserFuncName;
@@ -121,7 +121,7 @@ fn kernels_of(
             scratch_bytes: scratch_layout(&kernel).1,
             parallel: parallel_extent(&kernel),
             code_bytes: own.map_or(0, |(id, _)| functions.0[id.as_u32() as usize].bytes.len()),
-            emitter: first.map_or(Emitter::Portable { because: None }, |(_, body)| body.emitter.clone()),
+            emitter: first.map_or(Backend::Portable { because: None }, |(_, body)| body.emitter.clone()),
             compile_time: own.map_or(Duration::ZERO, |(_, body)| body.time),
             dump: own.and_then(|(_, body)| body.dump.clone()),
             params: kernel.params.clone(),
@@ -137,13 +137,13 @@ fn backend(function: &str, error: &dyn std::fmt::Display) -> CodegenError {
 
 /// How a kernel was compiled.
 struct Compiled {
-    emitter: Emitter,
+    emitter: Backend,
     time: Duration,
-    dump: Option<Dump>,
+    dump: Option<CodeDump>,
 }
 
 /// A kernel's function, and how it was made; or why it wasn't.
-type Outcome = Result<(Function, Compiled), CodegenError>;
+type Emission = Result<(Function, Compiled), CodegenError>;
 
 /// What a function gives for each item, on several threads; the order of the results is that of the items.
 fn in_parallel<T: Sync, R: Send>(
@@ -175,15 +175,15 @@ fn compile_kernel(
     number: usize,
     (isa, tiles): (&dyn TargetIsa, &TileFunctions),
     options: &EmitOptions,
-) -> Outcome {
+) -> Emission {
     let start = Instant::now();
     let mut because = None;
     let target = &options.target;
     if target.is_wide() {
         match crate::x86::emit(kernel, target, tiles, options.dump) {
             Ok((function, listing)) => {
-                let dump = listing.map(|assembly| Dump { clif: String::new(), assembly });
-                return Ok((function, Compiled { emitter: Emitter::X86, time: start.elapsed(), dump }));
+                let dump = listing.map(|assembly| CodeDump { clif: String::new(), assembly });
+                return Ok((function, Compiled { emitter: Backend::X86, time: start.elapsed(), dump }));
             }
             Err(EmitError::Unsupported(what) | EmitError::Malformed(what)) => because = Some(what),
         }
@@ -199,9 +199,9 @@ fn compile_kernel(
     let code = context
         .compile(isa, &mut ControlPlane::default())
         .map_err(|e| backend(&kernel.name, &format!("{:?}", e.inner)))?;
-    let dump = clif.map(|clif| Dump { clif, assembly: code.vcode.clone().unwrap_or_default() });
+    let dump = clif.map(|clif| CodeDump { clif, assembly: code.vcode.clone().unwrap_or_default() });
     let function = of_cranelift(&context).map_err(|e| backend(&kernel.name, &e))?;
-    let emitter = Emitter::Portable { because };
+    let emitter = Backend::Portable { because };
     Ok((function, Compiled { emitter, time: start.elapsed(), dump }))
 }
 

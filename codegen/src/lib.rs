@@ -18,6 +18,6 @@ pub use abi::{ABI_VERSION, KernelFn, ParallelFor, StepContext, StepFn};
 pub use emit::{EmitOptions, emit};
 pub use error::CodegenError;
 pub use isa::isa;
-pub use object::{Dump, Emitter, Function, KernelCode, Object};
+pub use object::{Backend, CodeDump, Function, KernelCode, Object};
 pub use peak::{PeakCode, peak};
 pub use x86::peak::PeakLoop;

@@ -37,7 +37,7 @@ pub fn peak(what: PeakLoop, array_bytes: usize, target: &Target) -> Result<PeakC
         scratch_bytes: assembled.scratch_bytes,
         parallel: Some(1),
         code_bytes: assembled.code.len(),
-        emitter: crate::Emitter::X86,
+        emitter: crate::Backend::X86,
         compile_time: Duration::ZERO,
         dump: None,
     };

@@ -36,7 +36,7 @@ pub(crate) fn tile_signature() -> Signature {
 
 /// One loop of the reduction; what an iteration adds to the pointers, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Dim {
+pub(crate) struct TileLoop {
     pub(crate) extent: usize,
     pub(crate) a: i64,
     pub(crate) b: i64,
@@ -54,7 +54,7 @@ pub(crate) struct TileShape {
     /// From one row of `a` to the next, in bytes.
     pub(crate) a_row: i64,
     /// The loops that run more than once.
-    pub(crate) reduce: Vec<Dim>,
+    pub(crate) reduce: Vec<TileLoop>,
     /// Whether sums are added to what stands in `c`.
     pub(crate) accumulate: bool,
     /// From one row of `c` to the next, in bytes.
@@ -78,7 +78,8 @@ impl TileShape {
             return malformed("a micro tile with a column stride other than 1, without a reduction, or empty");
         }
         let size = factors.size_bytes() as i64;
-        let reduce = micro.reduce.iter().map(|d| Dim { extent: d.extent, a: d.a_stride * size, b: d.b_stride * size });
+        let reduce =
+            micro.reduce.iter().map(|d| TileLoop { extent: d.extent, a: d.a_stride * size, b: d.b_stride * size });
         Ok(Self {
             factors,
             sums,

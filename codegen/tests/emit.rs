@@ -1,6 +1,6 @@
 //! What compiling gives and refuses. That the code computes what it should is tested where it can be run, in `runtime`.
 
-use codegen::{CodegenError, EmitOptions, Emitter, emit};
+use codegen::{Backend, CodegenError, EmitOptions, emit};
 use kernel::{Program, Target};
 
 fn program(body: &str, dtype: &str) -> Program {
@@ -41,13 +41,13 @@ fn a_vector_strip_is_vector_code() {
 fn wide_vectors_have_an_emitter_of_their_own() {
     let program = program("vector i0 in 0..1 { store p1[i0*8] = add(load.x8 p0[i0*8], load.x8 p0[i0*8]) }", "f32");
     for (target, expected) in
-        [(Target::avx2(), Emitter::X86), (Target::baseline(), Emitter::Portable { because: None })]
+        [(Target::avx2(), Backend::X86), (Target::baseline(), Backend::Portable { because: None })]
     {
         let compiled = emit(program.clone(), &options_for(target)).expect("compiles");
         let kernel = &compiled.kernels()[0];
         assert_eq!(kernel.emitter, expected);
         let text = &kernel.dump.as_ref().expect("was asked for").assembly;
-        assert_eq!(text.contains("vaddps ymm0,ymm0,"), expected == Emitter::X86, "{text}");
+        assert_eq!(text.contains("vaddps ymm0,ymm0,"), expected == Backend::X86, "{text}");
     }
 }
 
@@ -96,8 +96,8 @@ fn kernels_go_to_the_portable_emitter_with_a_reason() {
     for (target, has_reason) in [(Target::baseline(), false), (Target::avx512(), true)] {
         let compiled = emit(program.clone(), &options_for(target)).expect("compiles");
         match &compiled.kernels()[0].emitter {
-            Emitter::Portable { because } => assert_eq!(because.is_some(), has_reason),
-            Emitter::X86 => panic!("quotients of 64-bit integers are not vector code"),
+            Backend::Portable { because } => assert_eq!(because.is_some(), has_reason),
+            Backend::X86 => panic!("quotients of 64-bit integers are not vector code"),
         }
     }
 }
@@ -126,7 +126,7 @@ fn quotients_of_32_bits_and_what_rounds_once_to_16_bits_are_vector_code() {
         for target in [Target::avx2(), Target::avx512()] {
             let compiled = emit(program(&body, dtype), &options_for(target)).expect("compiles");
             let kernel = &compiled.kernels()[0];
-            assert_eq!(kernel.emitter, Emitter::X86, "{body} of {dtype}");
+            assert_eq!(kernel.emitter, Backend::X86, "{body} of {dtype}");
             let text = &kernel.dump.as_ref().expect("was asked for").assembly;
             assert!(!body.contains("7") || !text.contains("vdiv"), "a constant's reciprocal: {text}");
         }

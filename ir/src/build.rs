@@ -14,7 +14,7 @@ pub struct Builder<'g> {
 }
 
 /// A node, or the rule that it would break.
-pub type Built = Result<NodeId, BuildError>;
+pub type BuildResult = Result<NodeId, BuildError>;
 
 impl<'g> Builder<'g> {
     /// Adds to `graph`; new nodes come from `loc`.
@@ -36,7 +36,7 @@ impl<'g> Builder<'g> {
     ///
     /// # Errors
     /// As [`Graph::add`].
-    pub fn add(&mut self, op: Op, operands: &[NodeId]) -> Built {
+    pub fn add(&mut self, op: Op, operands: &[NodeId]) -> BuildResult {
         self.graph.add(op, operands, self.loc.clone())
     }
 
@@ -44,7 +44,7 @@ impl<'g> Builder<'g> {
     ///
     /// # Errors
     /// If the element type is not one the op takes.
-    pub fn unary(&mut self, op: ScalarOp, x: NodeId) -> Built {
+    pub fn unary(&mut self, op: ScalarOp, x: NodeId) -> BuildResult {
         self.add(Op::Elementwise(op), &[x])
     }
 
@@ -52,7 +52,7 @@ impl<'g> Builder<'g> {
     ///
     /// # Errors
     /// If types or shapes don't fit.
-    pub fn binary(&mut self, op: ScalarOp, a: NodeId, b: NodeId) -> Built {
+    pub fn binary(&mut self, op: ScalarOp, a: NodeId, b: NodeId) -> BuildResult {
         self.add(Op::Elementwise(op), &[a, b])
     }
 
@@ -60,7 +60,7 @@ impl<'g> Builder<'g> {
     ///
     /// # Errors
     /// If types or shapes don't fit.
-    pub fn select(&mut self, condition: NodeId, on: NodeId, off: NodeId) -> Built {
+    pub fn select(&mut self, condition: NodeId, on: NodeId, off: NodeId) -> BuildResult {
         self.add(Op::Elementwise(ScalarOp::SELECT), &[condition, on, off])
     }
 
@@ -68,7 +68,7 @@ impl<'g> Builder<'g> {
     ///
     /// # Errors
     /// Never, for a shape that exists.
-    pub fn full(&mut self, value: Scalar, shape: Shape) -> Built {
+    pub fn full(&mut self, value: Scalar, shape: Shape) -> BuildResult {
         self.add(Op::Full(Full { value, shape }), &[])
     }
 
@@ -76,7 +76,7 @@ impl<'g> Builder<'g> {
     ///
     /// # Errors
     /// Never, for a node that exists.
-    pub fn full_like(&mut self, like: NodeId, value: f64) -> Built {
+    pub fn full_like(&mut self, like: NodeId, value: f64) -> BuildResult {
         let TensorType { dtype, shape } = self.ty(like).clone();
         self.full(Scalar::from_f64(value, dtype), shape)
     }
@@ -85,7 +85,7 @@ impl<'g> Builder<'g> {
     ///
     /// # Errors
     /// Never, for a node that exists.
-    pub fn zeros_like(&mut self, like: NodeId) -> Built {
+    pub fn zeros_like(&mut self, like: NodeId) -> BuildResult {
         self.full_like(like, 0.0)
     }
 
@@ -93,7 +93,7 @@ impl<'g> Builder<'g> {
     ///
     /// # Errors
     /// Never, for a node that exists.
-    pub fn cast(&mut self, x: NodeId, dtype: DType) -> Built {
+    pub fn cast(&mut self, x: NodeId, dtype: DType) -> BuildResult {
         if self.ty(x).dtype == dtype { Ok(x) } else { self.add(Op::Cast(Cast { dtype }), &[x]) }
     }
 
@@ -101,7 +101,7 @@ impl<'g> Builder<'g> {
     ///
     /// # Errors
     /// If the numbers of elements differ.
-    pub fn reshape(&mut self, x: NodeId, shape: Shape) -> Built {
+    pub fn reshape(&mut self, x: NodeId, shape: Shape) -> BuildResult {
         if self.ty(x).shape == shape { Ok(x) } else { self.add(Op::Reshape(Reshape { shape }), &[x]) }
     }
 
@@ -109,7 +109,7 @@ impl<'g> Builder<'g> {
     ///
     /// # Errors
     /// If `perm` is not a permutation of the axes.
-    pub fn permute(&mut self, x: NodeId, perm: &[usize]) -> Built {
+    pub fn permute(&mut self, x: NodeId, perm: &[usize]) -> BuildResult {
         self.add(Op::Permute(Permute { perm: perm.to_vec() }), &[x])
     }
 
@@ -117,7 +117,7 @@ impl<'g> Builder<'g> {
     ///
     /// # Errors
     /// If the extents differ or the axes aren't ascending.
-    pub fn broadcast(&mut self, x: NodeId, shape: Shape, axes: &[usize]) -> Built {
+    pub fn broadcast(&mut self, x: NodeId, shape: Shape, axes: &[usize]) -> BuildResult {
         self.add(Op::Broadcast(Broadcast { shape, axes: axes.to_vec() }), &[x])
     }
 
@@ -125,7 +125,7 @@ impl<'g> Builder<'g> {
     ///
     /// # Errors
     /// If `x` doesn't broadcast to that shape.
-    pub fn broadcast_to(&mut self, x: NodeId, shape: Shape) -> Built {
+    pub fn broadcast_to(&mut self, x: NodeId, shape: Shape) -> BuildResult {
         let from = self.ty(x).clone();
         if from.shape == shape {
             return Ok(x);
@@ -148,7 +148,7 @@ impl<'g> Builder<'g> {
     ///
     /// # Errors
     /// If an axis is out of range.
-    pub fn reduce(&mut self, kind: ReduceKind, x: NodeId, axes: &[usize]) -> Built {
+    pub fn reduce(&mut self, kind: ReduceKind, x: NodeId, axes: &[usize]) -> BuildResult {
         if axes.is_empty() {
             return Ok(x);
         }
@@ -167,7 +167,7 @@ impl<'g> Builder<'g> {
     ///
     /// # Errors
     /// If an axis is out of range.
-    pub fn reduce_sum(&mut self, x: NodeId, axes: &[usize]) -> Built {
+    pub fn reduce_sum(&mut self, x: NodeId, axes: &[usize]) -> BuildResult {
         self.reduce(ReduceKind::Sum, x, axes)
     }
 }

@@ -157,7 +157,7 @@ mod types;
 mod value;
 pub mod verify;
 
-pub use build::{Builder, Built};
+pub use build::{BuildResult, Builder};
 pub use dtype::DType;
 pub use error::{BuildError, Loc, RuleError};
 pub use eval::EvalError;

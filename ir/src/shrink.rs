@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A graph and the values that it is run on, by name.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub struct GraphCase {
     /// The graph.
     pub graph: Graph,
     /// A value for each input.
@@ -49,7 +49,7 @@ pub struct Case {
 
 /// The smallest case found for which `fails` holds, as it must for the one given. It is asked about valid graphs with values of the right types; a few times as often as
 /// the graph has nodes. Where the interpreter can't run the graph, nodes aren't replaced by inputs.
-pub fn shrink(case: Case, mut fails: impl FnMut(&Case) -> bool) -> Case {
+pub fn shrink(case: GraphCase, mut fails: impl FnMut(&GraphCase) -> bool) -> GraphCase {
     let mut least = Shrinking { case, fails: &mut fails };
     loop {
         let before = size(&least.case.graph);
@@ -73,13 +73,13 @@ fn size(graph: &Graph) -> [usize; 4] {
 }
 
 struct Shrinking<'f> {
-    case: Case,
-    fails: &'f mut dyn FnMut(&Case) -> bool,
+    case: GraphCase,
+    fails: &'f mut dyn FnMut(&GraphCase) -> bool,
 }
 
 impl Shrinking<'_> {
     /// Takes another case if it is smaller and fails.
-    fn offer(&mut self, other: Case) -> bool {
+    fn offer(&mut self, other: GraphCase) -> bool {
         let taken = size(&other.graph) < size(&self.case.graph) && (self.fails)(&other);
         if taken {
             self.case = other;
@@ -106,7 +106,7 @@ impl Shrinking<'_> {
     }
 
     /// The same with a node as the only result.
-    fn of_result(&self, id: NodeId) -> Case {
+    fn of_result(&self, id: NodeId) -> GraphCase {
         let mut case = self.case.clone();
         case.graph.clear_results();
         case.graph.set_output("y", id);
@@ -177,7 +177,7 @@ impl Shrinking<'_> {
         }
     }
 
-    fn replaced(&self, id: NodeId, by: NodeId) -> Case {
+    fn replaced(&self, id: NodeId, by: NodeId) -> GraphCase {
         let mut case = self.case.clone();
         case.graph.replace_uses(id, by);
         case.swept()
@@ -201,7 +201,7 @@ impl Shrinking<'_> {
     }
 
     /// The graph read anew with other types, if that is valid; of values the first elements along each axis.
-    fn with_axes(&self, extent: usize, shorter: usize) -> Option<Case> {
+    fn with_axes(&self, extent: usize, shorter: usize) -> Option<GraphCase> {
         let graph = Graph::parse(&with_extents(&self.case.graph.to_string(), extent, shorter)).ok()?;
         let cut = |values: &BTreeMap<String, Value>, name: &str, ty: &TensorType| {
             Some((name.to_string(), beginning(values.get(name)?, ty)?))
@@ -210,11 +210,11 @@ impl Shrinking<'_> {
             graph.inputs().map(|(_, port)| cut(&self.case.inputs, &port.name, &port.ty)).collect::<Option<_>>()?;
         let states =
             graph.states().map(|(_, port)| cut(&self.case.states, &port.name, &port.ty)).collect::<Option<_>>()?;
-        Some(Case { graph, inputs, states })
+        Some(GraphCase { graph, inputs, states })
     }
 }
 
-impl Case {
+impl GraphCase {
     /// Without what no result needs, ports and their values among it.
     fn swept(mut self) -> Self {
         self.graph.sweep();

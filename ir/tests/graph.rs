@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
 
-use ir::eval::{EvalError, Port, RunError, run};
+use ir::eval::{EvalError, FeedKind, RunError, run};
 use ir::{Builder, DType, Graph, Loc, NodeId, Scalar, ScalarOp, Shape, Spec, TensorType, Value, verify};
 use std::collections::BTreeMap;
 
@@ -42,10 +42,10 @@ fn wrong_ports_are_named() {
     let states = named(&[("a", v()), ("b", v()), ("c", v())]);
     let inputs = named(&[("x", v())]);
     let missing = run(&graph, &named(&[]), &states).unwrap_err();
-    assert!(matches!(&missing, RunError::Missing { port: Port::Input, name, .. } if name == "x"), "{missing}");
+    assert!(matches!(&missing, RunError::Missing { port: FeedKind::Input, name, .. } if name == "x"), "{missing}");
     assert_eq!(missing.to_string(), "input \"x\" (f32[2]) has no value");
     let missing = run(&graph, &inputs, &named(&[("a", v()), ("c", v())])).unwrap_err();
-    assert!(matches!(&missing, RunError::Missing { port: Port::State, name, .. } if name == "b"), "{missing}");
+    assert!(matches!(&missing, RunError::Missing { port: FeedKind::State, name, .. } if name == "b"), "{missing}");
     let unknown = run(&graph, &named(&[("x", v()), ("y", v())]), &states).unwrap_err();
     assert_eq!(unknown.to_string(), "the graph has no input \"y\"; it has \"x\"");
     let wrong = run(&graph, &named(&[("x", vector(&[1.0]))]), &states).unwrap_err();

@@ -4,7 +4,7 @@
 
 use ir::op::movement::Reverse;
 use ir::op::reduce::{Reduce, ReduceKind};
-use ir::shrink::{Case, shrink};
+use ir::shrink::{GraphCase, shrink};
 use ir::{Graph, NodeId, Op, ScalarOp, Spec, verify};
 use random_graphs::{Limits, random_graph, random_values};
 
@@ -36,7 +36,7 @@ const FAULTS: [(&str, Fault); 4] = [
 ];
 
 /// Whether a graph with the fault computes something else.
-fn shows(case: &Case, fault: Fault) -> bool {
+fn shows(case: &GraphCase, fault: Fault) -> bool {
     verify(&case.graph, Spec::DIFFERENTIATED).unwrap();
     let mut faulty = case.graph.clone();
     for id in case.graph.topological() {
@@ -57,7 +57,7 @@ fn planted_faults_are_shown_by_six_nodes() {
         for seed in 0..400 {
             let graph = random_graph(seed, &Limits { steps: 40, ..Limits::default() });
             let (inputs, states) = random_values(&graph, seed);
-            let case = Case { graph, inputs, states };
+            let case = GraphCase { graph, inputs, states };
             if !shows(&case, fault) {
                 continue;
             }
@@ -85,7 +85,7 @@ fn axes_become_as_short_as_they_may() {
     let text = "graph \"g\" {\n%0 = input {name=\"x\"} : f32[7,5]\n%1 = reverse %0 {axes=[0]} : f32[7,5]\n%2 = exp %1 : f32[7,5]\noutput \"y\" = %2\n}";
     let graph = Graph::parse(text).unwrap();
     let (inputs, states) = random_values(&graph, 3);
-    let least = shrink(Case { graph, inputs, states }, |case| shows(case, FAULTS[3].1));
+    let least = shrink(GraphCase { graph, inputs, states }, |case| shows(case, FAULTS[3].1));
     let text = least.graph.to_string();
     assert!(text.contains("reverse %0 {axes=[0]} : f32[2,1]") || text.contains("f32[3,1]"), "{text}");
     assert_eq!(least.inputs.len(), 1);

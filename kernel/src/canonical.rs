@@ -83,9 +83,9 @@ impl Program {
 
 /// The codes of kernels that have been seen.
 #[derive(Debug, Default)]
-pub struct Codes(BTreeSet<ByCode<Kernel>>);
+pub struct CodePool(BTreeSet<ByCode<Kernel>>);
 
-impl Codes {
+impl CodePool {
     /// Has a kernel share the code of an equal one that has been seen, if there is one.
     pub fn share(&mut self, kernel: &mut Kernel) {
         // The empty name is that of all that stand here.

@@ -91,17 +91,17 @@ impl Code {
 pub struct Kernel {
     /// A name, unique in the program: letters, digits, `_`.
     pub name: String,
-    code: Arc<Shared>,
+    code: Arc<SharedCode>,
 }
 
 /// Code, and the number that stands for it once somebody has asked.
 #[derive(Debug)]
-struct Shared {
+struct SharedCode {
     code: Code,
     number: OnceLock<u64>,
 }
 
-impl Clone for Shared {
+impl Clone for SharedCode {
     /// A copy to be written to.
     fn clone(&self) -> Self {
         Self { code: self.code.clone(), number: OnceLock::new() }
@@ -111,7 +111,7 @@ impl Clone for Shared {
 impl Kernel {
     /// A kernel with code of its own.
     pub fn new(name: String, code: Code) -> Self {
-        Self { name, code: Arc::new(Shared { code, number: OnceLock::new() }) }
+        Self { name, code: Arc::new(SharedCode { code, number: OnceLock::new() }) }
     }
 
     /// The name, and the code to be written to.

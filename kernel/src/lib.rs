@@ -31,14 +31,14 @@ mod work;
 
 pub use affine::{Affine, IndexExpr, IndexVar};
 pub use buffer::{Buffer, BufferId, BufferKind, Check, Launch, Origin, Program, join_origins};
-pub use canonical::Codes;
+pub use canonical::CodePool;
 pub use expr::{BufRef, Expr, Reg};
 pub use fingerprint::Fingerprint;
 pub use fresh::Fresh;
 pub use interval::{Interval, Ranges};
 pub use ir::{DType, Data, Scalar, ScalarOp, scalar};
 pub use kernel::{Access, Code, Kernel, Local, Param};
-pub use micro::{Micro, Operand, ReduceDim, Sums, dot_pair};
+pub use micro::{Micro, ReduceDim, TileOperand, TileSums, dot_pair};
 pub use stmt::{LoopKind, Stmt};
 pub use target::{Caches, InstructionSet, Target, TargetError, TileTarget, parse_size};
 pub use typing::{MAX_LANES, TypeError, Types, ValueType, check_foldable};

@@ -6,7 +6,7 @@ use crate::{Affine, BufRef, DType};
 /// One of the two factors: element (row or column `t`, reduction indices `r...`) stands at
 /// `base + t * stride + Σ r * its stride in [`ReduceDim`]`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Operand {
+pub struct TileOperand {
     /// Where the elements are.
     pub buf: BufRef,
     /// The tile's first element; uses variables of the loops around only.
@@ -28,7 +28,7 @@ pub struct ReduceDim {
 
 /// Where the sums of a tile go: that of row `i` and column `j` to `base + i * stride + j`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Sums {
+pub struct TileSums {
     /// The buffer; no factor's.
     pub buf: BufRef,
     /// The first sum; uses variables of the loops around only.
@@ -71,13 +71,13 @@ pub struct Micro {
     /// Columns of the tile.
     pub n: usize,
     /// The left factor.
-    pub a: Operand,
+    pub a: TileOperand,
     /// The right factor; `stride` is 1.
-    pub b: Operand,
+    pub b: TileOperand,
     /// The reduction's loops, outermost first; at least one.
     pub reduce: Vec<ReduceDim>,
     /// The sums.
-    pub c: Sums,
+    pub c: TileSums,
 }
 
 impl Micro {

@@ -33,8 +33,8 @@ pub fn vectorize_body(
     if lanes < 2 || !iterations_are_independent(&types, body, var) {
         return None;
     }
-    let regs = vectors.iter().map(|(&old, &new)| (old, Bound { new, varies: true })).collect();
-    let mut cx = Vectorizer { types, var, lanes, wide: target.is_wide(), fresh, regs, indices: BTreeMap::new() };
+    let regs = vectors.iter().map(|(&old, &new)| (old, Widened { new, varies: true })).collect();
+    let mut cx = BodyVectorizer { types, var, lanes, wide: target.is_wide(), fresh, regs, indices: BTreeMap::new() };
     body.iter().map(|stmt| cx.stmt(stmt)).collect()
 }
 
@@ -64,33 +64,33 @@ fn iterations_are_independent(types: &Types, body: &[Stmt], var: IndexVar) -> bo
 }
 
 #[derive(Clone, Copy)]
-struct Bound {
+struct Widened {
     new: Reg,
     varies: bool,
 }
 
-struct Vectorizer<'a> {
+struct BodyVectorizer<'a> {
     types: Types,
     var: IndexVar,
     lanes: u16,
     /// Whether the machine's vectors are wide.
     wide: bool,
     fresh: &'a mut Fresh,
-    regs: BTreeMap<Reg, Bound>,
+    regs: BTreeMap<Reg, Widened>,
     /// New names of the index variables bound in the body.
     indices: BTreeMap<IndexVar, IndexVar>,
 }
 
 /// An expression after rewriting: a vector if it varies, else a scalar.
-struct Value {
+struct Rewritten {
     expr: Expr,
     varies: bool,
 }
 
-impl Vectorizer<'_> {
+impl BodyVectorizer<'_> {
     fn bind(&mut self, old: Reg, varies: bool) -> Reg {
         let new = self.fresh.reg();
-        self.regs.insert(old, Bound { new, varies });
+        self.regs.insert(old, Widened { new, varies });
         new
     }
 
@@ -168,7 +168,7 @@ impl Vectorizer<'_> {
         self.splat(value, expr)
     }
 
-    fn splat(&self, value: Value, old: &Expr) -> Option<Expr> {
+    fn splat(&self, value: Rewritten, old: &Expr) -> Option<Expr> {
         self.admit(old)?;
         Some(if value.varies { value.expr } else { Expr::Splat(self.lanes, Box::new(value.expr)) })
     }
@@ -179,31 +179,34 @@ impl Vectorizer<'_> {
         (ty.lanes == 1).then_some(())
     }
 
-    fn value(&mut self, expr: &Expr) -> Option<Value> {
+    fn value(&mut self, expr: &Expr) -> Option<Rewritten> {
         let value = match expr {
-            Expr::Const(_) => Value { expr: expr.clone(), varies: false },
+            Expr::Const(_) => Rewritten { expr: expr.clone(), varies: false },
             Expr::Reg(reg) => match self.regs.get(reg) {
-                Some(bound) => Value { expr: Expr::Reg(bound.new), varies: bound.varies },
-                None => Value { expr: expr.clone(), varies: false },
+                Some(bound) => Rewritten { expr: Expr::Reg(bound.new), varies: bound.varies },
+                None => Rewritten { expr: expr.clone(), varies: false },
             },
             Expr::Index { index, dtype, lanes: 1, .. } => {
                 let c = index.coefficient(self.var);
                 let (lanes, stride) = if c == 0 { (1, 1) } else { (self.lanes, c) };
-                Value { expr: Expr::Index { index: self.index(index), dtype: *dtype, lanes, stride }, varies: c != 0 }
+                Rewritten {
+                    expr: Expr::Index { index: self.index(index), dtype: *dtype, lanes, stride },
+                    varies: c != 0,
+                }
             }
             Expr::Load { buf, index, lanes: 1, .. } => {
                 let c = index.coefficient(self.var);
                 let (lanes, stride) = if c == 0 { (1, 1) } else { (self.lanes, c) };
-                Value { expr: Expr::Load { buf: *buf, index: self.index(index), lanes, stride }, varies: c != 0 }
+                Rewritten { expr: Expr::Load { buf: *buf, index: self.index(index), lanes, stride }, varies: c != 0 }
             }
             Expr::Apply(op, args) => self.apply(*op, args)?,
             Expr::Cast(dtype, inner) => {
-                let Value { expr, varies } = self.value(inner)?;
-                Value { expr: Expr::Cast(*dtype, Box::new(expr)), varies }
+                let Rewritten { expr, varies } = self.value(inner)?;
+                Rewritten { expr: Expr::Cast(*dtype, Box::new(expr)), varies }
             }
             Expr::Bitcast(dtype, inner) => {
-                let Value { expr, varies } = self.value(inner)?;
-                Value { expr: Expr::Bitcast(*dtype, Box::new(expr)), varies }
+                let Rewritten { expr, varies } = self.value(inner)?;
+                Rewritten { expr: Expr::Bitcast(*dtype, Box::new(expr)), varies }
             }
             Expr::Index { .. } | Expr::Load { .. } | Expr::Splat(..) | Expr::Fold(..) => return None,
         };
@@ -213,11 +216,11 @@ impl Vectorizer<'_> {
         Some(value)
     }
 
-    fn apply(&mut self, op: ScalarOp, args: &[Expr]) -> Option<Value> {
+    fn apply(&mut self, op: ScalarOp, args: &[Expr]) -> Option<Rewritten> {
         let values = args.iter().map(|a| self.value(a)).collect::<Option<Vec<_>>>()?;
         let varies = values.iter().any(|v| v.varies);
         if !varies {
-            return Some(Value { expr: Expr::Apply(op, values.into_iter().map(|v| v.expr).collect()), varies });
+            return Some(Rewritten { expr: Expr::Apply(op, values.into_iter().map(|v| v.expr).collect()), varies });
         }
         let dtype = self.types.type_of(&args[0]).ok()?.dtype;
         let divides = [ScalarOp::DIV, ScalarOp::REM].contains(&op);
@@ -226,7 +229,7 @@ impl Vectorizer<'_> {
             return None;
         }
         let operands = values.into_iter().zip(args).map(|(v, old)| self.splat(v, old)).collect::<Option<Vec<_>>>()?;
-        Some(Value { expr: Expr::Apply(op, operands), varies })
+        Some(Rewritten { expr: Expr::Apply(op, operands), varies })
     }
 }
 

@@ -116,7 +116,7 @@ pub fn substitute_reg(body: &mut [Stmt], reg: Reg, by: &Expr) {
 /// A copy of the statements in which every name that they bind is a fresh one: what unrolling repeats.
 pub fn refresh(body: &[Stmt], fresh: &mut Fresh) -> Vec<Stmt> {
     let mut copy = body.to_vec();
-    let mut names = Names::default();
+    let mut names = Renaming::default();
     names.rebind(&mut copy, fresh);
     map_indices(&mut copy, &mut |index| {
         let mut renamed = Affine::constant(index.offset());
@@ -133,12 +133,12 @@ pub fn refresh(body: &[Stmt], fresh: &mut Fresh) -> Vec<Stmt> {
 }
 
 #[derive(Default)]
-struct Names {
+struct Renaming {
     indices: BTreeMap<IndexVar, IndexVar>,
     regs: BTreeMap<Reg, Reg>,
 }
 
-impl Names {
+impl Renaming {
     fn reg(&self, reg: Reg) -> Reg {
         self.regs.get(&reg).copied().unwrap_or(reg)
     }

@@ -1,6 +1,6 @@
 //! The interpreter: each construct means what its doc says, and what programs must not rely on shows.
 
-use kernel::eval::{EvalError, Machine, ParallelOrder, Tensors, eval};
+use kernel::eval::{EvalError, Interpreter, ParallelOrder, Tensors, eval};
 use kernel::{Data, Program, dot_pair};
 
 fn program(text: &str) -> Program {
@@ -130,7 +130,7 @@ fn a_micro_of_pairs_sums_in_f32() {
     let pairs = |count: usize, by: f32| (0..count).map(|i| pair(i as f32 * by, 1.5 - i as f32)).collect::<Vec<i32>>();
     let (a, b) = (pairs(6, 0.25), pairs(9, 2.0));
     let inputs = Tensors::from([("a".to_string(), Data::I32(a.clone())), ("b".to_string(), Data::I32(b.clone()))]);
-    let outputs = Machine::new(&program(text)).unwrap().run(&inputs).unwrap();
+    let outputs = Interpreter::new(&program(text)).unwrap().run(&inputs).unwrap();
     for i in 0..2 {
         for j in 0..3 {
             let sum = (0..3).fold(0.0, |sum, r| dot_pair(a[i * 3 + r], b[r * 3 + j], sum));
@@ -164,7 +164,7 @@ fn dependent_iterations_show() {
     let text = "program \"p\"\nb0: f32[4] output \"y\"\nkernel k(p0: readwrite f32[4]) { parallel i0 in 0..4 { \
                 store p0[0] = cast(index i0 : i32 : f32) } }\nlaunch k(b0)";
     let first = |order| {
-        let mut machine = Machine::new(&program(text)).unwrap();
+        let mut machine = Interpreter::new(&program(text)).unwrap();
         machine.set_order(order);
         machine.run(&Tensors::new()).unwrap()["y"].get(0).as_f64()
     };
@@ -188,7 +188,7 @@ fn states_move_on_with_and_without_a_plan() {
     let planned = format!("program \"p\" arena 256\n{STEP}");
     let unplanned = format!("program \"p\"\n{}", STEP.replace(" @ 0", "").replace(" @ 128", "").replace(" @ 192", ""));
     for text in [planned, unplanned] {
-        let mut machine = Machine::new(&program(&text)).unwrap();
+        let mut machine = Interpreter::new(&program(&text)).unwrap();
         machine.set_state("w", &Data::F64(vec![1.0, 2.0])).unwrap();
         let inputs = Tensors::from([("g".into(), Data::F64(vec![2.0, 4.0]))]);
         let first = machine.run(&inputs).unwrap();
@@ -200,7 +200,7 @@ fn states_move_on_with_and_without_a_plan() {
     // A plan that overwrites what is still needed gives other results.
     let wrong =
         format!("program \"p\" arena 256\n{STEP}").replace("launch copy(b1, b4)\n", "") + "\nlaunch copy(b1, b4)";
-    let mut machine = Machine::new(&program(&wrong)).unwrap();
+    let mut machine = Interpreter::new(&program(&wrong)).unwrap();
     let inputs = Tensors::from([("g".into(), Data::F64(vec![2.0, 4.0]))]);
     assert_eq!(machine.run(&inputs).unwrap()["was"], Data::F64(vec![1.0, 1.0]));
 }
@@ -208,7 +208,7 @@ fn states_move_on_with_and_without_a_plan() {
 #[test]
 fn wrong_callers_get_errors() {
     let text = format!("program \"p\" arena 256\n{STEP}");
-    let mut machine = Machine::new(&program(&text)).unwrap();
+    let mut machine = Interpreter::new(&program(&text)).unwrap();
     assert_eq!(machine.run(&Tensors::new()).unwrap_err().to_string(), "the input \"g\" is missing");
     let wrong = Tensors::from([("g".into(), Data::F32(vec![0.0]))]);
     assert_eq!(machine.run(&wrong).unwrap_err().to_string(), "\"g\" takes 2 elements of f64, not 1 of f32");
@@ -216,5 +216,5 @@ fn wrong_callers_get_errors() {
     assert_eq!(machine.run(&many).unwrap_err().to_string(), "there is no input or state \"h\"");
     assert!(machine.set_state("v", &Data::F64(vec![0.0; 2])).is_err());
     let unsound = program("program \"p\"\nkernel k() { let v0 = v1 }");
-    assert!(matches!(Machine::new(&unsound), Err(EvalError::Unsound(_))));
+    assert!(matches!(Interpreter::new(&unsound), Err(EvalError::Unsound(_))));
 }

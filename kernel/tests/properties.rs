@@ -1,6 +1,6 @@
 //! Random kernels: text round trips, what the verifier proves holds in runs, vector code computes what scalar code does.
 
-use kernel::eval::{EvalError, Machine, ParallelOrder, Tensors};
+use kernel::eval::{EvalError, Interpreter, ParallelOrder, Tensors};
 use kernel::walk::{refresh, substitute};
 use kernel::{
     Access, Affine, BufRef, Buffer, BufferId, BufferKind, Code, DType, Data, Expr, Fresh, IndexExpr, IndexVar, Kernel,
@@ -156,7 +156,7 @@ fn program(kernel: &Kernel, aliased: bool) -> Program {
 
 /// What the two buffers hold after a run.
 fn run(kernel: &Kernel, aliased: bool, order: ParallelOrder) -> Result<(Data, Data), EvalError> {
-    let mut machine = Machine::new(&program(kernel, aliased))?;
+    let mut machine = Interpreter::new(&program(kernel, aliased))?;
     let numbers = |scale: f32| Data::F32((0..LEN).map(|i| (i as f32 - 20.0) * scale).collect());
     machine.set_state("x", &numbers(0.5))?;
     machine.set_state("y", &if aliased { numbers(3.0) } else { numbers(0.5) })?;

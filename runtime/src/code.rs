@@ -11,14 +11,14 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 /// The functions of an object, where they can be run and not be written. They are freed with this value, which whoever runs them must keep.
-pub(crate) struct Code {
+pub(crate) struct LinkedCode {
     /// Owns the memory; nothing but the end asks it for anything, the lock makes it shareable.
     module: Mutex<Option<JITModule>>,
     step: StepFn,
     kernels: Vec<KernelFn>,
 }
 
-impl Code {
+impl LinkedCode {
     /// Copies the functions and fills in what they refer to.
     ///
     /// # Errors
@@ -28,8 +28,8 @@ impl Code {
     /// The functions must be what the object's tables say: the step one of that signature, kernels of theirs. Calling them is sound as long as
     /// this value lives.
     pub(crate) unsafe fn new(object: &Object) -> Result<Self, LoadError> {
-        let bytes = Arena::bytes_for(object);
-        let arena = Arena::new(bytes).map_err(|_| LoadError::OutOfMemory { what: "machine code", bytes })?;
+        let bytes = CodeArena::bytes_for(object);
+        let arena = CodeArena::new(bytes).map_err(|_| LoadError::OutOfMemory { what: "machine code", bytes })?;
         let mut builder = JITBuilder::with_isa(codegen::isa(object.target())?, Box::new(symbol));
         builder.symbols(LIB_CALLS.map(|call| (symbol(call), address_of(call))));
         builder.memory_provider(Box::new(arena));
@@ -56,7 +56,7 @@ impl Code {
     }
 }
 
-impl Drop for Code {
+impl Drop for LinkedCode {
     fn drop(&mut self) {
         let module = self.module.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(module) = module {
@@ -90,7 +90,7 @@ fn refused(error: ModuleError) -> LoadError {
 }
 
 /// One stretch of memory for all code of a program. (The one that `cranelift-jit` provides panics where the system refuses.)
-enum Arena {
+enum CodeArena {
     /// Being filled.
     Open { map: MmapMut, used: usize },
     /// Readable and executable.
@@ -99,7 +99,7 @@ enum Arena {
     Gone,
 }
 
-impl Arena {
+impl CodeArena {
     /// What a function may need beside its bytes: room up to its start, and a way to a function far away for each call on AArch64.
     const BYTES_PER_CALL: usize = 24;
 
@@ -115,7 +115,7 @@ impl Arena {
     }
 }
 
-impl JITMemoryProvider for Arena {
+impl JITMemoryProvider for CodeArena {
     fn allocate(&mut self, size: usize, align: u64, _: JITMemoryKind) -> io::Result<*mut u8> {
         let Self::Open { map, used } = self else { return Err(io::ErrorKind::ReadOnlyFilesystem.into()) };
         let start = used.next_multiple_of(align.max(1) as usize);
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn memory_is_given_once_and_no_more_than_there_is() {
-        let mut arena = Arena::new(256).unwrap();
+        let mut arena = CodeArena::new(256).unwrap();
         let kind = || JITMemoryKind::Executable;
         let first = arena.allocate(10, 64, kind()).unwrap();
         let second = arena.allocate(100, 64, kind()).unwrap();

@@ -21,7 +21,7 @@ mod profile;
 mod states;
 mod trace;
 
-pub use codegen::{Emitter, PeakLoop};
+pub use codegen::{Backend, PeakLoop};
 pub use element::Element;
 pub use error::{LoadError, PlanError, PortError, Refused, StepError};
 pub use executable::Executable;
@@ -31,4 +31,4 @@ pub use peak::{ForkJoin, Rate, fork_join, peak, spin};
 pub use ports::{Port, PortKind};
 pub use profile::LaunchTime;
 pub use states::States;
-pub use trace::{LaunchSpan, Part};
+pub use trace::{LaunchSpan, ThreadSpan};

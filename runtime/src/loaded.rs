@@ -1,6 +1,6 @@
 //! A program as machine code in memory, without data: what executables share.
 
-use crate::code::Code;
+use crate::code::LinkedCode;
 use crate::host::{check_runs_here, host_target};
 use crate::ports::collect;
 use crate::{LoadError, plan};
@@ -31,7 +31,7 @@ impl Default for LoadOptions {
 /// A compiled program in memory, to be given an arena and run; any number of executables can share it.
 pub struct Loaded {
     object: Object,
-    code: Code,
+    code: LinkedCode,
     /// From the program to runnable code.
     compile_time: Duration,
 }
@@ -53,7 +53,7 @@ impl Loaded {
         let emit = EmitOptions { verify: options.verify_code, dump: options.dump, threads, ..EmitOptions::new(target) };
         let object = codegen::emit(program, &emit)?;
         // SAFETY: the code generator made it of a program that the verifier has accepted.
-        let code = unsafe { Code::new(&object) }?;
+        let code = unsafe { LinkedCode::new(&object) }?;
         Ok(Self { object, code, compile_time: start.elapsed() })
     }
 
@@ -79,7 +79,7 @@ impl Loaded {
         plan::check(object.buffers(), object.arena_bytes(), object.launches(), &signatures)?;
         collect(object.buffers())?;
         // SAFETY: the caller says that its functions are what its tables say.
-        let code = unsafe { Code::new(&object) }?;
+        let code = unsafe { LinkedCode::new(&object) }?;
         Ok(Self { object, code, compile_time: Duration::ZERO })
     }
 

@@ -2,7 +2,7 @@
 //! costs.
 
 use crate::LoadError;
-use crate::code::Code;
+use crate::code::LinkedCode;
 use crate::host::check_runs_here;
 use crate::pool::Team;
 use codegen::{KernelFn, PeakCode, PeakLoop};
@@ -37,13 +37,13 @@ pub fn peak(
     check_runs_here(target)?;
     let PeakCode { object, flops, bytes } = codegen::peak(what, array_bytes, target)?;
     // SAFETY: the code generator made the loop, a kernel; it has no step, and none is called.
-    let code = unsafe { Code::new(&object) }?;
+    let code = unsafe { LinkedCode::new(&object) }?;
     // What has not been written yet is no memory of its own, but one page of zeros for all.
     let fill = codegen::peak(PeakLoop::Fill, object.scratch_bytes(), target)?.object;
     let team = Team::new(threads, object.scratch_bytes().max(fill.scratch_bytes()))?;
     let _guard = team.lock();
     // SAFETY: as above.
-    let fill_code = unsafe { Code::new(&fill) }?;
+    let fill_code = unsafe { LinkedCode::new(&fill) }?;
     let fill = fill_code.kernel(0);
     for number in 0..team.threads() {
         // SAFETY: the loop has no parameters; it works on the scratch memory, which no thread uses yet.

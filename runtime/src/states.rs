@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// A state's elements in the block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Slot {
+struct StateSlot {
     dtype: DType,
     len: usize,
     offset: usize,
@@ -18,7 +18,7 @@ struct Slot {
 /// same time, by [`crate::Executable::share`].
 pub struct States {
     block: Arena,
-    slots: BTreeMap<String, Slot>,
+    slots: BTreeMap<String, StateSlot>,
 }
 
 impl std::fmt::Debug for States {
@@ -37,7 +37,7 @@ impl States {
         let too_large = || LoadError::OutOfMemory { what: "the states", bytes: usize::MAX };
         for (name, dtype, len) in states {
             let bytes = len.checked_mul(dtype.size_bytes()).ok_or_else(too_large)?;
-            let slot = Slot { dtype, len, offset: end };
+            let slot = StateSlot { dtype, len, offset: end };
             end = end.checked_add(bytes).and_then(|end| end.checked_next_multiple_of(ALIGN)).ok_or_else(too_large)?;
             if slots.insert(name.clone(), slot).is_some() {
                 return Err(crate::PlanError::DuplicatePort(name).into());
@@ -98,7 +98,7 @@ impl States {
         Ok(())
     }
 
-    fn slot<T: Element>(&self, name: &str) -> Result<Slot, PortError> {
+    fn slot<T: Element>(&self, name: &str) -> Result<StateSlot, PortError> {
         let kind = PortKind::State;
         let Some(&slot) = self.slots.get(name) else {
             return Err(PortError::Unknown {

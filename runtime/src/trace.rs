@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// A piece of a launch that one thread ran; times since the start of the trace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Part {
+pub struct ThreadSpan {
     /// The thread: 0 is the one that called, others are numbered as they appear.
     pub thread: usize,
     /// When it began.
@@ -29,7 +29,7 @@ pub struct LaunchSpan {
     /// When all threads were done.
     pub end: Duration,
     /// What the threads did, thread by thread: one part if it was not shared.
-    pub parts: Vec<Part>,
+    pub parts: Vec<ThreadSpan>,
 }
 
 /// What the stand-in for a shared kernel needs; it is passed as the kernel's arguments.
@@ -90,10 +90,10 @@ impl Executable {
             let next = threads.len();
             *threads.entry(format!("{id:?}")).or_insert(next)
         };
-        let mut parts: Vec<Part> =
-            parts.into_iter().map(|(id, start, end)| Part { thread: number(id), start, end }).collect();
+        let mut parts: Vec<ThreadSpan> =
+            parts.into_iter().map(|(id, start, end)| ThreadSpan { thread: number(id), start, end }).collect();
         if parts.is_empty() {
-            parts.push(Part { thread: 0, start, end });
+            parts.push(ThreadSpan { thread: 0, start, end });
         }
         parts.sort_by_key(|part| (part.thread, part.start));
         Ok(LaunchSpan { launch: at, start, end, parts })

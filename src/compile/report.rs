@@ -16,7 +16,7 @@ pub struct KernelReport {
     /// Bytes of machine code.
     pub code_bytes: usize,
     /// Which emitter made it.
-    pub emitter: codegen::Emitter,
+    pub emitter: codegen::Backend,
 }
 
 /// What compiling a step did and took. Prints as one line; [`CompileReport::table`] has all passes and kernels.

@@ -2,7 +2,7 @@
 
 use super::builder::Inner;
 use super::{GraphBuilder, Tensor};
-use ir::op::scan::Port;
+use ir::op::scan::BodyPort;
 use ir::op::source::Input;
 use ir::{Graph, NodeId, Op};
 
@@ -64,7 +64,7 @@ impl GraphBuilder {
         let ty = self.parent()?.inner().graph.ty(outer).clone();
         let mut inner = self.inner_mut();
         let number = inner.parent.as_ref()?.captured.len();
-        let input = Input { name: Port::invariant(number).to_string(), ty };
+        let input = Input { name: BodyPort::invariant(number).to_string(), ty };
         // An input of a type that exists is always added.
         let node = inner.graph.add(Op::Input(input), &[], None).ok()?;
         inner.parent.as_mut()?.captured.push((outer, node));

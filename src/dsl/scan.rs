@@ -2,7 +2,7 @@
 
 use super::error::Failure;
 use super::{GraphBuilder, Tensor};
-use ir::op::scan::{Body, MAX_NESTING, Port, Scan as ScanOp};
+use ir::op::scan::{Body, BodyPort, MAX_NESTING, Scan as ScanOp};
 use ir::{Graph, NodeId, Op};
 
 /// How a scan runs; [`scan`] is the same with defaults.
@@ -150,10 +150,10 @@ impl Scan {
             outer.fail("scan", operands, rule);
         }
         for (i, tensor) in next.iter().enumerate() {
-            inner.output(&Port::carry(i).to_string(), tensor);
+            inner.output(&BodyPort::carry(i).to_string(), tensor);
         }
         for (i, tensor) in results.iter().enumerate() {
-            inner.output(&Port::stacked(i).to_string(), tensor);
+            inner.output(&BodyPort::stacked(i).to_string(), tensor);
         }
         let (graph, captured) = inner.close()?;
         let is_whole = next.len() == carried && next.iter().chain(results).all(|t| !t.is_poisoned());
@@ -194,14 +194,14 @@ fn declare(inner: &GraphBuilder, first: &[&Tensor], sequences: &[&Tensor]) -> (V
     let mut carries = vec![];
     for (i, tensor) in first.iter().enumerate() {
         if let Some(ty) = tensor.ty() {
-            carries.push(inner.input(&Port::carry(i).to_string(), ty));
+            carries.push(inner.input(&BodyPort::carry(i).to_string(), ty));
         }
     }
     let mut parts = vec![];
     for (i, tensor) in sequences.iter().enumerate() {
         if let Some(ty) = tensor.ty() {
             let ty = super::TypeSpec::new(ty.dtype, &ty.shape[1..]);
-            parts.push(inner.input(&Port::sequence(i).to_string(), ty));
+            parts.push(inner.input(&BodyPort::sequence(i).to_string(), ty));
         }
     }
     (carries, parts)

@@ -123,7 +123,7 @@ pub(crate) fn with_gradients(seed: u64, limits: &Limits) -> Option<Graph> {
 }
 
 /// `loss` plus the sum of the squares of `x`.
-fn add_squares(graph: &mut Graph, loss: NodeId, x: NodeId) -> ir::Built {
+fn add_squares(graph: &mut Graph, loss: NodeId, x: NodeId) -> ir::BuildResult {
     let axes: Vec<usize> = (0..graph.ty(x).shape.rank()).collect();
     let mut build = Builder::new(graph, None);
     let square = build.binary(ScalarOp::MUL, x, x)?;

@@ -2,7 +2,7 @@
 
 use crate::oracle::{Ports, divided};
 use ir::Graph;
-use ir::shrink::{Case, shrink};
+use ir::shrink::{GraphCase, shrink};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
@@ -14,8 +14,8 @@ type Check<'c> = &'c dyn Fn(&Graph, &Ports) -> Option<String>;
 pub(crate) fn expect_none(seed: u64, graph: &Graph, ports: &Ports, check: Check<'_>) {
     let Some(fault) = silently(|| fault(graph, ports, check)) else { return };
     let (inputs, states) = divided(graph, ports);
-    let case = Case { graph: graph.clone(), inputs, states };
-    let all = |case: &Case| -> Ports { case.inputs.clone().into_iter().chain(case.states.clone()).collect() };
+    let case = GraphCase { graph: graph.clone(), inputs, states };
+    let all = |case: &GraphCase| -> Ports { case.inputs.clone().into_iter().chain(case.states.clone()).collect() };
     let least = silently(|| shrink(case, |case| fault_of(case, &all(case), check).is_some()));
     let ports = all(&least);
     let fault = fault_of(&least, &ports, check).unwrap_or(fault);
@@ -23,7 +23,7 @@ pub(crate) fn expect_none(seed: u64, graph: &Graph, ports: &Ports, check: Check<
     panic!("seed {seed}, of {} nodes {} left: {fault}\n{}\non\n{values}", graph.len(), least.graph.len(), least.graph);
 }
 
-fn fault_of(case: &Case, ports: &Ports, check: Check<'_>) -> Option<String> {
+fn fault_of(case: &GraphCase, ports: &Ports, check: Check<'_>) -> Option<String> {
     silently(|| fault(&case.graph, ports, check))
 }
 

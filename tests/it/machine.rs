@@ -14,7 +14,7 @@ use ir::{DType, Data, Graph, Op, Scalar, ScalarOp, Shape, TensorType, Value};
 use kernel::{Program, Target};
 use passes::{PassContext, RunOptions, compile};
 use random_graphs::{Limits, random_graph};
-use runtime::{Element, Emitter, Executable, LoadOptions, PortError};
+use runtime::{Backend, Element, Executable, LoadOptions, PortError};
 
 /// The machine that programs are compiled for by default.
 pub(crate) fn host() -> Target {
@@ -168,7 +168,7 @@ fn quotients_and_shifts_of_integers_are_vector_code() {
                 let divides = [ScalarOp::DIV, ScalarOp::REM].contains(&op);
                 if target.is_wide() && (dtype != DType::I64 || !divides) {
                     let kernel = &program_for(&graph, &target).kernels[0];
-                    assert_eq!(executable.loaded().kernels()[0].emitter, Emitter::X86, "{kernel}");
+                    assert_eq!(executable.loaded().kernels()[0].emitter, Backend::X86, "{kernel}");
                     assert!(n < 16 || kernel.to_string().contains("load.x"), "{kernel}");
                 }
             }

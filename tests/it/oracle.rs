@@ -1,6 +1,6 @@
 //! What a graph computes, by the reference rules, on given or random values; and when two results agree.
 
-use ir::eval::{Outcome, RunError};
+use ir::eval::{RunError, RunResults};
 use ir::{DType, Data, Graph, Scalar, Shape, TensorType, Value};
 use kernel::eval::Tensors;
 use kernel::{BufferKind, Program};
@@ -27,7 +27,7 @@ pub(crate) fn divided(graph: &Graph, ports: &Ports) -> (Ports, Ports) {
 }
 
 /// Outputs, and updates under `name'`.
-pub(crate) fn named(outcome: Outcome) -> Ports {
+pub(crate) fn named(outcome: RunResults) -> Ports {
     let updates = outcome.states.into_iter().map(|(name, value)| (format!("{name}'"), value));
     outcome.outputs.into_iter().chain(updates).collect()
 }

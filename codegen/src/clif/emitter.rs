@@ -28,7 +28,7 @@ pub(super) enum IndexValue {
 }
 
 /// A bound index variable.
-pub(super) struct Index {
+pub(super) struct BoundIndex {
     pub(super) value: IndexValue,
     /// The variable times these bytes, where the loop keeps such a counter.
     pub(super) scaled: Vec<(i64, Value)>,
@@ -52,7 +52,7 @@ pub(super) struct Emitter<'a, 'f> {
     pub(super) scratch: Value,
     /// Byte offsets of the locals in the scratch memory.
     pub(super) locals: Vec<i64>,
-    pub(super) index: BTreeMap<IndexVar, Index>,
+    pub(super) index: BTreeMap<IndexVar, BoundIndex>,
     pub(super) regs: BTreeMap<Reg, Binding>,
     pub(super) addresses: Vec<KnownAddress>,
     /// The functions that compute tiles.
@@ -71,7 +71,7 @@ impl Emitter<'_, '_> {
 
     pub(super) fn bind_index(&mut self, var: IndexVar, value: IndexValue, scaled: Vec<(i64, Value)>) {
         let order = self.index.len();
-        self.index.insert(var, Index { value, scaled, order });
+        self.index.insert(var, BoundIndex { value, scaled, order });
     }
 
     pub(super) fn register(&mut self, reg: Reg) -> Result<Val, EmitError> {

@@ -4,7 +4,7 @@
 //! first, so that every prefix of the sum is invariant in the loops further in; an innermost loop computes the prefixes that it needs
 //! before it starts. The constant goes into the instruction.
 
-use super::emitter::{Emitter, Index, IndexValue, KnownAddress, memory_flags};
+use super::emitter::{BoundIndex, Emitter, IndexValue, KnownAddress, memory_flags};
 use super::value::{Parts, Val, clif_type, natural_chunk};
 use crate::error::{EmitError, malformed};
 use cranelift::codegen::ir::condcodes::IntCC;
@@ -60,7 +60,7 @@ impl Emitter<'_, '_> {
         let mut constant = affine.offset() * scale;
         for &(var, coefficient) in affine.terms() {
             match self.index.get(&var) {
-                Some(Index { value: IndexValue::Constant(c), .. }) => constant += c * coefficient * scale,
+                Some(BoundIndex { value: IndexValue::Constant(c), .. }) => constant += c * coefficient * scale,
                 Some(index) => terms.push((index.order, var, coefficient * scale)),
                 None => return malformed(format!("index {var:?} is used before it is bound")),
             }

@@ -19,19 +19,19 @@ pub(super) struct IndexUse {
 /// Finds what a loop's body asks of its variable. Only innermost loops get counters and bases: further out a multiplication costs
 /// nothing.
 pub(super) fn index_use(kernel: &Kernel, var: IndexVar, body: &[Stmt]) -> IndexUse {
-    let mut scan = Scan { kernel, var, uses: IndexUse::default(), nested: false };
+    let mut scan = StrideScan { kernel, var, uses: IndexUse::default(), nested: false };
     scan.body(body);
     if scan.nested { IndexUse { value: true, ..IndexUse::default() } } else { scan.uses }
 }
 
-struct Scan<'a> {
+struct StrideScan<'a> {
     kernel: &'a Kernel,
     var: IndexVar,
     uses: IndexUse,
     nested: bool,
 }
 
-impl Scan<'_> {
+impl StrideScan<'_> {
     fn body(&mut self, body: &[Stmt]) {
         for stmt in body {
             self.stmt(stmt);

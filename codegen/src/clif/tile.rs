@@ -13,7 +13,7 @@ use super::enter;
 use super::memory::Address;
 use super::value::clif_type;
 use crate::error::{EmitError, unsupported};
-use crate::tile::{Dim, NO_TILE, TileShape, tile_signature};
+use crate::tile::{NO_TILE, TileLoop, TileShape, tile_signature};
 use cranelift::codegen::ir::{
     BlockArg, ExtFuncData, ExternalName, Function, InstBuilder, Type, UserExternalName, Value, types,
 };
@@ -147,7 +147,7 @@ impl Tile<'_, '_> {
     }
 
     /// The reduction's loops from one level on.
-    fn reduce(&mut self, dims: &[Dim], a: Address, b: Address) {
+    fn reduce(&mut self, dims: &[TileLoop], a: Address, b: Address) {
         let Some((&dim, inner)) = dims.split_first() else { return self.step(a, b) };
         if !inner.is_empty() {
             self.pointer_loop(dim.extent, (a, dim.a), (b, dim.b), |tile, a, b| tile.reduce(inner, a, b));

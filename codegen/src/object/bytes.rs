@@ -4,7 +4,7 @@
 //! isn't an object that [`Object::to_bytes`] could have written is an error, never a panic, and no more memory is taken than the bytes
 //! account for. (That the code is what it should be can't be read off it: see the module's user.)
 
-use super::{Emitter, Function, KernelCode, LIB_CALLS, Object, first_args};
+use super::{Backend, Function, KernelCode, LIB_CALLS, Object, first_args};
 use cranelift::module::{FuncId, ModuleReloc, ModuleRelocTarget};
 use kernel::{Access, Buffer, BufferId, BufferKind, Caches, Check, DType, InstructionSet, Launch, Param, Target};
 use std::time::Duration;
@@ -172,11 +172,11 @@ impl Writer {
         self.option(kernel.parallel);
         self.size(kernel.code_bytes);
         match &kernel.emitter {
-            Emitter::Portable { because } => {
+            Backend::Portable { because } => {
                 self.size(0);
                 self.list(because.as_slice(), |w, why| w.text(why));
             }
-            Emitter::X86 => self.size(1),
+            Backend::X86 => self.size(1),
         }
         Ok(())
     }
@@ -285,8 +285,8 @@ impl<'b> Reader<'b> {
             parallel: self.option()?,
             code_bytes: self.size()?,
             emitter: match self.size()? {
-                0 => Emitter::Portable { because: self.list(Self::text)?.pop() },
-                1 => Emitter::X86,
+                0 => Backend::Portable { because: self.list(Self::text)?.pop() },
+                1 => Backend::X86,
                 _ => return Err(ObjectError("an unknown emitter")),
             },
             compile_time: Duration::ZERO,

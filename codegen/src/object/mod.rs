@@ -30,7 +30,7 @@ pub const LIB_CALLS: [LibCall; 10] = [
 
 /// Which emitter made a kernel's code.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Emitter {
+pub enum Backend {
     /// The one for x86-64 with AVX2 or AVX-512.
     X86,
     /// The portable one, by Cranelift.
@@ -40,7 +40,7 @@ pub enum Emitter {
     },
 }
 
-impl std::fmt::Display for Emitter {
+impl std::fmt::Display for Backend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::X86 => f.write_str("x86"),
@@ -52,7 +52,7 @@ impl std::fmt::Display for Emitter {
 
 /// Text of a compiled kernel.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Dump {
+pub struct CodeDump {
     /// Cranelift's intermediate code, as emitted; empty where another emitter made the code.
     pub clif: String,
     /// The machine code as assembly.
@@ -75,11 +75,11 @@ pub struct KernelCode {
     /// Bytes of machine code, constants included. 0 where the code is that of an equal kernel before it.
     pub code_bytes: usize,
     /// Which emitter made it. Of a kernel with the code of one before it, that one's.
-    pub emitter: Emitter,
+    pub emitter: Backend,
     /// How long it took to compile.
     pub compile_time: Duration,
     /// Its text, if [`crate::EmitOptions::dump`] asked for it.
-    pub dump: Option<Dump>,
+    pub dump: Option<CodeDump>,
 }
 
 /// A function's machine code, with the constants behind it.

@@ -1,12 +1,12 @@
 //! Registers: live intervals on the linear code, extended over loops, and a linear scan (Poletto and Sarkar, "Linear Scan Register
 //! Allocation", 1999) that leaves in memory what costs least there: constants, then what is rarely used for its length.
 
-use super::lir::{Class, ConstId, Inst, Label, RegInfo, Use, VReg};
+use super::lir::{Class, ConstId, Inst, Label, RegAccess, RegInfo, VReg};
 use crate::x86::encoding::Encoding;
 
 /// Where a virtual register is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Place {
+pub(super) enum RegLocation {
     /// The machine's register of its class, by number.
     Reg(u8),
     /// A slot of the frame, by number among those of its class.
@@ -20,7 +20,7 @@ pub(super) enum Place {
 /// The result.
 #[derive(Debug)]
 pub(super) struct Allocation {
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<RegLocation>,
     /// Slots for vectors, masks and general registers.
     pub(super) slots: [u32; 3],
     /// Registers that a function must give back as they were, and that are used.
@@ -39,7 +39,7 @@ const RDI: u8 = 7;
 const CALLEE_SAVED: [u8; 6] = [3, 5, 12, 13, 14, 15];
 
 #[derive(Clone, Debug)]
-struct Interval {
+struct LiveInterval {
     reg: VReg,
     start: u32,
     end: u32,
@@ -50,19 +50,19 @@ struct Interval {
 /// Assigns registers. `rax` and `rdx` are never given away: they serve within instructions.
 pub(super) fn allocate(code: &[Inst], regs: &[RegInfo], encoding: Encoding) -> Allocation {
     let (intervals, has_call) = intervals(code, regs);
-    let mut scan = Scan {
+    let mut scan = LinearScan {
         regs,
         encoding,
         has_call,
         allocation: Allocation {
-            places: vec![Place::Nowhere; regs.len()],
+            places: vec![RegLocation::Nowhere; regs.len()],
             slots: [0; 3],
             saved: vec![],
             scratch: [vec![], vec![]],
         },
     };
     for class in [Class::Vector, Class::Mask, Class::General] {
-        let mut of_class: Vec<Interval> =
+        let mut of_class: Vec<LiveInterval> =
             intervals.iter().filter(|i| regs[i.reg.0 as usize].class == class).cloned().collect();
         of_class.sort_by_key(|i| (i.start, i.end, i.reg));
         // First with all registers; if that isn't enough, some are kept free for what is then in memory.
@@ -75,8 +75,8 @@ pub(super) fn allocate(code: &[Inst], regs: &[RegInfo], encoding: Encoding) -> A
 }
 
 /// The intervals of all registers that are used, and whether anything is called.
-fn intervals(code: &[Inst], regs: &[RegInfo]) -> (Vec<Interval>, bool) {
-    let mut found: Vec<Option<Interval>> = vec![None; regs.len()];
+fn intervals(code: &[Inst], regs: &[RegInfo]) -> (Vec<LiveInterval>, bool) {
+    let mut found: Vec<Option<LiveInterval>> = vec![None; regs.len()];
     let mut open: Vec<(Label, u32)> = vec![];
     let mut loops: Vec<(u32, u32)> = vec![];
     let mut calls: Vec<u32> = vec![];
@@ -93,10 +93,10 @@ fn intervals(code: &[Inst], regs: &[RegInfo]) -> (Vec<Interval>, bool) {
         }
         inst.visit(&mut |reg, usage| {
             // What an instruction reads is free again for what it writes.
-            let at = 2 * at + u32::from(usage == Use::Write);
-            let fresh = Interval { reg, start: at, end: at, weight: 0.0, crosses_call: false };
+            let at = 2 * at + u32::from(usage == RegAccess::Write);
+            let fresh = LiveInterval { reg, start: at, end: at, weight: 0.0, crosses_call: false };
             let interval = found[reg.0 as usize].get_or_insert(fresh);
-            interval.end = at + u32::from(usage == Use::Both);
+            interval.end = at + u32::from(usage == RegAccess::Both);
             interval.weight += frequency;
         });
         if let Inst::LoopEnd { start, .. } = inst {
@@ -107,7 +107,7 @@ fn intervals(code: &[Inst], regs: &[RegInfo]) -> (Vec<Interval>, bool) {
             frequency /= 8.0;
         }
     }
-    let mut intervals: Vec<Interval> = found.into_iter().flatten().collect();
+    let mut intervals: Vec<LiveInterval> = found.into_iter().flatten().collect();
     for interval in &mut intervals {
         // Inner loops close first, so that an extension to the end of one is seen by those around it.
         for &(start, end) in &loops {
@@ -124,20 +124,20 @@ fn intervals(code: &[Inst], regs: &[RegInfo]) -> (Vec<Interval>, bool) {
     (intervals, !calls.is_empty())
 }
 
-struct Scan<'a> {
+struct LinearScan<'a> {
     regs: &'a [RegInfo],
     encoding: Encoding,
     has_call: bool,
     allocation: Allocation,
 }
 
-impl Scan<'_> {
+impl LinearScan<'_> {
     /// Runs the scan with some registers kept free. Returns whether every interval got a register or needs none.
-    fn run(&mut self, intervals: &[Interval], class: Class, keep: usize) -> bool {
+    fn run(&mut self, intervals: &[LiveInterval], class: Class, keep: usize) -> bool {
         let mut usable = self.registers(class);
         let kept = usable.split_off(usable.len() - keep);
         let mut saved: Vec<u8> = vec![];
-        let mut active: Vec<(Interval, u8)> = vec![];
+        let mut active: Vec<(LiveInterval, u8)> = vec![];
         let (mut complete, mut slots) = (true, 0);
         for interval in intervals {
             active.retain(|(other, _)| other.end >= interval.start);
@@ -146,7 +146,7 @@ impl Scan<'_> {
             let free =
                 usable.iter().copied().filter(|&r| allowed(r)).find(|r| active.iter().all(|(_, used)| used != r));
             if let Some(register) = free {
-                self.place(interval, Place::Reg(register));
+                self.place(interval, RegLocation::Reg(register));
                 if class == Class::General && CALLEE_SAVED.contains(&register) {
                     saved.push(register);
                 }
@@ -161,16 +161,16 @@ impl Scan<'_> {
                 Some(at) => {
                     let register = active[at].1;
                     let (evicted, _) = std::mem::replace(&mut active[at], (interval.clone(), register));
-                    self.place(interval, Place::Reg(register));
+                    self.place(interval, RegLocation::Reg(register));
                     evicted
                 }
                 None => interval.clone(),
             };
             let place = match self.regs[evicted.reg.0 as usize].constant {
-                Some(constant) => Place::Pool(constant),
+                Some(constant) => RegLocation::Pool(constant),
                 None => {
                     slots += 1;
-                    Place::Slot(slots - 1)
+                    RegLocation::Slot(slots - 1)
                 }
             };
             self.place(&evicted, place);
@@ -187,7 +187,7 @@ impl Scan<'_> {
         complete
     }
 
-    fn place(&mut self, interval: &Interval, place: Place) {
+    fn place(&mut self, interval: &LiveInterval, place: RegLocation) {
         self.allocation.places[interval.reg.0 as usize] = place;
     }
 

@@ -1,6 +1,6 @@
 //! Bytes of instructions, with the distances of jumps and constants filled in at the end.
 
-use super::lir::{ConstId, Constant, Label};
+use super::lir::{ConstId, Label, PoolConstant};
 use crate::error::EmitError;
 use crate::object::Function;
 use crate::x86::encoding::Encoding;
@@ -304,7 +304,7 @@ impl Asm {
     }
 
     /// The bytes, constants after the code.
-    pub(super) fn finish(mut self, pool: &[Constant], encoding: Encoding) -> Result<Emitted, EmitError> {
+    pub(super) fn finish(mut self, pool: &[PoolConstant], encoding: Encoding) -> Result<Emitted, EmitError> {
         let mut bytes = self.encoder.take_buffer();
         for (end, label) in &self.jumps {
             let Some(target) = self.labels[label.0 as usize] else {
@@ -336,11 +336,11 @@ impl Asm {
 }
 
 /// What stands in memory for a constant: with broadcasts one element is enough.
-fn bytes_of(constant: &Constant, encoding: Encoding) -> Vec<u8> {
+fn bytes_of(constant: &PoolConstant, encoding: Encoding) -> Vec<u8> {
     match constant {
-        Constant::Bytes(bytes) => bytes.clone(),
-        Constant::Mask(bits) => bits.to_le_bytes().to_vec(),
-        Constant::Splat { bits, size } => {
+        PoolConstant::Bytes(bytes) => bytes.clone(),
+        PoolConstant::Mask(bits) => bits.to_le_bytes().to_vec(),
+        PoolConstant::Splat { bits, size } => {
             let element = &bits.to_le_bytes()[..usize::from(*size)];
             let times = if encoding == Encoding::Evex { 1 } else { encoding.bytes() / element.len() };
             element.repeat(times)

@@ -2,9 +2,9 @@
 
 use super::asm::{Asm, Operand, PhysMem};
 use super::encoding::Encoding;
-use super::lir::{ConstId, Constant, Label};
+use super::lir::{ConstId, Label, PoolConstant};
 use crate::error::{EmitError, unsupported};
-use crate::tile::{Dim, TileShape};
+use crate::tile::{TileLoop, TileShape};
 use iced_x86::{Code, Register};
 use kernel::{DType, Target};
 
@@ -27,7 +27,7 @@ const MASK_LANES: ConstId = ConstId(0);
 const AGAIN: [Code; 2] = [Code::Jne_rel8_64, Code::Jne_rel32_64];
 
 /// The instructions for one width of vectors and one element type.
-struct Codes {
+struct TileCodes {
     load: Code,
     load_masked: Code,
     store: Code,
@@ -38,8 +38,8 @@ struct Codes {
     multiply_add: Code,
 }
 
-static AVX2: [Codes; 2] = [
-    Codes {
+static AVX2: [TileCodes; 2] = [
+    TileCodes {
         load: Code::VEX_Vmovups_ymm_ymmm256,
         load_masked: Code::VEX_Vmaskmovps_ymm_ymm_m256,
         store: Code::VEX_Vmovups_ymmm256_ymm,
@@ -49,7 +49,7 @@ static AVX2: [Codes; 2] = [
         add: Code::VEX_Vaddps_ymm_ymm_ymmm256,
         multiply_add: Code::VEX_Vfmadd231ps_ymm_ymm_ymmm256,
     },
-    Codes {
+    TileCodes {
         load: Code::VEX_Vmovups_ymm_ymmm256,
         load_masked: Code::VEX_Vmaskmovpd_ymm_ymm_m256,
         store: Code::VEX_Vmovups_ymmm256_ymm,
@@ -61,8 +61,8 @@ static AVX2: [Codes; 2] = [
     },
 ];
 
-static AVX512: [Codes; 2] = [
-    Codes {
+static AVX512: [TileCodes; 2] = [
+    TileCodes {
         load: Code::EVEX_Vmovups_zmm_k1z_zmmm512,
         load_masked: Code::EVEX_Vmovups_zmm_k1z_zmmm512,
         store: Code::EVEX_Vmovups_zmmm512_k1z_zmm,
@@ -72,7 +72,7 @@ static AVX512: [Codes; 2] = [
         add: Code::EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er,
         multiply_add: Code::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er,
     },
-    Codes {
+    TileCodes {
         load: Code::EVEX_Vmovups_zmm_k1z_zmmm512,
         load_masked: Code::EVEX_Vmovupd_zmm_k1z_zmmm512,
         store: Code::EVEX_Vmovups_zmmm512_k1z_zmm,
@@ -104,7 +104,7 @@ pub(crate) fn assemble(shape: &TileShape, target: &Target) -> Result<Vec<u8>, Em
     tile.store_sums()?;
     tile.asm.plain(Code::VEX_Vzeroupper)?;
     tile.asm.plain(Code::Retnq)?;
-    let pool = [Constant::Bytes(tile.mask_lanes())];
+    let pool = [PoolConstant::Bytes(tile.mask_lanes())];
     let (function, _) = tile.asm.finish(&pool, encoding)?;
     Ok(function.bytes)
 }
@@ -113,7 +113,7 @@ struct Tile<'s> {
     asm: Asm,
     shape: &'s TileShape,
     encoding: Encoding,
-    codes: &'static Codes,
+    codes: &'static TileCodes,
 }
 
 /// Memory at an offset from a pointer.
@@ -262,7 +262,7 @@ impl Tile<'_> {
     }
 
     /// The loops from one level on. Afterwards the pointers have moved by what this returns.
-    fn reduce(&mut self, dims: &[Dim], depth: usize) -> Result<(i64, i64), EmitError> {
+    fn reduce(&mut self, dims: &[TileLoop], depth: usize) -> Result<(i64, i64), EmitError> {
         match dims {
             [] => {
                 self.step(0, 0)?;
@@ -292,7 +292,7 @@ impl Tile<'_> {
         self.asm.jump_back(AGAIN, top)
     }
 
-    fn innermost(&mut self, dim: Dim, counter: Register) -> Result<(i64, i64), EmitError> {
+    fn innermost(&mut self, dim: TileLoop, counter: Register) -> Result<(i64, i64), EmitError> {
         let steps = |tile: &mut Self, count: usize| (0..count as i64).try_for_each(|u| tile.step(u * dim.a, u * dim.b));
         if dim.extent <= FULL_UNROLL {
             steps(self, dim.extent)?;

@@ -7,7 +7,7 @@ use super::forms::{
 };
 use super::lir::{Arg, Class, Inst, VReg};
 use super::ops::compare::{Order, UNORDERED};
-use super::unit::{Packed, Parts, Unit, Val, width_of};
+use super::unit::{PackedLanes, Parts, Unit, Val, width_of};
 use crate::error::{EmitError, unsupported};
 use crate::x86::encoding::{Encoding, Width};
 use iced_x86::Code;
@@ -185,7 +185,7 @@ impl Unit<'_> {
         let rounded = self.f16_to_f32(words, width)?;
         // To store them takes no second rounding.
         let count = u16::try_from(width.bytes() / 4).unwrap_or(u16::MAX);
-        self.packed.insert(rounded, Packed { dtype, count, reg: words });
+        self.packed.insert(rounded, PackedLanes { dtype, count, reg: words });
         Ok(rounded)
     }
 

@@ -2,7 +2,7 @@
 //! memory.
 
 use super::forms::{BROADCAST, MOVE};
-use super::lir::{Arg, Index, Inst, Lists, Machine, Mem, Use, VReg};
+use super::lir::{Arg, Index, Inst, Lists, Machine, Mem, RegAccess, VReg};
 use crate::x86::encoding::{Encoding, Width};
 use iced_x86::Code;
 
@@ -29,7 +29,7 @@ fn remove_unused(code: &mut [Inst], regs: usize) {
         for inst in code.iter_mut().rev() {
             let mut written = None;
             inst.visit(&mut |reg, usage| {
-                if usage != Use::Read {
+                if usage != RegAccess::Read {
                     written = Some(reg);
                 }
             });
@@ -46,7 +46,7 @@ fn remove_unused(code: &mut [Inst], regs: usize) {
 fn count(inst: &Inst, f: &mut impl FnMut(VReg)) {
     let counts = !inst.is_pure();
     inst.visit(&mut |reg, usage| {
-        if usage == Use::Read || (usage == Use::Both && counts) {
+        if usage == RegAccess::Read || (usage == RegAccess::Both && counts) {
             f(reg);
         }
     });
@@ -93,8 +93,8 @@ fn fold_loads(code: &mut [Inst], regs: usize, encoding: Encoding) {
     let (mut reads, mut writes) = (vec![0u32; regs], vec![0u32; regs]);
     for inst in code.iter() {
         inst.visit(&mut |reg, usage| {
-            reads[reg.0 as usize] += u32::from(usage != Use::Write);
-            writes[reg.0 as usize] += u32::from(usage != Use::Read);
+            reads[reg.0 as usize] += u32::from(usage != RegAccess::Write);
+            writes[reg.0 as usize] += u32::from(usage != RegAccess::Read);
         });
     }
     for at in 0..code.len() {

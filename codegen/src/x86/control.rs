@@ -1,7 +1,7 @@
 //! Encoding of what isn't vector code: index arithmetic, loops, branches, checks, calls. Each works whether its registers are registers
 //! or slots of the frame; `rax` and `rdx` are free within an instruction.
 
-use super::alloc::Place;
+use super::alloc::RegLocation;
 use super::asm::{Operand, PhysMem};
 use super::encode::{Encoder, general, vector};
 use super::lir::{Arg, Argument, Class, Index, Label, Mem, VReg};
@@ -13,9 +13,9 @@ impl Encoder<'_> {
     /// A general register as an operand.
     fn general_operand(&self, reg: VReg) -> Operand {
         match self.place(reg) {
-            Place::Reg(n) => Operand::Reg(general(n)),
-            Place::Slot(slot) => Operand::Mem(self.frame.slot(Class::General, slot)),
-            Place::Pool(_) | Place::Nowhere => Operand::Reg(Register::RAX),
+            RegLocation::Reg(n) => Operand::Reg(general(n)),
+            RegLocation::Slot(slot) => Operand::Mem(self.frame.slot(Class::General, slot)),
+            RegLocation::Pool(_) | RegLocation::Nowhere => Operand::Reg(Register::RAX),
         }
     }
 
@@ -197,8 +197,10 @@ impl Encoder<'_> {
             _ => return malformed("a lane of what has none"),
         };
         match self.place(src) {
-            Place::Slot(slot) => self.asm.read_memory(code, Register::RAX, self.frame.slot(Class::Vector, slot))?,
-            Place::Reg(n) => {
+            RegLocation::Slot(slot) => {
+                self.asm.read_memory(code, Register::RAX, self.frame.slot(Class::Vector, slot))?
+            }
+            RegLocation::Reg(n) => {
                 let lane = Operand::Reg(vector(n, Width::X));
                 // The encodings for the upper half of the registers serve for all where there is one.
                 let (quad, double) = if n < 16 {
@@ -213,10 +215,10 @@ impl Encoder<'_> {
                     self.asm.general2(Code::Movsxd_r64_rm32, Register::RAX, Register::EAX)?;
                 }
             }
-            Place::Pool(id) => {
+            RegLocation::Pool(id) => {
                 self.asm.read_constant(code, Register::RAX, id)?;
             }
-            Place::Nowhere => {}
+            RegLocation::Nowhere => {}
         }
         self.put(dst, Register::RAX)
     }
@@ -233,20 +235,20 @@ impl Encoder<'_> {
     pub(super) fn jump_unless(&mut self, condition: VReg, target: Label) -> Result<(), EmitError> {
         let is_mask = self.is_mask(condition);
         match self.place(condition) {
-            Place::Reg(n) if is_mask => {
+            RegLocation::Reg(n) if is_mask => {
                 let mask = Operand::Reg(Register::K0 + u32::from(n));
                 self.asm.machine(Code::VEX_Kmovw_r32_kr, &[Operand::Reg(Register::EAX), mask], None)?;
             }
-            Place::Reg(n) => {
+            RegLocation::Reg(n) => {
                 let lane = Operand::Reg(vector(n, Width::X));
                 self.asm.machine(Code::VEX_Vmovd_rm32_xmm, &[Operand::Reg(Register::EAX), lane], None)?;
             }
-            Place::Slot(slot) => {
+            RegLocation::Slot(slot) => {
                 let class = if is_mask { Class::Mask } else { Class::Vector };
                 self.asm.load(Register::RAX, self.frame.slot(class, slot))?;
             }
-            Place::Pool(id) => self.asm.read_constant(Code::Mov_r32_rm32, Register::EAX, id)?,
-            Place::Nowhere => {}
+            RegLocation::Pool(id) => self.asm.read_constant(Code::Mov_r32_rm32, Register::EAX, id)?,
+            RegLocation::Nowhere => {}
         }
         self.asm.general_imm(Code::Test_rm32_imm32, Register::EAX, 1)?;
         self.asm.jump(Code::Je_rel32_64, target)

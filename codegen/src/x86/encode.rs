@@ -1,18 +1,15 @@
 //! From linear code with registers assigned to bytes: operands that live in memory are folded or brought into scratch registers, jumps
 //! and constants get their distances.
 
-use super::alloc::{Allocation, Place};
+use super::alloc::{Allocation, RegLocation};
 use super::asm::{Asm, Emitted, Operand, PhysMem};
 use super::forms::{BROADCAST, FMA, Form, MOVE, STORE, of_size};
 use super::frame::Frame;
-use super::lir::{Arg, Class, ConstId, Constant, Inst, Label, Lists, Machine, Mem, VReg};
+use super::lir::{Arg, Class, ConstId, Inst, Label, Lists, Machine, Mem, PoolConstant, VReg};
 use crate::error::EmitError;
 use crate::x86::encoding::{Encoding, Width};
 use iced_x86::{Code, Register};
 use smallvec::SmallVec;
-
-/// A vector operand as it is: in a register or in memory.
-type Source = Operand;
 
 /// Encodes a kernel.
 pub(super) fn encode(
@@ -92,11 +89,11 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    pub(super) fn place(&self, reg: VReg) -> Place {
+    pub(super) fn place(&self, reg: VReg) -> RegLocation {
         self.allocation.places[reg.0 as usize]
     }
 
-    fn constant(&self, id: ConstId) -> &Constant {
+    fn constant(&self, id: ConstId) -> &PoolConstant {
         &self.lists.pool[id.0 as usize]
     }
 
@@ -141,7 +138,7 @@ impl Encoder<'_> {
     }
 
     /// An argument, in memory where it is there.
-    fn source(&mut self, arg: &Arg, element: u8) -> Result<Source, EmitError> {
+    fn source(&mut self, arg: &Arg, element: u8) -> Result<Operand, EmitError> {
         Ok(match arg {
             Arg::Imm(imm) => Operand::Imm(*imm),
             Arg::Mem(mem) => Operand::Mem(self.address(mem)?),
@@ -151,26 +148,26 @@ impl Encoder<'_> {
                 Operand::Reg(Register::EAX + (whole as u32 - Register::RAX as u32))
             }
             Arg::Mask(reg) => match self.place(*reg) {
-                Place::Reg(n) => Operand::Reg(Register::K0 + u32::from(n)),
+                RegLocation::Reg(n) => Operand::Reg(Register::K0 + u32::from(n)),
                 place => Operand::Mem(self.in_memory(place, Class::Mask, 0)),
             },
             Arg::Vec(reg, width) => match self.place(*reg) {
-                Place::Reg(n) => Operand::Reg(vector(n, *width)),
+                RegLocation::Reg(n) => Operand::Reg(vector(n, *width)),
                 place => Operand::Mem(self.in_memory(place, Class::Vector, element)),
             },
         })
     }
 
     /// Where a register is that has none. A constant that can be broadcast is.
-    fn in_memory(&self, place: Place, class: Class, element: u8) -> PhysMem {
+    fn in_memory(&self, place: RegLocation, class: Class, element: u8) -> PhysMem {
         match place {
-            Place::Pool(id) => {
+            RegLocation::Pool(id) => {
                 let broadcast = self.encoding == Encoding::Evex
-                    && matches!(self.constant(id), Constant::Splat { size, .. } if *size == element);
+                    && matches!(self.constant(id), PoolConstant::Splat { size, .. } if *size == element);
                 PhysMem::pool(id).broadcasting(broadcast)
             }
-            Place::Slot(slot) => self.frame.slot(class, slot),
-            Place::Reg(_) | Place::Nowhere => self.frame.slot(class, 0),
+            RegLocation::Slot(slot) => self.frame.slot(class, slot),
+            RegLocation::Reg(_) | RegLocation::Nowhere => self.frame.slot(class, 0),
         }
     }
 
@@ -178,7 +175,7 @@ impl Encoder<'_> {
     fn is_whole(&self, mem: &PhysMem) -> bool {
         match mem.constant() {
             Some(id) if self.encoding == Encoding::Evex => {
-                mem.is_broadcast() || matches!(self.constant(id), Constant::Bytes(_) | Constant::Mask(_))
+                mem.is_broadcast() || matches!(self.constant(id), PoolConstant::Bytes(_) | PoolConstant::Mask(_))
             }
             _ => true,
         }
@@ -195,7 +192,7 @@ impl Encoder<'_> {
         }
         let width = width_of(to);
         let splat = from.constant().and_then(|id| match self.constant(id) {
-            Constant::Splat { size, .. } => Some(usize::from(*size)),
+            PoolConstant::Splat { size, .. } => Some(usize::from(*size)),
             _ => None,
         });
         let form = match splat {
@@ -227,7 +224,7 @@ impl Encoder<'_> {
         let mut args = machine.args.clone();
         let fold = usize::from(machine.fold);
         if machine.commutes && fold == 2 {
-            let in_memory = |arg: &Arg| arg.reg().is_none_or(|reg| !matches!(self.place(reg), Place::Reg(_)));
+            let in_memory = |arg: &Arg| arg.reg().is_none_or(|reg| !matches!(self.place(reg), RegLocation::Reg(_)));
             if in_memory(&args[1]) && !in_memory(&args[2]) {
                 args.swap(1, 2);
             }
@@ -311,10 +308,10 @@ impl Encoder<'_> {
 
     fn load_constant(&mut self, dst: VReg) -> Result<(), EmitError> {
         let Some(id) = self.lists.regs[dst.0 as usize].constant else { return Ok(()) };
-        let Place::Reg(n) = self.place(dst) else { return Ok(()) };
+        let RegLocation::Reg(n) = self.place(dst) else { return Ok(()) };
         match self.constant(id) {
-            Constant::Mask(_) => self.fetch(Register::K0 + u32::from(n), PhysMem::pool(id)),
-            Constant::Splat { bits: 0, .. } => {
+            PoolConstant::Mask(_) => self.fetch(Register::K0 + u32::from(n), PhysMem::pool(id)),
+            PoolConstant::Splat { bits: 0, .. } => {
                 let (form, register) = if n < 16 {
                     (Code::VEX_Vxorps_xmm_xmm_xmmm128, vector(n, Width::X))
                 } else {

@@ -2,7 +2,7 @@
 
 use super::lir::{Arg, Inst, ListId, VReg};
 use super::ops::{self, Args};
-use super::unit::{Loop, Parts, Unit, Val, lane_size, width_of};
+use super::unit::{OpenLoop, Parts, Unit, Val, lane_size, width_of};
 use crate::error::{EmitError, malformed, unsupported};
 use crate::x86::encoding::{Encoding, Width};
 use iced_x86::Code;
@@ -104,7 +104,7 @@ impl Unit<'_> {
     /// Where a splat of a bound scalar can be made and kept; `None` if only here, for once.
     fn splat_place(&self, reg: Reg) -> Option<ListId> {
         let bound = self.regs.get(&reg)?;
-        let changes = |l: &Loop| l.calls || (bound.mutable && l.assigned.contains(&reg));
+        let changes = |l: &OpenLoop| l.calls || (bound.mutable && l.assigned.contains(&reg));
         match self.loops[bound.depth..].iter().find(|l| !changes(l)) {
             Some(outermost) => Some(outermost.before),
             None if bound.mutable => None,

@@ -7,7 +7,7 @@
 use super::forms::{AND, MAX, MIN, OR, of_size};
 use super::lir::{Inst, VReg};
 use super::ops::compare::{Order, UNORDERED};
-use super::stmt::Count;
+use super::stmt::TripCount;
 use super::unit::{Parts, Unit, Val, width_of};
 use crate::error::{EmitError, malformed};
 use crate::x86::encoding::{Encoding, Width};
@@ -20,7 +20,7 @@ const MIN_EXTENT: usize = 8;
 const MOST_PARTS: usize = 4;
 
 /// An accumulator that becomes an extremum.
-struct Extremum {
+struct FoldedExtremum {
     reg: Reg,
     is_max: bool,
     val: Val,
@@ -37,7 +37,7 @@ impl Unit<'_> {
         for extremum in &mut found {
             self.watch(extremum)?;
         }
-        self.open_loop(var, Count::Fixed(extent as i64), 1, body);
+        self.open_loop(var, TripCount::Fixed(extent as i64), 1, body);
         let mut emitted = BTreeSet::new();
         for (at, stmt) in body.iter().enumerate() {
             let Stmt::Accumulate { reg, value, .. } = stmt else { continue };
@@ -56,11 +56,11 @@ impl Unit<'_> {
     }
 
     /// The extrema of a loop that does nothing else.
-    fn extrema_of(&self, extent: usize, body: &[Stmt]) -> Option<Vec<Extremum>> {
+    fn extrema_of(&self, extent: usize, body: &[Stmt]) -> Option<Vec<FoldedExtremum>> {
         if self.encoding != Encoding::Vex || extent < MIN_EXTENT {
             return None;
         }
-        let (mut found, mut seen) = (Vec::<Extremum>::new(), BTreeSet::new());
+        let (mut found, mut seen) = (Vec::<FoldedExtremum>::new(), BTreeSet::new());
         for stmt in body {
             match stmt {
                 Stmt::Let { .. } => {}
@@ -69,7 +69,7 @@ impl Unit<'_> {
                 {
                     let val = self.regs.get(reg).filter(|bound| bound.mutable)?.val.clone();
                     let is_max = *op == ScalarOp::MAX;
-                    found.push(Extremum { reg: *reg, is_max, val, signs: Parts::new(), nans: Parts::new() });
+                    found.push(FoldedExtremum { reg: *reg, is_max, val, signs: Parts::new(), nans: Parts::new() });
                 }
                 _ => return None,
             }
@@ -86,7 +86,7 @@ impl Unit<'_> {
     }
 
     /// Starts to keep what goes beside an extremum, from what it is before the loop.
-    fn watch(&mut self, extremum: &mut Extremum) -> Result<(), EmitError> {
+    fn watch(&mut self, extremum: &mut FoldedExtremum) -> Result<(), EmitError> {
         let size = extremum.val.size;
         for (&part, width) in extremum.val.parts.iter().zip(self.widths(&extremum.val)) {
             let unordered = self.compare_floats(UNORDERED, size, width, part, part)?;
@@ -101,7 +101,7 @@ impl Unit<'_> {
     }
 
     /// Folds a value in.
-    fn fold_in(&mut self, extremum: &Extremum, value: &Expr) -> Result<(), EmitError> {
+    fn fold_in(&mut self, extremum: &FoldedExtremum, value: &Expr) -> Result<(), EmitError> {
         let (value, val) = (self.expr(value)?, &extremum.val);
         if (value.dtype, value.lanes) != (val.dtype, val.lanes) {
             return malformed(format!("another type is folded into {:?}", extremum.reg));
@@ -137,7 +137,7 @@ impl Unit<'_> {
     }
 
     /// Gives an extremum the sign and the NaN that it should have.
-    fn settle(&mut self, extremum: &Extremum) -> Result<(), EmitError> {
+    fn settle(&mut self, extremum: &FoldedExtremum) -> Result<(), EmitError> {
         let size = extremum.val.size;
         let (zero, sign) = (self.splat_bits(0, 4), self.splat_bits(1 << (8 * size - 1), size));
         for (at, width) in self.widths(&extremum.val).into_iter().enumerate() {

@@ -5,7 +5,7 @@
 //! iteration. So the body of a loop adds nothing, and accesses that differ in the constant share a pointer.
 
 use super::lir::{Arg, Argument, Class, Index, Inst, Mem, VReg};
-use super::unit::{Base, Binding, Unit};
+use super::unit::{Base, IndexBinding, Unit};
 use crate::error::{EmitError, malformed, unsupported};
 use crate::x86::encoding::Width;
 use kernel::{Affine, BufRef, IndexExpr, IndexVar};
@@ -36,7 +36,7 @@ impl At {
 }
 
 impl Unit<'_> {
-    pub(super) fn bind(&mut self, var: IndexVar, binding: Binding) {
+    pub(super) fn bind(&mut self, var: IndexVar, binding: IndexBinding) {
         let order = self.index.len();
         if self.index.insert(var, (order, binding)).is_some() {
             // Pointers that moved with the old one.
@@ -49,8 +49,8 @@ impl Unit<'_> {
         let mut flat = affine.clone();
         let resolved = |flat: &Affine| {
             flat.terms().iter().find_map(|&(var, _)| match self.index.get(&var) {
-                Some((_, Binding::Constant(c))) => Some(Ok((var, Affine::constant(*c)))),
-                Some((_, Binding::Affine(by))) => Some(Ok((var, by.clone()))),
+                Some((_, IndexBinding::Constant(c))) => Some(Ok((var, Affine::constant(*c)))),
+                Some((_, IndexBinding::Affine(by))) => Some(Ok((var, by.clone()))),
                 Some(_) => None,
                 None => Some(malformed(format!("index {var:?} is used before it is bound"))),
             })
@@ -136,7 +136,7 @@ impl Unit<'_> {
     /// `dst = from + var * bytes`, wherever the variable changes.
     fn moved(&mut self, dst: VReg, from: Option<VReg>, var: IndexVar, bytes: i64) -> Result<(), EmitError> {
         match self.index.get(&var) {
-            Some((_, Binding::Loop(depth))) => {
+            Some((_, IndexBinding::OpenLoop(depth))) => {
                 let Some(around) = self.loops.get(*depth) else { return malformed("an index used after its loop") };
                 let (before, latch, ranged) = (around.before, around.latch, around.ranged);
                 let Some(by) = bytes.checked_mul(around.step) else { return unsupported("an index of over 64 bits") };
@@ -152,7 +152,7 @@ impl Unit<'_> {
                 self.lists.push(latch, Inst::Index(Index::Advance { dst, by }));
                 Ok(())
             }
-            Some((_, Binding::Computed { value, behind })) => {
+            Some((_, IndexBinding::Computed { value, behind })) => {
                 let inst = Index::MulAdd { dst, src: *value, factor: bytes, base: from };
                 self.lists.push(*behind, Inst::Index(inst));
                 Ok(())
@@ -165,14 +165,14 @@ impl Unit<'_> {
     pub(super) fn let_index(&mut self, var: IndexVar, value: &IndexExpr) -> Result<(), EmitError> {
         let value = match value {
             IndexExpr::Affine(affine) => {
-                self.bind(var, Binding::Affine(affine.clone()));
+                self.bind(var, IndexBinding::Affine(affine.clone()));
                 return Ok(());
             }
             IndexExpr::Div(affine, by) | IndexExpr::Rem(affine, by) => {
                 let remainder = matches!(value, IndexExpr::Rem(..));
                 if let Some(known) = self.constant_index(affine)? {
                     let result = if remainder { known % by } else { known / by };
-                    self.bind(var, Binding::Constant(result));
+                    self.bind(var, IndexBinding::Constant(result));
                     return Ok(());
                 }
                 let (src, dst) = (self.index_value(affine)?, self.lists.reg(Class::General));
@@ -181,7 +181,7 @@ impl Unit<'_> {
             }
             IndexExpr::Clamp(affine, low, high) => {
                 if let Some(known) = self.constant_index(affine)? {
-                    self.bind(var, Binding::Constant(known.clamp(*low, *high)));
+                    self.bind(var, IndexBinding::Constant(known.clamp(*low, *high)));
                     return Ok(());
                 }
                 let (src, dst) = (self.index_value(affine)?, self.lists.reg(Class::General));
@@ -206,7 +206,7 @@ impl Unit<'_> {
         let behind = self.lists.list();
         let here = self.here();
         self.lists.nest(here, behind);
-        self.bind(var, Binding::Computed { value, behind });
+        self.bind(var, IndexBinding::Computed { value, behind });
         Ok(())
     }
 }

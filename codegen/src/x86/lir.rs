@@ -34,7 +34,7 @@ pub(super) struct ConstId(pub(super) u32);
 
 /// A constant.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Constant {
+pub(super) enum PoolConstant {
     /// These bits in each lane of that many bytes.
     Splat { bits: u64, size: u8 },
     /// The bytes of a full vector.
@@ -217,7 +217,7 @@ pub(super) enum Inst {
 
 /// How an instruction uses a register.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Use {
+pub(super) enum RegAccess {
     Read,
     Write,
     Both,
@@ -229,7 +229,7 @@ pub(super) struct ListId(pub(super) usize);
 
 /// What stands in a list.
 #[derive(Debug)]
-enum Item {
+enum ListItem {
     Inst(Inst),
     List(ListId),
 }
@@ -237,9 +237,9 @@ enum Item {
 /// The code of a kernel while it is built.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
-    lists: Vec<Vec<Item>>,
+    lists: Vec<Vec<ListItem>>,
     pub(super) regs: Vec<RegInfo>,
-    pub(super) pool: Vec<Constant>,
+    pub(super) pool: Vec<PoolConstant>,
     labels: u32,
     /// Whether anything is stored past the caches: such stores must be ordered before the function returns.
     pub(super) streams: bool,
@@ -252,12 +252,12 @@ impl Lists {
     }
 
     pub(super) fn push(&mut self, list: ListId, inst: Inst) {
-        self.lists[list.0].push(Item::Inst(inst));
+        self.lists[list.0].push(ListItem::Inst(inst));
     }
 
     /// Puts a list at the end of another.
     pub(super) fn nest(&mut self, list: ListId, inner: ListId) {
-        self.lists[list.0].push(Item::List(inner));
+        self.lists[list.0].push(ListItem::List(inner));
     }
 
     /// The number of things in a list.
@@ -268,8 +268,8 @@ impl Lists {
     /// The instruction at a place, if it isn't a list.
     pub(super) fn inst_mut(&mut self, list: ListId, at: usize) -> Option<&mut Inst> {
         match &mut self.lists[list.0][at] {
-            Item::Inst(inst) => Some(inst),
-            Item::List(_) => None,
+            ListItem::Inst(inst) => Some(inst),
+            ListItem::List(_) => None,
         }
     }
 
@@ -287,7 +287,7 @@ impl Lists {
         VReg(self.regs.len() as u32 - 1)
     }
 
-    pub(super) fn constant(&mut self, constant: &Constant) -> ConstId {
+    pub(super) fn constant(&mut self, constant: &PoolConstant) -> ConstId {
         let found = self.pool.iter().position(|c| c == constant);
         ConstId(found.unwrap_or_else(|| {
             self.pool.push(constant.clone());
@@ -305,17 +305,19 @@ impl Lists {
     fn flatten_into(&mut self, list: ListId, flat: &mut Vec<Inst>) {
         for item in std::mem::take(&mut self.lists[list.0]) {
             match item {
-                Item::Inst(inst) => flat.push(inst),
-                Item::List(inner) => self.flatten_into(inner, flat),
+                ListItem::Inst(inst) => flat.push(inst),
+                ListItem::List(inner) => self.flatten_into(inner, flat),
             }
         }
     }
 }
 
 impl Arg {
-    fn reads(&self, f: &mut impl FnMut(VReg, Use)) {
+    fn reads(&self, f: &mut impl FnMut(VReg, RegAccess)) {
         match self {
-            Self::Vec(reg, _) | Self::Mask(reg) | Self::General32(reg) | Self::General64(reg) => f(*reg, Use::Read),
+            Self::Vec(reg, _) | Self::Mask(reg) | Self::General32(reg) | Self::General64(reg) => {
+                f(*reg, RegAccess::Read)
+            }
             Self::Mem(mem) => mem.reads(f),
             Self::Imm(_) => {}
         }
@@ -331,47 +333,47 @@ impl Arg {
 }
 
 impl Mem {
-    fn reads(&self, f: &mut impl FnMut(VReg, Use)) {
-        f(self.base, Use::Read);
+    fn reads(&self, f: &mut impl FnMut(VReg, RegAccess)) {
+        f(self.base, RegAccess::Read);
     }
 }
 
 impl Machine {
-    fn visit(&self, f: &mut impl FnMut(VReg, Use)) {
+    fn visit(&self, f: &mut impl FnMut(VReg, RegAccess)) {
         for arg in &self.args[1..] {
             arg.reads(f);
         }
         if let Some(mask) = self.mask {
-            f(mask, Use::Read);
+            f(mask, RegAccess::Read);
         }
         match (self.args[0].reg(), self.store) {
-            (Some(reg), false) => f(reg, if self.updates { Use::Both } else { Use::Write }),
+            (Some(reg), false) => f(reg, if self.updates { RegAccess::Both } else { RegAccess::Write }),
             _ => self.args[0].reads(f),
         }
     }
 }
 
 impl Index {
-    fn visit(&self, f: &mut impl FnMut(VReg, Use)) {
+    fn visit(&self, f: &mut impl FnMut(VReg, RegAccess)) {
         match self {
             Self::Copy { dst, src } | Self::Divide { dst, src, .. } | Self::Clamp { dst, src, .. } => {
-                f(*src, Use::Read);
-                f(*dst, Use::Write);
+                f(*src, RegAccess::Read);
+                f(*dst, RegAccess::Write);
             }
             Self::MulAdd { dst, src, base, .. } => {
-                f(*src, Use::Read);
+                f(*src, RegAccess::Read);
                 if let Some(base) = base {
-                    f(*base, Use::Read);
+                    f(*base, RegAccess::Read);
                 }
-                f(*dst, Use::Write);
+                f(*dst, RegAccess::Write);
             }
             Self::Offset { dst, base, .. } => {
-                f(*base, Use::Read);
-                f(*dst, Use::Write);
+                f(*base, RegAccess::Read);
+                f(*dst, RegAccess::Write);
             }
-            Self::Advance { dst, .. } => f(*dst, Use::Both),
+            Self::Advance { dst, .. } => f(*dst, RegAccess::Both),
             Self::Set { dst, .. } | Self::Param { dst, .. } | Self::Argument { dst, .. } | Self::Range { dst, .. } => {
-                f(*dst, Use::Write)
+                f(*dst, RegAccess::Write)
             }
         }
     }
@@ -379,26 +381,26 @@ impl Index {
 
 impl Inst {
     /// Calls `f` for each register, those that are read before those that are written.
-    pub(super) fn visit(&self, f: &mut impl FnMut(VReg, Use)) {
+    pub(super) fn visit(&self, f: &mut impl FnMut(VReg, RegAccess)) {
         match self {
             Self::Machine(machine) => machine.visit(f),
             Self::Fma { dst, a, b, c, .. } => {
                 [a, b, c].into_iter().for_each(|arg| arg.reads(f));
-                f(*dst, Use::Write);
+                f(*dst, RegAccess::Write);
             }
             Self::FromLane { dst, src, .. } => {
                 src.reads(f);
-                f(*dst, Use::Write);
+                f(*dst, RegAccess::Write);
             }
             Self::Copy { dst, src, .. } => {
-                f(*src, Use::Read);
-                f(*dst, Use::Write);
+                f(*src, RegAccess::Read);
+                f(*dst, RegAccess::Write);
             }
-            Self::Constant { dst } => f(*dst, Use::Write),
+            Self::Constant { dst } => f(*dst, RegAccess::Write),
             Self::Index(index) => index.visit(f),
-            Self::LoopEnd { counter, .. } => f(*counter, Use::Both),
-            Self::JumpUnless { condition, .. } => f(*condition, Use::Read),
-            Self::Check { index, .. } => f(*index, Use::Read),
+            Self::LoopEnd { counter, .. } => f(*counter, RegAccess::Both),
+            Self::JumpUnless { condition, .. } => f(*condition, RegAccess::Read),
+            Self::Check { index, .. } => f(*index, RegAccess::Read),
             Self::Call { args, .. } => args.iter().for_each(|mem| mem.reads(f)),
             Self::Label(_) | Self::LoopStart(_) | Self::Jump(_) | Self::Nothing => {}
         }

@@ -7,7 +7,7 @@ use super::forms::{
 };
 use super::index::At;
 use super::lir::{Arg, Class, Inst, Machine, VReg};
-use super::unit::{Packed, Parts, Unit, Val, lane_size, width_of};
+use super::unit::{PackedLanes, Parts, Unit, Val, lane_size, width_of};
 use crate::error::{EmitError, malformed, unsupported};
 use crate::x86::encoding::{Encoding, Width};
 use iced_x86::Code;
@@ -62,7 +62,7 @@ impl Unit<'_> {
         // The conversion reads memory itself; the load goes where nothing else uses it.
         let fills = width_of(count, 4).bytes() == 4 * usize::from(count);
         let part = self.lanes_of_packed(dtype, reg, count, fills.then_some(at))?;
-        self.packed.insert(part, Packed { dtype, count, reg });
+        self.packed.insert(part, PackedLanes { dtype, count, reg });
         Ok(part)
     }
 

@@ -68,7 +68,7 @@ const BLOCKS: Register = Register::R9;
 const AGAIN: [Code; 2] = [Code::Jne_rel8_64, Code::Jne_rel32_64];
 
 /// The instructions for one width of vectors.
-struct Codes {
+struct PeakCodes {
     first: Register,
     load: Code,
     store: Code,
@@ -79,8 +79,8 @@ struct Codes {
 }
 
 /// Vectors of 16, 32 and 64 bytes.
-static CODES: [Codes; 3] = [
-    Codes {
+static CODES: [PeakCodes; 3] = [
+    PeakCodes {
         first: Register::XMM0,
         load: Code::VEX_Vmovaps_xmm_xmmm128,
         store: Code::VEX_Vmovaps_xmmm128_xmm,
@@ -88,7 +88,7 @@ static CODES: [Codes; 3] = [
         add: Code::VEX_Vaddps_xmm_xmm_xmmm128,
         multiply_add: [Code::VEX_Vfmadd231ps_xmm_xmm_xmmm128, Code::VEX_Vfmadd213ps_xmm_xmm_xmmm128],
     },
-    Codes {
+    PeakCodes {
         first: Register::YMM0,
         load: Code::VEX_Vmovaps_ymm_ymmm256,
         store: Code::VEX_Vmovaps_ymmm256_ymm,
@@ -96,7 +96,7 @@ static CODES: [Codes; 3] = [
         add: Code::VEX_Vaddps_ymm_ymm_ymmm256,
         multiply_add: [Code::VEX_Vfmadd231ps_ymm_ymm_ymmm256, Code::VEX_Vfmadd213ps_ymm_ymm_ymmm256],
     },
-    Codes {
+    PeakCodes {
         first: Register::ZMM0,
         load: Code::EVEX_Vmovaps_zmm_k1z_zmmm512,
         store: Code::EVEX_Vmovaps_zmmm512_k1z_zmm,
@@ -119,7 +119,7 @@ pub(crate) fn assemble(what: PeakLoop, vector_bytes: usize, array_bytes: usize) 
         32 => &CODES[1],
         _ => &CODES[0],
     };
-    let mut emit = Emit { asm: Asm::new(0, false)?, codes, vector_bytes, next: (array + STAGGER) as i64 };
+    let mut emit = PeakEmitter { asm: Asm::new(0, false)?, codes, vector_bytes, next: (array + STAGGER) as i64 };
     let chains = emit.chains();
     emit.prologue()?;
     let (pass, done) = (emit.asm.fresh_label(), emit.asm.fresh_label());
@@ -148,15 +148,15 @@ pub(crate) fn assemble(what: PeakLoop, vector_bytes: usize, array_bytes: usize) 
     })
 }
 
-struct Emit {
+struct PeakEmitter {
     asm: Asm,
-    codes: &'static Codes,
+    codes: &'static PeakCodes,
     vector_bytes: usize,
     /// From one array to the next.
     next: i64,
 }
 
-impl Emit {
+impl PeakEmitter {
     /// Independent sums; two registers hold the factors.
     fn chains(&self) -> usize {
         if self.vector_bytes == 64 { 24 } else { 12 }

@@ -1,7 +1,7 @@
 //! Statements: loops, bindings, accumulators, stores, branches.
 
-use super::lir::{Class, Index, Inst, ListId, Use, VReg};
-use super::unit::{Binding, Bound, Loop, Unit, Val, lane_size, width_of};
+use super::lir::{Class, Index, Inst, ListId, RegAccess, VReg};
+use super::unit::{BoundReg, IndexBinding, OpenLoop, Unit, Val, lane_size, width_of};
 use crate::error::{EmitError, malformed};
 use crate::x86::encoding::Width;
 use kernel::walk::{assigned, has_tile};
@@ -16,7 +16,7 @@ impl Unit<'_> {
         let kernel = self.kernel;
         if let [Stmt::For { kind: LoopKind::Parallel, var, body, .. }] = kernel.body.as_slice() {
             let done = self.lists.label();
-            self.open_loop(*var, Count::Range(done), 1, body);
+            self.open_loop(*var, TripCount::Range(done), 1, body);
             self.body(body)?;
             self.close_loop();
             self.push(Inst::Label(done));
@@ -36,14 +36,14 @@ impl Unit<'_> {
                 malformed("a parallel loop that is not the kernel's one outermost statement")
             }
             Stmt::For { var, extent: 1, body, .. } => {
-                self.bind(*var, Binding::Constant(0));
+                self.bind(*var, IndexBinding::Constant(0));
                 self.body(body)
             }
             Stmt::For { var, extent, body, .. } => {
                 if self.extrema_loop(*var, *extent, body)? || self.transposing_loop(*var, *extent, body)? {
                     return Ok(());
                 }
-                self.open_loop(*var, Count::Fixed(*extent as i64), 1, body);
+                self.open_loop(*var, TripCount::Fixed(*extent as i64), 1, body);
                 self.body(body)?;
                 self.close_loop();
                 Ok(())
@@ -80,12 +80,12 @@ impl Unit<'_> {
     }
 
     pub(super) fn bind_reg(&mut self, reg: Reg, val: Val, mutable: bool) {
-        self.regs.insert(reg, Bound { val, depth: self.loops.len(), mutable });
+        self.regs.insert(reg, BoundReg { val, depth: self.loops.len(), mutable });
     }
 
     fn accumulator(&self, reg: Reg) -> Result<Val, EmitError> {
         match self.regs.get(&reg) {
-            Some(Bound { val, mutable: true, .. }) => Ok(val.clone()),
+            Some(BoundReg { val, mutable: true, .. }) => Ok(val.clone()),
             _ => malformed(format!("an assignment to {reg:?}, which is no accumulator")),
         }
     }
@@ -148,9 +148,9 @@ impl Unit<'_> {
             let Some(inst) = self.lists.inst_mut(here, at) else { return false };
             let (mut reads, mut writes, mut both) = (false, false, false);
             inst.visit(&mut |reg, usage| match usage {
-                Use::Read => reads |= reg == from || reg == to,
-                Use::Write => writes |= reg == from,
-                Use::Both => both |= reg == from || reg == to,
+                RegAccess::Read => reads |= reg == from || reg == to,
+                RegAccess::Write => writes |= reg == from,
+                RegAccess::Both => both |= reg == from || reg == to,
             });
             if writes && !both {
                 return inst.redirect(from, to);
@@ -163,29 +163,29 @@ impl Unit<'_> {
     }
 
     /// Opens a loop: what is emitted until it is closed is its body.
-    pub(super) fn open_loop(&mut self, var: IndexVar, count: Count, step: i64, body: &[Stmt]) {
+    pub(super) fn open_loop(&mut self, var: IndexVar, count: TripCount, step: i64, body: &[Stmt]) {
         let (before, inner, latch) = (self.lists.list(), self.lists.list(), self.lists.list());
         let (start, counter) = (self.lists.label(), self.lists.reg(Class::General));
         let here = self.here();
         self.lists.nest(here, before);
         let set = match count {
-            Count::Fixed(value) => Index::Set { dst: counter, value },
-            Count::Range(empty) => Index::Range { dst: counter, empty },
+            TripCount::Fixed(value) => Index::Set { dst: counter, value },
+            TripCount::Range(empty) => Index::Range { dst: counter, empty },
         };
         self.lists.push(before, Inst::Index(set));
         self.lists.push(here, Inst::LoopStart(start));
         self.lists.nest(here, inner);
         self.lists.nest(here, latch);
-        self.bind(var, Binding::Loop(self.loops.len()));
-        let ranged = matches!(count, Count::Range(_));
+        self.bind(var, IndexBinding::OpenLoop(self.loops.len()));
+        let ranged = matches!(count, TripCount::Range(_));
         let (calls, assigned) = (has_tile(body), assigned(body));
-        self.loops.push(Loop { before, latch, step, ranged, calls, assigned, counter, start });
+        self.loops.push(OpenLoop { before, latch, step, ranged, calls, assigned, counter, start });
         self.open.push(inner);
     }
 
     pub(super) fn close_loop(&mut self) {
         self.open.pop();
-        if let Some(Loop { counter, start, .. }) = self.loops.pop() {
+        if let Some(OpenLoop { counter, start, .. }) = self.loops.pop() {
             self.push(Inst::LoopEnd { counter, start });
         }
     }
@@ -220,7 +220,7 @@ impl Unit<'_> {
 
 /// How often a loop runs.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Count {
+pub(super) enum TripCount {
     Fixed(i64),
     /// By the function's arguments; where to jump if not at all.
     Range(super::lir::Label),

@@ -7,7 +7,7 @@
 use super::forms::{LOWER_HALVES, LOWER_WORDS, UPPER_HALVES, UPPER_WORDS};
 use super::index::At;
 use super::lir::{Arg, VReg};
-use super::stmt::Count;
+use super::stmt::TripCount;
 use super::unit::{Parts, Unit, Val};
 use crate::error::EmitError;
 use crate::x86::encoding::{Encoding, Width};
@@ -17,7 +17,7 @@ use kernel::{Affine, BufRef, DType, Expr, IndexVar, Stmt};
 use smallvec::smallvec;
 
 /// A loop whose iterations each copy some elements of a column.
-struct Columns {
+struct ColumnCopies {
     dtype: DType,
     from: BufRef,
     to: BufRef,
@@ -27,7 +27,7 @@ struct Columns {
     elements: Vec<(Affine, Affine)>,
 }
 
-impl Columns {
+impl ColumnCopies {
     /// Elements of 128 bits: so many registers make a block, which has twice as many columns.
     fn quarter(&self) -> usize {
         16 / self.dtype.size_bytes()
@@ -60,7 +60,7 @@ impl Unit<'_> {
         if blocks == 0 {
             return Ok(false);
         }
-        self.open_loop(var, Count::Fixed(blocks as i64), wide as i64, body);
+        self.open_loop(var, TripCount::Fixed(blocks as i64), wide as i64, body);
         let mut at = 0;
         while at < columns.elements.len() {
             let block = columns.is_block(at);
@@ -75,7 +75,7 @@ impl Unit<'_> {
         if rest > 0 {
             let mut last = body.to_vec();
             substitute(&mut last, var, &Affine::term(var, 1).plus((blocks * wide) as i64));
-            self.open_loop(var, Count::Fixed(rest as i64), 1, &last);
+            self.open_loop(var, TripCount::Fixed(rest as i64), 1, &last);
             self.body(&last)?;
             self.close_loop();
         }
@@ -83,8 +83,8 @@ impl Unit<'_> {
     }
 
     /// What a loop copies, if it does nothing else, and not along rows already.
-    fn columns_of(&self, var: IndexVar, extent: usize, body: &[Stmt]) -> Option<Columns> {
-        let mut found: Option<Columns> = None;
+    fn columns_of(&self, var: IndexVar, extent: usize, body: &[Stmt]) -> Option<ColumnCopies> {
+        let mut found: Option<ColumnCopies> = None;
         for pair in body.chunks(2) {
             let [
                 Stmt::Let { reg, value: Expr::Load { buf: from, index: source, lanes: 1, .. } },
@@ -93,7 +93,7 @@ impl Unit<'_> {
             else {
                 return None;
             };
-            let columns = found.get_or_insert(Columns {
+            let columns = found.get_or_insert(ColumnCopies {
                 dtype: self.buffer_dtype(*from).ok()?,
                 from: *from,
                 to: *to,
@@ -116,7 +116,7 @@ impl Unit<'_> {
     }
 
     /// Copies a block: from one element of each column on, as many as 128 bits hold.
-    fn block(&mut self, columns: &Columns, at: usize) -> Result<(), EmitError> {
+    fn block(&mut self, columns: &ColumnCopies, at: usize) -> Result<(), EmitError> {
         let (per, size) = (columns.quarter(), columns.dtype.size_bytes() as i64);
         let first = self.address(columns.from, &columns.elements[at].0)?;
         let column = |number: usize| first.plus(number as i64 * columns.step * size);
@@ -141,7 +141,7 @@ impl Unit<'_> {
     }
 
     /// Copies one element of each column of a block.
-    fn row(&mut self, columns: &Columns, at: usize, wide: usize) -> Result<(), EmitError> {
+    fn row(&mut self, columns: &ColumnCopies, at: usize, wide: usize) -> Result<(), EmitError> {
         let (source, target) = &columns.elements[at];
         let (from, to) = (self.address(columns.from, source)?, self.address(columns.to, target)?);
         let size = columns.dtype.size_bytes() as i64;

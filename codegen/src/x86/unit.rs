@@ -1,7 +1,7 @@
 //! What the emission of one kernel carries along: open lists and loops, bound names, constants that have been made.
 
 use super::forms::Form;
-use super::lir::{Arg, Class, Constant, Inst, Label, ListId, Lists, Machine, VReg};
+use super::lir::{Arg, Class, Inst, Label, ListId, Lists, Machine, PoolConstant, VReg};
 use crate::error::{EmitError, malformed, unsupported};
 use crate::tile::TileFunctions;
 use crate::x86::encoding::{Encoding, Width};
@@ -26,7 +26,7 @@ pub(super) struct Val {
 
 /// A bound register.
 #[derive(Clone, Debug)]
-pub(super) struct Bound {
+pub(super) struct BoundReg {
     pub(super) val: Val,
     /// How many loops were open.
     pub(super) depth: usize,
@@ -36,20 +36,20 @@ pub(super) struct Bound {
 
 /// What an index variable is.
 #[derive(Clone, Debug)]
-pub(super) enum Binding {
+pub(super) enum IndexBinding {
     /// A known number.
     Constant(i64),
     /// An affine function of other variables.
     Affine(Affine),
     /// The variable of an open loop.
-    Loop(usize),
+    OpenLoop(usize),
     /// Computed; what depends on it goes to the list right behind.
     Computed { value: VReg, behind: ListId },
 }
 
 /// An open loop.
 #[derive(Debug)]
-pub(super) struct Loop {
+pub(super) struct OpenLoop {
     /// What runs before it.
     pub(super) before: ListId,
     /// What runs at the end of each iteration.
@@ -80,7 +80,7 @@ pub(super) enum Base {
 
 /// Elements of one or two bytes as they were loaded or rounded, from which lanes have been made.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Packed {
+pub(super) struct PackedLanes {
     pub(super) dtype: DType,
     pub(super) count: u16,
     pub(super) reg: VReg,
@@ -105,20 +105,20 @@ pub(super) struct Unit<'k> {
     pub(super) open: Vec<ListId>,
     /// What runs first.
     pub(super) entry: ListId,
-    pub(super) loops: Vec<Loop>,
+    pub(super) loops: Vec<OpenLoop>,
     /// Whether the kernel calls tiles at all.
     pub(super) calls: bool,
-    pub(super) index: BTreeMap<IndexVar, (usize, Binding)>,
-    pub(super) regs: BTreeMap<Reg, Bound>,
+    pub(super) index: BTreeMap<IndexVar, (usize, IndexBinding)>,
+    pub(super) regs: BTreeMap<Reg, BoundReg>,
     /// The registers of accumulators.
     pub(super) mutable: BTreeSet<VReg>,
     pub(super) pointers: BTreeMap<(Base, Vec<(IndexVar, i64)>), VReg>,
-    constants: BTreeMap<(ListId, Constant), VReg>,
+    constants: BTreeMap<(ListId, PoolConstant), VReg>,
     pub(super) splats: BTreeMap<(ListId, VReg, usize), VReg>,
     /// Ordered comparisons of floats, by their masks: a selection by them may be an extremum.
     pub(super) compared: BTreeMap<VReg, Compared>,
     /// What lanes were made of, by the lanes: to store them unchanged takes no packing, and changes no bit of a NaN.
-    pub(super) packed: BTreeMap<VReg, Packed>,
+    pub(super) packed: BTreeMap<VReg, PackedLanes>,
     /// Lanes with the same upper halves, lower halves not yet cleared, by the lanes of `bf16` made of them: for storing, which takes upper halves alone.
     pub(super) uppers: BTreeMap<VReg, VReg>,
     pub(super) locals: Vec<i64>,
@@ -177,7 +177,7 @@ impl<'k> Unit<'k> {
         }
     }
 
-    fn make_constant(&mut self, constant: Constant, class: Class) -> VReg {
+    fn make_constant(&mut self, constant: PoolConstant, class: Class) -> VReg {
         let list = self.constants_list();
         if let Some(&reg) = self.constants.get(&(list, constant.clone())) {
             return reg;
@@ -192,21 +192,21 @@ impl<'k> Unit<'k> {
 
     /// These bits in every lane.
     pub(super) fn splat_bits(&mut self, bits: u64, size: usize) -> VReg {
-        self.make_constant(Constant::Splat { bits, size: size as u8 }, Class::Vector)
+        self.make_constant(PoolConstant::Splat { bits, size: size as u8 }, Class::Vector)
     }
 
     /// A vector of these elements, the rest 0.
     pub(super) fn vector_constant(&mut self, elements: impl Iterator<Item = u64>, size: usize) -> VReg {
         let mut bytes: Vec<u8> = elements.flat_map(|e| e.to_le_bytes()[..size].to_vec()).collect();
         bytes.resize(self.encoding.bytes(), 0);
-        self.make_constant(Constant::Bytes(bytes), Class::Vector)
+        self.make_constant(PoolConstant::Bytes(bytes), Class::Vector)
     }
 
     /// The first lanes, as what selects lanes: a mask register, or a vector of lanes of that size.
     pub(super) fn first_lanes(&mut self, count: u16, size: usize) -> VReg {
         if self.encoding.has_masks() {
             let bits = if count >= 64 { u64::MAX } else { (1 << count) - 1 };
-            return self.make_constant(Constant::Mask(bits), Class::Mask);
+            return self.make_constant(PoolConstant::Mask(bits), Class::Mask);
         }
         self.vector_constant((0..count).map(|_| u64::MAX), size)
     }
@@ -215,7 +215,7 @@ impl<'k> Unit<'k> {
     pub(super) fn splat_truth(&mut self, value: bool, size: usize) -> VReg {
         let bits = if value { u64::MAX } else { 0 };
         if self.encoding.has_masks() {
-            return self.make_constant(Constant::Mask(bits), Class::Mask);
+            return self.make_constant(PoolConstant::Mask(bits), Class::Mask);
         }
         let _ = size;
         self.splat_bits(bits & 0xffff_ffff, 4)

@@ -32,14 +32,14 @@ pub enum EvalError {
 
 /// The two kinds of ports that a run is given values for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Port {
+pub enum FeedKind {
     /// A value for this run.
     Input,
     /// A value that outlives runs.
     State,
 }
 
-impl fmt::Display for Port {
+impl fmt::Display for FeedKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Input => "input",
@@ -50,7 +50,7 @@ impl fmt::Display for Port {
 
 /// A node in an error: printed as source location and op.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Site {
+pub struct NodeSite {
     /// The node.
     pub node: NodeId,
     /// The op, with its attributes, as text.
@@ -59,7 +59,7 @@ pub struct Site {
     pub loc: Option<Loc>,
 }
 
-impl fmt::Display for Site {
+impl fmt::Display for NodeSite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(loc) = &self.loc {
             write!(f, "{loc}: ")?;
@@ -75,7 +75,7 @@ pub enum RunError {
     #[error("{port} {name:?} ({ty}) has no value")]
     Missing {
         /// Its kind.
-        port: Port,
+        port: FeedKind,
         /// Its name.
         name: String,
         /// Its type.
@@ -85,7 +85,7 @@ pub enum RunError {
     #[error("the graph has no {port} {name:?}; it has {}", list(.known))]
     Unknown {
         /// The kind of port.
-        port: Port,
+        port: FeedKind,
         /// The name given.
         name: String,
         /// The names there are.
@@ -95,7 +95,7 @@ pub enum RunError {
     #[error("{port} {name:?} is {want}, the value given is {got}")]
     WrongType {
         /// The kind of port.
-        port: Port,
+        port: FeedKind,
         /// Its name.
         name: String,
         /// Its type.
@@ -107,7 +107,7 @@ pub enum RunError {
     #[error("{at}: {error}")]
     Op {
         /// Where.
-        at: Box<Site>,
+        at: Box<NodeSite>,
         /// What is wrong.
         error: EvalError,
     },
@@ -115,7 +115,7 @@ pub enum RunError {
     #[error("{at}: evaluates to {got}, its rule infers {want}")]
     Defect {
         /// Where.
-        at: Box<Site>,
+        at: Box<NodeSite>,
         /// The type inferred.
         want: TensorType,
         /// The type of the value.

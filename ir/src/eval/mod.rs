@@ -5,6 +5,6 @@ mod error;
 pub mod rounding;
 mod run;
 
-pub use error::{EvalError, Port, RunError, Site};
-pub use run::{Outcome, run};
+pub use error::{EvalError, FeedKind, NodeSite, RunError};
+pub use run::{RunResults, run};
 pub(crate) use run::{Watch, run_watched};

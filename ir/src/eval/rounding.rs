@@ -43,7 +43,7 @@
 //! ```
 
 use super::run::run_watched;
-use super::{Outcome, RunError};
+use super::{RunError, RunResults};
 use crate::op::random::{Random, RandomKind, philox};
 use crate::op::reduce::{Reduce, ReduceKind};
 use crate::op::window::{Pool, PoolKind};
@@ -73,7 +73,7 @@ pub fn plain(
     graph: &Graph,
     inputs: &BTreeMap<String, Value>,
     states: &BTreeMap<String, Value>,
-) -> Result<(Outcome, Decisions), RunError> {
+) -> Result<(RunResults, Decisions), RunError> {
     let mut decisions = Decisions(vec![]);
     let outcome = run_watched(graph, inputs, states, &mut |graph, node, operands, value| {
         match decides_by(graph.op(node), operands, value.ty()) {
@@ -97,7 +97,7 @@ pub fn trial(
     states: &BTreeMap<String, Value>,
     decisions: &Decisions,
     number: u32,
-) -> Result<Outcome, RunError> {
+) -> Result<RunResults, RunError> {
     let mut decided = (number % DECIDED == DECIDED - 1).then(|| decisions.0.iter());
     let mut moves = Moves { trial: number, nodes: 0 };
     run_watched(graph, inputs, states, &mut |graph, node, operands, value| {

@@ -1,6 +1,6 @@
 //! Evaluates a whole graph, node by node.
 
-use super::{Port, RunError, Site};
+use super::{FeedKind, NodeSite, RunError};
 use crate::op::scan;
 use crate::{EvalError, Graph, NodeId, Op, TensorType, Value};
 use std::borrow::Cow;
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What a run gives.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Outcome {
+pub struct RunResults {
     /// The outputs, by name.
     pub outputs: BTreeMap<String, Value>,
     /// All states after the run, by name; those without an update are as before.
@@ -24,7 +24,7 @@ pub fn run(
     graph: &Graph,
     inputs: &BTreeMap<String, Value>,
     states: &BTreeMap<String, Value>,
-) -> Result<Outcome, RunError> {
+) -> Result<RunResults, RunError> {
     run_watched(graph, inputs, states, &mut |_, _, _, _| Ok(()))
 }
 
@@ -37,9 +37,9 @@ pub(crate) fn run_watched(
     inputs: &BTreeMap<String, Value>,
     states: &BTreeMap<String, Value>,
     watch: &mut Watch<'_>,
-) -> Result<Outcome, RunError> {
-    check_ports(Port::Input, graph.inputs().map(|(_, i)| (i.name.as_str(), &i.ty)), inputs)?;
-    check_ports(Port::State, graph.states().map(|(_, s)| (s.name.as_str(), &s.ty)), states)?;
+) -> Result<RunResults, RunError> {
+    check_ports(FeedKind::Input, graph.inputs().map(|(_, i)| (i.name.as_str(), &i.ty)), inputs)?;
+    check_ports(FeedKind::State, graph.states().map(|(_, s)| (s.name.as_str(), &s.ty)), states)?;
     let order = live_order(graph)?;
     let mut pending = uses(graph, &order);
     let mut values: BTreeMap<NodeId, Cow<'_, Value>> = BTreeMap::new();
@@ -68,11 +68,11 @@ pub(crate) fn run_watched(
     };
     let mut after = states.clone();
     after.extend(collect(graph.updates()));
-    Ok(Outcome { outputs: collect(graph.outputs()), states: after })
+    Ok(RunResults { outputs: collect(graph.outputs()), states: after })
 }
 
 fn check_ports<'g>(
-    port: Port,
+    port: FeedKind,
     declared: impl Iterator<Item = (&'g str, &'g TensorType)>,
     given: &BTreeMap<String, Value>,
 ) -> Result<(), RunError> {
@@ -129,7 +129,7 @@ fn node(
 ) -> Result<Value, RunError> {
     let node = graph.node(id);
     let operands: Vec<&Value> = node.operands().iter().map(|o| values[o].as_ref()).collect();
-    let site = || Box::new(Site { node: id, op: node.op().to_string(), loc: graph.loc(id).cloned() });
+    let site = || Box::new(NodeSite { node: id, op: node.op().to_string(), loc: graph.loc(id).cloned() });
     let failed = |error| RunError::Op { at: site(), error };
     let bytes = node.ty().size_bytes();
     if bytes > SMALL && Vec::<u8>::new().try_reserve_exact(bytes).is_err() {

@@ -75,7 +75,7 @@ pub struct Graph {
     outputs: Named,
     updates: Named,
     /// The outputs and updates that a node is, if any.
-    results: BTreeMap<NodeId, Vec<Slot>>,
+    results: BTreeMap<NodeId, Vec<ResultPosition>>,
     locs: BTreeMap<NodeId, Loc>,
     /// By the number of the node; nodes without one need no place.
     clusters: Vec<Option<u32>>,
@@ -241,7 +241,7 @@ impl Graph {
     /// Names a result; a second call with the same name replaces the first.
     pub fn set_output(&mut self, name: impl Into<String>, id: NodeId) {
         let (at, old) = self.outputs.set(name.into(), id);
-        self.count_result(Slot::Output(at), old, id);
+        self.count_result(ResultPosition::Output(at), old, id);
     }
 
     /// What states are after the run: (state name, node), in the order they were set.
@@ -257,7 +257,7 @@ impl Graph {
     /// Says what a state is after the run. All nodes read the state as it was before.
     pub fn set_update(&mut self, state: impl Into<String>, id: NodeId) {
         let (at, old) = self.updates.set(state.into(), id);
-        self.count_result(Slot::Update(at), old, id);
+        self.count_result(ResultPosition::Update(at), old, id);
     }
 
     /// Forgets all outputs and updates.
@@ -268,7 +268,7 @@ impl Graph {
     }
 
     /// Notes that a result is another node now.
-    fn count_result(&mut self, slot: Slot, old: Option<NodeId>, new: NodeId) {
+    fn count_result(&mut self, slot: ResultPosition, old: Option<NodeId>, new: NodeId) {
         self.touch();
         if let Some(old) = old
             && let Some(slots) = self.results.get_mut(&old)
@@ -283,13 +283,13 @@ impl Graph {
 
     /// Puts other nodes in the place of results, all at once.
     fn move_results(&mut self, moves: impl IntoIterator<Item = (NodeId, NodeId)>) {
-        let moved: Vec<(Vec<Slot>, NodeId)> =
+        let moved: Vec<(Vec<ResultPosition>, NodeId)> =
             moves.into_iter().filter_map(|(old, new)| Some((self.results.remove(&old)?, new))).collect();
         for (slots, new) in moved {
             for slot in &slots {
                 match *slot {
-                    Slot::Output(at) => self.outputs.list[at].1 = new,
-                    Slot::Update(at) => self.updates.list[at].1 = new,
+                    ResultPosition::Output(at) => self.outputs.list[at].1 = new,
+                    ResultPosition::Update(at) => self.updates.list[at].1 = new,
                 }
             }
             self.results.entry(new).or_default().extend(slots);
@@ -387,7 +387,7 @@ impl Graph {
 
 /// An output or an update, by its position.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Slot {
+enum ResultPosition {
     Output(usize),
     Update(usize),
 }

@@ -19,26 +19,26 @@ impl Graph {
         if self.clusters.iter().all(Option::is_none) {
             return topological;
         }
-        Schedule::new(self, &topological).run(&topological).unwrap_or(topological)
+        UnitOrder::new(self, &topological).run(&topological).unwrap_or(topological)
     }
 
     /// Clusters that depend on each other in a circle, if there are any.
     pub(crate) fn cluster_circle(&self) -> Option<Circle> {
         let topological = self.topological();
-        Schedule::new(self, &topological).run(&topological).err()
+        UnitOrder::new(self, &topological).run(&topological).err()
     }
 }
 
 /// What is placed at once: a node outside all clusters, or a cluster.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Unit {
+enum ScheduleUnit {
     Node(NodeId),
     Cluster(u32),
 }
 
 /// The unit of each node. A node without a cluster between two nodes of the same cluster (a reshape, say) is part of that cluster:
 /// no order could keep the cluster together otherwise.
-fn units(graph: &Graph, topological: &[NodeId]) -> BTreeMap<NodeId, Unit> {
+fn units(graph: &Graph, topological: &[NodeId]) -> BTreeMap<NodeId, ScheduleUnit> {
     let free = |id: NodeId| graph.cluster(id).is_none();
     let mut above: BTreeMap<NodeId, BTreeSet<u32>> = BTreeMap::new();
     for &id in topological.iter().filter(|id| free(**id)) {
@@ -60,28 +60,29 @@ fn units(graph: &Graph, topological: &[NodeId]) -> BTreeMap<NodeId, Unit> {
         }
     }
     let inside = |id: NodeId| above.get(&id)?.intersection(below.get(&id)?).next().copied();
-    let unit = |id: NodeId| graph.cluster(id).or_else(|| inside(id)).map_or(Unit::Node(id), Unit::Cluster);
+    let unit =
+        |id: NodeId| graph.cluster(id).or_else(|| inside(id)).map_or(ScheduleUnit::Node(id), ScheduleUnit::Cluster);
     topological.iter().map(|&id| (id, unit(id))).collect()
 }
 
 /// A depth-first walk over units, operands first, with its own stack so that deep graphs don't overflow the machine's.
-struct Schedule<'g> {
+struct UnitOrder<'g> {
     graph: &'g Graph,
-    units: BTreeMap<NodeId, Unit>,
+    units: BTreeMap<NodeId, ScheduleUnit>,
     members: BTreeMap<u32, Vec<NodeId>>,
-    placed: BTreeSet<Unit>,
-    open: BTreeSet<Unit>,
+    placed: BTreeSet<ScheduleUnit>,
+    open: BTreeSet<ScheduleUnit>,
     order: Vec<NodeId>,
 }
 
-type Stack = Vec<(Unit, std::vec::IntoIter<Unit>)>;
+type Stack = Vec<(ScheduleUnit, std::vec::IntoIter<ScheduleUnit>)>;
 
-impl<'g> Schedule<'g> {
+impl<'g> UnitOrder<'g> {
     fn new(graph: &'g Graph, topological: &[NodeId]) -> Self {
         let units = units(graph, topological);
         let mut members: BTreeMap<u32, Vec<NodeId>> = BTreeMap::new();
         for id in topological {
-            if let Unit::Cluster(cluster) = units[id] {
+            if let ScheduleUnit::Cluster(cluster) = units[id] {
                 members.entry(cluster).or_default().push(*id);
             }
         }
@@ -92,7 +93,7 @@ impl<'g> Schedule<'g> {
     fn run(mut self, topological: &[NodeId]) -> Result<Vec<NodeId>, Circle> {
         let clusters: Vec<u32> = self.members.keys().copied().collect();
         for cluster in clusters {
-            self.place(Unit::Cluster(cluster))?;
+            self.place(ScheduleUnit::Cluster(cluster))?;
         }
         for id in topological {
             self.place(self.units[id])?;
@@ -100,21 +101,21 @@ impl<'g> Schedule<'g> {
         Ok(self.order)
     }
 
-    fn nodes(&self, unit: Unit) -> Vec<NodeId> {
+    fn nodes(&self, unit: ScheduleUnit) -> Vec<NodeId> {
         match unit {
-            Unit::Node(id) => vec![id],
-            Unit::Cluster(cluster) => self.members[&cluster].clone(),
+            ScheduleUnit::Node(id) => vec![id],
+            ScheduleUnit::Cluster(cluster) => self.members[&cluster].clone(),
         }
     }
 
     /// The other units that a unit's nodes take operands from, in the order in which the nodes name them.
-    fn needs(&self, unit: Unit) -> Vec<Unit> {
+    fn needs(&self, unit: ScheduleUnit) -> Vec<ScheduleUnit> {
         let operands = self.nodes(unit).into_iter().flat_map(|id| self.graph.operands(id));
         operands.map(|o| self.units[o]).filter(|&u| u != unit).collect()
     }
 
     /// Places a unit after all that it needs.
-    fn place(&mut self, unit: Unit) -> Result<(), Circle> {
+    fn place(&mut self, unit: ScheduleUnit) -> Result<(), Circle> {
         let mut stack = Stack::new();
         self.enter(unit, &mut stack)?;
         while let Some((unit, needs)) = stack.last_mut() {
@@ -133,14 +134,14 @@ impl<'g> Schedule<'g> {
         Ok(())
     }
 
-    fn enter(&mut self, unit: Unit, stack: &mut Stack) -> Result<(), Circle> {
+    fn enter(&mut self, unit: ScheduleUnit, stack: &mut Stack) -> Result<(), Circle> {
         if self.placed.contains(&unit) {
             return Ok(());
         }
         if !self.open.insert(unit) {
             let from = stack.iter().position(|(u, _)| *u == unit).unwrap_or(0);
             let units = stack[from..].iter().map(|(u, _)| *u).chain([unit]);
-            let clusters = units.filter_map(|u| if let Unit::Cluster(c) = u { Some(c) } else { None });
+            let clusters = units.filter_map(|u| if let ScheduleUnit::Cluster(c) = u { Some(c) } else { None });
             return Err(Circle(clusters.collect()));
         }
         stack.push((unit, self.needs(unit).into_iter()));

@@ -3,17 +3,17 @@
 use super::Cotangent;
 use super::axes::other_axes;
 use super::movement::{Concat, Pad, Permute, Slice};
-use crate::{Builder, Built, NodeId, Op, Scalar, ScalarOp, Shape};
+use crate::{BuildResult, Builder, NodeId, Op, Scalar, ScalarOp, Shape};
 
 /// `reduced` (the result's shape) repeated along the reduced axes.
-pub(super) fn spread(cx: &mut Cotangent<'_>, axes: &[usize], reduced: NodeId) -> Built {
+pub(super) fn spread(cx: &mut Cotangent<'_>, axes: &[usize], reduced: NodeId) -> BuildResult {
     let shape = cx.build.ty(cx.operands[0]).shape.clone();
     let kept = other_axes(axes, shape.rank());
     cx.build.broadcast(reduced, shape, &kept)
 }
 
 /// Equal shares for all elements that are the extremum, as in JAX: `dy / count` where `x = y`.
-pub(super) fn extremum_gradient(cx: &mut Cotangent<'_>, axes: &[usize]) -> Built {
+pub(super) fn extremum_gradient(cx: &mut Cotangent<'_>, axes: &[usize]) -> BuildResult {
     let (x, dtype) = (cx.operands[0], cx.build.ty(cx.dy).dtype);
     let extremum = spread(cx, axes, cx.result)?;
     let is_extremum = cx.build.binary(ScalarOp::EQ, x, extremum)?;
@@ -30,7 +30,7 @@ pub(super) fn extremum_gradient(cx: &mut Cotangent<'_>, axes: &[usize]) -> Built
 /// The quotient `y / x` would be that product only away from zeros, and would overflow where `y` does. The product is instead made of
 /// products alone, in a tree: the elements are folded half onto half until one is left, and on the way back each half is what the fold got times the other half. For
 /// `k` elements that takes some `3 k` multiplications. So it holds at zeros, and so do its own derivatives.
-pub(super) fn prod_gradient(cx: &mut Cotangent<'_>, axes: &[usize]) -> Built {
+pub(super) fn prod_gradient(cx: &mut Cotangent<'_>, axes: &[usize]) -> BuildResult {
     let shape = cx.build.ty(cx.operands[0]).shape.clone();
     // Axes side by side are reduced where they are: moving them would cost two trips over the operand. Others go to the end.
     let adjacent = axes.windows(2).all(|pair| pair[0] + 1 == pair[1]);
@@ -62,7 +62,7 @@ fn shape_of(dims: [usize; 3]) -> Shape {
 const FOLDED: usize = 1;
 
 /// `dy [.., 1, ..]` times, at each place of the middle axis of `x`, the product of all elements but that one.
-fn times_others(build: &mut Builder<'_>, x: NodeId, dy: NodeId) -> Built {
+fn times_others(build: &mut Builder<'_>, x: NodeId, dy: NodeId) -> BuildResult {
     // The pairs of each fold: the first half, and the second with a 1 where the first has one more.
     let mut levels = vec![];
     let mut folded = x;
@@ -88,7 +88,7 @@ fn times_others(build: &mut Builder<'_>, x: NodeId, dy: NodeId) -> Built {
 }
 
 /// The elements from `start` to `limit` along the folded axis.
-fn part(build: &mut Builder<'_>, x: NodeId, start: usize, limit: usize) -> Built {
+fn part(build: &mut Builder<'_>, x: NodeId, start: usize, limit: usize) -> BuildResult {
     let shape = build.ty(x).shape.clone();
     if (start, limit) == (0, shape[FOLDED]) {
         return Ok(x);
@@ -99,7 +99,7 @@ fn part(build: &mut Builder<'_>, x: NodeId, start: usize, limit: usize) -> Built
 }
 
 /// With a 1 at the end of the folded axis.
-fn one_more(build: &mut Builder<'_>, x: NodeId) -> Built {
+fn one_more(build: &mut Builder<'_>, x: NodeId) -> BuildResult {
     let ty = build.ty(x).clone();
     let nothing = vec![0; ty.shape.rank()];
     let mut high = nothing.clone();

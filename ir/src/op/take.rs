@@ -7,7 +7,7 @@ use super::index::{CheckIndex, ScatterAdd, check_indices, index};
 use super::source::{Full, Iota};
 use crate::op::OpRecord;
 use crate::{
-    Arity, Builder, Built, Cotangent, DType, EvalError, Family, NodeId, Op, OpDef, OpRules, OperandGradients,
+    Arity, BuildResult, Builder, Cotangent, DType, EvalError, Family, NodeId, Op, OpDef, OpRules, OperandGradients,
     RuleError, Scalar, ScalarOp, Shape, TensorType, Value,
 };
 use smallvec::smallvec;
@@ -34,7 +34,7 @@ impl TakeAlongAxis {
     }
 
     /// Where each element comes from is one place: `dy` there and 0 elsewhere.
-    fn masked(&self, b: &mut Builder<'_>, like: &TensorType, indices: NodeId, dy: NodeId) -> Built {
+    fn masked(&self, b: &mut Builder<'_>, like: &TensorType, indices: NodeId, dy: NodeId) -> BuildResult {
         let shape = &like.shape;
         let axes = other_axes(&[self.axis], shape.rank());
         let rows =
@@ -51,7 +51,7 @@ impl TakeAlongAxis {
     }
 
     /// `dy` added at the places of all elements in a row, counted from the table's first.
-    fn scattered(&self, b: &mut Builder<'_>, like: &TensorType, indices: NodeId, dy: NodeId) -> Built {
+    fn scattered(&self, b: &mut Builder<'_>, like: &TensorType, indices: NodeId, dy: NodeId) -> BuildResult {
         let shape = b.ty(indices).shape.clone();
         let ty = TensorType::new(DType::I64, shape.clone());
         let mut flat = None;

@@ -1,7 +1,7 @@
 //! Arithmetic: the four operations, remainder, sign manipulation, minimum and maximum, fused multiply-add, relu.
 
 use super::expand::never;
-use super::{Class, Cost, Derivative, Laws, Scalar, ScalarDef, ScalarOp, Typing};
+use super::{Cost, Derivative, Laws, Scalar, ScalarDef, ScalarOp, TypeClass, Typing};
 use crate::{BuildError, Cotangent, DType, NodeId};
 use half::{bf16, f16};
 
@@ -73,7 +73,7 @@ static ADD: ScalarDef = ScalarDef {
     name: "add",
     doc: "a + b; integers wrap",
     arity: 2,
-    typing: Typing::Same(Class::Number),
+    typing: Typing::Same(TypeClass::Number),
     eval: |a| map2(a, |x, y| x + y, |x, y| x + y, i64::wrapping_add),
     derivative: Derivative::Rule(|cx| Ok(vec![Some(cx.dy), Some(cx.dy)])),
     // Minus zero, not zero: -0 + 0 is +0.
@@ -91,7 +91,7 @@ static SUB: ScalarDef = ScalarDef {
     name: "sub",
     doc: "a - b; integers wrap",
     arity: 2,
-    typing: Typing::Same(Class::Number),
+    typing: Typing::Same(TypeClass::Number),
     eval: |a| map2(a, |x, y| x - y, |x, y| x - y, i64::wrapping_sub),
     derivative: Derivative::Rule(|cx| {
         let neg = cx.build.unary(ScalarOp::NEG, cx.dy)?;
@@ -107,7 +107,7 @@ static MUL: ScalarDef = ScalarDef {
     name: "mul",
     doc: "a * b; integers wrap",
     arity: 2,
-    typing: Typing::Same(Class::Number),
+    typing: Typing::Same(TypeClass::Number),
     eval: |a| map2(a, |x, y| x * y, |x, y| x * y, i64::wrapping_mul),
     derivative: Derivative::Rule(|cx| {
         let (a, b) = (cx.operands[0], cx.operands[1]);
@@ -123,7 +123,7 @@ static DIV: ScalarDef = ScalarDef {
     name: "div",
     doc: "a / b; integers truncate towards zero, wrap, and give 0 for a division by 0",
     arity: 2,
-    typing: Typing::Same(Class::Number),
+    typing: Typing::Same(TypeClass::Number),
     eval: |a| map2(a, |x, y| x / y, |x, y| x / y, |x, y| if y == 0 { 0 } else { x.wrapping_div(y) }),
     derivative: Derivative::Rule(|cx| {
         let b = cx.operands[1];
@@ -141,7 +141,7 @@ static REM: ScalarDef = ScalarDef {
     name: "rem",
     doc: "the remainder of the truncating division, with the sign of a; 0 for a division by 0; integers only",
     arity: 2,
-    typing: Typing::Same(Class::Int),
+    typing: Typing::Same(TypeClass::Int),
     eval: |a| map2(a, |x, y| x % y, |x, y| x % y, |x, y| if y == 0 { 0 } else { x.wrapping_rem(y) }),
     derivative: Derivative::Zero("integers have no derivative"),
     laws: Laws::NONE,
@@ -154,7 +154,7 @@ static NEG: ScalarDef = ScalarDef {
     name: "neg",
     doc: "-a: flips the sign bit of a float; integers wrap",
     arity: 1,
-    typing: Typing::Same(Class::Number),
+    typing: Typing::Same(TypeClass::Number),
     eval: |a| map1(a[0], |x| -x, |x| -x, i64::wrapping_neg),
     derivative: Derivative::Rule(|cx| Ok(vec![Some(cx.build.unary(ScalarOp::NEG, cx.dy)?)])),
     laws: Laws { involution: true, ..Laws::NONE },
@@ -167,7 +167,7 @@ static ABS: ScalarDef = ScalarDef {
     name: "abs",
     doc: "|a|: clears the sign bit of a float; integers wrap",
     arity: 1,
-    typing: Typing::Same(Class::Number),
+    typing: Typing::Same(TypeClass::Number),
     eval: |a| map1(a[0], f32::abs, f64::abs, i64::wrapping_abs),
     derivative: Derivative::Rule(|cx| {
         let sign = cx.build.unary(ScalarOp::SIGN, cx.operands[0])?;
@@ -183,7 +183,7 @@ static SIGN: ScalarDef = ScalarDef {
     name: "sign",
     doc: "-1, 0 or 1 as a is negative, zero (of either sign: +0) or positive; NaN for NaN",
     arity: 1,
-    typing: Typing::Same(Class::Number),
+    typing: Typing::Same(TypeClass::Number),
     eval: |a| map1(a[0], |x| sign(f64::from(x)) as f32, sign, i64::signum),
     derivative: Derivative::Zero("piecewise constant"),
     laws: Laws { idempotent: true, ..Laws::NONE },
@@ -229,7 +229,7 @@ static MIN: ScalarDef = ScalarDef {
     name: "min",
     doc: "the smaller one; NaN if either is NaN; -0 is below +0",
     arity: 2,
-    typing: Typing::Same(Class::Number),
+    typing: Typing::Same(TypeClass::Number),
     eval: |a| map2(a, minimum, minimum, i64::min),
     derivative: Derivative::Rule(|cx| extremum_rule(cx, ScalarOp::LE)),
     laws: Laws { fold_start: Some(Scalar::highest), ..LATTICE },
@@ -242,7 +242,7 @@ static MAX: ScalarDef = ScalarDef {
     name: "max",
     doc: "the larger one; NaN if either is NaN; +0 is above -0",
     arity: 2,
-    typing: Typing::Same(Class::Number),
+    typing: Typing::Same(TypeClass::Number),
     eval: |a| map2(a, maximum, maximum, i64::max),
     derivative: Derivative::Rule(|cx| extremum_rule(cx, ScalarOp::GE)),
     laws: Laws { fold_start: Some(Scalar::lowest), ..LATTICE },
@@ -262,7 +262,7 @@ static FMA: ScalarDef = ScalarDef {
     name: "fma",
     doc: "a * b + c, rounded once; floats only",
     arity: 3,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| match (a[0], a[1], a[2]) {
         (Scalar::F64(x), Scalar::F64(y), Scalar::F64(z)) => Scalar::F64(x.mul_add(y, z)),
         (Scalar::F32(x), Scalar::F32(y), Scalar::F32(z)) => Scalar::F32(x.mul_add(y, z)),
@@ -284,7 +284,7 @@ static RELU: ScalarDef = ScalarDef {
     name: "relu",
     doc: "max(a, 0); NaN for NaN; its gradient is 0 at 0 and below",
     arity: 1,
-    typing: Typing::Same(Class::Number),
+    typing: Typing::Same(TypeClass::Number),
     eval: |a| map1(a[0], |x| maximum(x, 0.0), |x| maximum(x, 0.0), |x| x.max(0)),
     // By the result, so that the input need not be kept for the backward pass.
     derivative: Derivative::Rule(|cx| {

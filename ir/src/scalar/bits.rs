@@ -1,7 +1,7 @@
 //! Logic and bits: and, or, xor, not on truth values and integers; shifts of integers, products of their halves.
 
 use super::expand::never;
-use super::{Class, Cost, Derivative, Laws, Scalar, ScalarDef, ScalarOp, Typing};
+use super::{Cost, Derivative, Laws, Scalar, ScalarDef, ScalarOp, TypeClass, Typing};
 use crate::DType;
 
 pub(super) const OPS: &[&ScalarDef] = &[&AND, &OR, &XOR, &NOT, &SHL, &SHR, &MUL_HALVES];
@@ -38,7 +38,7 @@ static AND: ScalarDef = ScalarDef {
     name: "and",
     doc: "bitwise and; logical and of truth values",
     arity: 2,
-    typing: Typing::Same(Class::IntOrBool),
+    typing: Typing::Same(TypeClass::IntOrBool),
     eval: |a| bits2(a, |x, y| x & y),
     derivative: NO_DERIVATIVE,
     laws: Laws { right_identity: Some(ones), ..SEMILATTICE },
@@ -51,7 +51,7 @@ static OR: ScalarDef = ScalarDef {
     name: "or",
     doc: "bitwise or; logical or of truth values",
     arity: 2,
-    typing: Typing::Same(Class::IntOrBool),
+    typing: Typing::Same(TypeClass::IntOrBool),
     eval: |a| bits2(a, |x, y| x | y),
     derivative: NO_DERIVATIVE,
     laws: Laws { right_identity: Some(Scalar::zero), ..SEMILATTICE },
@@ -64,7 +64,7 @@ static XOR: ScalarDef = ScalarDef {
     name: "xor",
     doc: "bitwise exclusive or; inequality of truth values",
     arity: 2,
-    typing: Typing::Same(Class::IntOrBool),
+    typing: Typing::Same(TypeClass::IntOrBool),
     eval: |a| bits2(a, |x, y| x ^ y),
     derivative: NO_DERIVATIVE,
     laws: Laws { idempotent: false, right_identity: Some(Scalar::zero), ..SEMILATTICE },
@@ -77,7 +77,7 @@ static NOT: ScalarDef = ScalarDef {
     name: "not",
     doc: "bitwise complement; logical not of truth values",
     arity: 1,
-    typing: Typing::Same(Class::IntOrBool),
+    typing: Typing::Same(TypeClass::IntOrBool),
     eval: |a| match a[0] {
         Scalar::Bool(v) => Scalar::Bool(!v),
         v => Scalar::from_bits(!v.to_bits(), v.dtype()),
@@ -100,7 +100,7 @@ static SHL: ScalarDef = ScalarDef {
     name: "shl",
     doc: "a shifted left by b bits; 0 where b is negative or not below the width",
     arity: 2,
-    typing: Typing::Same(Class::Int),
+    typing: Typing::Same(TypeClass::Int),
     eval: |a| shift(a, |x, by| x << by),
     derivative: NO_DERIVATIVE,
     laws: Laws { right_identity: Some(Scalar::zero), ..Laws::NONE },
@@ -113,7 +113,7 @@ static SHR: ScalarDef = ScalarDef {
     name: "shr",
     doc: "a shifted right by b bits, zeros moving in; 0 where b is negative or not below the width",
     arity: 2,
-    typing: Typing::Same(Class::Int),
+    typing: Typing::Same(TypeClass::Int),
     eval: |a| shift(a, |x, by| x >> by),
     derivative: NO_DERIVATIVE,
     laws: Laws { right_identity: Some(Scalar::zero), ..Laws::NONE },
@@ -126,7 +126,7 @@ static MUL_HALVES: ScalarDef = ScalarDef {
     name: "mul_halves",
     doc: "the product of the lower halves of a's and b's bits, taken as numbers without sign",
     arity: 2,
-    typing: Typing::Same(Class::Int),
+    typing: Typing::Same(TypeClass::Int),
     eval: |a| {
         let half = 4 * a[0].dtype().size_bytes();
         bits2(a, |x, y| (x & ((1 << half) - 1)) * (y & ((1 << half) - 1)))

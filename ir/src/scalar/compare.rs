@@ -1,7 +1,7 @@
 //! Comparisons (IEEE: false where an operand is NaN, except `ne`) and selection.
 
 use super::expand::never;
-use super::{Class, Cost, Derivative, Laws, Scalar, ScalarDef, ScalarOp, Typing};
+use super::{Cost, Derivative, Laws, Scalar, ScalarDef, ScalarOp, TypeClass, Typing};
 use std::cmp::Ordering;
 
 pub(super) const OPS: &[&ScalarDef] = &[&EQ, &NE, &LT, &LE, &GT, &GE, &SELECT];
@@ -49,12 +49,12 @@ macro_rules! comparison {
     };
 }
 
-comparison!(EQ, "eq", "a == b", Class::Any, true, |o| o == Some(Ordering::Equal));
-comparison!(NE, "ne", "a != b; true where an operand is NaN", Class::Any, true, |o| o != Some(Ordering::Equal));
-comparison!(LT, "lt", "a < b", Class::Number, false, |o| o == Some(Ordering::Less));
-comparison!(LE, "le", "a <= b", Class::Number, false, |o: Option<Ordering>| o.is_some_and(Ordering::is_le));
-comparison!(GT, "gt", "a > b", Class::Number, false, |o| o == Some(Ordering::Greater));
-comparison!(GE, "ge", "a >= b", Class::Number, false, |o: Option<Ordering>| o.is_some_and(Ordering::is_ge));
+comparison!(EQ, "eq", "a == b", TypeClass::Any, true, |o| o == Some(Ordering::Equal));
+comparison!(NE, "ne", "a != b; true where an operand is NaN", TypeClass::Any, true, |o| o != Some(Ordering::Equal));
+comparison!(LT, "lt", "a < b", TypeClass::Number, false, |o| o == Some(Ordering::Less));
+comparison!(LE, "le", "a <= b", TypeClass::Number, false, |o: Option<Ordering>| o.is_some_and(Ordering::is_le));
+comparison!(GT, "gt", "a > b", TypeClass::Number, false, |o| o == Some(Ordering::Greater));
+comparison!(GE, "ge", "a >= b", TypeClass::Number, false, |o: Option<Ordering>| o.is_some_and(Ordering::is_ge));
 
 static SELECT: ScalarDef = ScalarDef {
     name: "select",

@@ -31,7 +31,7 @@ pub struct ScalarDef {
 
 /// Sets of element types.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Class {
+pub enum TypeClass {
     /// Floats.
     Float,
     /// Integers.
@@ -44,7 +44,7 @@ pub enum Class {
     Any,
 }
 
-impl Class {
+impl TypeClass {
     /// True if `dtype` is in the set.
     pub fn contains(self, dtype: DType) -> bool {
         match self {
@@ -72,9 +72,9 @@ impl Class {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Typing {
     /// All operands of one type of the class; the result has it too.
-    Same(Class),
+    Same(TypeClass),
     /// All operands of one type of the class; the result is `bool`.
-    Compare(Class),
+    Compare(TypeClass),
     /// `bool`, then two of one type, which is the result's.
     Select,
 }
@@ -88,7 +88,7 @@ impl Typing {
         let (values, class) = match self {
             Self::Same(class) | Self::Compare(class) => (operands, class),
             Self::Select => match operands {
-                [DType::Bool, rest @ ..] => (rest, Class::Any),
+                [DType::Bool, rest @ ..] => (rest, TypeClass::Any),
                 [other, ..] => return Err(format!("the condition must be bool, not {other}")),
                 [] => return Err("a condition is missing".into()),
             },

@@ -2,7 +2,7 @@
 
 use super::arith::map1;
 use super::expand;
-use super::{Class, Cost, Derivative, Laws, ScalarDef, ScalarOp, Typing};
+use super::{Cost, Derivative, Laws, ScalarDef, ScalarOp, TypeClass, Typing};
 use crate::NodeId;
 
 pub(super) const OPS: &[&ScalarDef] = &[&EXP, &EXPM1, &LOG, &LOG1P, &TANH, &SIGMOID, &SOFTPLUS, &ERF, &ERFC];
@@ -32,7 +32,7 @@ static EXP: ScalarDef = ScalarDef {
     name: "exp",
     doc: "e to the power a; 0 for -inf, inf on overflow",
     arity: 1,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map1(a[0], |x| f64::from(x).exp() as f32, f64::exp, |x| x),
     derivative: Derivative::Rule(|cx| Ok(vec![Some(cx.build.binary(ScalarOp::MUL, cx.dy, cx.result)?)])),
     laws: Laws::NONE,
@@ -45,7 +45,7 @@ static EXPM1: ScalarDef = ScalarDef {
     name: "expm1",
     doc: "exp(a) - 1, accurate near 0",
     arity: 1,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map1(a[0], |x| f64::from(x).exp_m1() as f32, f64::exp_m1, |x| x),
     // Not the result plus 1, which is 0 for operands below -17, where the slope isn't.
     derivative: Derivative::Rule(|cx| slope_rule(cx, ScalarOp::EXP)),
@@ -59,7 +59,7 @@ static LOG: ScalarDef = ScalarDef {
     name: "log",
     doc: "the natural logarithm; -inf for zeros, NaN below zero",
     arity: 1,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map1(a[0], |x| f64::from(x).ln() as f32, f64::ln, |x| x),
     derivative: Derivative::Rule(|cx| Ok(vec![Some(cx.build.binary(ScalarOp::DIV, cx.dy, cx.operands[0])?)])),
     laws: Laws::NONE,
@@ -72,7 +72,7 @@ static LOG1P: ScalarDef = ScalarDef {
     name: "log1p",
     doc: "log(1 + a), accurate near 0; -inf at -1, NaN below",
     arity: 1,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map1(a[0], |x| f64::from(x).ln_1p() as f32, f64::ln_1p, |x| x),
     derivative: Derivative::Rule(|cx| {
         let one = cx.build.full_like(cx.result, 1.0)?;
@@ -106,7 +106,7 @@ static TANH: ScalarDef = ScalarDef {
     name: "tanh",
     doc: "the hyperbolic tangent; 1 and -1 at the infinities",
     arity: 1,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map1(a[0], |x| f64::from(x).tanh() as f32, f64::tanh, |x| x),
     derivative: Derivative::Rule(tanh_rule),
     laws: Laws::NONE,
@@ -119,7 +119,7 @@ static SIGMOID: ScalarDef = ScalarDef {
     name: "sigmoid",
     doc: "1 / (1 + exp(-a)), without overflow; 1 and 0 at the infinities",
     arity: 1,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map1(a[0], |x| sigmoid(f64::from(x)) as f32, sigmoid, |x| x),
     derivative: Derivative::Rule(|cx| {
         let one = cx.build.full_like(cx.result, 1.0)?;
@@ -147,7 +147,7 @@ static SOFTPLUS: ScalarDef = ScalarDef {
     name: "softplus",
     doc: "log(1 + exp(a)), without overflow; 0 and inf at the infinities",
     arity: 1,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map1(a[0], |x| softplus(f64::from(x)) as f32, softplus, |x| x),
     derivative: Derivative::Rule(|cx| slope_rule(cx, ScalarOp::SIGMOID)),
     laws: Laws::NONE,
@@ -164,7 +164,7 @@ static ERF: ScalarDef = ScalarDef {
     name: "erf",
     doc: "the error function, 2/sqrt(pi) times the integral of exp(-t*t) from 0 to a; 1 and -1 at the infinities",
     arity: 1,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map1(a[0], |x| super::erf::erf(f64::from(x)) as f32, super::erf::erf, |x| x),
     derivative: Derivative::Rule(|cx| bell_rule(cx, std::f64::consts::FRAC_2_SQRT_PI)),
     laws: Laws::NONE,
@@ -188,7 +188,7 @@ static ERFC: ScalarDef = ScalarDef {
     name: "erfc",
     doc: "1 - erf(a), with all digits where that is small; 0 and 2 at the infinities",
     arity: 1,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map1(a[0], |x| super::erf::erfc(f64::from(x)) as f32, super::erf::erfc, |x| x),
     derivative: Derivative::Rule(|cx| bell_rule(cx, -std::f64::consts::FRAC_2_SQRT_PI)),
     laws: Laws::NONE,

@@ -18,7 +18,7 @@ mod rounding;
 mod trigonometric;
 mod value;
 
-pub use def::{Class, Cost, Derivative, Laws, ScalarDef, ScalarOp, Typing};
+pub use def::{Cost, Derivative, Laws, ScalarDef, ScalarOp, TypeClass, Typing};
 pub use program::{Instr, ProgramBuilder, Reg, ScalarProgram};
 pub use value::Scalar;
 

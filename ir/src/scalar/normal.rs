@@ -1,7 +1,7 @@
 //! The normal distribution's cumulative function, what GELU is made of.
 
 use super::arith::map1;
-use super::{Class, Cost, Derivative, Laws, ScalarDef, ScalarOp, Typing, expand};
+use super::{Cost, Derivative, Laws, ScalarDef, ScalarOp, TypeClass, Typing, expand};
 use crate::NodeId;
 
 pub(super) const OPS: &[&ScalarDef] = &[&NORMAL_CDF, &NORMAL_CDF_SHORT];
@@ -17,7 +17,7 @@ static NORMAL_CDF: ScalarDef = ScalarDef {
     name: "normal_cdf",
     doc: "the normal distribution below a, erfc(-a/sqrt(2))/2, with all digits where that is small; 0 and 1 at the infinities",
     arity: 1,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map1(a[0], |x| distribution(f64::from(x)) as f32, distribution, |x| x),
     derivative: Derivative::Rule(density_rule),
     laws: Laws::NONE,

@@ -2,7 +2,7 @@
 
 use super::arith::{map1, map2};
 use super::expand::never;
-use super::{Class, Cost, Derivative, Laws, ScalarDef, ScalarOp, Typing};
+use super::{Cost, Derivative, Laws, ScalarDef, ScalarOp, TypeClass, Typing};
 
 pub(super) const OPS: &[&ScalarDef] = &[&SQRT, &RSQRT, &POW];
 
@@ -19,7 +19,7 @@ static SQRT: ScalarDef = ScalarDef {
     name: "sqrt",
     doc: "the square root; NaN below zero, -0 for -0",
     arity: 1,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map1(a[0], f32::sqrt, f64::sqrt, |x| x),
     derivative: Derivative::Rule(|cx| {
         let half = cx.build.full_like(cx.dy, 0.5)?;
@@ -36,7 +36,7 @@ static RSQRT: ScalarDef = ScalarDef {
     name: "rsqrt",
     doc: "1 / sqrt(a); infinite, with a's sign, for zeros; NaN below zero",
     arity: 1,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map1(a[0], |x| (1.0 / f64::from(x).sqrt()) as f32, |x| 1.0 / x.sqrt(), |x| x),
     derivative: Derivative::Rule(|cx| {
         let half = cx.build.full_like(cx.dy, -0.5)?;
@@ -54,7 +54,7 @@ static POW: ScalarDef = ScalarDef {
     name: "pow",
     doc: "a to the power b, as IEEE 754 pow: pow(a, 0) = 1 and pow(1, b) = 1 even for NaN",
     arity: 2,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map2(a, |x, y| f64::from(x).powf(f64::from(y)) as f32, f64::powf, |x, _| x),
     derivative: Derivative::Rule(|cx| {
         let (a, b) = (cx.operands[0], cx.operands[1]);

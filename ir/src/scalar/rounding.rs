@@ -2,7 +2,7 @@
 
 use super::arith::map1;
 use super::expand::never;
-use super::{Class, Cost, Derivative, Laws, ScalarDef, ScalarOp, Typing};
+use super::{Cost, Derivative, Laws, ScalarDef, ScalarOp, TypeClass, Typing};
 
 pub(super) const OPS: &[&ScalarDef] = &[&FLOOR, &CEIL, &ROUND, &TRUNC];
 
@@ -23,7 +23,7 @@ macro_rules! rounding {
             name: $name,
             doc: $doc,
             arity: 1,
-            typing: Typing::Same(Class::Float),
+            typing: Typing::Same(TypeClass::Float),
             eval: |a| map1(a[0], f32::$method, f64::$method, |x| x),
             derivative: Derivative::Zero("piecewise constant"),
             laws: Laws { idempotent: true, ..Laws::NONE },

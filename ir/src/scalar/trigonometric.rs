@@ -3,7 +3,7 @@
 use super::arith::map1;
 use super::expand;
 use super::exponential::slope_rule;
-use super::{Class, Cost, Derivative, Laws, ScalarDef, ScalarOp, Typing};
+use super::{Cost, Derivative, Laws, ScalarDef, ScalarOp, TypeClass, Typing};
 
 pub(super) const OPS: &[&ScalarDef] = &[&SIN, &COS];
 
@@ -18,7 +18,7 @@ static SIN: ScalarDef = ScalarDef {
     name: "sin",
     doc: "the sine of a, in radians; NaN for the infinities, and compiled also beyond 2^22 (f32) or 2^40 (f64)",
     arity: 1,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map1(a[0], |x| f64::from(x).sin() as f32, f64::sin, |x| x),
     derivative: Derivative::Rule(|cx| slope_rule(cx, ScalarOp::COS)),
     laws: Laws::NONE,
@@ -31,7 +31,7 @@ static COS: ScalarDef = ScalarDef {
     name: "cos",
     doc: "the cosine of a, in radians; NaN for the infinities, and compiled also beyond 2^22 (f32) or 2^40 (f64)",
     arity: 1,
-    typing: Typing::Same(Class::Float),
+    typing: Typing::Same(TypeClass::Float),
     eval: |a| map1(a[0], |x| f64::from(x).cos() as f32, f64::cos, |x| x),
     derivative: Derivative::Rule(|cx| {
         let sine = cx.build.unary(ScalarOp::SIN, cx.operands[0])?;

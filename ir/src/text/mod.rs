@@ -41,4 +41,4 @@ mod same;
 
 pub use error::ParseError;
 pub use print::GraphDisplay;
-pub(crate) use print::{Subject, lines, printing_order};
+pub(crate) use print::{TextLine, lines, printing_order};

@@ -30,7 +30,7 @@ impl Graph {
 
 struct Parser<'t> {
     cursor: Cursor<'t>,
-    file: Option<Lines>,
+    file: Option<LineStarts>,
     nodes: BTreeMap<u64, NodeId>,
     ports: BTreeSet<(&'static str, String)>,
     /// How many graphs are around this one.
@@ -38,12 +38,12 @@ struct Parser<'t> {
 }
 
 /// The name of a file and the bytes at which its lines start, so that locations cost no search of the whole text.
-struct Lines {
+struct LineStarts {
     file: Arc<str>,
     starts: Vec<usize>,
 }
 
-impl Lines {
+impl LineStarts {
     /// The place of a byte. A line starts with an id after blanks, so bytes count as columns.
     fn loc(&self, at: usize) -> Loc {
         let line = self.starts.partition_point(|&start| start <= at);
@@ -57,7 +57,7 @@ impl<'t> Parser<'t> {
     fn new(text: &'t str, file: Option<Arc<str>>) -> Result<Self, ParseError> {
         let file = file.map(|file| {
             let ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
-            Lines { file, starts: std::iter::once(0).chain(ends.map(|(i, _)| i + 1)).collect() }
+            LineStarts { file, starts: std::iter::once(0).chain(ends.map(|(i, _)| i + 1)).collect() }
         });
         Ok(Self { cursor: Cursor::new(text)?, file, nodes: BTreeMap::new(), ports: BTreeSet::new(), depth: 0 })
     }

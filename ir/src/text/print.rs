@@ -36,7 +36,7 @@ impl fmt::Display for GraphDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (subject, line) in lines(self.graph) {
             match subject {
-                Subject::Node(id) if self.locations => match self.graph.loc(id) {
+                TextLine::Node(id) if self.locations => match self.graph.loc(id) {
                     // A file name with a line end in it would end the comment.
                     Some(loc) => writeln!(f, "{line} // {}", loc.to_string().replace(['\n', '\r'], " "))?,
                     None => writeln!(f, "{line}")?,
@@ -50,7 +50,7 @@ impl fmt::Display for GraphDisplay<'_> {
 
 /// What a line of text is about.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Subject {
+pub(crate) enum TextLine {
     /// The header.
     Graph,
     /// A node.
@@ -74,18 +74,18 @@ pub(crate) fn printing_order(graph: &Graph) -> Vec<NodeId> {
 }
 
 /// The text, line by line, without line ends.
-pub(crate) fn lines(graph: &Graph) -> Vec<(Subject, String)> {
+pub(crate) fn lines(graph: &Graph) -> Vec<(TextLine, String)> {
     let order = printing_order(graph);
     let printer = Printer { graph, position: order.iter().enumerate().map(|(i, &id)| (id, i)).collect() };
-    let mut lines = vec![(Subject::Graph, format!("graph {} {{", quoted(graph.name())))];
-    lines.extend(order.iter().map(|&id| (Subject::Node(id), printer.node(id))));
+    let mut lines = vec![(TextLine::Graph, format!("graph {} {{", quoted(graph.name())))];
+    lines.extend(order.iter().map(|&id| (TextLine::Node(id), printer.node(id))));
     for (i, (name, id)) in graph.outputs().iter().enumerate() {
-        lines.push((Subject::Output(i), format!("  output {} = {}", quoted(name), printer.id(*id))));
+        lines.push((TextLine::Output(i), format!("  output {} = {}", quoted(name), printer.id(*id))));
     }
     for (i, (name, id)) in graph.updates().iter().enumerate() {
-        lines.push((Subject::Update(i), format!("  update {} = {}", quoted(name), printer.id(*id))));
+        lines.push((TextLine::Update(i), format!("  update {} = {}", quoted(name), printer.id(*id))));
     }
-    lines.push((Subject::End, "}".into()));
+    lines.push((TextLine::End, "}".into()));
     lines
 }
 

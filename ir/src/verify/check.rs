@@ -1,7 +1,7 @@
 //! The checks, one function per invariant or pair of invariants.
 
 use super::{Spec, Stage, VerifyError};
-use crate::text::{Subject, printing_order};
+use crate::text::{TextLine, printing_order};
 use crate::{Family, Graph, NodeId, Op, OpDef, TensorType};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,8 +21,8 @@ impl<'g> Checker<'g> {
         let ordered = self.errors.is_empty();
         self.types();
         self.port_nodes();
-        self.results("output", self.graph.outputs(), Subject::Output);
-        self.results("update", self.graph.updates(), Subject::Update);
+        self.results("output", self.graph.outputs(), TextLine::Output);
+        self.results("update", self.graph.updates(), TextLine::Update);
         self.updates();
         self.bodies(spec);
         if spec.stage >= Stage::Differentiated {
@@ -48,11 +48,11 @@ impl<'g> Checker<'g> {
         let key = |e: &VerifyError| (e.node().map(|id| place.get(&id).copied()), e.subject, e.invariant);
         let mut errors = self.errors;
         // The header first, then nodes, then outputs and updates.
-        errors.sort_by_key(|e| (matches!(e.subject, Subject::Output(_) | Subject::Update(_)), key(e)));
+        errors.sort_by_key(|e| (matches!(e.subject, TextLine::Output(_) | TextLine::Update(_)), key(e)));
         errors
     }
 
-    fn report(&mut self, invariant: u32, subject: Subject, message: String) {
+    fn report(&mut self, invariant: u32, subject: TextLine, message: String) {
         self.errors.push(VerifyError { invariant, message, subject });
     }
 
@@ -60,7 +60,7 @@ impl<'g> Checker<'g> {
         for id in self.graph.ids() {
             for (i, operand) in self.graph.operands(id).iter().enumerate() {
                 if !self.graph.contains(*operand) {
-                    self.report(1, Subject::Node(id), format!("operand {i} is not a node of the graph"));
+                    self.report(1, TextLine::Node(id), format!("operand {i} is not a node of the graph"));
                 }
             }
         }
@@ -68,7 +68,7 @@ impl<'g> Checker<'g> {
 
     fn cycles(&mut self) {
         for id in self.graph.cyclic() {
-            self.report(2, Subject::Node(id), "the node depends on itself".into());
+            self.report(2, TextLine::Node(id), "the node depends on itself".into());
         }
     }
 
@@ -82,16 +82,16 @@ impl<'g> Checker<'g> {
             let OpDef { name, arity, .. } = node.op().def();
             if !arity.accepts(types.len()) {
                 let message = format!("`{name}` has {} operands, it takes {arity:?}", types.len());
-                self.report(3, Subject::Node(id), message);
+                self.report(3, TextLine::Node(id), message);
                 continue;
             }
             match node.op().rules().infer(&types) {
                 Ok(ty) if ty == *node.ty() => {}
                 Ok(ty) => {
                     let message = format!("the node says {}, its operands give {ty}", node.ty());
-                    self.report(3, Subject::Node(id), message);
+                    self.report(3, TextLine::Node(id), message);
                 }
-                Err(rule) => self.report(3, Subject::Node(id), format!("`{name}`: {rule}")),
+                Err(rule) => self.report(3, TextLine::Node(id), format!("`{name}`: {rule}")),
             }
         }
     }
@@ -105,14 +105,14 @@ impl<'g> Checker<'g> {
                 _ => continue,
             };
             if name.is_empty() {
-                self.report(4, Subject::Node(id), format!("this {kind} has no name"));
+                self.report(4, TextLine::Node(id), format!("this {kind} has no name"));
             } else if !names.insert((kind, name)) {
-                self.report(4, Subject::Node(id), format!("another {kind} is named {name:?} too"));
+                self.report(4, TextLine::Node(id), format!("another {kind} is named {name:?} too"));
             }
         }
     }
 
-    fn results(&mut self, kind: &str, results: &[(String, NodeId)], subject: fn(usize) -> Subject) {
+    fn results(&mut self, kind: &str, results: &[(String, NodeId)], subject: fn(usize) -> TextLine) {
         let mut names = BTreeSet::new();
         for (i, (name, id)) in results.iter().enumerate() {
             if name.is_empty() {
@@ -134,10 +134,10 @@ impl<'g> Checker<'g> {
                 continue;
             }
             match states.get(name.as_str()) {
-                None => self.report(6, Subject::Update(i), format!("there is no state named {name:?}")),
+                None => self.report(6, TextLine::Update(i), format!("there is no state named {name:?}")),
                 Some(ty) if *ty != self.graph.ty(*id) => {
                     let message = format!("the state is {ty}, its update is {}", self.graph.ty(*id));
-                    self.report(6, Subject::Update(i), message);
+                    self.report(6, TextLine::Update(i), message);
                 }
                 Some(_) => {}
             }
@@ -147,7 +147,7 @@ impl<'g> Checker<'g> {
     fn placeholders(&mut self) {
         for id in self.graph.ids().filter(|&id| self.graph.op(id).family() == Family::Control) {
             let message = format!("a `{}` is left in a differentiated graph", self.graph.op(id).name());
-            self.report(7, Subject::Node(id), message);
+            self.report(7, TextLine::Node(id), message);
         }
     }
 
@@ -156,7 +156,7 @@ impl<'g> Checker<'g> {
             let Op::Scan(scan) = self.graph.op(id) else { continue };
             if let Err(errors) = super::verify(scan.body.graph(), spec) {
                 let text = errors.to_string().replace('\n', "\n  //   ");
-                self.report(11, Subject::Node(id), format!("in the body: {text}"));
+                self.report(11, TextLine::Node(id), format!("in the body: {text}"));
             }
         }
     }
@@ -164,7 +164,7 @@ impl<'g> Checker<'g> {
     fn circles(&mut self) {
         if let Some(circle) = self.graph.cluster_circle() {
             let path: Vec<String> = circle.0.iter().map(|c| format!("@{c}")).collect();
-            self.report(8, Subject::Graph, format!("clusters wait for each other: {}", path.join(" for ")));
+            self.report(8, TextLine::Graph, format!("clusters wait for each other: {}", path.join(" for ")));
         }
     }
 
@@ -173,7 +173,7 @@ impl<'g> Checker<'g> {
             let op = self.graph.op(id);
             let computes = matches!(op.family(), Family::Reduce | Family::Window | Family::Contraction | Family::Loop);
             if computes && self.graph.cluster(id).is_none() {
-                self.report(9, Subject::Node(id), format!("`{}` is in no cluster", op.name()));
+                self.report(9, TextLine::Node(id), format!("`{}` is in no cluster", op.name()));
             }
         }
     }
@@ -187,7 +187,7 @@ impl<'g> Checker<'g> {
             if let (Some(own), Some(before)) = (own, before)
                 && before > own
             {
-                self.report(10, Subject::Node(id), format!("@{own} depends on @{before}, which runs later"));
+                self.report(10, TextLine::Node(id), format!("@{own} depends on @{before}, which runs later"));
             }
             latest.insert(id, own.or(before));
         }

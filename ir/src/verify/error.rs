@@ -1,6 +1,6 @@
 //! What the verifier found.
 
-use crate::text::{Subject, lines};
+use crate::text::{TextLine, lines};
 use crate::{Graph, NodeId};
 use std::fmt;
 
@@ -11,14 +11,14 @@ pub struct VerifyError {
     pub invariant: u32,
     /// What happened, with names and types.
     pub message: String,
-    pub(super) subject: Subject,
+    pub(super) subject: TextLine,
 }
 
 impl VerifyError {
     /// The node at fault; `None` if it is an output, an update or the graph as a whole.
     pub fn node(&self) -> Option<NodeId> {
         match self.subject {
-            Subject::Node(id) => Some(id),
+            TextLine::Node(id) => Some(id),
             _ => None,
         }
     }
@@ -36,7 +36,7 @@ impl VerifyErrors {
         let mut text = String::new();
         for (subject, line) in lines(graph) {
             text.push_str(&line);
-            if let Subject::Node(id) = subject
+            if let TextLine::Node(id) = subject
                 && let Some(loc) = graph.loc(id)
             {
                 text.push_str(&format!(" // {loc}"));

@@ -1,15 +1,15 @@
 //! Kernels in a form that runs without looking anything up: names become slots.
 
-use super::Place;
+use super::ArenaSpan;
 use crate::{
-    Affine, BufRef, DType, Expr, IndexExpr, IndexVar, Kernel, LoopKind, Micro, Operand, ReduceDim, Reg, Scalar,
-    ScalarOp, Stmt, Types,
+    Affine, BufRef, DType, Expr, IndexExpr, IndexVar, Kernel, LoopKind, Micro, ReduceDim, Reg, Scalar, ScalarOp, Stmt,
+    TileOperand, Types,
 };
 use std::collections::BTreeMap;
 
 /// An affine index over slots.
 #[derive(Clone, Debug)]
-pub(super) struct Index {
+pub(super) struct SlotIndex {
     pub(super) terms: Vec<(usize, i64)>,
     pub(super) offset: i64,
 }
@@ -19,11 +19,11 @@ pub(super) type BufferSlot = usize;
 
 /// An expression; evaluated lane by lane.
 #[derive(Clone, Debug)]
-pub(super) enum Node {
+pub(super) enum ExprCode {
     Const(Scalar),
     Reg(usize),
-    Index { index: Index, dtype: DType, stride: i64 },
-    Load { buf: BufferSlot, index: Index, stride: i64 },
+    Index { index: SlotIndex, dtype: DType, stride: i64 },
+    Load { buf: BufferSlot, index: SlotIndex, stride: i64 },
     Apply1(ScalarOp, Box<Self>),
     Apply2(ScalarOp, Box<[Self; 2]>),
     Apply3(ScalarOp, Box<[Self; 3]>),
@@ -34,7 +34,7 @@ pub(super) enum Node {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Step {
+pub(super) enum Instr {
     For {
         var: usize,
         extent: i64,
@@ -43,28 +43,28 @@ pub(super) enum Step {
     },
     LetIndex {
         var: usize,
-        value: IndexNode,
+        value: IndexCode,
     },
     /// `Let`, `Decl` and `Assign` alike.
     Set {
         reg: usize,
         lanes: usize,
-        value: Node,
+        value: ExprCode,
     },
     Accumulate {
         reg: usize,
         lanes: usize,
         op: ScalarOp,
-        value: Node,
+        value: ExprCode,
     },
     Store {
         buf: BufferSlot,
-        index: Index,
+        index: SlotIndex,
         lanes: usize,
-        value: Node,
+        value: ExprCode,
     },
     If {
-        condition: Node,
+        condition: ExprCode,
         then: Vec<Self>,
         otherwise: Vec<Self>,
     },
@@ -72,18 +72,18 @@ pub(super) enum Step {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum IndexNode {
-    Affine(Index),
-    Div(Index, i64),
-    Rem(Index, i64),
-    Clamp(Index, i64, i64),
-    Checked { value: Node, bound: i64, check: u32 },
+pub(super) enum IndexCode {
+    Affine(SlotIndex),
+    Div(SlotIndex, i64),
+    Rem(SlotIndex, i64),
+    Clamp(SlotIndex, i64, i64),
+    Checked { value: ExprCode, bound: i64, check: u32 },
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Factor {
+pub(super) struct TileFactor {
     pub(super) buf: BufferSlot,
-    pub(super) base: Index,
+    pub(super) base: SlotIndex,
     pub(super) stride: i64,
 }
 
@@ -91,34 +91,34 @@ pub(super) struct Factor {
 pub(super) struct MicroStep {
     pub(super) m: i64,
     pub(super) n: i64,
-    pub(super) a: Factor,
-    pub(super) b: Factor,
+    pub(super) a: TileFactor,
+    pub(super) b: TileFactor,
     pub(super) reduce: Vec<ReduceDim>,
     pub(super) dtype: DType,
     /// The place of the sums.
-    pub(super) c: Factor,
+    pub(super) c: TileFactor,
     pub(super) accumulate: bool,
 }
 
 /// A kernel that can be run.
 #[derive(Clone, Debug)]
-pub(super) struct Code {
-    pub(super) body: Vec<Step>,
+pub(super) struct Bytecode {
+    pub(super) body: Vec<Instr>,
     pub(super) params: usize,
-    pub(super) locals: Vec<Place>,
+    pub(super) locals: Vec<ArenaSpan>,
     pub(super) index_slots: usize,
     pub(super) reg_slots: usize,
 }
 
-impl Code {
+impl Bytecode {
     /// A kernel that the verifier passed but for bounds; its locals take memory from `end` on.
     pub(super) fn new(kernel: &Kernel, end: &mut usize) -> Self {
         let locals = kernel.locals.iter().map(|local| {
             let start = *end;
             *end = end.saturating_add(local.len.saturating_mul(local.dtype.size_bytes()));
-            Place { start, len: local.len, dtype: local.dtype }
+            ArenaSpan { start, len: local.len, dtype: local.dtype }
         });
-        let locals: Vec<Place> = locals.collect();
+        let locals: Vec<ArenaSpan> = locals.collect();
         // A verified kernel has types; one that hasn't isn't run.
         let types = Types::of_kernel(kernel).unwrap_or_default();
         let params = kernel.params.len();
@@ -163,17 +163,20 @@ impl Compiler {
         }
     }
 
-    fn index(&mut self, index: &Affine) -> Index {
-        Index { terms: index.terms().iter().map(|&(v, c)| (self.index_slot(v), c)).collect(), offset: index.offset() }
+    fn index(&mut self, index: &Affine) -> SlotIndex {
+        SlotIndex {
+            terms: index.terms().iter().map(|&(v, c)| (self.index_slot(v), c)).collect(),
+            offset: index.offset(),
+        }
     }
 
-    fn body(&mut self, body: &[Stmt]) -> Vec<Step> {
+    fn body(&mut self, body: &[Stmt]) -> Vec<Instr> {
         body.iter().map(|s| self.step(s)).collect()
     }
 
-    fn step(&mut self, stmt: &Stmt) -> Step {
+    fn step(&mut self, stmt: &Stmt) -> Instr {
         match stmt {
-            Stmt::For { var, extent, kind, body } => Step::For {
+            Stmt::For { var, extent, kind, body } => Instr::For {
                 var: self.index_slot(*var),
                 extent: *extent as i64,
                 parallel: *kind == LoopKind::Parallel,
@@ -181,24 +184,24 @@ impl Compiler {
             },
             Stmt::LetIndex { var, value } => {
                 let value = self.index_node(value);
-                Step::LetIndex { var: self.index_slot(*var), value }
+                Instr::LetIndex { var: self.index_slot(*var), value }
             }
             Stmt::Let { reg, value } | Stmt::Decl { reg, init: value } | Stmt::Assign { reg, value } => {
                 let value = self.node(value);
-                Step::Set { reg: self.reg_slot(*reg), lanes: self.reg_lanes(*reg), value }
+                Instr::Set { reg: self.reg_slot(*reg), lanes: self.reg_lanes(*reg), value }
             }
             Stmt::Accumulate { reg, op, value } => {
                 let value = self.node(value);
-                Step::Accumulate { reg: self.reg_slot(*reg), lanes: self.reg_lanes(*reg), op: *op, value }
+                Instr::Accumulate { reg: self.reg_slot(*reg), lanes: self.reg_lanes(*reg), op: *op, value }
             }
             Stmt::Store { buf, index, value } => {
                 let lanes = self.types.type_of(value).map_or(1, |ty| usize::from(ty.lanes));
-                Step::Store { buf: self.buffer(*buf), index: self.index(index), lanes, value: self.node(value) }
+                Instr::Store { buf: self.buffer(*buf), index: self.index(index), lanes, value: self.node(value) }
             }
             Stmt::If { condition, then, otherwise } => {
-                Step::If { condition: self.node(condition), then: self.body(then), otherwise: self.body(otherwise) }
+                Instr::If { condition: self.node(condition), then: self.body(then), otherwise: self.body(otherwise) }
             }
-            Stmt::Micro(micro) => Step::Micro(Box::new(self.micro(micro))),
+            Stmt::Micro(micro) => Instr::Micro(Box::new(self.micro(micro))),
         }
     }
 
@@ -210,55 +213,55 @@ impl Compiler {
             b: self.factor(&micro.b),
             reduce: micro.reduce.clone(),
             dtype: self.types.element(micro.a.buf).unwrap_or(DType::F32),
-            c: Factor { buf: self.buffer(micro.c.buf), base: self.index(&micro.c.base), stride: micro.c.stride },
+            c: TileFactor { buf: self.buffer(micro.c.buf), base: self.index(&micro.c.base), stride: micro.c.stride },
             accumulate: micro.c.accumulate,
         }
     }
 
-    fn factor(&mut self, operand: &Operand) -> Factor {
-        Factor { buf: self.buffer(operand.buf), base: self.index(&operand.base), stride: operand.stride }
+    fn factor(&mut self, operand: &TileOperand) -> TileFactor {
+        TileFactor { buf: self.buffer(operand.buf), base: self.index(&operand.base), stride: operand.stride }
     }
 
-    fn index_node(&mut self, value: &IndexExpr) -> IndexNode {
+    fn index_node(&mut self, value: &IndexExpr) -> IndexCode {
         match value {
-            IndexExpr::Affine(a) => IndexNode::Affine(self.index(a)),
-            IndexExpr::Div(a, by) => IndexNode::Div(self.index(a), *by),
-            IndexExpr::Rem(a, by) => IndexNode::Rem(self.index(a), *by),
-            IndexExpr::Clamp(a, lo, hi) => IndexNode::Clamp(self.index(a), *lo, *hi),
+            IndexExpr::Affine(a) => IndexCode::Affine(self.index(a)),
+            IndexExpr::Div(a, by) => IndexCode::Div(self.index(a), *by),
+            IndexExpr::Rem(a, by) => IndexCode::Rem(self.index(a), *by),
+            IndexExpr::Clamp(a, lo, hi) => IndexCode::Clamp(self.index(a), *lo, *hi),
             IndexExpr::Checked { value, bound, check } => {
-                IndexNode::Checked { value: self.node(value), bound: *bound, check: *check }
+                IndexCode::Checked { value: self.node(value), bound: *bound, check: *check }
             }
         }
     }
 
-    fn node(&mut self, expr: &Expr) -> Node {
+    fn node(&mut self, expr: &Expr) -> ExprCode {
         match expr {
-            Expr::Const(value) => Node::Const(*value),
-            Expr::Reg(reg) => Node::Reg(self.reg_slot(*reg)),
+            Expr::Const(value) => ExprCode::Const(*value),
+            Expr::Reg(reg) => ExprCode::Reg(self.reg_slot(*reg)),
             Expr::Index { index, dtype, stride, .. } => {
-                Node::Index { index: self.index(index), dtype: *dtype, stride: *stride }
+                ExprCode::Index { index: self.index(index), dtype: *dtype, stride: *stride }
             }
             Expr::Load { buf, index, stride, .. } => {
-                Node::Load { buf: self.buffer(*buf), index: self.index(index), stride: *stride }
+                ExprCode::Load { buf: self.buffer(*buf), index: self.index(index), stride: *stride }
             }
             Expr::Apply(op, args) => self.apply(*op, args),
-            Expr::Cast(dtype, value) => Node::Cast(*dtype, Box::new(self.node(value))),
-            Expr::Bitcast(dtype, value) => Node::Bitcast(*dtype, Box::new(self.node(value))),
-            Expr::Splat(_, value) => Node::Splat(Box::new(self.node(value))),
+            Expr::Cast(dtype, value) => ExprCode::Cast(*dtype, Box::new(self.node(value))),
+            Expr::Bitcast(dtype, value) => ExprCode::Bitcast(*dtype, Box::new(self.node(value))),
+            Expr::Splat(_, value) => ExprCode::Splat(Box::new(self.node(value))),
             Expr::Fold(op, value) => {
                 let lanes = self.types.type_of(value).map_or(1, |ty| usize::from(ty.lanes));
-                Node::Fold { op: *op, value: Box::new(self.node(value)), lanes }
+                ExprCode::Fold { op: *op, value: Box::new(self.node(value)), lanes }
             }
         }
     }
 
-    fn apply(&mut self, op: ScalarOp, args: &[Expr]) -> Node {
+    fn apply(&mut self, op: ScalarOp, args: &[Expr]) -> ExprCode {
         match args {
-            [a] => Node::Apply1(op, Box::new(self.node(a))),
-            [a, b] => Node::Apply2(op, Box::new([self.node(a), self.node(b)])),
-            [a, b, c] => Node::Apply3(op, Box::new([self.node(a), self.node(b), self.node(c)])),
+            [a] => ExprCode::Apply1(op, Box::new(self.node(a))),
+            [a, b] => ExprCode::Apply2(op, Box::new([self.node(a), self.node(b)])),
+            [a, b, c] => ExprCode::Apply3(op, Box::new([self.node(a), self.node(b), self.node(c)])),
             // No scalar op has another number of operands; the verifier has counted them.
-            _ => Node::Const(Scalar::F32(f32::NAN)),
+            _ => ExprCode::Const(Scalar::F32(f32::NAN)),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Runs the tile of a contraction: element by element, each sum in the documented order.
 
-use super::compile::{Factor, MicroStep};
-use super::exec::{Frame, Run, Stop};
+use super::compile::{MicroStep, TileFactor};
+use super::exec::{ExecResult, KernelRun, Trap};
 use crate::{DType, Micro, ReduceDim, Scalar, ScalarOp, dot_pair};
 
 /// Element types that a tile multiplies.
-trait Element: Copy {
+trait TileElement: Copy {
     /// The type of the sum.
     type Sum: Copy;
     const SIZE: usize;
@@ -15,7 +15,7 @@ trait Element: Copy {
 
 macro_rules! element {
     ($type:ty, $sum:ty, $size:literal, $fma:expr) => {
-        impl Element for $type {
+        impl TileElement for $type {
             type Sum = $sum;
             const SIZE: usize = $size;
             fn read(bytes: &[u8]) -> Self {
@@ -34,7 +34,7 @@ element!(f64, f64, 8, f64::mul_add);
 element!(i32, f32, 4, dot_pair);
 
 /// The sum over all reduction loops. Offsets are in bytes from the arena's start and known to be in bounds.
-fn sum<T: Element>(arena: &[u8], dims: &[ReduceDim], mut a: i64, mut b: i64, mut acc: T::Sum) -> T::Sum {
+fn sum<T: TileElement>(arena: &[u8], dims: &[ReduceDim], mut a: i64, mut b: i64, mut acc: T::Sum) -> T::Sum {
     let Some((dim, inner)) = dims.split_first() else { return acc };
     let element = |at: i64| T::read(&arena[at as usize..at as usize + T::SIZE]);
     for _ in 0..dim.extent {
@@ -45,8 +45,8 @@ fn sum<T: Element>(arena: &[u8], dims: &[ReduceDim], mut a: i64, mut b: i64, mut
     acc
 }
 
-impl Frame<'_> {
-    pub(super) fn micro(&mut self, micro: &MicroStep) -> Run<()> {
+impl KernelRun<'_> {
+    pub(super) fn micro(&mut self, micro: &MicroStep) -> ExecResult<()> {
         let a = self.first_byte(&micro.a, micro.m, micro.reduce.iter().map(|r| (r.extent, r.a_stride)))?;
         let b = self.first_byte(&micro.b, micro.n, micro.reduce.iter().map(|r| (r.extent, r.b_stride)))?;
         let c = self.index(&micro.c.base);
@@ -71,7 +71,12 @@ impl Frame<'_> {
     }
 
     /// Where a factor's first element is, once all of the factor is known to be in its buffer.
-    fn first_byte(&self, factor: &Factor, tile: i64, reduce: impl Iterator<Item = (usize, i64)>) -> Run<i64> {
+    fn first_byte(
+        &self,
+        factor: &TileFactor,
+        tile: i64,
+        reduce: impl Iterator<Item = (usize, i64)>,
+    ) -> ExecResult<i64> {
         let base = self.index(&factor.base);
         let place = self.places[factor.buf];
         let (mut lo, mut hi) = (base, base);
@@ -82,7 +87,7 @@ impl Frame<'_> {
         }
         let outside = |index: i64| !usize::try_from(index).is_ok_and(|at| at < place.len);
         if let Some(index) = [lo, hi].into_iter().find(|&at| outside(at)) {
-            return Err(Stop::OutOfBounds { slot: factor.buf, params: self.params, index, len: place.len });
+            return Err(Trap::OutOfBounds { slot: factor.buf, params: self.params, index, len: place.len });
         }
         debug_assert!(Micro::sum_type(place.dtype).is_some());
         Ok(place.start as i64 + base * place.dtype.size_bytes() as i64)

@@ -9,7 +9,7 @@ mod exec;
 mod micro;
 
 use crate::{BufferKind, DType, Data, Program, Spec, VerifyErrors, verify};
-use compile::Code;
+use compile::Bytecode;
 use std::collections::BTreeMap;
 
 /// What is undefined.
@@ -90,7 +90,7 @@ pub enum ParallelOrder {
 
 /// Where a buffer is in the arena.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Place {
+struct ArenaSpan {
     start: usize,
     len: usize,
     dtype: DType,
@@ -98,15 +98,15 @@ struct Place {
 
 /// A program that is loaded: its memory lives from run to run.
 #[derive(Clone, Debug)]
-pub struct Machine {
+pub struct Interpreter {
     program: Program,
-    codes: Vec<Code>,
-    places: Vec<Place>,
+    codes: Vec<Bytecode>,
+    places: Vec<ArenaSpan>,
     arena: Vec<u8>,
     order: ParallelOrder,
 }
 
-impl Machine {
+impl Interpreter {
     /// Loads a program; states are zero. What can't be proved but can be observed (bounds, aliasing, independent iterations) is
     /// admitted here: it shows in the run.
     ///
@@ -125,7 +125,7 @@ impl Machine {
         for buffer in &program.buffers {
             let start = buffer.offset.filter(|_| spec.planned).unwrap_or(end);
             end = end.max(start.saturating_add(buffer.size_bytes()));
-            places.push(Place { start, len: buffer.len, dtype: buffer.dtype });
+            places.push(ArenaSpan { start, len: buffer.len, dtype: buffer.dtype });
         }
         let states = program.states();
         for (at, buffer) in program.buffers.iter().enumerate().filter(|(_, b)| spec.planned && b.offset.is_none()) {
@@ -134,7 +134,7 @@ impl Machine {
                 places[at].start = places[state].start;
             }
         }
-        let codes: Vec<Code> = program.kernels.iter().map(|k| Code::new(k, &mut end)).collect();
+        let codes: Vec<Bytecode> = program.kernels.iter().map(|k| Bytecode::new(k, &mut end)).collect();
         let mut arena = vec![];
         arena.try_reserve_exact(end).map_err(|_| EvalError::Memory { bytes: end })?;
         arena.resize(end, POISON);
@@ -160,7 +160,7 @@ impl Machine {
     }
 
     fn bytes(&self, buffer: usize) -> &[u8] {
-        let Place { start, len, dtype } = self.places[buffer];
+        let ArenaSpan { start, len, dtype } = self.places[buffer];
         &self.arena[start..start + len * dtype.size_bytes()]
     }
 
@@ -169,7 +169,7 @@ impl Machine {
     }
 
     fn write_data(&mut self, buffer: usize, name: &str, data: &Data) -> Result<(), EvalError> {
-        let Place { len, dtype, .. } = self.places[buffer];
+        let ArenaSpan { len, dtype, .. } = self.places[buffer];
         if (data.dtype(), data.len()) != (dtype, len) {
             let found = (data.dtype(), data.len());
             return Err(EvalError::WrongData { name: name.into(), dtype, len, found });
@@ -214,7 +214,7 @@ impl Machine {
         let codes = std::mem::take(&mut self.codes);
         let launches = std::mem::take(&mut self.program.launches);
         let done = launches.iter().try_for_each(|launch| {
-            let args: Vec<Place> = launch.args.iter().map(|b| self.places[b.0 as usize]).collect();
+            let args: Vec<ArenaSpan> = launch.args.iter().map(|b| self.places[b.0 as usize]).collect();
             let name = &self.program.kernels[launch.kernel as usize].name;
             codes[launch.kernel as usize]
                 .run(&mut self.arena, &args, self.order)
@@ -275,9 +275,9 @@ impl Machine {
 /// Loads a program, sets its states, runs it once; gives the outputs and the states after.
 ///
 /// # Errors
-/// As [`Machine::new`], [`Machine::set_state`] and [`Machine::run`].
+/// As [`Interpreter::new`], [`Interpreter::set_state`] and [`Interpreter::run`].
 pub fn eval(program: &Program, inputs: &Tensors, states: &Tensors) -> Result<(Tensors, Tensors), EvalError> {
-    let mut machine = Machine::new(program)?;
+    let mut machine = Interpreter::new(program)?;
     for (name, data) in states {
         machine.set_state(name, data)?;
     }

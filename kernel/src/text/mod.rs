@@ -22,7 +22,7 @@ mod print;
 mod print_expr;
 
 pub use parse::ParseError;
-pub(crate) use print::{Notes, Site, annotate};
+pub(crate) use print::{Notes, TextLine, annotate};
 
 /// How deep statements and expressions may nest: what a walk over them can rely on, so that it may call itself once for each level, on a stack of 512 KiB without
 /// optimization too. The parser and the verifier refuse more; passes bind each value by a name, and nest loops no deeper than axes and scans do.

@@ -3,7 +3,7 @@
 use super::parser::{Parsed, Parser};
 use crate::{
     Access, Affine, BufRef, Buffer, BufferId, BufferKind, Check, Code, DType, Data, IndexVar, Kernel, Launch, Local,
-    LoopKind, Micro, Operand, Origin, Param, Program, ReduceDim, Reg, Scalar, Stmt, Sums,
+    LoopKind, Micro, Origin, Param, Program, ReduceDim, Reg, Scalar, Stmt, TileOperand, TileSums,
 };
 use ir::lexer::Token;
 use std::str::FromStr;
@@ -305,7 +305,7 @@ impl Parser<'_> {
         let accumulate = self.accept_word("add");
         self.punct('=')?;
         let (buf, base, stride) = self.strided()?;
-        Ok(Micro { m, n, a, b, reduce, c: Sums { buf, base, stride, accumulate } })
+        Ok(Micro { m, n, a, b, reduce, c: TileSums { buf, base, stride, accumulate } })
     }
 
     /// `6x8`.
@@ -324,11 +324,11 @@ impl Parser<'_> {
     }
 
     /// `=p0[i0*784] stride 784,`.
-    fn operand(&mut self) -> Parsed<Operand> {
+    fn operand(&mut self) -> Parsed<TileOperand> {
         self.punct('=')?;
         let (buf, base, stride) = self.strided()?;
         self.punct(',')?;
-        Ok(Operand { buf, base, stride })
+        Ok(TileOperand { buf, base, stride })
     }
 
     /// `p0[i0*784] stride 784`.

@@ -1,12 +1,12 @@
 //! Prints statements, kernels and programs; on request with notes under the lines they belong to.
 
-use crate::{Access, Buffer, BufferKind, Data, Kernel, LoopKind, Micro, Operand, Program, Stmt};
+use crate::{Access, Buffer, BufferKind, Data, Kernel, LoopKind, Micro, Program, Stmt, TileOperand};
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter, Result, Write};
 
 /// A line of a program's text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Site {
+pub(crate) enum TextLine {
     /// The header.
     Program,
     /// A buffer.
@@ -20,7 +20,7 @@ pub(crate) enum Site {
 }
 
 /// What to say under which line.
-pub(crate) type Notes = BTreeMap<Site, Vec<String>>;
+pub(crate) type Notes = BTreeMap<TextLine, Vec<String>>;
 
 /// The parts of a program's text that notes are about, with each note under its line.
 pub(crate) fn annotate(program: &Program, notes: &Notes, f: &mut Formatter<'_>) -> Result {
@@ -74,7 +74,7 @@ impl Display for LoopKind {
     }
 }
 
-impl Display for Operand {
+impl Display for TileOperand {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         write!(f, "{}[{}]", self.buf, self.base)?;
         if self.stride == 1 { Ok(()) } else { write!(f, " stride {}", self.stride) }
@@ -132,7 +132,7 @@ impl Display for Quoted<'_> {
 }
 
 impl Printer<'_, '_> {
-    fn notes_of(&mut self, site: Site, indent: usize) -> Result {
+    fn notes_of(&mut self, site: TextLine, indent: usize) -> Result {
         for note in self.notes.and_then(|notes| notes.get(&site)).into_iter().flatten() {
             writeln!(self.out, "{:1$}^ error: {note}", "", indent * 2)?;
         }
@@ -140,7 +140,7 @@ impl Printer<'_, '_> {
     }
 
     /// With notes, only what they are about is printed.
-    fn concerns(&self, test: impl Fn(&Site) -> bool) -> bool {
+    fn concerns(&self, test: impl Fn(&TextLine) -> bool) -> bool {
         self.notes.is_none_or(|notes| notes.keys().any(test))
     }
 
@@ -150,19 +150,19 @@ impl Printer<'_, '_> {
             write!(self.out, " arena {bytes}")?;
         }
         self.out.write_char('\n')?;
-        self.notes_of(Site::Program, 0)?;
+        self.notes_of(TextLine::Program, 0)?;
         for (at, buffer) in program.buffers.iter().enumerate() {
-            if !self.concerns(|site| *site == Site::Buffer(at)) {
+            if !self.concerns(|site| *site == TextLine::Buffer(at)) {
                 continue;
             }
             writeln!(self.out, "b{at}: {buffer}")?;
-            self.notes_of(Site::Buffer(at), 0)?;
+            self.notes_of(TextLine::Buffer(at), 0)?;
         }
         if self.notes.is_none() {
             self.tables(program)?;
         }
         for (at, kernel) in program.kernels.iter().enumerate() {
-            if !self.concerns(|site| matches!(site, Site::Kernel(k) | Site::Stmt(k, _) if *k == at)) {
+            if !self.concerns(|site| matches!(site, TextLine::Kernel(k) | TextLine::Stmt(k, _) if *k == at)) {
                 continue;
             }
             (self.kernel, self.stmt) = (at, 0);
@@ -171,7 +171,7 @@ impl Printer<'_, '_> {
             self.out.write_char('\n')?;
         }
         for (at, launch) in program.launches.iter().enumerate() {
-            if !self.concerns(|site| *site == Site::Launch(at)) {
+            if !self.concerns(|site| *site == TextLine::Launch(at)) {
                 continue;
             }
             let args: Vec<String> = launch.args.iter().map(ToString::to_string).collect();
@@ -183,7 +183,7 @@ impl Printer<'_, '_> {
                 write!(self.out, "{}#{origin}", if at == 0 { " from " } else { " " })?;
             }
             self.out.write_char('\n')?;
-            self.notes_of(Site::Launch(at), 0)?;
+            self.notes_of(TextLine::Launch(at), 0)?;
         }
         Ok(())
     }
@@ -213,7 +213,7 @@ impl Printer<'_, '_> {
         let params = kernel.params.iter().enumerate();
         let params: Vec<String> = params.map(|(at, p)| format!("p{at}: {} {}[{}]", p.access, p.dtype, p.len)).collect();
         writeln!(self.out, "kernel {}({}) {{", kernel.name, params.join(", "))?;
-        self.notes_of(Site::Kernel(self.kernel), 0)?;
+        self.notes_of(TextLine::Kernel(self.kernel), 0)?;
         for (at, local) in kernel.locals.iter().enumerate() {
             writeln!(self.out, "  local l{at}: {}[{}]", local.dtype, local.len)?;
         }
@@ -230,7 +230,7 @@ impl Printer<'_, '_> {
     }
 
     /// Ends the line of a statement that has a body, and prints that.
-    fn block(&mut self, site: Site, body: &[Stmt], indent: usize) -> Result {
+    fn block(&mut self, site: TextLine, body: &[Stmt], indent: usize) -> Result {
         self.out.write_str(" {\n")?;
         self.notes_of(site, indent)?;
         self.body(body, indent + 1)?;
@@ -238,7 +238,7 @@ impl Printer<'_, '_> {
     }
 
     fn stmt(&mut self, stmt: &Stmt, indent: usize) -> Result {
-        let site = Site::Stmt(self.kernel, self.stmt);
+        let site = TextLine::Stmt(self.kernel, self.stmt);
         self.stmt += 1;
         write!(self.out, "{:1$}", "", indent * 2)?;
         match stmt {
@@ -268,7 +268,7 @@ impl Printer<'_, '_> {
     }
 
     /// Notes under a line whose end the caller writes.
-    fn notes_after(&mut self, site: Site, indent: usize) -> Result {
+    fn notes_after(&mut self, site: TextLine, indent: usize) -> Result {
         for note in self.notes.and_then(|notes| notes.get(&site)).into_iter().flatten() {
             write!(self.out, "\n{:1$}^ error: {note}", "", indent * 2)?;
         }

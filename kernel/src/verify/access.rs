@@ -1,7 +1,7 @@
 //! Every access to memory of a kernel, as an affine index over loops, with its place in the program's order.
 
 use crate::{
-    Affine, BufRef, Expr, IndexExpr, IndexVar, Interval, Kernel, Micro, Operand, Stmt, Sums, TypeError, Types,
+    Affine, BufRef, Expr, IndexExpr, IndexVar, Interval, Kernel, Micro, Stmt, TileOperand, TileSums, TypeError, Types,
 };
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ pub(super) fn lanes_extra(lanes: u16, stride: i64) -> Option<Interval> {
 
 /// The interval that rows or columns and the reduction add to a factor's index.
 pub(super) fn operand_extra(
-    operand: &Operand,
+    operand: &TileOperand,
     tile: usize,
     reduce: impl Iterator<Item = (usize, i64)>,
 ) -> Option<Interval> {
@@ -94,7 +94,7 @@ pub(super) fn operand_extra(
 }
 
 /// The interval that rows and columns add to the index of a tile's sums.
-pub(super) fn sums_extra(sums: &Sums, m: usize, n: usize) -> Option<Interval> {
+pub(super) fn sums_extra(sums: &TileSums, m: usize, n: usize) -> Option<Interval> {
     Interval::of_extent(m)?.scale(sums.stride)?.plus(Interval::of_extent(n)?)
 }
 

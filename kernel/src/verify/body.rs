@@ -1,8 +1,8 @@
 //! Invariants 1 to 9 and 14: names, types, structure and bounds of one kernel.
 
 use super::access::{Accesses, Definitions, lanes_extra};
-use super::{Report, Spec, disjoint};
-use crate::text::{MAX_NESTING, Site};
+use super::{ErrorReport, Spec, disjoint};
+use crate::text::{MAX_NESTING, TextLine};
 use crate::{
     Affine, BufRef, DType, Expr, IndexExpr, IndexVar, Interval, Kernel, LoopKind, Reg, ScalarOp, Stmt, Types,
     ValueType, check_foldable,
@@ -10,19 +10,19 @@ use crate::{
 use std::collections::BTreeSet;
 
 /// Checks the name of kernel number `at`.
-pub(super) fn check_name(kernel: &Kernel, at: usize, report: &mut Report) {
+pub(super) fn check_name(kernel: &Kernel, at: usize, report: &mut ErrorReport) {
     let name = &kernel.name;
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(fits) {
-        report.add(1, Site::Kernel(at), format!("{name:?} is no name: letters, digits and `_`, a letter first"));
+        report.add(1, TextLine::Kernel(at), format!("{name:?} is no name: letters, digits and `_`, a letter first"));
     }
 }
 
 /// Checks one kernel but for its name, number `at` of a program with that many checks.
-pub(super) fn check(kernel: &Kernel, at: usize, checks: usize, spec: Spec, report: &mut Report) {
+pub(super) fn check(kernel: &Kernel, at: usize, checks: usize, spec: Spec, report: &mut ErrorReport) {
     let before = report.0.len();
     if nests_deeper(&kernel.body, MAX_NESTING) {
-        return report.add(5, Site::Kernel(at), format!("more than {MAX_NESTING} levels of nesting"));
+        return report.add(5, TextLine::Kernel(at), format!("more than {MAX_NESTING} levels of nesting"));
     }
     let mut checker = Checker {
         kernel,
@@ -31,7 +31,7 @@ pub(super) fn check(kernel: &Kernel, at: usize, checks: usize, spec: Spec, repor
         spec,
         report,
         types: Types::of_buffers(kernel),
-        bound: Bound::default(),
+        bound: BoundNames::default(),
         accumulators: BTreeSet::new(),
         definitions: Definitions::new(),
         stmt: 0,
@@ -42,7 +42,7 @@ pub(super) fn check(kernel: &Kernel, at: usize, checks: usize, spec: Spec, repor
     if parallel && report.0.len() == before {
         match Accesses::of(kernel) {
             Ok(accesses) => disjoint::check_parallel(kernel, at, &accesses, report),
-            Err(e) => report.add(3, Site::Kernel(at), e.to_string()),
+            Err(e) => report.add(3, TextLine::Kernel(at), e.to_string()),
         }
     }
 }
@@ -72,7 +72,7 @@ fn nests_deeper(body: &[Stmt], left: usize) -> bool {
 
 /// Every name that is bound anywhere: none may be bound twice. Those whose value has no type are not worth further errors.
 #[derive(Default)]
-struct Bound {
+struct BoundNames {
     regs: BTreeSet<Reg>,
     indices: BTreeSet<IndexVar>,
     broken_regs: BTreeSet<Reg>,
@@ -85,9 +85,9 @@ pub(super) struct Checker<'a> {
     at: usize,
     checks: usize,
     spec: Spec,
-    report: &'a mut Report,
+    report: &'a mut ErrorReport,
     pub(super) types: Types,
-    bound: Bound,
+    bound: BoundNames,
     accumulators: BTreeSet<Reg>,
     definitions: Definitions,
     /// The number of the statement in printing order.
@@ -100,7 +100,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn fail_at(&mut self, stmt: usize, invariant: u32, message: impl Into<String>) {
-        self.report.add(invariant, Site::Stmt(self.at, stmt), message);
+        self.report.add(invariant, TextLine::Stmt(self.at, stmt), message);
     }
 
     /// Checks statements; what they bind goes out of scope at the end.

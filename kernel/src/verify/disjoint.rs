@@ -1,9 +1,9 @@
 //! Proves that iterations touch different places: an index is a number in a mixed radix whose digits are loop variables, or quotients
 //! and remainders of them.
 
-use super::Report;
+use super::ErrorReport;
 use super::access::{Accesses, MemoryAccess};
-use crate::text::Site;
+use crate::text::TextLine;
 use crate::{Affine, BufRef, IndexExpr, IndexVar, Interval, Kernel, LoopKind, Ranges, Stmt};
 use std::collections::BTreeMap;
 
@@ -199,7 +199,7 @@ fn differ_modulo(a: &MemoryAccess, b: &MemoryAccess, modulus: i64, ranges: &Rang
 }
 
 /// Invariant 10, of a kernel whose only statement is a parallel loop.
-pub(super) fn check_parallel(kernel: &Kernel, at: usize, accesses: &Accesses, report: &mut Report) {
+pub(super) fn check_parallel(kernel: &Kernel, at: usize, accesses: &Accesses, report: &mut ErrorReport) {
     let [Stmt::For { var, extent, kind: LoopKind::Parallel, .. }] = kernel.body.as_slice() else { return };
     if *extent < 2 {
         return;
@@ -211,7 +211,7 @@ pub(super) fn check_parallel(kernel: &Kernel, at: usize, accesses: &Accesses, re
         let Some(store) = uses.iter().find(|a| a.is_store) else { continue };
         if let Err((culprit, why)) = prove(&loops, &uses, store) {
             let message = format!("iterations of {var} may touch each other's {buf}: {why}");
-            report.add(10, Site::Stmt(at, culprit.stmt), message);
+            report.add(10, TextLine::Stmt(at, culprit.stmt), message);
         }
     }
 }

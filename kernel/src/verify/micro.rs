@@ -2,7 +2,7 @@
 
 use super::access::{operand_extra, sums_extra};
 use super::body::Checker;
-use crate::{DType, Micro, Operand};
+use crate::{DType, Micro, TileOperand};
 
 impl Checker<'_> {
     pub(super) fn micro(&mut self, micro: &Micro) {
@@ -47,7 +47,12 @@ impl Checker<'_> {
         self.bounds(c.buf, &c.base, extra, "a tile's sums");
     }
 
-    fn factor(&mut self, operand: &Operand, tile: usize, reduce: impl Iterator<Item = (usize, i64)>) -> Option<DType> {
+    fn factor(
+        &mut self,
+        operand: &TileOperand,
+        tile: usize,
+        reduce: impl Iterator<Item = (usize, i64)>,
+    ) -> Option<DType> {
         self.access(operand.buf, false);
         let extra = operand_extra(operand, tile, reduce);
         if extra.is_none() {

@@ -48,7 +48,7 @@ mod micro;
 mod plan;
 mod program;
 
-use crate::text::{Notes, Site, annotate};
+use crate::text::{Notes, TextLine, annotate};
 use crate::{Check, Fingerprint, Kernel, Program};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -84,7 +84,7 @@ pub struct VerifyError {
     pub invariant: u32,
     /// What breaks it.
     pub message: String,
-    pub(crate) site: Site,
+    pub(crate) site: TextLine,
 }
 
 impl fmt::Display for VerifyError {
@@ -121,10 +121,10 @@ impl fmt::Display for VerifyErrors {
 
 /// Collects errors.
 #[derive(Default)]
-pub(crate) struct Report(Vec<VerifyError>);
+pub(crate) struct ErrorReport(Vec<VerifyError>);
 
-impl Report {
-    pub(crate) fn add(&mut self, invariant: u32, site: Site, message: impl Into<String>) {
+impl ErrorReport {
+    pub(crate) fn add(&mut self, invariant: u32, site: TextLine, message: impl Into<String>) {
         let error = VerifyError { invariant, message: message.into(), site };
         if !self.0.contains(&error) {
             self.0.push(error);
@@ -151,7 +151,7 @@ pub fn verify_but(
     spec: Spec,
     sound_before: &BTreeSet<u64>,
 ) -> Result<(), VerifyErrors> {
-    let mut report = Report::default();
+    let mut report = ErrorReport::default();
     program::check(program, &mut report);
     let first = program.first_of_equal();
     let mut sound = vec![false; first.len()];
@@ -179,7 +179,7 @@ pub fn verify_but(
 /// # Errors
 /// All that don't hold.
 pub fn verify_kernel(kernel: &Kernel, checks: &[Check], spec: Spec) -> Result<(), VerifyErrors> {
-    let mut report = Report::default();
+    let mut report = ErrorReport::default();
     body::check_name(kernel, 0, &mut report);
     body::check(kernel, 0, checks.len(), spec, &mut report);
     finish(report, || Program { kernels: vec![kernel.clone()], checks: checks.to_vec(), ..Program::default() })
@@ -187,7 +187,7 @@ pub fn verify_kernel(kernel: &Kernel, checks: &[Check], spec: Spec) -> Result<()
 
 /// Whether the iterations of the one parallel loop that a kernel is touch nothing that another one stores (invariant 10). The kernel is sound otherwise.
 pub fn iterations_are_independent(kernel: &Kernel) -> bool {
-    let mut report = Report::default();
+    let mut report = ErrorReport::default();
     match access::Accesses::of(kernel) {
         Ok(accesses) => disjoint::check_parallel(kernel, 0, &accesses, &mut report),
         Err(_) => return false,
@@ -195,6 +195,6 @@ pub fn iterations_are_independent(kernel: &Kernel) -> bool {
     report.0.is_empty()
 }
 
-fn finish(report: Report, program: impl FnOnce() -> Program) -> Result<(), VerifyErrors> {
+fn finish(report: ErrorReport, program: impl FnOnce() -> Program) -> Result<(), VerifyErrors> {
     if report.0.is_empty() { Ok(()) } else { Err(VerifyErrors { errors: report.0, program: Box::new(program()) }) }
 }

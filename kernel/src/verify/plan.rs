@@ -1,8 +1,8 @@
 //! Invariants 15 to 17: the memory plan.
 
 use super::program::may_share;
-use super::{ALIGNMENT, InPlaceProofs, Report};
-use crate::text::Site;
+use super::{ALIGNMENT, ErrorReport, InPlaceProofs};
+use crate::text::TextLine;
 use crate::{Buffer, BufferId, BufferKind, Program};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -26,18 +26,18 @@ fn life(program: &Program, id: usize, used: Option<(i64, i64)>) -> Option<Life> 
 }
 
 /// Checks the plan of a program that is sound otherwise.
-pub(super) fn check(proofs: &mut InPlaceProofs<'_>, report: &mut Report) {
+pub(super) fn check(proofs: &mut InPlaceProofs<'_>, report: &mut ErrorReport) {
     let program = proofs.program();
     let arena = program.arena_bytes;
     if arena.is_none() {
-        report.add(15, Site::Program, "the arena's size is missing");
+        report.add(15, TextLine::Program, "the arena's size is missing");
     }
     for (at, buffer) in program.buffers.iter().enumerate() {
         if let BufferKind::State { .. } = buffer.kind {
             if buffer.offset.is_some() {
                 report.add(
                     15,
-                    Site::Buffer(at),
+                    TextLine::Buffer(at),
                     format!("b{at} is a state: it has memory of its own, and no place in the arena"),
                 );
             }
@@ -45,12 +45,12 @@ pub(super) fn check(proofs: &mut InPlaceProofs<'_>, report: &mut Report) {
         }
         match buffer.span() {
             None if is_in_its_state(buffer) => {}
-            None => report.add(15, Site::Buffer(at), format!("b{at} has no place")),
+            None => report.add(15, TextLine::Buffer(at), format!("b{at} has no place")),
             Some(span) if span.start % ALIGNMENT != 0 => {
-                report.add(15, Site::Buffer(at), format!("the offset is no multiple of {ALIGNMENT}"));
+                report.add(15, TextLine::Buffer(at), format!("the offset is no multiple of {ALIGNMENT}"));
             }
             Some(span) if arena.is_some_and(|arena| span.end > arena) => {
-                report.add(15, Site::Buffer(at), format!("b{at} ends at {}, beyond the arena", span.end));
+                report.add(15, TextLine::Buffer(at), format!("b{at} ends at {}, beyond the arena", span.end));
             }
             _ => {}
         }
@@ -68,7 +68,7 @@ pub(super) fn check(proofs: &mut InPlaceProofs<'_>, report: &mut Report) {
         for (at, &a) in living.iter().enumerate() {
             for &b in &living[at + 1..] {
                 if let Err(why) = check_pair(proofs, a, b) {
-                    report.add(16, Site::Buffer(b.id), format!("b{} overlaps b{}: {why}", b.id, a.id));
+                    report.add(16, TextLine::Buffer(b.id), format!("b{} overlaps b{}: {why}", b.id, a.id));
                 }
             }
         }
@@ -145,7 +145,7 @@ fn is_in_its_state(buffer: &Buffer) -> bool {
 }
 
 /// Next values in the memory of their states: once one is born nobody may ask for the state.
-fn check_in_states(proofs: &mut InPlaceProofs<'_>, living: &dyn Fn(usize) -> Option<Living>, report: &mut Report) {
+fn check_in_states(proofs: &mut InPlaceProofs<'_>, living: &dyn Fn(usize) -> Option<Living>, report: &mut ErrorReport) {
     let program = proofs.program();
     let states = program.states();
     for (next, buffer) in program.buffers.iter().enumerate().filter(|(_, buffer)| is_in_its_state(buffer)) {
@@ -160,7 +160,7 @@ fn check_in_states(proofs: &mut InPlaceProofs<'_>, living: &dyn Fn(usize) -> Opt
             Err("both are needed at the same time".into())
         };
         if let Err(why) = sound {
-            report.add(16, Site::Buffer(next), format!("b{next} stands in the memory of b{state}: {why}"));
+            report.add(16, TextLine::Buffer(next), format!("b{next} stands in the memory of b{state}: {why}"));
         }
     }
 }
@@ -189,7 +189,7 @@ fn hand_over(proofs: &mut InPlaceProofs<'_>, old: usize, new: usize, at: i64) ->
 }
 
 /// Invariant 17: the next value stands where the state does, or the last launch that writes the state reads it, after all that write it.
-fn check_next(program: &Program, report: &mut Report) {
+fn check_next(program: &Program, report: &mut ErrorReport) {
     let states = program.states();
     let mut last_store: Vec<Option<usize>> = vec![None; program.buffers.len()];
     for (at, launch) in program.launches.iter().enumerate() {
@@ -210,7 +210,7 @@ fn check_next(program: &Program, report: &mut Report) {
         };
         if !copied {
             let message = format!("b{at} is neither in the memory of its state b{state} nor copied to it");
-            report.add(17, Site::Buffer(at), message);
+            report.add(17, TextLine::Buffer(at), message);
         }
     }
 }

@@ -1,39 +1,39 @@
 //! Invariants 11 to 13: buffers, launches, and what may share memory in a launch.
 
-use super::{InPlaceProofs, Report};
-use crate::text::Site;
+use super::{ErrorReport, InPlaceProofs};
+use crate::text::TextLine;
 use crate::{Access, Buffer, BufferId, BufferKind, Launch, Param, Program};
 use std::collections::BTreeSet;
 
 /// Checks buffers and launches.
-pub(super) fn check(program: &Program, report: &mut Report) {
+pub(super) fn check(program: &Program, report: &mut ErrorReport) {
     let mut names = BTreeSet::new();
     for (at, kernel) in program.kernels.iter().enumerate() {
         if !names.insert(kernel.name.as_str()) {
-            report.add(1, Site::Kernel(at), format!("there is another kernel `{}`", kernel.name));
+            report.add(1, TextLine::Kernel(at), format!("there is another kernel `{}`", kernel.name));
         }
     }
     check_buffers(program, report);
     let mut written = vec![false; program.buffers.len()];
     for (at, launch) in program.launches.iter().enumerate() {
-        check_launch(program, launch, Site::Launch(at), &mut written, report);
+        check_launch(program, launch, TextLine::Launch(at), &mut written, report);
         if let Some(origin) = launch.origins.iter().find(|origin| program.origins.len() <= **origin as usize) {
-            report.add(12, Site::Launch(at), format!("there is no origin #{origin}"));
+            report.add(12, TextLine::Launch(at), format!("there is no origin #{origin}"));
         }
     }
     for (at, buffer) in program.buffers.iter().enumerate() {
         let must = matches!(buffer.kind, BufferKind::Output { .. } | BufferKind::Next { .. });
         if must && !written[at] {
-            report.add(12, Site::Buffer(at), format!("no launch writes b{at}"));
+            report.add(12, TextLine::Buffer(at), format!("no launch writes b{at}"));
         }
     }
 }
 
-fn check_buffers(program: &Program, report: &mut Report) {
+fn check_buffers(program: &Program, report: &mut ErrorReport) {
     let mut ports = BTreeSet::new();
     let states = program.states();
     for (at, buffer) in program.buffers.iter().enumerate() {
-        let site = Site::Buffer(at);
+        let site = TextLine::Buffer(at);
         let bytes = buffer.len.checked_mul(buffer.dtype.size_bytes()).filter(|&b| b <= isize::MAX as usize);
         if buffer.len == 0 || bytes.is_none() {
             report.add(11, site, format!("{} elements: at least 1 is needed, and they must fit memory", buffer.len));
@@ -61,7 +61,7 @@ fn check_buffers(program: &Program, report: &mut Report) {
     }
 }
 
-fn check_constant(buffer: &Buffer, found: &[u8], bytes: Option<usize>, site: Site, report: &mut Report) {
+fn check_constant(buffer: &Buffer, found: &[u8], bytes: Option<usize>, site: TextLine, report: &mut ErrorReport) {
     if bytes != Some(found.len()) {
         report.add(11, site, format!("the constant has {} bytes, not those of {} elements", found.len(), buffer.len));
     }
@@ -70,7 +70,7 @@ fn check_constant(buffer: &Buffer, found: &[u8], bytes: Option<usize>, site: Sit
     }
 }
 
-fn check_launch(program: &Program, launch: &Launch, site: Site, written: &mut [bool], report: &mut Report) {
+fn check_launch(program: &Program, launch: &Launch, site: TextLine, written: &mut [bool], report: &mut ErrorReport) {
     let Some(kernel) = program.kernels.get(launch.kernel as usize) else {
         return report.add(12, site, format!("there is no kernel number {}", launch.kernel));
     };
@@ -96,7 +96,7 @@ fn check_launch(program: &Program, launch: &Launch, site: Site, written: &mut [b
     }
 }
 
-fn check_use(arg: BufferId, buffer: &Buffer, param: &Param, written: bool, site: Site, report: &mut Report) {
+fn check_use(arg: BufferId, buffer: &Buffer, param: &Param, written: bool, site: TextLine, report: &mut ErrorReport) {
     match &buffer.kind {
         BufferKind::Input { .. } | BufferKind::Constant { .. } if param.access.stores() => {
             report.add(12, site, format!("{arg} is not to be written"));
@@ -111,12 +111,12 @@ fn check_use(arg: BufferId, buffer: &Buffer, param: &Param, written: bool, site:
 }
 
 /// Invariant 13 for parameters that are bound to one buffer; overlapping buffers are the memory plan's affair.
-pub(super) fn check_aliases(proofs: &mut InPlaceProofs<'_>, report: &mut Report) {
+pub(super) fn check_aliases(proofs: &mut InPlaceProofs<'_>, report: &mut ErrorReport) {
     for (at, launch) in proofs.program().launches.iter().enumerate() {
         for (p, a) in launch.args.iter().enumerate() {
             for (q, _) in launch.args.iter().enumerate().skip(p + 1).filter(|(_, b)| *b == a) {
                 if let Err(why) = may_share(proofs, launch.kernel, p, q) {
-                    report.add(13, Site::Launch(at), format!("p{p} and p{q} are both bound to {a}: {why}"));
+                    report.add(13, TextLine::Launch(at), format!("p{p} and p{q} are both bound to {a}: {why}"));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use crate::PassError;
 use kernel::verify::{Definitions, expand};
 use kernel::walk::{has_tile, visit_exprs, visit_stmts};
-use kernel::{Affine, BufRef, Expr, IndexVar, Kernel, LoopKind, Micro, Operand, Ranges, Stmt, Types};
+use kernel::{Affine, BufRef, Expr, IndexVar, Kernel, LoopKind, Micro, Ranges, Stmt, TileOperand, Types};
 use std::collections::BTreeMap;
 
 /// Where statements use a buffer: first elements, and how far beyond them. `None` if that isn't known.
@@ -40,7 +40,7 @@ pub(super) fn uses(body: &[Stmt], from_tiles: bool) -> BTreeMap<BufRef, AccessRa
 }
 
 /// How far beyond its base a tile reads a factor (0 or 1, `which`) of `count` rows or columns; `None` if it goes backward.
-fn span(micro: &Micro, factor: &Operand, count: usize, which: usize) -> Option<i64> {
+fn span(micro: &Micro, factor: &TileOperand, count: usize, which: usize) -> Option<i64> {
     let along = |extent: usize, stride: i64| (stride >= 0).then(|| (extent as i64 - 1).checked_mul(stride)).flatten();
     let reduced = micro.reduce.iter().map(|d| along(d.extent, [d.a_stride, d.b_stride][which]));
     reduced.chain([along(count, factor.stride)]).try_fold(0i64, |sum, span| sum.checked_add(span?))

@@ -24,7 +24,7 @@ mod plan;
 
 use crate::dce::remove_dead;
 use crate::{PassContext, PassError, bodies};
-use ir::op::scan::{Port, Scan};
+use ir::op::scan::{BodyPort, Scan};
 use ir::op::source::Input;
 use ir::{Builder, Graph, NodeId, Op};
 use lift::Lift;
@@ -133,10 +133,10 @@ fn narrower(scan: &Scan, plan: &HoistPlan<'_>, ports: &NarrowedInputs) -> Result
         }
     }
     for (at, &carry) in plan.carries.iter().enumerate() {
-        new.set_output(Port::carry(at).to_string(), map[&scan.body.next()[carry]]);
+        new.set_output(BodyPort::carry(at).to_string(), map[&scan.body.next()[carry]]);
     }
     for (at, id) in plan.stacked.iter().enumerate() {
-        new.set_output(Port::stacked(at).to_string(), map[id]);
+        new.set_output(BodyPort::stacked(at).to_string(), map[id]);
     }
     Ok(new)
 }

@@ -1,9 +1,9 @@
 //! A program under construction: buffers of nodes, checks, kernels and their launches.
 
 use crate::PassError;
-use ir::op::scan::{Port, Role};
+use ir::op::scan::{BodyPort, PortRole};
 use ir::{Graph, NodeId, Op};
-use kernel::{Buffer, BufferId, BufferKind, Check, Codes, Kernel, Launch, Origin, Program, Target, join_origins};
+use kernel::{Buffer, BufferId, BufferKind, Check, CodePool, Kernel, Launch, Origin, Program, Target, join_origins};
 use std::collections::BTreeMap;
 
 /// A program under construction.
@@ -19,7 +19,7 @@ pub(crate) struct Lowering<'g> {
     /// The numbers of the origins so far.
     pub(super) origins: BTreeMap<Origin, u32>,
     /// The code of the kernels so far.
-    pub(super) codes: Codes,
+    pub(super) codes: CodePool,
     /// Whether this is the body of a loop, in which inputs named as invariants are the same each time: what is prepared from them is prepared once.
     pub(super) is_body: bool,
 }
@@ -164,5 +164,5 @@ impl<'g> Lowering<'g> {
 
 /// True if an input of a scan's body that has this name is the same in every step.
 pub(super) fn names_invariant(input: &str) -> bool {
-    Port::of_input(input).is_some_and(|port| port.role == Role::Invariant)
+    BodyPort::of_input(input).is_some_and(|port| port.role == PortRole::Invariant)
 }

@@ -30,7 +30,7 @@ pub(crate) use lowering::Lowering;
 use crate::fuse::cluster::{ClusterKind, Clusters};
 use crate::{PassContext, PassError};
 use ir::{Graph, Op};
-use kernel::{BufferKind, Codes, Program, Target};
+use kernel::{BufferKind, CodePool, Program, Target};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Lowers a graph.
@@ -51,7 +51,7 @@ fn lower<'g>(graph: &'g Graph, target: &Target, is_body: bool) -> Result<Lowerin
         kinds: BTreeMap::new(),
         current: vec![],
         origins: BTreeMap::new(),
-        codes: Codes::default(),
+        codes: CodePool::default(),
         is_body,
     };
     lowering.declare_ports();

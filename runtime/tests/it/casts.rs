@@ -2,7 +2,7 @@
 
 use crate::support::{edge_values, load_for, machines, program, read, same, write};
 use kernel::{DType, InstructionSet, Scalar};
-use runtime::Emitter;
+use runtime::Backend;
 use std::fmt::Write;
 
 const LANES: [usize; 7] = [1, 2, 4, 8, 16, 24, 48];
@@ -63,7 +63,7 @@ fn vectors_of_64_bit_integers_become_doubles_where_no_instruction_converts_them(
     executable.step().unwrap();
     assert_eq!(read(&executable, "y"), values.map(|v| Scalar::F64(v as f64)));
     let emitter = &executable.loaded().kernels()[0].emitter;
-    assert!(!matches!(emitter, Emitter::Portable { .. }), "{emitter:?}");
+    assert!(!matches!(emitter, Backend::Portable { .. }), "{emitter:?}");
 }
 
 #[test]

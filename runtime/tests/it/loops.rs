@@ -2,7 +2,7 @@
 
 use crate::support::{edge_values, load, load_for, machines, program, read, same, write};
 use kernel::{DType, Scalar};
-use runtime::Emitter;
+use runtime::Backend;
 
 fn f32s(values: &[f32]) -> Vec<Scalar> {
     values.iter().map(|&x| Scalar::F32(x)).collect()
@@ -166,7 +166,7 @@ fn strided_loads_of_every_type_are_vector_code() {
                     assert!(same(found, expected), "{found:?} instead of {expected:?} in {text} on {target}");
                 }
                 let emitter = &executable.loaded().kernels()[0].emitter;
-                assert!(!target.is_wide() || *emitter == Emitter::X86, "{emitter:?} of {text}");
+                assert!(!target.is_wide() || *emitter == Backend::X86, "{emitter:?} of {text}");
             }
         }
     }

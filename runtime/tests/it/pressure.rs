@@ -1,9 +1,9 @@
 //! Kernels that need more than the machine has: vectors, masks and pointers in memory, tiles whose bodies spill around a call.
 
 use crate::support::{load_for, machines, program, read, write};
-use kernel::eval::{Machine, Tensors};
+use kernel::eval::{Interpreter, Tensors};
 use kernel::{Data, Scalar};
-use runtime::Emitter;
+use runtime::Backend;
 use std::fmt::Write;
 
 const LEN: usize = 210;
@@ -13,7 +13,7 @@ fn check(text: &str, inputs: usize) {
     let planned = program(text);
     let column = |p: usize| (0..LEN).map(move |i| ((i * 37 + p * 11) % 101) as f32 * 0.25 - 9.0);
     let tensors: Tensors = (0..inputs).map(|p| (format!("x{p}"), Data::F32(column(p).collect()))).collect();
-    let expected = Machine::new(&planned).unwrap().run(&tensors).unwrap();
+    let expected = Interpreter::new(&planned).unwrap().run(&tensors).unwrap();
     for target in machines() {
         let mut executable = load_for(&planned, &target);
         for p in 0..inputs {
@@ -21,7 +21,7 @@ fn check(text: &str, inputs: usize) {
         }
         executable.step().unwrap();
         let emitter = &executable.loaded().kernels()[0].emitter;
-        assert!(!matches!(emitter, Emitter::Portable { because: Some(_) }), "{target}: {emitter}\n{text}");
+        assert!(!matches!(emitter, Backend::Portable { because: Some(_) }), "{target}: {emitter}\n{text}");
         let mut compared = 0;
         for (at, found) in read(&executable, "y").into_iter().enumerate() {
             let expected = expected["y"].get(at);

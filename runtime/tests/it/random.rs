@@ -4,7 +4,7 @@ use crate::support::{constant_text, edge_values, machines, program, read, same, 
 use kernel::eval::Tensors;
 use kernel::scalar::Typing;
 use kernel::{DType, Data, Program, Scalar, ScalarOp, Target};
-use runtime::{Emitter, Executable, LoadOptions};
+use runtime::{Backend, Executable, LoadOptions};
 use std::fmt::Write;
 
 /// What inputs and values are made of.
@@ -29,7 +29,7 @@ impl Rng {
 }
 
 /// One random kernel: two loops, each inner iteration handling a vector of `lanes` elements.
-struct Generator {
+struct KernelGenerator {
     rng: Rng,
     lanes: usize,
     /// The element index of the first lane.
@@ -40,7 +40,7 @@ struct Generator {
     divisions: bool,
 }
 
-impl Generator {
+impl KernelGenerator {
     fn suffix(&self) -> String {
         if self.lanes == 1 { String::new() } else { format!("x{}", self.lanes) }
     }
@@ -115,7 +115,7 @@ fn random_program(seed: u64) -> (String, usize) {
     let index = format!("i0*{} + i1*{lanes}", cols * lanes);
     let (out, kind) = (rng.pick(&TYPES), rng.pick(&["for", "parallel"]));
     let sum = rng.pick(&[DType::F32, DType::F64, DType::I32, DType::I64]);
-    let mut generator = Generator { rng, lanes, index: index.clone(), bound: vec![], divisions };
+    let mut generator = KernelGenerator { rng, lanes, index: index.clone(), bound: vec![], divisions };
     let mut body = String::new();
     for v in 0..4 {
         let (dtype, depth) = (generator.rng.pick(&TYPES), 1 + generator.rng.below(3));
@@ -167,7 +167,7 @@ fn compare(
     planned: &Program,
     expected: &Tensors,
     target: &Target,
-) -> Emitter {
+) -> Backend {
     let threads = 1 + (seed % 2) as usize;
     let options = LoadOptions { threads, verify_code: true, target: Some(target.clone()), ..LoadOptions::default() };
     let mut executable = Executable::load(planned.clone(), &options).unwrap_or_else(|e| panic!("{e}\n{text}"));
@@ -201,10 +201,10 @@ fn random_kernels_agree_with_the_interpreter() {
             values.iter().enumerate().for_each(|(i, &v)| data.set(i, v));
             inputs.insert(format!("x{p}"), data);
         }
-        let expected = kernel::eval::Machine::new(&planned).unwrap().run(&inputs).unwrap();
+        let expected = kernel::eval::Interpreter::new(&planned).unwrap().run(&inputs).unwrap();
         for target in machines() {
             let emitter = compare(seed, (&text, written), &planned, &expected, &target);
-            if let Emitter::Portable { because: Some(why) } = emitter {
+            if let Backend::Portable { because: Some(why) } = emitter {
                 refused.push(format!("{seed}, {target}: {why}"));
             }
         }

@@ -2,7 +2,7 @@
 
 use super::generator::{Generator, Known};
 use ir::op::elementwise::Cast;
-use ir::scalar::{Class, Typing};
+use ir::scalar::{TypeClass, Typing};
 use ir::{DType, Op, ScalarOp, TensorType};
 
 /// What jumps: a last bit of difference in an operand can become a large one.
@@ -47,7 +47,7 @@ impl Generator<'_> {
     }
 
     /// An element type of the limits that is in the class, if there is one.
-    fn dtype_in(&mut self, class: Class) -> Option<DType> {
+    fn dtype_in(&mut self, class: TypeClass) -> Option<DType> {
         let fitting: Vec<DType> = self.limits.dtypes.iter().copied().filter(|&d| class.contains(d)).collect();
         if fitting.is_empty() { None } else { Some(self.rng.pick(&fitting)) }
     }
@@ -71,7 +71,7 @@ impl Generator<'_> {
         (0..count).map(|_| self.exact_like(&ty)).collect()
     }
 
-    fn same(&mut self, op: ScalarOp, class: Class) {
+    fn same(&mut self, op: ScalarOp, class: TypeClass) {
         let Some(dtype) = self.dtype_in(class) else { return };
         let (name, arity) = (op.name(), op.arity());
         let op = Op::Elementwise(op);
@@ -97,7 +97,7 @@ impl Generator<'_> {
         }
     }
 
-    fn compare(&mut self, op: ScalarOp, class: Class) {
+    fn compare(&mut self, op: ScalarOp, class: TypeClass) {
         if let Some(dtype) = self.dtype_in(class) {
             let operands = self.exact_operands(dtype, op.arity());
             self.add(Op::Elementwise(op), &operands, true, 0.0);
@@ -105,7 +105,7 @@ impl Generator<'_> {
     }
 
     fn select(&mut self) {
-        let Some(dtype) = self.dtype_in(Class::Any) else { return };
+        let Some(dtype) = self.dtype_in(TypeClass::Any) else { return };
         let on = self.any_of(dtype);
         let ty = self.ty(on);
         let off = self.like(&ty);

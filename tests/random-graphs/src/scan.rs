@@ -2,7 +2,7 @@
 
 use super::generator::{Generator, Known, shape};
 use ir::op::contraction::Dot;
-use ir::op::scan::{Body, Port, Role, Scan};
+use ir::op::scan::{Body, BodyPort, PortRole, Scan};
 use ir::op::source::Input;
 use ir::{Graph, Op, ScalarOp, TensorType};
 
@@ -13,7 +13,7 @@ const MOST_STEPS: usize = 6;
 
 /// What goes into a loop: the operand outside, and what one step sees of it.
 struct Operand {
-    role: Role,
+    role: PortRole,
     outside: Known,
     inside: TensorType,
 }
@@ -51,7 +51,7 @@ impl Generator<'_> {
             let dtype = if self.rng.one_in(5) { self.rng.pick(&self.limits.dtypes) } else { self.float() };
             let outside = self.any_of(dtype);
             let outside = self.within(outside, CARRY_BOUND);
-            operands.push(Operand { role: Role::Carry, outside, inside: self.ty(outside) });
+            operands.push(Operand { role: PortRole::Carry, outside, inside: self.ty(outside) });
         }
         let steps = |g: &Self, k: Known| (1..=MOST_STEPS).contains(g.graph.ty(k.id).shape.first().unwrap_or(&0));
         let known = self.find(steps).filter(|_| !self.rng.one_in(3));
@@ -67,7 +67,7 @@ impl Generator<'_> {
             let outside = self.settled(sequence);
             let ty = self.ty(outside);
             let inside = ty.with_shape(shape(&ty.shape[1..]));
-            operands.push(Operand { role: Role::Sequence, outside, inside });
+            operands.push(Operand { role: PortRole::Sequence, outside, inside });
         }
         let weights = operands.iter().find_map(|o| weights_of(&o.inside)).filter(|_| self.rng.below(4) > 0);
         let mut invariants: Vec<Known> = weights.map(|ty| self.like(&ty)).into_iter().collect();
@@ -77,7 +77,7 @@ impl Generator<'_> {
         }
         for invariant in invariants {
             let outside = self.settled(invariant);
-            operands.push(Operand { role: Role::Invariant, outside, inside: self.ty(outside) });
+            operands.push(Operand { role: PortRole::Invariant, outside, inside: self.ty(outside) });
         }
         (length, operands)
     }
@@ -96,10 +96,10 @@ impl Generator<'_> {
         let mut carries = vec![];
         for Operand { role, outside, inside } in operands {
             let number = &mut counts[*role as usize];
-            let input = Input { name: Port { role: *role, number: *number }.to_string(), ty: inside.clone() };
+            let input = Input { name: BodyPort { role: *role, number: *number }.to_string(), ty: inside.clone() };
             *number += 1;
             // What a float carry holds has been rounded in the steps before.
-            let carried = *role == Role::Carry;
+            let carried = *role == PortRole::Carry;
             let exact = outside.exact && !(carried && inside.dtype.is_float());
             let known = self.add(Op::Input(input), &[], exact, if carried { CARRY_BOUND } else { outside.bound });
             if carried {
@@ -128,12 +128,12 @@ impl Generator<'_> {
             let float = ty.dtype.is_float();
             let found = self.find(|g, k| *g.graph.ty(k.id) == ty && k.id != carry.id && (float || k.exact));
             let next = self.within(found.unwrap_or(carry), CARRY_BOUND);
-            self.graph.set_output(Port::carry(i).to_string(), next.id);
+            self.graph.set_output(BodyPort::carry(i).to_string(), next.id);
             results.push(Known { exact: !float, bound: CARRY_BOUND, ..next });
         }
         for i in 0..self.rng.between(1, 2) {
             let Some(step) = self.find(|_, _| true) else { break };
-            self.graph.set_output(Port::stacked(i).to_string(), step.id);
+            self.graph.set_output(BodyPort::stacked(i).to_string(), step.id);
             results.push(step);
         }
         results

@@ -7,7 +7,7 @@ use crate::op::batch::{Along, AxisRule, Batching, Stacked};
 use crate::op::number::{not_a_number, value_of, with_number};
 use crate::op::window::{numbers, same_dtype};
 use crate::{
-    Arity, Builder, Built, Cotangent, EvalError, Family, NodeId, Op, OpDef, OpRules, OperandGradients, RuleError,
+    Arity, BuildResult, Builder, Cotangent, EvalError, Family, NodeId, Op, OpDef, OpRules, OperandGradients, RuleError,
     Shape, TensorType, Value,
 };
 use smallvec::smallvec;
@@ -118,7 +118,13 @@ impl OpRules for Dot {
 impl Dot {
     /// `dy` with the right operand, over the right operand's free axes: `[batch, left free, right contracted]`, then put in the left
     /// operand's order.
-    pub(super) fn left_gradient(&self, build: &mut Builder<'_>, dy: NodeId, left: NodeId, right: NodeId) -> Built {
+    pub(super) fn left_gradient(
+        &self,
+        build: &mut Builder<'_>,
+        dy: NodeId,
+        left: NodeId,
+        right: NodeId,
+    ) -> BuildResult {
         let (left_rank, right_rank) = (build.ty(left).shape.rank(), build.ty(right).shape.rank());
         let (left_free, right_free) = (self.left_free(left_rank), self.right_free(right_rank));
         let first = self.batch.len() + left_free.len();
@@ -137,7 +143,13 @@ impl Dot {
 
     /// The left operand with `dy`, over the left operand's free axes: `[batch, left contracted, right free]`, then put in the right
     /// operand's order. In this order `x [m,k] · w [k,n]` needs no transposition for `dw`.
-    pub(super) fn right_gradient(&self, build: &mut Builder<'_>, dy: NodeId, left: NodeId, right: NodeId) -> Built {
+    pub(super) fn right_gradient(
+        &self,
+        build: &mut Builder<'_>,
+        dy: NodeId,
+        left: NodeId,
+        right: NodeId,
+    ) -> BuildResult {
         let (left_rank, right_rank) = (build.ty(left).shape.rank(), build.ty(right).shape.rank());
         let first = self.batch.len();
         let dot = Self {
@@ -187,7 +199,7 @@ impl AxisRule for Dot {
 }
 
 /// `x`, whose axis `i` is to become axis `axes[i]`.
-fn in_order(build: &mut Builder<'_>, x: NodeId, axes: &[usize]) -> Built {
+fn in_order(build: &mut Builder<'_>, x: NodeId, axes: &[usize]) -> BuildResult {
     if axes.is_sorted() {
         return Ok(x);
     }

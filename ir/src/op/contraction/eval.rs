@@ -58,7 +58,7 @@ pub(super) struct ConvWalk<'a> {
 }
 
 /// Where one product row of a convolution stands: elements of `x`, and first elements of rows of `co` in `w` and `y`.
-struct Row {
+struct ConvRow {
     x: usize,
     w: usize,
     y: usize,
@@ -73,14 +73,14 @@ impl<'a> ConvWalk<'a> {
     }
 
     /// Calls `f` for each place of the batch and output, each tap on the image, each group and each input channel, in this order.
-    fn rows(&self, mut f: impl FnMut(Row)) {
+    fn rows(&self, mut f: impl FnMut(ConvRow)) {
         let (inputs, outputs): (usize, usize) = (self.input.iter().product(), self.output.iter().product());
         let (all_ci, all_co) = (self.ci * self.groups, self.co * self.groups);
         for n in 0..self.batch {
             self.window.for_each_tap(self.input, self.output, |out, tap, at| {
                 for g in 0..self.groups {
                     for ci in 0..self.ci {
-                        f(Row {
+                        f(ConvRow {
                             x: (n * inputs + at) * all_ci + g * self.ci + ci,
                             w: (tap * self.ci + ci) * all_co + g * self.co,
                             y: (n * outputs + out) * all_co + g * self.co,

@@ -5,8 +5,8 @@ use crate::op::OpRecord;
 use crate::op::attr::{Attr, AttrMap};
 use crate::op::batch::{Along, AxisRule, Batching};
 use crate::{
-    Arity, BuildError, Builder, Built, Cotangent, EvalError, Family, NodeId, Op, OpDef, OpRules, OperandGradients,
-    RuleError, ScalarOp, Shape, TensorType, Value,
+    Arity, BuildError, BuildResult, Builder, Cotangent, EvalError, Family, NodeId, Op, OpDef, OpRules,
+    OperandGradients, RuleError, ScalarOp, Shape, TensorType, Value,
 };
 
 /// The dot product of weights and values, divided by a third operand, one number for each sum over the right operand's free axes: its axes are the
@@ -27,14 +27,14 @@ impl WeightedMean {
     ///
     /// # Errors
     /// If the operands don't fit one another.
-    pub fn expand(&self, build: &mut Builder<'_>, [weights, values, whole]: [NodeId; 3]) -> Built {
+    pub fn expand(&self, build: &mut Builder<'_>, [weights, values, whole]: [NodeId; 3]) -> BuildResult {
         let sums = build.add(Op::Dot(self.dot.clone()), &[weights, values])?;
         let whole = self.spread(build, whole, sums)?;
         build.binary(ScalarOp::DIV, sums, whole)
     }
 
     /// The divisor, repeated for each element of a tensor like the result.
-    fn spread(&self, build: &mut Builder<'_>, whole: NodeId, like: NodeId) -> Built {
+    fn spread(&self, build: &mut Builder<'_>, whole: NodeId, like: NodeId) -> BuildResult {
         let (rank, shape) = (build.ty(whole).shape.rank(), build.ty(like).shape.clone());
         build.broadcast(whole, shape, &(0..rank).collect::<Vec<_>>())
     }

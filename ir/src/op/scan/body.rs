@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// What a port of a body stands for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Role {
+pub enum PortRole {
     /// What the step before left, or, as an output, what this one leaves. Named `carry0`, `carry1`, ...
     Carry,
     /// This step's part of a sequence. Named `x0`, `x1`, ...
@@ -18,7 +18,7 @@ pub enum Role {
     Stacked,
 }
 
-impl Role {
+impl PortRole {
     const INPUTS: [Self; 3] = [Self::Carry, Self::Sequence, Self::Invariant];
     const OUTPUTS: [Self; 2] = [Self::Carry, Self::Stacked];
 
@@ -33,7 +33,7 @@ impl Role {
     }
 }
 
-impl fmt::Display for Role {
+impl fmt::Display for PortRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Carry => "carry",
@@ -46,53 +46,53 @@ impl fmt::Display for Role {
 
 /// A port of a body. Prints as its name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Port {
+pub struct BodyPort {
     /// What it stands for.
-    pub role: Role,
+    pub role: PortRole,
     /// Which of those it is.
     pub number: usize,
 }
 
-impl Port {
+impl BodyPort {
     /// A carry, taken or left.
     pub fn carry(number: usize) -> Self {
-        Self { role: Role::Carry, number }
+        Self { role: PortRole::Carry, number }
     }
 
     /// A sequence.
     pub fn sequence(number: usize) -> Self {
-        Self { role: Role::Sequence, number }
+        Self { role: PortRole::Sequence, number }
     }
 
     /// An invariant.
     pub fn invariant(number: usize) -> Self {
-        Self { role: Role::Invariant, number }
+        Self { role: PortRole::Invariant, number }
     }
 
     /// A stacked result.
     pub fn stacked(number: usize) -> Self {
-        Self { role: Role::Stacked, number }
+        Self { role: PortRole::Stacked, number }
     }
 
     /// The input of a body with that name, if inputs of bodies have such.
     pub fn of_input(name: &str) -> Option<Self> {
-        Self::among(&Role::INPUTS, name)
+        Self::among(&PortRole::INPUTS, name)
     }
 
     /// The output of a body with that name, if outputs of bodies have such.
     pub fn of_output(name: &str) -> Option<Self> {
-        Self::among(&Role::OUTPUTS, name)
+        Self::among(&PortRole::OUTPUTS, name)
     }
 
-    fn among(roles: &[Role], name: &str) -> Option<Self> {
-        let number = |role: Role| name.strip_prefix(role.prefix())?.parse().ok();
+    fn among(roles: &[PortRole], name: &str) -> Option<Self> {
+        let number = |role: PortRole| name.strip_prefix(role.prefix())?.parse().ok();
         let mut ports = roles.iter().filter_map(|&role| Some(Self { role, number: number(role)? }));
         // Numbers have other spellings, `00` and `+0`: a port's name is the one that it prints as, by which others find it.
         ports.find(|port| port.to_string() == name)
     }
 }
 
-impl fmt::Display for Port {
+impl fmt::Display for BodyPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.role.prefix(), self.number)
     }
@@ -103,13 +103,13 @@ impl fmt::Display for Port {
 ///
 /// Shared by the nodes of one scan; equal if the graphs are ([`Graph::same_as`]).
 #[derive(Clone)]
-pub struct Body(Arc<Ports>);
+pub struct Body(Arc<BodyGraph>);
 
 /// How deep bodies may stand in bodies: what no program needs, and no stack is too small for. Whatever walks over graphs and the bodies in them relies on it.
 pub const MAX_NESTING: usize = 16;
 
 /// The graph, and its ports by number.
-struct Ports {
+struct BodyGraph {
     graph: Graph,
     /// How many bodies stand in one another, this one included.
     levels: usize,
@@ -177,8 +177,8 @@ impl Body {
         }
         let inputs: Vec<(&str, NodeId)> = graph.inputs().map(|(id, input)| (input.name.as_str(), id)).collect();
         let outputs: Vec<(&str, NodeId)> = graph.outputs().iter().map(|(name, id)| (name.as_str(), *id)).collect();
-        let [carries, sequences, invariants] = grouped("input", &inputs, Role::INPUTS)?;
-        let [next, stacked] = grouped("output", &outputs, Role::OUTPUTS)?;
+        let [carries, sequences, invariants] = grouped("input", &inputs, PortRole::INPUTS)?;
+        let [next, stacked] = grouped("output", &outputs, PortRole::OUTPUTS)?;
         if carries.len() != next.len() {
             return Err(BodyError::Carries { taken: carries.len(), given: next.len() });
         }
@@ -199,7 +199,7 @@ impl Body {
         if levels > MAX_NESTING {
             return Err(BodyError::Nesting);
         }
-        Ok(Self(Arc::new(Ports { graph, levels, carries, sequences, invariants, next, stacked })))
+        Ok(Self(Arc::new(BodyGraph { graph, levels, carries, sequences, invariants, next, stacked })))
     }
 
     /// How many bodies stand in one another, this one included: 1 if it has no scan.
@@ -238,13 +238,13 @@ impl Body {
     }
 
     /// The inputs, in the order of a scan's operands.
-    pub fn inputs(&self) -> Vec<Port> {
+    pub fn inputs(&self) -> Vec<BodyPort> {
         let groups = [
-            (Role::Carry, &self.0.carries),
-            (Role::Sequence, &self.0.sequences),
-            (Role::Invariant, &self.0.invariants),
+            (PortRole::Carry, &self.0.carries),
+            (PortRole::Sequence, &self.0.sequences),
+            (PortRole::Invariant, &self.0.invariants),
         ];
-        groups.iter().flat_map(|(role, ids)| (0..ids.len()).map(|number| Port { role: *role, number })).collect()
+        groups.iter().flat_map(|(role, ids)| (0..ids.len()).map(|number| BodyPort { role: *role, number })).collect()
     }
 
     /// True if both are one body in memory, which equal ones need not be.
@@ -269,12 +269,12 @@ impl fmt::Debug for Body {
 fn grouped<const N: usize>(
     port: &'static str,
     ports: &[(&str, NodeId)],
-    roles: [Role; N],
+    roles: [PortRole; N],
 ) -> Result<[Vec<NodeId>; N], BodyError> {
     let mut groups: [BTreeMap<usize, NodeId>; N] = std::array::from_fn(|_| BTreeMap::new());
     let name = |name: &str| BodyError::Name { port, name: name.into() };
     for &(text, id) in ports {
-        let Port { role, number } = Port::among(&roles, text).ok_or_else(|| name(text))?;
+        let BodyPort { role, number } = BodyPort::among(&roles, text).ok_or_else(|| name(text))?;
         let group = groups.iter_mut().zip(roles).find(|(_, of)| *of == role).map(|(group, _)| group);
         // No gaps: a number at least as large as there are ports leaves one out; a number twice does too.
         if number >= ports.len() || group.is_none_or(|group| group.insert(number, id).is_some()) {
@@ -284,7 +284,7 @@ fn grouped<const N: usize>(
     for (group, role) in groups.iter().zip(roles) {
         if let Some((at, (&number, _))) = group.iter().enumerate().find(|(at, (number, _))| at != *number) {
             debug_assert!(at < number);
-            return Err(name(&Port { role, number }.to_string()));
+            return Err(name(&BodyPort { role, number }.to_string()));
         }
     }
     Ok(groups.map(|group| group.into_values().collect()))

@@ -1,6 +1,6 @@
 //! The reference evaluation: one step after the other.
 
-use super::{Port, Role, Scan};
+use super::{BodyPort, PortRole, Scan};
 use crate::eval::{RunError, Watch, run_watched};
 use crate::{EvalError, Value};
 use std::collections::BTreeMap;
@@ -19,20 +19,20 @@ pub(crate) fn results(scan: &Scan, operands: &[&Value], watch: &mut Watch<'_>) -
         let at = if scan.reverse { scan.length - 1 - step } else { step };
         let values = inputs.iter().zip(operands).enumerate().map(|(i, (&input, operand))| {
             let value = match input.role {
-                Role::Carry => carries[i].clone(),
-                Role::Sequence => operand.part(at),
-                Role::Invariant | Role::Stacked => (*operand).clone(),
+                PortRole::Carry => carries[i].clone(),
+                PortRole::Sequence => operand.part(at),
+                PortRole::Invariant | PortRole::Stacked => (*operand).clone(),
             };
             (input.to_string(), value)
         });
         let values: BTreeMap<String, Value> = values.collect();
         let mut outcome = run_watched(body.graph(), &values, &BTreeMap::new(), watch).map_err(inner)?.outputs;
-        let mut take = |port: Port| outcome.remove(&port.to_string()).ok_or(MISSING);
+        let mut take = |port: BodyPort| outcome.remove(&port.to_string()).ok_or(MISSING);
         for (i, carry) in carries.iter_mut().enumerate() {
-            *carry = take(Port::carry(i))?;
+            *carry = take(BodyPort::carry(i))?;
         }
         for (i, stack) in steps.iter_mut().enumerate() {
-            stack.push(take(Port::stacked(i))?);
+            stack.push(take(BodyPort::stacked(i))?);
         }
     }
     if scan.reverse {

@@ -10,7 +10,7 @@
 mod body;
 mod eval;
 
-pub use body::{Body, BodyError, MAX_NESTING, Port, Role};
+pub use body::{Body, BodyError, BodyPort, MAX_NESTING, PortRole};
 pub(crate) use eval::results;
 
 use super::attr::{Attr, AttrMap};
@@ -131,7 +131,7 @@ impl OpRules for Scan {
         if operands.len() != names.len() {
             return Err(format!("{} operands given, the body takes {}", operands.len(), names.len()).into());
         }
-        for ((want, got), Port { role, number }) in self.operand_types()?.iter().zip(operands).zip(names) {
+        for ((want, got), BodyPort { role, number }) in self.operand_types()?.iter().zip(operands).zip(names) {
             if want != *got {
                 return Err(format!("{role} {number} must be {want}, it is {got}").into());
             }

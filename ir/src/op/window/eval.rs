@@ -5,7 +5,7 @@ use crate::op::number::Number;
 use crate::{TensorType, Value};
 
 /// The extents that the walk goes over.
-struct Walk<'a> {
+struct WindowWalk<'a> {
     window: &'a Window,
     /// Type of the pooled tensor.
     x: &'a TensorType,
@@ -13,13 +13,13 @@ struct Walk<'a> {
     y: &'a TensorType,
 }
 
-impl Walk<'_> {
+impl WindowWalk<'_> {
     /// Calls `f(place in y, place in x)` for each tap of each window that lies on `x`; taps of one window ascend.
     fn taps(&self, mut f: impl FnMut(usize, usize)) {
         self.numbered_taps(|out, _, at| f(out, at));
     }
 
-    /// As [`Walk::taps`], with the tap's number in the middle.
+    /// As [`WindowWalk::taps`], with the tap's number in the middle.
     fn numbered_taps(&self, mut f: impl FnMut(usize, usize, usize)) {
         let (n, input, channels) = image("x", self.x).expect("the type rule has accepted x");
         let (_, output, _) = image("y", self.y).expect("the type rule has given y");
@@ -50,7 +50,7 @@ impl Walk<'_> {
 pub(super) fn sum<T: Number>(window: &Window, x: &Value, y: &TensorType) -> Vec<T> {
     let elements = T::read(x);
     let mut result = vec![T::ZERO; y.shape.numel()];
-    Walk { window, x: x.ty(), y }.taps(|out, at| result[out] = result[out].plus(elements[at]));
+    WindowWalk { window, x: x.ty(), y }.taps(|out, at| result[out] = result[out].plus(elements[at]));
     result
 }
 
@@ -58,7 +58,7 @@ pub(super) fn sum<T: Number>(window: &Window, x: &Value, y: &TensorType) -> Vec<
 pub(super) fn sum_grad<T: Number>(window: &Window, dy: &Value, x: &TensorType) -> Vec<T> {
     let elements = T::read(dy);
     let mut result = vec![T::ZERO; x.shape.numel()];
-    Walk { window, x, y: dy.ty() }.taps(|out, at| result[at] = result[at].plus(elements[out]));
+    WindowWalk { window, x, y: dy.ty() }.taps(|out, at| result[at] = result[at].plus(elements[out]));
     result
 }
 
@@ -66,14 +66,14 @@ pub(super) fn sum_grad<T: Number>(window: &Window, dy: &Value, x: &TensorType) -
 pub(super) fn max<T: Number>(window: &Window, x: &Value, y: &TensorType) -> Vec<T> {
     let elements = T::read(x);
     let mut result = vec![T::LOWEST; y.shape.numel()];
-    Walk { window, x: x.ty(), y }.taps(|out, at| result[out] = result[out].larger(elements[at]));
+    WindowWalk { window, x: x.ty(), y }.taps(|out, at| result[out] = result[out].larger(elements[at]));
     result
 }
 
 /// `pool_max_grad`.
 pub(super) fn max_grad<T: Number>(window: &Window, x: &Value, dy: &Value) -> Vec<T> {
     let gradients = T::read(dy);
-    let places = Walk { window, x: x.ty(), y: dy.ty() }.places_of_max(&T::read(x));
+    let places = WindowWalk { window, x: x.ty(), y: dy.ty() }.places_of_max(&T::read(x));
     let mut result = vec![T::ZERO; x.ty().shape.numel()];
     for (out, place) in places.into_iter().enumerate() {
         if let Some(at) = place {
@@ -86,13 +86,13 @@ pub(super) fn max_grad<T: Number>(window: &Window, x: &Value, dy: &Value) -> Vec
 /// `pool_max_take`.
 pub(super) fn max_take<T: Number>(window: &Window, x: &Value, t: &Value, y: &TensorType) -> Vec<T> {
     let taken = T::read(t);
-    let places = Walk { window, x: x.ty(), y }.places_of_max(&T::read(x));
+    let places = WindowWalk { window, x: x.ty(), y }.places_of_max(&T::read(x));
     places.into_iter().map(|place| place.map_or(T::ZERO, |at| taken[at])).collect()
 }
 
 /// `pool_argmax`.
 pub(super) fn arg_max<T: Number>(window: &Window, x: &Value, y: &TensorType) -> Vec<i64> {
-    let walk = Walk { window, x: x.ty(), y };
+    let walk = WindowWalk { window, x: x.ty(), y };
     let places = walk.places_of_max(&T::read(x));
     let mut result = vec![-1; y.shape.numel()];
     walk.numbered_taps(|out, tap, at| {
@@ -107,7 +107,7 @@ pub(super) fn arg_max<T: Number>(window: &Window, x: &Value, y: &TensorType) -> 
 pub(super) fn unpool<T: Number>(window: &Window, taps: &[i64], dy: &Value, x: &TensorType) -> Vec<T> {
     let elements = T::read(dy);
     let mut result = vec![T::ZERO; x.shape.numel()];
-    Walk { window, x, y: dy.ty() }.numbered_taps(|out, tap, at| {
+    WindowWalk { window, x, y: dy.ty() }.numbered_taps(|out, tap, at| {
         if taps[out] == tap as i64 {
             result[at] = result[at].plus(elements[out]);
         }

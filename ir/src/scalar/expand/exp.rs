@@ -40,7 +40,7 @@ pub(super) const UNDERFLOW: PerFormat = PerFormat { f32: -104.0, f64: -746.0 };
 pub(super) const VANISHED: PerFormat = PerFormat { f32: -176.0, f64: -1418.0 };
 
 /// An argument of the exponential, reduced.
-pub(super) struct Reduced {
+pub(super) struct ExpArgument {
     /// Bits whose low end is the integer `n` plus the offset asked for (of an `f64` as an `i64`); the next bits up, as many as an exponent and a
     /// sign have, are 0 but for the sum's carry.
     pub(super) n_bits: Reg,
@@ -51,23 +51,23 @@ pub(super) struct Reduced {
 }
 
 /// Splits `x` as `n ln 2 + r`.
-pub(super) fn reduce(k: &mut Kit, x: Reg, offset: i64) -> Reduced {
+pub(super) fn reduce(k: &mut Kit, x: Reg, offset: i64) -> ExpArgument {
     let reduced = reduce_short(k, x, offset);
     let low = -k.pick(LN_2_LOW);
     let low = k.c(low);
     let r = k.fma(reduced.n, low, reduced.r);
-    Reduced { r, ..reduced }
+    ExpArgument { r, ..reduced }
 }
 
 /// The same without the second part of `ln 2`: for where an error of `n` half units in the last place of `r` doesn't count.
-pub(super) fn reduce_short(k: &mut Kit, x: Reg, offset: i64) -> Reduced {
+pub(super) fn reduce_short(k: &mut Kit, x: Reg, offset: i64) -> ExpArgument {
     let rounding = k.pick(ROUNDING) + offset as f64;
     let (log2_e, rounding) = (k.c(std::f64::consts::LOG2_E), k.c(rounding));
     let shifted = k.fma(x, log2_e, rounding);
     let n = k.sub(shifted, rounding);
     let high = k.c(-std::f64::consts::LN_2);
     let r = k.fma(n, high, x);
-    Reduced { n_bits: k.as_bits(shifted), n, r }
+    ExpArgument { n_bits: k.as_bits(shifted), n, r }
 }
 
 /// `exp r` near 1, by Horner's rule to the end: the coefficients 1 and 1 are exact.

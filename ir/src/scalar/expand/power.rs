@@ -39,30 +39,30 @@ const TWO_THIRDS_LOW: PerFormat = PerFormat { f32: -1.9868216e-8, f64: 3.7007434
 
 /// An unevaluated sum of two numbers, the second at most half a unit in the last place of the first: twice the format's precision.
 #[derive(Clone, Copy)]
-struct Pair {
+struct DoubleWord {
     high: Reg,
     low: Reg,
 }
 
 /// `a + b` exactly, where `|a| >= |b|` or `a` is 0 (Dekker 1971).
-fn fast_two_sum(k: &mut Kit, a: Reg, b: Reg) -> Pair {
+fn fast_two_sum(k: &mut Kit, a: Reg, b: Reg) -> DoubleWord {
     let high = k.add(a, b);
     let taken = k.sub(high, a);
-    Pair { high, low: k.sub(b, taken) }
+    DoubleWord { high, low: k.sub(b, taken) }
 }
 
 /// `a * b` to twice the precision, for numbers that are pairs or not.
-fn product(k: &mut Kit, a: Pair, b: Pair) -> Pair {
+fn product(k: &mut Kit, a: DoubleWord, b: DoubleWord) -> DoubleWord {
     let high = k.mul(a.high, b.high);
     let minus_high = k.op(ScalarOp::NEG, &[high]);
     let low = k.fma(a.high, b.high, minus_high);
     let low = k.fma(a.high, b.low, low);
     let low = k.fma(a.low, b.high, low);
-    Pair { high, low }
+    DoubleWord { high, low }
 }
 
 /// `(m - 1) / (m + 1)` for `m` between sqrt(1/2) and sqrt 2.
-fn artanh_argument(k: &mut Kit, m: Reg) -> Pair {
+fn artanh_argument(k: &mut Kit, m: Reg) -> DoubleWord {
     let one = k.c(1.0);
     let (numerator, denominator) = (k.sub(m, one), fast_two_sum(k, one, m));
     let inverse = k.div(one, denominator.high);
@@ -70,13 +70,13 @@ fn artanh_argument(k: &mut Kit, m: Reg) -> Pair {
     let minus_high = k.op(ScalarOp::NEG, &[high]);
     let rest = k.fma(minus_high, denominator.high, numerator);
     let rest = k.fma(minus_high, denominator.low, rest);
-    Pair { high, low: k.mul(rest, inverse) }
+    DoubleWord { high, low: k.mul(rest, inverse) }
 }
 
 /// `log a` for positive finite `a`, to half as many bits again as the format has: the power multiplies its error by the exponent.
 ///
 /// With `s = (m - 1) / (m + 1)`, `log m = 2 artanh s = 2 s + s (2/3 s^2 + s^4 q(s^2))`; all but `q` is computed with pairs.
-fn log_pair(k: &mut Kit, a: Reg) -> Pair {
+fn log_pair(k: &mut Kit, a: Reg) -> DoubleWord {
     let (normal, made_up) = normalize(k, a);
     let bits = k.as_bits(normal);
     let exponent = negated_exponent(k, bits);

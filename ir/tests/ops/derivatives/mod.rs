@@ -10,7 +10,7 @@ mod special;
 use crate::cases::{self, Case};
 use harness::{Check, Source};
 use ir::op::parse::op_names;
-use ir::scalar::{Class, Typing};
+use ir::scalar::{TypeClass, Typing};
 use ir::{DType, Data, Family, Op, Scalar, ScalarOp, Shape, TensorType, Value};
 use std::collections::BTreeSet;
 
@@ -28,7 +28,8 @@ fn points(op: ScalarOp) -> Vec<Vec<Scalar>> {
     let floats = [-2.6, -1.7, -0.8, -0.3, 0.3, 0.8, 1.7, 2.6];
     let dtype = |operand: usize| match op.def().typing {
         Typing::Select if operand == 0 => DType::Bool,
-        Typing::Same(Class::Int | Class::IntOrBool) | Typing::Compare(Class::Int | Class::IntOrBool) => DType::I64,
+        Typing::Same(TypeClass::Int | TypeClass::IntOrBool)
+        | Typing::Compare(TypeClass::Int | TypeClass::IntOrBool) => DType::I64,
         Typing::Same(_) | Typing::Compare(_) | Typing::Select => DType::F64,
     };
     let mut tuples: Vec<Vec<Scalar>> = vec![vec![]];

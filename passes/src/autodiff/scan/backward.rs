@@ -4,7 +4,7 @@ use super::joint::Joint;
 use super::split::{Copy, Split};
 use crate::{PassError, bodies};
 use ir::op::reduce::ReduceKind;
-use ir::op::scan::{Body, Port, Scan};
+use ir::op::scan::{Body, BodyPort, Scan};
 use ir::op::source::Input;
 use ir::{Builder, Graph, NodeId, Op, ScalarOp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -180,12 +180,12 @@ fn step(
         if is_carry || (i >= joint.carries.len() + joint.sequences.len() && !is_contribution(joint, split, gradient)) {
             let at = carries.len();
             let next = if is_carry { value } else { accumulate(&mut copy.to, at, value)? };
-            copy.to.set_output(Port::carry(at).to_string(), next);
+            copy.to.set_output(BodyPort::carry(at).to_string(), next);
             carries.push(i);
             gradients.push((i, Gradient::Carry(at)));
             continue;
         }
-        copy.to.set_output(Port::stacked(stacked).to_string(), value);
+        copy.to.set_output(BodyPort::stacked(stacked).to_string(), value);
         let is_sequence = i < joint.carries.len() + joint.sequences.len();
         gradients.push((i, if is_sequence { Gradient::Stacked(stacked) } else { Gradient::Summed(stacked) }));
         stacked += 1;
@@ -195,7 +195,7 @@ fn step(
 
 /// Carry number `at`, which becomes an input, plus what a step contributes.
 fn accumulate(body: &mut Graph, at: usize, value: NodeId) -> Result<NodeId, PassError> {
-    let input = Input { name: Port::carry(at).to_string(), ty: body.ty(value).clone() };
+    let input = Input { name: BodyPort::carry(at).to_string(), ty: body.ty(value).clone() };
     let sum = body.add(Op::Input(input), &[], None)?;
     Ok(Builder::new(body, None).binary(ScalarOp::ADD, sum, value)?)
 }

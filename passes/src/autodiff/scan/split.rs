@@ -2,7 +2,7 @@
 
 use super::joint::{Joint, below};
 use crate::{PassError, bodies};
-use ir::op::scan::{Port, Scan};
+use ir::op::scan::{BodyPort, Scan};
 use ir::scalar::Cost;
 use ir::{Family, Graph, NodeId, Op};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,11 +97,11 @@ pub(super) fn keep(
     for (_, input) in joint.inputs() {
         forward.input(input, None)?;
     }
-    let outputs = joint.graph.outputs().iter().filter(|(name, _)| Port::of_output(name).is_some());
+    let outputs = joint.graph.outputs().iter().filter(|(name, _)| BodyPort::of_output(name).is_some());
     let mut results: Vec<(String, NodeId)> = outputs.cloned().collect();
     let first = scan.body.stacked().len();
     results.extend(
-        split.residuals.iter().enumerate().map(|(i, &residual)| (Port::stacked(first + i).to_string(), residual)),
+        split.residuals.iter().enumerate().map(|(i, &residual)| (BodyPort::stacked(first + i).to_string(), residual)),
     );
     forward.finish(&results)?;
     let body = bodies::new(forward.to)?;

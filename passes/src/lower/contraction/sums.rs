@@ -3,7 +3,7 @@
 //! What follows a tile are loops over its sums, which wait in scratch memory. Where the loops only store them, or add them to what stands there, the tile
 //! does that itself.
 
-use kernel::{Affine, BufRef, Expr, IndexVar, Micro, Reg, ScalarOp, Stmt, Sums};
+use kernel::{Affine, BufRef, Expr, IndexVar, Micro, Reg, ScalarOp, Stmt, TileSums};
 
 /// A tile and the loops behind it, or the tile alone, if it can put its sums where the loops would.
 pub(super) fn placed(mut micro: Micro, after: Vec<Stmt>) -> Vec<Stmt> {
@@ -17,7 +17,7 @@ pub(super) fn placed(mut micro: Micro, after: Vec<Stmt>) -> Vec<Stmt> {
 }
 
 /// The place of the sums, if the loops are one store of them, or add them to what stands there.
-fn place(micro: &Micro, after: &[Stmt]) -> Option<Sums> {
+fn place(micro: &Micro, after: &[Stmt]) -> Option<TileSums> {
     let [Stmt::For { var: i, body: row, .. }] = after else { return None };
     let [Stmt::For { var: j, body, .. }] = &row[..] else { return None };
     let [Stmt::Let { reg: sum, value: Expr::Load { buf: from, .. } }, body @ ..] = &body[..] else { return None };
@@ -25,7 +25,7 @@ fn place(micro: &Micro, after: &[Stmt]) -> Option<Sums> {
     let steps = index.coefficient(*j) == 1;
     let apart = micro.m == 1 || index.coefficient(*i).unsigned_abs() >= micro.n as u64;
     let other = ![micro.a.buf, micro.b.buf].contains(&buf);
-    (*from == micro.c.buf && steps && apart && other).then(|| Sums {
+    (*from == micro.c.buf && steps && apart && other).then(|| TileSums {
         buf,
         base: first(index, [*i, *j]),
         stride: index.coefficient(*i),

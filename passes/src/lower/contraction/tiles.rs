@@ -11,7 +11,7 @@ use crate::lower::Lowering;
 use crate::lower::cx::{Placed, flatten};
 use crate::lower::expr::Emit;
 use crate::lower::tile::TileRun;
-use kernel::{Access, Affine, BufRef, IndexVar, Micro, Operand, ReduceDim, ScalarOp, Stmt, Sums};
+use kernel::{Access, Affine, BufRef, IndexVar, Micro, ReduceDim, ScalarOp, Stmt, TileOperand, TileSums};
 
 /// A position in the iteration space: offsets in the factors and coordinates in the result.
 #[derive(Clone)]
@@ -379,10 +379,10 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         let micro = Micro {
             m: height,
             n: width,
-            a: Operand { buf: a, base, stride },
-            b: Operand { buf: b, base: at.b.clone(), stride: 1 },
+            a: TileOperand { buf: a, base, stride },
+            b: TileOperand { buf: b, base: at.b.clone(), stride: 1 },
             reduce,
-            c: Sums {
+            c: TileSums {
                 buf: self.emit.cx.sums(self.plan.dtype, height * width),
                 base: Affine::default(),
                 stride: width as i64,

@@ -5,7 +5,7 @@
 
 use crate::lower::lowering::names_invariant;
 use ir::op::batch::Along;
-use ir::op::scan::{Port, Role};
+use ir::op::scan::{BodyPort, PortRole};
 use ir::op::source::Input;
 use ir::{Graph, NodeId, Op};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ pub(super) struct Blocks {
     /// The body of one block, with the clusters of the whole one.
     pub(super) body: Graph,
     /// The inputs and outputs that are cut.
-    pub(super) cut: BTreeSet<Port>,
+    pub(super) cut: BTreeSet<BodyPort>,
 }
 
 /// Blocks have at most that many rows: enough for tiles to reuse what they load of the weights, few enough for threads to share the blocks.
@@ -40,8 +40,8 @@ impl Blocks {
     /// The blocks of a body, if its rows are independent and can be cut evenly.
     pub(super) fn of(body: &Graph) -> Option<Self> {
         let inputs: Vec<(NodeId, &Input)> = body.inputs().collect();
-        let port = |input: &Input| Port::of_input(&input.name);
-        let first = inputs.iter().find(|(_, input)| port(input) == Some(Port::carry(0)))?;
+        let port = |input: &Input| BodyPort::of_input(&input.name);
+        let first = inputs.iter().find(|(_, input)| port(input) == Some(BodyPort::carry(0)))?;
         let batch = *first.1.ty.shape.first()?;
         let rows = (LEAST_ROWS..=MOST_ROWS.min(batch - 1)).rev().find(|rows| batch.is_multiple_of(*rows))?;
         // Invariants are taken to be weights until they meet rows.
@@ -52,7 +52,7 @@ impl Blocks {
             }
             if input.ty.shape.first() == Some(&batch) {
                 cut.insert(*id);
-            } else if port(input).is_some_and(|port| port.role == Role::Carry) {
+            } else if port(input).is_some_and(|port| port.role == PortRole::Carry) {
                 return None;
             }
         }
@@ -148,8 +148,8 @@ impl Cutter<'_> {
             narrow.to.set_output(name, new);
         }
         let is_cut = |(id, _): &(NodeId, &Input)| self.kinds[id] == RowKind::Cut;
-        let inputs = self.body.inputs().filter(is_cut).filter_map(|(_, input)| Port::of_input(&input.name));
-        let outputs = self.body.outputs().iter().filter_map(|(name, _)| Port::of_output(name));
+        let inputs = self.body.inputs().filter(is_cut).filter_map(|(_, input)| BodyPort::of_input(&input.name));
+        let outputs = self.body.outputs().iter().filter_map(|(name, _)| BodyPort::of_output(name));
         let cut = inputs.chain(outputs).collect();
         Some(Blocks { count: self.batch / self.rows, body: narrow.to, cut })
     }

@@ -15,7 +15,7 @@ use super::lowering::Lowering;
 use crate::PassError;
 use block::Blocks;
 use inline::{Inliner, Subview};
-use ir::op::scan::{Port, Role, Scan};
+use ir::op::scan::{BodyPort, PortRole, Scan};
 use ir::op::source::Full;
 use ir::{NodeId, Op};
 use kernel::{Access, Affine, BufRef, BufferId, BufferKind, Expr, IndexVar, Launch, LoopKind, Program, Stmt};
@@ -53,8 +53,8 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, anchor: NodeId, nodes: &[NodeId
 /// What a buffer of a body's program is to the scan.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum BodyBuffer {
-    Input(Port),
-    Output(Port),
+    Input(BodyPort),
+    Output(BodyPort),
     Constant,
     Temp,
 }
@@ -69,8 +69,8 @@ impl LoweredBody {
     /// What the buffers are, read off their names once.
     fn new(lowering: &Lowering<'_>, anchor: NodeId, program: Program) -> Result<Self, PassError> {
         let known = |kind: &BufferKind| match kind {
-            BufferKind::Input { name } => Port::of_input(name).map(BodyBuffer::Input),
-            BufferKind::Output { name } => Port::of_output(name).map(BodyBuffer::Output),
+            BufferKind::Input { name } => BodyPort::of_input(name).map(BodyBuffer::Input),
+            BufferKind::Output { name } => BodyPort::of_output(name).map(BodyBuffer::Output),
             BufferKind::Constant { .. } => Some(BodyBuffer::Constant),
             BufferKind::Temp => Some(BodyBuffer::Temp),
             BufferKind::State { .. } | BufferKind::Next { .. } => None,
@@ -138,7 +138,7 @@ fn outer_buffer(
 }
 
 /// The operand of a scan that an input of its body stands for.
-fn operand(lowering: &Lowering<'_>, anchor: NodeId, port: Port) -> Result<NodeId, PassError> {
+fn operand(lowering: &Lowering<'_>, anchor: NodeId, port: BodyPort) -> Result<NodeId, PassError> {
     let graph = lowering.graph;
     let Op::Scan(scan) = graph.op(anchor) else { return Err(lowering.defect(anchor, "no scan")) };
     let at = scan.body.inputs().into_iter().position(|input| input == port);
@@ -161,7 +161,7 @@ fn fixed_launches(inner: &LoweredBody) -> BTreeSet<usize> {
                     .filter(|other| !fixed.contains(other))
                     .any(|other| uses(other).any(|(a, p)| a == arg && p.access.stores()));
                 let may_be_used = match inner.is(*arg) {
-                    BodyBuffer::Input(port) => port.role == Role::Invariant,
+                    BodyBuffer::Input(port) => port.role == PortRole::Invariant,
                     BodyBuffer::Constant => true,
                     BodyBuffer::Temp => !by_others,
                     BodyBuffer::Output(_) => false,
@@ -192,7 +192,7 @@ struct ScanLowering<'a, 'g> {
     step: IndexVar,
     block: IndexVar,
     /// The operands and results that blocks cut.
-    cut: BTreeSet<Port>,
+    cut: BTreeSet<BodyPort>,
 }
 
 /// A carry as the step before left it, or as this one leaves it.
@@ -260,7 +260,7 @@ impl<'a, 'g> ScanLowering<'a, 'g> {
 
     /// The scratch buffer of a carry.
     fn carry_local(&mut self, carry: usize, when: When) -> Result<BufRef, PassError> {
-        let port = Port::carry(carry);
+        let port = BodyPort::carry(carry);
         let wanted = match when {
             When::Now => BodyBuffer::Input(port),
             When::Next => BodyBuffer::Output(port),
@@ -283,7 +283,7 @@ impl<'a, 'g> ScanLowering<'a, 'g> {
                 let buffer = self.lowering.operand_buffer(operand)?;
                 let ty = graph.ty(operand);
                 let from = self.inliner.param(buffer, ty.dtype, ty.shape.numel(), Access::Read);
-                Expr::load(from, self.offset(&self.whole(Port::carry(carry), len)))
+                Expr::load(from, self.offset(&self.whole(BodyPort::carry(carry), len)))
             }
         };
         Ok(Some(self.inliner.copy(len, first, (current, Affine::default()))))
@@ -295,12 +295,12 @@ impl<'a, 'g> ScanLowering<'a, 'g> {
         let current = self.carry_local(carry, When::Now)?;
         let len = self.inliner.len(current);
         let to = self.result(node);
-        let at = self.offset(&self.whole(Port::carry(carry), len));
+        let at = self.offset(&self.whole(BodyPort::carry(carry), len));
         Ok(Some(self.inliner.copy(len, Expr::load(current, Affine::default()), (to, at))))
     }
 
     /// What stands in a whole operand or result that is the same in every step, of which a block has so many elements.
-    fn whole(&self, port: Port, block: usize) -> StepSlice {
+    fn whole(&self, port: BodyPort, block: usize) -> StepSlice {
         StepSlice { step: 0, block, stacked: false, cut: self.cut.contains(&port) }
     }
 
@@ -346,17 +346,17 @@ impl<'a, 'g> ScanLowering<'a, 'g> {
             Ok(Subview { buf: emitter.inliner.local(buffer, found.dtype, found.len), offset: Affine::default() })
         };
         match self.inner.is(buffer) {
-            BodyBuffer::Input(port) if port.role != Role::Carry => {
+            BodyBuffer::Input(port) if port.role != PortRole::Carry => {
                 let operand = operand(self.lowering, self.anchor, port)?;
                 let outer = self.lowering.operand_buffer(operand)?;
-                if port.role == Role::Sequence {
+                if port.role == PortRole::Sequence {
                     return self.in_stack(port, operand, outer, found.len, access);
                 }
                 let ty = self.lowering.graph.ty(operand);
                 let buf = self.inliner.param(outer, ty.dtype, ty.shape.numel(), access);
                 Ok(Subview { buf, offset: self.offset(&self.whole(port, found.len)) })
             }
-            BodyBuffer::Output(port @ Port { role: Role::Stacked, number }) => {
+            BodyBuffer::Output(port @ BodyPort { role: PortRole::Stacked, number }) => {
                 match self.results.get(&(self.scan.body.carries().len() + number)).copied() {
                     Some(node) => {
                         let outer = self.lowering.result_buffer(node);
@@ -377,7 +377,7 @@ impl<'a, 'g> ScanLowering<'a, 'g> {
     /// The current step's part of a sequence or of a stacked result.
     fn in_stack(
         &mut self,
-        port: Port,
+        port: BodyPort,
         node: NodeId,
         outer: BufferId,
         len: usize,

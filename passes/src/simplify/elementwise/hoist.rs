@@ -59,7 +59,7 @@ fn varying_axes(b: &Builder<'_>, operands: &[NodeId]) -> Option<Vec<usize>> {
 }
 
 /// The operand in the shape of the axes that vary.
-fn narrow(b: &mut Builder<'_>, operand: NodeId, small: &Shape, axes: &[usize]) -> ir::Built {
+fn narrow(b: &mut Builder<'_>, operand: NodeId, small: &Shape, axes: &[usize]) -> ir::BuildResult {
     if let Some(value) = full(b.graph(), operand) {
         return b.full(value, small.clone());
     }
