@@ -16,24 +16,24 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// A family of graphs: its name, two sizes, and the graph of a size.
-struct Family {
+struct GraphFamily {
     name: &'static str,
     sizes: [usize; 2],
     step: fn(usize) -> Step,
 }
 
-const FAMILIES: [Family; 11] = [
-    Family { name: "unrolled", sizes: [82, 820], step: unrolled },
-    Family { name: "dense", sizes: [7, 66], step: dense },
-    Family { name: "predict", sizes: [83, 833], step: predict },
-    Family { name: "outputs", sizes: [166, 1666], step: outputs },
-    Family { name: "chain", sizes: [166, 1666], step: chain },
-    Family { name: "gradient", sizes: [83, 833], step: gradient },
-    Family { name: "activations", sizes: [500, 5000], step: activations },
-    Family { name: "constants", sizes: [2_000_000, 20_000_000], step: constants },
-    Family { name: "averages", sizes: [200, 2000], step: averages },
-    Family { name: "maxima", sizes: [200, 2000], step: maxima },
-    Family { name: "poolings", sizes: [100, 1000], step: poolings },
+const FAMILIES: [GraphFamily; 11] = [
+    GraphFamily { name: "unrolled", sizes: [82, 820], step: unrolled },
+    GraphFamily { name: "dense", sizes: [7, 66], step: dense },
+    GraphFamily { name: "predict", sizes: [83, 833], step: predict },
+    GraphFamily { name: "outputs", sizes: [166, 1666], step: outputs },
+    GraphFamily { name: "chain", sizes: [166, 1666], step: chain },
+    GraphFamily { name: "gradient", sizes: [83, 833], step: gradient },
+    GraphFamily { name: "activations", sizes: [500, 5000], step: activations },
+    GraphFamily { name: "constants", sizes: [2_000_000, 20_000_000], step: constants },
+    GraphFamily { name: "averages", sizes: [200, 2000], step: averages },
+    GraphFamily { name: "maxima", sizes: [200, 2000], step: maxima },
+    GraphFamily { name: "poolings", sizes: [100, 1000], step: poolings },
 ];
 
 /// A recurrent network without a loop: one cell for each step of the sequence, with gradients.
@@ -149,7 +149,7 @@ struct Times {
     parts: BTreeMap<String, f64>,
 }
 
-fn times(family: &Family, size: usize) -> Times {
+fn times(family: &GraphFamily, size: usize) -> Times {
     let start = Instant::now();
     let step = (family.step)(size);
     let declare = start.elapsed();
@@ -180,7 +180,7 @@ fn times(family: &Family, size: usize) -> Times {
 }
 
 /// The least times of five.
-fn least(family: &Family, size: usize) -> Times {
+fn least(family: &GraphFamily, size: usize) -> Times {
     let mut least = times(family, size);
     for _ in 1..5 {
         for (name, time) in times(family, size).parts {

@@ -6,7 +6,7 @@ use ir::{DType, Scalar, Value};
 use passes::{PassContext, PassOptions};
 use std::collections::BTreeMap;
 
-pub(crate) type Values = BTreeMap<String, Value>;
+pub(crate) type NamedValues = BTreeMap<String, Value>;
 
 /// A tensor of any element type from numbers.
 pub(crate) fn value(ty: TypeSpec, elements: &[f64]) -> Value {
@@ -28,7 +28,7 @@ pub(crate) fn constant(g: &GraphBuilder, dims: &[usize], elements: &[f64]) -> Te
 /// A step with its states between runs.
 pub(crate) struct Runner {
     graph: ir::Graph,
-    pub(crate) states: Values,
+    pub(crate) states: NamedValues,
 }
 
 impl Runner {
@@ -39,14 +39,14 @@ impl Runner {
         Self { graph, states: step.initial_values(42).into_iter().collect() }
     }
 
-    pub(crate) fn try_step(&mut self, inputs: &[(&str, Value)]) -> Result<Values, String> {
+    pub(crate) fn try_step(&mut self, inputs: &[(&str, Value)]) -> Result<NamedValues, String> {
         let inputs = inputs.iter().map(|(name, v)| (name.to_string(), v.clone())).collect();
         let RunResults { outputs, states } = run(&self.graph, &inputs, &self.states).map_err(|e| e.to_string())?;
         self.states = states;
         Ok(outputs)
     }
 
-    pub(crate) fn step(&mut self, inputs: &[(&str, Value)]) -> Values {
+    pub(crate) fn step(&mut self, inputs: &[(&str, Value)]) -> NamedValues {
         self.try_step(inputs).unwrap()
     }
 

@@ -6,7 +6,7 @@
 //! "Simplifying and isolating failure-inducing input", IEEE TSE 2002.)
 //!
 //! ```
-//! use ir::shrink::{Case, shrink};
+//! use ir::shrink::{GraphCase, shrink};
 //! use ir::{Graph, Scalar, Shape, Value};
 //! use std::collections::BTreeMap;
 //!
@@ -20,7 +20,7 @@
 //!   output "z" = %1
 //! }"#)?;
 //! let inputs = BTreeMap::from([("x".to_string(), Value::splat(Scalar::F32(1.0), Shape::new([8])?))]);
-//! let case = Case { graph, inputs, states: BTreeMap::new() };
+//! let case = GraphCase { graph, inputs, states: BTreeMap::new() };
 //! // Say that it is a fault if numbers give what is none.
 //! let least = shrink(case, |case| {
 //!     let Ok(outcome) = ir::eval::run(&case.graph, &case.inputs, &case.states) else { return false };

@@ -8,12 +8,14 @@ use ir::{DType, Graph, Op, Scalar, Shape, TensorType, Value};
 use random_graphs::{Limits, random_graph, random_values};
 use std::collections::BTreeMap;
 
-type Ports = BTreeMap<String, Value>;
-
 /// The plain outputs of a graph, and how far each element may be from them.
-fn bounds(graph: &Graph, inputs: &Ports, states: &Ports) -> (Ports, BTreeMap<String, Vec<f64>>) {
+fn bounds(
+    graph: &Graph,
+    inputs: &BTreeMap<String, Value>,
+    states: &BTreeMap<String, Value>,
+) -> (BTreeMap<String, Value>, BTreeMap<String, Vec<f64>>) {
     let (outcome, decisions) = plain(graph, inputs, states).unwrap();
-    let trials: Vec<Ports> =
+    let trials: Vec<BTreeMap<String, Value>> =
         (0..TRIALS).map(|number| trial(graph, inputs, states, &decisions, number).unwrap().outputs).collect();
     let of = |(name, value): (&String, &Value)| {
         (name.clone(), bound(value, &trials.iter().map(|trial| &trial[name]).collect::<Vec<_>>()))
@@ -28,7 +30,7 @@ fn bounds_of(nodes: &str, dtype: DType, x: &[f64]) -> Vec<f64> {
         .unwrap();
     let ty = TensorType::new(dtype, Shape::new([x.len()]).unwrap());
     let x = Value::from_fn(ty, |i| Scalar::from_f64(x[i], dtype));
-    bounds(&graph, &Ports::from([("x".into(), x)]), &Ports::new()).1.remove("y").unwrap()
+    bounds(&graph, &BTreeMap::from([("x".into(), x)]), &BTreeMap::new()).1.remove("y").unwrap()
 }
 
 #[test]

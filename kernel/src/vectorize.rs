@@ -33,7 +33,7 @@ pub fn vectorize_body(
     if lanes < 2 || !iterations_are_independent(&types, body, var) {
         return None;
     }
-    let regs = vectors.iter().map(|(&old, &new)| (old, Widened { new, varies: true })).collect();
+    let regs = vectors.iter().map(|(&old, &new)| (old, VectorForm { new, varies: true })).collect();
     let mut cx = BodyVectorizer { types, var, lanes, wide: target.is_wide(), fresh, regs, indices: BTreeMap::new() };
     body.iter().map(|stmt| cx.stmt(stmt)).collect()
 }
@@ -64,7 +64,7 @@ fn iterations_are_independent(types: &Types, body: &[Stmt], var: IndexVar) -> bo
 }
 
 #[derive(Clone, Copy)]
-struct Widened {
+struct VectorForm {
     new: Reg,
     varies: bool,
 }
@@ -76,7 +76,7 @@ struct BodyVectorizer<'a> {
     /// Whether the machine's vectors are wide.
     wide: bool,
     fresh: &'a mut Fresh,
-    regs: BTreeMap<Reg, Widened>,
+    regs: BTreeMap<Reg, VectorForm>,
     /// New names of the index variables bound in the body.
     indices: BTreeMap<IndexVar, IndexVar>,
 }
@@ -90,7 +90,7 @@ struct Rewritten {
 impl BodyVectorizer<'_> {
     fn bind(&mut self, old: Reg, varies: bool) -> Reg {
         let new = self.fresh.reg();
-        self.regs.insert(old, Widened { new, varies });
+        self.regs.insert(old, VectorForm { new, varies });
         new
     }
 

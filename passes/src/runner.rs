@@ -1,7 +1,7 @@
 //! Runs passes: checks stages, verifies after each where asked, times each, records what changed, stops where asked.
 
 use crate::pipeline::{PIPELINE, find};
-use crate::verify::{State, Verified};
+use crate::verify::{BeforePass, Verified};
 use crate::{Module, Pass, PassContext, PassError, PassFn, Stage};
 use ir::Graph;
 use std::time::Instant;
@@ -121,7 +121,7 @@ pub fn run_watched(
         Module::Graph(graph) => Stage::of(graph),
         Module::Program(_) => Stage::Lowered,
     };
-    let mut reached = Reached { state: State::of(&module), stage, verified: Verified::default() };
+    let mut reached = Reached { state: BeforePass::of(&module), stage, verified: Verified::default() };
     reached.verify(&module)?;
     let mut outcome = Outcome { module, report: Report::default() };
     for pass in &passes[..count] {
@@ -134,7 +134,7 @@ pub fn run_watched(
 
 /// How far a program has come.
 struct Reached {
-    state: State,
+    state: BeforePass,
     stage: Stage,
     verified: Verified,
 }
@@ -176,7 +176,7 @@ fn step(
     let module = apply(module, pass, cx)?;
     let seconds = start.elapsed().as_secs_f64();
     reached.stage = reached.stage.max(pass.ensures);
-    let state = State::of(&module);
+    let state = BeforePass::of(&module);
     let changed = state != reached.state;
     reached.state = state;
     if options.verify {

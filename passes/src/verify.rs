@@ -7,14 +7,14 @@ use std::collections::BTreeSet;
 
 /// What a program was before a pass.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum State {
+pub(crate) enum BeforePass {
     /// The version of a graph.
     Graph(u64),
     /// The numbers of a program.
     Program(Fingerprint),
 }
 
-impl State {
+impl BeforePass {
     pub(crate) fn of(module: &Module) -> Self {
         match module {
             Module::Graph(graph) => Self::Graph(graph.version()),
@@ -27,7 +27,7 @@ impl State {
 #[derive(Default)]
 pub(crate) struct Verified {
     /// The program that was checked last, against which stage.
-    last: Option<(State, Stage)>,
+    last: Option<(BeforePass, Stage)>,
     /// Kernels that have been checked: against which spec, in a program with how many checks, and their numbers.
     kernels: Option<(kernel::Spec, usize, BTreeSet<u64>)>,
 }
@@ -37,7 +37,7 @@ impl Verified {
     ///
     /// # Errors
     /// Its text, with what is broken under each line.
-    pub(crate) fn verify(&mut self, module: &Module, state: &State, stage: Stage) -> Result<(), PassError> {
+    pub(crate) fn verify(&mut self, module: &Module, state: &BeforePass, stage: Stage) -> Result<(), PassError> {
         let now = (state.clone(), stage);
         if self.last.as_ref() == Some(&now) {
             return Ok(());
@@ -46,7 +46,7 @@ impl Verified {
             (Module::Graph(graph), _) => {
                 ir::verify(graph, graph_spec(stage)).map_err(|e| PassError::Invalid(e.to_string()))?;
             }
-            (Module::Program(program), State::Program(numbers)) => {
+            (Module::Program(program), BeforePass::Program(numbers)) => {
                 let context = (program_spec(stage), program.checks.len());
                 let known = self.kernels.take().filter(|(spec, checks, _)| (*spec, *checks) == context);
                 let mut sound = known.map(|(.., sound)| sound).unwrap_or_default();
@@ -55,7 +55,7 @@ impl Verified {
                 sound.extend(&numbers.kernels);
                 self.kernels = Some((context.0, context.1, sound));
             }
-            (Module::Program(program), State::Graph(_)) => {
+            (Module::Program(program), BeforePass::Graph(_)) => {
                 kernel::verify(program, program_spec(stage)).map_err(|e| PassError::Invalid(e.to_string()))?;
             }
         }

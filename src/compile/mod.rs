@@ -46,7 +46,7 @@ pub use passes::{PassOptions, Snapshots, Stop};
 pub use runtime::{Refused, States};
 
 use crate::dsl::Step;
-use cache::Fresh;
+use cache::FreshCode;
 use ir::Graph;
 use passes::{Outcome, PassContext, RunOptions};
 use runtime::{Executable, LoadError, LoadOptions, Loaded};
@@ -98,7 +98,7 @@ impl Step {
 }
 
 /// Runs the passes and generates code.
-fn generate(graph: &Graph, options: &CompileOptions) -> Result<Fresh, CompileError> {
+fn generate(graph: &Graph, options: &CompileOptions) -> Result<FreshCode, CompileError> {
     let start = Instant::now();
     let outcome = run_passes(graph.clone(), options, Stop::End)?;
     let passes_time = start.elapsed();
@@ -107,7 +107,7 @@ fn generate(graph: &Graph, options: &CompileOptions) -> Result<Fresh, CompileErr
     let target = Some(options.target_or_host()?);
     let load = LoadOptions { threads: options.threads, verify_code: options.verify_code, dump: false, target };
     let loaded = Loaded::compile(program, &load).map_err(|error| blame(error, graph, options))?;
-    Ok(Fresh { loaded, memory, passes: outcome.report, passes_time })
+    Ok(FreshCode { loaded, memory, passes: outcome.report, passes_time })
 }
 
 /// What is wrong with a program that could not be loaded. If it is no valid one, a pass broke it: they run again, each followed by verification,

@@ -1,6 +1,6 @@
 //! What compiling did and took.
 
-use super::cache::{CacheReport, CodeSource, Found};
+use super::cache::{CacheReport, CodeSource, FoundCode};
 use passes::plan_memory::MemoryReport;
 use passes::{PassRecord, Snapshot};
 use std::fmt;
@@ -43,8 +43,8 @@ pub struct CompileReport {
 }
 
 impl CompileReport {
-    pub(super) fn new(found: Found, total_time: Duration) -> Self {
-        let Found { loaded, memory, passes: (passes, passes_time), report: cache, .. } = found;
+    pub(super) fn new(found: FoundCode, total_time: Duration) -> Self {
+        let FoundCode { loaded, memory, passes: (passes, passes_time), report: cache, .. } = found;
         let kernel = |k: &codegen::KernelCode| KernelReport {
             name: k.name.clone(),
             compile_time: k.compile_time,

@@ -45,7 +45,7 @@ pub(crate) trait Sink {
 }
 
 /// Memory that tensors are copied from by name: a program's outputs, a block of states.
-pub(crate) trait Source {
+pub(crate) trait TensorSource {
     fn get<T: Element>(&self, name: &str) -> Result<&[T], PortError>;
 }
 
@@ -55,7 +55,7 @@ impl Sink for Executable {
     }
 }
 
-impl Source for Executable {
+impl TensorSource for Executable {
     fn get<T: Element>(&self, name: &str) -> Result<&[T], PortError> {
         self.output(name)
     }
@@ -67,7 +67,7 @@ impl Sink for States {
     }
 }
 
-impl Source for States {
+impl TensorSource for States {
     fn get<T: Element>(&self, name: &str) -> Result<&[T], PortError> {
         States::get(self, name)
     }
@@ -96,7 +96,7 @@ pub(crate) fn write(memory: &mut impl Sink, name: &str, expected: &TensorType, v
 }
 
 /// The elements of an output or a state as a tensor.
-pub(crate) fn read(memory: &impl Source, name: &str, ty: &TensorType) -> Result<Value, RunError> {
+pub(crate) fn read(memory: &impl TensorSource, name: &str, ty: &TensorType) -> Result<Value, RunError> {
     let data = match ty.dtype {
         DType::F32 => Data::F32(memory.get(name)?.to_vec()),
         DType::F64 => Data::F64(memory.get(name)?.to_vec()),

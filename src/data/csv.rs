@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// What the target column means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Target {
+pub enum TargetKind {
     /// Classes: each distinct text is one, numbered in ascending order (as numbers if all are integers, else as text).
     #[default]
     Classes,
@@ -29,7 +29,7 @@ pub struct Csv {
     separator: u8,
     header: bool,
     target: Option<String>,
-    kind: Target,
+    kind: TargetKind,
     skip: Vec<String>,
 }
 
@@ -47,7 +47,14 @@ pub struct Table {
 impl Csv {
     /// A file with a header, separated by commas, without a target.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), separator: b',', header: true, target: None, kind: Target::Classes, skip: Vec::new() }
+        Self {
+            path: path.into(),
+            separator: b',',
+            header: true,
+            target: None,
+            kind: TargetKind::Classes,
+            skip: Vec::new(),
+        }
     }
 
     /// With another separator, a tab for instance.
@@ -70,7 +77,7 @@ impl Csv {
 
     /// The column of numbers to predict.
     pub fn numeric_target(mut self, name: impl Into<String>) -> Self {
-        self.kind = Target::Numbers;
+        self.kind = TargetKind::Numbers;
         self.target(name)
     }
 
@@ -92,15 +99,15 @@ impl Csv {
             .trim(csv::Trim::All)
             .from_path(&self.path)
             .map_err(|e| self.wrap(e))?;
-        let mut columns: Option<Columns> = None;
+        let mut columns: Option<ColumnBuilders> = None;
         if self.header {
             let names = reader.headers().map_err(|e| self.wrap(e))?.iter().map(String::from).collect();
-            columns = Some(Columns::new(self, names)?);
+            columns = Some(ColumnBuilders::new(self, names)?);
         }
         let mut record = csv::StringRecord::new();
         while reader.read_record(&mut record).map_err(|e| self.wrap(e))? {
             if columns.is_none() {
-                columns = Some(Columns::new(self, (0..record.len()).map(|i| i.to_string()).collect())?);
+                columns = Some(ColumnBuilders::new(self, (0..record.len()).map(|i| i.to_string()).collect())?);
             }
             if let Some(columns) = &mut columns {
                 let line = record.position().map_or(0, csv::Position::line);
@@ -131,12 +138,12 @@ impl Csv {
 }
 
 /// The columns while they are read.
-struct Columns {
+struct ColumnBuilders {
     names: Vec<String>,
     /// Positions of the features.
     features: Vec<usize>,
     target: Option<usize>,
-    kind: Target,
+    kind: TargetKind,
     values: Vec<f32>,
     targets: Vec<f32>,
     /// Each distinct class with the number it was met as.
@@ -153,7 +160,7 @@ fn number(name: &str, text: &str) -> Result<f32, String> {
     }
 }
 
-impl Columns {
+impl ColumnBuilders {
     fn new(csv: &Csv, names: Vec<String>) -> Result<Self, DataError> {
         let find = |name: &String| {
             names.iter().position(|n| n == name).ok_or_else(|| {
@@ -185,11 +192,11 @@ impl Columns {
             self.values.push(number(&self.names[i], field(i))?);
         }
         match (self.target, self.kind) {
-            (Some(i), Target::Numbers) => self.targets.push(number(&self.names[i], field(i))?),
-            (Some(i), Target::Classes) if field(i).is_empty() => {
+            (Some(i), TargetKind::Numbers) => self.targets.push(number(&self.names[i], field(i))?),
+            (Some(i), TargetKind::Classes) if field(i).is_empty() => {
                 return Err(format!("column `{}` is empty", self.names[i]));
             }
-            (Some(i), Target::Classes) => {
+            (Some(i), TargetKind::Classes) => {
                 let next = self.classes.len() as i32;
                 let label = *self.classes.entry(field(i).to_string()).or_insert(next);
                 self.labels.push(label);
@@ -205,10 +212,10 @@ impl Columns {
         let mut data = Dataset::unlabelled(array([self.rows, self.features.len()], self.values)?)?;
         let mut classes = Vec::new();
         match (self.target, csv.kind) {
-            (Some(_), Target::Numbers) => {
+            (Some(_), TargetKind::Numbers) => {
                 data = data.with(TARGET, Column::new(array([self.rows, 1], self.targets)?)?)?;
             }
-            (Some(_), Target::Classes) => {
+            (Some(_), TargetKind::Classes) => {
                 let (names, numbers) = ordered(&self.classes);
                 let labels = self.labels.iter().map(|met| numbers[*met as usize]).collect();
                 data = data.with(TARGET, Column::new(array([self.rows], labels)?)?)?;

@@ -28,11 +28,11 @@ pub fn read_idx(path: impl AsRef<Path>) -> Result<Value, DataError> {
     let gunzipped = magic == [0x1f, 0x8b];
     let file = BufReader::new(file);
     let source: Box<dyn Read> = if gunzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    Reader { path, source, offset: 0, gunzipped }.read()
+    FileReader { path, source, offset: 0, gunzipped }.read()
 }
 
 /// Where in which file reading stands.
-struct Reader<'a> {
+struct FileReader<'a> {
     path: &'a Path,
     source: Box<dyn Read>,
     offset: u64,
@@ -40,13 +40,13 @@ struct Reader<'a> {
 }
 
 /// How elements are stored.
-struct Elements {
+struct IdxElements {
     name: &'static str,
     bytes: usize,
     dtype: DType,
 }
 
-fn elements(code: u8) -> Option<Elements> {
+fn elements(code: u8) -> Option<IdxElements> {
     let (name, bytes, dtype) = match code {
         0x08 => ("u8", 1, DType::U8),
         0x09 => ("i8", 1, DType::I32),
@@ -56,10 +56,10 @@ fn elements(code: u8) -> Option<Elements> {
         0x0e => ("f64", 8, DType::F64),
         _ => return None,
     };
-    Some(Elements { name, bytes, dtype })
+    Some(IdxElements { name, bytes, dtype })
 }
 
-impl Reader<'_> {
+impl FileReader<'_> {
     fn malformed(&self, offset: u64, what: impl Into<String>) -> DataError {
         DataError::Malformed { path: self.path.into(), offset, gunzipped: self.gunzipped, what: what.into() }
     }

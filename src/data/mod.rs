@@ -26,7 +26,7 @@ pub mod text;
 
 pub(crate) use batches::Batches;
 pub use column::{Column, Stored, array};
-pub use csv::{Csv, Table, Target};
+pub use csv::{Csv, Table, TargetKind};
 pub use dataset::Dataset;
 pub use error::DataError;
 pub use idx::{MAX_BYTES, read_idx};

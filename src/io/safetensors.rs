@@ -20,9 +20,9 @@ const DTYPES: [(DType, Dtype); 8] = [
 ];
 
 /// A tensor to be written.
-struct Written<'a>(&'a Value);
+struct WrittenTensor<'a>(&'a Value);
 
-impl View for Written<'_> {
+impl View for WrittenTensor<'_> {
     fn dtype(&self) -> Dtype {
         let dtype = self.0.ty().dtype;
         DTYPES.iter().find(|(ours, _)| *ours == dtype).map_or(Dtype::U8, |(_, theirs)| *theirs)
@@ -47,7 +47,7 @@ impl View for Written<'_> {
 /// If the file can't be written.
 pub fn save_tensors(path: impl AsRef<Path>, tensors: &BTreeMap<String, Value>) -> Result<(), IoError> {
     let path = path.as_ref();
-    let views = tensors.iter().map(|(name, value)| (name, Written(value)));
+    let views = tensors.iter().map(|(name, value)| (name, WrittenTensor(value)));
     let bytes = safetensors::serialize(views, None).map_err(|e| malformed(path, &[], &e))?;
     write_atomically(path, &bytes)
 }

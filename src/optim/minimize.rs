@@ -7,13 +7,13 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 /// The scalars that all updates share, by element type.
-struct Shared {
+struct SharedScalars {
     lr: Tensor,
     step: Tensor,
     by_dtype: BTreeMap<DType, (Tensor, Tensor)>,
 }
 
-impl Shared {
+impl SharedScalars {
     /// Declares the learning rate, in that type, and the count of steps.
     #[track_caller]
     fn declare(g: &GraphBuilder, dtype: DType, optimizer: &dyn Optimizer) -> Self {
@@ -129,7 +129,7 @@ impl GraphBuilder {
             return;
         }
         let dtype = if ty.dtype == DType::F64 { DType::F64 } else { DType::F32 };
-        let mut shared = Shared::declare(self, dtype, optimizer);
+        let mut shared = SharedScalars::declare(self, dtype, optimizer);
         // Before gradients make further uses.
         let by_rows: Vec<_> = parameters.iter().map(|(name, p)| self.rows_of(name, p)).collect();
         let mut whole = Vec::new();
@@ -180,7 +180,7 @@ impl GraphBuilder {
         let dtype = if all_double { DType::F64 } else { DType::F32 };
         // Optimizers are called through a trait object, which knows no caller.
         self.at(Loc::caller(), || {
-            Shared::declare(self, dtype, optimizer).update(&parameters, gradients.to_vec(), optimizer);
+            SharedScalars::declare(self, dtype, optimizer).update(&parameters, gradients.to_vec(), optimizer);
         });
     }
 }

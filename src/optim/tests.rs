@@ -168,7 +168,7 @@ fn apply_gradients_wants_one_of_the_type_of_each_parameter() {
 }
 
 /// The loss, and the states after two steps, of a model whose embedding is sparse or not; words stand in it several times.
-fn embedded(optimizer: &dyn Optimizer, sparse: bool, tied: bool) -> (Vec<f64>, crate::testing::Values, String) {
+fn embedded(optimizer: &dyn Optimizer, sparse: bool, tied: bool) -> (Vec<f64>, crate::testing::NamedValues, String) {
     use crate::nn::{Embedding, Layer, TiedHead};
     let g = GraphBuilder::new("test");
     let words = g.input("words", crate::dsl::i32([2, 3]));

@@ -21,10 +21,10 @@ pub(super) enum Purpose {
 }
 
 /// What distinguishes a model's programs: the purpose, and the samples of a batch and whether they are weighted.
-pub(super) type Signature = (Purpose, Batch);
+pub(super) type ProgramKey = (Purpose, Batch);
 
 /// What programs are traced from.
-pub(super) struct Subject {
+pub(super) struct TrainingSetup {
     pub(super) model: Box<dyn Model>,
     pub(super) loss: Box<dyn Loss>,
     pub(super) metrics: Vec<Metric>,
@@ -33,9 +33,9 @@ pub(super) struct Subject {
     pub(super) at: Loc,
 }
 
-impl Subject {
+impl TrainingSetup {
     /// The graph for a purpose.
-    pub(super) fn declare(&self, (purpose, batch): Signature) -> Result<Step, ModelErrors> {
+    pub(super) fn declare(&self, (purpose, batch): ProgramKey) -> Result<Step, ModelErrors> {
         let Self { model, loss, metrics, optimizer, at } = self;
         match purpose {
             Purpose::Training => trace::training(&**model, batch, &**loss, metrics, &**optimizer, at.clone()),
@@ -47,18 +47,18 @@ impl Subject {
 
 /// All programs of a model.
 pub(super) struct Programs {
-    pub(super) subject: Subject,
-    cache: ProgramCache<Signature>,
+    pub(super) subject: TrainingSetup,
+    cache: ProgramCache<ProgramKey>,
     specs: BTreeMap<String, StateSpec>,
     /// All states, while no program has them, and somebody has asked for them.
     states: Option<States>,
     /// The program that has them.
-    holder: Option<Signature>,
+    holder: Option<ProgramKey>,
 }
 
 impl Programs {
     /// None compiled yet. The states of training get their initial values.
-    pub(super) fn new(subject: Subject, options: CompileOptions) -> Result<Self, ModelErrors> {
+    pub(super) fn new(subject: TrainingSetup, options: CompileOptions) -> Result<Self, ModelErrors> {
         let step = subject.declare((Purpose::Training, 1.into()))?;
         let specs = step.states.into_iter().map(|state| (state.name.clone(), state)).collect();
         Ok(Self { subject, cache: ProgramCache::without_states(options), specs, states: None, holder: None })
@@ -120,7 +120,7 @@ impl Programs {
     }
 
     /// The program of a signature, compiled if need be, with the states, ready to run.
-    pub(super) fn activate(&mut self, signature: Signature) -> Result<&mut CompiledProgram, TrainError> {
+    pub(super) fn activate(&mut self, signature: ProgramKey) -> Result<&mut CompiledProgram, TrainError> {
         let subject = &self.subject;
         if self.cache.ensure(signature, || subject.declare(signature))? {
             let states = self.cache.get(signature).map(|p| p.states().to_vec()).unwrap_or_default();
@@ -197,7 +197,7 @@ impl Programs {
     }
 
     /// All programs compiled so far.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Signature, &CompiledProgram)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ProgramKey, &CompiledProgram)> {
         self.cache.iter()
     }
 }

@@ -3,7 +3,7 @@
 use super::evaluation::Means;
 use super::feed::{feed, step};
 use super::fit::{Fit, fit};
-use super::programs::{Programs, Purpose, Subject};
+use super::programs::{Programs, Purpose, TrainingSetup};
 use super::{Evaluation, History, TrainError};
 use crate::compile::{CompileOptions, CompileReport};
 use crate::data::{Batches, Dataset};
@@ -40,7 +40,7 @@ pub trait Compile: Model + Clone + 'static {
         loss: impl Loss + 'static,
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Trainer, ModelErrors> {
-        let subject = Subject {
+        let subject = TrainingSetup {
             model: Box::new(self.clone()),
             loss: Box::new(loss),
             metrics: metrics.into_iter().collect(),
@@ -64,13 +64,13 @@ pub struct Trainer {
 
 impl std::fmt::Debug for Trainer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Subject { model, loss, optimizer, .. } = &self.programs.subject;
+        let TrainingSetup { model, loss, optimizer, .. } = &self.programs.subject;
         write!(f, "Trainer({}, {}, {}, {:?})", model.name(), loss.name(), optimizer.name(), self.metrics)
     }
 }
 
 impl Trainer {
-    fn new(subject: Subject) -> Result<Self, ModelErrors> {
+    fn new(subject: TrainingSetup) -> Result<Self, ModelErrors> {
         let metrics = subject.metrics.iter().map(Metric::name).collect();
         let programs = Programs::new(subject, CompileOptions::default())?;
         Ok(Self { programs, metrics, batch: DEFAULT_BATCH })

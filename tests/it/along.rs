@@ -3,7 +3,7 @@
 
 use crate::autodiff::transform;
 use crate::machine::{load, step};
-use crate::oracle::{Agreement, Ports, difference, evaluate, random_ports};
+use crate::oracle::{Agreement, NamedValues, difference, evaluate, random_ports};
 use crate::pipeline::first_fault;
 use gradc::dsl::{f32, i32};
 use gradc::nn::sparse_cross_entropy;
@@ -20,7 +20,7 @@ fn parsed(text: &str) -> Graph {
 }
 
 /// Elements for each port: for indices (`i`) numbers below `bound`, else small ones.
-fn filled(graph: &Graph, bound: usize) -> Ports {
+fn filled(graph: &Graph, bound: usize) -> NamedValues {
     let value = |name: &str, ty: &TensorType| {
         Value::from_fn(ty.clone(), |at| {
             let mixed = (at * 7 + at / 11 * 5) % 23;
@@ -32,8 +32,8 @@ fn filled(graph: &Graph, bound: usize) -> Ports {
 
 /// By the interpreter, after each pass for each target, and as machine code: the same bits.
 #[track_caller]
-fn agrees(graph: &Graph, ports: &Ports) {
-    let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Bits);
+fn agrees(graph: &Graph, ports: &NamedValues) {
+    let same = |a: &NamedValues, b: &NamedValues| difference(a, b, Agreement::Bits);
     for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
         first_fault(&target.to_string(), graph, ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
     }
@@ -201,7 +201,7 @@ fn running_sums_are_the_same_everywhere_in_every_type() {
             let ty = graph.ty(graph.inputs().next().unwrap().0).clone();
             let ports = |element: &dyn Fn(usize) -> f64| {
                 let x = Value::from_fn(ty.clone(), |at| Scalar::from_f64(element(at), ty.dtype));
-                Ports::from([("x".to_string(), x)])
+                NamedValues::from([("x".to_string(), x)])
             };
             // Thirds: each addition rounds.
             let third = |at: usize| ((at * 7) % 23) as f64 / 3.0 - 2.0;
@@ -241,7 +241,7 @@ fn running_sums_of_computed_elements_and_in_loops() {
         let ports = filled(&graph, 1)
             .into_iter()
             .map(|(name, x)| (name, Value::from_fn(x.ty().clone(), |at| Scalar::F64(x.get(at).as_f64() / 23.0))));
-        let ports: Ports = ports.collect();
+        let ports: NamedValues = ports.collect();
         let want = evaluate(&graph, &ports).unwrap();
         let got = step(&mut load(&graph, 2), &graph, &ports).unwrap();
         assert_eq!(difference(&want, &got, Agreement::Within(1e-12)), None, "{graph}");
@@ -254,7 +254,7 @@ fn sums_of(x: f32, shape: [usize; 3]) -> Vec<f32> {
     g.output("y", &g.input("x", f32(shape)).cumsum(1));
     let step = g.finish().unwrap();
     let ty = step.graph.inputs().next().unwrap().1.ty.clone();
-    let inputs = Ports::from([("x".to_string(), Value::from_fn(ty, |_| Scalar::F32(x)))]);
+    let inputs = NamedValues::from([("x".to_string(), Value::from_fn(ty, |_| Scalar::F32(x)))]);
     let mut program = step.compile(&CompileOptions::threads(2)).unwrap();
     program.run(&inputs).unwrap()["y"].as_f32().unwrap().to_vec()
 }
@@ -295,7 +295,7 @@ fn running_sums_of_positive_numbers_never_decrease() {
         let bits = (at as u32).wrapping_mul(2_654_435_769);
         Scalar::F32(f32::from_bits(0x3000_0000 + (bits >> 3) % 0x1800_0000))
     };
-    let inputs = Ports::from([("x".to_string(), Value::from_fn(ty, element))]);
+    let inputs = NamedValues::from([("x".to_string(), Value::from_fn(ty, element))]);
     let found = step.compile(&CompileOptions::threads(1)).unwrap().run(&inputs).unwrap();
     let (rows, columns) = (found["y"].as_f32().unwrap(), found["z"].as_f32().unwrap());
     for row in 0..3 {

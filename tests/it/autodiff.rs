@@ -3,7 +3,7 @@
 //! The derivative rules are checked one by one beside the op table; here is what the pass adds: sweeps over many nodes, accumulation,
 //! gradients of gradients, and the clean-up after them.
 
-use crate::oracle::{Ports, evaluate, random_ports};
+use crate::oracle::{NamedValues, evaluate, random_ports};
 use ir::{Graph, Op, Scalar};
 use kernel::Target;
 use passes::{Module, PassContext, RunOptions, Stop};
@@ -19,7 +19,7 @@ pub(crate) fn transform(graph: &Graph, last: &str) -> Graph {
 }
 
 /// The difference quotient of output `loss` by element `i` of port `port`.
-fn quotient(graph: &Graph, ports: &Ports, loss: &str, port: &str, i: usize) -> f64 {
+fn quotient(graph: &Graph, ports: &NamedValues, loss: &str, port: &str, i: usize) -> f64 {
     let step = 1e-5;
     let at = |shift: f64| {
         let mut ports = ports.clone();
@@ -270,7 +270,7 @@ fn gradients_of_long_products_take_linear_work() {
         [[52.5, 35.0, 21.0, 15.0, 210.0], [0.0, 35.0, 0.0, 0.0, 0.0], [0.0; 5], [1e200, 1e200, 1e-200, 1.0, 1e-200]]
             .concat();
     let ty = graph.ty(graph.ids().next().unwrap()).clone();
-    let ports = Ports::from([("x".to_string(), ir::Value::from_fn(ty, |i| Scalar::F64(x[i])))]);
+    let ports = NamedValues::from([("x".to_string(), ir::Value::from_fn(ty, |i| Scalar::F64(x[i])))]);
     let machine = crate::machine::step(&mut crate::machine::load(&graph, 1), &graph, &ports).unwrap();
     for found in [evaluate(&graph, &ports).unwrap(), machine] {
         for (found, want) in found["dx"].to_f64_vec().iter().zip(&want) {

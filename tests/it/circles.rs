@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use syn::visit::Visit;
 
 /// The path of a module in its crate.
-type Module = Vec<String>;
+type ModulePath = Vec<String>;
 
 /// A crate, and which of its files name the head of a recursion that the graph's grammar asks for: the body of a scan is a graph, and handled as one.
 const CRATES: [(&str, &[(&str, &str)]); 2] =
@@ -16,12 +16,12 @@ const CRATES: [(&str, &[(&str, &str)]); 2] =
 
 /// What a file names.
 #[derive(Default)]
-struct Names {
+struct NamedPaths {
     /// Paths as written, and whether they are re-exported.
     paths: Vec<(Vec<String>, bool)>,
 }
 
-impl Names {
+impl NamedPaths {
     fn tree(&mut self, tree: &syn::UseTree, mut prefix: Vec<String>, public: bool) {
         match tree {
             syn::UseTree::Path(path) => {
@@ -38,7 +38,7 @@ impl Names {
     }
 }
 
-impl<'ast> Visit<'ast> for Names {
+impl<'ast> Visit<'ast> for NamedPaths {
     fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
         // Tests may look at everything.
         if module.ident != "tests" {
@@ -63,8 +63,8 @@ impl<'ast> Visit<'ast> for Names {
 
 /// The files of a crate, by module, and what they name.
 struct Files {
-    names: BTreeMap<Module, Names>,
-    exports: BTreeMap<Module, BTreeMap<String, Module>>,
+    names: BTreeMap<ModulePath, NamedPaths>,
+    exports: BTreeMap<ModulePath, BTreeMap<String, ModulePath>>,
 }
 
 impl Files {
@@ -74,7 +74,7 @@ impl Files {
         for source in sources().iter().filter(|s| s.path.starts_with(&root)) {
             let module = module(source, &root);
             if module.last().is_none_or(|name| name != "tests") {
-                let mut names = Names::default();
+                let mut names = NamedPaths::default();
                 names.visit_file(&source.parse());
                 files.names.insert(module, names);
             }
@@ -90,7 +90,7 @@ impl Files {
     }
 
     /// A path from the crate's root; none if it leads elsewhere.
-    fn absolute(&self, module: &[String], path: &[String]) -> Option<Module> {
+    fn absolute(&self, module: &[String], path: &[String]) -> Option<ModulePath> {
         let supers = path.iter().take_while(|s| *s == "super").count();
         match path[0].as_str() {
             "crate" => Some(path[1..].to_vec()),
@@ -104,7 +104,7 @@ impl Files {
     }
 
     /// The file that defines what a path leads to.
-    fn file(&self, mut path: Module) -> Module {
+    fn file(&self, mut path: ModulePath) -> ModulePath {
         for _ in 0..8 {
             let len = (0..=path.len()).rev().find(|&len| self.names.contains_key(&path[..len])).unwrap_or(0);
             let (file, rest) = path.split_at(len);
@@ -118,21 +118,22 @@ impl Files {
     }
 
     /// The other files that a file depends on.
-    fn uses(&self, module: &Module) -> BTreeSet<Module> {
+    fn uses(&self, module: &ModulePath) -> BTreeSet<ModulePath> {
         let paths = self.names[module].paths.iter().filter(|(_, public)| !public);
         let files = paths.filter_map(|(path, _)| Some(self.file(self.absolute(module, path)?)));
         files.filter(|file| file != module).collect()
     }
 
     /// The groups of files of which each depends on each other, if nothing is made of these dependencies.
-    fn circles(&self, without: &[(Module, Module)]) -> Vec<BTreeSet<Module>> {
-        let mut uses: BTreeMap<&Module, BTreeSet<Module>> = self.names.keys().map(|m| (m, self.uses(m))).collect();
+    fn circles(&self, without: &[(ModulePath, ModulePath)]) -> Vec<BTreeSet<ModulePath>> {
+        let mut uses: BTreeMap<&ModulePath, BTreeSet<ModulePath>> =
+            self.names.keys().map(|m| (m, self.uses(m))).collect();
         for (from, to) in without {
             assert!(uses.get_mut(from).is_some_and(|uses| uses.remove(to)), "{from:?} doesn't depend on {to:?}");
         }
-        let reach = |from: &Module| {
+        let reach = |from: &ModulePath| {
             let mut reached = BTreeSet::new();
-            let mut open: Vec<&Module> = uses[from].iter().collect();
+            let mut open: Vec<&ModulePath> = uses[from].iter().collect();
             while let Some(module) = open.pop() {
                 if reached.insert(module.clone()) {
                     open.extend(&uses[module]);
@@ -140,9 +141,9 @@ impl Files {
             }
             reached
         };
-        let reached: BTreeMap<&Module, BTreeSet<Module>> = uses.keys().map(|m| (*m, reach(m))).collect();
+        let reached: BTreeMap<&ModulePath, BTreeSet<ModulePath>> = uses.keys().map(|m| (*m, reach(m))).collect();
         let on_circle = uses.keys().filter(|m| reached[**m].contains(**m));
-        let circles: BTreeSet<BTreeSet<Module>> = on_circle
+        let circles: BTreeSet<BTreeSet<ModulePath>> = on_circle
             .map(|m| reached[*m].iter().filter(|other| reached[*other].contains(*m)).cloned().collect())
             .collect();
         circles.into_iter().collect()
@@ -150,9 +151,9 @@ impl Files {
 }
 
 /// The module that a file is.
-fn module(source: &Source, root: &str) -> Module {
+fn module(source: &Source, root: &str) -> ModulePath {
     let path = source.path.trim_start_matches(root).trim_end_matches(".rs");
-    let mut module: Module = path.split('/').map(str::to_string).collect();
+    let mut module: ModulePath = path.split('/').map(str::to_string).collect();
     if module.last().is_some_and(|name| name == "mod" || name == "lib") {
         module.pop();
     }
@@ -164,7 +165,7 @@ fn files_form_no_circles() {
     for (krate, recursions) in CRATES {
         let files = Files::of(krate);
         assert!(files.names.len() > 20, "only {} files of {krate} were read", files.names.len());
-        let module = |path: &str| path.split("::").map(str::to_string).collect::<Module>();
+        let module = |path: &str| path.split("::").map(str::to_string).collect::<ModulePath>();
         let recursions: Vec<_> = recursions.iter().map(|(from, to)| (module(from), module(to))).collect();
         assert_eq!(files.circles(&recursions), [], "{krate}");
         for i in 0..recursions.len() {

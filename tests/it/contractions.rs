@@ -1,7 +1,7 @@
 //! Contractions large enough for blocks, panels of each thread's own and regions of padded convolutions, for targets with vectors of each
 //! width: after every pass they compute what the graph says.
 
-use crate::oracle::{Agreement, Ports, difference, random_ports};
+use crate::oracle::{Agreement, NamedValues, difference, random_ports};
 use crate::pipeline::first_fault;
 use ir::Graph;
 use kernel::Target;
@@ -10,7 +10,7 @@ use passes::{PassContext, RunOptions, Stop};
 fn check(name: &str, body: &str) {
     let graph = Graph::parse(&format!("graph \"{name}\" {{\n{body}\n}}")).unwrap_or_else(|e| panic!("{e}"));
     let ports = random_ports(&graph, 7);
-    let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(1e-10));
+    let same = |a: &NamedValues, b: &NamedValues| difference(a, b, Agreement::Within(1e-10));
     for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
         if let Err(fault) = first_fault(name, &graph, &ports, &target, &same) {
             panic!("{}: {fault}", target);

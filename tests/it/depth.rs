@@ -3,7 +3,7 @@
 
 use crate::machine;
 use crate::oracle::Agreement;
-use crate::oracle::{Ports, difference, evaluate};
+use crate::oracle::{NamedValues, difference, evaluate};
 use gradc::compile::{Cache, CompileOptions};
 use gradc::dsl::{GraphBuilder, Scan, Step, Tensor, f32, i32};
 use ir::op::scan::MAX_NESTING;
@@ -24,9 +24,9 @@ fn rounds(x: &Tensor, count: usize) -> Tensor {
     (0..count).fold(x.clone(), |y, _| (y * 1.01).tanh())
 }
 
-fn inputs() -> Ports {
+fn inputs() -> NamedValues {
     let ty = TensorType::new(DType::F32, Shape::new([8]).unwrap());
-    Ports::from([("x".into(), Value::from_fn(ty, |i| ir::Scalar::F32(i as f32 * 0.25 - 1.0)))])
+    NamedValues::from([("x".into(), Value::from_fn(ty, |i| ir::Scalar::F32(i as f32 * 0.25 - 1.0)))])
 }
 
 /// Compiles a step and compares what it gives with the interpreter's results.

@@ -4,7 +4,7 @@
 
 use crate::bounds::difference_beyond_rounding;
 use crate::least::expect_none;
-use crate::oracle::{Agreement, Ports, difference, evaluate, random_ports};
+use crate::oracle::{Agreement, NamedValues, difference, evaluate, random_ports};
 use crate::seeds::{check_each, check_most};
 use ir::op::control::Gradient;
 use ir::op::reduce::ReduceKind;
@@ -36,7 +36,7 @@ fn clean_up() -> Vec<Pass> {
     pipeline::PIPELINE.iter().filter(is_clean_up).copied().collect()
 }
 
-pub(crate) fn values(graph: &Graph, seed: u64) -> Ports {
+pub(crate) fn values(graph: &Graph, seed: u64) -> NamedValues {
     let (inputs, states) = random_values(graph, seed);
     inputs.into_iter().chain(states).collect()
 }
@@ -167,7 +167,7 @@ fn clean_up_keeps_gradients() {
 
 /// The values with each zero replaced by a value of its own, none of which is a half: where `floor`, `round` and `sign` jump, `relu` has a kink, and two
 /// equal operands of `min` make one, there is no derivative to compare with.
-fn off_the_steps(mut ports: Ports) -> Ports {
+fn off_the_steps(mut ports: NamedValues) -> NamedValues {
     let mut other = 0.3003;
     for value in ports.values_mut().filter(|value| value.ty().dtype == DType::F64) {
         for i in 0..value.data().len() {
@@ -190,7 +190,7 @@ fn gradients_match_differences() {
         let Ok(results) = evaluate(&graph, &ports) else { return false };
         let mut random = Rng::new(seed);
         let mut along = 0.0;
-        let mut direction = Ports::new();
+        let mut direction = NamedValues::new();
         for (name, gradient) in
             results.iter().filter(|(name, _)| name.starts_with('d') && ports.contains_key(&name[1..]))
         {

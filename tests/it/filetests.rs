@@ -18,12 +18,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// One file.
-struct Case {
+struct FileTest {
     path: PathBuf,
     text: String,
 }
 
-impl Case {
+impl FileTest {
     /// The path from the repository's root: what locations in the graph and messages say.
     fn name(&self) -> String {
         let root = crate::source::root();
@@ -77,7 +77,7 @@ impl Case {
 }
 
 /// All files, in the order of their paths.
-fn cases() -> Vec<Case> {
+fn cases() -> Vec<FileTest> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("files");
     let mut cases = Vec::new();
     let mut folders = vec![root];
@@ -88,7 +88,7 @@ fn cases() -> Vec<Case> {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "ir") {
                 let text = std::fs::read_to_string(&path).unwrap();
-                cases.push(Case { path, text });
+                cases.push(FileTest { path, text });
             }
         }
     }
@@ -97,7 +97,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// The target that the header names, the baseline without one.
-fn context(case: &Case) -> PassContext {
+fn context(case: &FileTest) -> PassContext {
     let target = match case.header("target").first().map(String::as_str) {
         None => Target::baseline(),
         Some("avx2") => Target::avx2(),
@@ -122,7 +122,7 @@ fn files() {
     assert!(failed.is_empty(), "{} of {} file tests fail:\n{}", failed.len(), cases.len(), failed.join("\n"));
 }
 
-fn positive(case: &Case) -> Result<(), String> {
+fn positive(case: &FileTest) -> Result<(), String> {
     let before = case.module();
     let outcome = passes::run(before.clone(), &case.passes(), &context(case), &RunOptions::default())
         .map_err(|e| e.to_string())?;
@@ -140,7 +140,7 @@ fn positive(case: &Case) -> Result<(), String> {
     std::panic::catch_unwind(compare).map_err(|_| "the snapshot differs".to_string())
 }
 
-fn snapshot(case: &Case, text: &str) {
+fn snapshot(case: &FileTest, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(case.path.parent().unwrap());
     settings.set_prepend_module_to_snapshot(false);
@@ -208,7 +208,7 @@ fn fires_inexact(graph: &Graph) -> bool {
     simplify::rules().any(|rule| rule.changes != Changes::Nothing && fired.contains_key(rule.name))
 }
 
-fn negative(case: &Case) -> Result<(), String> {
+fn negative(case: &FileTest) -> Result<(), String> {
     let (line, message) = match case.parse() {
         Err((line, message)) => (Some(line), message),
         Ok(module) => match passes::run(module, &case.passes(), &context(case), &RunOptions::default()) {
@@ -228,7 +228,7 @@ fn negative(case: &Case) -> Result<(), String> {
 }
 
 /// The line that an error's message names.
-fn line_of(case: &Case, error: &PassError) -> Option<usize> {
+fn line_of(case: &FileTest, error: &PassError) -> Option<usize> {
     let message = error.to_string();
     let (_, rest) = message.split_once(&format!("{}:", case.name()))?;
     rest.split(':').next()?.parse().ok()
@@ -265,7 +265,7 @@ fn every_pass_has_cases() {
 }
 
 /// Whether the pass of that name changes the case.
-fn changes(case: &Case, name: &str) -> bool {
+fn changes(case: &FileTest, name: &str) -> bool {
     let outcome = passes::run(case.module(), &case.passes(), &context(case), &RunOptions::default());
     let outcome = outcome.unwrap_or_else(|e| panic!("{}: {e}", case.name()));
     outcome.report.passes.iter().any(|record| record.name == name && record.changed)

@@ -60,9 +60,9 @@ fn rates_that_are_negative_or_no_number_are_refused_at_the_users_line() {
 }
 
 /// A loss that reduces too much, or not enough.
-struct Shaped(Shape);
+struct Shaped(LossFn);
 
-type Shape = fn(&Tensor) -> Tensor;
+type LossFn = fn(&Tensor) -> Tensor;
 
 impl Loss for Shaped {
     fn name(&self) -> &str {
@@ -94,7 +94,7 @@ fn settings_of_layers_that_are_negative_or_no_number_are_refused() {
 
 #[test]
 fn an_own_loss_or_metric_that_is_not_one_float_a_sample_is_refused() {
-    let wrong: [(Shape, &str); 3] = [
+    let wrong: [(LossFn, &str); 3] = [
         (Tensor::mean, "not f32[]"),
         (Tensor::clone, "not f32[1,2]"),
         (|x| x.sum_axes([-1]).cast(DType::I32), "i32[1]"),

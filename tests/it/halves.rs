@@ -1,19 +1,17 @@
 //! 16-bit floats: sums of them grow beyond a few hundred terms, and machine code gives what the interpreter gives.
 
-use gradc::dsl::{TypeSpec, Window};
+use crate::oracle::{NamedValues, TypeOf};
+use gradc::dsl::Window;
 use gradc::prelude::*;
 use ir::Scalar;
-use std::collections::BTreeMap;
 
-type Values = BTreeMap<String, Value>;
-
-fn compiled(g: &GraphBuilder, inputs: &Values) -> Values {
+fn compiled(g: &GraphBuilder, inputs: &NamedValues) -> NamedValues {
     let step = g.finish().unwrap_or_else(|e| panic!("{e}"));
     let mut program = step.compile(&CompileOptions::threads(2)).unwrap();
     program.run(inputs).unwrap()
 }
 
-fn interpreted(g: &GraphBuilder, inputs: &Values) -> Values {
+fn interpreted(g: &GraphBuilder, inputs: &NamedValues) -> NamedValues {
     let step = g.finish().unwrap();
     let mut graph = step.graph.clone();
     let cx = passes::PassContext::new(kernel::Target::baseline());
@@ -22,7 +20,7 @@ fn interpreted(g: &GraphBuilder, inputs: &Values) -> Values {
 }
 
 /// Elements of a graph's inputs: small numbers of one sign, so that sums grow.
-fn filled(g: &GraphBuilder) -> Values {
+fn filled(g: &GraphBuilder) -> NamedValues {
     let step = g.finish().unwrap();
     let value = |(_, input): (ir::NodeId, &ir::op::source::Input)| {
         let dtype = input.ty.dtype;
@@ -37,19 +35,16 @@ fn filled(g: &GraphBuilder) -> Values {
 
 /// Both ways within one unit in the last place of a `bf16`: the order of a sum in `f32` differs.
 #[track_caller]
-fn agrees(declare: impl Fn(&GraphBuilder, Type)) {
+fn agrees(declare: impl Fn(&GraphBuilder, TypeOf)) {
     for ty in TYPES {
         agrees_in(ty, &declare);
     }
 }
 
-/// Makes the spec of a type.
-type Type = fn(Vec<usize>) -> TypeSpec;
-
-const TYPES: [Type; 2] = [|dims| bf16(dims), |dims| f16(dims)];
+const TYPES: [TypeOf; 2] = [|dims| bf16(dims), |dims| f16(dims)];
 
 #[track_caller]
-fn agrees_in(ty: Type, declare: impl Fn(&GraphBuilder, Type)) {
+fn agrees_in(ty: TypeOf, declare: impl Fn(&GraphBuilder, TypeOf)) {
     let g = GraphBuilder::new("halves");
     declare(&g, ty);
     let inputs = filled(&g);
@@ -83,7 +78,7 @@ fn sums_of_ones_are_their_numbers() {
         g.output("softmax", &(&x * 0.0).softmax(-1).cast(DType::F32).sum());
         g.output("pooled", &row.avg_pool(Window::new([32, 32])));
         let ones = Value::from_fn(x.ty().unwrap(), |_| Scalar::F32(1.0).cast(x.dtype().unwrap()));
-        let out = compiled(&g, &Values::from([("x".into(), ones)]));
+        let out = compiled(&g, &NamedValues::from([("x".into(), ones)]));
         for (name, want) in [("sum", 1024.0), ("mean", 1.0), ("dot", 1024.0), ("softmax", 1.0), ("pooled", 1.0)] {
             assert_eq!(out[name].to_f64_vec(), [want], "{name}");
         }
@@ -205,7 +200,7 @@ fn conversions_are_exact_for_every_half_and_round_to_nearest_even() {
             Value::from_fn(x.ty().unwrap(), |i| Scalar::F32(f32::from_bits(singles[i]))),
             Value::from_fn(h.ty().unwrap(), |i| Scalar::from_bits(i as u64, dtype)),
         );
-        let inputs = Values::from([("x".into(), single), ("h".into(), half)]);
+        let inputs = NamedValues::from([("x".into(), single), ("h".into(), half)]);
         let (found, want) = (compiled(&g, &inputs), interpreted(&g, &inputs));
         for (name, want) in want {
             for i in 0..want.data().len() {
@@ -232,7 +227,7 @@ fn functions_of_several_ops_are_rounded_once() {
         ("layer_norm", |x| LayerNorm::new().apply(x)),
         ("rms_norm", |x| RmsNorm::new().apply(x)),
     ];
-    for (ty, ulp) in [(bf16 as Type, 2f64.powi(-7)), (f16, 2f64.powi(-10))] {
+    for (ty, ulp) in [(bf16 as TypeOf, 2f64.powi(-7)), (f16, 2f64.powi(-10))] {
         let g = GraphBuilder::new("functions");
         let x = g.input("x", ty(vec![6, 40]));
         for (name, function) in functions {
@@ -242,7 +237,7 @@ fn functions_of_several_ops_are_rounded_once() {
         let x = Value::from_fn(x.ty().unwrap(), |i| {
             Scalar::F64(((i * 37 % 101) as f64 - 50.0) / 16.0).cast(x.dtype().unwrap())
         });
-        let out = compiled(&g, &Values::from([("x".into(), x)]));
+        let out = compiled(&g, &NamedValues::from([("x".into(), x)]));
         for (name, _) in functions {
             let exact = out[&format!("{name}, exact")].to_f64_vec();
             for (i, (found, exact)) in out[name].to_f64_vec().into_iter().zip(exact).enumerate() {

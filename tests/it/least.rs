@@ -1,6 +1,6 @@
 //! What a random graph that fails is told by: the least graph that fails in the same way, and the seed.
 
-use crate::oracle::{Ports, divided};
+use crate::oracle::{NamedValues, divided};
 use ir::Graph;
 use ir::shrink::{GraphCase, shrink};
 use std::cell::Cell;
@@ -8,14 +8,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
 /// Says what is wrong with what a graph becomes, on these values; a panic is something wrong, too.
-type Check<'c> = &'c dyn Fn(&Graph, &Ports) -> Option<String>;
+type FaultFinder<'c> = &'c dyn Fn(&Graph, &NamedValues) -> Option<String>;
 
 /// Panics if something is wrong, with the least graph of which something is.
-pub(crate) fn expect_none(seed: u64, graph: &Graph, ports: &Ports, check: Check<'_>) {
+pub(crate) fn expect_none(seed: u64, graph: &Graph, ports: &NamedValues, check: FaultFinder<'_>) {
     let Some(fault) = silently(|| fault(graph, ports, check)) else { return };
     let (inputs, states) = divided(graph, ports);
     let case = GraphCase { graph: graph.clone(), inputs, states };
-    let all = |case: &GraphCase| -> Ports { case.inputs.clone().into_iter().chain(case.states.clone()).collect() };
+    let all =
+        |case: &GraphCase| -> NamedValues { case.inputs.clone().into_iter().chain(case.states.clone()).collect() };
     let least = silently(|| shrink(case, |case| fault_of(case, &all(case), check).is_some()));
     let ports = all(&least);
     let fault = fault_of(&least, &ports, check).unwrap_or(fault);
@@ -23,11 +24,11 @@ pub(crate) fn expect_none(seed: u64, graph: &Graph, ports: &Ports, check: Check<
     panic!("seed {seed}, of {} nodes {} left: {fault}\n{}\non\n{values}", graph.len(), least.graph.len(), least.graph);
 }
 
-fn fault_of(case: &GraphCase, ports: &Ports, check: Check<'_>) -> Option<String> {
+fn fault_of(case: &GraphCase, ports: &NamedValues, check: FaultFinder<'_>) -> Option<String> {
     silently(|| fault(&case.graph, ports, check))
 }
 
-fn fault(graph: &Graph, ports: &Ports, check: Check<'_>) -> Option<String> {
+fn fault(graph: &Graph, ports: &NamedValues, check: FaultFinder<'_>) -> Option<String> {
     catch_unwind(AssertUnwindSafe(|| check(graph, ports)))
         .unwrap_or_else(|payload| Some(crate::seeds::message(payload.as_ref())))
 }
@@ -58,7 +59,7 @@ fn silently<T>(run: impl FnOnce() -> T) -> T {
 fn a_failing_graph_is_shown_by_few_nodes() {
     use random_graphs::{Limits, random_graph};
     let has = |graph: &Graph, name: &str| graph.ids().any(|id| graph.op(id).name() == name);
-    let checks: [(&str, Check<'_>); 2] = [
+    let checks: [(&str, FaultFinder<'_>); 2] = [
         ("a tanh of what was added", &|graph, _| {
             let added = |id| graph.operands(id).iter().any(|id| graph.op(*id).name() == "add");
             graph.ids().any(|id| graph.op(id).name() == "tanh" && added(id)).then(|| "a tanh of what was added".into())

@@ -5,7 +5,7 @@
 use crate::bounds::difference_beyond_rounding;
 use crate::differential::{f64_limits, values, with_gradients};
 use crate::least::expect_none;
-use crate::oracle::{Agreement, Ports, difference, evaluate};
+use crate::oracle::{Agreement, NamedValues, difference, evaluate};
 use crate::pipeline::first_fault;
 use crate::seeds::{check_each, check_most};
 use gradc::compile::CompileOptions;
@@ -88,7 +88,11 @@ fn read(executable: &Executable, name: &str, ty: &TensorType, is_state: bool) ->
 }
 
 /// Runs one step on the given values; outputs by name, updates as `name'`.
-pub(crate) fn step(executable: &mut Executable, graph: &Graph, ports: &Ports) -> Result<Ports, runtime::StepError> {
+pub(crate) fn step(
+    executable: &mut Executable,
+    graph: &Graph,
+    ports: &NamedValues,
+) -> Result<NamedValues, runtime::StepError> {
     for (_, port) in graph.inputs() {
         write(executable, &port.name, &ports[&port.name], false);
     }
@@ -113,7 +117,7 @@ fn machine_code_computes_what_the_interpreter_does() {
 }
 
 /// What machine code does that the interpreter doesn't.
-pub(crate) fn what_runs_is_wrong(graph: &Graph, ports: &Ports) -> Option<String> {
+pub(crate) fn what_runs_is_wrong(graph: &Graph, ports: &NamedValues) -> Option<String> {
     let found = step(&mut load(graph, 1), graph, ports);
     match (evaluate(graph, ports), found) {
         (Ok(expected), Ok(found)) => difference_beyond_rounding(graph, ports, &expected, &found),
@@ -153,7 +157,7 @@ fn quotients_and_shifts_of_integers_are_vector_code() {
                 .map(|name| graph.add(Op::Input(Input { name: name.into(), ty: ty.clone() }), &[], None).unwrap());
             let result = graph.add(Op::Elementwise(op), &[x, y], None).unwrap();
             graph.set_output("z", result);
-            let ports = Ports::from([
+            let ports = NamedValues::from([
                 (
                     "x".into(),
                     Value::from_fn(ty.clone(), |i| Scalar::from_i64(i as i64 * 2_654_435_761 - (1 << 31), dtype)),
@@ -186,7 +190,7 @@ fn halves_are_rounded_as_the_interpreter_rounds_them() {
         let ports = values(&graph, seed);
         let target = [Target::baseline(), Target::avx2(), Target::avx512()][seed as usize / 2 % 3].clone();
         expect_none(seed, &graph, &ports, &|graph, ports| {
-            let same = |a: &Ports, b: &Ports| difference_beyond_rounding(graph, ports, a, b);
+            let same = |a: &NamedValues, b: &NamedValues| difference_beyond_rounding(graph, ports, a, b);
             let fault = first_fault(&target.to_string(), graph, ports, &target, &same);
             fault.err().or_else(|| what_runs_is_wrong(graph, ports))
         });
@@ -258,7 +262,7 @@ fn gradients_agree(seed: u64, limits: &Limits) -> bool {
     }
     let target = [Target::baseline(), Target::avx2(), Target::avx512()][seed as usize % 3].clone();
     expect_none(seed, &graph, &ports, &|graph, ports| {
-        let same = |a: &Ports, b: &Ports| difference_beyond_rounding(graph, ports, a, b);
+        let same = |a: &NamedValues, b: &NamedValues| difference_beyond_rounding(graph, ports, a, b);
         if let Err(fault) = first_fault(&target.to_string(), graph, ports, &target, &same) {
             return Some(fault);
         }

@@ -8,33 +8,36 @@ use random_graphs::Rng;
 use std::collections::BTreeMap;
 
 /// Values by the name of a port.
-pub(crate) type Ports = BTreeMap<String, Value>;
+pub(crate) type NamedValues = BTreeMap<String, Value>;
+
+/// Tensor types of one element type, by their extents: `f32`, `bf16`.
+pub(crate) type TypeOf = fn(Vec<usize>) -> gradc::dsl::TypeSpec;
 
 /// The outputs, and the updates under `name'`, of a graph whose inputs and states have the given values.
 ///
 /// # Errors
 /// What the run fails with.
-pub(crate) fn evaluate(graph: &Graph, ports: &Ports) -> Result<Ports, RunError> {
+pub(crate) fn evaluate(graph: &Graph, ports: &NamedValues) -> Result<NamedValues, RunError> {
     let (inputs, states) = divided(graph, ports);
     Ok(named(ir::eval::run(graph, &inputs, &states)?))
 }
 
 /// The values of inputs and those of states.
-pub(crate) fn divided(graph: &Graph, ports: &Ports) -> (Ports, Ports) {
+pub(crate) fn divided(graph: &Graph, ports: &NamedValues) -> (NamedValues, NamedValues) {
     let pick = |names: Vec<&String>| names.into_iter().map(|n| (n.clone(), ports[n].clone())).collect();
     let inputs = pick(graph.inputs().map(|(_, port)| &port.name).collect());
     (inputs, pick(graph.states().map(|(_, port)| &port.name).collect()))
 }
 
 /// Outputs, and updates under `name'`.
-pub(crate) fn named(outcome: RunResults) -> Ports {
+pub(crate) fn named(outcome: RunResults) -> NamedValues {
     let updates = outcome.states.into_iter().map(|(name, value)| (format!("{name}'"), value));
     outcome.outputs.into_iter().chain(updates).collect()
 }
 
 /// Values for all inputs and states, a function of `seed`: floats between -2 and 2 with some zeros of both signs among them, integers
 /// from 0 to 2, so that most serve as indices.
-pub(crate) fn random_ports(graph: &Graph, seed: u64) -> Ports {
+pub(crate) fn random_ports(graph: &Graph, seed: u64) -> NamedValues {
     let mut random = Rng::new(seed);
     let inputs = graph.inputs().map(|(id, port)| (port.name.clone(), id));
     let states = graph.states().map(|(id, port)| (port.name.clone(), id));
@@ -74,7 +77,7 @@ pub(crate) enum Agreement {
 }
 
 /// The first difference between two sets of results, as a sentence.
-pub(crate) fn difference(a: &Ports, b: &Ports, agreement: Agreement) -> Option<String> {
+pub(crate) fn difference(a: &NamedValues, b: &NamedValues, agreement: Agreement) -> Option<String> {
     if !a.keys().eq(b.keys()) {
         return Some(format!("results {:?} against {:?}", a.keys(), b.keys()));
     }
@@ -121,8 +124,8 @@ fn agree(x: Scalar, y: Scalar, agreement: Agreement) -> bool {
 pub(crate) fn evaluate_program(
     program: &Program,
     like: &Graph,
-    ports: &Ports,
-) -> Result<Ports, kernel::eval::EvalError> {
+    ports: &NamedValues,
+) -> Result<NamedValues, kernel::eval::EvalError> {
     let pick = |names: Vec<&String>| -> Tensors {
         names.into_iter().map(|name| (name.clone(), ports[name].data().clone())).collect()
     };
@@ -130,7 +133,7 @@ pub(crate) fn evaluate_program(
     let states = pick(like.states().map(|(_, port)| &port.name).collect());
     let (outputs, after) = kernel::eval::eval(program, &inputs, &states)?;
     let typed = |ty: &TensorType, data: Data| Value::new(ty.clone(), data).unwrap();
-    let mut results = Ports::new();
+    let mut results = NamedValues::new();
     for (name, id) in like.outputs() {
         results.insert(name.clone(), typed(like.ty(*id), outputs[name].clone()));
     }
@@ -157,7 +160,7 @@ pub(crate) fn random_tensors(program: &Program, seed: u64) -> [Tensors; 2] {
 }
 
 /// The elements of buffers as tensors of one axis.
-pub(crate) fn flat(tensors: Tensors) -> Ports {
+pub(crate) fn flat(tensors: Tensors) -> NamedValues {
     let value =
         |data: Data| Value::new(TensorType::new(data.dtype(), Shape::new([data.len()]).unwrap()), data).unwrap();
     tensors.into_iter().map(|(name, data)| (name, value(data))).collect()

@@ -1,7 +1,7 @@
 //! Products and convolutions of `bf16` in pairs: every pass keeps what they compute, and so does machine code, where the processor has the instruction.
 
 use crate::halves::differentiate;
-use crate::oracle::{Agreement, Ports, difference, evaluate, random_ports};
+use crate::oracle::{Agreement, NamedValues, difference, evaluate, random_ports};
 use crate::pipeline::first_fault;
 use crate::seeds::check_most;
 use gradc::dsl::Window;
@@ -22,7 +22,7 @@ fn agrees(name: &str, pairs: usize, declare: impl Fn(&GraphBuilder)) {
     let target = with_pairs();
     passes::autodiff::run(&mut graph, &PassContext::new(target.clone())).unwrap();
     let ports = random_ports(&graph, 11);
-    let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(0.04));
+    let same = |a: &NamedValues, b: &NamedValues| difference(a, b, Agreement::Within(0.04));
     first_fault(name, &graph, &ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
     let text = graph_with_pairs(&graph);
     let found =
@@ -164,8 +164,8 @@ fn is_exact(seed: u64) -> bool {
     let step = g.finish().unwrap();
     let mut graph = step.graph.clone();
     passes::autodiff::run(&mut graph, &PassContext::new(with_pairs())).unwrap();
-    let ports: Ports = random_values(&graph, seed).0.into_iter().collect();
-    let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Bits);
+    let ports: NamedValues = random_values(&graph, seed).0.into_iter().collect();
+    let same = |a: &NamedValues, b: &NamedValues| difference(a, b, Agreement::Bits);
     first_fault(&format!("seed {seed}"), &graph, &ports, &with_pairs(), &same)
         .unwrap_or_else(|fault| panic!("{fault}"));
     let expected = evaluate(&graph, &ports).unwrap();
@@ -192,13 +192,13 @@ fn infinity_and_nan_reach_their_row_alone() {
     let (row, ty) = (|i: usize| i / k, |dims: [usize; 2]| TensorType::new(DType::Bf16, Shape::new(dims).unwrap()));
     for (step_of, edge) in [(0, f64::INFINITY), (1, f64::INFINITY), (6, f64::NAN), (7, f64::NAN), (32, f64::NAN)] {
         let at = |i: usize| if row(i) == 3 && i % k == step_of { edge } else { 0.5 };
-        let ports = Ports::from([
+        let ports = NamedValues::from([
             ("x".to_string(), Value::from_fn(ty([m, k]), |i| bf16(at(i)))),
             ("w".to_string(), Value::from_fn(ty([k, n]), |_| bf16(2.0))),
         ]);
         let found = step.compile(&CompileOptions::threads(1)).unwrap().run(&ports).unwrap();
         let expected = Value::from_fn(ty([m, n]), |i| bf16(if i / n == 3 { edge } else { k as f64 }));
-        assert_eq!(difference(&Ports::from([("y".to_string(), expected)]), &found, Agreement::Bits), None);
+        assert_eq!(difference(&NamedValues::from([("y".to_string(), expected)]), &found, Agreement::Bits), None);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::bounds::difference_beyond_rounding;
 use crate::least::expect_none;
-use crate::oracle::{Ports, evaluate, evaluate_program};
+use crate::oracle::{NamedValues, evaluate, evaluate_program};
 use crate::seeds::check_each;
 use gradc::model::{Model, Sequential};
 use gradc::nn::MeanSquaredError;
@@ -19,9 +19,9 @@ use random_graphs::{Limits, random_graph, random_values};
 pub(crate) fn first_fault(
     name: &str,
     graph: &Graph,
-    ports: &Ports,
+    ports: &NamedValues,
     target: &Target,
-    same: &dyn Fn(&Ports, &Ports) -> Option<String>,
+    same: &dyn Fn(&NamedValues, &NamedValues) -> Option<String>,
 ) -> Result<(), String> {
     let Ok(expected) = evaluate(graph, ports) else { return Ok(()) };
     let context = PassContext::new(target.clone());
@@ -56,10 +56,10 @@ fn check(count: u64, dtypes: &[DType]) {
         let limits = Limits { steps: 2 + (seed % 16) as usize, dtypes: dtypes.to_vec(), ..Limits::default() };
         let graph = random_graph(seed, &limits);
         let (inputs, states) = random_values(&graph, seed);
-        let ports: Ports = inputs.into_iter().chain(states).collect();
+        let ports: NamedValues = inputs.into_iter().chain(states).collect();
         let target = [Target::baseline(), Target::avx2(), Target::avx512()][seed as usize % 3].clone();
         expect_none(seed, &graph, &ports, &|graph, ports| {
-            let same = |a: &Ports, b: &Ports| difference_beyond_rounding(graph, ports, a, b);
+            let same = |a: &NamedValues, b: &NamedValues| difference_beyond_rounding(graph, ports, a, b);
             first_fault(&target.to_string(), graph, ports, &target, &same).err()
         });
         true

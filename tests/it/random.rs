@@ -2,17 +2,17 @@
 
 use crate::bounds::difference_beyond_rounding;
 use crate::machine;
-use crate::oracle::{Agreement, Ports, difference, evaluate, random_ports};
+use crate::oracle::{Agreement, NamedValues, TypeOf, difference, evaluate, random_ports};
 use crate::pipeline::first_fault;
-use gradc::dsl::{GraphBuilder, Tensor, TypeSpec, bf16, f16, f32, f64};
+use gradc::dsl::{GraphBuilder, Tensor, bf16, f16, f32, f64};
 use gradc::nn::{Dropout, Layer, LayerNorm};
 use ir::Graph;
 use kernel::{Program, Target};
 use passes::{PassContext, RunOptions, Stop};
 use runtime::{Executable, LoadOptions};
 
-type Type = fn(Vec<usize>) -> TypeSpec;
-type Use = fn(&Tensor) -> Tensor;
+/// What random numbers are used for.
+type RandomUse = fn(&Tensor) -> Tensor;
 
 fn dropped(x: &Tensor) -> Tensor {
     Dropout::new(0.25).apply(x)
@@ -23,7 +23,7 @@ fn normal(x: &Tensor) -> Tensor {
 }
 
 /// What random numbers are used for: in rows that are reduced before or after, along each axis, turned, repeated, in sums alone.
-const USES: [(&str, Use); 9] = [
+const USES: [(&str, RandomUse); 9] = [
     ("alone", dropped),
     ("after a softmax", |x| dropped(&x.softmax(-1))),
     ("after a softmax of columns", |x| dropped(&x.softmax(0))),
@@ -35,7 +35,7 @@ const USES: [(&str, Use); 9] = [
     ("with noise", |x| (x + normal(x) * 0.5).sum_axes([0])),
 ];
 
-fn declared(ty: Type, shape: &[usize], used: Use, gradient: bool) -> Graph {
+fn declared(ty: TypeOf, shape: &[usize], used: RandomUse, gradient: bool) -> Graph {
     let g = GraphBuilder::new("random");
     g.set_training(true);
     let x = g.input("x", ty(shape.to_vec()));
@@ -53,7 +53,7 @@ fn program(graph: &Graph, target: Target, until: Stop) -> Program {
 }
 
 /// What emitter and vectors make of a graph, with so many threads.
-fn run(graph: &Graph, ports: &Ports, target: Target, threads: usize) -> Ports {
+fn run(graph: &Graph, ports: &NamedValues, target: Target, threads: usize) -> NamedValues {
     let options = LoadOptions { threads, target: Some(target.clone()), verify_code: true, dump: false };
     let mut executable = Executable::load(program(graph, target, Stop::End), &options).unwrap();
     machine::step(&mut executable, graph, ports).unwrap()
@@ -65,7 +65,7 @@ const SHAPES: [&[usize]; 5] = [&[1, 1], &[3, 5], &[7, 129], &[2, 64], &[9, 487]]
 #[test]
 fn random_numbers_are_the_interpreter_s_wherever_they_are_used() {
     for (name, used) in USES {
-        for (shape, ty) in SHAPES.into_iter().flat_map(|s| [(s, f32 as Type), (s, f64), (s, bf16), (s, f16)]) {
+        for (shape, ty) in SHAPES.into_iter().flat_map(|s| [(s, f32 as TypeOf), (s, f64), (s, bf16), (s, f16)]) {
             let graph = crate::autodiff::transform(&declared(ty, shape, used, true), "autodiff");
             let ports = random_ports(&graph, 5);
             let want = evaluate(&graph, &ports).unwrap();
@@ -83,7 +83,7 @@ fn random_numbers_are_the_interpreter_s_wherever_they_are_used() {
 fn uniform_numbers_are_the_same_bits_on_every_machine_at_any_number_of_threads() {
     for numel in [1, 15, 63, 64, 65, 2047, 2048, 2049, 20_011] {
         let g = GraphBuilder::new("uniform");
-        for (name, ty) in [("a", f32 as Type), ("b", f64), ("c", bf16), ("d", f16)] {
+        for (name, ty) in [("a", f32 as TypeOf), ("b", f64), ("c", bf16), ("d", f16)] {
             g.output(name, &g.random_uniform(ty(vec![numel])));
         }
         let graph = g.finish().unwrap().graph;
@@ -153,7 +153,7 @@ fn random_numbers_may_be_the_key_of_others() {
     let graph = Graph::parse(text).unwrap();
     let ports = random_ports(&graph, 3);
     for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
-        let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Ulps(64.0));
+        let same = |a: &NamedValues, b: &NamedValues| difference(a, b, Agreement::Ulps(64.0));
         first_fault("keys", &graph, &ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
     }
 }

@@ -5,7 +5,7 @@
 //! all the steps of the reference as machine code.
 
 use crate::machine;
-use crate::oracle::evaluate;
+use crate::oracle::{NamedValues, evaluate};
 use gradc::dsl::{GraphBuilder, Step, f32, i32};
 use gradc::model::{Functional, Model, Sequential};
 use gradc::nn::{
@@ -17,13 +17,10 @@ use ir::{DType, Data, Graph, Shape, TensorType, Value};
 use kernel::Target;
 use passes::{PassContext, autodiff};
 use safetensors::{Dtype, SafeTensors};
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-type Tensors = BTreeMap<String, Value>;
-
-fn load(path: &Path) -> Tensors {
+fn load(path: &Path) -> NamedValues {
     let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let tensor = |name: &str| {
@@ -64,7 +61,7 @@ enum Engine {
 
 impl Engine {
     /// A function from the values of all ports to outputs by name and updates as `name'`.
-    fn runner(self, mut graph: Graph) -> Box<dyn FnMut(&Tensors) -> Tensors> {
+    fn runner(self, mut graph: Graph) -> Box<dyn FnMut(&NamedValues) -> NamedValues> {
         match self {
             Self::Interpreter(_) => {
                 autodiff::run(&mut graph, &PassContext::new(Target::baseline())).unwrap();
@@ -124,7 +121,7 @@ fn check_by(engine: Engine, dir: &Path, model: &impl Model, loss: &dyn Loss, opt
     let step = model.training_graph(batch, loss, &[], optimizer).unwrap();
     let weights: Vec<String> = step.states.iter().filter(|s| s.trainable()).map(|s| s.name.clone()).collect();
     assert_eq!(meta["parameters"].as_object().unwrap().len(), weights.len());
-    let mut ports: Tensors = step.initial_values(0).into_iter().collect();
+    let mut ports: NamedValues = step.initial_values(0).into_iter().collect();
     for name in &weights {
         ports.insert(name.clone(), init[&reference_name(name)].clone());
     }

@@ -7,7 +7,7 @@
 use crate::bounds::difference_beyond_rounding;
 use crate::differential::values;
 use crate::machine::what_runs_is_wrong;
-use crate::oracle::Ports;
+use crate::oracle::NamedValues;
 use crate::pipeline::first_fault;
 use ir::Graph;
 use kernel::Target;
@@ -31,7 +31,7 @@ fn none_comes_back() {
         let graph = crate::autodiff::transform(&graph, "autodiff");
         for seed in 0..4 {
             let ports = values(&graph, seed);
-            let same = |a: &Ports, b: &Ports| difference_beyond_rounding(&graph, &ports, a, b);
+            let same = |a: &NamedValues, b: &NamedValues| difference_beyond_rounding(&graph, &ports, a, b);
             for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
                 if let Err(fault) = first_fault(&target.to_string(), &graph, &ports, &target, &same) {
                     panic!("{name}, seed {seed}: {fault}");

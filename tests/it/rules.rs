@@ -1,7 +1,7 @@
 //! Every rule of `simplify`, alone, on numbers at the edges: next to overflow and underflow, infinities, NaN and zeros of both signs, in every type that
 //! its file test makes sense in. What may differ afterwards is what the rule says it changes.
 
-use crate::oracle::{Agreement, Ports, difference, evaluate};
+use crate::oracle::{Agreement, NamedValues, difference, evaluate};
 use ir::{DType, Graph, Scalar, TensorType, Value};
 use kernel::Target;
 use passes::simplify::{self, Changes};
@@ -37,7 +37,7 @@ fn edges(dtype: DType) -> Vec<f64> {
 
 /// Which numbers a run has.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Numbers {
+enum Sequence {
     /// All edges, of both signs, and NaN.
     All,
     /// Those of one sign, so that sums have no choice whether to overflow; now and then NaN.
@@ -46,11 +46,11 @@ enum Numbers {
     Small(f64),
 }
 
-fn random_value(ty: &TensorType, numbers: Numbers, rng: &mut Rng) -> Value {
+fn random_value(ty: &TensorType, numbers: Sequence, rng: &mut Rng) -> Value {
     let edges = edges(ty.dtype);
     // Some tensors without infinities, and some of few numbers, so that they meet themselves.
     let end = if ty.dtype.is_float() { edges.len() - rng.below(3).min(2) } else { edges.len() };
-    let small = matches!(numbers, Numbers::Small(_));
+    let small = matches!(numbers, Sequence::Small(_));
     let end = if small { edges.iter().filter(|&&x| x <= 3.0).count() } else { end };
     let nan = !small && rng.one_in(3);
     Value::from_fn(ty.clone(), |_| {
@@ -65,20 +65,20 @@ fn random_value(ty: &TensorType, numbers: Numbers, rng: &mut Rng) -> Value {
         let magnitude = edges[rng.below(end)];
         let number = match numbers {
             _ if nan && rng.one_in(8) => f64::NAN,
-            Numbers::All => {
+            Sequence::All => {
                 if rng.one_in(2) {
                     -magnitude
                 } else {
                     magnitude
                 }
             }
-            Numbers::OneSign(sign) | Numbers::Small(sign) => sign * magnitude,
+            Sequence::OneSign(sign) | Sequence::Small(sign) => sign * magnitude,
         };
         Scalar::from_f64(number, ty.dtype)
     })
 }
 
-fn random_ports(graph: &Graph, numbers: Numbers, seed: u64) -> Ports {
+fn random_ports(graph: &Graph, numbers: Sequence, seed: u64) -> NamedValues {
     let mut rng = Rng::new(seed);
     let inputs = graph.inputs().map(|(id, port)| (port.name.clone(), id));
     let states = graph.states().map(|(id, port)| (port.name.clone(), id));
@@ -86,7 +86,7 @@ fn random_ports(graph: &Graph, numbers: Numbers, seed: u64) -> Ports {
 }
 
 /// The first result that has another kind of number, or is further away than sums of so many roundings are.
-fn difference_in_rounding(a: &Ports, b: &Ports, ulps: f64) -> Option<String> {
+fn difference_in_rounding(a: &NamedValues, b: &NamedValues, ulps: f64) -> Option<String> {
     for (name, (x, y)) in a.iter().map(|(name, x)| (name, (x, &b[name]))) {
         for i in 0..x.data().len() {
             let (p, q) = (x.get(i), y.get(i));
@@ -110,15 +110,15 @@ fn difference_in_rounding(a: &Ports, b: &Ports, ulps: f64) -> Option<String> {
 }
 
 /// The numbers on which a change that changes so much must do no more.
-fn kinds(changes: Changes) -> &'static [Numbers] {
+fn kinds(changes: Changes) -> &'static [Sequence] {
     match changes {
-        Changes::Association => &[Numbers::OneSign(1.0), Numbers::OneSign(-1.0)],
-        _ => &[Numbers::All],
+        Changes::Association => &[Sequence::OneSign(1.0), Sequence::OneSign(-1.0)],
+        _ => &[Sequence::All],
     }
 }
 
 /// Compares what a graph computes before and after a change.
-fn check(changes: Changes, kinds: &[Numbers], before: &Graph, after: &Graph) -> Result<(), String> {
+fn check(changes: Changes, kinds: &[Sequence], before: &Graph, after: &Graph) -> Result<(), String> {
     for &numbers in kinds {
         for seed in 0..60 {
             let ports = random_ports(before, numbers, seed);
@@ -178,7 +178,7 @@ fn passes_keep_numbers_at_the_edges() {
         ("cse", Changes::Nothing, all, 5),
         ("dce", Changes::Nothing, all, 4),
         ("hoist", Changes::Association, sums, 5),
-        ("legalize", Changes::Association, &[Numbers::Small(1.0), Numbers::Small(-1.0)], 20),
+        ("legalize", Changes::Association, &[Sequence::Small(1.0), Sequence::Small(-1.0)], 20),
     ] {
         let pass = passes::pipeline::find(name).unwrap();
         let PassFn::Graph(run) = pass.run else { panic!("{name} is a pass on graphs") };
@@ -230,7 +230,7 @@ fn a_factor_within_a_sum_keeps_it_finite() {
         Value::from_fn(ty, |i| Scalar::F32(elements[i]))
     };
     let x = value(&[2, 4], &[3e38, 3e38, 3e38, 3e38, 1.0, 2.0, 3.0, 4.0]);
-    let ports = Ports::from([("x".to_string(), x), ("m".to_string(), value(&[2], &[0.0, 1.0]))]);
+    let ports = NamedValues::from([("x".to_string(), x), ("m".to_string(), value(&[2], &[0.0, 1.0]))]);
     let found = crate::machine::step(&mut crate::machine::load(&graph, 1), &graph, &ports).unwrap();
     let quarter = found["quarter"].to_f64_vec();
     assert!((quarter[0] / f64::from(3e38f32) - 1.0).abs() < 1e-6 && quarter[1] == 2.5, "{quarter:?}");

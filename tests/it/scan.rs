@@ -2,7 +2,7 @@
 
 use crate::autodiff::{check, transform};
 use crate::machine::{self, load, step};
-use crate::oracle::{Agreement, Ports, difference, evaluate, random_ports};
+use crate::oracle::{Agreement, NamedValues, difference, evaluate, random_ports};
 use crate::pipeline::first_fault;
 use ir::Graph;
 use kernel::Target;
@@ -86,7 +86,7 @@ impl Recurrence<'_> {
 fn compiles(text: &str) {
     let graph = transform(&Graph::parse(text).unwrap(), "autodiff");
     let ports = random_ports(&graph, 3);
-    let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(2e-5));
+    let same = |a: &NamedValues, b: &NamedValues| difference(a, b, Agreement::Within(2e-5));
     for target in [Target::baseline(), machine::host()] {
         first_fault("a scan", &graph, &ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
     }

@@ -26,16 +26,16 @@ fn files_are_small() {
 
 /// Collects the functions of a file with their lengths.
 #[derive(Default)]
-struct Functions(Vec<(String, usize)>);
+struct FunctionLengths(Vec<(String, usize)>);
 
-impl Functions {
+impl FunctionLengths {
     fn record(&mut self, name: &syn::Ident, signature: &syn::Signature, block: &syn::Block) {
         let first = signature.span().start().line;
         self.0.push((name.to_string(), block.span().end().line + 1 - first));
     }
 }
 
-impl<'a> Visit<'a> for Functions {
+impl<'a> Visit<'a> for FunctionLengths {
     fn visit_item_fn(&mut self, f: &'a syn::ItemFn) {
         self.record(&f.sig.ident, &f.sig, &f.block);
         syn::visit::visit_item_fn(self, f);
@@ -59,7 +59,7 @@ fn functions_are_small() {
     let mut too_long = Vec::new();
     let mut seen = 0;
     for source in sources() {
-        let mut functions = Functions::default();
+        let mut functions = FunctionLengths::default();
         functions.visit_file(&source.parse());
         for (name, lines) in functions.0 {
             seen += 1;
@@ -78,7 +78,7 @@ fn functions_are_small() {
 #[test]
 fn the_counter_counts() {
     let text = "/// Doc.\n#[test]\nfn a() {\n    b();\n}\n\nimpl X {\n    fn c(&self) {}\n}\n";
-    let mut functions = Functions::default();
+    let mut functions = FunctionLengths::default();
     functions.visit_file(&syn::parse_file(text).unwrap());
     assert_eq!(functions.0, [("a".to_string(), 3), ("c".to_string(), 1)]);
 }

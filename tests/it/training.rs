@@ -6,7 +6,7 @@
 use crate::bounds::{Trials, difference_beyond_rounding};
 use crate::least::expect_none;
 use crate::machine::{self, load, step};
-use crate::oracle::{Agreement, Ports, difference, evaluate};
+use crate::oracle::{Agreement, NamedValues, difference, evaluate};
 use crate::pipeline::first_fault;
 use crate::seeds::check_each;
 use crate::training_models::{CLASSES, Setup};
@@ -21,7 +21,7 @@ use random_graphs::Rng;
 const STEPS: u64 = 3;
 
 /// A new batch: labels and indices below their bound, everything else as targets and images are.
-fn batch(setup: &Setup, graph: &Graph, rng: &mut Rng) -> Ports {
+fn batch(setup: &Setup, graph: &Graph, rng: &mut Rng) -> NamedValues {
     let bound = |name: &str| match name {
         "y" => CLASSES,
         _ => setup.vocabulary.unwrap_or(1),
@@ -46,7 +46,7 @@ fn differentiated(step: &Step) -> Graph {
 }
 
 /// The new states of a step, under their own names; the old ones where the graph leaves them alone.
-fn carry(states: &mut Ports, results: &Ports) {
+fn carry(states: &mut NamedValues, results: &NamedValues) {
     for (name, value) in states.iter_mut() {
         if let Some(new) = results.get(&format!("{name}'")) {
             *value = new.clone();
@@ -58,8 +58,8 @@ fn carry(states: &mut Ports, results: &Ports) {
 fn check(seed: u64, setup: Setup) -> bool {
     let (training, evaluation) = (setup.training(), setup.evaluation());
     let mut rng = Rng::new(seed);
-    let (mut expected_states, mut found_states): (Ports, Ports) = Default::default();
-    let mut states_of_trials = vec![Ports::new(); TRIALS as usize];
+    let (mut expected_states, mut found_states): (NamedValues, NamedValues) = Default::default();
+    let mut states_of_trials = vec![NamedValues::new(); TRIALS as usize];
     for (step_of, steps) in [(&training, STEPS), (&evaluation, 1)] {
         let graph = differentiated(step_of);
         let mut executable = load(&graph, 1 + (seed % 2) as usize);
@@ -70,10 +70,11 @@ fn check(seed: u64, setup: Setup) -> bool {
         }
         for i in 0..steps {
             let inputs = batch(&setup, &graph, &mut rng);
-            let with = |states: &Ports| -> Ports { inputs.clone().into_iter().chain(states.clone()).collect() };
+            let with =
+                |states: &NamedValues| -> NamedValues { inputs.clone().into_iter().chain(states.clone()).collect() };
             let expected = evaluate(&graph, &with(&expected_states)).unwrap();
             let found = step(&mut executable, &graph, &with(&found_states)).unwrap();
-            let ports: Vec<Ports> = states_of_trials.iter().map(with).collect();
+            let ports: Vec<NamedValues> = states_of_trials.iter().map(with).collect();
             let trials = Trials::following(&graph, &with(&expected_states), &ports).unwrap();
             if let Some(difference) = trials.difference(&expected, &found) {
                 blame(seed, &setup, &graph, &with(&expected_states), &format!("step {i}: {difference}"));
@@ -87,9 +88,9 @@ fn check(seed: u64, setup: Setup) -> bool {
 }
 
 /// Panics with the least part of the graph that goes wrong, and the pass that does it; with the difference if no part does by itself in one step.
-fn blame(seed: u64, setup: &Setup, graph: &Graph, ports: &Ports, difference: &str) -> ! {
+fn blame(seed: u64, setup: &Setup, graph: &Graph, ports: &NamedValues, difference: &str) -> ! {
     expect_none(seed, graph, ports, &|graph, ports| {
-        let same = |a: &Ports, b: &Ports| difference_beyond_rounding(graph, ports, a, b);
+        let same = |a: &NamedValues, b: &NamedValues| difference_beyond_rounding(graph, ports, a, b);
         let fault = first_fault("it", graph, ports, &machine::host(), &same);
         fault.err().or_else(|| machine::what_runs_is_wrong(graph, ports))
     });
@@ -146,8 +147,8 @@ fn other_targets_compute_the_same() {
             let training = setup.training();
             let graph = differentiated(&training);
             let inputs = batch(&setup, &graph, &mut Rng::new(seed));
-            let ports: Ports = inputs.into_iter().chain(training.initial_values(seed)).collect();
-            let same = |a: &Ports, b: &Ports| difference_beyond_rounding(&graph, &ports, a, b);
+            let ports: NamedValues = inputs.into_iter().chain(training.initial_values(seed)).collect();
+            let same = |a: &NamedValues, b: &NamedValues| difference_beyond_rounding(&graph, &ports, a, b);
             for target in targets() {
                 if let Err(fault) = first_fault(&target.to_string(), &graph, &ports, &target, &same) {
                     panic!("seed {seed}, {setup:?}, {target:?}\n{fault}");
@@ -166,7 +167,7 @@ fn threads_don_t_change_training() {
         let training = setup.training();
         let graph = differentiated(&training);
         let inputs = batch(&setup, &graph, &mut Rng::new(seed));
-        let ports: Ports = inputs.into_iter().chain(training.initial_values(seed)).collect();
+        let ports: NamedValues = inputs.into_iter().chain(training.initial_values(seed)).collect();
         let run = |threads: usize| step(&mut load(&graph, threads), &graph, &ports).unwrap();
         if let Some(difference) = difference(&run(1), &run(3), Agreement::Bits) {
             panic!("seed {seed}, {setup:?}: {difference}");

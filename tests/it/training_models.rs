@@ -22,7 +22,7 @@ impl<L: Layer + Debug> Printed for L {}
 
 /// A part of a model.
 #[derive(Clone, Debug)]
-pub(crate) enum Piece {
+pub(crate) enum ModelPiece {
     /// A convolution.
     Conv(Box<Conv2d>),
     /// A convolution without bias and the normalization of its channels.
@@ -49,7 +49,7 @@ pub(crate) enum Piece {
     Sequence(Rc<dyn Printed>),
 }
 
-impl Piece {
+impl ModelPiece {
     fn apply(&self, x: &Tensor) -> Tensor {
         match self {
             Self::Conv(conv) => conv.apply(x),
@@ -83,7 +83,7 @@ pub(crate) struct Setup {
     /// Whether samples are indices below that bound.
     pub(crate) vocabulary: Option<usize>,
     /// The model.
-    pub(crate) pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<ModelPiece>,
     /// The number of samples.
     pub(crate) batch: Batch,
     /// Which of the losses.
@@ -134,7 +134,7 @@ impl Setup {
             _ => (vec![rng.between(5, 9), rng.between(5, 9), rng.between(1, 6)], None),
         };
         let mut pieces = match vocabulary {
-            Some(bound) => vec![embedding(bound, rng.between(1, 6), dtype), Piece::Flatten],
+            Some(bound) => vec![embedding(bound, rng.between(1, 6), dtype), ModelPiece::Flatten],
             None => vec![],
         };
         if let [height, width, channels] = sample[..] {
@@ -142,9 +142,9 @@ impl Setup {
         }
         for _ in 0..rng.below(3) {
             let units = rng.between(1, 20);
-            pieces.push(Piece::Dense(Box::new(dense(&mut rng, units).activation(activation(&mut rng)))));
+            pieces.push(ModelPiece::Dense(Box::new(dense(&mut rng, units).activation(activation(&mut rng)))));
             if rng.one_in(3) {
-                pieces.push(Piece::Dropout(Dropout::new(0.3)));
+                pieces.push(ModelPiece::Dropout(Dropout::new(0.3)));
             }
         }
         Self::ending(&mut rng, dtype, sample, vocabulary, pieces, batch)
@@ -169,14 +169,14 @@ impl Setup {
         dtype: DType,
         sample: Vec<usize>,
         vocabulary: Option<usize>,
-        mut pieces: Vec<Piece>,
+        mut pieces: Vec<ModelPiece>,
         batch: Batch,
     ) -> Self {
-        pieces.push(Piece::Dense(Box::new(dense(rng, CLASSES))));
+        pieces.push(ModelPiece::Dense(Box::new(dense(rng, CLASSES))));
         let (loss, optimizer) = (rng.below(losses().len()), rng.below(optimizers().len()));
         let needs_probabilities = losses()[loss].0.name() == "kl_divergence";
         if needs_probabilities {
-            pieces.push(Piece::Activation(Activation::Softmax));
+            pieces.push(ModelPiece::Activation(Activation::Softmax));
         }
         Self { dtype, sample, vocabulary, pieces, batch, loss, optimizer }
     }
@@ -209,8 +209,8 @@ impl Setup {
     }
 }
 
-fn embedding(bound: usize, width: usize, dtype: DType) -> Piece {
-    Piece::Embedding(Embedding::new(bound, width).dtype(dtype).initializer(uniform(-1.0, 1.0)))
+fn embedding(bound: usize, width: usize, dtype: DType) -> ModelPiece {
+    ModelPiece::Embedding(Embedding::new(bound, width).dtype(dtype).initializer(uniform(-1.0, 1.0)))
 }
 
 fn dense(rng: &mut Rng, units: usize) -> Dense {
@@ -266,34 +266,38 @@ impl Geometry {
     }
 }
 
-fn convolutions(rng: &mut Rng, mut image: [usize; 3], pieces: &mut Vec<Piece>) {
+fn convolutions(rng: &mut Rng, mut image: [usize; 3], pieces: &mut Vec<ModelPiece>) {
     for _ in 0..rng.between(1, 3) {
         let window = Geometry::random(rng, image);
         let [height, width] = window.output(image);
         match rng.below(8) {
             0 => {
-                pieces.push(Piece::MaxPool(MaxPool2d::new(window.size).stride(window.stride).padding(window.padding)));
+                pieces.push(ModelPiece::MaxPool(
+                    MaxPool2d::new(window.size).stride(window.stride).padding(window.padding),
+                ));
                 image = [height, width, image[2]];
             }
             1 => {
-                pieces.push(Piece::AvgPool(AvgPool2d::new(window.size).stride(window.stride).padding(window.padding)));
+                pieces.push(ModelPiece::AvgPool(
+                    AvgPool2d::new(window.size).stride(window.stride).padding(window.padding),
+                ));
                 image = [height, width, image[2]];
             }
-            2 => pieces.push(Piece::Residual(activation(rng))),
-            3 => pieces.push(Piece::Dropout(Dropout::new(0.25))),
+            2 => pieces.push(ModelPiece::Residual(activation(rng))),
+            3 => pieces.push(ModelPiece::Dropout(Dropout::new(0.25))),
             kind => {
                 let (conv, filters) = conv(rng, &window, image);
                 if kind < 6 {
-                    pieces.push(Piece::ConvNorm(Box::new(conv.use_bias(false)), BatchNorm::new().momentum(0.7)));
-                    pieces.push(Piece::Activation(activation(rng)));
+                    pieces.push(ModelPiece::ConvNorm(Box::new(conv.use_bias(false)), BatchNorm::new().momentum(0.7)));
+                    pieces.push(ModelPiece::Activation(activation(rng)));
                 } else {
-                    pieces.push(Piece::Conv(Box::new(conv.activation(activation(rng)))));
+                    pieces.push(ModelPiece::Conv(Box::new(conv.activation(activation(rng)))));
                 }
                 image = [height, width, filters];
             }
         }
     }
-    pieces.push(if rng.one_in(3) { Piece::GlobalAvgPool } else { Piece::Flatten });
+    pieces.push(if rng.one_in(3) { ModelPiece::GlobalAvgPool } else { ModelPiece::Flatten });
 }
 
 /// A convolution with that window, and its filters.
@@ -313,7 +317,7 @@ fn conv(rng: &mut Rng, window: &Geometry, [height, width, channels]: [usize; 3])
 }
 
 /// Layers that keep a sequence `[length, width]` one, then a layer that leaves rows.
-fn sequences(rng: &mut Rng, [mut length, width, heads]: [usize; 3], pieces: &mut Vec<Piece>) {
+fn sequences(rng: &mut Rng, [mut length, width, heads]: [usize; 3], pieces: &mut Vec<ModelPiece>) {
     let causal = rng.one_in(2);
     for _ in 0..rng.between(1, 3) {
         let layer: Rc<dyn Printed> = match rng.below(9) {
@@ -337,11 +341,11 @@ fn sequences(rng: &mut Rng, [mut length, width, heads]: [usize; 3], pieces: &mut
                 Rc::new(block.root_mean_square(rng.one_in(2)).epsilon(1e-3))
             }
         };
-        pieces.push(Piece::Sequence(layer));
+        pieces.push(ModelPiece::Sequence(layer));
     }
     pieces.push(match rng.below(3) {
-        0 => Piece::Flatten,
-        1 => Piece::Sequence(Rc::new(GlobalAvgPool1d)),
-        _ => Piece::Sequence(Rc::new(GlobalMaxPool1d)),
+        0 => ModelPiece::Flatten,
+        1 => ModelPiece::Sequence(Rc::new(GlobalAvgPool1d)),
+        _ => ModelPiece::Sequence(Rc::new(GlobalMaxPool1d)),
     });
 }

@@ -2,16 +2,16 @@
 //! within arithmetic.
 
 use crate::machine;
-use crate::oracle::{Agreement, difference, evaluate, random_ports};
-use gradc::dsl::{GraphBuilder, Tensor, TypeSpec, bf16, bool_, f16, f32, f64, i32, i64, u8};
+use crate::oracle::{Agreement, TypeOf, difference, evaluate, random_ports};
+use gradc::dsl::{GraphBuilder, Tensor, bf16, bool_, f16, f32, f64, i32, i64, u8};
 use ir::Graph;
 use passes::{PassContext, RunOptions};
 use runtime::{Executable, LoadOptions};
 
-type Type = fn(Vec<usize>) -> TypeSpec;
-type Use = fn(&GraphBuilder, &Tensor, &[isize]) -> Tensor;
+/// What is done with a tensor in another order of its axes.
+type TransposeUse = fn(&GraphBuilder, &Tensor, &[isize]) -> Tensor;
 
-const TYPES: [Type; 8] = [f32, f64, bf16, f16, i32, i64, u8, bool_];
+const TYPES: [TypeOf; 8] = [f32, f64, bf16, f16, i32, i64, u8, bool_];
 
 /// Blocks that are whole in both directions, in one, in none; axes with others around and between.
 const CASES: [(&[usize], &[isize]); 9] = [
@@ -42,7 +42,7 @@ fn check(graph: &Graph, case: &str) {
     }
 }
 
-fn graph(ty: Type, shape: &[usize], perm: &[isize], used: Use) -> Graph {
+fn graph(ty: TypeOf, shape: &[usize], perm: &[isize], used: TransposeUse) -> Graph {
     let g = GraphBuilder::new("transpose");
     let x = g.input("x", ty(shape.to_vec()));
     g.output("y", &used(&g, &x, perm));
@@ -61,7 +61,7 @@ fn every_type_and_size_is_transposed_to_the_bit() {
 
 #[test]
 fn transposed_operands_of_arithmetic_are_read_in_blocks() {
-    let uses: [(&str, Use); 3] = [
+    let uses: [(&str, TransposeUse); 3] = [
         ("with another operand", |g, x, perm| {
             let turned = x.permute(perm);
             let other = g.input("other", turned.ty().unwrap());
@@ -75,7 +75,7 @@ fn transposed_operands_of_arithmetic_are_read_in_blocks() {
     ];
     for (shape, perm) in CASES {
         for (name, used) in uses {
-            for ty in [f32 as Type, f64] {
+            for ty in [f32 as TypeOf, f64] {
                 check(&graph(ty, shape, perm, used), &format!("{shape:?} as {perm:?}, {name}"));
             }
         }

@@ -2,7 +2,7 @@
 //! machine code at any number of threads.
 
 use crate::machine::{load, step};
-use crate::oracle::{Agreement, Ports, difference, evaluate, random_ports};
+use crate::oracle::{Agreement, NamedValues, difference, evaluate, random_ports};
 use crate::pipeline::first_fault;
 use ir::op::window::Window;
 use ir::{DType, Graph, Scalar, Value};
@@ -10,7 +10,7 @@ use kernel::{Program, Target};
 use passes::{PassContext, RunOptions, compile};
 
 /// An input's extents `[n, spatial..., c]` and a window over it.
-struct Case {
+struct WindowCase {
     dims: Vec<usize>,
     window: Window,
 }
@@ -21,12 +21,12 @@ fn case<const R: usize, const D: usize>(
     stride: [usize; D],
     pad: [(usize, usize); D],
     dilation: [usize; D],
-) -> Case {
+) -> WindowCase {
     let (dims, size, stride) = (dims.to_vec(), size.to_vec(), stride.to_vec());
-    Case { dims, window: Window { size, stride, pad: pad.to_vec(), dilation: dilation.to_vec() } }
+    WindowCase { dims, window: Window { size, stride, pad: pad.to_vec(), dilation: dilation.to_vec() } }
 }
 
-fn cases() -> Vec<Case> {
+fn cases() -> Vec<WindowCase> {
     vec![
         // Overlapping: by 1 and by 2, padded and not; channels that fill vectors, few, and one.
         case([2, 7, 5, 3], [3, 3], [1, 1], [(1, 1), (1, 1)], [1, 1]),
@@ -69,7 +69,7 @@ fn attrs(window: &Window) -> String {
 }
 
 /// Pooling by maximum and sum, their gradients with an elementwise op behind each, and what stands at the places of maxima.
-fn graph(case: &Case, dtype: DType) -> Graph {
+fn graph(case: &WindowCase, dtype: DType) -> Graph {
     let (spatial, window) = (case.window.rank(), &case.window);
     let attrs = format!("{{{}}}", attrs(window));
     let mut pooled = case.dims.clone();
@@ -97,7 +97,7 @@ fn graph(case: &Case, dtype: DType) -> Graph {
 }
 
 /// Whole numbers, so that sums are exact in any order; many are equal.
-fn ports(graph: &Graph) -> Ports {
+fn ports(graph: &Graph) -> NamedValues {
     let value = |seed: usize, ty: &ir::TensorType| {
         Value::from_fn(ty.clone(), |i| Scalar::from_i64(((i * 7 + i / 3 * 5 + seed) % 6) as i64, ty.dtype))
     };
@@ -113,7 +113,7 @@ fn pooling_is_the_same_over_windows_of_all_kinds() {
         for (dtype, targets) in [(DType::F32, &targets[..]), (others[number % 5], &targets[number % 3..=number % 3])] {
             let graph = graph(&case, dtype);
             let ports = ports(&graph);
-            let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Bits);
+            let same = |a: &NamedValues, b: &NamedValues| difference(a, b, Agreement::Bits);
             for target in targets {
                 first_fault(&target.to_string(), &graph, &ports, target, &same)
                     .unwrap_or_else(|fault| panic!("{fault}"));
@@ -130,7 +130,7 @@ fn pooling_is_the_same_over_windows_of_all_kinds() {
 }
 
 /// The gradient by the input of a convolution to `channels`, with a rectifier's mask behind it.
-fn input_gradient(case: &Case, channels: usize, groups: usize, dtype: DType) -> Graph {
+fn input_gradient(case: &WindowCase, channels: usize, groups: usize, dtype: DType) -> Graph {
     let (spatial, window) = (case.window.rank(), &case.window);
     let mut outputs = case.dims.clone();
     outputs[1..=spatial].copy_from_slice(&window.output(&case.dims[1..=spatial]).unwrap());
@@ -153,7 +153,7 @@ fn input_gradient(case: &Case, channels: usize, groups: usize, dtype: DType) -> 
 }
 
 /// Cases with channels of the result, and groups.
-fn strided() -> Vec<(Case, usize, usize)> {
+fn strided() -> Vec<(WindowCase, usize, usize)> {
     vec![
         (case([2, 9, 8, 16], [3, 3], [2, 2], [(1, 1), (1, 1)], [1, 1]), 9, 1),
         (case([9, 12, 11, 5], [3, 2], [2, 1], [(0, 1), (1, 0)], [1, 1]), 7, 1),
@@ -187,7 +187,7 @@ fn gradients_of_strided_convolutions_are_the_same_over_windows_of_all_kinds() {
     for (number, (case, channels, groups)) in strided().into_iter().enumerate() {
         let graph = input_gradient(&case, channels, groups, DType::F64);
         let values = random_ports(&graph, number as u64);
-        let near = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(1e-12));
+        let near = |a: &NamedValues, b: &NamedValues| difference(a, b, Agreement::Within(1e-12));
         for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
             first_fault(&target.to_string(), &graph, &values, &target, &near).unwrap_or_else(|fault| panic!("{fault}"));
         }
@@ -206,7 +206,7 @@ fn gradients_of_strided_convolutions_are_the_same_over_windows_of_all_kinds() {
 }
 
 /// The gradient by the kernel of a convolution of each channel with `times` kernels of its own.
-fn kernel_gradient(case: &Case, times: usize, dtype: DType) -> Graph {
+fn kernel_gradient(case: &WindowCase, times: usize, dtype: DType) -> Graph {
     let (spatial, window) = (case.window.rank(), &case.window);
     let groups = case.dims[spatial + 1];
     let mut outputs = case.dims.clone();
@@ -241,7 +241,7 @@ fn gradients_of_kernels_for_one_channel_each_are_the_same_over_windows_of_all_ki
     for (number, (case, times)) in cases.into_iter().enumerate() {
         let graph = kernel_gradient(&case, times, DType::F64);
         let values = random_ports(&graph, number as u64);
-        let near = |a: &Ports, b: &Ports| difference(a, b, Agreement::Within(1e-12));
+        let near = |a: &NamedValues, b: &NamedValues| difference(a, b, Agreement::Within(1e-12));
         for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
             first_fault(&target.to_string(), &graph, &values, &target, &near).unwrap_or_else(|fault| panic!("{fault}"));
         }

@@ -1,7 +1,7 @@
 //! The benchmark's workloads, compiled: their losses are those that several other frameworks compute from the same numbers.
 
 use gradc::compile::CompileOptions;
-use gradc_cli::bench::{Subject, Workload, launch_facts};
+use gradc_cli::bench::{LoadedWorkload, Workload, launch_facts};
 use kernel::{InstructionSet, Target};
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ const LOSSES: [(&str, f64, (usize, f64), f64); 6] = [
 #[test]
 fn losses_are_those_of_other_frameworks() {
     for (name, first, (step, later), tolerance) in LOSSES {
-        let mut subject = Subject::new(Workload::named(name).unwrap(), 1).unwrap();
+        let mut subject = LoadedWorkload::new(Workload::named(name).unwrap(), 1).unwrap();
         let losses: Vec<f64> = (0..step).map(|_| f64::from(subject.step().unwrap())).collect();
         assert!((losses[0] - first).abs() < 1e-5, "{name}: the loss of step 1 is {}, not {first}", losses[0]);
         let last = losses[step - 1];
@@ -32,14 +32,14 @@ fn losses_are_those_of_other_frameworks() {
 #[test]
 fn predictions_are_those_of_other_frameworks() {
     for (name, sum) in [("infer_mlp_small_b1", -0.25802), ("infer_cnn_b1", 0.61167), ("infer_cnn_b32", 19.20975)] {
-        let mut subject = Subject::new(Workload::named(name).unwrap(), 1).unwrap();
+        let mut subject = LoadedWorkload::new(Workload::named(name).unwrap(), 1).unwrap();
         subject.step().unwrap();
         let found: f64 = outputs(&subject).into_iter().sum();
         assert!((found - sum).abs() < 2e-5 * sum.abs().max(1.0), "{name}: the outputs' sum is {found}, not {sum}");
     }
 }
 
-fn outputs(subject: &Subject) -> Vec<f64> {
+fn outputs(subject: &LoadedWorkload) -> Vec<f64> {
     subject.result_bits().unwrap().into_iter().map(|bits| f32::from_bits(bits).into()).collect()
 }
 
@@ -49,7 +49,7 @@ fn run(name: &str) -> (BTreeMap<String, Vec<f64>>, Vec<f64>) {
     let step = workload.step().unwrap();
     let operands = workload.inputs(&step).unwrap().into_iter().chain(workload.initial_values(&step).unwrap());
     let operands = operands.map(|(name, value)| (name, value.to_f64_vec())).collect();
-    let mut subject = Subject::new(workload, 1).unwrap();
+    let mut subject = LoadedWorkload::new(workload, 1).unwrap();
     subject.step().unwrap();
     (operands, outputs(&subject))
 }
@@ -176,7 +176,7 @@ fn results_do_not_depend_on_threads() {
     // Single operations have results of all types.
     for workload in Workload::all().filter(|w| !w.name.contains('/')) {
         let run = |threads: usize| -> Vec<u32> {
-            let mut subject = Subject::new(workload, threads).unwrap();
+            let mut subject = LoadedWorkload::new(workload, threads).unwrap();
             let losses: Vec<u32> = (0..3).map(|_| subject.step().unwrap().to_bits()).collect();
             [losses, subject.result_bits().unwrap()].concat()
         };

@@ -3,7 +3,7 @@
 
 use crate::autodiff::transform;
 use crate::machine::{self, load, step};
-use crate::oracle::{Agreement, Ports, difference, evaluate};
+use crate::oracle::{Agreement, NamedValues, difference, evaluate};
 use crate::pipeline::first_fault;
 use ir::{Graph, Scalar, Value};
 use kernel::Target;
@@ -13,7 +13,7 @@ use runtime::{Executable, LoadOptions};
 const TYPES: [&str; 4] = ["f32", "f64", "bf16", "f16"];
 
 /// Zeros of both signs, by stretches of one sign and mixed; every 50th a NaN if asked for, and now and then a number that is none of them.
-fn zeros(graph: &Graph, with_nan: bool) -> Ports {
+fn zeros(graph: &Graph, with_nan: bool) -> NamedValues {
     let value = |seed: usize, ty: &ir::TensorType| {
         Value::from_fn(ty.clone(), |i| {
             let mixed = (i * 7 + seed * 3 + i / 5) % 11;
@@ -42,7 +42,7 @@ fn check(name: &str, body: &str) {
         let graph = transform(&graph, "autodiff");
         for with_nan in [false, true] {
             let ports = zeros(&graph, with_nan);
-            let same = |a: &Ports, b: &Ports| difference(a, b, Agreement::Bits);
+            let same = |a: &NamedValues, b: &NamedValues| difference(a, b, Agreement::Bits);
             for target in [Target::baseline(), Target::avx2(), Target::avx512()] {
                 first_fault(&target.to_string(), &graph, &ports, &target, &same)
                     .unwrap_or_else(|fault| panic!("{fault}"));
@@ -69,7 +69,7 @@ fn a_pooled_maximum_of_zeros_of_both_signs_is_positive() {
     .unwrap();
     for (x, y) in [([-0.0, 0.0, 0.0, -0.0], [0.0, 0.0]), ([-0.0, -0.0, -1.0, -0.0], [-0.0, -0.0])] {
         let x = Value::from_fn(graph.ty(graph.ids().next().unwrap()).clone(), |i| Scalar::F32(x[i]));
-        let ports = Ports::from([("x".to_string(), x)]);
+        let ports = NamedValues::from([("x".to_string(), x)]);
         let found = [evaluate(&graph, &ports).unwrap(), step(&mut load(&graph, 1), &graph, &ports).unwrap()];
         for found in found {
             let bits: Vec<u32> = found["y"].as_f32().unwrap().iter().map(|y| y.to_bits()).collect();
@@ -206,7 +206,7 @@ fn extrema_of_long_rows_settle_zeros_and_nan_at_the_end() {
 }
 
 /// 24 rows, all alike but for one element.
-fn odd_ones_out(graph: &Graph, (length, axis): (usize, usize), seed: usize) -> Ports {
+fn odd_ones_out(graph: &Graph, (length, axis): (usize, usize), seed: usize) -> NamedValues {
     let value = |ty: &ir::TensorType| {
         Value::from_fn(ty.clone(), |i| {
             let (row, at) = if axis == 1 { (i / length, i % length) } else { (i % 24, i / 24) };
@@ -220,7 +220,7 @@ fn odd_ones_out(graph: &Graph, (length, axis): (usize, usize), seed: usize) -> P
 }
 
 /// What the interpreter computes, to the bit, with vectors of each width.
-fn on_each_machine(graph: &Graph, ports: &Ports) {
+fn on_each_machine(graph: &Graph, ports: &NamedValues) {
     let expected = evaluate(graph, ports).unwrap();
     for target in machine::machines() {
         let context = PassContext::new(target.clone());

@@ -55,7 +55,7 @@ pub enum BenchError {
     Step(#[from] StepError),
     /// The machine's limits can't be measured.
     #[error("the machine's limits can't be measured: {0}")]
-    Machine(#[from] LoadError),
+    MachineLimits(#[from] LoadError),
     /// A profile can't be written.
     #[error(transparent)]
     File(#[from] IoError),

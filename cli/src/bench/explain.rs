@@ -1,7 +1,7 @@
 //! Where the time of a workload goes: passes, code generation, memory, kernels.
 
 use super::profile::{LaunchProfile, profile};
-use super::{BenchError, Machine, Settings, Workload};
+use super::{BenchError, MachineLimits, Settings, Workload};
 use gradc::compile::{CompileOptions, CompileReport, KernelReport};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,14 +17,14 @@ pub struct Explanation {
     threads: usize,
     report: CompileReport,
     launches: Vec<LaunchProfile>,
-    machine: Machine,
+    machine: MachineLimits,
 }
 
 /// Compiles a workload, times its parts and lays them beside the machine's limits.
 ///
 /// # Errors
 /// If it doesn't compile or run, or the machine can't be measured.
-pub fn explain(workload: &Workload, settings: &Settings, machine: &Machine) -> Result<Explanation, BenchError> {
+pub fn explain(workload: &Workload, settings: &Settings, machine: &MachineLimits) -> Result<Explanation, BenchError> {
     let options = CompileOptions::threads(settings.threads);
     let step = workload.step()?;
     let mut program = step.compile(&options)?;

@@ -13,7 +13,7 @@ const LOOP: Duration = Duration::from_millis(40);
 
 /// Billions of bytes in a second that loops reach on arrays in one part of the memory.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Level {
+pub struct MemoryLevel {
     /// `L1`, `L2`, `L3`, `memory`.
     pub name: &'static str,
     /// Up to how many bytes stay there, all threads together.
@@ -30,13 +30,13 @@ pub struct Level {
 
 /// What the machine can do at most, with a number of threads.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Machine {
+pub struct MachineLimits {
     /// Threads that ran the loops.
     pub threads: usize,
     /// Billions of floating-point operations in a second, all threads together: fused multiply-adds of `f32` in the widest vectors allowed.
     pub gflops: f64,
     /// The parts of the memory, from the fastest to the slowest.
-    pub levels: Vec<Level>,
+    pub levels: Vec<MemoryLevel>,
     /// Handing a loop to all threads and waiting for them; `None` with one thread.
     pub fork_join: Option<ForkJoin>,
 }
@@ -50,7 +50,7 @@ pub struct Limit {
     pub by: &'static str,
 }
 
-impl Machine {
+impl MachineLimits {
     /// Measures it: about a second.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Machine {
                 copy = copy.max(rate(PeakLoop::StreamCopy)?);
                 triad = triad.max(rate(PeakLoop::StreamTriad)?);
             }
-            Ok(Level { name, capacity, measured, read: rate(PeakLoop::Read)?, copy, triad })
+            Ok(MemoryLevel { name, capacity, measured, read: rate(PeakLoop::Read)?, copy, triad })
         });
         let levels = levels.collect::<Result<Vec<_>, BenchError>>()?;
         let fork_join = if threads > 1 { Some(fork_join(threads, Duration::ZERO, 10 * LOOP)?) } else { None };
@@ -106,7 +106,7 @@ impl Machine {
     }
 }
 
-impl Level {
+impl MemoryLevel {
     /// The rate of the loop whose share of writes is nearest.
     fn rate(&self, work: &Work) -> f64 {
         let written = work.written_bytes / (work.read_bytes + work.written_bytes).max(1.0);
@@ -131,12 +131,12 @@ fn sizes(target: &Target, threads: usize) -> [(&'static str, f64, usize); 4] {
     ]
 }
 
-impl fmt::Display for Machine {
+impl fmt::Display for MachineLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "threads: {}", self.threads)?;
         writeln!(f, "fused multiply-adds of f32: {:.1} GFLOP/s", self.gflops)?;
         writeln!(f, "{:<8} {:>12} {:>12} {:>12} {:>12}", "GB/s", "KiB/thread", "read", "copy", "triad")?;
-        for Level { name, measured, read, copy, triad, .. } in &self.levels {
+        for MemoryLevel { name, measured, read, copy, triad, .. } in &self.levels {
             writeln!(f, "{name:<8} {:>12} {read:>12.1} {copy:>12.1} {triad:>12.1}", measured >> 10)?;
         }
         if let Some(ForkJoin { best, median }) = self.fork_join {
@@ -151,8 +151,8 @@ impl fmt::Display for Machine {
 mod tests {
     use super::*;
 
-    fn machine() -> Machine {
-        let level = |name, capacity, rate| Level {
+    fn machine() -> MachineLimits {
+        let level = |name, capacity, rate| MemoryLevel {
             name,
             capacity,
             measured: 1,
@@ -161,7 +161,7 @@ mod tests {
             triad: 3.0 * rate,
         };
         let levels = vec![level("L1", 1e4, 100.0), level("memory", f64::INFINITY, 10.0)];
-        Machine { threads: 1, gflops: 100.0, levels, fork_join: None }
+        MachineLimits { threads: 1, gflops: 100.0, levels, fork_join: None }
     }
 
     #[test]

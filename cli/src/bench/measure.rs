@@ -1,8 +1,8 @@
 //! Times a workload.
 
 use super::process::{age_s, peak_rss_mb};
-use super::subject::Subject;
-use super::{BenchError, Kind, Machine, Work, Workload};
+use super::subject::LoadedWorkload;
+use super::{BenchError, MachineLimits, StepWork, Workload, WorkloadKind};
 use serde_json::{Value as Json, json};
 use std::time::Instant;
 
@@ -46,7 +46,7 @@ pub struct Measurement {
     /// The workload.
     pub workload: &'static str,
     /// What it is a case of.
-    pub kind: Kind,
+    pub kind: WorkloadKind,
     /// Samples in a batch; 1 for kernels.
     pub batch: usize,
     /// Trainable numbers.
@@ -70,7 +70,7 @@ pub struct Measurement {
     /// What it computed.
     pub proof: Proof,
     /// What a step has to do.
-    pub work: Work,
+    pub work: StepWork,
 }
 
 /// Declares, compiles, checks and times a workload.
@@ -79,7 +79,7 @@ pub struct Measurement {
 /// If it doesn't compile or run, or a result is not finite.
 pub fn measure(workload: &Workload, settings: &Settings) -> Result<Measurement, BenchError> {
     check(settings)?;
-    let mut subject = Subject::new(workload, settings.threads)?;
+    let mut subject = LoadedWorkload::new(workload, settings.threads)?;
     let start = Instant::now();
     let first = subject.step()?;
     let (first_step_s, start_to_step1_s) = (start.elapsed().as_secs_f64(), age_s());
@@ -104,11 +104,11 @@ pub fn measure(workload: &Workload, settings: &Settings) -> Result<Measurement, 
 }
 
 /// What the first steps computed; `first` is what the first one gave.
-fn prove(subject: &mut Subject, kind: Kind, first: f32) -> Result<Proof, BenchError> {
+fn prove(subject: &mut LoadedWorkload, kind: WorkloadKind, first: f32) -> Result<Proof, BenchError> {
     let finite =
         |step: usize, loss: f32| if loss.is_finite() { Ok(()) } else { Err(BenchError::Diverged { step, loss }) };
     finite(1, first)?;
-    if kind != Kind::Training {
+    if kind != WorkloadKind::Training {
         let mean = subject.check()?;
         finite(1, mean as f32)?;
         for _ in 1..FIRST_STEPS {
@@ -135,7 +135,7 @@ fn check(settings: &Settings) -> Result<(), BenchError> {
 }
 
 /// The times of steps in milliseconds, ascending.
-fn sample(subject: &mut Subject, seconds: f64) -> Result<Vec<f64>, BenchError> {
+fn sample(subject: &mut LoadedWorkload, seconds: f64) -> Result<Vec<f64>, BenchError> {
     let start = Instant::now();
     while start.elapsed().as_secs_f64() < 0.1 * seconds {
         subject.step()?;
@@ -221,10 +221,10 @@ impl Measurement {
 
 /// Adds to a workload's JSON line the least time that its step can take on a machine (`limit_ms`), what sets it (`limit`), and what share of
 /// its fastest step that is (`share`).
-pub fn add_limit(json: &mut Json, workload: &Workload, machine: &Machine) {
+pub fn add_limit(json: &mut Json, workload: &Workload, machine: &MachineLimits) {
     let field = |name: &str| json[name].as_f64().unwrap_or(f64::NAN);
-    let of_graph = || Work { flops: Some(field("gflops") * field("step_ms") * 1e6), ..Work::default() };
-    let Work { flops, read_bytes, written_bytes } = workload.work().unwrap_or_else(of_graph);
+    let of_graph = || StepWork { flops: Some(field("gflops") * field("step_ms") * 1e6), ..StepWork::default() };
+    let StepWork { flops, read_bytes, written_bytes } = workload.work().unwrap_or_else(of_graph);
     let work = kernel::Work { operations: flops.unwrap_or(0.0), read_bytes, written_bytes };
     let limit = machine.limit(&work, field("arena_mb") * f64::from(1 << 20));
     let share = limit.ms / field("min_ms");
@@ -243,7 +243,7 @@ mod tests {
     fn measurement() -> Measurement {
         Measurement {
             workload: "mlp_tiny",
-            kind: Kind::Training,
+            kind: WorkloadKind::Training,
             batch: 8,
             params: 386,
             threads: 1,
@@ -255,7 +255,7 @@ mod tests {
             peak_rss_mb: Some(12.0),
             arena_mb: 0.5,
             proof: Proof::Losses { first: 1.5, last: 1.25, steps: 20 },
-            work: Work { flops: Some(12e6), ..Work::default() },
+            work: StepWork { flops: Some(12e6), ..StepWork::default() },
         }
     }
 
@@ -281,8 +281,8 @@ mod tests {
 
     #[test]
     fn a_kernel_has_a_check_and_bytes() {
-        let work = Work { read_bytes: 6e6, written_bytes: 6e6, ..Work::default() };
-        let kernel = Measurement { kind: Kind::Kernel, proof: Proof::Mean(0.5), work, ..measurement() };
+        let work = StepWork { read_bytes: 6e6, written_bytes: 6e6, ..StepWork::default() };
+        let kernel = Measurement { kind: WorkloadKind::Kernel, proof: Proof::Mean(0.5), work, ..measurement() };
         let json = kernel.to_json();
         assert_eq!((json["check"].as_f64(), json["gbytes_s"].as_f64()), (Some(0.5), Some(2.0)));
         assert_eq!((json["kind"].as_str(), json.get("loss_1"), json.get("gflops")), (Some("kernel"), None, None));

@@ -1,7 +1,7 @@
 //! Where the time of a step goes: its launches, what they compute and move, the user's lines they come from, and which thread ran what
 //! when.
 
-use super::{BenchError, Machine};
+use super::{BenchError, MachineLimits};
 use gradc::compile::{CompileOptions, CompiledProgram, run_passes};
 use gradc::dsl::Step;
 use gradc::io::write_atomically;
@@ -90,7 +90,7 @@ pub struct Profile {
     /// The launches in the order they run.
     pub launches: Vec<LaunchProfile>,
     /// The limits that launches are compared with, if they were measured.
-    pub machine: Option<Machine>,
+    pub machine: Option<MachineLimits>,
     /// Bytes of the arena.
     arena_bytes: usize,
     spans: Vec<Vec<LaunchSpan>>,
@@ -105,7 +105,7 @@ pub fn profile(
     program: &mut CompiledProgram,
     options: &CompileOptions,
     steps: usize,
-    machine: Option<Machine>,
+    machine: Option<MachineLimits>,
 ) -> Result<Profile, BenchError> {
     let executable = program.executable_mut();
     let facts = facts_of_loaded(step, executable.loaded(), options)?;
@@ -135,7 +135,7 @@ impl LaunchProfile {
 
     /// What share of the fastest run the machine's nearer limit would need, and which that is: `86% FMA`. A launch on one thread is compared
     /// with one thread's share of the limits.
-    pub fn share_of_limit(&self, machine: &Machine) -> String {
+    pub fn share_of_limit(&self, machine: &MachineLimits) -> String {
         // What a launch touches is what decides where its data can stay.
         let limit = machine.limit(&self.facts.work, self.bytes());
         let alone = if self.threads < machine.threads { machine.threads as f64 } else { 1.0 };

@@ -1,6 +1,6 @@
 //! A workload made runnable, and its states and inputs written.
 
-use super::{BenchError, Kind, Work, Workload, contraction_flops};
+use super::{BenchError, StepWork, Workload, WorkloadKind, contraction_flops};
 use gradc::compile::{CompileOptions, CompiledProgram, run_passes};
 use gradc::dsl::Step;
 use ir::Value;
@@ -10,29 +10,29 @@ use std::time::Instant;
 
 /// A result of a step, by its port.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Port {
+enum ResultPort {
     Output(String),
     State(String),
 }
 
 /// A workload that runs: compiled, with its initial values and its inputs in memory.
-pub struct Subject {
+pub struct LoadedWorkload {
     program: CompiledProgram,
     /// What a step computes: its outputs, or the states that it updates if it has none.
-    results: Vec<Port>,
+    results: Vec<ResultPort>,
     /// Whether the first result is a loss.
     losses: bool,
     /// Trainable numbers.
     pub(super) parameters: usize,
     /// What a step has to do.
-    pub(super) work: Work,
+    pub(super) work: StepWork,
     /// From the model to the finished graph.
     pub(super) build_s: f64,
     /// From the finished graph to the runnable step.
     pub(super) compile_s: f64,
 }
 
-impl Subject {
+impl LoadedWorkload {
     /// Declares, compiles and loads a workload, to run on that many threads.
     ///
     /// # Errors
@@ -49,10 +49,12 @@ impl Subject {
 
         workload.fill(&step, &mut program)?;
         let work = match workload.kind() {
-            Kind::Kernel => workload.work().unwrap_or_default(),
-            Kind::Training | Kind::Inference => Work { flops: Some(flops(&step, &options)?), ..Work::default() },
+            WorkloadKind::Kernel => workload.work().unwrap_or_default(),
+            WorkloadKind::Training | WorkloadKind::Inference => {
+                StepWork { flops: Some(flops(&step, &options)?), ..StepWork::default() }
+            }
         };
-        let losses = workload.kind() == Kind::Training;
+        let losses = workload.kind() == WorkloadKind::Training;
         Ok(Self {
             program,
             results: results(&step),
@@ -103,17 +105,17 @@ impl Subject {
         Ok(bits)
     }
 
-    fn value(&self, port: &Port) -> Result<Value, BenchError> {
+    fn value(&self, port: &ResultPort) -> Result<Value, BenchError> {
         Ok(match port {
-            Port::Output(name) => self.program.output_value(name)?,
-            Port::State(name) => self.program.state_value(name)?,
+            ResultPort::Output(name) => self.program.output_value(name)?,
+            ResultPort::State(name) => self.program.state_value(name)?,
         })
     }
 
-    fn elements(&self, port: &Port) -> Result<&[f32], BenchError> {
+    fn elements(&self, port: &ResultPort) -> Result<&[f32], BenchError> {
         Ok(match port {
-            Port::Output(name) => self.program.output(name)?,
-            Port::State(name) => self.program.state(name)?,
+            ResultPort::Output(name) => self.program.output(name)?,
+            ResultPort::State(name) => self.program.state(name)?,
         })
     }
 
@@ -123,12 +125,13 @@ impl Subject {
 }
 
 /// The outputs; where there are none, the trained parameters.
-fn results(step: &Step) -> Vec<Port> {
-    let outputs: Vec<Port> = step.graph.outputs().iter().map(|(name, _)| Port::Output(name.clone())).collect();
+fn results(step: &Step) -> Vec<ResultPort> {
+    let outputs: Vec<ResultPort> =
+        step.graph.outputs().iter().map(|(name, _)| ResultPort::Output(name.clone())).collect();
     if !outputs.is_empty() {
         return outputs;
     }
-    step.states.iter().filter(|s| s.trainable()).map(|s| Port::State(s.name.clone())).collect()
+    step.states.iter().filter(|s| s.trainable()).map(|s| ResultPort::State(s.name.clone())).collect()
 }
 
 /// What the contractions of a step are once nothing superfluous is left.

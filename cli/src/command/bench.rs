@@ -2,8 +2,8 @@
 
 use super::print;
 use crate::bench::{
-    BenchError, INFERENCE, KERNELS, Kind, Machine, OPS, Settings, WORKLOADS, Workload, add_limit, compare, explain,
-    measure,
+    BenchError, INFERENCE, KERNELS, MachineLimits, OPS, Settings, WORKLOADS, Workload, WorkloadKind, add_limit,
+    compare, explain, measure,
 };
 use clap::Args;
 use serde_json::Value as Json;
@@ -53,7 +53,7 @@ impl Bench {
         }
         let settings = Settings { threads: self.threads, seconds: self.seconds };
         if self.peak {
-            let machine = Machine::measure(settings.threads)?;
+            let machine = MachineLimits::measure(settings.threads)?;
             let lines = || machine.to_json().iter().map(|json| format!("{json}\n")).collect();
             return print(&if self.json { lines() } else { machine.to_string() });
         }
@@ -63,16 +63,16 @@ impl Bench {
             return print(&workloads.iter().map(|w| format!("{}\n", w.name)).collect::<String>());
         }
         if self.explain {
-            let machine = Machine::measure(settings.threads)?;
+            let machine = MachineLimits::measure(settings.threads)?;
             return workloads.iter().try_for_each(|w| print(&format!("{}\n", explain(w, &settings, &machine)?)));
         }
-        let machine = if self.kernels { Some(Machine::measure(settings.threads)?) } else { None };
+        let machine = if self.kernels { Some(MachineLimits::measure(settings.threads)?) } else { None };
         if let (Some(machine), false) = (&machine, self.json) {
             print(&format!("{machine}\n"))?;
         }
         // One process for each workload, once the machine has been measured or there are several: memory and start-up are then its own.
         let apart = workloads.len() > 1 || machine.is_some();
-        let mut table = Table::default();
+        let mut table = ResultTable::default();
         let mut failed = Vec::new();
         for workload in workloads {
             let measured =
@@ -122,7 +122,7 @@ fn selected(names: &str) -> Result<Vec<&'static Workload>, BenchError> {
 }
 
 /// A column of a table.
-struct Column {
+struct TableColumn {
     title: &'static str,
     width: usize,
     /// The field of the JSON line.
@@ -132,11 +132,11 @@ struct Column {
     decimals: usize,
 }
 
-const fn column(title: &'static str, width: usize, field: &'static str, factor: f64, decimals: usize) -> Column {
-    Column { title, width, field, factor, decimals }
+const fn column(title: &'static str, width: usize, field: &'static str, factor: f64, decimals: usize) -> TableColumn {
+    TableColumn { title, width, field, factor, decimals }
 }
 
-const MODELS: &[Column] = &[
+const MODELS: &[TableColumn] = &[
     column("step ms", 10, "step_ms", 1.0, 4),
     column("min", 10, "min_ms", 1.0, 4),
     column("p10", 10, "p10_ms", 1.0, 4),
@@ -151,7 +151,7 @@ const MODELS: &[Column] = &[
     column("loss 20", 8, "loss_n", 1.0, 4),
 ];
 
-const SINGLE: &[Column] = &[
+const SINGLE: &[TableColumn] = &[
     column("ms", 10, "step_ms", 1.0, 4),
     column("min", 10, "min_ms", 1.0, 4),
     column("p90", 10, "p90_ms", 1.0, 4),
@@ -165,8 +165,8 @@ const SINGLE: &[Column] = &[
     column("check", 10, "check", 1.0, 6),
 ];
 
-fn columns(kind: Kind) -> &'static [Column] {
-    if kind == Kind::Training { MODELS } else { SINGLE }
+fn columns(kind: WorkloadKind) -> &'static [TableColumn] {
+    if kind == WorkloadKind::Training { MODELS } else { SINGLE }
 }
 
 /// The width of the column with the names.
@@ -174,12 +174,12 @@ const NAMES: usize = 22;
 
 /// Lines printed one by one, with titles above the first and wherever the columns change.
 #[derive(Default)]
-struct Table {
+struct ResultTable {
     columns: Option<&'static str>,
 }
 
-impl Table {
-    fn row(&mut self, kind: Kind, json: &Json) -> String {
+impl ResultTable {
+    fn row(&mut self, kind: WorkloadKind, json: &Json) -> String {
         let columns = columns(kind);
         let same = self.columns.replace(columns[0].title) == Some(columns[0].title);
         let title = if same { String::new() } else { header(columns) };
@@ -187,13 +187,13 @@ impl Table {
     }
 }
 
-fn header(columns: &[Column]) -> String {
+fn header(columns: &[TableColumn]) -> String {
     let titles: String = columns.iter().map(|c| format!(" {:>width$}", c.title, width = c.width)).collect();
     format!("{:<NAMES$}{titles}\n", "workload")
 }
 
-fn row(columns: &[Column], json: &Json) -> String {
-    let cell = |&Column { width, field, factor, decimals, .. }: &Column| match json[field].as_f64() {
+fn row(columns: &[TableColumn], json: &Json) -> String {
+    let cell = |&TableColumn { width, field, factor, decimals, .. }: &TableColumn| match json[field].as_f64() {
         Some(x) => format!(" {:>width$.decimals$}", x * factor),
         None => format!(" {:>width$}", "-"),
     };
@@ -204,7 +204,7 @@ fn row(columns: &[Column], json: &Json) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::Level;
+    use crate::bench::MemoryLevel;
     use serde_json::json;
 
     #[test]
@@ -236,9 +236,10 @@ mod tests {
         assert!(SINGLE.iter().all(|c| !product[c.field].is_null() || !map[c.field].is_null()), "{product} {map}");
     }
 
-    fn machine() -> Machine {
-        let memory = Level { name: "memory", capacity: f64::INFINITY, measured: 1, read: 1.0, copy: 1.0, triad: 1.0 };
-        Machine { threads: 1, gflops: 1.0, levels: vec![memory], fork_join: None }
+    fn machine() -> MachineLimits {
+        let memory =
+            MemoryLevel { name: "memory", capacity: f64::INFINITY, measured: 1, read: 1.0, copy: 1.0, triad: 1.0 };
+        MachineLimits { threads: 1, gflops: 1.0, levels: vec![memory], fork_join: None }
     }
 
     #[test]

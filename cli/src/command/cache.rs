@@ -36,7 +36,7 @@ impl CacheFiles {
             Action::Path => super::print(&format!("{}\n", directory.display())),
             Action::List => {
                 let files = list(&directory)?;
-                let line = |file: &gradc::compile::cache::directory::Kept| {
+                let line = |file: &gradc::compile::cache::directory::CachedFile| {
                     let age = file.used.elapsed().unwrap_or_default().as_secs();
                     let name = file.name.as_deref().unwrap_or("(of another version, or damaged)");
                     let key = file.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();

@@ -2,7 +2,7 @@
 
 use super::dump::BuiltIn;
 use super::print;
-use crate::bench::{Machine, Workload, profile, stream::unit};
+use crate::bench::{MachineLimits, Workload, profile, stream::unit};
 use clap::{Args, ValueEnum};
 use gradc::compile::{CompileOptions, CompiledProgram};
 use gradc::dsl::{StateRole, StateSpec, Step, zeros};
@@ -37,7 +37,7 @@ impl Profile {
         let threads = usize::from(self.threads);
         let options = CompileOptions::threads(threads);
         let (step, mut program) = load(&self.model, &options)?;
-        let machine = if self.no_limits { None } else { Some(Machine::measure(threads)?) };
+        let machine = if self.no_limits { None } else { Some(MachineLimits::measure(threads)?) };
         let profile = profile(&step, &mut program, &options, self.steps as usize, machine)?;
         print(&profile.to_string())?;
         if let Some(path) = &self.trace {

@@ -3,13 +3,13 @@
 
 use super::alloc::RegLocation;
 use super::asm::{Operand, PhysMem};
-use super::encode::{Encoder, general, vector};
+use super::encode::{KernelEncoder, general, vector};
 use super::lir::{Arg, Argument, Class, Index, Label, Mem, VReg};
 use crate::error::{EmitError, malformed};
 use crate::x86::encoding::Width;
 use iced_x86::{Code, Register};
 
-impl Encoder<'_> {
+impl KernelEncoder<'_> {
     /// A general register as an operand.
     fn general_operand(&self, reg: VReg) -> Operand {
         match self.place(reg) {

@@ -20,7 +20,7 @@ pub(super) fn encode(
     listing: bool,
 ) -> Result<Emitted, EmitError> {
     let frame = Frame::new(allocation.slots, encoding.bytes());
-    let mut encoder = Encoder {
+    let mut encoder = KernelEncoder {
         asm: Asm::new(lists.labels(), listing)?,
         allocation,
         lists,
@@ -37,7 +37,7 @@ pub(super) fn encode(
     encoder.asm.finish(&lists.pool, encoding)
 }
 
-pub(super) struct Encoder<'a> {
+pub(super) struct KernelEncoder<'a> {
     pub(super) asm: Asm,
     pub(super) allocation: &'a Allocation,
     lists: &'a Lists,
@@ -49,7 +49,7 @@ pub(super) struct Encoder<'a> {
     leave: Label,
 }
 
-impl Encoder<'_> {
+impl KernelEncoder<'_> {
     fn prologue(&mut self) -> Result<(), EmitError> {
         for &register in &self.allocation.saved {
             self.asm.general1(Code::Push_r64, general(register))?;

@@ -1,6 +1,6 @@
 //! The arguments at which something changes: results there are listed, not sampled.
 
-use crate::lanes::{self, Column};
+use crate::lanes::{self, LaneValues};
 use crate::measure::ulps_f32;
 use ir::scalar::{Instr, Reg, ScalarProgram};
 use ir::{DType, Scalar, ScalarOp};
@@ -112,8 +112,8 @@ fn lanes_agree_with_eval() {
             let program = (op.def().expand)(dtype).expect("an expansion");
             let xs = edges();
             let column = match dtype {
-                DType::F32 => Column::F32(xs.clone()),
-                _ => Column::F64(xs.iter().map(|x| f64::from(*x)).collect()),
+                DType::F32 => LaneValues::F32(xs.clone()),
+                _ => LaneValues::F64(xs.iter().map(|x| f64::from(*x)).collect()),
             };
             let got = lanes::run(&program, std::slice::from_ref(&column), xs.len());
             for (i, x) in xs.iter().enumerate() {
@@ -149,7 +149,7 @@ fn formulas_meet_in_order() {
             let xs = neighbours(centre, 20_000);
             let negated: Vec<f32> = xs.iter().rev().map(|x| -x).collect();
             for xs in [xs, negated] {
-                let Column::F32(ys) = lanes::run(&program, &[Column::F32(xs.clone())], xs.len()) else {
+                let LaneValues::F32(ys) = lanes::run(&program, &[LaneValues::F32(xs.clone())], xs.len()) else {
                     panic!("not f32")
                 };
                 for (i, pair) in ys.windows(2).enumerate() {

@@ -2,7 +2,7 @@
 //! off by up to about one unit (`erf`, `tanh` and `sigmoid` two), which the bound includes.
 
 use crate::LANES;
-use crate::lanes::{self, Column};
+use crate::lanes::{self, LaneValues};
 use crate::measure::{Worst, random_bits, report, ulps_in};
 use ir::{DType, Scalar, ScalarOp};
 
@@ -27,7 +27,9 @@ fn sweep(op: ScalarOp, exponents: std::ops::Range<i32>, count: usize) -> Worst {
     let mut numbers = draw(7, exponents);
     for _ in 0..count.div_ceil(LANES) {
         let xs: Vec<f64> = numbers.by_ref().take(LANES).collect();
-        let Column::F64(got) = lanes::run(&program, &[Column::F64(xs.clone())], LANES) else { panic!("not f64") };
+        let LaneValues::F64(got) = lanes::run(&program, &[LaneValues::F64(xs.clone())], LANES) else {
+            panic!("not f64")
+        };
         for (x, got) in xs.into_iter().zip(got) {
             let exact = op.eval(&[Scalar::F64(x)]).as_f64();
             worst.see(ulps_in(DType::F64, got, exact), x);
@@ -81,8 +83,8 @@ fn pow_in_f64_is_close_to_the_standard_library() {
             })
             .collect();
         let ys: Vec<f64> = xs.iter().map(|x| unit.next().expect("endless") * 1020.0 / x.log2()).collect();
-        let columns = [Column::F64(xs.clone()), Column::F64(ys.clone())];
-        let Column::F64(got) = lanes::run(&program, &columns, LANES) else { panic!("not f64") };
+        let columns = [LaneValues::F64(xs.clone()), LaneValues::F64(ys.clone())];
+        let LaneValues::F64(got) = lanes::run(&program, &columns, LANES) else { panic!("not f64") };
         for i in 0..LANES {
             worst.see(ulps_in(DType::F64, got[i], xs[i].powf(ys[i])), xs[i]);
         }

@@ -6,7 +6,7 @@ use ir::{DType, Scalar, ScalarOp};
 
 /// One value for each element.
 #[derive(Clone, Debug)]
-pub(crate) enum Column {
+pub(crate) enum LaneValues {
     F32(Vec<f32>),
     F64(Vec<f64>),
     I32(Vec<i32>),
@@ -16,7 +16,7 @@ pub(crate) enum Column {
     Other(Vec<Scalar>),
 }
 
-impl Column {
+impl LaneValues {
     pub(crate) fn get(&self, i: usize) -> Scalar {
         match self {
             Self::F32(v) => Scalar::F32(v[i]),
@@ -52,21 +52,35 @@ fn zip<A: Copy, B: Copy, C>(a: &[A], b: &[B], f: impl Fn(A, B) -> C) -> Vec<C> {
 macro_rules! float_op {
     ($variant:ident, $name:expr, $args:expr) => {
         match ($name, $args) {
-            ("fma", [Column::$variant(a), Column::$variant(b), Column::$variant(c)]) => {
-                Some(Column::$variant(a.iter().zip(b).zip(c).map(|((a, b), c)| a.mul_add(*b, *c)).collect()))
+            ("fma", [LaneValues::$variant(a), LaneValues::$variant(b), LaneValues::$variant(c)]) => {
+                Some(LaneValues::$variant(a.iter().zip(b).zip(c).map(|((a, b), c)| a.mul_add(*b, *c)).collect()))
             }
-            ("add", [Column::$variant(a), Column::$variant(b)]) => Some(Column::$variant(zip(a, b, |a, b| a + b))),
-            ("sub", [Column::$variant(a), Column::$variant(b)]) => Some(Column::$variant(zip(a, b, |a, b| a - b))),
-            ("mul", [Column::$variant(a), Column::$variant(b)]) => Some(Column::$variant(zip(a, b, |a, b| a * b))),
-            ("div", [Column::$variant(a), Column::$variant(b)]) => Some(Column::$variant(zip(a, b, |a, b| a / b))),
-            ("lt", [Column::$variant(a), Column::$variant(b)]) => Some(Column::Bool(zip(a, b, |a, b| a < b))),
-            ("le", [Column::$variant(a), Column::$variant(b)]) => Some(Column::Bool(zip(a, b, |a, b| a <= b))),
-            ("eq", [Column::$variant(a), Column::$variant(b)]) => Some(Column::Bool(zip(a, b, |a, b| a == b))),
-            ("abs", [Column::$variant(a)]) => Some(Column::$variant(map(a, |a| a.abs()))),
-            ("neg", [Column::$variant(a)]) => Some(Column::$variant(map(a, |a| -a))),
-            ("select", [Column::Bool(c), Column::$variant(a), Column::$variant(b)]) => {
+            ("add", [LaneValues::$variant(a), LaneValues::$variant(b)]) => {
+                Some(LaneValues::$variant(zip(a, b, |a, b| a + b)))
+            }
+            ("sub", [LaneValues::$variant(a), LaneValues::$variant(b)]) => {
+                Some(LaneValues::$variant(zip(a, b, |a, b| a - b)))
+            }
+            ("mul", [LaneValues::$variant(a), LaneValues::$variant(b)]) => {
+                Some(LaneValues::$variant(zip(a, b, |a, b| a * b)))
+            }
+            ("div", [LaneValues::$variant(a), LaneValues::$variant(b)]) => {
+                Some(LaneValues::$variant(zip(a, b, |a, b| a / b)))
+            }
+            ("lt", [LaneValues::$variant(a), LaneValues::$variant(b)]) => {
+                Some(LaneValues::Bool(zip(a, b, |a, b| a < b)))
+            }
+            ("le", [LaneValues::$variant(a), LaneValues::$variant(b)]) => {
+                Some(LaneValues::Bool(zip(a, b, |a, b| a <= b)))
+            }
+            ("eq", [LaneValues::$variant(a), LaneValues::$variant(b)]) => {
+                Some(LaneValues::Bool(zip(a, b, |a, b| a == b)))
+            }
+            ("abs", [LaneValues::$variant(a)]) => Some(LaneValues::$variant(map(a, |a| a.abs()))),
+            ("neg", [LaneValues::$variant(a)]) => Some(LaneValues::$variant(map(a, |a| -a))),
+            ("select", [LaneValues::Bool(c), LaneValues::$variant(a), LaneValues::$variant(b)]) => {
                 let pairs = a.iter().zip(b);
-                Some(Column::$variant(c.iter().zip(pairs).map(|(&c, (&a, &b))| if c { a } else { b }).collect()))
+                Some(LaneValues::$variant(c.iter().zip(pairs).map(|(&c, (&a, &b))| if c { a } else { b }).collect()))
             }
             _ => None,
         }
@@ -76,69 +90,75 @@ macro_rules! float_op {
 macro_rules! int_op {
     ($variant:ident, $name:expr, $args:expr) => {
         match ($name, $args) {
-            ("add", [Column::$variant(a), Column::$variant(b)]) => {
-                Some(Column::$variant(zip(a, b, |a, b| a.wrapping_add(b))))
+            ("add", [LaneValues::$variant(a), LaneValues::$variant(b)]) => {
+                Some(LaneValues::$variant(zip(a, b, |a, b| a.wrapping_add(b))))
             }
-            ("sub", [Column::$variant(a), Column::$variant(b)]) => {
-                Some(Column::$variant(zip(a, b, |a, b| a.wrapping_sub(b))))
+            ("sub", [LaneValues::$variant(a), LaneValues::$variant(b)]) => {
+                Some(LaneValues::$variant(zip(a, b, |a, b| a.wrapping_sub(b))))
             }
-            ("and", [Column::$variant(a), Column::$variant(b)]) => Some(Column::$variant(zip(a, b, |a, b| a & b))),
-            ("or", [Column::$variant(a), Column::$variant(b)]) => Some(Column::$variant(zip(a, b, |a, b| a | b))),
-            ("xor", [Column::$variant(a), Column::$variant(b)]) => Some(Column::$variant(zip(a, b, |a, b| a ^ b))),
+            ("and", [LaneValues::$variant(a), LaneValues::$variant(b)]) => {
+                Some(LaneValues::$variant(zip(a, b, |a, b| a & b)))
+            }
+            ("or", [LaneValues::$variant(a), LaneValues::$variant(b)]) => {
+                Some(LaneValues::$variant(zip(a, b, |a, b| a | b)))
+            }
+            ("xor", [LaneValues::$variant(a), LaneValues::$variant(b)]) => {
+                Some(LaneValues::$variant(zip(a, b, |a, b| a ^ b)))
+            }
             _ => None,
         }
     };
 }
 
 /// Applies an op: the common ones in a loop over plain numbers, the others by the op's own reference.
-fn apply(op: ScalarOp, args: &[&Column], len: usize) -> Column {
+fn apply(op: ScalarOp, args: &[&LaneValues], len: usize) -> LaneValues {
     let name = op.name();
     float_op!(F32, name, args)
         .or_else(|| float_op!(F64, name, args))
         .or_else(|| int_op!(I32, name, args))
         .or_else(|| int_op!(I64, name, args))
         .unwrap_or_else(|| {
-            Column::collect((0..len).map(|i| {
+            LaneValues::collect((0..len).map(|i| {
                 let operands: Vec<Scalar> = args.iter().map(|a| a.get(i)).collect();
                 op.eval(&operands)
             }))
         })
 }
 
-fn bitcast(dtype: DType, a: &Column, len: usize) -> Column {
+fn bitcast(dtype: DType, a: &LaneValues, len: usize) -> LaneValues {
     match (dtype, a) {
-        (DType::I32, Column::F32(v)) => Column::I32(map(v, |v| v.to_bits() as i32)),
-        (DType::F32, Column::I32(v)) => Column::F32(map(v, |v| f32::from_bits(v as u32))),
-        (DType::I64, Column::F64(v)) => Column::I64(map(v, |v| v.to_bits() as i64)),
-        (DType::F64, Column::I64(v)) => Column::F64(map(v, |v| f64::from_bits(v as u64))),
-        _ => Column::collect((0..len).map(|i| Scalar::from_bits(a.get(i).to_bits(), dtype))),
+        (DType::I32, LaneValues::F32(v)) => LaneValues::I32(map(v, |v| v.to_bits() as i32)),
+        (DType::F32, LaneValues::I32(v)) => LaneValues::F32(map(v, |v| f32::from_bits(v as u32))),
+        (DType::I64, LaneValues::F64(v)) => LaneValues::I64(map(v, |v| v.to_bits() as i64)),
+        (DType::F64, LaneValues::I64(v)) => LaneValues::F64(map(v, |v| f64::from_bits(v as u64))),
+        _ => LaneValues::collect((0..len).map(|i| Scalar::from_bits(a.get(i).to_bits(), dtype))),
     }
 }
 
-fn splat(value: Scalar, len: usize) -> Column {
+fn splat(value: Scalar, len: usize) -> LaneValues {
     match value {
-        Scalar::F32(v) => Column::F32(vec![v; len]),
-        Scalar::F64(v) => Column::F64(vec![v; len]),
-        Scalar::I32(v) => Column::I32(vec![v; len]),
-        Scalar::I64(v) => Column::I64(vec![v; len]),
-        other => Column::collect((0..len).map(|_| other)),
+        Scalar::F32(v) => LaneValues::F32(vec![v; len]),
+        Scalar::F64(v) => LaneValues::F64(vec![v; len]),
+        Scalar::I32(v) => LaneValues::I32(vec![v; len]),
+        Scalar::I64(v) => LaneValues::I64(vec![v; len]),
+        other => LaneValues::collect((0..len).map(|_| other)),
     }
 }
 
 /// Runs `program` on columns of `len` elements.
-pub(crate) fn run(program: &ScalarProgram, params: &[Column], len: usize) -> Column {
-    let mut regs: Vec<Column> = Vec::with_capacity(program.body.len());
+pub(crate) fn run(program: &ScalarProgram, params: &[LaneValues], len: usize) -> LaneValues {
+    let mut regs: Vec<LaneValues> = Vec::with_capacity(program.body.len());
     for instr in &program.body {
         let value = match instr {
             Instr::Param(i) => params[*i].clone(),
             Instr::Const(c) => splat(*c, len),
             Instr::Apply(op, args) => {
-                let args: Vec<&Column> = args.iter().map(|r| &regs[r.0 as usize]).collect();
+                let args: Vec<&LaneValues> = args.iter().map(|r| &regs[r.0 as usize]).collect();
                 apply(*op, &args, len)
             }
             Instr::Cast(dtype, r) => {
                 let a = &regs[r.0 as usize];
-                Column::collect((0..len).map(|i| a.get(i).cast(*dtype)))
+                LaneValues::collect((0..len).map(|i| a.get(i).cast(*dtype)))
             }
             Instr::Bitcast(dtype, r) => bitcast(*dtype, &regs[r.0 as usize], len),
         };

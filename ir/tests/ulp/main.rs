@@ -15,7 +15,7 @@ mod sixteen_bits;
 
 use edges::eval_f32;
 use ir::{DType, Scalar, ScalarOp};
-use lanes::Column;
+use lanes::LaneValues;
 use measure::{Worst, report, ulps_f32};
 
 const LANES: usize = 4096;
@@ -36,7 +36,9 @@ fn sweep_f32(op: ScalarOp, domain: impl Fn(f32) -> bool) -> Worst {
         if xs.is_empty() {
             return worst;
         }
-        let Column::F32(got) = lanes::run(&program, &[Column::F32(xs.clone())], xs.len()) else { panic!("not f32") };
+        let LaneValues::F32(got) = lanes::run(&program, &[LaneValues::F32(xs.clone())], xs.len()) else {
+            panic!("not f32")
+        };
         for (&x, got) in xs.iter().zip(got) {
             let exact = op.eval(&[Scalar::F64(f64::from(x))]).as_f64();
             worst.see(ulps_f32(got, exact), f64::from(x));

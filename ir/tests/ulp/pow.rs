@@ -1,7 +1,7 @@
 //! The error of `pow`, whose two operands need a sampling of their own.
 
 use crate::edges::edges;
-use crate::lanes::{self, Column};
+use crate::lanes::{self, LaneValues};
 use crate::measure::{Worst, random_bits, report, ulps_f32, ulps_in};
 use crate::{LANES, stride};
 use ir::{DType, Scalar, ScalarOp};
@@ -30,8 +30,8 @@ fn pow_f32() {
             xs.push(x);
             ys.push(y);
         }
-        let columns = [Column::F32(xs.clone()), Column::F32(ys.clone())];
-        let Column::F32(got) = lanes::run(&program, &columns, LANES) else { panic!("not f32") };
+        let columns = [LaneValues::F32(xs.clone()), LaneValues::F32(ys.clone())];
+        let LaneValues::F32(got) = lanes::run(&program, &columns, LANES) else { panic!("not f32") };
         for i in 0..LANES {
             let exact = f64::from(xs[i]).powf(f64::from(ys[i]));
             let error = ulps_f32(got[i], exact);

@@ -2,7 +2,7 @@
 
 use crate::TRIG_LIMIT;
 use crate::edges::UNARY;
-use crate::lanes::{self, Column};
+use crate::lanes::{self, LaneValues};
 use crate::measure::{Worst, report, ulps_in};
 use ir::{DType, Scalar, ScalarOp};
 
@@ -16,7 +16,7 @@ fn check(op: ScalarOp, dtype: DType) {
     let program = (op.def().expand)(dtype).expect("an expansion");
     let every: Vec<Scalar> = (0..1 << 16).map(|bits| Scalar::from_bits(bits, dtype)).collect();
     let mut worst = Worst::default();
-    let got = lanes::run(&program, &[Column::Other(every.clone())], every.len());
+    let got = lanes::run(&program, &[LaneValues::Other(every.clone())], every.len());
     for (i, x) in every.iter().enumerate() {
         let x = x.as_f64();
         if ["sin", "cos"].contains(&op.name()) && x.abs() > f64::from(TRIG_LIMIT) {

@@ -34,7 +34,7 @@ pub(super) enum ExprCode {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Instr {
+pub(super) enum BytecodeInstr {
     For {
         var: usize,
         extent: i64,
@@ -103,7 +103,7 @@ pub(super) struct MicroStep {
 /// A kernel that can be run.
 #[derive(Clone, Debug)]
 pub(super) struct Bytecode {
-    pub(super) body: Vec<Instr>,
+    pub(super) body: Vec<BytecodeInstr>,
     pub(super) params: usize,
     pub(super) locals: Vec<ArenaSpan>,
     pub(super) index_slots: usize,
@@ -170,13 +170,13 @@ impl Compiler {
         }
     }
 
-    fn body(&mut self, body: &[Stmt]) -> Vec<Instr> {
+    fn body(&mut self, body: &[Stmt]) -> Vec<BytecodeInstr> {
         body.iter().map(|s| self.step(s)).collect()
     }
 
-    fn step(&mut self, stmt: &Stmt) -> Instr {
+    fn step(&mut self, stmt: &Stmt) -> BytecodeInstr {
         match stmt {
-            Stmt::For { var, extent, kind, body } => Instr::For {
+            Stmt::For { var, extent, kind, body } => BytecodeInstr::For {
                 var: self.index_slot(*var),
                 extent: *extent as i64,
                 parallel: *kind == LoopKind::Parallel,
@@ -184,24 +184,31 @@ impl Compiler {
             },
             Stmt::LetIndex { var, value } => {
                 let value = self.index_node(value);
-                Instr::LetIndex { var: self.index_slot(*var), value }
+                BytecodeInstr::LetIndex { var: self.index_slot(*var), value }
             }
             Stmt::Let { reg, value } | Stmt::Decl { reg, init: value } | Stmt::Assign { reg, value } => {
                 let value = self.node(value);
-                Instr::Set { reg: self.reg_slot(*reg), lanes: self.reg_lanes(*reg), value }
+                BytecodeInstr::Set { reg: self.reg_slot(*reg), lanes: self.reg_lanes(*reg), value }
             }
             Stmt::Accumulate { reg, op, value } => {
                 let value = self.node(value);
-                Instr::Accumulate { reg: self.reg_slot(*reg), lanes: self.reg_lanes(*reg), op: *op, value }
+                BytecodeInstr::Accumulate { reg: self.reg_slot(*reg), lanes: self.reg_lanes(*reg), op: *op, value }
             }
             Stmt::Store { buf, index, value } => {
                 let lanes = self.types.type_of(value).map_or(1, |ty| usize::from(ty.lanes));
-                Instr::Store { buf: self.buffer(*buf), index: self.index(index), lanes, value: self.node(value) }
+                BytecodeInstr::Store {
+                    buf: self.buffer(*buf),
+                    index: self.index(index),
+                    lanes,
+                    value: self.node(value),
+                }
             }
-            Stmt::If { condition, then, otherwise } => {
-                Instr::If { condition: self.node(condition), then: self.body(then), otherwise: self.body(otherwise) }
-            }
-            Stmt::Micro(micro) => Instr::Micro(Box::new(self.micro(micro))),
+            Stmt::If { condition, then, otherwise } => BytecodeInstr::If {
+                condition: self.node(condition),
+                then: self.body(then),
+                otherwise: self.body(otherwise),
+            },
+            Stmt::Micro(micro) => BytecodeInstr::Micro(Box::new(self.micro(micro))),
         }
     }
 

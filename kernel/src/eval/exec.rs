@@ -1,6 +1,6 @@
 //! Runs compiled kernels.
 
-use super::compile::{Bytecode, ExprCode, IndexCode, Instr, SlotIndex};
+use super::compile::{Bytecode, BytecodeInstr, ExprCode, IndexCode, SlotIndex};
 use super::{ArenaSpan, EvalError, POISON, ParallelOrder};
 use crate::{Program, Scalar};
 
@@ -66,35 +66,35 @@ impl KernelRun<'_> {
         }
     }
 
-    pub(super) fn body(&mut self, body: &[Instr]) -> ExecResult<()> {
+    pub(super) fn body(&mut self, body: &[BytecodeInstr]) -> ExecResult<()> {
         body.iter().try_for_each(|step| self.step(step))
     }
 
-    fn step(&mut self, step: &Instr) -> ExecResult<()> {
+    fn step(&mut self, step: &BytecodeInstr) -> ExecResult<()> {
         match step {
-            Instr::For { var, extent, parallel: false, body } => {
+            BytecodeInstr::For { var, extent, parallel: false, body } => {
                 for at in 0..*extent {
                     self.indices[*var] = at;
                     self.body(body)?;
                 }
                 Ok(())
             }
-            Instr::For { var, extent, parallel: true, body } => self.parallel(*var, *extent, body),
-            Instr::LetIndex { var, value } => {
+            BytecodeInstr::For { var, extent, parallel: true, body } => self.parallel(*var, *extent, body),
+            BytecodeInstr::LetIndex { var, value } => {
                 self.indices[*var] = self.index_value(value)?;
                 Ok(())
             }
-            Instr::Set { reg, lanes: 1, value } => {
+            BytecodeInstr::Set { reg, lanes: 1, value } => {
                 self.regs[*reg] = self.value(value, 0)?;
                 Ok(())
             }
-            Instr::Set { reg, lanes, value } => {
+            BytecodeInstr::Set { reg, lanes, value } => {
                 let new = self.all_lanes(value, *lanes)?;
                 self.regs[*reg..reg + lanes].copy_from_slice(&new);
                 self.lanes = new;
                 Ok(())
             }
-            Instr::Accumulate { reg, lanes, op, value } => {
+            BytecodeInstr::Accumulate { reg, lanes, op, value } => {
                 let new = self.all_lanes(value, *lanes)?;
                 for (at, &v) in new.iter().enumerate() {
                     self.regs[reg + at] = op.eval(&[self.regs[reg + at], v]);
@@ -102,7 +102,7 @@ impl KernelRun<'_> {
                 self.lanes = new;
                 Ok(())
             }
-            Instr::Store { buf, index, lanes, value } => {
+            BytecodeInstr::Store { buf, index, lanes, value } => {
                 let at = self.index(index);
                 let new = self.all_lanes(value, *lanes)?;
                 for (lane, &v) in new.iter().enumerate() {
@@ -111,16 +111,16 @@ impl KernelRun<'_> {
                 self.lanes = new;
                 Ok(())
             }
-            Instr::If { condition, then, otherwise } => {
+            BytecodeInstr::If { condition, then, otherwise } => {
                 let holds = self.value(condition, 0)? == Scalar::Bool(true);
                 self.body(if holds { then } else { otherwise })
             }
-            Instr::Micro(micro) => self.micro(micro),
+            BytecodeInstr::Micro(micro) => self.micro(micro),
         }
     }
 
     /// Another thread's scratch memory is another one: iterations find theirs undefined.
-    fn parallel(&mut self, var: usize, extent: i64, body: &[Instr]) -> ExecResult<()> {
+    fn parallel(&mut self, var: usize, extent: i64, body: &[BytecodeInstr]) -> ExecResult<()> {
         for at in 0..extent {
             self.indices[var] = match self.order {
                 ParallelOrder::Forward => at,

@@ -72,12 +72,12 @@ pub(super) struct IndexingMaps {
     uses: Vec<Vec<(u32, Rc<Sites>)>>,
     /// For nodes that are in a cluster, where it computes them.
     pub(super) own: Vec<Option<Rc<Sites>>>,
-    numbers: RefCell<Numbers>,
+    numbers: RefCell<MapNumbers>,
 }
 
 /// The numbers of places.
 #[derive(Default)]
-struct Numbers {
+struct MapNumbers {
     /// Those with a map.
     maps: BTreeMap<Rc<[usize]>, u32>,
     /// Others: the user's place, the user, and which operand of it.
@@ -106,7 +106,7 @@ impl IndexingMaps {
 
     /// A place with that map.
     pub(super) fn mapped(&self, map: &[usize], evaluations: f64) -> IndexingMap {
-        let Numbers { maps, next, .. } = &mut *self.numbers.borrow_mut();
+        let MapNumbers { maps, next, .. } = &mut *self.numbers.borrow_mut();
         if let Some((map, &id)) = maps.get_key_value(map) {
             return IndexingMap { id, map: Some(map.clone()), evaluations };
         }
@@ -117,7 +117,7 @@ impl IndexingMaps {
 
     /// The place of an operand of a user that is at a place itself.
     pub(super) fn passed(&self, path: (u32, NodeId, usize), evaluations: f64) -> IndexingMap {
-        let Numbers { paths, next, .. } = &mut *self.numbers.borrow_mut();
+        let MapNumbers { paths, next, .. } = &mut *self.numbers.borrow_mut();
         let id = *paths.entry(path).or_insert_with(|| fresh(next));
         IndexingMap { id, map: None, evaluations }
     }

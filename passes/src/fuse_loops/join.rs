@@ -1,6 +1,6 @@
 //! Two loops that use the same stretches of a buffer, as one.
 
-use super::link::{Arguments, Link, MIN_ITERATIONS};
+use super::link::{Link, LinkArguments, MIN_ITERATIONS};
 use super::steps::{AccessRanges, in_common, step, uses};
 use crate::PassError;
 use kernel::verify::{Definitions, expand};
@@ -61,7 +61,7 @@ struct Joined {
 
 impl Join {
     /// The two kernels of a link with names and parameters in common; `None` if one is more than a loop.
-    pub(super) fn of(program: &Program, link: &Link, arguments: &Arguments) -> Result<Option<Self>, PassError> {
+    pub(super) fn of(program: &Program, link: &Link, arguments: &LinkArguments) -> Result<Option<Self>, PassError> {
         let [first, second] = link.launches(program).map(|l| &program.kernels[l.kernel as usize]);
         let mut locals: Vec<Local> = first.locals.iter().chain(&second.locals).cloned().collect();
         let between = BufRef::Local(locals.len() as u32);
@@ -216,7 +216,7 @@ fn sums_columns(body: &[Stmt], column: IndexVar) -> bool {
 }
 
 /// The parameters of the one kernel, as the first of the two that has each declares it.
-fn params(arguments: &Arguments, kernels: [&Kernel; 2]) -> Vec<Param> {
+fn params(arguments: &LinkArguments, kernels: [&Kernel; 2]) -> Vec<Param> {
     let mut params: BTreeMap<usize, &Param> = BTreeMap::new();
     for (places, kernel) in arguments.places.iter().zip(kernels) {
         for (place, param) in places.iter().zip(&kernel.params) {

@@ -78,7 +78,7 @@ impl Link {
 }
 
 /// What the one kernel of a link is launched on.
-pub(super) struct Arguments {
+pub(super) struct LinkArguments {
     /// The buffers, each once.
     pub(super) args: Vec<BufferId>,
     /// Where those of the two kernels are among them.
@@ -88,7 +88,7 @@ pub(super) struct Arguments {
 /// For each parameter of two kernels, where its buffer is among those that the one kernel is launched on; none for the buffer between the two.
 pub(super) type ArgumentPositions = [Vec<Option<usize>>; 2];
 
-impl Arguments {
+impl LinkArguments {
     pub(super) fn of(program: &Program, link: &Link) -> Self {
         let mut args = vec![];
         let mut at: BTreeMap<BufferId, usize> = BTreeMap::new();

@@ -22,7 +22,7 @@ mod uses;
 use crate::{PassContext, PassError};
 use join::Join;
 use kernel::{BufferId, Kernel, Launch, Program};
-use link::{ArgumentPositions, Arguments, Link};
+use link::{ArgumentPositions, Link, LinkArguments};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use steps::Steps;
@@ -55,7 +55,7 @@ fn joined_any(program: &mut Program, context: &PassContext) -> Result<bool, Pass
         if !alike.may_join(program, &link)? {
             continue;
         }
-        let arguments = Arguments::of(program, &link);
+        let arguments = LinkArguments::of(program, &link);
         if let Some(kernel) = alike.join(program, &link, &arguments, context.target.caches().l2_bytes / 2)? {
             gone.insert(link.replace(program, &mut uses, kernel, arguments.args));
         }
@@ -106,7 +106,7 @@ impl Alike {
         &mut self,
         program: &Program,
         link: &Link,
-        arguments: &Arguments,
+        arguments: &LinkArguments,
         limit: usize,
     ) -> Result<Option<Kernel>, PassError> {
         let firsts = link.launches(program).map(|launch| self.first(launch));

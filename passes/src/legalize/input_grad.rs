@@ -30,7 +30,7 @@ pub(super) fn legal(
         return if large { padded(build, node, op, operands) } else { spread(build, node, op, operands).map(Some) };
     }
     let apart = remainders(&op.window).is_some();
-    if let Some(blocks) = Blocks::of(build, node, op, operands) {
+    if let Some(blocks) = SpaceToDepth::of(build, node, op, operands) {
         let lanes = tile.vector_bytes / build.ty(node).dtype.size_bytes();
         let (blocks_take, apart_take) = blocks.work(lanes);
         if blocks_take < FEWER * apart_take || (!apart && blocks_take <= apart_take) {
@@ -100,7 +100,7 @@ fn spread(build: &mut Builder<'_>, node: NodeId, op: &ConvInputGrad, operands: &
 
 /// The gradient as one convolution: each of its places has a block of places of the input, as far along each axis as the stride, as its channels. Few
 /// channels of an image fill a small part of a vector; those of a block fill more of it.
-struct Blocks<'o> {
+struct SpaceToDepth<'o> {
     op: &'o ConvInputGrad,
     /// Per spatial axis: how many blocks, the taps of a block's window, where its first one is with respect to the block's own place, and padding behind.
     count: Vec<usize>,
@@ -111,7 +111,7 @@ struct Blocks<'o> {
     input: Vec<usize>,
 }
 
-impl<'o> Blocks<'o> {
+impl<'o> SpaceToDepth<'o> {
     /// Of a gradient without dilation and groups, whose blocks need all of the output.
     fn of(build: &Builder<'_>, node: NodeId, op: &'o ConvInputGrad, operands: &[NodeId]) -> Option<Self> {
         let (input, outputs) = (build.ty(node).shape.clone(), build.ty(operands[0]).shape.clone());

@@ -124,7 +124,8 @@ fn exchanged(
     }
     let lanes = tile.vector_bytes / left.dtype.size_bytes();
     let depth: usize = op.contract.iter().map(|&(axis, _)| left.shape[axis]).product();
-    let side = |ty: &TensorType, axis: usize| Side { extent: ty.shape[axis], contiguous: axis + 1 == ty.shape.rank() };
+    let side =
+        |ty: &TensorType, axis: usize| KeptAxis { extent: ty.shape[axis], contiguous: axis + 1 == ty.shape.rank() };
     let (m, n) = (side(&left, row), side(&right, column));
     let reordering = (REORDERING * m.extent * n.extent) as f64;
     if n.work(m, depth, lanes) + reordering >= ENOUGH * m.work(n, depth, lanes) {
@@ -137,12 +138,12 @@ fn exchanged(
 
 /// The axis of a factor that a product keeps.
 #[derive(Clone, Copy)]
-struct Side {
+struct KeptAxis {
     extent: usize,
     contiguous: bool,
 }
 
-impl Side {
+impl KeptAxis {
     /// What a product with these rows takes, in multiply-adds of vectors along the columns: that many, and a transposition of the right
     /// factor if it isn't contiguous along them.
     fn work(self, columns: Self, depth: usize, lanes: usize) -> f64 {

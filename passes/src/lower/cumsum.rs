@@ -42,7 +42,7 @@ struct Chain {
 }
 
 /// A block of some rows: `count` elements of each sum from `from` on.
-struct Block<'s> {
+struct SumBlock<'s> {
     sums: &'s Sums,
     /// Where the rows begin.
     starts: &'s [Affine],
@@ -164,7 +164,7 @@ impl Sums {
         self.walk(emit, &|emit, from, count, whole| {
             let depth = emit.cx.depth();
             let sums: Vec<Reg> = chains.iter().map(|c| emit.cx.declare(Expr::Reg(c.lost), depth)).collect();
-            let block = Block { sums: self, starts: &starts, from, count, wide: wide.map(|buf| (buf, length)) };
+            let block = SumBlock { sums: self, starts: &starts, from, count, wide: wide.map(|buf| (buf, length)) };
             block.widen(emit);
             let k = Affine::term(emit.cx.open(count), 1);
             for (chain, &sum) in chains.iter().zip(&sums) {
@@ -242,7 +242,7 @@ impl Sums {
     }
 }
 
-impl Block<'_> {
+impl SumBlock<'_> {
     /// Loads the elements to the scratch buffer, in their order in memory.
     fn widen(&self, emit: &mut Emit<'_, '_>) {
         self.each_wide(emit, &|emit, buf, at, c| {

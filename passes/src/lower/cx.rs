@@ -24,14 +24,14 @@ struct VarInfo {
     level: usize,
 }
 
-struct Level {
+struct LoopLevel {
     var: Option<(IndexVar, usize)>,
     stmts: Vec<Stmt>,
 }
 
 /// A kernel being built.
 pub(super) struct KernelCx {
-    levels: Vec<Level>,
+    levels: Vec<LoopLevel>,
     vars: BTreeMap<IndexVar, VarInfo>,
     params: Vec<(BufferId, Param)>,
     locals: Vec<Local>,
@@ -46,7 +46,7 @@ pub(super) struct KernelCx {
 impl KernelCx {
     pub(super) fn new() -> Self {
         Self {
-            levels: vec![Level { var: None, stmts: vec![] }],
+            levels: vec![LoopLevel { var: None, stmts: vec![] }],
             vars: BTreeMap::new(),
             params: vec![],
             locals: vec![],
@@ -77,7 +77,7 @@ impl KernelCx {
     /// Opens a loop; statements go into it until it is closed.
     pub(super) fn open(&mut self, extent: usize) -> IndexVar {
         let var = self.fresh_var(extent, self.levels.len());
-        self.levels.push(Level { var: Some((var, extent)), stmts: vec![] });
+        self.levels.push(LoopLevel { var: Some((var, extent)), stmts: vec![] });
         var
     }
 
@@ -111,7 +111,7 @@ impl KernelCx {
 
     /// Opens a scope without a loop, whose statements [`KernelCx::close_scope`] returns.
     pub(super) fn open_scope(&mut self) {
-        self.levels.push(Level { var: None, stmts: vec![] });
+        self.levels.push(LoopLevel { var: None, stmts: vec![] });
     }
 
     /// The statements placed in the innermost scope, which is gone.
@@ -121,7 +121,7 @@ impl KernelCx {
 
     /// Closes the innermost loop.
     pub(super) fn close(&mut self) {
-        let Some(Level { var: Some((var, extent)), stmts }) = self.levels.pop() else { return };
+        let Some(LoopLevel { var: Some((var, extent)), stmts }) = self.levels.pop() else { return };
         self.push(Stmt::For { var, extent, kind: LoopKind::Serial, body: stmts });
     }
 

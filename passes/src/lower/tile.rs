@@ -62,7 +62,7 @@ pub(super) fn panel_runs(extent: usize, width: usize) -> Vec<TileRun> {
 
 /// What limits the choice of a tile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Limits {
+pub(super) struct TileLimits {
     /// Columns of the tile, where they are decided.
     pub(super) width: Option<usize>,
     /// Whether the rows of the left factor are a multiple of the distance apart at which the first-level cache has the same places: more
@@ -89,7 +89,7 @@ pub(super) fn choose(
     (m, n, depth): (usize, usize, usize),
     dtype: DType,
     target: &TileTarget,
-    limits: Limits,
+    limits: TileLimits,
     copying: impl Fn(usize) -> f64,
 ) -> Tiling {
     let lanes = target.vector_bytes / dtype.size_bytes();
@@ -163,28 +163,28 @@ mod tests {
 
     #[test]
     fn large_products_fill_the_sums() {
-        let tiling = choose((400, 512, 256), DType::F32, &TileTarget::PORTABLE, Limits::default(), |_| 0.0);
+        let tiling = choose((400, 512, 256), DType::F32, &TileTarget::PORTABLE, TileLimits::default(), |_| 0.0);
         assert_eq!(tiling.rows, [TileRun { start: 0, size: 4, count: 100 }]);
         assert_eq!(tiling.columns, [TileRun { start: 0, size: 8, count: 64 }]);
     }
 
     #[test]
     fn rows_that_collide_are_few() {
-        let limits = Limits { colliding_rows: true, ..Limits::default() };
+        let limits = TileLimits { colliding_rows: true, ..TileLimits::default() };
         let tiling = choose((1024, 64, 256), DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
         assert!(tiling.rows.iter().all(|r| r.size <= WAYS), "{tiling:?}");
     }
 
     #[test]
     fn rows_that_threads_share_are_alike() {
-        let limits = Limits { shared_rows: true, ..Limits::default() };
+        let limits = TileLimits { shared_rows: true, ..TileLimits::default() };
         let tiling = choose((256, 10, 784), DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
         assert_eq!(tiling.rows.len(), 1, "{tiling:?}");
     }
 
     #[test]
     fn a_width_that_is_given_is_kept() {
-        let limits = Limits { width: Some(48), ..Limits::default() };
+        let limits = TileLimits { width: Some(48), ..TileLimits::default() };
         let tiling = choose((5, 64, 256), DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
         assert_eq!(tiling.columns[0], TileRun { start: 0, size: 48, count: 1 });
     }

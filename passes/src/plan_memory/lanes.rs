@@ -51,7 +51,7 @@ impl Lane {
 
 /// Lanes that follow one another, and what is known of all of them. Where each step of a sequence keeps something for the way back there are as many lanes as
 /// steps, and most of them are taken: whole blocks are passed over at once.
-struct Block {
+struct LaneBlock {
     lanes: Vec<Lane>,
     /// The memory of all lanes: stretches that don't touch, ascending.
     covered: Vec<Range<usize>>,
@@ -61,7 +61,7 @@ struct Block {
     gap: usize,
 }
 
-impl Block {
+impl LaneBlock {
     fn of(lanes: Vec<Lane>) -> Result<Self, PassError> {
         let mut block = Self { lanes, covered: vec![], all_taken: ALWAYS, gap: 0 };
         // Lanes within what others take longer say nothing of the whole.
@@ -113,7 +113,7 @@ fn cover(covered: &mut Vec<Range<usize>>, mut new: Range<usize>) {
 pub(super) struct Lanes {
     /// From the first launch beyond the last.
     whole: Life,
-    blocks: Vec<Block>,
+    blocks: Vec<LaneBlock>,
 }
 
 impl Lanes {
@@ -170,7 +170,7 @@ impl Lanes {
 
     fn insert_at(&mut self, block: usize, at: usize, lane: Lane) -> Result<(), PassError> {
         if self.blocks.is_empty() {
-            self.blocks.push(Block::of(vec![lane])?);
+            self.blocks.push(LaneBlock::of(vec![lane])?);
             return Ok(());
         }
         let is_known = self.blocks[block].covers(&lane.memory()?);
@@ -181,7 +181,7 @@ impl Lanes {
         }
         if lanes.len() > MOST_LANES {
             let upper = lanes.split_off(MOST_LANES / 2);
-            self.blocks.insert(block + 1, Block::of(upper)?);
+            self.blocks.insert(block + 1, LaneBlock::of(upper)?);
         }
         self.refresh(block)
     }
@@ -189,7 +189,7 @@ impl Lanes {
     /// What is known of a block, after its lanes have changed.
     fn refresh(&mut self, block: usize) -> Result<(), PassError> {
         let lanes = std::mem::take(&mut self.blocks[block].lanes);
-        self.blocks[block] = Block::of(lanes)?;
+        self.blocks[block] = LaneBlock::of(lanes)?;
         Ok(())
     }
 }

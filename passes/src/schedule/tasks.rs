@@ -28,7 +28,7 @@ pub(super) struct Tasks {
 }
 
 /// What a search found: tasks with their places.
-type Found = BTreeMap<usize, u32>;
+type PlacedTasks = BTreeMap<usize, u32>;
 
 impl Tasks {
     /// Tasks that wait for what they say.
@@ -97,8 +97,8 @@ impl Tasks {
         from: u32,
         is_within: impl Fn(usize) -> bool,
         next: impl Fn(u32) -> Option<&'t BTreeSet<u32>>,
-    ) -> Found {
-        let (mut found, mut stack) = (Found::new(), vec![from]);
+    ) -> PlacedTasks {
+        let (mut found, mut stack) = (PlacedTasks::new(), vec![from]);
         while let Some(task) = stack.pop() {
             let Some(&place) = self.places.get(&task).filter(|place| is_within(**place)) else { continue };
             if found.insert(place, task).is_none() {

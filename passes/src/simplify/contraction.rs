@@ -1,41 +1,41 @@
 //! Rules on contractions: what moves axes of a dot product's operands or result becomes part of its dimension numbers.
 
 use super::matching::{ascending, broadcast, rest};
-use super::{Changes, Rewrite, Rule};
+use super::{Changes, Rewrite, RewriteRule};
 use ir::op::contraction::Dot;
 use ir::op::reduce::ReduceKind;
 use ir::{Builder, Family, NodeId, Op, Shape};
 
-pub(super) const RULES: &[&[Rule]] = &[&[
-    Rule {
+pub(super) const RULES: &[&[RewriteRule]] = &[&[
+    RewriteRule {
         name: "dot_permute",
         doc: "dot(permute(x), y) → dot(x, y) with other axes, on either side, where the order of the axes that stay is the same",
         root: Family::Contraction,
         changes: Changes::Nothing,
         apply: dot_permute,
     },
-    Rule {
+    RewriteRule {
         name: "permute_dot",
         doc: "permute(dot(x, y)) → dot(y, x) where the permutation swaps the two operands' axes",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: permute_dot,
     },
-    Rule {
+    RewriteRule {
         name: "permute_dot_rows",
         doc: "permute(dot(x, y)) → permute(dot(y, x)) where the last axis comes from x: rows of the dot product stay rows",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: permute_dot_rows,
     },
-    Rule {
+    RewriteRule {
         name: "dot_broadcast",
         doc: "dot(x, broadcast(y)) repeated along a batch axis → dot(x, y) with that axis of x as a row",
         root: Family::Contraction,
         changes: Changes::Nothing,
         apply: dot_broadcast,
     },
-    Rule {
+    RewriteRule {
         name: "sum_dot_batch",
         doc: "reduce_sum(dot(x, y)) along a batch axis → dot(x, y) that sums over that axis too; the order of the sum changes",
         root: Family::Reduce,

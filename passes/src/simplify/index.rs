@@ -1,9 +1,9 @@
 //! Rules on indices.
 
-use super::{Changes, Rewrite, Rule};
+use super::{Changes, Rewrite, RewriteRule};
 use ir::{Builder, Family, NodeId, Op};
 
-pub(super) const RULES: &[&[Rule]] = &[&[Rule {
+pub(super) const RULES: &[&[RewriteRule]] = &[&[RewriteRule {
     name: "check_again",
     doc: "check_index(check_index(x)) → check_index(x) where the inner bound is no larger: what passed it passes the outer one",
     root: Family::Index,

@@ -35,11 +35,11 @@ use crate::{PassContext, PassError};
 use ir::{Builder, Graph, NodeId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-pub use rule::{Changes, DEPTH, Rewrite, Rule};
+pub use rule::{Changes, DEPTH, Rewrite, RewriteRule};
 
 /// All rules, by family, in the order in which they are tried.
-pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    let families: [&[&[Rule]]; 6] =
+pub fn rules() -> impl Iterator<Item = &'static RewriteRule> {
+    let families: [&[&[RewriteRule]]; 6] =
         [elementwise::RULES, movement::RULES, window::RULES, reduce::RULES, contraction::RULES, index::RULES];
     families.into_iter().flatten().copied().flatten()
 }
@@ -66,7 +66,7 @@ pub fn run_counted(graph: &mut Graph) -> Result<BTreeMap<&'static str, usize>, P
 /// As [`run`].
 pub fn run_some(
     graph: &mut Graph,
-    takes_part: &dyn Fn(&Rule) -> bool,
+    takes_part: &dyn Fn(&RewriteRule) -> bool,
 ) -> Result<BTreeMap<&'static str, usize>, PassError> {
     let mut work = Worklist::new(graph);
     let mut fuel = 1000 + 64 * graph.len();
@@ -90,8 +90,8 @@ pub fn run_some(
 fn first_match(
     graph: &mut Graph,
     id: NodeId,
-    takes_part: &dyn Fn(&Rule) -> bool,
-) -> Result<Option<(&'static Rule, NodeId)>, PassError> {
+    takes_part: &dyn Fn(&RewriteRule) -> bool,
+) -> Result<Option<(&'static RewriteRule, NodeId)>, PassError> {
     let family = graph.op(id).family();
     let loc = graph.loc(id).cloned();
     let mut builder = Builder::new(graph, loc);

@@ -1,47 +1,47 @@
 //! Rules on reductions. Those on sums reorder them, as the float rules allow; on maxima, minima and integers all are exact.
 
 use super::matching::{ascending, broadcast, full, operand_of, rest};
-use super::{Changes, Rewrite, Rule};
+use super::{Changes, Rewrite, RewriteRule};
 use ir::op::reduce::{Reduce, ReduceKind};
 use ir::{Builder, DType, Family, NodeId, Op, Scalar, ScalarOp, Shape};
 
-pub(super) const RULES: &[&[Rule]] = &[&[
-    Rule {
+pub(super) const RULES: &[&[RewriteRule]] = &[&[
+    RewriteRule {
         name: "reduce_units",
         doc: "reduction along an axis of extent 1 → reshape; a sum of -0 alone would be +0",
         root: Family::Reduce,
         changes: Changes::SignOfZero,
         apply: reduce_units,
     },
-    Rule {
+    RewriteRule {
         name: "reduce_full",
         doc: "maximum or minimum of c everywhere → c; sum of n times c → n * c, rounded once instead of n times",
         root: Family::Reduce,
         changes: Changes::Association,
         apply: reduce_full,
     },
-    Rule {
+    RewriteRule {
         name: "reduce_broadcast",
         doc: "maximum or minimum along repetitions → without them; sum of n repetitions → n times, rounded once instead of n times",
         root: Family::Reduce,
         changes: Changes::Association,
         apply: reduce_broadcast,
     },
-    Rule {
+    RewriteRule {
         name: "merge_reduces",
         doc: "reduce(reduce(x)) of one kind → reduce(x) along all the axes",
         root: Family::Reduce,
         changes: Changes::Association,
         apply: merge_reduces,
     },
-    Rule {
+    RewriteRule {
         name: "reduce_neg",
         doc: "sum of -x → -(sum of x); a sum that is 0 gets the other sign",
         root: Family::Reduce,
         changes: Changes::SignOfZero,
         apply: reduce_neg,
     },
-    Rule {
+    RewriteRule {
         name: "reduce_permute",
         doc: "reduce(permute(x)) → permute(reduce(x)), the permutation of fewer elements, often of none",
         root: Family::Reduce,

@@ -20,7 +20,7 @@ pub enum Changes {
 
 /// A rewrite rule.
 #[derive(Clone, Copy, Debug)]
-pub struct Rule {
+pub struct RewriteRule {
     /// Its name, in snake case.
     pub name: &'static str,
     /// `before → after`, and why it holds where that isn't plain.

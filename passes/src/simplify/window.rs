@@ -2,13 +2,13 @@
 
 use super::matching::{binary, full, select};
 use super::reduce::times_sum;
-use super::{Changes, Rewrite, Rule};
+use super::{Changes, Rewrite, RewriteRule};
 use ir::op::reduce::{Reduce, ReduceKind};
 use ir::op::window::{Pool, PoolKind, PoolMaxGrad, Window};
 use ir::{Builder, Family, NodeId, Op, Scalar, ScalarOp};
 
-pub(super) const RULES: &[&[Rule]] = &[&[
-    Rule {
+pub(super) const RULES: &[&[RewriteRule]] = &[&[
+    RewriteRule {
         name: "mask_pool_gradient",
         doc: "select(x < c, pool_max_grad(x, dy), 0) → pool_max_grad(x, select(pool_max(x) < c, dy, 0)), with any comparison: where \
               the gradient isn't 0 stands the window's maximum",
@@ -16,7 +16,7 @@ pub(super) const RULES: &[&[Rule]] = &[&[
         changes: Changes::Nothing,
         apply: mask_pool_gradient,
     },
-    Rule {
+    RewriteRule {
         name: "reduce_pool_gradient",
         doc: "sum along all spatial axes of a pooling's gradient → the sum of what it spreads, for sums times the number of taps; \
               added in another order",

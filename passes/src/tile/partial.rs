@@ -47,7 +47,7 @@ struct ReductionLoop<'k> {
 
 /// How the rows are cut: `chunks` of `groups` groups of `side` rows, then the rest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Cut {
+struct RowCut {
     chunks: usize,
     groups: usize,
 }
@@ -212,7 +212,7 @@ fn rows_are_dense(site: &ReductionLoop<'_>, column: IndexVar, columns: usize) ->
 }
 
 /// As many chunks as are worth it, rather such that no rows remain.
-fn choose(site: &ReductionLoop<'_>, columns: usize) -> Cut {
+fn choose(site: &ReductionLoop<'_>, columns: usize) -> RowCut {
     let elements = columns * site.extent * inner_iterations(site.body);
     let rows = site.extent / site.side;
     let most = (elements / MIN_CHUNK).clamp(2, MAX_CHUNKS).min(rows);
@@ -221,13 +221,13 @@ fn choose(site: &ReductionLoop<'_>, columns: usize) -> Cut {
     let groups = rows / chunks;
     // Elements in a row: chunks of whole cache lines, whatever remains is little.
     let by_lines = site.around.is_none() && !has_loop(site.body) && groups >= 16 * LINES;
-    Cut { chunks, groups: if by_lines { groups / LINES * LINES } else { groups } }
+    RowCut { chunks, groups: if by_lines { groups / LINES * LINES } else { groups } }
 }
 
 /// `for chunk { for column { fold the chunk's rows; store the sums } }`.
 fn partial_body(
     site: &ReductionLoop<'_>,
-    cut: Cut,
+    cut: RowCut,
     columns: usize,
     places: &BTreeMap<Reg, BufRef>,
     fresh: &mut Fresh,
@@ -265,7 +265,7 @@ fn partial_body(
 /// The kernel as it was, with the chunks' sums and the remaining rows in place of all rows.
 fn total_body(
     site: &ReductionLoop<'_>,
-    cut: Cut,
+    cut: RowCut,
     columns: usize,
     places: &BTreeMap<Reg, BufRef>,
     fresh: &mut Fresh,
@@ -297,7 +297,7 @@ fn total_body(
 mod tests {
     use super::*;
 
-    fn site(extent: usize, columns: usize, side: usize) -> Cut {
+    fn site(extent: usize, columns: usize, side: usize) -> RowCut {
         let around = Some((IndexVar(0), columns));
         let site =
             ReductionLoop { around, before: &[], var: IndexVar(1), extent, body: &[], after: &[], folds: vec![], side };
@@ -322,7 +322,7 @@ mod tests {
             folds: vec![],
             side: 1,
         };
-        assert_eq!(choose(&plain, 1), Cut { chunks: 8, groups: 8704 });
-        assert_eq!(site(32768, 16, 4), Cut { chunks: 32, groups: 256 });
+        assert_eq!(choose(&plain, 1), RowCut { chunks: 8, groups: 8704 });
+        assert_eq!(site(32768, 16, 4), RowCut { chunks: 32, groups: 256 });
     }
 }

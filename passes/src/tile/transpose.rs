@@ -19,25 +19,25 @@ const MIN_ELEMENTS: usize = 1024;
 
 /// A loop's variable and its extent.
 #[derive(Clone, Copy)]
-struct Axis {
+struct LoopAxis {
     var: IndexVar,
     extent: usize,
 }
 
 /// Loops around straight-line code, the outermost first.
 struct Nest {
-    loops: Vec<Axis>,
+    loops: Vec<LoopAxis>,
     body: Vec<Stmt>,
 }
 
 /// A nest that reads across the order of memory.
 struct Transposition {
     /// The loops around the two axes.
-    around: Vec<Axis>,
+    around: Vec<LoopAxis>,
     /// Along this axis lie the elements that are read.
-    read: Axis,
+    read: LoopAxis,
     /// Along this one those that are written.
-    written: Axis,
+    written: LoopAxis,
     body: Vec<Stmt>,
     /// What is read, each with the scratch memory of its block.
     loads: Vec<(Expr, BufRef)>,
@@ -72,7 +72,7 @@ fn nest(stmt: &Stmt) -> Option<Nest> {
     let mut loops = vec![];
     let mut at = std::slice::from_ref(stmt);
     while let [Stmt::For { var, extent, kind: LoopKind::Serial, body }] = at {
-        loops.push(Axis { var: *var, extent: *extent });
+        loops.push(LoopAxis { var: *var, extent: *extent });
         at = body;
     }
     let straight = at.iter().all(|s| matches!(s, Stmt::Let { .. } | Stmt::LetIndex { .. } | Stmt::Store { .. }));
@@ -142,8 +142,8 @@ fn any_order(nest: &Nest, loads: &BTreeSet<(BufRef, Affine)>) -> bool {
 impl Transposition {
     /// The nest in blocks.
     fn blocks(&self, fresh: &mut Fresh) -> Stmt {
-        let wide = Axis { var: fresh.index(), extent: self.written.extent.div_ceil(WIDTH) };
-        let high = Axis { var: fresh.index(), extent: self.read.extent.div_ceil(self.height) };
+        let wide = LoopAxis { var: fresh.index(), extent: self.written.extent.div_ceil(WIDTH) };
+        let high = LoopAxis { var: fresh.index(), extent: self.read.extent.div_ceil(self.height) };
         let body = self.whole_or_rest((wide, self.written.extent, WIDTH), fresh, &mut |columns, fresh| {
             self.whole_or_rest((high, self.read.extent, self.height), fresh, &mut |rows, fresh| {
                 self.block((wide.var, columns), (high.var, rows), fresh)
@@ -162,7 +162,7 @@ impl Transposition {
     /// Statements for a whole block, and where the extent leaves a rest, others for it.
     fn whole_or_rest(
         &self,
-        (axis, extent, length): (Axis, usize, usize),
+        (axis, extent, length): (LoopAxis, usize, usize),
         fresh: &mut Fresh,
         of: &mut dyn FnMut(usize, &mut Fresh) -> Vec<Stmt>,
     ) -> Vec<Stmt> {

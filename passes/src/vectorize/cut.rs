@@ -35,7 +35,7 @@ const EVEN: usize = 4;
 
 /// The vectors of a loop: groups of `interleave`, single ones, one of fewer lanes; what is left then is scalar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Cut {
+pub(super) struct VectorCut {
     pub(super) lanes: u16,
     pub(super) interleave: usize,
     pub(super) groups: usize,
@@ -44,7 +44,7 @@ pub(super) struct Cut {
     pub(super) rest: u16,
 }
 
-impl Cut {
+impl VectorCut {
     /// The cut of a loop with elements of which a register holds `full`; `None` if the loop is too short.
     pub(super) fn of(l: CandidateLoop<'_>, full: u16, folds: bool, target: &Target) -> Option<Self> {
         let register = usize::from(full);
@@ -103,12 +103,12 @@ mod tests {
     use super::*;
     use kernel::{Affine, BufRef, Expr};
 
-    fn cut(extent: usize, target: &Target) -> Option<Cut> {
+    fn cut(extent: usize, target: &Target) -> Option<VectorCut> {
         let var = IndexVar(0);
         let at = Affine::term(var, 1);
         let value = Expr::load(BufRef::Param(0), at.clone());
         let body = [Stmt::Store { buf: BufRef::Param(1), index: at, value }];
-        Cut::of(CandidateLoop { var, extent, body: &body }, (target.vector_bytes() / 4) as u16, false, target)
+        VectorCut::of(CandidateLoop { var, extent, body: &body }, (target.vector_bytes() / 4) as u16, false, target)
     }
 
     #[test]

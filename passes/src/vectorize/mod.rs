@@ -20,7 +20,7 @@ mod straight;
 
 use crate::{PassContext, PassError};
 pub(crate) use cut::CandidateLoop;
-use cut::Cut;
+use cut::VectorCut;
 use folds::Fold;
 use jam::jam;
 use kernel::walk::{refresh, substitute, visit_exprs, visit_stmts};
@@ -95,7 +95,7 @@ impl Vectorizer {
     /// The loop as vector code, if it has such a form and is long enough.
     pub(crate) fn vector_loop(&mut self, l: CandidateLoop<'_>) -> Option<Vec<Stmt>> {
         let folds = folds::of_body(&self.types, l.body)?;
-        let cut = Cut::of(l, self.lanes(l)?, !folds.is_empty(), &self.target)?;
+        let cut = VectorCut::of(l, self.lanes(l)?, !folds.is_empty(), &self.target)?;
         let mut all: BTreeMap<Reg, Fold> = BTreeMap::new();
         let mut sums: Vec<Accumulators> = (0..cut.interleave).map(|_| self.accumulators(&folds)).collect();
         let mut out = vec![];

@@ -106,7 +106,7 @@ pub(super) fn share(body: Vec<Stmt>) -> Vec<Stmt> {
 /// Values that go through a scratch buffer within one iteration needn't: loads of what the list has stored just there become that value, and
 /// a buffer that nothing loads any more isn't stored to. Lists within, too.
 pub(super) fn forward(body: Vec<Stmt>, types: &Types) -> Vec<Stmt> {
-    let kept = Kept { types, stores: count_stores(&body), assigned: assigned(&body) };
+    let kept = StoredValues { types, stores: count_stores(&body), assigned: assigned(&body) };
     let body = kept.forward(body);
     let mut loaded = BTreeSet::new();
     visit_exprs(&body, &mut |expr| {
@@ -133,13 +133,13 @@ fn count_stores(body: &[Stmt]) -> BTreeMap<BufRef, usize> {
 }
 
 /// What tells whether a buffer still holds what was stored.
-struct Kept<'a> {
+struct StoredValues<'a> {
     types: &'a Types,
     stores: BTreeMap<BufRef, usize>,
     assigned: BTreeSet<Reg>,
 }
 
-impl Kept<'_> {
+impl StoredValues<'_> {
     fn forward(&self, body: Vec<Stmt>) -> Vec<Stmt> {
         let mut stored: BTreeMap<BufRef, (Affine, Reg)> = BTreeMap::new();
         let mut replaced: BTreeMap<Reg, Expr> = BTreeMap::new();

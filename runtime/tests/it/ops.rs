@@ -1,7 +1,7 @@
 //! Every scalar op that has no expansion, on every type it takes, on edge values, as scalars and as vectors of several lengths, against
 //! its definition.
 
-use crate::support::{Random, constant_text, edge_values, load_for, machines, program, read, same, write};
+use crate::support::{RandomValues, constant_text, edge_values, load_for, machines, program, read, same, write};
 use kernel::scalar::Typing;
 use kernel::{DType, Scalar, ScalarOp};
 use std::fmt::Write;
@@ -201,7 +201,7 @@ fn check_by_constants(op: ScalarOp, constants: &[Scalar], values: &[Scalar], on_
 /// Beside and at whole quotients, where an error in the last place of a float would be one of the result's; all pairs of bytes.
 #[test]
 fn quotients_beside_whole_numbers_are_truncated_right() {
-    let mut random = Random::new(7);
+    let mut random = RandomValues::new(7);
     let mut pairs = vec![];
     for _ in 0..6000 {
         let (by, bits) = (random.next() as i32 >> (random.next() % 31), random.next() % 32);
@@ -223,7 +223,7 @@ fn quotients_beside_whole_numbers_are_truncated_right() {
 /// By a constant they are products with a reciprocal.
 #[test]
 fn quotients_by_constants_are_truncated_right() {
-    let mut random = Random::new(8);
+    let mut random = RandomValues::new(8);
     for round in 0..40 {
         let by = if round < 20 { 1 + round } else { random.next() as i32 >> (random.next() % 31) };
         let by = if by == 0 { 3 } else { by };

@@ -15,9 +15,9 @@ const Y: usize = TYPES.len();
 const SUMS: usize = Y + 1;
 
 /// A linear congruential generator: enough to vary programs.
-struct Rng(u64);
+struct Lcg(u64);
 
-impl Rng {
+impl Lcg {
     fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) % n as u64) as usize
@@ -30,7 +30,7 @@ impl Rng {
 
 /// One random kernel: two loops, each inner iteration handling a vector of `lanes` elements.
 struct KernelGenerator {
-    rng: Rng,
+    rng: Lcg,
     lanes: usize,
     /// The element index of the first lane.
     index: String,
@@ -108,7 +108,7 @@ impl KernelGenerator {
 
 /// A program, and how many elements of its output it writes.
 fn random_program(seed: u64) -> (String, usize) {
-    let mut rng = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut rng = Lcg(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let lanes = if rng.below(3) == 0 { rng.pick(&[1, 4, 8, 16, 32]) } else { 1 + rng.below(40) };
     let divisions = rng.below(8) == 0;
     let (rows, cols) = rng.pick(&[(1, LEN / lanes), (3, LEN / lanes / 3), (LEN / lanes, 1)]);
@@ -150,7 +150,7 @@ fn random_program(seed: u64) -> (String, usize) {
 
 /// Inputs made of edge values.
 fn random_inputs(seed: u64) -> Vec<Vec<Scalar>> {
-    let mut rng = Rng(seed ^ 0x5eed);
+    let mut rng = Lcg(seed ^ 0x5eed);
     TYPES
         .iter()
         .map(|&dtype| {

@@ -197,9 +197,9 @@ pub(crate) fn constant_text(value: Scalar) -> String {
 }
 
 /// Random numbers of kernels and of what they work on.
-pub(crate) struct Random(Rng);
+pub(crate) struct RandomValues(Rng);
 
-impl Random {
+impl RandomValues {
     pub(crate) fn new(seed: u64) -> Self {
         Self(Rng::new(seed))
     }

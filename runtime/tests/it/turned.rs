@@ -1,12 +1,12 @@
 //! Loops that copy columns to rows, blocks of which change places in registers, against the kernel interpreter, to the bit.
 
-use crate::support::{Random, load_for, machines, program, read, same, write};
+use crate::support::{RandomValues, load_for, machines, program, read, same, write};
 use kernel::{Data, Scalar, eval};
 use std::collections::BTreeMap;
 
 /// A program that copies, in two iterations of a loop around, some elements of each of some columns: most that follow one another lie side by side, and rows
 /// that they go to are apart but for one in five programs.
-fn copies(random: &mut Random, dtype: &str) -> String {
+fn copies(random: &mut RandomValues, dtype: &str) -> String {
     let (columns, count, step) = (random.within(1, 37), random.within(1, 20), random.within(2, 40));
     let overlap = random.next().is_multiple_of(5);
     let row = if overlap { random.within(1, columns) } else { columns + random.within(0, 3) };
@@ -33,7 +33,7 @@ fn copies(random: &mut Random, dtype: &str) -> String {
 #[test]
 fn columns_that_become_rows_are_the_interpreter_s_to_the_bit() {
     for seed in 0..400 {
-        let mut random = Random::new(seed);
+        let mut random = RandomValues::new(seed);
         let dtype = ["f32", "f64", "i32", "i64", "f32", "u8", "bf16"][seed as usize % 7];
         let text = copies(&mut random, dtype);
         let program = program(&text);

@@ -1,12 +1,12 @@
 //! Random register tiles in vectors of each width against the kernel interpreter, to the bit.
 
-use crate::support::{Random, fusing_machines, load_for, program};
+use crate::support::{RandomValues, fusing_machines, load_for, program};
 use kernel::{Data, Target, eval};
 use runtime::{Executable, LoadOptions};
 use std::collections::BTreeMap;
 
 /// A program of one tile with random extents, so many rows and columns at the most, and random strides.
-fn tile(random: &mut Random, (factors, dtype): (&str, &str), (rows, columns): (usize, usize)) -> String {
+fn tile(random: &mut RandomValues, (factors, dtype): (&str, &str), (rows, columns): (usize, usize)) -> String {
     let (m, n) = (random.within(1, rows), random.within(1, columns));
     let dims: Vec<usize> = (0..random.within(1, 3)).map(|_| random.within(1, 19)).collect();
     let depth: usize = dims.iter().product();
@@ -59,7 +59,7 @@ fn tile(random: &mut Random, (factors, dtype): (&str, &str), (rows, columns): (u
 }
 
 fn compare(seed: u64, single: bool, most: (usize, usize)) {
-    let mut random = Random::new(seed);
+    let mut random = RandomValues::new(seed);
     let dtype = if single { "f32" } else { "f64" };
     let text = tile(&mut random, (dtype, dtype), most);
     let program = program(&text);
@@ -111,7 +111,7 @@ fn single_rows_are_as_wide_as_the_registers_allow() {
 }
 
 /// A pair of `bf16`: mostly small numbers, at times any bits at all, denormals and NaN among them.
-fn pair(random: &mut Random) -> i32 {
+fn pair(random: &mut RandomValues) -> i32 {
     let any = random.next() as u32;
     let tame = (any & 0x807f_807f) | 0x3f80_3f80;
     (if random.next().is_multiple_of(40) { any } else { tame }).cast_signed()
@@ -125,12 +125,12 @@ fn same(found: f32, expected: f32) -> bool {
 fn tiles_of_pairs_are_the_interpreter_s_to_the_bit() {
     let (has, lacks): (Vec<Target>, Vec<Target>) = fusing_machines().into_iter().partition(Target::bf16_pairs);
     for seed in 0..150 {
-        let mut random = Random::new(seed);
+        let mut random = RandomValues::new(seed);
         let text = tile(&mut random, ("i32", "f32"), [(14, 30), (5, 70), (1, 140)][seed as usize % 3]);
         let program = program(&text);
         let [a, b] = [0, 1].map(|i| (0..program.buffers[i].len).map(|_| pair(&mut random)).collect::<Vec<i32>>());
         let [bias, c] = [2, 3].map(|i| {
-            let tiny = |random: &mut Random| if random.next().is_multiple_of(9) { 1e-40 } else { 1.0 };
+            let tiny = |random: &mut RandomValues| if random.next().is_multiple_of(9) { 1e-40 } else { 1.0 };
             (0..program.buffers[i].len).map(|_| random.unit() as f32 * tiny(&mut random)).collect::<Vec<f32>>()
         });
         let named = |name: &str, data: Data| (name.to_string(), data);

@@ -91,7 +91,7 @@ fn make(directory: &Path) -> io::Result<()> {
 
 /// A file of a directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Kept {
+pub struct CachedFile {
     /// Where it is.
     pub path: PathBuf,
     /// The name of the graph that it was compiled from; `None` if it can't be read as a file of this version.
@@ -106,7 +106,7 @@ pub struct Kept {
 ///
 /// # Errors
 /// If the directory can't be read.
-pub fn list(directory: &Path) -> io::Result<Vec<Kept>> {
+pub fn list(directory: &Path) -> io::Result<Vec<CachedFile>> {
     let mut files = Vec::new();
     for entry in entries(directory)? {
         if entry.path().extension().is_some_and(|e| e == EXTENSION)
@@ -116,7 +116,7 @@ pub fn list(directory: &Path) -> io::Result<Vec<Kept>> {
             if let Ok(file) = File::open(entry.path()) {
                 file.take(4096).read_to_end(&mut start)?;
             }
-            files.push(Kept { path: entry.path(), name: file::name(&start), bytes, used });
+            files.push(CachedFile { path: entry.path(), name: file::name(&start), bytes, used });
         }
     }
     files.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| a.path.cmp(&b.path)));

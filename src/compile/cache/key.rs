@@ -36,7 +36,7 @@ impl Write for Hasher {
 impl Key {
     /// The key of a declared graph. It covers the graph's text (all names, ops, attributes and types), which nodes share a place in the
     /// source, the target, the options of passes, and the compiler: its version and its own source, as far as that was there when it was built.
-    pub(super) fn of(graph: &Graph, places: &Places, target: &Target, options: &CompileOptions) -> Self {
+    pub(super) fn of(graph: &Graph, places: &SourceLocations, target: &Target, options: &CompileOptions) -> Self {
         let mut hasher = Hasher(Sha256::new());
         let (format, built) = (codegen::object::FORMAT_VERSION, env!("GRADC_SOURCE_HASH"));
         let compiler = format!("{} {built} {format}", env!("CARGO_PKG_VERSION"));
@@ -53,13 +53,13 @@ impl Key {
 }
 
 /// The places in the user's source that the nodes of a graph come from, each once, in the order of the graph's text.
-pub(super) struct Places {
+pub(super) struct SourceLocations {
     texts: Vec<String>,
     /// For each node, in the order of the text, the number of its place.
     of_nodes: Vec<Option<u32>>,
 }
 
-impl Places {
+impl SourceLocations {
     pub(super) fn of(graph: &Graph) -> Self {
         let mut places = Self { texts: vec![], of_nodes: vec![] };
         places.add(graph, &mut BTreeMap::new());

@@ -23,7 +23,7 @@ pub use key::Key;
 
 use super::{CompileError, CompileOptions};
 use crate::dsl::Step;
-use key::Places;
+use key::SourceLocations;
 use passes::plan_memory::MemoryReport;
 use passes::{Report, Snapshots};
 use runtime::Loaded;
@@ -102,12 +102,12 @@ impl CacheReport {
 pub(super) struct Entry {
     pub(super) loaded: Arc<Loaded>,
     pub(super) memory: MemoryReport,
-    /// For each check of the program, which of the step's [`Places`] it names.
+    /// For each check of the program, which of the step's [`SourceLocations`] it names.
     places: Vec<Option<u32>>,
 }
 
 /// What compiling gives beside the code.
-pub(super) struct Fresh {
+pub(super) struct FreshCode {
     pub(super) loaded: Loaded,
     pub(super) memory: MemoryReport,
     pub(super) passes: Report,
@@ -115,7 +115,7 @@ pub(super) struct Fresh {
 }
 
 /// Code for a step, old or new.
-pub(super) struct Found {
+pub(super) struct FoundCode {
     pub(super) loaded: Arc<Loaded>,
     pub(super) memory: MemoryReport,
     /// The source line of each check; none where the code's own are right.
@@ -129,14 +129,14 @@ pub(super) struct Found {
 pub(super) fn find_or_compile(
     step: &Step,
     options: &CompileOptions,
-    compile: impl FnOnce() -> Result<Fresh, CompileError>,
-) -> Result<Found, CompileError> {
+    compile: impl FnOnce() -> Result<FreshCode, CompileError>,
+) -> Result<FoundCode, CompileError> {
     let watched = options.snapshots != Snapshots::None || options.verify_code;
     if options.cache == Cache::Off || watched {
         return Ok(fresh(compile()?, CacheReport::of(CodeSource::Compiled)));
     }
     let start = Instant::now();
-    let places = Places::of(&step.graph);
+    let places = SourceLocations::of(&step.graph);
     let key = Key::of(&step.graph, &places, &options.target_or_host()?, options);
     let mut report = CacheReport { key: Some(key), ..CacheReport::of(CodeSource::Missed) };
     let found = look_up(key, &options.cache, &mut report);
@@ -144,7 +144,7 @@ pub(super) fn find_or_compile(
     if let Some(entry) = found {
         let check_places = Some(entry.places.iter().map(|place| places.text(*place)).collect());
         let passes = (Report::default(), Duration::ZERO);
-        return Ok(Found { loaded: entry.loaded, memory: entry.memory, check_places, passes, report });
+        return Ok(FoundCode { loaded: entry.loaded, memory: entry.memory, check_places, passes, report });
     }
     let mut found = fresh(compile()?, report);
     let start = Instant::now();
@@ -159,9 +159,9 @@ pub(super) fn find_or_compile(
     Ok(found)
 }
 
-fn fresh(fresh: Fresh, report: CacheReport) -> Found {
+fn fresh(fresh: FreshCode, report: CacheReport) -> FoundCode {
     let passes = (fresh.passes, fresh.passes_time);
-    Found { loaded: Arc::new(fresh.loaded), memory: fresh.memory, check_places: None, passes, report }
+    FoundCode { loaded: Arc::new(fresh.loaded), memory: fresh.memory, check_places: None, passes, report }
 }
 
 fn look_up(key: Key, cache: &Cache, report: &mut CacheReport) -> Option<Entry> {

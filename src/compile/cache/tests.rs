@@ -30,7 +30,7 @@ fn in_directory(directory: &Path) -> CompileOptions {
 pub(super) fn entry() -> Entry {
     let step = step(1);
     let fresh = crate::compile::generate(&step.graph, &options(Cache::Off)).unwrap();
-    let places = Places::of(&step.graph).find_all(fresh.loaded.checks()).unwrap();
+    let places = SourceLocations::of(&step.graph).find_all(fresh.loaded.checks()).unwrap();
     Entry { loaded: Arc::new(fresh.loaded), memory: fresh.memory, places }
 }
 
@@ -48,7 +48,12 @@ fn source(program: &CompiledProgram) -> CodeSource {
 
 /// Forgets what this process knows of a step, as another process would.
 fn forget(step: &Step, options: &CompileOptions) {
-    process::forget(Key::of(&step.graph, &Places::of(&step.graph), &options.target_or_host().unwrap(), options));
+    process::forget(Key::of(
+        &step.graph,
+        &SourceLocations::of(&step.graph),
+        &options.target_or_host().unwrap(),
+        options,
+    ));
 }
 
 #[test]
@@ -72,7 +77,7 @@ fn a_second_compilation_finds_the_first_ones_code() {
 #[test]
 fn what_changes_code_changes_the_key() {
     let key = |step: &Step, options: &CompileOptions| {
-        Key::of(&step.graph, &Places::of(&step.graph), &options.target_or_host().unwrap(), options)
+        Key::of(&step.graph, &SourceLocations::of(&step.graph), &options.target_or_host().unwrap(), options)
     };
     let base = options(Cache::Process);
     let (one, other) = (step(2), step(3));

@@ -44,7 +44,7 @@ pub use recurrent::{
 pub use regularizer::Regularizer;
 pub use shape::{Flatten, Reshape};
 pub use transformer::TransformerBlock;
-pub use window::{Padding, Padding1d, Pair};
+pub use window::{Extents2d, Padding, Padding1d};
 
 use crate::dsl::{Tensor, TypeSpec};
 

@@ -12,7 +12,7 @@ pub enum Padding {
     /// As many output elements as `ceil(input / stride)`: what is missing is split, the odd one goes after.
     Same,
     /// That many rows above and below, that many columns on each side: below the window's extent.
-    Both(Pair),
+    Both(Extents2d),
 }
 
 /// How a window over a sequence treats the ends.
@@ -31,21 +31,21 @@ pub enum Padding1d {
 
 /// Extents along height and width: one number for both, or a pair.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Pair(pub usize, pub usize);
+pub struct Extents2d(pub usize, pub usize);
 
-impl From<usize> for Pair {
+impl From<usize> for Extents2d {
     fn from(n: usize) -> Self {
         Self(n, n)
     }
 }
 
-impl From<(usize, usize)> for Pair {
+impl From<(usize, usize)> for Extents2d {
     fn from((h, w): (usize, usize)) -> Self {
         Self(h, w)
     }
 }
 
-impl From<[usize; 2]> for Pair {
+impl From<[usize; 2]> for Extents2d {
     fn from([h, w]: [usize; 2]) -> Self {
         Self(h, w)
     }
@@ -78,7 +78,7 @@ fn floats(op: &str, x: &Tensor, rank: usize, axes: &str) -> Result<TensorType, T
 }
 
 /// One axis of a window.
-struct Axis {
+struct WindowAxis {
     /// What messages call it.
     name: &'static str,
     input: usize,
@@ -87,7 +87,7 @@ struct Axis {
     dilation: usize,
 }
 
-impl Axis {
+impl WindowAxis {
     /// How far the taps reach: the extent of the dilated window, `usize::MAX` if it is more.
     fn extent(&self) -> usize {
         self.dilation.saturating_mul(self.size - 1).saturating_add(1)
@@ -115,9 +115,9 @@ impl Axis {
 /// The window of a two-dimensional layer over an image of type `ty`.
 pub(super) fn window(
     ty: &TensorType,
-    size: Pair,
-    stride: Pair,
-    dilation: Pair,
+    size: Extents2d,
+    stride: Extents2d,
+    dilation: Extents2d,
     padding: Padding,
 ) -> Result<Window, String> {
     let (size, stride, dilation) = ([size.0, size.1], [stride.0, stride.1], [dilation.0, dilation.1]);
@@ -127,11 +127,11 @@ pub(super) fn window(
     let mut pad = vec![(0, 0); 2];
     for i in 0..2 {
         let name = ["height", "width"][i];
-        let axis = Axis { name, input: ty.shape[i + 1], size: size[i], stride: stride[i], dilation: dilation[i] };
+        let axis = WindowAxis { name, input: ty.shape[i + 1], size: size[i], stride: stride[i], dilation: dilation[i] };
         pad[i] = match padding {
             Padding::Valid => (0, 0),
             Padding::Same => axis.same(),
-            Padding::Both(Pair(h, w)) => ([h, w][i], [h, w][i]),
+            Padding::Both(Extents2d(h, w)) => ([h, w][i], [h, w][i]),
         };
         axis.check(pad[i])?;
     }
@@ -149,7 +149,7 @@ pub(super) fn window1d(
     if [size, stride, dilation].contains(&0) {
         return Err(format!("window {size}, stride {stride} and dilation {dilation} must be at least 1"));
     }
-    let axis = Axis { name: "length", input, size, stride, dilation };
+    let axis = WindowAxis { name: "length", input, size, stride, dilation };
     let pad = match padding {
         Padding1d::Valid => (0, 0),
         Padding1d::Same => axis.same(),

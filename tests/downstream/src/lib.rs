@@ -66,9 +66,9 @@ impl Layer for Scale {
 
 /// Counts epochs.
 #[derive(Default)]
-pub struct Count(pub usize);
+pub struct EpochCounter(pub usize);
 
-impl Callback for Count {
+impl Callback for EpochCounter {
     fn epoch_end(&mut self, record: &EpochRecord, _: &mut Control<'_>) -> Result<(), TrainError> {
         self.0 = record.epoch;
         Ok(())
@@ -114,7 +114,7 @@ mod tests {
         let (options, _) = options(None);
         let trainer = model.compile(SignSgd(Schedule::from(0.01)), LogCosh, [distance]).unwrap();
         let mut trainer = trainer.with_options(options).unwrap();
-        let mut count = Count::default();
+        let mut count = EpochCounter::default();
         let history = trainer.fit(&data, Fit::epochs(3).batch(4).callback(&mut count).silent()).unwrap();
         assert_eq!(count.0, 3);
         assert!(history.last("loss").unwrap() < history.get("loss")[0], "{history:?}");

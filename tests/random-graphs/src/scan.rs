@@ -12,7 +12,7 @@ const CARRY_BOUND: f64 = 2.0;
 const MOST_STEPS: usize = 6;
 
 /// What goes into a loop: the operand outside, and what one step sees of it.
-struct Operand {
+struct ScanOperand {
     role: PortRole,
     outside: Known,
     inside: TensorType,
@@ -45,13 +45,13 @@ impl Generator<'_> {
     }
 
     /// How many steps, and the operands in the order that a scan takes them: one or two carries, up to two sequences, up to two invariants.
-    fn scan_operands(&mut self) -> (usize, Vec<Operand>) {
+    fn scan_operands(&mut self) -> (usize, Vec<ScanOperand>) {
         let mut operands = vec![];
         for _ in 0..self.rng.between(1, 2) {
             let dtype = if self.rng.one_in(5) { self.rng.pick(&self.limits.dtypes) } else { self.float() };
             let outside = self.any_of(dtype);
             let outside = self.within(outside, CARRY_BOUND);
-            operands.push(Operand { role: PortRole::Carry, outside, inside: self.ty(outside) });
+            operands.push(ScanOperand { role: PortRole::Carry, outside, inside: self.ty(outside) });
         }
         let steps = |g: &Self, k: Known| (1..=MOST_STEPS).contains(g.graph.ty(k.id).shape.first().unwrap_or(&0));
         let known = self.find(steps).filter(|_| !self.rng.one_in(3));
@@ -67,7 +67,7 @@ impl Generator<'_> {
             let outside = self.settled(sequence);
             let ty = self.ty(outside);
             let inside = ty.with_shape(shape(&ty.shape[1..]));
-            operands.push(Operand { role: PortRole::Sequence, outside, inside });
+            operands.push(ScanOperand { role: PortRole::Sequence, outside, inside });
         }
         let weights = operands.iter().find_map(|o| weights_of(&o.inside)).filter(|_| self.rng.below(4) > 0);
         let mut invariants: Vec<Known> = weights.map(|ty| self.like(&ty)).into_iter().collect();
@@ -77,7 +77,7 @@ impl Generator<'_> {
         }
         for invariant in invariants {
             let outside = self.settled(invariant);
-            operands.push(Operand { role: PortRole::Invariant, outside, inside: self.ty(outside) });
+            operands.push(ScanOperand { role: PortRole::Invariant, outside, inside: self.ty(outside) });
         }
         (length, operands)
     }
@@ -91,10 +91,10 @@ impl Generator<'_> {
     }
 
     /// Declares the inputs that stand for the operands; gives the carries.
-    fn body_inputs(&mut self, operands: &[Operand]) -> Vec<Known> {
+    fn body_inputs(&mut self, operands: &[ScanOperand]) -> Vec<Known> {
         let mut counts = [0; 3];
         let mut carries = vec![];
-        for Operand { role, outside, inside } in operands {
+        for ScanOperand { role, outside, inside } in operands {
             let number = &mut counts[*role as usize];
             let input = Input { name: BodyPort { role: *role, number: *number }.to_string(), ty: inside.clone() };
             *number += 1;

@@ -8,7 +8,7 @@ mod table;
 
 /// What the lines of one framework in one mode say about one case.
 #[derive(Clone, PartialEq, Default, Debug)]
-struct Lines {
+struct CaseLines {
     /// Step times in milliseconds.
     ms: Vec<f64>,
     /// Times of compiling, in seconds.
@@ -30,7 +30,7 @@ pub struct Figures {
     pub peak_mb: Option<f64>,
 }
 
-impl Lines {
+impl CaseLines {
     fn figures(self) -> Figures {
         Figures {
             ms: median(self.ms).unwrap_or(f64::NAN),
@@ -69,7 +69,7 @@ pub struct Comparison {
 /// # Errors
 /// A line that is no JSON object, by its number; a file without a line of gradc's.
 pub fn compare(text: &str) -> Result<Comparison, BenchError> {
-    let mut cases: BTreeMap<(String, u64), BTreeMap<String, Lines>> = BTreeMap::new();
+    let mut cases: BTreeMap<(String, u64), BTreeMap<String, CaseLines>> = BTreeMap::new();
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let json: Json = serde_json::from_str(line)
             .map_err(|e| BenchError::Results { line: at + 1, what: format!("no JSON: {e}") })?;
@@ -118,7 +118,7 @@ fn canonical(workload: &str) -> String {
 
 const GRADC: &str = "gradc";
 
-fn row((workload, threads): (String, u64), mut lines: BTreeMap<String, Lines>) -> Option<Row> {
+fn row((workload, threads): (String, u64), mut lines: BTreeMap<String, CaseLines>) -> Option<Row> {
     let mut own = lines.remove(GRADC)?;
     let kind = own.kind.take().unwrap_or_default();
     let others = lines.into_iter().map(|(name, lines)| (name, lines.figures())).collect();

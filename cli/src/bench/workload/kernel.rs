@@ -2,7 +2,7 @@
 //!
 //! Each is an ordinary graph, declared and compiled as a user's.
 
-use super::{Definition, Work, Workload};
+use super::{Definition, StepWork, Workload};
 use crate::bench::stream::uniform;
 use gradc::dsl::{GraphBuilder, ModelErrors, Step, Tensor, Window, f32, zeros};
 use gradc::nn::activation::gelu;
@@ -11,7 +11,7 @@ use ir::{Data, Value, ValueError};
 
 /// What is computed, in `f32`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kernel {
+pub(super) enum KernelWorkload {
     /// `out[m, n] = a[m, k] b[k, n]`.
     MatMul { m: usize, n: usize, k: usize },
     /// A function of the rows of `x`.
@@ -49,24 +49,24 @@ const SIDE: usize = 28;
 const INPUT_CHANNELS: usize = 32;
 const OUTPUT_CHANNELS: usize = 64;
 
-const fn workload(name: &'static str, kernel: Kernel) -> Workload {
+const fn workload(name: &'static str, kernel: KernelWorkload) -> Workload {
     Workload { name, batch: 1, definition: Definition::Kernel(kernel) }
 }
 
 const fn matmul(name: &'static str, m: usize, n: usize, k: usize) -> Workload {
-    workload(name, Kernel::MatMul { m, n, k })
+    workload(name, KernelWorkload::MatMul { m, n, k })
 }
 
 const fn map(name: &'static str, function: MapFunction, n: usize) -> Workload {
-    workload(name, Kernel::Map { function, n })
+    workload(name, KernelWorkload::Map { function, n })
 }
 
 const fn rows(name: &'static str, function: RowFunction, rows: usize, columns: usize) -> Workload {
-    workload(name, Kernel::Rows { function, rows, columns })
+    workload(name, KernelWorkload::Rows { function, rows, columns })
 }
 
 const fn conv(name: &'static str, forward: bool, dx: bool, dw: bool) -> Workload {
-    workload(name, Kernel::Conv { forward, dx, dw })
+    workload(name, KernelWorkload::Conv { forward, dx, dw })
 }
 
 /// All kernels.
@@ -97,7 +97,7 @@ pub const KERNELS: &[Workload] = &[
     map("k_tanh_64k", MapFunction::Tanh, 64 << 10),
     map("k_chain_4m", MapFunction::Chain, 4 << 20),
     rows("k_rowsum_4096x4096", RowFunction::Sum, 4096, 4096),
-    workload("k_adam_10m", Kernel::Adam { n: 10_000_000 }),
+    workload("k_adam_10m", KernelWorkload::Adam { n: 10_000_000 }),
 ];
 
 /// The stream of each operand, and the interval it is uniform on.
@@ -112,7 +112,7 @@ const STREAMS: [(&str, u64, f32, f32); 8] = [
     ("beta", 2010, -1.0, 1.0),
 ];
 
-impl Kernel {
+impl KernelWorkload {
     /// Declares the graph.
     pub(super) fn step(self, name: &str) -> Result<Step, ModelErrors> {
         let g = GraphBuilder::new(name);
@@ -153,21 +153,23 @@ impl Kernel {
         step.states.iter().map(value).collect()
     }
 
-    pub(super) fn work(self) -> Work {
-        let moves = |read: usize, written: usize| Work {
+    pub(super) fn work(self) -> StepWork {
+        let moves = |read: usize, written: usize| StepWork {
             flops: None,
             read_bytes: 4.0 * read as f64,
             written_bytes: 4.0 * written as f64,
         };
         match self {
-            Self::MatMul { m, n, k } => Work { flops: Some(2.0 * (m * n * k) as f64), ..moves(m * k + k * n, m * n) },
+            Self::MatMul { m, n, k } => {
+                StepWork { flops: Some(2.0 * (m * n * k) as f64), ..moves(m * k + k * n, m * n) }
+            }
             Self::Conv { forward, dx, dw } => {
                 let [forward, dx, dw] = [forward, dx, dw].map(usize::from);
                 let (x, y) = (BATCH * SIDE * SIDE * INPUT_CHANNELS, BATCH * SIDE * SIDE * OUTPUT_CHANNELS);
                 let w = 9 * INPUT_CHANNELS * OUTPUT_CHANNELS;
                 let multiply_adds = (forward + dx + dw) * y * 9 * INPUT_CHANNELS;
                 let read = forward * (x + w) + dx * (y + w) + dw * (x + y);
-                Work { flops: Some(2.0 * multiply_adds as f64), ..moves(read, forward * y + dx * x + dw * w) }
+                StepWork { flops: Some(2.0 * multiply_adds as f64), ..moves(read, forward * y + dx * x + dw * w) }
             }
             // The sums themselves are not counted.
             Self::Rows { function: RowFunction::Sum, rows, columns } => moves(rows * columns, 0),

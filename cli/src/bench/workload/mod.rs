@@ -15,7 +15,7 @@ use super::BenchError;
 use gradc::compile::CompiledProgram;
 use gradc::dsl::{ModelErrors, Step};
 use ir::{Value, ValueError};
-use kernel::Kernel;
+use kernel::KernelWorkload;
 use train::Network;
 
 /// What one step of a workload does.
@@ -26,14 +26,14 @@ enum Definition {
     /// Forward on a batch.
     Inference(Network),
     /// A single function of tensors.
-    Kernel(Kernel),
+    Kernel(KernelWorkload),
     /// A row of the list of operations.
-    Op(op::Row),
+    Op(op::OpRow),
 }
 
 /// What a workload is a case of; its name in results is that of the other frameworks' benchmarks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Kind {
+pub enum WorkloadKind {
     /// A training step.
     Training,
     /// The output of a model for a batch.
@@ -42,7 +42,7 @@ pub enum Kind {
     Kernel,
 }
 
-impl Kind {
+impl WorkloadKind {
     /// `train`, `infer`, `kernel`.
     pub fn name(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ pub struct Workload {
 
 /// What a step has to do, by the count of other frameworks' benchmarks.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
-pub struct Work {
+pub struct StepWork {
     /// Floating-point operations of contractions, two for each multiply-add; `None` where there is none.
     pub flops: Option<f64>,
     /// Bytes of operands, each read once; 0 for whole models.
@@ -74,7 +74,7 @@ pub struct Work {
     pub written_bytes: f64,
 }
 
-impl Work {
+impl StepWork {
     /// Bytes that have to move; `None` where arithmetic is what takes time.
     pub fn bytes(&self) -> Option<f64> {
         let bytes = self.read_bytes + self.written_bytes;
@@ -106,11 +106,11 @@ impl Workload {
     }
 
     /// What it is a case of.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> WorkloadKind {
         match self.definition {
-            Definition::Training(_) => Kind::Training,
-            Definition::Inference(_) => Kind::Inference,
-            Definition::Kernel(_) | Definition::Op(_) => Kind::Kernel,
+            Definition::Training(_) => WorkloadKind::Training,
+            Definition::Inference(_) => WorkloadKind::Inference,
+            Definition::Kernel(_) | Definition::Op(_) => WorkloadKind::Kernel,
         }
     }
 
@@ -165,7 +165,7 @@ impl Workload {
     }
 
     /// What a kernel's figures are computed from; `None` for whole models, whose contractions are counted in their graphs.
-    pub fn work(&self) -> Option<Work> {
+    pub fn work(&self) -> Option<StepWork> {
         match self.definition {
             Definition::Training(_) | Definition::Inference(_) | Definition::Op(_) => None,
             Definition::Kernel(kernel) => Some(kernel.work()),

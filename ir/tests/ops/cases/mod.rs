@@ -4,7 +4,7 @@ mod contraction;
 mod index;
 mod window;
 
-use crate::derivatives::harness::Source;
+use crate::derivatives::harness::RandomWeights;
 use ir::op::cumsum::CumSum;
 use ir::op::elementwise::Cast;
 use ir::op::movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
@@ -40,7 +40,7 @@ fn random<const N: usize>(dims: [usize; N]) -> Value {
         sorted.windows(2).all(|w| w[1] - w[0] > 1e-4)
     };
     let seed = dims.iter().fold(3, |seed, &d| seed * 31 + d as u64);
-    let draws = (seed..).map(|seed| Source::new(seed).tensor(ty(dims)));
+    let draws = (seed..).map(|seed| RandomWeights::new(seed).tensor(ty(dims)));
     draws.take(100).find(apart).expect("one draw of a hundred has its elements apart")
 }
 

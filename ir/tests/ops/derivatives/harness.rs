@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) type Feeds = BTreeMap<NodeId, Value>;
 
 /// Numbers for weights, uniform on [-1, 1).
-pub(crate) struct Source(SplitMix64);
+pub(crate) struct RandomWeights(SplitMix64);
 
-impl Source {
+impl RandomWeights {
     pub(crate) fn new(seed: u64) -> Self {
         Self(SplitMix64::new(seed))
     }
@@ -38,7 +38,7 @@ pub(crate) fn graph_of(values: &[Value]) -> (Graph, Vec<NodeId>) {
 }
 
 /// `Σ x * w` with random weights, in `f64`.
-pub(crate) fn weighted_sum(graph: &mut Graph, x: NodeId, source: &mut Source) -> NodeId {
+pub(crate) fn weighted_sum(graph: &mut Graph, x: NodeId, source: &mut RandomWeights) -> NodeId {
     let mut build = Builder::new(graph, None);
     let x = build.cast(x, DType::F64).unwrap();
     let value = source.tensor(build.ty(x).clone());
@@ -119,7 +119,7 @@ pub(crate) fn differences(graph: &Graph, feeds: &Feeds, loss: NodeId, input: Nod
 }
 
 /// How a case is checked.
-pub(crate) struct Check {
+pub(crate) struct GradientCheck {
     /// How many times the loss is differentiated.
     orders: usize,
     /// The largest error, relative to the derivative or, below 1, absolute. The differences err by about `h^2 f'''` and `eps f / h`,
@@ -127,16 +127,16 @@ pub(crate) struct Check {
     tolerance: f64,
 }
 
-impl Default for Check {
+impl Default for GradientCheck {
     fn default() -> Self {
         Self { orders: 2, tolerance: 2e-7 }
     }
 }
 
-impl Check {
+impl GradientCheck {
     /// Compares the rules of the case's op with finite differences.
     pub(crate) fn run(&self, case: &Case) {
-        let mut source = Source::new(1);
+        let mut source = RandomWeights::new(1);
         let (mut graph, inputs) = graph_of(&case.operands);
         let feeds: Feeds = inputs.iter().copied().zip(case.operands.iter().cloned()).collect();
         let result = graph.add(case.op.clone(), &inputs, None).unwrap_or_else(|e| panic!("{e}"));

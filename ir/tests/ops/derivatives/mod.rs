@@ -8,7 +8,7 @@ pub(crate) mod harness;
 mod special;
 
 use crate::cases::{self, Case};
-use harness::{Check, Source};
+use harness::{GradientCheck, RandomWeights};
 use ir::op::parse::op_names;
 use ir::scalar::{TypeClass, Typing};
 use ir::{DType, Data, Family, Op, Scalar, ScalarOp, Shape, TensorType, Value};
@@ -58,14 +58,14 @@ fn scalar_case(op: ScalarOp) -> Case {
 #[test]
 fn scalar_ops_match_finite_differences() {
     for op in ScalarOp::all() {
-        Check::default().run(&scalar_case(op));
+        GradientCheck::default().run(&scalar_case(op));
     }
 }
 
 #[test]
 fn graph_ops_match_finite_differences() {
     for case in cases::all().into_iter().filter(|case| !BITS.contains(&case.op.name())) {
-        Check::default().run(&case);
+        GradientCheck::default().run(&case);
     }
 }
 
@@ -81,7 +81,7 @@ fn rules_type_in_every_float_type() {
             };
             let (mut graph, inputs) = harness::graph_of(&operands.iter().map(convert).collect::<Vec<_>>());
             let y = graph.add(op.clone(), &inputs, None).unwrap();
-            let loss = harness::weighted_sum(&mut graph, y, &mut Source::new(1));
+            let loss = harness::weighted_sum(&mut graph, y, &mut RandomWeights::new(1));
             // The sweep compares the type of every gradient with its operand's.
             harness::gradients(&mut graph, loss, &inputs).unwrap_or_else(|e| panic!("{op} of {dtype}: {e}"));
         }
@@ -102,7 +102,7 @@ fn every_op_has_a_case() {
 fn a_wrong_gradient_is_noticed() {
     // The harness itself: the derivative of x*x is not that of x*x*x.
     let x = Value::new(TensorType::new(DType::F64, Shape::new([2]).unwrap()), Data::F64(vec![0.5, -1.5])).unwrap();
-    let mut source = Source::new(7);
+    let mut source = RandomWeights::new(7);
     let (mut graph, inputs) = harness::graph_of(std::slice::from_ref(&x));
     let square = graph.add(Op::Elementwise(ScalarOp::MUL), &[inputs[0], inputs[0]], None).unwrap();
     let cube = graph.add(Op::Elementwise(ScalarOp::MUL), &[square, inputs[0]], None).unwrap();

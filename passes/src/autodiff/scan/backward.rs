@@ -20,7 +20,7 @@ struct BackwardPorts {
 
 /// How the gradient of an operand of the forward scan comes out of the backward scan.
 #[derive(Clone, Copy)]
-enum Gradient {
+enum ScanGradient {
     /// A final carry.
     Carry(usize),
     /// A stacked result.
@@ -70,9 +70,9 @@ pub(super) fn emit(
     for (i, gradient) in step.gradients.into_iter().filter(|(i, _)| joint.wanted[*i]) {
         let mut result = |select| build.add(Op::Scan(scan.selecting(select)), &all);
         found[i] = Some(match gradient {
-            Gradient::Carry(at) => result(at)?,
-            Gradient::Stacked(at) => result(step.carries.len() + at)?,
-            Gradient::Summed(at) => {
+            ScanGradient::Carry(at) => result(at)?,
+            ScanGradient::Stacked(at) => result(step.carries.len() + at)?,
+            ScanGradient::Summed(at) => {
                 let stacked = result(step.carries.len() + at)?;
                 build.reduce_sum(stacked, &[0])?
             }
@@ -155,7 +155,7 @@ struct BackwardStep {
     /// The forward scan's operands that the carries are like.
     carries: Vec<usize>,
     /// How gradients by the forward scan's operands come out.
-    gradients: Vec<(usize, Gradient)>,
+    gradients: Vec<(usize, ScanGradient)>,
 }
 
 /// The body: gradients of carries are carried on, those of sequences are stacked, those of invariants are either.
@@ -182,12 +182,12 @@ fn step(
             let next = if is_carry { value } else { accumulate(&mut copy.to, at, value)? };
             copy.to.set_output(BodyPort::carry(at).to_string(), next);
             carries.push(i);
-            gradients.push((i, Gradient::Carry(at)));
+            gradients.push((i, ScanGradient::Carry(at)));
             continue;
         }
         copy.to.set_output(BodyPort::stacked(stacked).to_string(), value);
         let is_sequence = i < joint.carries.len() + joint.sequences.len();
-        gradients.push((i, if is_sequence { Gradient::Stacked(stacked) } else { Gradient::Summed(stacked) }));
+        gradients.push((i, if is_sequence { ScanGradient::Stacked(stacked) } else { ScanGradient::Summed(stacked) }));
         stacked += 1;
     }
     Ok(BackwardStep { body: bodies::new(copy.to)?, carries, gradients })

@@ -1,6 +1,6 @@
 //! Padded convolutions without padding: the result is cut into regions whose places have the same taps inside of the operand.
 
-use super::spec::{BatchedMatmul, Dim, Origin, numbers, unpadded};
+use super::spec::{BatchedMatmul, Dim, IterationOrigin, numbers, unpadded};
 use crate::lower::Lowering;
 use crate::window::{TapRun, runs};
 use ir::op::contraction::Conv;
@@ -51,7 +51,7 @@ fn restricted(part: &BatchedMatmul, d: usize, run: TapRun, pad: i64, op: &Conv) 
     (places.extent, taps.extent) = (run.count, run.taps);
     // One element of the operand along the axis, whatever the stride.
     let element = places.a / op.window.stride[d] as i64;
-    let Origin { a, b, steps, at } = &mut part.origin;
+    let IterationOrigin { a, b, steps, at } = &mut part.origin;
     *a += places.a * run.start as i64 + taps.a * run.first_tap as i64 - element * pad;
     *b += taps.b * run.first_tap as i64;
     *steps += taps.steps * run.first_tap;

@@ -16,7 +16,7 @@ const MIN_ROWS: usize = 48;
 
 /// A packed right factor. Element (outer, k, column j of the panel that starts at column c of width w) stands at
 /// `outer + c * depth + k * w + j`.
-pub(super) struct Packed {
+pub(super) struct PackedFactor {
     pub(super) buffer: BufferId,
     pub(super) len: usize,
     /// Steps of the whole reduction.
@@ -24,7 +24,7 @@ pub(super) struct Packed {
     outer: Vec<(Dim, i64)>,
 }
 
-impl Packed {
+impl PackedFactor {
     /// What one step along an outer dimension adds to the packed index; 0 for dimensions that the factor doesn't have.
     pub(super) fn outer_stride(&self, dim: &Dim) -> i64 {
         self.outer.iter().find(|(d, _)| d == dim).map_or(0, |(_, stride)| *stride)
@@ -76,7 +76,7 @@ pub(super) fn pack(
     anchor: NodeId,
     spec: &BatchedMatmul,
     columns: &[TileRun],
-) -> Result<Option<Packed>, PassError> {
+) -> Result<Option<PackedFactor>, PassError> {
     let (Some(column), false) = (spec.n.last(), columns.is_empty()) else { return Ok(None) };
     let dtype = lowering.graph.ty(lowering.graph.operands(anchor)[1]).dtype;
     let depth = BatchedMatmul::size(&spec.k);
@@ -90,7 +90,7 @@ pub(super) fn pack(
     }
     outer.reverse();
     let len = stride as usize;
-    let packed = Packed { buffer: lowering.temp(dtype, len), len, depth, outer };
+    let packed = PackedFactor { buffer: lowering.temp(dtype, len), len, depth, outer };
     for &run in columns {
         emit(lowering, cluster, anchor, spec, &packed, run)?;
     }
@@ -103,7 +103,7 @@ fn emit(
     cluster: u32,
     anchor: NodeId,
     spec: &BatchedMatmul,
-    packed: &Packed,
+    packed: &PackedFactor,
     run: TileRun,
 ) -> Result<(), PassError> {
     let operand = lowering.graph.operands(anchor)[1];

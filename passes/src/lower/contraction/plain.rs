@@ -29,7 +29,7 @@ pub(super) fn lower(
     let mut emit = Emit::new(lowering, Some(cluster));
     let mut at: Vec<Affine> = vec![Affine::default(); ty.shape.rank()];
     at.iter_mut().zip(&spec.origin.at).for_each(|(at, &first)| *at = Affine::constant(first as i64));
-    let here = Position { a: Affine::constant(spec.origin.a), b: Affine::constant(spec.origin.b), at };
+    let here = PlainPosition { a: Affine::constant(spec.origin.a), b: Affine::constant(spec.origin.b), at };
     let together = is_together(graph.op(anchor), spec);
     let strides = ty.shape.strides();
     let around = spec.batch.iter().chain(if together { &[] } else { &spec.m[..] }).chain(&spec.n);
@@ -66,13 +66,13 @@ fn is_together(op: &Op, spec: &BatchedMatmul) -> bool {
 
 /// Offsets in the factors, and coordinates in the result.
 #[derive(Clone)]
-struct Position {
+struct PlainPosition {
     a: Affine,
     b: Affine,
     at: Vec<Affine>,
 }
 
-impl Position {
+impl PlainPosition {
     /// As far along a dimension.
     fn walked(mut self, dim: &Dim, by: &Affine, strides: &[usize]) -> Self {
         self.a = self.a.add(&by.scale(dim.a));
@@ -85,9 +85,9 @@ impl Position {
 }
 
 /// Every place of some dimensions.
-fn each(from: &Position, dims: &[Dim], strides: &[usize]) -> Vec<Position> {
+fn each(from: &PlainPosition, dims: &[Dim], strides: &[usize]) -> Vec<PlainPosition> {
     dims.iter().fold(vec![from.clone()], |all, dim| {
-        let along = |place: &Position| {
+        let along = |place: &PlainPosition| {
             let place = place.clone();
             (0..dim.extent as i64).map(move |i| place.clone().walked(dim, &Affine::constant(i), strides))
         };

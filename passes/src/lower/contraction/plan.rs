@@ -2,7 +2,7 @@
 
 use super::cut::{Cutter, FEW_PANELS, MAX_TERMS, PIECE_BYTES};
 use super::left::{self, PackedLeft};
-use super::pack::{self, Packed};
+use super::pack::{self, PackedFactor};
 use super::spec::{BatchedMatmul, Dim, inner_steps, outer};
 use crate::PassError;
 use crate::lower::Lowering;
@@ -37,7 +37,7 @@ pub(super) struct ContractionPlan {
     pub(super) own: Vec<TileRun>,
     /// Whether all rows' dimensions are gone down for each panel, as where each has regions of its own, or a panel is packed when it is used.
     pub(super) rows_inside: bool,
-    pub(super) packed: Option<Packed>,
+    pub(super) packed: Option<PackedFactor>,
     /// The left factor, where that is packed before.
     pub(super) left: Option<PackedLeft>,
     /// Whether a row of tiles goes along all panels before the next, as befits short reductions: what takes time then is to write the result.

@@ -37,7 +37,7 @@ impl Dim {
 
 /// Where a part of the iteration space starts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Origin {
+pub(super) struct IterationOrigin {
     /// Offset in the left factor.
     pub(super) a: i64,
     /// Offset in the right factor.
@@ -55,7 +55,7 @@ pub(super) struct BatchedMatmul {
     pub(super) m: Vec<Dim>,
     pub(super) n: Vec<Dim>,
     pub(super) k: Vec<Dim>,
-    pub(super) origin: Origin,
+    pub(super) origin: IterationOrigin,
 }
 
 fn strides(ty: &TensorType) -> Vec<i64> {

@@ -1,7 +1,7 @@
 //! The loops of a contraction around its register tiles: outer dimensions, panels of columns, blocks of the reduction, rows.
 
 use super::left::PackedLeft;
-use super::pack::{self, Packed, row_strides};
+use super::pack::{self, PackedFactor, row_strides};
 use super::plan::{ContractionPlan, Region, SHARES};
 use super::spec::{Dim, inner_steps, outer};
 use super::sums::placed;
@@ -29,7 +29,7 @@ impl Position {
         dim: &Dim,
         by: &Affine,
         result_strides: &[usize],
-        (left, packed): (Option<&PackedLeft>, Option<&Packed>),
+        (left, packed): (Option<&PackedLeft>, Option<&PackedFactor>),
     ) {
         let a = left.map_or(dim.a, |left| left.stride(dim));
         self.a = self.a.add(&by.scale(a));
@@ -42,7 +42,7 @@ impl Position {
 
 /// Where a kernel finds the right factor.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Factor {
+enum RightFactor {
     /// In place, or packed before.
     Ahead,
     /// A block of a panel, in the thread's own memory.
@@ -56,7 +56,7 @@ pub(super) fn emit_kernel(
     columns: &[TileRun],
     name: &str,
 ) -> Result<(), PassError> {
-    let mut tiles = Tiles::new(lowering, plan, Factor::Ahead);
+    let mut tiles = Tiles::new(lowering, plan, RightFactor::Ahead);
     let blocks = plan.row_blocks();
     let (position, block) = tiles.open(blocks.map(|(_, count)| count));
     let row_block = blocks.map(|(size, _)| size).zip(block);
@@ -77,9 +77,9 @@ pub(super) fn emit_panels(
     name: &str,
 ) -> Result<(), PassError> {
     let part = &plan.parts[0];
-    let mut tiles = Tiles::new(lowering, plan, Factor::Ahead);
+    let mut tiles = Tiles::new(lowering, plan, RightFactor::Ahead);
     let steps = part.depth_block * inner_steps(&part.spec);
-    tiles.factor = Factor::Own(tiles.emit.cx.local(plan.factors, steps * run.size));
+    tiles.factor = RightFactor::Own(tiles.emit.cx.local(plan.factors, steps * run.size));
     let (position, panel) = tiles.open((run.count > 1).then_some(run.count));
     tiles.emit.cx.floor = 1;
     tiles.panel(&position, part, run, (&panel.unwrap_or_default(), None))?;
@@ -94,10 +94,10 @@ pub(super) fn emit_masked_panels(
     panels: &[MaskedPanel],
     name: &str,
 ) -> Result<(), PassError> {
-    let mut tiles = Tiles::new(lowering, plan, Factor::Ahead);
+    let mut tiles = Tiles::new(lowering, plan, RightFactor::Ahead);
     let block = |panel: &MaskedPanel| panel.rows.depth_block * inner_steps(&panel.rows.spec) * panel.columns.size;
     let largest = panels.iter().map(block).max().unwrap_or(0);
-    tiles.factor = Factor::Own(tiles.emit.cx.local(plan.factors, largest));
+    tiles.factor = RightFactor::Own(tiles.emit.cx.local(plan.factors, largest));
     let (position, _) = tiles.open(None);
     tiles.emit.cx.floor = 1;
     let depth = tiles.emit.cx.depth();
@@ -115,7 +115,7 @@ struct Tiles<'p, 'a, 'g> {
     emit: Emit<'a, 'g>,
     plan: &'p ContractionPlan,
     strides: Vec<usize>,
-    factor: Factor,
+    factor: RightFactor,
 }
 
 /// A part of the reduction: `count` blocks of `size` iterations of the outermost dimension from `start`.
@@ -132,7 +132,7 @@ struct Segment<'p> {
 type RowBlock<'v> = Option<&'v (usize, Affine)>;
 
 impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
-    fn new(lowering: &'a mut Lowering<'g>, plan: &'p ContractionPlan, factor: Factor) -> Self {
+    fn new(lowering: &'a mut Lowering<'g>, plan: &'p ContractionPlan, factor: RightFactor) -> Self {
         let strides = plan.shape.strides().to_vec();
         Self { emit: Emit::new(lowering, Some(plan.cluster)), plan, strides, factor }
     }
@@ -152,7 +152,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
     }
 
     fn walk(&self, position: &mut Position, dim: &Dim, by: &Affine) {
-        let packed = if self.factor == Factor::Ahead { self.plan.packed.as_ref() } else { None };
+        let packed = if self.factor == RightFactor::Ahead { self.plan.packed.as_ref() } else { None };
         position.walk(dim, by, &self.strides, (self.plan.left.as_ref(), packed));
     }
 
@@ -177,7 +177,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         run: TileRun,
         (panel, block): (&Affine, RowBlock<'_>),
     ) -> Result<(), PassError> {
-        let group = if self.factor == Factor::Ahead { self.plan.group(&run) } else { 1 };
+        let group = if self.factor == RightFactor::Ahead { self.plan.group(&run) } else { 1 };
         let column = panel.scale((group * run.size) as i64).plus(run.start as i64);
         let mut position = around.clone();
         let origin = &part.spec.origin;
@@ -186,7 +186,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
             *at = at.clone().plus(first as i64);
         }
         self.walk_columns(&mut position, &column);
-        let is_packed = self.plan.packed.is_some() && self.factor == Factor::Ahead;
+        let is_packed = self.plan.packed.is_some() && self.factor == RightFactor::Ahead;
         let first = if is_packed { (origin.steps * run.size) as i64 } else { origin.b };
         position.b = position.b.plus(first);
         for segment in segments(part, group) {
@@ -200,7 +200,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         if let Some(dim) = self.plan.whole.n.last() {
             self.walk(position, dim, by);
         }
-        if let (Some(packed), Factor::Ahead) = (&self.plan.packed, self.factor) {
+        if let (Some(packed), RightFactor::Ahead) = (&self.plan.packed, self.factor) {
             position.b = position.b.add(&by.scale(packed.depth as i64));
         }
     }
@@ -226,10 +226,10 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
                 Some(_) => position.step = start.clone(),
                 None => position.a = position.a.add(&start.scale(dim.a)),
             }
-            let b = if self.factor == Factor::Ahead { self.b_strides(segment.part, width)[0] } else { dim.b };
+            let b = if self.factor == RightFactor::Ahead { self.b_strides(segment.part, width)[0] } else { dim.b };
             position.b = position.b.add(&start.scale(b));
         }
-        if let Factor::Own(block) = self.factor {
+        if let RightFactor::Own(block) = self.factor {
             self.pack_block(&mut position, segment, width, block)?;
         }
         self.all_rows(&position, segment, width, row_block)?;
@@ -320,7 +320,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
     /// What one iteration of each reduction dimension adds to the right factor's index.
     fn b_strides(&self, part: &Region, width: usize) -> Vec<i64> {
         match (&self.plan.packed, self.factor) {
-            (None, Factor::Ahead) => part.spec.k.iter().map(|d| d.b).collect(),
+            (None, RightFactor::Ahead) => part.spec.k.iter().map(|d| d.b).collect(),
             _ => row_strides(&part.spec.k, width),
         }
     }
@@ -364,11 +364,11 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
             None => self.operand(0)?,
         };
         let b = match (self.factor, &self.plan.packed) {
-            (Factor::Own(block), _) => block,
-            (Factor::Ahead, Some(packed)) => {
+            (RightFactor::Own(block), _) => block,
+            (RightFactor::Ahead, Some(packed)) => {
                 self.emit.cx.param(packed.buffer, self.plan.factors, packed.len, Access::Read)
             }
-            (Factor::Ahead, None) => self.operand(1)?,
+            (RightFactor::Ahead, None) => self.operand(1)?,
         };
         let (mut base, mut stride) = (at.a.clone(), segment.part.spec.m.last().map_or(0, |d| d.a));
         let mut reduce = self.reduce_dims(segment, width);

@@ -11,7 +11,7 @@ use ir::{Graph, NodeId, Op};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A body cut in blocks of rows.
-pub(super) struct Blocks {
+pub(super) struct RowBlocks {
     /// How many blocks.
     pub(super) count: usize,
     /// The body of one block, with the clusters of the whole one.
@@ -36,7 +36,7 @@ enum RowKind {
     Alike,
 }
 
-impl Blocks {
+impl RowBlocks {
     /// The blocks of a body, if its rows are independent and can be cut evenly.
     pub(super) fn of(body: &Graph) -> Option<Self> {
         let inputs: Vec<(NodeId, &Input)> = body.inputs().collect();
@@ -57,7 +57,7 @@ impl Blocks {
             }
         }
         loop {
-            let mut cutter = Cutter { body, batch, rows, kinds: BTreeMap::new() };
+            let mut cutter = RowCutter { body, batch, rows, kinds: BTreeMap::new() };
             match cutter.classify(&cut) {
                 Ok(()) => return cutter.narrow(),
                 Err(Some(invariant)) if cut.insert(invariant) => {}
@@ -67,7 +67,7 @@ impl Blocks {
     }
 }
 
-struct Cutter<'g> {
+struct RowCutter<'g> {
     body: &'g Graph,
     batch: usize,
     rows: usize,
@@ -77,7 +77,7 @@ struct Cutter<'g> {
 /// What keeps a body whole: the invariant that would have to be cut too, if that is all.
 type Whole = Option<NodeId>;
 
-impl Cutter<'_> {
+impl RowCutter<'_> {
     fn classify(&mut self, cut: &BTreeSet<NodeId>) -> Result<(), Whole> {
         for id in self.body.topological() {
             let kind = self.kind(id, cut)?;
@@ -134,7 +134,7 @@ impl Cutter<'_> {
     }
 
     /// The body for a block.
-    fn narrow(&self) -> Option<Blocks> {
+    fn narrow(&self) -> Option<RowBlocks> {
         let mut narrow =
             Narrow { cutter: self, to: Graph::new(self.body.name()), whole: BTreeMap::new(), part: BTreeMap::new() };
         for id in self.body.topological() {
@@ -151,13 +151,13 @@ impl Cutter<'_> {
         let inputs = self.body.inputs().filter(is_cut).filter_map(|(_, input)| BodyPort::of_input(&input.name));
         let outputs = self.body.outputs().iter().filter_map(|(name, _)| BodyPort::of_output(name));
         let cut = inputs.chain(outputs).collect();
-        Some(Blocks { count: self.batch / self.rows, body: narrow.to, cut })
+        Some(RowBlocks { count: self.batch / self.rows, body: narrow.to, cut })
     }
 }
 
 /// The body of a block under construction.
 struct Narrow<'c, 'g> {
-    cutter: &'c Cutter<'g>,
+    cutter: &'c RowCutter<'g>,
     to: Graph,
     /// Nodes as they are, and for a block.
     whole: BTreeMap<NodeId, NodeId>,

@@ -13,7 +13,7 @@ mod inline;
 
 use super::lowering::Lowering;
 use crate::PassError;
-use block::Blocks;
+use block::RowBlocks;
 use inline::{Inliner, Subview};
 use ir::op::scan::{BodyPort, PortRole, Scan};
 use ir::op::source::Full;
@@ -40,7 +40,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, anchor: NodeId, nodes: &[NodeId
             }
         }
     }
-    let blocks = Blocks::of(scan.body.graph());
+    let blocks = RowBlocks::of(scan.body.graph());
     let body = blocks.as_ref().map_or(scan.body.graph(), |blocks| &blocks.body);
     let program = super::lower(body, &lowering.target, true)?.program;
     lowering.add_origins(&program.origins);
@@ -220,7 +220,7 @@ impl<'a, 'g> ScanLowering<'a, 'g> {
         results: BTreeMap<usize, NodeId>,
         inner: LoweredBody,
         prepared: Prepared,
-        blocks: Option<&Blocks>,
+        blocks: Option<&RowBlocks>,
     ) -> Self {
         let mut inliner = Inliner::default();
         let (step, block) = (inliner.fresh.index(), inliner.fresh.index());
@@ -229,7 +229,7 @@ impl<'a, 'g> ScanLowering<'a, 'g> {
         Self { lowering, anchor, scan, operands, results, inner, prepared, inliner, step, block, cut }
     }
 
-    fn run(mut self, blocks: Option<&Blocks>) -> Result<(), PassError> {
+    fn run(mut self, blocks: Option<&RowBlocks>) -> Result<(), PassError> {
         let carries = self.scan.body.carries().len();
         let mut body = vec![];
         for carry in 0..carries {

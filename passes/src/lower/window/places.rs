@@ -76,7 +76,7 @@ impl<'w> Here<'w> {
 }
 
 /// What is done at each place.
-pub(super) type Body<'b> = dyn FnMut(&mut Emit<'_, '_>, &Here<'_>) -> Result<(), PassError> + 'b;
+pub(super) type PositionBody<'b> = dyn FnMut(&mut Emit<'_, '_>, &Here<'_>) -> Result<(), PassError> + 'b;
 
 /// A walk over all places of a tensor: images, pieces along each spatial axis, channels.
 pub(super) struct SpatialNest<'w> {
@@ -91,7 +91,7 @@ impl SpatialNest<'_> {
         &self,
         lowering: &mut Lowering<'_>,
         cluster: &Cluster<'_>,
-        body: &mut Body<'_>,
+        body: &mut PositionBody<'_>,
     ) -> Result<(), PassError> {
         let name = lowering.kernel_name(&[cluster.anchor]);
         let [first, rest @ ..] = self.axes.as_slice() else { return Ok(()) };
@@ -135,7 +135,7 @@ impl SpatialNest<'_> {
         emit: &mut Emit<'_, '_>,
         axes: &[Vec<Piece>],
         here: &mut Here<'_>,
-        body: &mut Body<'_>,
+        body: &mut PositionBody<'_>,
     ) -> Result<(), PassError> {
         let depth = emit.cx.depth();
         let Some((pieces, rest)) = axes.split_first() else {

@@ -1,81 +1,81 @@
 //! Rules on arithmetic: signs, powers of two, small powers, zeros of the integers.
 
 use crate::simplify::matching::{binary, full, operand_of, operands_of};
-use crate::simplify::{Changes, Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, RewriteRule};
 use ir::{BuildError, Builder, DType, Family, NodeId, Scalar, ScalarOp};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
+pub(super) const RULES: &[RewriteRule] = &[
+    RewriteRule {
         name: "add_neg",
         doc: "x + -y → x - y, -x + y → y - x",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: add_neg,
     },
-    Rule {
+    RewriteRule {
         name: "add_same",
         doc: "x + x → x * 2: one spelling for both",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: add_same,
     },
-    Rule {
+    RewriteRule {
         name: "sub_neg",
         doc: "x - -y → x + y",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: sub_neg,
     },
-    Rule {
+    RewriteRule {
         name: "sub_from_zero",
         doc: "-0 - x → -x; for floats not from +0, because +0 - +0 is +0",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: sub_from_zero,
     },
-    Rule {
+    RewriteRule {
         name: "mul_minus_one",
         doc: "x * -1 → -x",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: mul_minus_one,
     },
-    Rule {
+    RewriteRule {
         name: "mul_neg",
         doc: "-x * -y → x * y, -x * c → x * -c",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: mul_neg,
     },
-    Rule {
+    RewriteRule {
         name: "neg_mul_constant",
         doc: "-(x * c) → x * -c",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: neg_mul_constant,
     },
-    Rule {
+    RewriteRule {
         name: "abs_neg",
         doc: "|-x| → |x|, not in u8, where -x is as good a magnitude",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: abs_neg,
     },
-    Rule {
+    RewriteRule {
         name: "div_power_of_two",
         doc: "x / 2^k → x * 2^-k for floats where both powers are normal numbers: both round the same exact value",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: div_power_of_two,
     },
-    Rule {
+    RewriteRule {
         name: "pow_small",
         doc: "pow(x, n) by products, quotients and square roots for n = 0, 1, 2, 3, 4, -1, -2, 0.5, -0.5, 0.25, 1.5; not exact: the power's error bound is kept, not its bits",
         root: Family::Elementwise,
         changes: Changes::Error,
         apply: pow_small,
     },
-    Rule {
+    RewriteRule {
         name: "annihilate",
         doc: "x * 0 → 0, x and 0 → 0, x or ~0 → ~0 on integers and truth values; for floats it would lose NaN",
         root: Family::Elementwise,

@@ -1,17 +1,17 @@
 //! Rules on conversions.
 
-use crate::simplify::{Changes, Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, RewriteRule};
 use ir::{Builder, DType, Family, NodeId, Op};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
+pub(super) const RULES: &[RewriteRule] = &[
+    RewriteRule {
         name: "cast_same",
         doc: "cast to the operand's own type → the operand",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: cast_same,
     },
-    Rule {
+    RewriteRule {
         name: "cast_chain",
         doc: "cast(cast(x)) → cast(x) where the inner cast loses nothing and the outer one treats its result as it would x: integers wrap, floats saturate",
         root: Family::Elementwise,

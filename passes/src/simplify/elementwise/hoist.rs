@@ -1,19 +1,19 @@
 //! Elementwise ops on repeated elements: compute once, repeat the result. On elements with axes of extent 1: compute without, add them to the result.
 
 use crate::simplify::matching::{broadcast, full};
-use crate::simplify::{Changes, Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, RewriteRule};
 use ir::{Builder, Family, NodeId, Op, Shape};
 use std::collections::BTreeSet;
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
+pub(super) const RULES: &[RewriteRule] = &[
+    RewriteRule {
         name: "broadcast_out",
         doc: "f(broadcast(x), broadcast(y), full) → broadcast(f(x', y', full')) where the operands together vary along fewer axes than the result has",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: broadcast_out,
     },
-    Rule {
+    RewriteRule {
         name: "unit_axes_out",
         doc: "f(reshape(x), reshape(y), full) → reshape(f(x, y, full')) where the reshapes only add axes of extent 1, as reductions that keep their axes do",
         root: Family::Elementwise,

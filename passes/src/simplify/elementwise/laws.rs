@@ -1,46 +1,46 @@
 //! Rules read off the algebraic laws that scalar ops declare: they hold for ops that are yet to be added, too.
 
 use crate::simplify::matching::{binary, full, is_known, unary};
-use crate::simplify::{Changes, Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, RewriteRule};
 use ir::{Builder, Family, NodeId};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
+pub(super) const RULES: &[RewriteRule] = &[
+    RewriteRule {
         name: "right_identity",
         doc: "f(x, e) → x, and f(e, x) → x if f is commutative, with the identity e that f declares: x + -0, x * 1, x - 0, x / 1",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: right_identity,
     },
-    Rule {
+    RewriteRule {
         name: "involution",
         doc: "f(f(x)) → x for involutions: neg, not",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: involution,
     },
-    Rule {
+    RewriteRule {
         name: "idempotent_twice",
         doc: "f(f(x)) → f(x) for idempotent unary ops: abs, sign, relu, floor",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: idempotent_twice,
     },
-    Rule {
+    RewriteRule {
         name: "idempotent_same",
         doc: "f(x, x) → x for idempotent binary ops: min, max, and, or",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: idempotent_same,
     },
-    Rule {
+    RewriteRule {
         name: "constant_right",
         doc: "f(c, x) → f(x, c) for commutative ops and known c, so that other rules need not look on both sides",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: constant_right,
     },
-    Rule {
+    RewriteRule {
         name: "reassociate",
         doc: "f(f(x, c), d) → f(x, f(c, d)) for known c and d where f is associative to the bit: on integers and truth values, and for min and max",
         root: Family::Elementwise,

@@ -7,7 +7,7 @@ mod laws;
 mod parts;
 mod select;
 
-use super::Rule;
+use super::RewriteRule;
 
-pub(super) const RULES: &[&[Rule]] =
+pub(super) const RULES: &[&[RewriteRule]] =
     &[laws::RULES, arithmetic::RULES, select::RULES, cast::RULES, hoist::RULES, parts::RULES];

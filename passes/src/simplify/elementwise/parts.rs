@@ -1,10 +1,10 @@
 //! Sums of tensors that are zero where the other isn't: what gradients of slices are.
 
-use crate::simplify::{Changes, Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, RewriteRule};
 use ir::op::movement::{Concat, Pad};
 use ir::{Builder, Family, NodeId, Op, Scalar, ScalarOp};
 
-pub(super) const RULES: &[Rule] = &[Rule {
+pub(super) const RULES: &[RewriteRule] = &[RewriteRule {
     name: "add_parts",
     doc: "pad(x) + pad(y), zeros around parts that follow one another along an axis → pad(concat(x, y)); a -0 stays one",
     root: Family::Elementwise,

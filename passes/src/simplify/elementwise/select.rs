@@ -1,46 +1,46 @@
 //! Rules on selection and conditions.
 
 use crate::simplify::matching::{full, operand_of, operands_of, select};
-use crate::simplify::{Changes, Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, RewriteRule};
 use ir::{Builder, DType, Family, NodeId, Scalar, ScalarOp};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
+pub(super) const RULES: &[RewriteRule] = &[
+    RewriteRule {
         name: "select_same",
         doc: "select(c, x, x) → x",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: select_same,
     },
-    Rule {
+    RewriteRule {
         name: "select_known",
         doc: "select(true, x, y) → x, select(false, x, y) → y",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: select_known,
     },
-    Rule {
+    RewriteRule {
         name: "select_bool",
         doc: "select(c, true, false) → c, select(c, false, true) → not c",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: select_bool,
     },
-    Rule {
+    RewriteRule {
         name: "select_not",
         doc: "select(not c, x, y) → select(c, y, x)",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: select_not,
     },
-    Rule {
+    RewriteRule {
         name: "select_nested",
         doc: "select(c, select(c, x, y), z) → select(c, x, z), and likewise on the other side",
         root: Family::Elementwise,
         changes: Changes::Nothing,
         apply: select_nested,
     },
-    Rule {
+    RewriteRule {
         name: "not_equal",
         doc: "not (x == y) → x != y, and back; the other comparisons have no complement where an operand is NaN",
         root: Family::Elementwise,

@@ -1,60 +1,60 @@
 //! Two movements of one kind are one.
 
-use crate::simplify::{Changes, Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, RewriteRule};
 use ir::op::movement::{Concat, Pad, Reverse, Slice};
 use ir::{Builder, Family, NodeId, Op};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
+pub(super) const RULES: &[RewriteRule] = &[
+    RewriteRule {
         name: "merge_reshapes",
         doc: "reshape(reshape(x)) → reshape(x)",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: merge_reshapes,
     },
-    Rule {
+    RewriteRule {
         name: "merge_permutes",
         doc: "permute(permute(x)) → permute(x)",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: merge_permutes,
     },
-    Rule {
+    RewriteRule {
         name: "merge_broadcasts",
         doc: "broadcast(broadcast(x)) → broadcast(x)",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: merge_broadcasts,
     },
-    Rule {
+    RewriteRule {
         name: "merge_reverses",
         doc: "reverse(reverse(x)) → reverse(x) along the axes that one of the two reverses",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: merge_reverses,
     },
-    Rule {
+    RewriteRule {
         name: "merge_slices",
         doc: "slice(slice(x)) → slice(x)",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: merge_slices,
     },
-    Rule {
+    RewriteRule {
         name: "merge_pads",
         doc: "pad(pad(x)) → pad(x) with the same element, and nothing between neighbours in either",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: merge_pads,
     },
-    Rule {
+    RewriteRule {
         name: "merge_concats",
         doc: "concat(.., concat(x, y), ..) → concat(.., x, y, ..) along the same axis",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: merge_concats,
     },
-    Rule {
+    RewriteRule {
         name: "join_slices",
         doc: "concat(slice(x), slice(x)) → slice(x), where each takes up along the axis where the one before ends, and all the same of other axes",
         root: Family::Movement,

@@ -4,6 +4,6 @@ mod merge;
 mod remove;
 mod through;
 
-use super::Rule;
+use super::RewriteRule;
 
-pub(super) const RULES: &[&[Rule]] = &[remove::RULES, merge::RULES, through::RULES];
+pub(super) const RULES: &[&[RewriteRule]] = &[remove::RULES, merge::RULES, through::RULES];

@@ -1,40 +1,40 @@
 //! Movement that moves nothing, or less than it seems.
 
 use crate::simplify::matching::{ascending, full};
-use crate::simplify::{Changes, Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, RewriteRule};
 use ir::op::movement::Reverse;
 use ir::{Builder, Family, NodeId, Op, Scalar};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
+pub(super) const RULES: &[RewriteRule] = &[
+    RewriteRule {
         name: "move_full",
         doc: "any movement of one element everywhere → the element everywhere; padding and concatenation only of that same element",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: move_full,
     },
-    Rule {
+    RewriteRule {
         name: "move_nothing",
         doc: "reshape, broadcast, slice and pad to the same shape, permutation to the same order, concatenation of one → the operand",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: move_nothing,
     },
-    Rule {
+    RewriteRule {
         name: "permute_units",
         doc: "a permutation that only moves axes of extent 1 → reshape",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: permute_units,
     },
-    Rule {
+    RewriteRule {
         name: "broadcast_units",
         doc: "a broadcast that only adds axes of extent 1 → reshape",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: broadcast_units,
     },
-    Rule {
+    RewriteRule {
         name: "reverse_units",
         doc: "reversal along an axis of extent 1 → without that axis",
         root: Family::Movement,

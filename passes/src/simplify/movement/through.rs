@@ -1,40 +1,40 @@
 //! Movement past movement of another kind: what repeats goes last, what takes parts goes first.
 
 use crate::simplify::matching::{ascending, broadcast};
-use crate::simplify::{Changes, Rewrite, Rule};
+use crate::simplify::{Changes, Rewrite, RewriteRule};
 use ir::op::movement::Slice;
 use ir::{Builder, Family, NodeId, Op};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
+pub(super) const RULES: &[RewriteRule] = &[
+    RewriteRule {
         name: "permute_broadcast",
         doc: "permute(broadcast(x)) → broadcast(permute(x)), the permutation of fewer elements, often of none",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: permute_broadcast,
     },
-    Rule {
+    RewriteRule {
         name: "broadcast_reshape",
         doc: "broadcast(reshape(x)) → broadcast(x) where the reshape only adds axes of extent 1",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: broadcast_reshape,
     },
-    Rule {
+    RewriteRule {
         name: "slice_broadcast",
         doc: "slice(broadcast(x)) → broadcast(slice(x))",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: slice_broadcast,
     },
-    Rule {
+    RewriteRule {
         name: "slice_pad",
         doc: "slice(pad(x)) → slice(x) where it takes nothing of the padding",
         root: Family::Movement,
         changes: Changes::Nothing,
         apply: slice_pad,
     },
-    Rule {
+    RewriteRule {
         name: "slice_concat",
         doc: "slice(concat(x, y)) → slice(x) where it takes from one part only",
         root: Family::Movement,

@@ -30,7 +30,7 @@ pub(super) fn rows(queries: usize, keys: usize) -> Option<usize> {
 #[track_caller]
 pub(super) fn attend([q, k, v]: [&Tensor; 3], mask: &AttentionMask, dropout: &Dropout, rows: usize) -> Tensor {
     let (Some(q_ty), Some(v_ty)) = (q.ty(), v.ty()) else { return q.poisoned() };
-    let extents = Extents::new(&q_ty, &v_ty, rows);
+    let extents = AttentionExtents::new(&q_ty, &v_ty, rows);
     let scale = 1.0 / (q_ty.shape[3] as f64).sqrt();
     let q = extents.in_blocks(&(q * scale));
     let mut sequences = vec![q, extents.by_head(k), extents.by_head(v)];
@@ -60,7 +60,7 @@ pub(super) fn attend([q, k, v]: [&Tensor; 3], mask: &AttentionMask, dropout: &Dr
 }
 
 /// The extents of attention in blocks.
-struct Extents {
+struct AttentionExtents {
     batch: usize,
     heads: usize,
     queries: usize,
@@ -72,7 +72,7 @@ struct Extents {
     blocks: usize,
 }
 
-impl Extents {
+impl AttentionExtents {
     fn new(q: &TensorType, v: &TensorType, rows: usize) -> Self {
         let ([batch, queries, heads, size], keys) = ([0, 1, 2, 3].map(|axis| q.shape[axis]), v.shape[1]);
         let rows = rows.min(queries);
@@ -120,7 +120,7 @@ struct Head<'t> {
 impl Head<'_> {
     /// The results of all blocks, `[blocks, rows, width]`.
     #[track_caller]
-    fn blocks(&self, extents: &Extents, dropout: &Dropout) -> Option<Tensor> {
+    fn blocks(&self, extents: &AttentionExtents, dropout: &Dropout) -> Option<Tensor> {
         let (q, k, v) = (self.q?, self.k?, self.v?);
         let numbers = q.builder().iota(TypeSpec::new(DType::I32, [extents.blocks]), 0);
         if !self.causal {
@@ -147,7 +147,13 @@ impl Head<'_> {
 
     /// The results of some blocks, which have these numbers, from the first keys.
     #[track_caller]
-    fn group(&self, [q, k, v]: [&Tensor; 3], numbers: &Tensor, extents: &Extents, dropout: &Dropout) -> Option<Tensor> {
+    fn group(
+        &self,
+        [q, k, v]: [&Tensor; 3],
+        numbers: &Tensor,
+        extents: &AttentionExtents,
+        dropout: &Dropout,
+    ) -> Option<Tensor> {
         let keys = k.shape()?[0];
         let (_, found) = Scan::new().named("block").recompute(true).run(&[], &[q, numbers], |_, parts| {
             let [q, block] = parts else { return (vec![], vec![]) };

@@ -5,7 +5,7 @@ mod conv1d;
 pub use conv1d::Conv1d;
 
 use super::window::{image, window};
-use super::{Layer, Padding, Pair, Regularizer, weight};
+use super::{Extents2d, Layer, Padding, Regularizer, weight};
 use crate::dsl::{Initializer, Tensor, glorot_uniform, zeros};
 use crate::nn::Activation;
 
@@ -102,9 +102,9 @@ fn check_groups(groups: usize, channels: usize, filters: usize) -> Result<(), St
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     filters: usize,
-    kernel_size: Pair,
-    stride: Pair,
-    dilation: Pair,
+    kernel_size: Extents2d,
+    stride: Extents2d,
+    dilation: Extents2d,
     padding: Padding,
     groups: usize,
     name: String,
@@ -117,12 +117,12 @@ pub struct Conv2d {
 
 impl Conv2d {
     /// With Keras's defaults: stride 1, valid padding, one group, no activation, Glorot-uniform kernel, zero bias.
-    pub fn new(filters: usize, kernel_size: impl Into<Pair>) -> Self {
+    pub fn new(filters: usize, kernel_size: impl Into<Extents2d>) -> Self {
         Self {
             filters,
             kernel_size: kernel_size.into(),
-            stride: Pair(1, 1),
-            dilation: Pair(1, 1),
+            stride: Extents2d(1, 1),
+            dilation: Extents2d(1, 1),
             padding: Padding::Valid,
             groups: 1,
             name: "conv2d".into(),
@@ -169,5 +169,5 @@ impl Layer for Conv2d {
     }
 }
 
-convolution_options!(Conv2d, impl Into<Pair>, Padding);
+convolution_options!(Conv2d, impl Into<Extents2d>, Padding);
 weighted_layer_options!(Conv2d);

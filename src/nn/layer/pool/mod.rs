@@ -5,7 +5,7 @@ mod global;
 pub use global::{GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GlobalMaxPool2d};
 
 use super::window::{image, sequence, window, window1d};
-use super::{Layer, Padding, Padding1d, Pair};
+use super::{Extents2d, Layer, Padding, Padding1d};
 use crate::dsl::Tensor;
 
 macro_rules! pooling {
@@ -68,11 +68,11 @@ macro_rules! pooling2d {
             $base,
             $kind,
             $method,
-            Pair,
-            impl Into<Pair>,
+            Extents2d,
+            impl Into<Extents2d>,
             Padding,
             image,
-            |ty, size, stride, padding| window(ty, size, stride, Pair(1, 1), padding),
+            |ty, size, stride, padding| window(ty, size, stride, Extents2d(1, 1), padding),
             $doc
         );
     };

@@ -47,10 +47,10 @@ impl Weights {
     }
 }
 
-type Step<'w> = dyn Fn(&[f64], &[Vec<f64>]) -> Vec<Vec<f64>> + 'w;
+type CellFn<'w> = dyn Fn(&[f64], &[Vec<f64>]) -> Vec<Vec<f64>> + 'w;
 
 /// The first state after each step, `[batch, time, units]`; steps where `counts` doesn't hold carry on.
-fn unrolled(states: usize, order: &[usize], counts: &dyn Fn(usize, usize) -> bool, step: &Step<'_>) -> Vec<f64> {
+fn unrolled(states: usize, order: &[usize], counts: &dyn Fn(usize, usize) -> bool, step: &CellFn<'_>) -> Vec<f64> {
     let x = numbers();
     let mut sequence = vec![0.0; BATCH * TIME * UNITS];
     for b in 0..BATCH {

@@ -1,9 +1,9 @@
 //! Products, convolutions, pooling.
 
-use super::{Built, Parts};
+use super::{BuiltOp, RowFields};
 use gradc::dsl::{GraphBuilder, Window};
 
-pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
+pub(super) fn build(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
     match parts.op {
         // The shape is `[batch x] rows x contracted x columns`.
         "matmul_nn" | "matmul_nt" | "matmul_tn" | "matmul_tt" => product(parts, g),
@@ -15,7 +15,7 @@ pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
     }
 }
 
-fn product(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
+fn product(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
     let (batch, sizes) = parts.dims.split_at(parts.dims.len().checked_sub(3)?);
     let &[m, k, n] = sizes else { return None };
     let form = parts.op.strip_prefix("matmul_")?.as_bytes();
@@ -27,27 +27,27 @@ fn product(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
     let (a, b) = (operand("x", m, k, turned_a), operand("w", k, n, turned_b));
     let left = if turned_a { a.swap_axes(-1, -2) } else { a.clone() };
     let right = if turned_b { b.swap_axes(-1, -2) } else { b.clone() };
-    Some(Built { result: left.matmul(&right), by: vec![a, b] })
+    Some(BuiltOp { result: left.matmul(&right), by: vec![a, b] })
 }
 
-fn window(parts: &Parts, size: &[usize], first: usize) -> Option<Window> {
+fn window(parts: &RowFields, size: &[usize], first: usize) -> Option<Window> {
     let (stride, pad): (usize, usize) = (parts.number(first)?, parts.number(first + 1)?);
     Some(Window { stride: vec![stride; 2], pad: vec![(pad, pad); 2], ..Window::new(size) })
 }
 
-fn convolution(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
+fn convolution(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
     let filters = parts.list(0)?;
     let &[height, width, outputs] = filters.as_slice() else { return None };
     let groups: usize = parts.number(3)?;
     let x = parts.x(g);
     let kernel = parts.operand(g, "w", &[height, width, *parts.dims.last()? / groups, outputs]);
     let result = x.conv(&kernel, window(parts, &[height, width], 1)?, groups);
-    Some(Built { result, by: vec![x, kernel] })
+    Some(BuiltOp { result, by: vec![x, kernel] })
 }
 
-fn pooling(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
+fn pooling(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
     let window = window(parts, &parts.list(0)?, 1)?;
     let x = parts.x(g);
     let result = if parts.op == "max_pool" { x.max_pool(window) } else { x.avg_pool(window) };
-    Some(Built { result, by: vec![x] })
+    Some(BuiltOp { result, by: vec![x] })
 }

@@ -1,15 +1,15 @@
 //! Layers with weights of their own.
 
-use super::{Built, Parts};
+use super::{BuiltOp, RowFields};
 use gradc::dsl::{GraphBuilder, Tensor};
 use gradc::nn::{
     AttentionMask, BatchNorm, Conv2d, Dense, Gru, Layer, Lstm, MultiHeadAttention, Padding, SimpleRnn, attention,
 };
 
-pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
+pub(super) fn build(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
     let apply = |f: &dyn Fn(&Tensor) -> Tensor| {
         let x = parts.x(g);
-        Some(Built { result: f(&x), by: vec![x] })
+        Some(BuiltOp { result: f(&x), by: vec![x] })
     };
     let units = || parts.number::<usize>(0);
     match parts.op {
@@ -29,7 +29,7 @@ pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
         "attention" | "causal_attention" => {
             let mask = if parts.op == "attention" { AttentionMask::none() } else { AttentionMask::causal() };
             let [q, k, v] = ["q", "k", "v"].map(|name| parts.operand(g, name, &parts.dims));
-            Some(Built { result: attention(&q, &k, &v, &mask), by: vec![q, k, v] })
+            Some(BuiltOp { result: attention(&q, &k, &v, &mask), by: vec![q, k, v] })
         }
         _ => None,
     }

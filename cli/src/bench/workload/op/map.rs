@@ -1,15 +1,15 @@
 //! Functions of each element, and random numbers.
 
-use super::{Built, Parts};
+use super::{BuiltOp, RowFields};
 use gradc::dsl::{GraphBuilder, Tensor, TypeSpec};
 use gradc::nn::activation::{elu, gelu, mish, silu};
 use gradc::nn::{Dropout, Layer};
 use ir::DType;
 
-type Function = fn(&Tensor) -> Tensor;
+type MapFn = fn(&Tensor) -> Tensor;
 
 /// Functions of numbers around 0.
-const FUNCTIONS: [(&str, Function); 16] = [
+const FUNCTIONS: [(&str, MapFn); 16] = [
     ("exp", Tensor::exp),
     ("relu", Tensor::relu),
     ("gelu", gelu),
@@ -29,11 +29,11 @@ const FUNCTIONS: [(&str, Function); 16] = [
 ];
 
 /// Functions of numbers above 0.
-const OF_POSITIVE: [(&str, Function); 4] =
+const OF_POSITIVE: [(&str, MapFn); 4] =
     [("log", Tensor::log), ("sqrt", Tensor::sqrt), ("rsqrt", Tensor::rsqrt), ("log1p", Tensor::log1p)];
 
-pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
-    let one = |x: Tensor, f: Function| Built { result: f(&x), by: vec![x] };
+pub(super) fn build(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
+    let one = |x: Tensor, f: MapFn| BuiltOp { result: f(&x), by: vec![x] };
     if let Some((_, f)) = FUNCTIONS.iter().find(|(name, _)| *name == parts.op) {
         return Some(one(parts.x(g), *f));
     }
@@ -46,10 +46,10 @@ pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
         "pow" => {
             let x = positive();
             match parts.number::<f64>(0) {
-                Some(exponent) => Built { result: x.pow(exponent), by: vec![x] },
+                Some(exponent) => BuiltOp { result: x.pow(exponent), by: vec![x] },
                 None => {
                     let exponent = parts.x(g);
-                    Built { result: x.pow(&exponent), by: vec![x, exponent] }
+                    BuiltOp { result: x.pow(&exponent), by: vec![x, exponent] }
                 }
             }
         }
@@ -60,22 +60,22 @@ pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
                 "mul" => &x * &w,
                 _ => &x / &w,
             };
-            Built { result, by: vec![x, w] }
+            BuiltOp { result, by: vec![x, w] }
         }
         "cast" => {
             let to = DType::ALL.into_iter().find(|d| Some(&d.to_string().as_str()) == parts.arguments.first())?;
-            Built { result: parts.x(g).cast(to), by: vec![] }
+            BuiltOp { result: parts.x(g).cast(to), by: vec![] }
         }
-        "uniform" => Built { result: g.random_uniform(spec(parts)), by: vec![] },
-        "normal" => Built { result: g.random_normal(spec(parts)), by: vec![] },
+        "uniform" => BuiltOp { result: g.random_uniform(spec(parts)), by: vec![] },
+        "normal" => BuiltOp { result: g.random_normal(spec(parts)), by: vec![] },
         "dropout" => {
             let x = parts.x(g);
-            Built { result: Dropout::new(0.1).apply(&x), by: vec![x] }
+            BuiltOp { result: Dropout::new(0.1).apply(&x), by: vec![x] }
         }
         _ => return None,
     })
 }
 
-fn spec(parts: &Parts) -> TypeSpec {
+fn spec(parts: &RowFields) -> TypeSpec {
     TypeSpec::new(parts.dtype, &parts.dims)
 }

@@ -20,10 +20,10 @@ use ir::{DType, Data, Scalar, Value, ValueError};
 
 /// A row of the list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Row(pub(super) &'static str);
+pub(super) struct OpRow(pub(super) &'static str);
 
 /// A row's parts.
-struct Parts {
+struct RowFields {
     op: &'static str,
     dtype: DType,
     dims: Vec<usize>,
@@ -32,12 +32,12 @@ struct Parts {
 }
 
 /// What a row computes: the result, and by which operands gradients are taken.
-struct Built {
+struct BuiltOp {
     result: Tensor,
     by: Vec<Tensor>,
 }
 
-impl Parts {
+impl RowFields {
     fn of(row: &'static str) -> Option<Self> {
         let mut fields: Vec<&'static str> = row.split('/').collect();
         let gradients = fields.last() == Some(&"grad");
@@ -72,7 +72,7 @@ fn extents(text: &str) -> Option<Vec<usize>> {
     text.split('x').map(|extent| extent.parse().ok()).collect()
 }
 
-impl Row {
+impl OpRow {
     /// Declares the graph.
     ///
     /// # Errors
@@ -81,9 +81,9 @@ impl Row {
         let g = GraphBuilder::new(self.0);
         g.set_training(true);
         let families = [map::build, reduction::build, movement::build, index::build, contraction::build, layer::build];
-        let parts = Parts::of(self.0);
+        let parts = RowFields::of(self.0);
         let built = parts.as_ref().and_then(|parts| families.iter().find_map(|family| family(parts, &g)));
-        let (Some(parts), Some(Built { result, mut by })) = (parts, built) else {
+        let (Some(parts), Some(BuiltOp { result, mut by })) = (parts, built) else {
             g.fail(self.0, &[], "no operation of that form is known");
             return g.finish();
         };
@@ -132,8 +132,8 @@ mod tests {
             assert!(!step.graph.outputs().is_empty());
             assert_eq!(step.graph.outputs().len() > 1, workload.name.ends_with("/grad"), "{}", workload.name);
         }
-        assert!(Row("mystery/f32/4").step().is_err());
-        assert!(Row("exp/f33/4").step().is_err());
+        assert!(OpRow("mystery/f32/4").step().is_err());
+        assert!(OpRow("exp/f33/4").step().is_err());
     }
 
     #[test]

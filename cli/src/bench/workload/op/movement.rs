@@ -1,14 +1,14 @@
 //! Elements moved, repeated, put together.
 
-use super::{Built, Parts};
+use super::{BuiltOp, RowFields};
 use gradc::dsl::{GraphBuilder, Tensor};
 
-pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
+pub(super) fn build(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
     let dims = &parts.dims;
     let axis = |i: usize| parts.number::<usize>(i).filter(|axis| *axis < dims.len());
     let apply = |f: &dyn Fn(&Tensor) -> Option<Tensor>| {
         let x = parts.x(g);
-        Some(Built { result: f(&x)?, by: vec![x] })
+        Some(BuiltOp { result: f(&x)?, by: vec![x] })
     };
     match parts.op {
         "transpose" => apply(&|x| Some(x.transpose())),
@@ -29,18 +29,18 @@ pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
         "broadcast" => {
             // The axis along which the operand is repeated.
             let x = one_along(parts, g, axis(0)?);
-            Some(Built { result: x.broadcast_to(dims), by: vec![x] })
+            Some(BuiltOp { result: x.broadcast_to(dims), by: vec![x] })
         }
         "add_broadcast" => {
             let (w, x) = (one_along(parts, g, axis(0)?), parts.x(g));
-            Some(Built { result: &x + &w, by: vec![x, w] })
+            Some(BuiltOp { result: &x + &w, by: vec![x, w] })
         }
         // Parts of the row's shape along an axis.
         "concat" => {
             let (axis, count) = (axis(0)? as isize, parts.number::<usize>(1)?);
             let operands: Vec<Tensor> = (0..count).map(|i| parts.operand(g, &format!("x{i}"), dims)).collect();
             let (first, others) = operands.split_first()?;
-            Some(Built { result: first.concat(&others.iter().collect::<Vec<_>>(), axis), by: operands })
+            Some(BuiltOp { result: first.concat(&others.iter().collect::<Vec<_>>(), axis), by: operands })
         }
         // Each round the mean of a value and of it moved by one.
         "rolled_means" => apply(&|x| {
@@ -72,7 +72,7 @@ fn roll(x: &Tensor, axis: usize, by: usize, dims: &[usize]) -> Tensor {
 }
 
 /// An operand of the row's shape with the extent 1 along an axis.
-fn one_along(parts: &Parts, g: &GraphBuilder, axis: usize) -> Tensor {
+fn one_along(parts: &RowFields, g: &GraphBuilder, axis: usize) -> Tensor {
     let mut dims = parts.dims.clone();
     dims[axis] = 1;
     parts.operand(g, "w", &dims)

@@ -1,17 +1,17 @@
 //! Reductions over axes, and functions of the elements along one.
 
-use super::{Built, Parts};
+use super::{BuiltOp, RowFields};
 use gradc::dsl::{GraphBuilder, Tensor};
 use gradc::nn::{BatchNorm, Dropout, GroupNorm, Layer, LayerNorm, RmsNorm};
 
-pub(super) fn build(parts: &Parts, g: &GraphBuilder) -> Option<Built> {
+pub(super) fn build(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
     // Axes as `0x1`; none for all.
     let all = || (0..parts.dims.len()).collect();
     let axes: Vec<isize> = parts.list(0).unwrap_or_else(all).into_iter().map(|axis| axis as isize).collect();
     let first = *axes.first()?;
     let apply = |f: &dyn Fn(&Tensor) -> Tensor| {
         let x = parts.x(g);
-        Some(Built { result: f(&x), by: vec![x] })
+        Some(BuiltOp { result: f(&x), by: vec![x] })
     };
     match parts.op {
         "sum" => apply(&|x| x.sum_axes(&axes)),

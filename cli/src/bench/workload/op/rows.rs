@@ -1,11 +1,11 @@
 //! The list of rows: elementwise functions in all element types, reductions over each axis and of odd sizes, rows with gradients, movement, products in all
 //! transpositions and thin shapes, convolutions of all kinds, indices, recurrent and attention layers.
 
-use super::Row;
+use super::OpRow;
 use crate::bench::workload::{Definition, Workload};
 
 const fn op(name: &'static str) -> Workload {
-    Workload { name, batch: 1, definition: Definition::Op(Row(name)) }
+    Workload { name, batch: 1, definition: Definition::Op(OpRow(name)) }
 }
 
 /// All single operations.
