@@ -3,8 +3,8 @@
 use super::Model;
 use crate::dsl::{Tensor, TypeSpec};
 use crate::nn::{
-    Activation, ActivationLayer, AvgPool1d, AvgPool2d, BatchNorm, Conv1d, Conv2d, Dense, Dropout, Embedding, Flatten,
-    GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, Gru, Layer, LayerNorm, Lstm, MaxPool1d, MaxPool2d, Pair,
+    Activation, ActivationLayer, AvgPool1d, AvgPool2d, BatchNorm, Conv1d, Conv2d, Dense, Dropout, Embedding, Extents2d,
+    Flatten, GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, Gru, Layer, LayerNorm, Lstm, MaxPool1d, MaxPool2d,
     Reshape, SimpleRnn,
 };
 use ir::{DType, Loc};
@@ -74,9 +74,9 @@ macro_rules! layers {
 
 layers! {
     dense(units: usize) => Dense::new(units), "Appends a [`Dense`] layer.";
-    conv2d(filters: usize, kernel_size: impl Into<Pair>) => Conv2d::new(filters, kernel_size), "Appends a [`Conv2d`] layer with stride 1 and valid padding.";
-    max_pool2d(size: impl Into<Pair>) => MaxPool2d::new(size), "Appends a [`MaxPool2d`] layer whose stride is its size.";
-    avg_pool2d(size: impl Into<Pair>) => AvgPool2d::new(size), "Appends an [`AvgPool2d`] layer whose stride is its size.";
+    conv2d(filters: usize, kernel_size: impl Into<Extents2d>) => Conv2d::new(filters, kernel_size), "Appends a [`Conv2d`] layer with stride 1 and valid padding.";
+    max_pool2d(size: impl Into<Extents2d>) => MaxPool2d::new(size), "Appends a [`MaxPool2d`] layer whose stride is its size.";
+    avg_pool2d(size: impl Into<Extents2d>) => AvgPool2d::new(size), "Appends an [`AvgPool2d`] layer whose stride is its size.";
     global_avg_pool2d() => GlobalAvgPool2d, "Appends a [`GlobalAvgPool2d`] layer.";
     conv1d(filters: usize, kernel_size: usize) => Conv1d::new(filters, kernel_size), "Appends a [`Conv1d`] layer with stride 1 and valid padding.";
     max_pool1d(size: usize) => MaxPool1d::new(size), "Appends a [`MaxPool1d`] layer whose stride is its size.";
