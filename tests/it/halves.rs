@@ -132,7 +132,7 @@ fn sums_of_repetitions_are_rounded_once() {
         g.output("sum", &x.reshape([12, 64, 1]).broadcast_to([12, 64, 3]).sum_axes([0, 2]));
         let dtype = x.dtype().unwrap();
         let x = Value::from_fn(x.ty().unwrap(), |i| Scalar::F64((i * i % 101) as f64 * 0.037 - 1.4).cast(dtype));
-        let sums = &compiled(&g, &Values::from([("x".into(), x.clone())]))["sum"];
+        let sums = &compiled(&g, &NamedValues::from([("x".into(), x.clone())]))["sum"];
         for column in 0..64 {
             let exact: f64 = (0..12).map(|row| 3.0 * x.get(row * 64 + column).as_f64()).sum();
             assert_eq!(sums.get(column), Scalar::F64(exact).cast(dtype), "{column}");
