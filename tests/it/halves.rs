@@ -140,6 +140,28 @@ fn sums_of_repetitions_are_rounded_once() {
     }
 }
 
+/// Sums of some products of a batch, whose order simplifying changes, were rounded before the rest was added.
+#[test]
+fn sums_of_products_of_batches_are_not_rounded_in_parts() {
+    for ty in TYPES {
+        let g = GraphBuilder::new("parts");
+        let (x, y) = (g.input("x", ty(vec![40, 6, 8])), g.input("y", ty(vec![40, 8, 8])));
+        g.output("sum", &x.matmul(&y).sum());
+        let dtype = x.dtype().unwrap();
+        // Each product is a small whole number, and columns of either sign cancel; the sums of a column aren't numbers of 8 bits.
+        let number = |i: usize| (i * i * 7 % 11 % 5) as f64;
+        let signs = |i: usize| if i.is_multiple_of(2) { number(i) } else { -number(i) };
+        let x = Value::from_fn(x.ty().unwrap(), |i| Scalar::F64(number(i)).cast(dtype));
+        let y = Value::from_fn(y.ty().unwrap(), |i| Scalar::F64(signs(i)).cast(dtype));
+        let exact: f64 = (0..40 * 6 * 8 * 8)
+            .map(|i| (i / 384, i / 64 % 6, i / 8 % 8, i % 8))
+            .map(|(batch, row, k, column)| number(batch * 48 + row * 8 + k) * signs(batch * 64 + k * 8 + column))
+            .sum();
+        let sums = &compiled(&g, &NamedValues::from([("x".into(), x), ("y".into(), y)]))["sum"];
+        assert_eq!(sums.get(0), Scalar::F64(exact).cast(dtype));
+    }
+}
+
 #[test]
 fn normalizations_and_losses_accumulate_in_f32() {
     agrees(|g, ty| {

@@ -93,7 +93,7 @@ pub(crate) fn difference(a: &NamedValues, b: &NamedValues, agreement: Agreement)
 }
 
 /// The distance from 1 to the next larger number of a float type.
-fn unit_in_last_place(dtype: DType) -> Option<f64> {
+pub(crate) fn unit_in_last_place(dtype: DType) -> Option<f64> {
     match dtype {
         DType::F64 => Some(f64::EPSILON),
         DType::F32 => Some(f64::from(f32::EPSILON)),

@@ -4,7 +4,7 @@ use super::matching::{ascending, broadcast, rest};
 use super::{Changes, Rewrite, RewriteRule};
 use ir::op::contraction::Dot;
 use ir::op::reduce::ReduceKind;
-use ir::{Builder, Family, NodeId, Op, Shape};
+use ir::{Builder, DType, Family, NodeId, Op, Shape};
 
 pub(super) const RULES: &[&[RewriteRule]] = &[&[
     RewriteRule {
@@ -162,7 +162,12 @@ fn sum_dot_batch(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
     }
     let batch = rest(count, &summed).into_iter().map(|axis| op.batch[axis]).collect();
     let contract = summed.iter().map(|&axis| op.batch[axis]).chain(op.contract).collect();
+    // What is added up further isn't rounded to 16 bits where it wasn't before: parts of a sum may be much larger than their own.
+    let dtype = b.ty(x).dtype;
+    let wide = if dtype.is_short_float() && !others.is_empty() { DType::F32 } else { dtype };
+    let (x, y) = (b.cast(x, wide)?, b.cast(y, wide)?);
     let product = b.add(Op::Dot(Dot { batch, contract }), &[x, y])?;
     let others: Vec<usize> = others.iter().map(|axis| axis - summed.len()).collect();
-    b.reduce_sum(product, &others).map(Some)
+    let sum = b.reduce_sum(product, &others)?;
+    b.cast(sum, dtype).map(Some)
 }
