@@ -114,7 +114,7 @@ fn random_program(seed: u64) -> (String, usize) {
     let (rows, cols) = rng.pick(&[(1, LEN / lanes), (3, LEN / lanes / 3), (LEN / lanes, 1)]);
     let index = format!("i0*{} + i1*{lanes}", cols * lanes);
     let (out, kind) = (rng.pick(&TYPES), rng.pick(&["for", "parallel"]));
-    let sum = rng.pick(&[DType::F32, DType::F64, DType::I32, DType::I64]);
+    let sum = rng.pick(&TYPES[..TYPES.len() - 1]);
     let mut generator = KernelGenerator { rng, lanes, index: index.clone(), bound: vec![], divisions };
     let mut body = String::new();
     for v in 0..4 {
@@ -209,7 +209,10 @@ fn random_kernels_agree_with_the_interpreter() {
             }
         }
     }
-    // Divisions of integers, and with AVX2 some conversions of 64-bit integers. Each was tried with two kinds of vectors; both are AVX2 where
-    // no more is allowed.
-    assert!((refused.len() as u64) < seeds, "{} kernels are not provided: {refused:#?}", refused.len());
+    // Quotients of 64-bit integers, and with AVX2 conversions of floats to them, and of them to `f32`.
+    for why in &refused {
+        let converts =
+            why.contains(" avx2 ") && ["a conversion", "an instruction"].iter().any(|what| why.contains(what));
+        assert!(converts || why.ends_with("a quotient of i64"), "{why}");
+    }
 }
