@@ -21,6 +21,7 @@ mod least;
 mod machine;
 mod memory;
 mod models;
+mod names;
 mod oracle;
 mod pairs;
 mod pipeline;
