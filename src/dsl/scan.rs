@@ -116,7 +116,8 @@ impl Scan {
         let inner = outer.nested(self.name.as_deref().unwrap_or("body"));
         let (carries, parts) = declare(&inner, first, sequences);
         let (next, results) = step(&carries, &parts);
-        self.close(&outer, &inner, length, (&operands, first.len()), (&next, &results)).unwrap_or_else(poisoned)
+        let declared = Declared { operands: &operands, carried: first.len(), next: &next, results: &results };
+        self.close(&outer, &inner, length, declared).unwrap_or_else(poisoned)
     }
 
     /// How many steps there are.
@@ -142,9 +143,9 @@ impl Scan {
         outer: &GraphBuilder,
         inner: &GraphBuilder,
         length: usize,
-        (operands, carried): (&[&Tensor], usize),
-        (next, results): (&[Tensor], &[Tensor]),
+        declared: Declared<'_>,
     ) -> Option<Scanned> {
+        let Declared { operands, carried, next, results } = declared;
         if next.len() != carried {
             let rule = format!("the body gets {carried} carries and gives {}: it must give as many", next.len());
             outer.fail("scan", operands, rule);
@@ -186,6 +187,18 @@ impl Scan {
         }
         results
     }
+}
+
+/// What goes into a loop, and what the closure made of it.
+struct Declared<'t> {
+    /// What goes in: first values of carries, then sequences.
+    operands: &'t [&'t Tensor],
+    /// How many of them are carries.
+    carried: usize,
+    /// What a step carries on.
+    next: &'t [Tensor],
+    /// What a step gives.
+    results: &'t [Tensor],
 }
 
 /// The body's inputs: carries, and parts of sequences.

@@ -246,7 +246,7 @@ impl Unit<'_> {
             return self.op(form, width, sources, imm);
         }
         let dst = self.lists.reg(Class::Mask);
-        self.op_into(form, width, (Arg::Mask(dst), false), sources, imm, None)?;
+        self.op_into(form, width, Arg::Mask(dst).into(), sources, imm, None)?;
         Ok(dst)
     }
 

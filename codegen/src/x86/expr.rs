@@ -237,7 +237,7 @@ impl Unit<'_> {
         let masks = self.resize_mask(condition, size)?;
         if yes.dtype == DType::Bool {
             let (yes_parts, no_parts) = (self.resize_mask(yes, size)?, self.resize_mask(no, size)?);
-            return self.select_masks(yes, size, (&masks, &yes_parts, &no_parts));
+            return self.select_masks(yes, size, &masks, &yes_parts, &no_parts);
         }
         let mut parts = Parts::new();
         for (at, count) in self.part_lanes(yes.lanes, size).enumerate() {
@@ -255,7 +255,9 @@ impl Unit<'_> {
         &mut self,
         like: &Val,
         size: usize,
-        (masks, yes, no): (&[VReg], &[VReg], &[VReg]),
+        masks: &[VReg],
+        yes: &[VReg],
+        no: &[VReg],
     ) -> Result<Val, EmitError> {
         let mut parts = Parts::new();
         for (at, count) in self.part_lanes(like.lanes, size).enumerate() {

@@ -159,14 +159,7 @@ impl Unit<'_> {
             return self.op(of_size(&BLEND_VECTOR, size), width, &[no, yes, mask], None);
         }
         let dst = self.vector();
-        self.op_into(
-            of_size(&BLEND, size),
-            width,
-            (Arg::Vec(dst, width), false),
-            &[no, yes],
-            None,
-            Some((mask, false)),
-        )?;
+        self.op_into(of_size(&BLEND, size), width, Arg::Vec(dst, width).into(), &[no, yes], None, Some((mask, false)))?;
         Ok(dst)
     }
 }

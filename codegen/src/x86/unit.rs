@@ -24,6 +24,20 @@ pub(super) struct Val {
     pub(super) constant: Option<Scalar>,
 }
 
+/// What an instruction writes.
+pub(super) struct Destination {
+    pub(super) arg: Arg,
+    /// Whether it is read, too.
+    pub(super) updates: bool,
+}
+
+impl From<Arg> for Destination {
+    /// One that is only written.
+    fn from(arg: Arg) -> Self {
+        Self { arg, updates: false }
+    }
+}
+
 /// A bound register.
 #[derive(Clone, Debug)]
 pub(super) struct BoundReg {
@@ -230,16 +244,16 @@ impl<'k> Unit<'k> {
         imm: Option<u8>,
     ) -> Result<VReg, EmitError> {
         let dst = self.vector();
-        self.op_into(form, width, (Arg::Vec(dst, width), false), sources, imm, None)?;
+        self.op_into(form, width, Arg::Vec(dst, width).into(), sources, imm, None)?;
         Ok(dst)
     }
 
-    /// The same with everything said: the destination and whether it is read, too; the mask and whether other lanes become 0.
+    /// The same with everything said: the destination; the mask and whether other lanes become 0.
     pub(super) fn op_into(
         &mut self,
         form: &Form,
         width: Width,
-        (dst, updates): (Arg, bool),
+        Destination { arg: dst, updates }: Destination,
         sources: &[VReg],
         imm: Option<u8>,
         mask: Option<(VReg, bool)>,

@@ -21,6 +21,7 @@ mod opaque;
 mod random;
 mod scan;
 mod split;
+mod subview;
 mod tile;
 mod window;
 mod work;

@@ -83,10 +83,18 @@ const WIDEST_ROW: usize = 8;
 /// Ways of the first-level cache.
 const WAYS: usize = 8;
 
-/// The register tile with the least estimated time, for a reduction of `depth` steps; of two that are alike the one with fewer runs. `copying` is
+/// The extents of a matrix product: rows and columns of the result, steps of the reduction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct MatmulShape {
+    pub(super) m: usize,
+    pub(super) n: usize,
+    pub(super) k: usize,
+}
+
+/// The register tile with the least estimated time; of two that are alike the one with fewer runs. `copying` is
 /// what it takes to pack the right factor for panels of a width, in cycles.
 pub(super) fn choose(
-    (m, n, depth): (usize, usize, usize),
+    MatmulShape { m, n, k: depth }: MatmulShape,
     dtype: DType,
     target: &TileTarget,
     limits: TileLimits,
@@ -163,7 +171,13 @@ mod tests {
 
     #[test]
     fn large_products_fill_the_sums() {
-        let tiling = choose((400, 512, 256), DType::F32, &TileTarget::PORTABLE, TileLimits::default(), |_| 0.0);
+        let tiling = choose(
+            MatmulShape { m: 400, n: 512, k: 256 },
+            DType::F32,
+            &TileTarget::PORTABLE,
+            TileLimits::default(),
+            |_| 0.0,
+        );
         assert_eq!(tiling.rows, [TileRun { start: 0, size: 4, count: 100 }]);
         assert_eq!(tiling.columns, [TileRun { start: 0, size: 8, count: 64 }]);
     }
@@ -171,21 +185,21 @@ mod tests {
     #[test]
     fn rows_that_collide_are_few() {
         let limits = TileLimits { colliding_rows: true, ..TileLimits::default() };
-        let tiling = choose((1024, 64, 256), DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
+        let tiling = choose(MatmulShape { m: 1024, n: 64, k: 256 }, DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
         assert!(tiling.rows.iter().all(|r| r.size <= WAYS), "{tiling:?}");
     }
 
     #[test]
     fn rows_that_threads_share_are_alike() {
         let limits = TileLimits { shared_rows: true, ..TileLimits::default() };
-        let tiling = choose((256, 10, 784), DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
+        let tiling = choose(MatmulShape { m: 256, n: 10, k: 784 }, DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
         assert_eq!(tiling.rows.len(), 1, "{tiling:?}");
     }
 
     #[test]
     fn a_width_that_is_given_is_kept() {
         let limits = TileLimits { width: Some(48), ..TileLimits::default() };
-        let tiling = choose((5, 64, 256), DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
+        let tiling = choose(MatmulShape { m: 5, n: 64, k: 256 }, DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
         assert_eq!(tiling.columns[0], TileRun { start: 0, size: 48, count: 1 });
     }
 

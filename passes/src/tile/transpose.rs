@@ -17,6 +17,15 @@ const LINES: usize = 8;
 /// Nests with fewer elements stay in the cache.
 const MIN_ELEMENTS: usize = 1024;
 
+/// An axis in blocks of a length, of which the last may be a shorter one.
+#[derive(Clone, Copy)]
+struct BlockedAxis {
+    /// The block's number.
+    block: IndexVar,
+    extent: usize,
+    length: usize,
+}
+
 /// A loop's variable and its extent.
 #[derive(Clone, Copy)]
 struct LoopAxis {
@@ -144,10 +153,10 @@ impl Transposition {
     fn blocks(&self, fresh: &mut Fresh) -> Stmt {
         let wide = LoopAxis { var: fresh.index(), extent: self.written.extent.div_ceil(WIDTH) };
         let high = LoopAxis { var: fresh.index(), extent: self.read.extent.div_ceil(self.height) };
-        let body = self.whole_or_rest((wide, self.written.extent, WIDTH), fresh, &mut |columns, fresh| {
-            self.whole_or_rest((high, self.read.extent, self.height), fresh, &mut |rows, fresh| {
-                self.block((wide.var, columns), (high.var, rows), fresh)
-            })
+        let columns = BlockedAxis { block: wide.var, extent: self.written.extent, length: WIDTH };
+        let rows = BlockedAxis { block: high.var, extent: self.read.extent, length: self.height };
+        let body = self.whole_or_rest(columns, fresh, &mut |columns, fresh| {
+            self.whole_or_rest(rows, fresh, &mut |rows, fresh| self.block((wide.var, columns), (high.var, rows), fresh))
         });
         // Few blocks beside one another leave more rows of them to share among threads.
         let order = if wide.extent < LINES { [high, wide] } else { [wide, high] };
@@ -162,16 +171,17 @@ impl Transposition {
     /// Statements for a whole block, and where the extent leaves a rest, others for it.
     fn whole_or_rest(
         &self,
-        (axis, extent, length): (LoopAxis, usize, usize),
+        cut: BlockedAxis,
         fresh: &mut Fresh,
         of: &mut dyn FnMut(usize, &mut Fresh) -> Vec<Stmt>,
     ) -> Vec<Stmt> {
+        let BlockedAxis { block, extent, length } = cut;
         let (whole, rest) = (extent / length, extent % length);
         match (whole, rest) {
             (_, 0) => of(length, fresh),
             (0, _) => of(rest, fresh),
             _ => {
-                let condition = Expr::is_below(axis.var, whole);
+                let condition = Expr::is_below(block, whole);
                 vec![Stmt::If { condition, then: of(length, fresh), otherwise: of(rest, fresh) }]
             }
         }

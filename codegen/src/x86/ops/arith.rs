@@ -10,7 +10,7 @@ use crate::x86::forms::{
     XOR, of_size,
 };
 use crate::x86::lir::{Arg, VReg};
-use crate::x86::unit::Unit;
+use crate::x86::unit::{Destination, Unit};
 use kernel::{DType, ScalarOp};
 
 pub(super) const OPS: &[(ScalarOp, Emit)] = &[
@@ -138,7 +138,7 @@ fn or_nan(u: &mut Unit<'_>, a: &Args, ordered: VReg) -> Result<VReg, EmitError> 
     let (x, y) = (a.regs[0], a.regs[1]);
     let is_nan = u.compare_floats(UNORDERED, a.size, a.width, x, y)?;
     if u.encoding == Encoding::Evex {
-        let dst = (Arg::Vec(ordered, a.width), true);
+        let dst = Destination { arg: Arg::Vec(ordered, a.width), updates: true };
         u.op_into(of_size(&ADD, a.size), a.width, dst, &[x, y], None, Some((is_nan, false)))?;
         return Ok(ordered);
     }

@@ -4,7 +4,7 @@ use super::joint::Joint;
 use super::split::{Copy, Split};
 use crate::{PassError, bodies};
 use ir::op::reduce::ReduceKind;
-use ir::op::scan::{Body, BodyPort, Scan};
+use ir::op::scan::{Body, BodyPort, PortRole, Scan};
 use ir::op::source::Input;
 use ir::{Builder, Graph, NodeId, Op, ScalarOp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +16,13 @@ struct BackwardPorts {
     carries: Vec<(NodeId, NodeId)>,
     sequences: Vec<(NodeId, NodeId)>,
     invariants: Vec<(NodeId, NodeId)>,
+}
+
+/// A step that computes forward and backward, and where it is cut in two.
+#[derive(Clone, Copy)]
+struct CutStep<'s> {
+    joint: &'s Joint,
+    split: &'s Split,
 }
 
 /// How the gradient of an operand of the forward scan comes out of the backward scan.
@@ -51,9 +58,9 @@ pub(super) fn emit(
     let loc = graph.loc(id).cloned();
     let needed = needed(joint, split, outputs.iter().map(|(_, gradient)| *gradient));
     let mut build = Builder::new(graph, loc);
-    let both = (joint, split);
-    let ports = ports(&mut build, &operands, forward, both, &needed, &carried, cotangents)?;
-    let step = step(both, &ports, &outputs, forward.body.graph().name())?;
+    let cut = CutStep { joint, split };
+    let ports = ports(&mut build, &operands, forward, cut, &needed, &carried, cotangents)?;
+    let step = step(cut, &ports, &outputs, forward.body.graph().name())?;
     let mut all: Vec<NodeId> = ports.carries.iter().map(|(_, operand)| *operand).collect();
     for &like in &step.carries[ports.carries.len()..] {
         all.push(build.zeros_like(operands[like])?);
@@ -116,11 +123,12 @@ fn ports(
     build: &mut Builder<'_>,
     operands: &[NodeId],
     forward: &Scan,
-    (joint, split): (&Joint, &Split),
+    cut: CutStep<'_>,
     needed: &[NodeId],
     carried: &BTreeSet<usize>,
     cotangents: &BTreeMap<usize, NodeId>,
 ) -> Result<BackwardPorts, PassError> {
+    let CutStep { joint, split } = cut;
     let mut ports = BackwardPorts::default();
     for &i in carried {
         let Some(input) = joint.carry_cotangents[i] else { continue };
@@ -160,16 +168,20 @@ struct BackwardStep {
 
 /// The body: gradients of carries are carried on, those of sequences are stacked, those of invariants are either.
 fn step(
-    (joint, split): (&Joint, &Split),
+    CutStep { joint, split }: CutStep<'_>,
     ports: &BackwardPorts,
     outputs: &[(usize, NodeId)],
     name: &str,
 ) -> Result<BackwardStep, PassError> {
     let mut copy = Copy::new(joint, &format!("{name} backward"));
-    let groups = [("carry", &ports.carries), ("x", &ports.sequences), ("w", &ports.invariants)];
-    for (prefix, ports) in groups {
-        for (at, (id, _)) in ports.iter().enumerate() {
-            copy.input(*id, Some(format!("{prefix}{at}")))?;
+    let groups = [
+        (PortRole::Carry, &ports.carries),
+        (PortRole::Sequence, &ports.sequences),
+        (PortRole::Invariant, &ports.invariants),
+    ];
+    for (role, ports) in groups {
+        for (number, (id, _)) in ports.iter().enumerate() {
+            copy.input(*id, Some(BodyPort { role, number }.to_string()))?;
         }
     }
     let (mut carries, mut gradients) = (vec![], vec![]);

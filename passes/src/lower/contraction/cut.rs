@@ -3,7 +3,7 @@
 use super::left::{self, CACHE_PERIOD};
 use super::pack;
 use super::spec::{BatchedMatmul, inner_steps, outer};
-use crate::lower::tile::{TileLimits, Tiling, WIDEST_TILE, choose, even_block, panel_runs};
+use crate::lower::tile::{MatmulShape, TileLimits, Tiling, WIDEST_TILE, choose, even_block, panel_runs};
 use ir::DType;
 use kernel::Target;
 
@@ -64,7 +64,7 @@ impl Cutter<'_> {
         let panels = around * n.div_ceil(WIDEST_TILE * self.target.tile().vector_bytes / self.dtype.size_bytes());
         let limits =
             TileLimits { width, colliding_rows, shared_rows: (panels < FEW_PANELS || along_rows) && m >= SHARED_ROWS };
-        (choose((m, n, depth), self.dtype, &self.target.tile(), limits, copying), depth_block)
+        (choose(MatmulShape { m, n, k: depth }, self.dtype, &self.target.tile(), limits, copying), depth_block)
     }
 
     /// Whether the left factor is packed before.

@@ -4,11 +4,12 @@
 //! lines are a multiple of some KiB apart, they have the same few places in the first-level cache and evict each other and the panel of the right
 //! factor.
 
-use super::pack;
+use super::pack::{self, PanelColumns};
 use super::spec::{BatchedMatmul, Dim};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::expr::Emit;
+use crate::lower::subview::Subview;
 use crate::lower::tile::TileRun;
 use ir::{DType, NodeId};
 use kernel::{Access, Affine, BufferId, Target};
@@ -115,7 +116,8 @@ fn emit(
     let rows = Affine::term(emit.cx.open(run.count), run.size as i64).plus(run.start as i64);
     (from, to) = (from.add(&rows.scale(row.a)), to.add(&rows.scale(packed.stride(row))));
     let steps = Dim { extent: together, b: step.a, ..step };
-    pack::copy(&mut emit.cx, (source, from), (target, to), &[steps], (run.size, row.a));
+    let (from, to) = (Subview { buf: source, offset: from }, Subview { buf: target, offset: to });
+    pack::copy(&mut emit.cx, from, to, &[steps], PanelColumns { width: run.size, step: row.a });
     emit.finish("pack".into());
     Ok(())
 }

@@ -5,9 +5,10 @@ use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::KernelCx;
 use crate::lower::expr::Emit;
+use crate::lower::subview::Subview;
 use crate::lower::tile::TileRun;
 use ir::{DType, NodeId};
-use kernel::{Access, Affine, BufRef, BufferId, Target};
+use kernel::{Access, Affine, BufferId, Target};
 
 /// Elements of a cache line of `f32`.
 const LINE: usize = 16;
@@ -133,37 +134,40 @@ fn emit(
             (from, to) = (from.plus_term(var, dim.b), to.plus_term(var, stride));
         }
         panel(&mut emit, &mut from, &mut to);
-        copy_columns(&mut emit.cx, (source, &from), (target, &to), (run.size, 1), &[(0, 0)]);
+        let (from, to) = (Subview { buf: source, offset: from }, Subview { buf: target, offset: to });
+        copy_columns(&mut emit.cx, &from, &to, PanelColumns { width: run.size, step: 1 }, &[(0, 0)]);
     } else {
         panel(&mut emit, &mut from, &mut to);
-        copy(&mut emit.cx, (source, from), (target, to), &spec.k, (run.size, column.b));
+        let (from, to) = (Subview { buf: source, offset: from }, Subview { buf: target, offset: to });
+        copy(&mut emit.cx, from, to, &spec.k, PanelColumns { width: run.size, step: column.b });
     }
     emit.finish("pack".into());
     Ok(())
 }
 
-/// Loops that copy a block of the right factor into a panel: the steps of `dims`, whose first may be a part of the reduction's, for columns that
-/// are `step` apart.
-pub(super) fn copy(
-    cx: &mut KernelCx,
-    (source, mut from): (BufRef, Affine),
-    (target, mut to): (BufRef, Affine),
-    dims: &[Dim],
-    (width, step): (usize, i64),
-) {
+/// The columns of a panel, and how far one is from the next in the factor.
+#[derive(Clone, Copy)]
+pub(super) struct PanelColumns {
+    pub(super) width: usize,
+    pub(super) step: i64,
+}
+
+/// Loops that copy a block of the right factor into a panel: the steps of `dims`, whose first may be a part of the reduction's.
+pub(super) fn copy(cx: &mut KernelCx, mut from: Subview, mut to: Subview, dims: &[Dim], columns: PanelColumns) {
+    let width = columns.width;
     let depth = cx.depth();
     let strides = row_strides(dims, width);
     let (outer, along) = match dims.split_last() {
-        Some((last, outer)) if step != 1 && last.b == 1 => (outer, Some(*last)),
+        Some((last, outer)) if columns.step != 1 && last.b == 1 => (outer, Some(*last)),
         _ => (dims, None),
     };
     for (dim, &stride) in outer.iter().zip(&strides) {
         let var = cx.open(dim.extent);
-        from = from.plus_term(var, dim.b);
-        to = to.plus_term(var, stride);
+        from.offset = from.offset.plus_term(var, dim.b);
+        to.offset = to.offset.plus_term(var, stride);
     }
     let Some(dim) = along else {
-        copy_columns(cx, (source, &from), (target, &to), (width, step), &[(0, 0)]);
+        copy_columns(cx, &from, &to, columns, &[(0, 0)]);
         return cx.close_to(depth);
     };
     // Columns are contiguous along the reduction: a cache line of one after the other, so that no line is fetched twice.
@@ -172,31 +176,28 @@ pub(super) fn copy(
     let inside = cx.depth();
     if lines > 0 {
         let line = cx.open(lines);
-        let (from, to) = (from.clone().plus_term(line, LINE as i64), to.clone().plus_term(line, (LINE * width) as i64));
-        copy_columns(cx, (source, &from), (target, &to), (width, step), &steps(LINE));
+        let (mut from, mut to) = (from.clone(), to.clone());
+        from.offset = from.offset.plus_term(line, LINE as i64);
+        to.offset = to.offset.plus_term(line, (LINE * width) as i64);
+        copy_columns(cx, &from, &to, columns, &steps(LINE));
         cx.close_to(inside);
     }
     if rest > 0 {
         let done = (lines * LINE) as i64;
-        let (from, to) = (from.plus(done), to.plus(done * width as i64));
-        copy_columns(cx, (source, &from), (target, &to), (width, step), &steps(rest));
+        from.offset = from.offset.plus(done);
+        to.offset = to.offset.plus(done * width as i64);
+        copy_columns(cx, &from, &to, columns, &steps(rest));
     }
     cx.close_to(depth);
 }
 
 /// A loop over columns that copies some elements of each, at these distances from the first in both buffers.
-fn copy_columns(
-    cx: &mut KernelCx,
-    (source, from): (BufRef, &Affine),
-    (target, to): (BufRef, &Affine),
-    (width, step): (usize, i64),
-    elements: &[(i64, i64)],
-) {
-    let column = cx.open(width);
-    let (from, to) = (from.clone().plus_term(column, step), to.clone().plus_term(column, 1));
+fn copy_columns(cx: &mut KernelCx, from: &Subview, to: &Subview, columns: PanelColumns, elements: &[(i64, i64)]) {
+    let column = cx.open(columns.width);
+    let first = (from.offset.clone().plus_term(column, columns.step), to.offset.clone().plus_term(column, 1));
     for &(source_at, target_at) in elements {
-        let value = cx.load(source, &from.clone().plus(source_at));
-        cx.store(target, &to.clone().plus(target_at), value.expr);
+        let value = cx.load(from.buf, &first.0.clone().plus(source_at));
+        cx.store(to.buf, &first.1.clone().plus(target_at), value.expr);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The loops of a contraction around its register tiles: outer dimensions, panels of columns, blocks of the reduction, rows.
 
 use super::left::PackedLeft;
-use super::pack::{self, PackedFactor, row_strides};
+use super::pack::{self, PackedFactor, PanelColumns, row_strides};
 use super::plan::{ContractionPlan, Region, SHARES};
 use super::spec::{Dim, inner_steps, outer};
 use super::sums::placed;
@@ -10,6 +10,7 @@ use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::{Placed, flatten};
 use crate::lower::expr::Emit;
+use crate::lower::subview::Subview;
 use crate::lower::tile::TileRun;
 use kernel::{Access, Affine, BufRef, IndexVar, Micro, ReduceDim, ScalarOp, Stmt, TileOperand, TileSums};
 
@@ -253,7 +254,8 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
             first.extent = segment.run.size;
         }
         let step = self.plan.whole.n.last().map_or(1, |d| d.b);
-        pack::copy(&mut self.emit.cx, (source, from), (block, Affine::default()), &dims, (width, step));
+        let from = Subview { buf: source, offset: from };
+        pack::copy(&mut self.emit.cx, from, block.into(), &dims, PanelColumns { width, step });
         Ok(())
     }
 

@@ -1,16 +1,9 @@
 //! Kernels inside a kernel: their statements, with names and buffers of the one around.
 
+use crate::lower::subview::Subview;
 use kernel::walk::{map_exprs, refresh};
 use kernel::{Access, Affine, BufRef, BufferId, Code, DType, Expr, Fresh, IndexExpr, Kernel, Local, Param, Stmt};
 use std::collections::BTreeMap;
-
-/// Where a buffer of an inlined kernel is.
-#[derive(Clone)]
-pub(super) struct Subview {
-    pub(super) buf: BufRef,
-    /// The index of its first element.
-    pub(super) offset: Affine,
-}
 
 /// The buffers and names of the kernel around.
 #[derive(Default)]
@@ -56,11 +49,11 @@ impl Inliner {
     }
 
     /// A loop that stores `len` elements: a constant, or what is loaded from there on.
-    pub(super) fn copy(&mut self, len: usize, from: Expr, (to, at): (BufRef, Affine)) -> Stmt {
+    pub(super) fn copy(&mut self, len: usize, from: Expr, to: Subview) -> Stmt {
         let var = self.fresh.index();
         let mut value = from;
         value.map_indices(&mut |index| *index = index.clone().plus_term(var, 1));
-        Stmt::serial(var, len, vec![Stmt::Store { buf: to, index: at.plus_term(var, 1), value }])
+        Stmt::serial(var, len, vec![Stmt::Store { buf: to.buf, index: to.offset.plus_term(var, 1), value }])
     }
 
     /// The statements of a kernel whose parameters are at those places; `checks` is added to its numbers of checks.
@@ -70,7 +63,7 @@ impl Inliner {
         let mut body = refresh(&kernel.body, &mut self.fresh);
         rebase(&mut body, &|buf| match buf {
             BufRef::Param(at) => params[at as usize].clone(),
-            BufRef::Local(at) => Subview { buf: BufRef::Local(first + at), offset: Affine::default() },
+            BufRef::Local(at) => BufRef::Local(first + at).into(),
         });
         renumber_checks(&mut body, checks);
         body

@@ -12,9 +12,10 @@ mod block;
 mod inline;
 
 use super::lowering::Lowering;
+use super::subview::Subview;
 use crate::PassError;
 use block::RowBlocks;
-use inline::{Inliner, Subview};
+use inline::Inliner;
 use ir::op::scan::{BodyPort, PortRole, Scan};
 use ir::op::source::Full;
 use ir::{NodeId, Op};
@@ -244,7 +245,7 @@ impl<'a, 'g> ScanLowering<'a, 'g> {
         for carry in 0..carries {
             let (next, current) = (self.carry_local(carry, When::Next)?, self.carry_local(carry, When::Now)?);
             let len = self.inliner.len(current);
-            steps.push(self.inliner.copy(len, Expr::load(next, Affine::default()), (current, Affine::default())));
+            steps.push(self.inliner.copy(len, Expr::load(next, Affine::default()), current.into()));
         }
         body.push(Stmt::serial(self.step, self.scan.length, steps));
         for carry in 0..carries {
@@ -286,7 +287,7 @@ impl<'a, 'g> ScanLowering<'a, 'g> {
                 Expr::load(from, self.offset(&self.whole(BodyPort::carry(carry), len)))
             }
         };
-        Ok(Some(self.inliner.copy(len, first, (current, Affine::default()))))
+        Ok(Some(self.inliner.copy(len, first, current.into())))
     }
 
     /// Copies a carry to where the scan's result goes, if it is wanted.
@@ -296,7 +297,7 @@ impl<'a, 'g> ScanLowering<'a, 'g> {
         let len = self.inliner.len(current);
         let to = self.result(node);
         let at = self.offset(&self.whole(BodyPort::carry(carry), len));
-        Ok(Some(self.inliner.copy(len, Expr::load(current, Affine::default()), (to, at))))
+        Ok(Some(self.inliner.copy(len, Expr::load(current, Affine::default()), Subview { buf: to, offset: at })))
     }
 
     /// What stands in a whole operand or result that is the same in every step, of which a block has so many elements.
@@ -340,11 +341,9 @@ impl<'a, 'g> ScanLowering<'a, 'g> {
         let found = self.inner.program.buffer(buffer).clone();
         if let Some(&outer) = self.prepared.buffers.get(&buffer) {
             let buf = self.inliner.param(outer, found.dtype, found.len, access);
-            return Ok(Subview { buf, offset: Affine::default() });
+            return Ok(buf.into());
         }
-        let local = |emitter: &mut Self| {
-            Ok(Subview { buf: emitter.inliner.local(buffer, found.dtype, found.len), offset: Affine::default() })
-        };
+        let local = |emitter: &mut Self| Ok(emitter.inliner.local(buffer, found.dtype, found.len).into());
         match self.inner.is(buffer) {
             BodyBuffer::Input(port) if port.role != PortRole::Carry => {
                 let operand = operand(self.lowering, self.anchor, port)?;
