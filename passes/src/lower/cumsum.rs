@@ -4,7 +4,7 @@
 //! the first-level cache while rows stream by; rows in a few registers. The order of additions in a sum is the op's own ([`CumSum`]).
 
 use super::Lowering;
-use super::expr::Emit;
+use super::expr::ValueEmitter;
 use crate::PassError;
 use ir::op::cumsum::{BLOCK, CumSum};
 use ir::{DType, NodeId, Scalar, ScalarOp};
@@ -67,8 +67,8 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, anchor: NodeId, op: &CumSum) ->
         exclusive: op.exclusive,
         reverse: op.reverse,
     };
-    let kernel = |lowering: &mut Lowering<'_>, body: &dyn Fn(&Sums, &mut Emit<'_, '_>)| {
-        let mut emit = Emit::new(lowering, None);
+    let kernel = |lowering: &mut Lowering<'_>, body: &dyn Fn(&Sums, &mut ValueEmitter<'_, '_>)| {
+        let mut emit = ValueEmitter::new(lowering, None);
         body(&sums, &mut emit);
         emit.finish("cumsum".into());
     };
@@ -113,7 +113,7 @@ impl Sums {
         start.add(&k.scale(self.inner as i64))
     }
 
-    fn load(&self, emit: &mut Emit<'_, '_>, at: &Affine) -> Expr {
+    fn load(&self, emit: &mut ValueEmitter<'_, '_>, at: &Affine) -> Expr {
         let buf = emit.cx.param(self.operand, self.dtype, self.len, Access::Read);
         let depth = emit.cx.depth();
         let value = emit.cx.load_at(buf, at, depth).expr;
@@ -123,14 +123,14 @@ impl Sums {
         emit.cx.bind(Expr::Cast(self.wide(), Box::new(value)), depth).expr
     }
 
-    fn store(&self, emit: &mut Emit<'_, '_>, at: &Affine, value: Expr) {
+    fn store(&self, emit: &mut ValueEmitter<'_, '_>, at: &Affine, value: Expr) {
         let buf = emit.cx.param(self.result, self.dtype, self.len, Access::Write);
         let value = if self.wide() == self.dtype { value } else { Expr::Cast(self.dtype, Box::new(value)) };
         emit.cx.store(buf, at, value);
     }
 
     /// Walks along the axis, block by block: elements from where, how many, and whether more blocks may follow.
-    fn walk(&self, emit: &mut Emit<'_, '_>, block: &dyn Fn(&mut Emit<'_, '_>, &Affine, usize, bool)) {
+    fn walk(&self, emit: &mut ValueEmitter<'_, '_>, block: &dyn Fn(&mut ValueEmitter<'_, '_>, &Affine, usize, bool)) {
         let (length, blocks) = if self.is_blocked() { (BLOCK, self.n / BLOCK) } else { (self.n, 0) };
         let depth = emit.cx.depth();
         if blocks > 0 {
@@ -145,7 +145,7 @@ impl Sums {
     }
 
     /// Groups of rows from row `first` on, so many side by side; the columns of one row each where there are several.
-    fn rows(&self, emit: &mut Emit<'_, '_>, (first, groups): (usize, usize), rows: usize) {
+    fn rows(&self, emit: &mut ValueEmitter<'_, '_>, (first, groups): (usize, usize), rows: usize) {
         let row = (self.n * self.inner) as i64;
         let mut start = Affine::constant(first as i64 * row);
         if groups > 1 {
@@ -181,7 +181,7 @@ impl Sums {
     }
 
     /// Tiles of columns from column `first` on, each so many wide.
-    fn columns(&self, emit: &mut Emit<'_, '_>, [outer, tiles]: [usize; 2], (first, width): (usize, usize)) {
+    fn columns(&self, emit: &mut ValueEmitter<'_, '_>, [outer, tiles]: [usize; 2], (first, width): (usize, usize)) {
         let slab = (self.n * self.inner) as i64;
         let mut start = Affine::constant(first as i64);
         let extents: Vec<usize> = [outer, tiles].into_iter().filter(|&extent| extent > 1).collect();
@@ -225,7 +225,7 @@ impl Sums {
     }
 
     /// The rounded sum of two numbers and what rounding took from it, exactly; 0 where the sum isn't finite.
-    fn exact_sum(&self, emit: &mut Emit<'_, '_>, a: Expr, b: Expr) -> [Expr; 2] {
+    fn exact_sum(&self, emit: &mut ValueEmitter<'_, '_>, a: Expr, b: Expr) -> [Expr; 2] {
         let depth = emit.cx.depth();
         let mut apply = |op: ScalarOp, args: [&Expr; 2]| {
             emit.cx.bind(Expr::binary(op, args[0].clone(), args[1].clone()), depth).expr
@@ -244,7 +244,7 @@ impl Sums {
 
 impl SumBlock<'_> {
     /// Loads the elements to the scratch buffer, in their order in memory.
-    fn widen(&self, emit: &mut Emit<'_, '_>) {
+    fn widen(&self, emit: &mut ValueEmitter<'_, '_>) {
         self.each_wide(emit, &|emit, buf, at, c| {
             let value = self.sums.load(emit, at);
             emit.cx.store(buf, c, value);
@@ -252,7 +252,7 @@ impl SumBlock<'_> {
     }
 
     /// Stores what has become of them.
-    fn narrow(&self, emit: &mut Emit<'_, '_>) {
+    fn narrow(&self, emit: &mut ValueEmitter<'_, '_>) {
         self.each_wide(emit, &|emit, buf, at, c| {
             let depth = emit.cx.depth();
             let value = emit.cx.load_at(buf, c, depth).expr;
@@ -261,7 +261,11 @@ impl SumBlock<'_> {
     }
 
     /// A loop over each row's part of the scratch buffer, beside the elements it is for.
-    fn each_wide(&self, emit: &mut Emit<'_, '_>, body: &dyn Fn(&mut Emit<'_, '_>, BufRef, &Affine, &Affine)) {
+    fn each_wide(
+        &self,
+        emit: &mut ValueEmitter<'_, '_>,
+        body: &dyn Fn(&mut ValueEmitter<'_, '_>, BufRef, &Affine, &Affine),
+    ) {
         let Some((buf, length)) = self.wide else { return };
         let nearest = if self.sums.reverse { self.from.clone().plus(self.count as i64 - 1) } else { self.from.clone() };
         for (row, start) in self.starts.iter().enumerate() {
@@ -273,7 +277,7 @@ impl SumBlock<'_> {
     }
 
     /// Adds element `k` of the block to one of the sums.
-    fn element(&self, emit: &mut Emit<'_, '_>, chain: &Chain, sum: Reg, k: &Affine) {
+    fn element(&self, emit: &mut ValueEmitter<'_, '_>, chain: &Chain, sum: Reg, k: &Affine) {
         let sums = self.sums;
         let column = chain.column as i64;
         let at = match self.wide {
@@ -304,7 +308,7 @@ impl SumBlock<'_> {
 }
 
 /// A loop over the columns of a scratch row.
-fn each_column(emit: &mut Emit<'_, '_>, width: usize, body: &dyn Fn(&mut Emit<'_, '_>, &Affine)) {
+fn each_column(emit: &mut ValueEmitter<'_, '_>, width: usize, body: &dyn Fn(&mut ValueEmitter<'_, '_>, &Affine)) {
     let depth = emit.cx.depth();
     let c = Affine::term(emit.cx.open(width), 1);
     body(emit, &c);

@@ -38,7 +38,7 @@ impl NodeValues {
 }
 
 /// Computes values of nodes in a kernel.
-pub(super) struct Emit<'a, 'g> {
+pub(super) struct ValueEmitter<'a, 'g> {
     pub(super) lowering: &'a mut Lowering<'g>,
     pub(super) cx: KernelCx,
     pub(super) values: NodeValues,
@@ -68,7 +68,7 @@ enum Next {
     Done(Placed),
 }
 
-impl Emit<'_, '_> {
+impl ValueEmitter<'_, '_> {
     /// The value of `node` at `at` (one coordinate per axis). Each node is computed once at each place.
     pub(super) fn value(&mut self, node: NodeId, at: &[Affine]) -> Out {
         let mut stack: Vec<PendingNode> = vec![];

@@ -5,7 +5,7 @@
 //! results of stage `n`, as in softmax or layer norm. What a later stage needs of a costly value stays in a scratch row.
 
 use super::cx::{Placed, flatten};
-use super::expr::{Emit, NodeValues};
+use super::expr::{NodeValues, ValueEmitter};
 use super::lowering::Lowering;
 use super::{random, split, work};
 use crate::PassError;
@@ -135,7 +135,7 @@ fn lower_parts(lowering: &mut Lowering<'_>, plan: &LoopPlan, cluster: u32, name:
     let (outer, shape) = (plan.space.outer(), &plan.space.shape);
     let mut ranges: Vec<(usize, usize)> = shape.iter().map(|&extent| (0, extent)).collect();
     let Some(&first) = outer.first() else {
-        let mut emit = Emit::new(lowering, Some(cluster));
+        let mut emit = ValueEmitter::new(lowering, Some(cluster));
         lower_body(&mut emit, plan, &[], cluster)?;
         emit.finish(name.to_owned());
         return Ok(());
@@ -144,7 +144,7 @@ fn lower_parts(lowering: &mut Lowering<'_>, plan: &LoopPlan, cluster: u32, name:
     let row = shape.numel() / shape[first];
     let mut parts = parts.into_iter().peekable();
     while parts.peek().is_some() {
-        let mut emit = Emit::new(lowering, Some(cluster));
+        let mut emit = ValueEmitter::new(lowering, Some(cluster));
         emit.cx.floor = 1;
         let mut elements = 0;
         while let Some((from, to)) =
@@ -161,7 +161,7 @@ fn lower_parts(lowering: &mut Lowering<'_>, plan: &LoopPlan, cluster: u32, name:
 
 /// The loops inside those at `at`, of which the next one walks its range, the others what they are cut to.
 fn lower_part(
-    emit: &mut Emit<'_, '_>,
+    emit: &mut ValueEmitter<'_, '_>,
     plan: &LoopPlan,
     cluster: u32,
     ranges: &mut Vec<(usize, usize)>,
@@ -190,7 +190,12 @@ fn lower_part(
 }
 
 /// What is inside the loops over the axes that aren't reduced.
-fn lower_body(emit: &mut Emit<'_, '_>, plan: &LoopPlan, outer_at: &[Affine], cluster: u32) -> Result<(), PassError> {
+fn lower_body(
+    emit: &mut ValueEmitter<'_, '_>,
+    plan: &LoopPlan,
+    outer_at: &[Affine],
+    cluster: u32,
+) -> Result<(), PassError> {
     let mut rows = BTreeMap::new();
     // Before the rows are walked, so that results of the walk may be written over them.
     for &node in &plan.taken {
@@ -211,7 +216,7 @@ fn lower_body(emit: &mut Emit<'_, '_>, plan: &LoopPlan, outer_at: &[Affine], clu
 
 /// One walk over the reduced axes.
 fn lower_stage(
-    emit: &mut Emit<'_, '_>,
+    emit: &mut ValueEmitter<'_, '_>,
     plan: &LoopPlan,
     outer_at: &[Affine],
     stage: usize,
@@ -265,7 +270,7 @@ fn lower_stage(
 }
 
 /// The costly values of a stage that a later one needs too.
-fn rows_to_keep(emit: &Emit<'_, '_>, plan: &LoopPlan, stage: usize, cluster: u32) -> Vec<NodeId> {
+fn rows_to_keep(emit: &ValueEmitter<'_, '_>, plan: &LoopPlan, stage: usize, cluster: u32) -> Vec<NodeId> {
     let graph = emit.lowering.graph;
     let row: usize = plan.space.extents(&plan.space.reduced).iter().product();
     if plan.space.reduced.is_empty() || row > MAX_ROW {
@@ -300,7 +305,7 @@ fn merge(space: &Space, outer_at: &[Affine], reduced_at: &[Affine]) -> Vec<Affin
         .collect()
 }
 
-impl<'a, 'g> Emit<'a, 'g> {
+impl<'a, 'g> ValueEmitter<'a, 'g> {
     pub(super) fn new(lowering: &'a mut Lowering<'g>, cluster: Option<u32>) -> Self {
         Self { lowering, cx: super::cx::KernelCx::new(), values: NodeValues::default(), cluster }
     }

@@ -1,7 +1,7 @@
 //! Ops with a kernel of their own: scatter-add and plain copies.
 
 use super::cx::{Placed, flatten};
-use super::expr::Emit;
+use super::expr::ValueEmitter;
 use super::{Lowering, cumsum};
 use crate::PassError;
 use ir::{NodeId, Op, ScalarOp};
@@ -20,7 +20,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, cluster: u32, anchor: NodeId) -
 pub(super) fn copy(lowering: &mut Lowering<'_>, node: NodeId, kind: BufferKind) -> Result<(), PassError> {
     let ty = lowering.graph.ty(node).clone();
     let to = lowering.add_buffer(ty.dtype, ty.shape.numel(), kind);
-    let mut emit = Emit::new(lowering, None);
+    let mut emit = ValueEmitter::new(lowering, None);
     let at = emit.cx.open_all(&ty.shape);
     emit.cx.floor = usize::from(!at.is_empty());
     let value = emit.value(node, &at)?;
@@ -35,7 +35,7 @@ fn scatter_add(lowering: &mut Lowering<'_>, cluster: u32, anchor: NodeId) -> Res
     let graph = lowering.graph;
     let [table, indices, updates] = [0, 1, 2].map(|i| graph.operands(anchor)[i]);
     let ty = graph.ty(anchor).clone();
-    let mut copy = Emit::new(lowering, Some(cluster));
+    let mut copy = ValueEmitter::new(lowering, Some(cluster));
     let at = copy.cx.open_all(&ty.shape);
     copy.cx.floor = usize::from(!at.is_empty());
     let value = copy.value(table, &at)?;
@@ -43,7 +43,7 @@ fn scatter_add(lowering: &mut Lowering<'_>, cluster: u32, anchor: NodeId) -> Res
     copy.finish("scatter_init".into());
 
     let index_shape = graph.ty(indices).shape.clone();
-    let mut emit = Emit::new(lowering, Some(cluster));
+    let mut emit = ValueEmitter::new(lowering, Some(cluster));
     let index_at = emit.cx.open_all(&index_shape);
     let position = emit.value(indices, &index_at)?;
     let level = emit.cx.depth();

@@ -6,7 +6,7 @@
 
 use super::Lowering;
 use super::cx::Placed;
-use super::expr::Emit;
+use super::expr::ValueEmitter;
 use crate::PassError;
 use crate::fuse::cluster::outputs;
 use ir::op::random::{GROUP, Random, RandomKind, SIDE, uniform_bits};
@@ -19,21 +19,21 @@ const CHUNK: usize = 32 * GROUP;
 const MULTIPLIERS: [i64; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [i64; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
-fn word(emit: &Emit<'_, '_>, value: i64) -> Placed {
+fn word(emit: &ValueEmitter<'_, '_>, value: i64) -> Placed {
     emit.cx.constant(Scalar::I64(value))
 }
 
-fn high(emit: &mut Emit<'_, '_>, value: Placed) -> Placed {
+fn high(emit: &mut ValueEmitter<'_, '_>, value: Placed) -> Placed {
     let by = word(emit, 32);
     emit.cx.apply(ScalarOp::SHR, &[value, by])
 }
 
-fn xor(emit: &mut Emit<'_, '_>, a: Placed, b: Placed) -> Placed {
+fn xor(emit: &mut ValueEmitter<'_, '_>, a: Placed, b: Placed) -> Placed {
     emit.cx.apply(ScalarOp::XOR, &[a, b])
 }
 
 /// The four words of a block, each in the lower half of an `i64`. So are the counter and the key; upper halves are anything.
-fn block(emit: &mut Emit<'_, '_>, mut counter: [Placed; 4], mut key: [Placed; 2]) -> [Placed; 4] {
+fn block(emit: &mut ValueEmitter<'_, '_>, mut counter: [Placed; 4], mut key: [Placed; 2]) -> [Placed; 4] {
     for round in 0..10 {
         if round > 0 {
             for (k, weyl) in key.iter_mut().zip(WEYL) {
@@ -53,7 +53,7 @@ fn block(emit: &mut Emit<'_, '_>, mut counter: [Placed; 4], mut key: [Placed; 2]
 }
 
 /// The upper bits of a word that a type holds exactly, and so many more of their unit, as a fraction of 1.
-fn fraction(emit: &mut Emit<'_, '_>, word: Placed, plus: i32, dtype: DType) -> Placed {
+fn fraction(emit: &mut ValueEmitter<'_, '_>, word: Placed, plus: i32, dtype: DType) -> Placed {
     let width = uniform_bits(dtype);
     let by = emit.cx.constant(Scalar::I32(32 - width as i32));
     let bits = emit.cx.apply(ScalarOp::SHR, &[word, by]);
@@ -73,7 +73,7 @@ struct Chunk {
 }
 
 /// Draws a chunk of a node: the scratch buffer with its words, in the elements' order.
-fn draw(emit: &mut Emit<'_, '_>, node: NodeId, op: &Random, chunk: &Chunk) -> Result<BufRef, PassError> {
+fn draw(emit: &mut ValueEmitter<'_, '_>, node: NodeId, op: &Random, chunk: &Chunk) -> Result<BufRef, PassError> {
     let operands = emit.lowering.graph.operands(node).to_vec();
     let (key, step) = (emit.value(operands[0], &[])?, emit.value(operands[1], &[])?);
     let groups = chunk.len.div_ceil(GROUP);
@@ -101,7 +101,7 @@ fn computed_in(dtype: DType) -> DType {
 
 /// The scratch buffer with the normal numbers of words, by Box and Muller: of the words `a` and `b` of a pair they are `sqrt(-2 ln u1)` times the
 /// cosine and the sine of `2 pi u2`.
-fn normals(emit: &mut Emit<'_, '_>, words: BufRef, groups: usize, dtype: DType) -> BufRef {
+fn normals(emit: &mut ValueEmitter<'_, '_>, words: BufRef, groups: usize, dtype: DType) -> BufRef {
     let result = emit.cx.local(dtype, groups * GROUP);
     let depth = emit.cx.depth();
     let at = emit.cx.open_all(&[2 * groups, SIDE]);
@@ -110,7 +110,7 @@ fn normals(emit: &mut Emit<'_, '_>, words: BufRef, groups: usize, dtype: DType) 
     let level = emit.cx.depth();
     let (a, b) = (emit.cx.load_at(words, &first, level), emit.cx.load_at(words, &second, level));
     let (u1, u2) = (fraction(emit, a, 1, dtype), fraction(emit, b, 0, dtype));
-    let constant = |emit: &Emit<'_, '_>, v: f64| emit.cx.constant(Scalar::from_f64(v, dtype));
+    let constant = |emit: &ValueEmitter<'_, '_>, v: f64| emit.cx.constant(Scalar::from_f64(v, dtype));
     let log = emit.cx.apply(ScalarOp::LOG, &[u1]);
     let minus_two = constant(emit, -2.0);
     let square = emit.cx.apply(ScalarOp::MUL, &[log, minus_two]);
@@ -128,7 +128,7 @@ fn normals(emit: &mut Emit<'_, '_>, words: BufRef, groups: usize, dtype: DType) 
 }
 
 /// An element of a node whose chunk has been drawn.
-fn element(emit: &mut Emit<'_, '_>, op: &Random, drawn: BufRef, along: &Affine) -> Placed {
+fn element(emit: &mut ValueEmitter<'_, '_>, op: &Random, drawn: BufRef, along: &Affine) -> Placed {
     let level = emit.cx.depth();
     let value = emit.cx.load_at(drawn, along, level);
     let dtype = op.ty.dtype;
@@ -145,7 +145,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, cluster: u32, nodes: &[NodeId])
     let numel = lowering.graph.ty(nodes[0]).shape.numel();
     let (chunks, rest) = (numel / CHUNK, numel % CHUNK);
     if chunks > 0 {
-        let mut emit = Emit::new(lowering, Some(cluster));
+        let mut emit = ValueEmitter::new(lowering, Some(cluster));
         let number = Affine::term(emit.cx.open(chunks), 1);
         emit.cx.floor = 1;
         let (start, block) = (number.scale(CHUNK as i64), number.scale((CHUNK / 4) as i64));
@@ -153,7 +153,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, cluster: u32, nodes: &[NodeId])
         emit.finish(name.clone());
     }
     if rest > 0 {
-        let mut emit = Emit::new(lowering, Some(cluster));
+        let mut emit = ValueEmitter::new(lowering, Some(cluster));
         let start = chunks * CHUNK;
         let (start, block) = (Affine::constant(start as i64), Affine::constant((start / 4) as i64));
         lower_chunk(&mut emit, nodes, cluster, &Chunk { start, block, len: rest })?;
@@ -162,7 +162,12 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, cluster: u32, nodes: &[NodeId])
     Ok(())
 }
 
-fn lower_chunk(emit: &mut Emit<'_, '_>, nodes: &[NodeId], cluster: u32, chunk: &Chunk) -> Result<(), PassError> {
+fn lower_chunk(
+    emit: &mut ValueEmitter<'_, '_>,
+    nodes: &[NodeId],
+    cluster: u32,
+    chunk: &Chunk,
+) -> Result<(), PassError> {
     let graph = emit.lowering.graph;
     let mut drawn = vec![];
     for &node in nodes {

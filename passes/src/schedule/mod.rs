@@ -30,7 +30,7 @@ pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
     let mut tasks = tasks(graph, &clusters)?;
     order_updates(graph, &mut tasks);
     order_checks(graph, &clusters, &mut tasks);
-    let order = Order::of(graph, &tasks.tasks).run(&tasks.before)?;
+    let order = ListScheduler::of(graph, &tasks.tasks).run(&tasks.before)?;
     let number: BTreeMap<u32, u32> = order.iter().enumerate().map(|(i, &c)| (c, i as u32)).collect();
     for (cluster, nodes) in &clusters.nodes {
         for &node in nodes {
@@ -100,7 +100,7 @@ fn checked_index(graph: &Graph, node: NodeId) -> Option<NodeId> {
 }
 
 /// Takes tasks one by one, of those that are ready always the one after which the least memory is in use.
-struct Order<'g> {
+struct ListScheduler<'g> {
     graph: &'g Graph,
     tasks: &'g BTreeMap<u32, Task>,
     /// Who reads a value and hasn't been taken.
@@ -111,7 +111,7 @@ struct Order<'g> {
     ready: BTreeSet<(i64, u32)>,
 }
 
-impl<'g> Order<'g> {
+impl<'g> ListScheduler<'g> {
     fn of(graph: &'g Graph, tasks: &'g BTreeMap<u32, Task>) -> Self {
         let mut readers: BTreeMap<NodeId, BTreeSet<u32>> = BTreeMap::new();
         for (&cluster, task) in tasks {

@@ -8,7 +8,7 @@ use super::pack::{self, PanelColumns};
 use super::spec::{BatchedMatmul, Dim};
 use crate::PassError;
 use crate::lower::Lowering;
-use crate::lower::expr::Emit;
+use crate::lower::expr::ValueEmitter;
 use crate::lower::subview::Subview;
 use crate::lower::tile::TileRun;
 use ir::{DType, NodeId};
@@ -101,7 +101,7 @@ fn emit(
     let operand = lowering.graph.operands(anchor)[0];
     let ty = lowering.graph.ty(operand).clone();
     let buffer = lowering.operand_buffer(operand)?;
-    let mut emit = Emit::new(lowering, Some(cluster));
+    let mut emit = ValueEmitter::new(lowering, Some(cluster));
     let together = (1..=STEPS).rev().find(|n| step.extent.is_multiple_of(*n)).unwrap_or(1);
     let first = Affine::term(emit.cx.open(step.extent / together), together as i64);
     emit.cx.floor = 1;

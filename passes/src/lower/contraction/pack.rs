@@ -4,7 +4,7 @@ use super::spec::{BatchedMatmul, Dim};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::KernelCx;
-use crate::lower::expr::Emit;
+use crate::lower::expr::ValueEmitter;
 use crate::lower::subview::Subview;
 use crate::lower::tile::TileRun;
 use ir::{DType, NodeId};
@@ -111,7 +111,7 @@ fn emit(
     let ty = lowering.graph.ty(operand).clone();
     let buffer = lowering.operand_buffer(operand)?;
     let column = spec.n[spec.n.len() - 1];
-    let mut emit = Emit::new(lowering, Some(cluster));
+    let mut emit = ValueEmitter::new(lowering, Some(cluster));
     let (mut from, mut to) = (Affine::constant(spec.origin.b), Affine::default());
     for (dim, stride) in &packed.outer {
         let var = emit.cx.open(dim.extent);
@@ -121,7 +121,7 @@ fn emit(
     emit.cx.floor = 1;
     let source = emit.cx.param(buffer, ty.dtype, ty.shape.numel(), Access::Read);
     let target = emit.cx.param(packed.buffer, ty.dtype, packed.len, Access::Write);
-    let panel = |emit: &mut Emit<'_, '_>, from: &mut Affine, to: &mut Affine| {
+    let panel = |emit: &mut ValueEmitter<'_, '_>, from: &mut Affine, to: &mut Affine| {
         let panel = emit.cx.open(run.count);
         let first = Affine::term(panel, run.size as i64).plus(run.start as i64);
         *from = from.add(&first.scale(column.b));

@@ -6,7 +6,7 @@
 use super::spec::{BatchedMatmul, Dim};
 use crate::PassError;
 use crate::lower::Lowering;
-use crate::lower::expr::Emit;
+use crate::lower::expr::ValueEmitter;
 use ir::{NodeId, Op, Scalar, ScalarOp};
 use kernel::{Access, Affine, Expr, Reg, Stmt};
 
@@ -26,7 +26,7 @@ pub(super) fn lower(
     let name = lowering.kernel_name(&[anchor]);
     let operands = [0, 1].map(|i| graph.operands(anchor)[i]);
     let buffers = [lowering.operand_buffer(operands[0])?, lowering.operand_buffer(operands[1])?];
-    let mut emit = Emit::new(lowering, Some(cluster));
+    let mut emit = ValueEmitter::new(lowering, Some(cluster));
     let mut at: Vec<Affine> = vec![Affine::default(); ty.shape.rank()];
     at.iter_mut().zip(&spec.origin.at).for_each(|(at, &first)| *at = Affine::constant(first as i64));
     let here = PlainPosition { a: Affine::constant(spec.origin.a), b: Affine::constant(spec.origin.b), at };

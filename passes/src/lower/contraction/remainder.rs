@@ -4,7 +4,7 @@
 use super::spec::{BatchedMatmul, Dim};
 use crate::PassError;
 use crate::lower::Lowering;
-use crate::lower::expr::Emit;
+use crate::lower::expr::ValueEmitter;
 use crate::window::of_places;
 use ir::op::contraction::ConvInputGrad;
 use ir::{NodeId, Scalar, TensorType};
@@ -71,7 +71,7 @@ pub(super) fn clear(
     places: &Phase,
 ) -> Result<(), PassError> {
     let zero = Scalar::zero(lowering.graph.ty(anchor).dtype);
-    let mut emit = Emit::new(lowering, Some(cluster));
+    let mut emit = ValueEmitter::new(lowering, Some(cluster));
     emit.cx.floor = 1;
     let along = |&(first, step, count): &(usize, usize, usize)| {
         Affine::term(emit.cx.open(count), step as i64).plus(first as i64)

@@ -8,7 +8,7 @@ use super::spec::{BatchedMatmul, Dim, numbers};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::flatten;
-use crate::lower::expr::Emit;
+use crate::lower::expr::ValueEmitter;
 use ir::{DType, NodeId, Op, Scalar, ScalarOp};
 use kernel::{Access, Affine, BufferId, Expr, Stmt, Target};
 
@@ -61,7 +61,7 @@ pub(super) fn add_up(
     name: &str,
 ) -> Result<(), PassError> {
     let ty = lowering.graph.ty(anchor).clone();
-    let mut emit = Emit::new(lowering, Some(cluster));
+    let mut emit = ValueEmitter::new(lowering, Some(cluster));
     let at: Vec<Affine> = emit.cx.open_all(&ty.shape);
     let depth = emit.cx.depth();
     emit.cx.floor = usize::from(depth > 0);

@@ -9,7 +9,7 @@ use super::triangle::MaskedPanel;
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::{Placed, flatten};
-use crate::lower::expr::Emit;
+use crate::lower::expr::ValueEmitter;
 use crate::lower::subview::Subview;
 use crate::lower::tile::TileRun;
 use kernel::{Access, Affine, BufRef, IndexVar, Micro, ReduceDim, ScalarOp, Stmt, TileOperand, TileSums};
@@ -113,7 +113,7 @@ pub(super) fn emit_masked_panels(
 
 /// Makes the loops inside the outer ones.
 struct Tiles<'p, 'a, 'g> {
-    emit: Emit<'a, 'g>,
+    emit: ValueEmitter<'a, 'g>,
     plan: &'p ContractionPlan,
     strides: Vec<usize>,
     factor: RightFactor,
@@ -135,7 +135,7 @@ type RowBlock<'v> = Option<&'v (usize, Affine)>;
 impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
     fn new(lowering: &'a mut Lowering<'g>, plan: &'p ContractionPlan, factor: RightFactor) -> Self {
         let strides = plan.shape.strides().to_vec();
-        Self { emit: Emit::new(lowering, Some(plan.cluster)), plan, strides, factor }
+        Self { emit: ValueEmitter::new(lowering, Some(plan.cluster)), plan, strides, factor }
     }
 
     /// Opens the loops that threads share: those around the tiles, and inside them one more, if an extent is given for it. Gives the place where they

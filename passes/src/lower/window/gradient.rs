@@ -6,7 +6,7 @@ use super::walk::{Chosen, Cluster, Goes, Walk, is_chosen, store_results};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::{Placed, flatten};
-use crate::lower::expr::Emit;
+use crate::lower::expr::ValueEmitter;
 use crate::window::{by_places, of_places, tap_type, tiles};
 use ir::op::reduce::ReduceKind;
 use ir::{NodeId, Scalar, ScalarOp, Shape};
@@ -54,7 +54,7 @@ impl Walk<'_> {
 
 /// Gives what a window gets to its taps.
 fn spread(
-    emit: &mut Emit<'_, '_>,
+    emit: &mut ValueEmitter<'_, '_>,
     cluster: &Cluster<'_>,
     walk: &Walk<'_>,
     here: &Here<'_>,
@@ -96,7 +96,7 @@ fn spread(
 }
 
 /// Adds to an element of the anchor's buffer.
-fn accumulate(emit: &mut Emit<'_, '_>, anchor: NodeId, at: &[Affine], value: Placed) {
+fn accumulate(emit: &mut ValueEmitter<'_, '_>, anchor: NodeId, at: &[Affine], value: Placed) {
     let ty = emit.lowering.graph.ty(anchor).clone();
     let buffer = emit.lowering.result_buffer(anchor);
     let buf = emit.cx.param(buffer, ty.dtype, ty.shape.numel(), Access::ReadWrite);
@@ -115,7 +115,7 @@ fn clear(
     from: &[usize],
 ) -> Result<(), PassError> {
     let zero = Scalar::zero(lowering.graph.ty(cluster.anchor).dtype);
-    let mut emit = Emit::new(lowering, Some(cluster.number));
+    let mut emit = ValueEmitter::new(lowering, Some(cluster.number));
     emit.cx.floor = 1;
     let mut at = emit.cx.open_all(extents);
     for (coordinate, &from) in at.iter_mut().zip(from) {

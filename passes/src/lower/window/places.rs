@@ -4,7 +4,7 @@ use super::walk::{Cluster, Tap};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::{Placed, flatten};
-use crate::lower::expr::Emit;
+use crate::lower::expr::ValueEmitter;
 use crate::window::Piece;
 use ir::op::window::Window;
 use ir::{DType, Scalar, ScalarOp, Shape};
@@ -40,7 +40,7 @@ impl<'w> Here<'w> {
     }
 
     /// Where a tap reads, and whether that is inside.
-    pub(super) fn tap(&self, emit: &mut Emit<'_, '_>, tap: &[Affine]) -> Tap {
+    pub(super) fn tap(&self, emit: &mut ValueEmitter<'_, '_>, tap: &[Affine]) -> Tap {
         let mut at = vec![self.place[0].clone()];
         let mut inside: Option<Placed> = None;
         for ((piece, step), tap) in self.pieces.iter().zip(&self.steps).zip(tap) {
@@ -76,7 +76,7 @@ impl<'w> Here<'w> {
 }
 
 /// What is done at each place.
-pub(super) type PositionBody<'b> = dyn FnMut(&mut Emit<'_, '_>, &Here<'_>) -> Result<(), PassError> + 'b;
+pub(super) type PositionBody<'b> = dyn FnMut(&mut ValueEmitter<'_, '_>, &Here<'_>) -> Result<(), PassError> + 'b;
 
 /// A walk over all places of a tensor: images, pieces along each spatial axis, channels.
 pub(super) struct SpatialNest<'w> {
@@ -99,7 +99,7 @@ impl SpatialNest<'_> {
         let by_image = self.shape[0] >= MIN_IMAGES || first.len() == 1;
         let mut pieces = first.iter().peekable();
         while let Some(piece) = pieces.peek() {
-            let mut emit = Emit::new(lowering, Some(cluster.number));
+            let mut emit = ValueEmitter::new(lowering, Some(cluster.number));
             emit.cx.floor = 1;
             if by_image {
                 let image = Affine::term(emit.cx.open(self.shape[0]), 1);
@@ -132,7 +132,7 @@ impl SpatialNest<'_> {
     /// The loops along the axes that are left.
     fn along(
         &self,
-        emit: &mut Emit<'_, '_>,
+        emit: &mut ValueEmitter<'_, '_>,
         axes: &[Vec<Piece>],
         here: &mut Here<'_>,
         body: &mut PositionBody<'_>,

@@ -5,7 +5,7 @@ use super::walk::{Chosen, Cluster, Goes, Walk, is_chosen, store_results};
 use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::cx::Placed;
-use crate::lower::expr::Emit;
+use crate::lower::expr::ValueEmitter;
 use crate::window::{of_windows, tap_type};
 use ir::op::reduce::ReduceKind;
 use ir::op::window::PoolKind;
@@ -64,7 +64,7 @@ pub(super) fn lower(
 
 /// Folds what the taps of a place read, all of them or those that a tensor names, by sum or maximum.
 pub(super) fn fold(
-    emit: &mut Emit<'_, '_>,
+    emit: &mut ValueEmitter<'_, '_>,
     cluster: &Cluster<'_>,
     here: &Here<'_>,
     kind: ReduceKind,
@@ -131,7 +131,7 @@ impl Walk<'_> {
     /// The element of a window where `x` is largest, the first of them, or the first NaN; and its tap's number in `dtype`.
     pub(super) fn arg_max(
         &self,
-        emit: &mut Emit<'_, '_>,
+        emit: &mut ValueEmitter<'_, '_>,
         x: NodeId,
         dtype: DType,
         here: &Here<'_>,
@@ -171,13 +171,13 @@ impl Walk<'_> {
     }
 
     /// What stands for the largest element before there is one.
-    fn nothing_yet(&self, emit: &Emit<'_, '_>, dtype: DType) -> Largest {
+    fn nothing_yet(&self, emit: &ValueEmitter<'_, '_>, dtype: DType) -> Largest {
         let value = emit.cx.constant(ReduceKind::Max.identity(self.input.dtype));
         Largest { value, tap: Chosen { number: emit.cx.constant(Scalar::from_i64(-1, dtype)), dtype } }
     }
 
     /// Whether an element takes the place of the largest so far, of which there is one for certain or not.
-    fn wins(&self, emit: &mut Emit<'_, '_>, value: &Placed, now: &Largest, certain: bool) -> Placed {
+    fn wins(&self, emit: &mut ValueEmitter<'_, '_>, value: &Placed, now: &Largest, certain: bool) -> Placed {
         let mut wins = if self.input.dtype.is_float() {
             // Larger or a NaN, unless the best is a NaN already.
             let not_above = emit.cx.apply(ScalarOp::LE, &[value.clone(), now.value.clone()]);
@@ -198,7 +198,7 @@ impl Walk<'_> {
     /// The element or the best so far, whichever is larger; `wins` says where the element is.
     fn larger(
         &self,
-        emit: &mut Emit<'_, '_>,
+        emit: &mut ValueEmitter<'_, '_>,
         [value, now]: [Placed; 2],
         wins: Placed,
         inside: Option<Placed>,
@@ -217,7 +217,7 @@ impl Walk<'_> {
     /// As [`Walk::arg_max`], by loops over the taps.
     fn arg_max_loop(
         &self,
-        emit: &mut Emit<'_, '_>,
+        emit: &mut ValueEmitter<'_, '_>,
         x: NodeId,
         dtype: DType,
         here: &Here<'_>,

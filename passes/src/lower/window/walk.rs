@@ -2,7 +2,7 @@
 
 use crate::PassError;
 use crate::lower::cx::Placed;
-use crate::lower::expr::Emit;
+use crate::lower::expr::ValueEmitter;
 use ir::op::window::Window;
 use ir::{DType, NodeId, ScalarOp, TensorType};
 use kernel::Affine;
@@ -44,14 +44,14 @@ pub(super) struct Walk<'w> {
 }
 
 /// Whether a tap is the chosen one.
-pub(super) fn is_chosen(emit: &mut Emit<'_, '_>, chosen: &Chosen, number: &Affine) -> Placed {
+pub(super) fn is_chosen(emit: &mut ValueEmitter<'_, '_>, chosen: &Chosen, number: &Affine) -> Placed {
     let number = emit.cx.index_value(number, chosen.dtype);
     emit.cx.apply(ScalarOp::EQ, &[chosen.number.clone(), number])
 }
 
 /// Stores the cluster's results at one element, given the anchor's value there.
 pub(super) fn store_results(
-    emit: &mut Emit<'_, '_>,
+    emit: &mut ValueEmitter<'_, '_>,
     cluster: &Cluster<'_>,
     at: &[Affine],
     value: Placed,
