@@ -30,6 +30,9 @@ pub struct EmitOptions {
     pub verify: bool,
     /// Keeps each kernel's intermediate code and assembly as text.
     pub dump: bool,
+    /// Code for an object file: it calls functions outside by a table of addresses that the linker makes, so that it may be loaded anywhere. Only
+    /// linkers take it; a process that runs what it compiles doesn't.
+    pub position_independent: bool,
     /// Threads to compile kernels on; the result doesn't depend on it.
     pub threads: usize,
 }
@@ -37,7 +40,7 @@ pub struct EmitOptions {
 impl EmitOptions {
     /// Code for a target, compiled on one thread; verified in builds with debug assertions.
     pub fn new(target: Target) -> Self {
-        Self { target, verify: cfg!(debug_assertions), dump: false, threads: 1 }
+        Self { target, verify: cfg!(debug_assertions), dump: false, position_independent: false, threads: 1 }
     }
 }
 
@@ -68,8 +71,8 @@ impl Functions {
 /// If the code generator doesn't have the target's architecture, or a kernel uses an op, a type or a shape of statement that the emitter doesn't provide.
 pub fn emit(program: Program, options: &EmitOptions) -> Result<Object, CodegenError> {
     let target = &options.target;
-    let isa = isa_for(target, options.verify, Rewriting::Full)?;
-    let tile_isa = isa_for(target, options.verify, Rewriting::KeepOrder)?;
+    let isa = isa_for(target, (options.verify, options.position_independent), Rewriting::Full)?;
+    let tile_isa = isa_for(target, (options.verify, options.position_independent), Rewriting::KeepOrder)?;
     let firsts = program.first_of_same_code();
     let distinct: Vec<usize> = (0..firsts.len()).filter(|&k| firsts[k] == k).collect();
     let mut functions = Functions::default();
@@ -83,7 +86,8 @@ pub fn emit(program: Program, options: &EmitOptions) -> Result<Object, CodegenEr
     let of_kernels: Vec<FuncId> = firsts.iter().filter_map(|&k| Some(compiled[k].as_ref()?.0)).collect();
     // A step of a few launches may take less than a microsecond, where each instruction between them counts.
     let many = program.launches.len() > LAUNCHES_OF_A_SHORT_STEP;
-    let step_isa = if many { isa_for(target, options.verify, Rewriting::Single)? } else { isa };
+    let step_isa =
+        if many { isa_for(target, (options.verify, options.position_independent), Rewriting::Single)? } else { isa };
     let launch_args = first_args(&program.launches);
     let step = compile_step(&mut functions, &program, (&of_kernels, &launch_args), &*step_isa)?;
     let kernels = kernels_of(program.kernels, &functions, &firsts, &of_kernels, &compiled);
@@ -101,7 +105,7 @@ pub fn emit(program: Program, options: &EmitOptions) -> Result<Object, CodegenEr
         arena_bytes: program.arena_bytes,
         checks: program.checks,
     };
-    object.check().map_err(|e| backend("the program", &e))?;
+    object.check(options.position_independent).map_err(|e| backend("the program", &e))?;
     Ok(object)
 }
 

@@ -29,18 +29,30 @@ const FEATURES: [(InstructionSet, &[&str]); 4] = [
 /// # Errors
 /// If Cranelift was built without this architecture: the feature `cross` has all.
 pub fn isa(target: &Target) -> Result<OwnedTargetIsa, CodegenError> {
-    isa_for(target, false, Rewriting::Full)
+    isa_for(target, (false, false), Rewriting::Full)
 }
 
-/// The same with choices.
-pub(crate) fn isa_for(target: &Target, verify: bool, rewriting: Rewriting) -> Result<OwnedTargetIsa, CodegenError> {
+/// The same for code that stands in an object file, and may be loaded anywhere: as [`crate::EmitOptions::position_independent`].
+///
+/// # Errors
+/// As [`isa`].
+pub fn position_independent_isa(target: &Target) -> Result<OwnedTargetIsa, CodegenError> {
+    isa_for(target, (false, true), Rewriting::Full)
+}
+
+/// The same with choices: whether Cranelift verifies its intermediate code, and whether functions outside are called by a table of addresses.
+pub(crate) fn isa_for(
+    target: &Target,
+    (verify, position_independent): (bool, bool),
+    rewriting: Rewriting,
+) -> Result<OwnedTargetIsa, CodegenError> {
     let refused =
         |e: &dyn std::fmt::Display| CodegenError::Target { target: Box::new(target.clone()), message: e.to_string() };
     let mut flags = settings::builder();
     let wanted = [
         ("opt_level", if rewriting == Rewriting::Full { "speed" } else { "none" }),
         ("regalloc_algorithm", if rewriting == Rewriting::Single { "single_pass" } else { "backtracking" }),
-        ("is_pic", "false"),
+        ("is_pic", if position_independent { "true" } else { "false" }),
         // Calls of functions outside reach any distance.
         ("use_colocated_libcalls", "false"),
         // Frames are small and code never unwinds.

@@ -17,7 +17,7 @@ mod x86;
 pub use abi::{ABI_VERSION, KernelFn, ParallelFor, StepContext, StepFn};
 pub use emit::{EmitOptions, emit};
 pub use error::CodegenError;
-pub use isa::isa;
+pub use isa::{isa, position_independent_isa};
 pub use object::{Backend, CodeDump, Function, KernelCode, Object};
 pub use peak::{PeakCode, peak};
 pub use x86::peak::PeakLoop;

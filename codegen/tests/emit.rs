@@ -18,7 +18,7 @@ fn options() -> EmitOptions {
 }
 
 fn options_for(target: Target) -> EmitOptions {
-    EmitOptions { target, verify: true, dump: true, threads: 2 }
+    EmitOptions { verify: true, dump: true, threads: 2, ..EmitOptions::new(target) }
 }
 
 fn refused(program: &Program) -> CodegenError {

@@ -26,7 +26,7 @@ pub use element::Element;
 pub use error::{LoadError, PlanError, PortError, Refused, StepError};
 pub use executable::Executable;
 pub use host::host_target;
-pub use loaded::{LoadOptions, Loaded};
+pub use loaded::{LoadOptions, Loaded, check_program};
 pub use peak::{ForkJoin, Rate, fork_join, peak, spin};
 pub use ports::{Port, PortKind};
 pub use profile::LaunchTime;

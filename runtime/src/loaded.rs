@@ -28,6 +28,18 @@ impl Default for LoadOptions {
     }
 }
 
+/// Checks what machine code takes for granted of a program: that it is valid and has a memory plan that holds. Whoever gives [`codegen::emit()`]'s code memory to run
+/// on asks this first.
+///
+/// # Errors
+/// The first fault.
+pub fn check_program(program: &Program) -> Result<(), LoadError> {
+    let signatures: Vec<_> = program.kernels.iter().map(|k| (k.name.as_str(), k.params.as_slice())).collect();
+    plan::check(&program.buffers, program.arena_bytes, &program.launches, &signatures)?;
+    collect(&program.buffers)?;
+    kernel::verify(program, Spec::PLANNED).map_err(|e| LoadError::Invalid(e.to_string()))
+}
+
 /// A compiled program in memory, to be given an arena and run; any number of executables can share it.
 pub struct Loaded {
     object: Object,
@@ -43,10 +55,7 @@ impl Loaded {
     /// If the program is invalid or has no memory plan, uses what this machine's emitter doesn't provide, or there is no memory for code.
     pub fn compile(program: Program, options: &LoadOptions) -> Result<Self, LoadError> {
         let start = Instant::now();
-        let signatures: Vec<_> = program.kernels.iter().map(|k| (k.name.as_str(), k.params.as_slice())).collect();
-        plan::check(&program.buffers, program.arena_bytes, &program.launches, &signatures)?;
-        collect(&program.buffers)?;
-        kernel::verify(&program, Spec::PLANNED).map_err(|e| LoadError::Invalid(e.to_string()))?;
+        check_program(&program)?;
         let target = options.target.clone().map_or_else(host_target, Ok)?;
         check_runs_here(&target)?;
         let threads = options.threads.max(1);

@@ -97,6 +97,18 @@ impl Step {
     }
 }
 
+/// The loops of a graph, with a memory plan: what code is generated from, for whoever puts it elsewhere than in this process.
+///
+/// # Errors
+/// As [`Step::compile`], but for code.
+pub fn lower(graph: &Graph, options: &CompileOptions) -> Result<kernel::Program, CompileError> {
+    memory::check(graph)?;
+    match run_passes(graph.clone(), options, Stop::End)?.module {
+        passes::Module::Program(program) => Ok(program),
+        passes::Module::Graph(_) => Err(CompileError::NotLowered),
+    }
+}
+
 /// Runs the passes and generates code.
 fn generate(graph: &Graph, options: &CompileOptions) -> Result<FreshCode, CompileError> {
     let start = Instant::now();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
 
 mod along;
+mod aot;
 mod attention;
 mod autodiff;
 mod bits;

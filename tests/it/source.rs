@@ -4,13 +4,14 @@ use proc_macro2::{TokenStream, TokenTree};
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace by import name, with their folders.
-pub(crate) const CRATES: [(&str, &str); 12] = [
+pub(crate) const CRATES: [(&str, &str); 13] = [
     ("ir", "ir"),
     ("kernel", "kernel"),
     ("passes", "passes"),
     ("codegen", "codegen"),
     ("runtime", "runtime"),
     (ROOT, "."),
+    ("aot", "aot"),
     ("gradc_cli", "cli"),
     ("gradc_tests", "tests"),
     ("gradc_benches", "benches"),

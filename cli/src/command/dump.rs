@@ -66,29 +66,36 @@ impl BuiltIn {
         }
     }
 
+    fn model(self) -> Box<dyn Model> {
+        match self {
+            Self::Mlp => Box::new(Sequential::new([784]).dense(128).relu().dense(10).named("mlp")),
+            Self::Cnn => {
+                let model = Sequential::new([28, 28, 1]).conv2d(32, 3).relu().max_pool2d(2).conv2d(64, 3).relu();
+                Box::new(model.max_pool2d(2).flatten().dense(10).named("cnn"))
+            }
+            Self::Logreg => Box::new(Sequential::new([784]).dense(10).named("logreg")),
+            Self::MlpTiny => {
+                Box::new(Sequential::new([4]).dense(16).tanh().dense(16).tanh().dense(2).named("mlp_tiny"))
+            }
+            Self::Resnet => Box::new(Functional::new(dsl::f32([32, 32, 3]), resnet8).named("resnet")),
+        }
+    }
+
     /// The training step.
     pub(super) fn step(self, batch: usize) -> Result<Step, ModelErrors> {
         let (entropy, sgd, adam) = (SparseCategoricalCrossEntropy, Sgd::new(0.01), Adam::default());
+        let model = self.model();
         match self {
-            Self::Mlp => {
-                let model = Sequential::new([784]).dense(128).relu().dense(10).named("mlp");
-                model.training_graph(batch, &entropy, &[], &sgd)
-            }
-            Self::Cnn => {
-                let model = Sequential::new([28, 28, 1]).conv2d(32, 3).relu().max_pool2d(2).conv2d(64, 3).relu();
-                let model = model.max_pool2d(2).flatten().dense(10).named("cnn");
-                model.training_graph(batch, &entropy, &[Metric::Accuracy], &adam)
-            }
-            Self::Logreg => Sequential::new([784]).dense(10).named("logreg").training_graph(batch, &entropy, &[], &sgd),
-            Self::MlpTiny => {
-                let model = Sequential::new([4]).dense(16).tanh().dense(16).tanh().dense(2).named("mlp_tiny");
-                model.training_graph(batch, &MeanSquaredError, &[], &adam)
-            }
-            Self::Resnet => {
-                let model = Functional::new(dsl::f32([32, 32, 3]), resnet8).named("resnet");
-                model.training_graph(batch, &entropy, &[], &sgd.momentum(0.9))
-            }
+            Self::Mlp | Self::Logreg => model.training_graph(batch, &entropy, &[], &sgd),
+            Self::Cnn => model.training_graph(batch, &entropy, &[Metric::Accuracy], &adam),
+            Self::MlpTiny => model.training_graph(batch, &MeanSquaredError, &[], &adam),
+            Self::Resnet => model.training_graph(batch, &entropy, &[], &sgd.momentum(0.9)),
         }
+    }
+
+    /// The step of prediction.
+    pub(super) fn inference(self, batch: usize) -> Result<Step, ModelErrors> {
+        self.model().inference_graph(batch)
     }
 }
 

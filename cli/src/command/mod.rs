@@ -3,6 +3,7 @@
 //! Exit codes: 0 success, 1 what was asked for failed, 2 the command line is wrong.
 
 mod bench;
+mod build;
 mod cache;
 mod data;
 mod dump;
@@ -32,6 +33,8 @@ enum Command {
     Bench(bench::Bench),
     /// Show where the time of a step goes: its launches with speeds and source lines, and a trace of the threads
     Profile(profile::Profile),
+    /// Compile a step ahead of time: an object file, a static library, and a C header
+    Build(build::Build),
     /// Look at or remove the compiled steps that are kept in files
     Cache(cache::CacheFiles),
     /// Get data sets
@@ -46,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Passes => passes::run(),
         Command::Bench(bench) => bench.run(),
         Command::Profile(profile) => profile.run(),
+        Command::Build(build) => build.run(),
         Command::Cache(cache) => cache.run(),
         Command::Data(data) => data.run(),
     };

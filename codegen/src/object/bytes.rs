@@ -87,7 +87,7 @@ impl Object {
             return Err(ObjectError("bytes after the end"));
         }
         object.launch_args = first_args(&object.launches);
-        object.check()?;
+        object.check(false)?;
         Ok(object)
     }
 }

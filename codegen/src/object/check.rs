@@ -16,17 +16,22 @@ const X86: [(Reloc, usize); 3] = [(Reloc::Abs8, 8), (Reloc::X86PCRel4, 4), (Relo
 const AARCH64: [(Reloc, usize); 4] =
     [(Reloc::Abs8, 8), (Reloc::Arm64Call, 4), (Reloc::Aarch64AdrPrelPgHi21, 4), (Reloc::Aarch64AddAbsLo12Nc, 4)];
 
+/// References to functions outside by a linker's table of addresses.
+const OF_TABLES: [(Reloc, usize); 3] =
+    [(Reloc::X86GOTPCRel4, 4), (Reloc::Aarch64AdrGotPage21, 4), (Reloc::Aarch64Ld64GotLo12Nc, 4)];
+
 impl Object {
     /// The references that code for its target may have.
     pub(super) fn reloc_kinds(&self) -> &'static [(Reloc, usize)] {
         if self.target.instruction_set().is_x86() { &X86 } else { &AARCH64 }
     }
 
-    /// Checks that everything an object refers to is there, and every reference one that can be filled in.
+    /// Checks that everything an object refers to is there, and every reference one that can be filled in: in a running process, or, if code is
+    /// position-independent, by a linker.
     ///
     /// # Errors
     /// The first fault.
-    pub(crate) fn check(&self) -> Result<(), ObjectError> {
+    pub(crate) fn check(&self, position_independent: bool) -> Result<(), ObjectError> {
         let count = self.functions.len();
         let mut called = self.kernels.iter().map(|k| k.function).chain([self.step]);
         if called.any(|f| f.as_u32() as usize >= count) {
@@ -41,14 +46,15 @@ impl Object {
             if !function.align.is_power_of_two() || function.align > MOST_ALIGN || function.bytes.is_empty() {
                 return Err(ObjectError("a function that can't be placed"));
             }
-            function.relocs.iter().try_for_each(|reloc| self.check_reloc(function, reloc))?;
+            function.relocs.iter().try_for_each(|reloc| self.check_reloc(function, reloc, position_independent))?;
         }
         if total > MOST_CODE { Err(ObjectError("more code than calls can span")) } else { Ok(()) }
     }
 
-    fn check_reloc(&self, function: &Function, reloc: &ModuleReloc) -> Result<(), ObjectError> {
+    fn check_reloc(&self, function: &Function, reloc: &ModuleReloc, linked: bool) -> Result<(), ObjectError> {
         let len = function.bytes.len();
-        let kind = self.reloc_kinds().iter().find(|(kind, _)| *kind == reloc.kind);
+        let of_tables = OF_TABLES.iter().filter(|_| linked);
+        let kind = self.reloc_kinds().iter().chain(of_tables).find(|(kind, _)| *kind == reloc.kind);
         let (kind, bytes) = *kind.ok_or(ObjectError("a reference of an unknown kind"))?;
         if (reloc.offset as usize).checked_add(bytes).is_none_or(|end| end > len) {
             return Err(ObjectError("a reference beyond the end of a function"));
@@ -69,8 +75,13 @@ impl Object {
             ModuleRelocTarget::LibCall(call) if LIB_CALLS.contains(&call) => true,
             _ => return Err(ObjectError("a reference to something unknown")),
         };
-        let is_absolute = kind == Reloc::Abs8;
-        if is_lib == is_absolute { Ok(()) } else { Err(ObjectError("a reference that can't reach its target")) }
+        // A linker's table leads anywhere.
+        let by_table = OF_TABLES.iter().any(|(of_table, _)| *of_table == kind);
+        if by_table || is_lib == (kind == Reloc::Abs8) {
+            Ok(())
+        } else {
+            Err(ObjectError("a reference that can't reach its target"))
+        }
     }
 }
 
@@ -109,7 +120,7 @@ mod tests {
         let inside = |offset| ModuleRelocTarget::FunctionOffset(FuncId::from_u32(1), offset);
         let absolute = |name| ModuleReloc { offset: 8, kind: Reloc::Abs8, name, addend: 0 };
         for good in [call(0, function(1), -4), call(12, inside(3), 0), absolute(lib.clone())] {
-            assert_eq!(object(good).check(), Ok(()));
+            assert_eq!(object(good).check(false), Ok(()));
         }
         let bad = [
             call(13, function(1), -4),
@@ -125,7 +136,7 @@ mod tests {
         ];
         for reloc in bad {
             let shown = format!("{:?} at {} {}", reloc.kind, reloc.offset, reloc.addend);
-            assert!(object(reloc).check().is_err(), "{shown}");
+            assert!(object(reloc).check(false).is_err(), "{shown}");
         }
     }
 
@@ -135,7 +146,7 @@ mod tests {
         let check = |change: fn(&mut Object)| {
             let mut object = good();
             change(&mut object);
-            object.check()
+            object.check(false)
         };
         assert_eq!(check(|_| ()), Ok(()));
         assert!(check(|o| o.functions[0].align = 48).is_err());

@@ -9,7 +9,7 @@ mod check;
 pub use bytes::{FORMAT_VERSION, ObjectError};
 
 use cranelift::codegen::ir::LibCall;
-use cranelift::module::{FuncId, ModuleReloc};
+use cranelift::module::{FuncId, ModuleReloc, ModuleRelocTarget};
 use kernel::{Buffer, Check, Launch, Param, Target};
 use std::time::Duration;
 
@@ -182,6 +182,19 @@ impl Object {
     pub fn code_bytes(&self) -> usize {
         self.functions.iter().map(|f| f.bytes.len()).sum()
     }
+}
+
+/// The names, in C, of the functions outside that code of these objects calls: of the mathematics library.
+pub fn symbols_outside(objects: &[Object]) -> Vec<String> {
+    let names = cranelift::module::default_libcall_names();
+    let relocs = objects.iter().flat_map(|object| &object.functions).flat_map(|function| &function.relocs);
+    let called: std::collections::BTreeSet<String> = relocs
+        .filter_map(|reloc| match &reloc.name {
+            ModuleRelocTarget::LibCall(call) => Some(names(*call)),
+            _ => None,
+        })
+        .collect();
+    called.into_iter().collect()
 }
 
 /// For each launch, the position of its first parameter in the table of addresses.

@@ -1,0 +1,108 @@
+//! Read-only tables in the object: constants, initial values, messages, where launches' parameters are.
+
+use crate::{Entry, layout::Layout};
+use codegen::Object;
+use kernel::BufferKind;
+
+/// Where an address is counted from; the bases that the step puts side by side, in this order.
+pub(crate) const ARENA: u32 = 0;
+pub(crate) const STATES: u32 = 1;
+pub(crate) const CONSTANTS: u32 = 2;
+/// The first port's.
+pub(crate) const PORTS: u32 = 3;
+
+/// Bytes of an entry of the table of parameters: the base's number, and the offset from it.
+pub(crate) const PARAM_BYTES: usize = 16;
+
+/// The constants of a variant, and where each launch's parameters are.
+pub(crate) struct Tables {
+    pub(crate) constants: Vec<u8>,
+    /// An entry of [`PARAM_BYTES`] for each parameter, launch after launch.
+    pub(crate) params: Vec<u8>,
+    pub(crate) param_count: usize,
+}
+
+impl Tables {
+    pub(crate) fn of(object: &Object, layout: &Layout) -> Self {
+        let mut constants = vec![];
+        let places: Vec<(u32, usize)> = object
+            .buffers()
+            .iter()
+            .map(|buffer| {
+                let state = |name: &str| layout.states.iter().find(|state| state.name == name).map_or(0, |s| s.offset);
+                let port = |name: &str, side| {
+                    let at = layout.ports.iter().position(|port| port.side == side && port.name == name);
+                    PORTS + at.unwrap_or(0) as u32
+                };
+                match &buffer.kind {
+                    BufferKind::Input { name } => (port(name, crate::layout::Side::Input), 0),
+                    BufferKind::Output { name } => (port(name, crate::layout::Side::Output), 0),
+                    BufferKind::State { name } => (STATES, state(name)),
+                    BufferKind::Next { name } if buffer.offset.is_none() => (STATES, state(name)),
+                    BufferKind::Constant { bytes } => {
+                        let at = constants.len();
+                        constants.extend_from_slice(bytes);
+                        constants.resize(constants.len().next_multiple_of(crate::layout::ALIGN), 0);
+                        (CONSTANTS, at)
+                    }
+                    BufferKind::Temp | BufferKind::Next { .. } => (ARENA, buffer.offset.unwrap_or(0)),
+                }
+            })
+            .collect();
+        let mut params = vec![];
+        for id in object.launches().iter().flat_map(|launch| &launch.args) {
+            let (base, offset) = places[id.0 as usize];
+            params.extend_from_slice(&u64::from(base).to_le_bytes());
+            params.extend_from_slice(&(offset as u64).to_le_bytes());
+        }
+        Self { constants, param_count: params.len() / PARAM_BYTES, params }
+    }
+}
+
+/// Stretches of the states that start with something else than zeros, and their contents.
+pub(crate) struct InitialValues {
+    /// The contents, one after the other, each padded to whole words.
+    pub(crate) bytes: Vec<u8>,
+    /// For each stretch: where it starts among the states, where its contents are, how many words it has, and how many words of contents there are: one that is
+    /// repeated, or as many.
+    pub(crate) stretches: Vec<u8>,
+    pub(crate) count: usize,
+}
+
+/// Bytes of a stretch's entry.
+pub(crate) const STRETCH_BYTES: usize = 32;
+
+impl InitialValues {
+    pub(crate) fn of(entry: &Entry, layout: &Layout) -> Self {
+        let (mut bytes, mut stretches) = (Vec::new(), Vec::new());
+        for state in &layout.states {
+            let Some(initial) = entry.initial.get(&state.name) else { continue };
+            // A state's last word may reach into what is between it and the next one.
+            let mut content = initial.0.clone();
+            content.resize(content.len().next_multiple_of(8), 0);
+            let mut words = content.chunks_exact(8);
+            let first = words.clone().next().unwrap_or(&[0; 8]).to_vec();
+            if content.iter().all(|byte| *byte == 0) {
+                continue;
+            }
+            let all = content.len() / 8;
+            let kept = if state.bytes() == content.len() && words.all(|word| word == first) { 1 } else { all };
+            for number in [state.offset, bytes.len(), all, kept] {
+                stretches.extend_from_slice(&(number as u64).to_le_bytes());
+            }
+            bytes.extend_from_slice(&content[..kept * 8]);
+        }
+        Self { count: stretches.len() / STRETCH_BYTES, bytes, stretches }
+    }
+}
+
+/// Texts, each with a 0 behind it, and where each starts.
+pub(crate) fn texts(texts: &[String]) -> (Vec<u8>, Vec<u8>) {
+    let (mut bytes, mut starts) = (vec![], vec![]);
+    for text in texts {
+        starts.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        bytes.extend(text.bytes().filter(|byte| *byte != 0));
+        bytes.push(0);
+    }
+    (bytes, starts)
+}

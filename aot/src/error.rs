@@ -1,0 +1,94 @@
+//! What can go wrong while an object is built.
+
+use std::path::PathBuf;
+
+/// Why there is no object.
+#[derive(thiserror::Error)]
+pub enum AotError {
+    /// A name that can't be the prefix of C's identifiers.
+    #[error("`{name}` can't be an entry's name: C wants letters, digits and `_`, no digit first")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// Nothing to compile.
+    #[error("the entry `{name}` has no program to compile: give at least one variant")]
+    NoVariant {
+        /// The entry.
+        name: String,
+    },
+    /// Variants that aren't one step.
+    #[error("the variants of `{name}` differ in {what}: they must be one step for several processors of one system")]
+    Variants {
+        /// The entry.
+        name: String,
+        /// In what.
+        what: String,
+    },
+    /// An initial value that isn't a state's.
+    #[error("the initial value of the state `{state}` has {found} bytes, the state has {expected}")]
+    Initial {
+        /// The state.
+        state: String,
+        /// Bytes given.
+        found: usize,
+        /// Bytes it has.
+        expected: usize,
+    },
+    /// An initial value of what is no state.
+    #[error("there is an initial value for `{state}`, which is no state of the program; its states are {}", states.join(", "))]
+    NoState {
+        /// The name.
+        state: String,
+        /// The states that there are.
+        states: Vec<String>,
+    },
+    /// A program that can't be run.
+    #[error(transparent)]
+    Program(#[from] runtime::LoadError),
+    /// No code for it.
+    #[error(transparent)]
+    Code(#[from] codegen::CodegenError),
+    /// The step's graph can't be lowered to loops.
+    #[error(transparent)]
+    Compile(#[from] gradc::compile::CompileError),
+    /// There is no such target.
+    #[error(transparent)]
+    Target(#[from] kernel::TargetError),
+    /// An initial value of another type than the state's.
+    #[error("the initial value of the state `{state}` is {found}, the state is {expected}")]
+    InitialType {
+        /// The state.
+        state: String,
+        /// The value's type.
+        found: ir::TensorType,
+        /// The state's.
+        expected: ir::TensorType,
+    },
+    /// What the writer of objects or archives refuses.
+    #[error("the object of `{name}` can't be written: {message}")]
+    Object {
+        /// The entry.
+        name: String,
+        /// What it said.
+        message: String,
+    },
+    /// A file that can't be written.
+    #[error(transparent)]
+    Write(#[from] gradc::io::IoError),
+    /// A folder that can't be made.
+    #[error("the folder {} can't be made: {error}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+/// The message: what a program shows that returns the error from `main`.
+impl std::fmt::Debug for AotError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,265 @@
+//! Where everything is in the caller's memory: the context, the states, the arena.
+
+use crate::{AotError, Entry};
+use kernel::{Access, Buffer, BufferKind, DType, InstructionSet, Program};
+use std::collections::BTreeMap;
+use target_lexicon::Triple;
+
+/// The version of the C interface: the layout of the context and what functions there are.
+pub const ABI_VERSION: u32 = 1;
+
+/// What states, the arena and each state in it start at multiples of, in bytes: a cache line, and the widest vector.
+pub(crate) const ALIGN: usize = 64;
+
+/// The most threads that a step is shared among: enough, and products with sizes don't overflow.
+pub(crate) const MOST_THREADS: u32 = 1024;
+
+/// Offsets of the context's fields, in bytes; all pointers have 8 bytes.
+pub(crate) mod context {
+    pub(crate) const VERSION: i32 = 0;
+    pub(crate) const THREADS: i32 = 4;
+    pub(crate) const STATES: i32 = 8;
+    pub(crate) const STATE_BYTES: i32 = 16;
+    pub(crate) const ARENA: i32 = 24;
+    pub(crate) const ARENA_BYTES: i32 = 32;
+    pub(crate) const PARALLEL_FOR: i32 = 40;
+    pub(crate) const USER: i32 = 48;
+    pub(crate) const PROCESSOR: i32 = 56;
+    /// Inputs, then outputs, a pointer each.
+    pub(crate) const PORTS: i32 = 64;
+}
+
+/// Whether a port is read or written by the step.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Side {
+    Input,
+    Output,
+}
+
+impl Side {
+    /// The field of the context.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Input => "inputs",
+            Self::Output => "outputs",
+        }
+    }
+}
+
+/// An input or an output: memory of the caller's.
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
+    pub(crate) side: Side,
+    pub(crate) name: String,
+    /// Its field in the context.
+    pub(crate) c_name: String,
+    pub(crate) dtype: DType,
+    pub(crate) dims: Vec<usize>,
+    pub(crate) len: usize,
+    /// What its address must be a multiple of.
+    pub(crate) align: usize,
+}
+
+/// A state: a part of the caller's block.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct State {
+    pub(crate) name: String,
+    pub(crate) c_name: String,
+    pub(crate) dtype: DType,
+    pub(crate) len: usize,
+    pub(crate) offset: usize,
+}
+
+impl State {
+    pub(crate) fn bytes(&self) -> usize {
+        self.len * self.dtype.size_bytes()
+    }
+}
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub(crate) name: String,
+    pub(crate) triple: Triple,
+    /// Of the variants, in ascending order.
+    pub(crate) sets: Vec<InstructionSet>,
+    /// Inputs by name, then outputs by name.
+    pub(crate) ports: Vec<Port>,
+    /// By name.
+    pub(crate) states: Vec<State>,
+    pub(crate) state_bytes: usize,
+}
+
+impl Layout {
+    /// The layout of an entry.
+    ///
+    /// # Errors
+    /// If variants differ in ports, states, or system; a name that isn't C's; initial values that aren't the states'.
+    pub(crate) fn of(entry: &Entry) -> Result<Self, AotError> {
+        if !is_identifier(&entry.name) {
+            return Err(AotError::Name { name: entry.name.clone() });
+        }
+        let variants = entry.sorted();
+        let first = variants.first().ok_or_else(|| AotError::NoVariant { name: entry.name.clone() })?;
+        let differ = |what: &str| AotError::Variants { name: entry.name.clone(), what: what.into() };
+        let states = states_of(&first.program);
+        let mut ports = ports_of(&first.program, entry);
+        for pair in variants.windows(2) {
+            if pair[0].target.instruction_set() == pair[1].target.instruction_set() {
+                return Err(differ("nothing: two are for one instruction set"));
+            }
+        }
+        for variant in &variants[1..] {
+            if variant.target.triple() != first.target.triple() {
+                return Err(differ("their triples"));
+            }
+            if states_of(&variant.program) != states {
+                return Err(differ("their states"));
+            }
+            let others = ports_of(&variant.program, entry);
+            let ids =
+                |ports: &[Port]| ports.iter().map(|p| (p.side, p.name.clone(), p.dtype, p.len)).collect::<Vec<_>>();
+            if ids(&others) != ids(&ports) {
+                return Err(differ("their inputs or outputs"));
+            }
+            for (port, other) in ports.iter_mut().zip(others) {
+                port.align = port.align.max(other.align);
+            }
+        }
+        check_initial(entry, &states)?;
+        let state_bytes = states.last().map_or(0, |state| (state.offset + state.bytes()).next_multiple_of(ALIGN));
+        Ok(Self {
+            name: entry.name.clone(),
+            triple: first.target.triple().clone(),
+            sets: variants.iter().map(|variant| variant.target.instruction_set()).collect(),
+            ports,
+            states,
+            state_bytes,
+        })
+    }
+
+    /// The prefix of macros.
+    pub(crate) fn prefix(&self) -> String {
+        self.name.to_uppercase()
+    }
+
+    /// Where a port's pointer is in the context.
+    pub(crate) fn port_offset(port: usize) -> i32 {
+        context::PORTS + 8 * port as i32
+    }
+
+    /// The ports of one side, with their numbers.
+    pub(crate) fn side(&self, side: Side) -> impl Iterator<Item = &Port> {
+        self.ports.iter().filter(move |port| port.side == side)
+    }
+}
+
+fn check_initial(entry: &Entry, states: &[State]) -> Result<(), AotError> {
+    for (name, initial) in &entry.initial {
+        let Some(state) = states.iter().find(|state| state.name == *name) else {
+            let states = states.iter().map(|state| state.name.clone()).collect();
+            return Err(AotError::NoState { state: name.clone(), states });
+        };
+        let (found, expected) = (initial.0.len(), state.bytes());
+        if found != expected {
+            return Err(AotError::Initial { state: name.clone(), found, expected });
+        }
+    }
+    Ok(())
+}
+
+/// Whether C takes a text for a name.
+fn is_identifier(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// A name as C's: other characters become `_`, and what others have already, or C has for itself, gets a number.
+fn identifiers<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<String> {
+    let mut taken: BTreeMap<String, ()> = RESERVED.iter().map(|word| ((*word).to_owned(), ())).collect();
+    let mut all = vec![];
+    for name in names {
+        let mut plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        if plain.starts_with(|c: char| c.is_ascii_digit()) || plain.is_empty() {
+            plain.insert(0, '_');
+        }
+        let numbered = (2..).map(|n| format!("{plain}_{n}"));
+        let free = std::iter::once(plain.clone()).chain(numbered).find(|name| !taken.contains_key(name));
+        let free = free.unwrap_or(plain);
+        taken.insert(free.clone(), ());
+        all.push(free);
+    }
+    all
+}
+
+/// Words that name something in C or C++.
+const RESERVED: [&str; 30] = [
+    "auto", "bool", "break", "case", "char", "class", "const", "default", "delete", "do", "double", "else", "enum",
+    "float", "for", "if", "int", "long", "new", "register", "return", "short", "signed", "static", "struct", "switch",
+    "this", "union", "void", "while",
+];
+
+/// The states' places: by name, each at a multiple of [`ALIGN`], as `runtime::States` has them.
+fn states_of(program: &Program) -> Vec<State> {
+    let states = program.states();
+    let names = identifiers(states.keys().copied());
+    let mut end = 0;
+    let place = |((name, at), c_name): ((&str, usize), String)| {
+        let Buffer { dtype, len, .. } = program.buffers[at];
+        let offset = end;
+        end = (end + len * dtype.size_bytes()).next_multiple_of(ALIGN);
+        State { name: name.to_owned(), c_name, dtype, len, offset }
+    };
+    states.into_iter().zip(names).map(place).collect()
+}
+
+fn ports_of(program: &Program, entry: &Entry) -> Vec<Port> {
+    let mut found = BTreeMap::new();
+    for (at, buffer) in program.buffers.iter().enumerate() {
+        match &buffer.kind {
+            BufferKind::Input { name } => found.insert((Side::Input, name.clone()), at),
+            BufferKind::Output { name } => found.insert((Side::Output, name.clone()), at),
+            _ => None,
+        };
+    }
+    let streamed = streamed(program);
+    let mut ports = vec![];
+    for side in [Side::Input, Side::Output] {
+        let of_side: Vec<_> = found.iter().filter(|((s, _), _)| *s == side).collect();
+        let names = identifiers(of_side.iter().map(|((_, name), _)| name.as_str()));
+        for (((_, name), &at), c_name) in of_side.into_iter().zip(names) {
+            let Buffer { dtype, len, .. } = program.buffers[at];
+            let shape = entry.shapes.get(name).filter(|dims| dims.iter().product::<usize>() == len);
+            let align = if streamed[at] { ALIGN } else { dtype.size_bytes() };
+            let dims = shape.cloned().unwrap_or_else(|| vec![len]);
+            ports.push(Port { side, name: name.clone(), c_name, dtype, dims, len, align });
+        }
+    }
+    ports
+}
+
+/// Buffers that some launch stores whole vectors to past the caches, which must be aligned.
+fn streamed(program: &Program) -> Vec<bool> {
+    let mut streamed = vec![false; program.buffers.len()];
+    for launch in &program.launches {
+        let params = &program.kernels[launch.kernel as usize].params;
+        for (arg, param) in launch.args.iter().zip(params) {
+            streamed[arg.0 as usize] |= param.access == Access::Stream;
+        }
+    }
+    streamed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_identifiers_that_differ() {
+        let names = identifiers(["a/b", "a.b", "int", "2x", "x"]);
+        assert_eq!(names, ["a_b", "a_b_2", "int_2", "_2x", "x"]);
+        assert!(names.iter().all(|name| is_identifier(name)));
+        assert!(["", "1a", "a-b", "ü"].iter().all(|name| !is_identifier(name)));
+    }
+}

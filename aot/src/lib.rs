@@ -1,0 +1,105 @@
+//! Compiled steps as object files: machine code that a C, C++ or Rust program links and calls, with no compiler and no runtime library.
+//!
+//! ```
+//! use aot::{CompileObject, ObjectOptions};
+//! use gradc::prelude::*;
+//! let model = Sequential::new([4]).dense(3).tanh().dense(2);
+//! let step = model.training_graph(8, &MeanSquaredError, &[], &Adam::default())?;
+//! let files = step.compile_object(&ObjectOptions::named("tiny_train"))?;
+//! assert!(files.header.contains("int32_t tiny_train_step(tiny_train_context *context);"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`build`] takes the loops of one step, for one or several processors, and the values its states start with; it gives [`Files`]: an object, a static
+//! library, a C header, and a manifest for whoever generates bindings. `docs/aot.md` describes the interface. The machine code is that of
+//! [`codegen::emit()`], as in a process that compiles just in time; what is added are the functions around it (`wrapper`), which check what the caller
+//! gives, and never allocate, call the system or keep anything outside of the caller's memory.
+
+mod archive;
+mod data;
+mod entry;
+mod error;
+mod header;
+mod layout;
+mod link;
+mod manifest;
+mod status;
+mod step;
+mod wrapper;
+
+pub use entry::{Entry, Initial, Variant};
+pub use error::AotError;
+pub use layout::ABI_VERSION;
+pub use step::{CompileObject, ObjectOptions, compile_graph};
+
+use std::path::{Path, PathBuf};
+
+/// What is built of a step: the contents of files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Files {
+    /// The prefix of all symbols, and the name of the files.
+    pub name: String,
+    /// A relocatable object: ELF, Mach-O or COFF, by the target's triple.
+    pub object: Vec<u8>,
+    /// A static library of that object.
+    pub library: Vec<u8>,
+    /// The C header.
+    pub header: String,
+    /// Ports, sizes and needs, as JSON.
+    pub manifest: String,
+    /// Whether files are named as Windows names them.
+    coff: bool,
+}
+
+impl Files {
+    /// Writes `NAME.o`, `libNAME.a`, `NAME.h` and `NAME.json` into a folder, which is made if it isn't there (for Windows, `NAME.obj` and `NAME.lib`).
+    /// Each file is there whole or not at all.
+    ///
+    /// # Errors
+    /// What the system refuses, with the path.
+    pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>, AotError> {
+        let (object, library) = match self.coff {
+            false => (format!("{}.o", self.name), format!("lib{}.a", self.name)),
+            true => (format!("{}.obj", self.name), format!("{}.lib", self.name)),
+        };
+        std::fs::create_dir_all(folder).map_err(|error| AotError::Folder { path: folder.to_owned(), error })?;
+        let files: [(String, &[u8]); 4] = [
+            (object, &self.object),
+            (library, &self.library),
+            (format!("{}.h", self.name), self.header.as_bytes()),
+            (format!("{}.json", self.name), self.manifest.as_bytes()),
+        ];
+        let mut written = vec![];
+        for (name, bytes) in files {
+            let path = folder.join(name);
+            gradc::io::write_atomically(&path, bytes)?;
+            written.push(path);
+        }
+        Ok(written)
+    }
+}
+
+/// Compiles an entry. The same entry gives the same bytes.
+///
+/// # Errors
+/// A name that C doesn't allow, variants that differ in more than their code, a program that is invalid or isn't planned, a target that there is no code
+/// generator for.
+pub fn build(entry: &Entry) -> Result<Files, AotError> {
+    let layout = layout::Layout::of(entry)?;
+    let objects = entry.compile()?;
+    let object = link::link(entry, &layout, &objects)?;
+    let coff = layout.triple.binary_format == target_lexicon::BinaryFormat::Coff;
+    Ok(Files {
+        name: entry.name.clone(),
+        library: archive::library(&entry.name, &object, coff)?,
+        header: header::header(entry, &layout, &objects),
+        manifest: manifest::manifest(entry, &layout, &objects),
+        object,
+        coff,
+    })
+}
+
+/// The programs in the page on objects, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/aot.md")]
+struct Page;

@@ -1,0 +1,113 @@
+//! Puts functions and tables into one relocatable object.
+
+use crate::data::{InitialValues, Tables, texts};
+use crate::layout::Layout;
+use crate::status::messages;
+use crate::wrapper::{self, Code};
+use crate::{AotError, Entry};
+use codegen::Object;
+use cranelift::codegen::ir::Signature;
+use cranelift::module::{
+    DataDescription, DataId, FuncId, Linkage, Module, ModuleReloc, ModuleRelocTarget, ModuleResult,
+};
+use cranelift_object::{ObjectBuilder, ObjectModule};
+
+/// A variant in the object.
+pub(crate) struct Linked {
+    /// Its step: a [`codegen::StepFn`].
+    pub(crate) step: FuncId,
+    pub(crate) constants: Option<DataId>,
+    pub(crate) params: DataId,
+    pub(crate) param_count: usize,
+    pub(crate) arena_bytes: usize,
+    pub(crate) scratch_bytes: usize,
+    /// How many checks the variants before it have.
+    pub(crate) first_check: usize,
+}
+
+/// The object's bytes.
+pub(crate) fn link(entry: &Entry, layout: &Layout, objects: &[Object]) -> Result<Vec<u8>, AotError> {
+    let refused = |message: String| AotError::Object { name: entry.name.clone(), message };
+    let Some(least) = objects.first() else { return Err(AotError::NoVariant { name: entry.name.clone() }) };
+    let isa = codegen::position_independent_isa(least.target())?;
+    let builder = ObjectBuilder::new(isa, entry.name.as_str(), cranelift::module::default_libcall_names());
+    let mut module = ObjectModule::new(builder.map_err(|e| refused(e.to_string()))?);
+    fill(&mut module, entry, layout, objects).map_err(|e| refused(e.to_string()))?;
+    module.finish().emit().map_err(|e| refused(e.to_string()))
+}
+
+fn fill(module: &mut ObjectModule, entry: &Entry, layout: &Layout, objects: &[Object]) -> ModuleResult<()> {
+    let (mut variants, mut checks) = (vec![], vec![]);
+    for object in objects {
+        let set = object.target().instruction_set().name().replace('-', "_");
+        let prefix = format!("{}.{set}", entry.name);
+        let functions = define(module, object, &prefix)?;
+        let tables = Tables::of(object, layout);
+        let constants = match tables.constants.is_empty() {
+            true => None,
+            false => Some(table(module, &format!("{prefix}.constants"), tables.constants)?),
+        };
+        variants.push(Linked {
+            step: functions[object.step().as_u32() as usize],
+            constants,
+            params: table(module, &format!("{prefix}.params"), tables.params)?,
+            param_count: tables.param_count,
+            arena_bytes: object.arena_bytes().unwrap_or(0),
+            scratch_bytes: object.scratch_bytes(),
+            first_check: checks.len(),
+        });
+        checks.extend_from_slice(object.checks());
+    }
+    let initial = InitialValues::of(entry, layout);
+    let messages = messages(layout, &checks);
+    let mut code = Code { module, layout, variants: &variants };
+    wrapper::processor::define(&mut code, objects)?;
+    wrapper::parallel::define(&mut code)?;
+    wrapper::step::define(&mut code)?;
+    wrapper::init::define(&mut code, initial)?;
+    let all: Vec<String> = messages.faults.iter().chain(&messages.checks).cloned().collect();
+    wrapper::message::define(&mut code, texts(&all), [messages.faults.len(), messages.checks.len()])
+}
+
+/// Adds a variant's functions under names of their own, which profilers show.
+fn define(module: &mut ObjectModule, object: &Object, prefix: &str) -> ModuleResult<Vec<FuncId>> {
+    // Calls among them are filled in by what they are named, not by how they are called.
+    let signature = Signature::new(module.isa().default_call_conv());
+    let mut names: Vec<String> = (0..object.functions().len()).map(|at| format!("{prefix}.f{at}")).collect();
+    for kernel in object.kernels() {
+        names[kernel.function.as_u32() as usize] = format!("{prefix}.{}", kernel.name);
+    }
+    names[object.step().as_u32() as usize] = format!("{prefix}.step");
+    let declare = |name: &String| module.declare_function(name, Linkage::Local, &signature);
+    let ids: Vec<FuncId> = names.iter().map(declare).collect::<ModuleResult<_>>()?;
+    for (id, function) in ids.iter().zip(object.functions()) {
+        let relocs: Vec<ModuleReloc> = function.relocs().iter().map(|reloc| renumbered(reloc, &ids)).collect();
+        module.define_function_bytes(*id, function.align(), function.bytes(), &relocs)?;
+    }
+    Ok(ids)
+}
+
+/// A reference with the module's number of a function in place of the object's.
+fn renumbered(reloc: &ModuleReloc, ids: &[FuncId]) -> ModuleReloc {
+    let name = match &reloc.name {
+        ModuleRelocTarget::User { index, .. } => ids[*index as usize].into(),
+        ModuleRelocTarget::FunctionOffset(id, offset) => {
+            ModuleRelocTarget::FunctionOffset(ids[id.as_u32() as usize], *offset)
+        }
+        other => other.clone(),
+    };
+    ModuleReloc { name, ..reloc.clone() }
+}
+
+/// Adds a read-only table.
+pub(crate) fn table(module: &mut ObjectModule, name: &str, mut bytes: Vec<u8>) -> ModuleResult<DataId> {
+    let id = module.declare_data(name, Linkage::Local, false, false)?;
+    let mut data = DataDescription::new();
+    if bytes.is_empty() {
+        bytes.push(0);
+    }
+    data.define(bytes.into_boxed_slice());
+    data.set_align(crate::layout::ALIGN as u64);
+    module.define_data(id, &data)?;
+    Ok(id)
+}

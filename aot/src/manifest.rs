@@ -1,0 +1,47 @@
+//! What a program that makes bindings, or allocates by itself, wants to know, as JSON.
+
+use crate::header::arena;
+use crate::layout::{ALIGN, Layout, Port, Side};
+use crate::{ABI_VERSION, Entry};
+use codegen::Object;
+use codegen::object::symbols_outside;
+use serde_json::{Value, json};
+
+/// The manifest's text.
+pub(crate) fn manifest(entry: &Entry, layout: &Layout, objects: &[Object]) -> String {
+    let sizes = arena(objects);
+    let port = |port: &Port| {
+        json!({
+            "name": port.name, "field": port.c_name, "dtype": port.dtype.name(), "shape": port.dims, "align": port.align,
+        })
+    };
+    let ports = |side: Side| layout.side(side).map(port).collect::<Vec<Value>>();
+    let states: Vec<Value> = layout.states.iter().map(|state| {
+        let initial = if entry.initial.contains_key(&state.name) { "given" } else { "zeros" };
+        json!({
+            "name": state.name, "dtype": state.dtype.name(), "elements": state.len, "offset": state.offset, "initial": initial,
+        })
+    }).collect();
+    let variants: Vec<Value> = objects.iter().map(|object| {
+        json!({
+            "cpu": object.target().instruction_set().name(), "code_bytes": object.code_bytes(), "kernels": object.kernels().len(),
+        })
+    }).collect();
+    let name = &layout.name;
+    let all = json!({
+        "name": name,
+        "abi_version": ABI_VERSION,
+        "target": layout.triple.to_string(),
+        "variants": variants,
+        "functions": { "init": format!("{name}_init"), "step": format!("{name}_step"), "status_message": format!("{name}_status_message"), "arena_bytes": format!("{name}_arena_bytes") },
+        "align": ALIGN,
+        "state_bytes": layout.state_bytes,
+        "arena_bytes": sizes.scratch,
+        "arena_bytes_per_thread": sizes.scratch_bytes,
+        "inputs": ports(Side::Input),
+        "outputs": ports(Side::Output),
+        "states": states,
+        "undefined_symbols": symbols_outside(objects),
+    });
+    format!("{all:#}\n")
+}

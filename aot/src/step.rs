@@ -1,0 +1,118 @@
+//! From a declared step, or a graph read from text, to an object.
+
+use crate::{AotError, Entry, Files, Initial, Variant, build};
+use gradc::compile::{CompileOptions, lower};
+use gradc::dsl::Step;
+use ir::{Graph, Op, TensorType, Value};
+use kernel::Target;
+use std::collections::BTreeMap;
+
+/// How to compile a step to an object.
+#[derive(Clone, Debug)]
+pub struct ObjectOptions {
+    /// The prefix of all symbols, and the name of the files.
+    pub name: String,
+    /// The processors to compile for, all of one system. None: this one, held to what `GRADC_TARGET` allows.
+    pub targets: Vec<Target>,
+    /// The seed of initial values, and of random ops.
+    pub seed: u64,
+    /// What states start with instead of what the model says: trained weights.
+    pub values: BTreeMap<String, Value>,
+}
+
+impl ObjectOptions {
+    /// Code for this processor, initial values of seed 0.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), targets: vec![], seed: 0, values: BTreeMap::new() }
+    }
+
+    /// With other processors.
+    #[must_use]
+    pub fn targets(self, targets: impl IntoIterator<Item = Target>) -> Self {
+        Self { targets: targets.into_iter().collect(), ..self }
+    }
+
+    /// With another seed.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// With values that states start with, by their names.
+    #[must_use]
+    pub fn values(self, values: BTreeMap<String, Value>) -> Self {
+        Self { values, ..self }
+    }
+}
+
+/// Compiling ahead of time, for a [`Step`].
+pub trait CompileObject {
+    /// Compiles the step to an object with a C interface.
+    ///
+    /// # Errors
+    /// As [`Step::compile`], and as [`build`]; a value for what is no state, or of another type.
+    fn compile_object(&self, options: &ObjectOptions) -> Result<Files, AotError>;
+}
+
+impl CompileObject for Step {
+    fn compile_object(&self, options: &ObjectOptions) -> Result<Files, AotError> {
+        let mut values: BTreeMap<String, Value> = self.initial_values(options.seed).into_iter().collect();
+        values.extend(options.values.clone());
+        compile_graph(&self.graph, &ObjectOptions { values, ..options.clone() })
+    }
+}
+
+/// Compiles a graph, of a file for instance; states that [`ObjectOptions::values`] doesn't name start with zeros.
+///
+/// # Errors
+/// As [`CompileObject::compile_object`].
+pub fn compile_graph(graph: &Graph, options: &ObjectOptions) -> Result<Files, AotError> {
+    let targets = match options.targets.is_empty() {
+        true => vec![CompileOptions::default().target_or_host()?],
+        false => options.targets.clone(),
+    };
+    let lower_for = |target: Target| {
+        let compile = CompileOptions { target: Some(target.clone()), seed: options.seed, ..CompileOptions::default() };
+        Ok::<_, AotError>(Variant { target, program: lower(graph, &compile)? })
+    };
+    build(&Entry {
+        name: options.name.clone(),
+        about: format!("The graph \"{}\".", graph.name()),
+        variants: targets.into_iter().map(lower_for).collect::<Result<_, _>>()?,
+        shapes: shapes(graph),
+        initial: initial(graph, &options.values)?,
+    })
+}
+
+/// The shapes of inputs and outputs.
+fn shapes(graph: &Graph) -> BTreeMap<String, Vec<usize>> {
+    let inputs = graph.inputs().map(|(_, input)| (input.name.clone(), input.ty.shape.dims().to_vec()));
+    let outputs = graph.outputs().iter().map(|(name, node)| (name.clone(), graph.ty(*node).shape.dims().to_vec()));
+    inputs.chain(outputs).collect()
+}
+
+/// Values as bytes, if they are of the states' types.
+fn initial(graph: &Graph, values: &BTreeMap<String, Value>) -> Result<BTreeMap<String, Initial>, AotError> {
+    let states: BTreeMap<&str, &TensorType> = graph
+        .ids()
+        .filter_map(|node| match graph.op(node) {
+            Op::State(state) => Some((state.name.as_str(), graph.ty(node))),
+            _ => None,
+        })
+        .collect();
+    let mut initial = BTreeMap::new();
+    for (name, value) in values {
+        match states.get(name.as_str()) {
+            Some(expected) if *expected != value.ty() => {
+                let (state, found, expected) = (name.clone(), value.ty().clone(), (*expected).clone());
+                return Err(AotError::InitialType { state, found, expected });
+            }
+            None => {
+                let states = states.keys().map(|state| (*state).to_owned()).collect();
+                return Err(AotError::NoState { state: name.clone(), states });
+            }
+            Some(_) => initial.insert(name.clone(), Initial(value.data().to_bytes())),
+        };
+    }
+    Ok(initial)
+}

@@ -1,0 +1,155 @@
+//! Every bit that a C program gets is that of the same step compiled just in time.
+
+use super::{Built, driver, exists, run};
+use aot::{CompileObject, ObjectOptions};
+use flate2::read::GzDecoder;
+use gradc::compile::{Cache, CompileOptions, Target};
+use gradc::dsl::Step;
+use gradc::prelude::*;
+use gradc_cli::bench::Workload;
+use ir::Value;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn cnn() -> Step {
+    let model = Sequential::new([28, 28, 1]).conv2d(32, 3).relu().max_pool2d(2).conv2d(64, 3).relu();
+    let model = model.max_pool2d(2).flatten().dense(10).named("cnn");
+    model.training_graph(32, &SparseCategoricalCrossEntropy, &[Accuracy], &Adam::default()).unwrap()
+}
+
+fn options() -> CompileOptions {
+    CompileOptions::threads(1).cache(Cache::Off)
+}
+
+/// A file of the digits that come with gradc, unpacked, the first so many bytes of it with the number of samples put right.
+fn digits(built: &Built, name: &str, samples: usize, sample_bytes: usize, header: usize) -> (PathBuf, Vec<u8>) {
+    let file = std::fs::File::open(root().join("data/mnist-subset").join(format!("{name}.gz"))).unwrap();
+    let mut bytes = vec![];
+    GzDecoder::new(file).read_to_end(&mut bytes).unwrap();
+    let all = u32::from_be_bytes(bytes[4..8].try_into().unwrap()) as usize;
+    let samples = samples.min(all);
+    bytes.truncate(header + samples * sample_bytes);
+    bytes[4..8].copy_from_slice(&(samples as u32).to_be_bytes());
+    let path = built.path(name);
+    std::fs::write(&path, &bytes).unwrap();
+    (path, bytes.split_off(header))
+}
+
+/// The losses of one epoch, in this process.
+fn losses_here(step: &Step, images: &[u8], labels: &[u8]) -> Vec<f32> {
+    let mut program = step.compile(&options()).unwrap();
+    let mut losses = vec![];
+    for (images, labels) in images.chunks_exact(32 * 784).zip(labels.chunks_exact(32)) {
+        for (x, pixel) in program.input_mut::<f32>("x").unwrap().iter_mut().zip(images) {
+            *x = f32::from(*pixel) / 255.0;
+        }
+        for (y, label) in program.input_mut::<i32>("y").unwrap().iter_mut().zip(labels) {
+            *y = i32::from(*label);
+        }
+        program.step().unwrap();
+        losses.push(program.output::<f32>("loss").unwrap()[0]);
+    }
+    losses
+}
+
+fn bits(losses: impl IntoIterator<Item = f32>) -> Vec<u32> {
+    losses.into_iter().map(f32::to_bits).collect()
+}
+
+#[test]
+fn an_epoch_of_digits_in_c_has_the_losses_of_the_process_that_compiles() {
+    let step = cnn();
+    let built = Built::new(&step.compile_object(&ObjectOptions::named("cnn_train")).unwrap());
+    let (images_path, images) = digits(&built, "train-images-idx3-ubyte", usize::MAX, 784, 16);
+    let (labels_path, labels) = digits(&built, "train-labels-idx1-ubyte", usize::MAX, 1, 8);
+    let source = root().join("examples/c/train_cnn.c");
+    let wanted = bits(losses_here(&step, &images, &labels));
+    assert!(wanted.len() > 200);
+    for (compiler, flags) in [("cc", ["-std=c11", "-O1"]), ("c++", ["-std=c++17", "-O1"])] {
+        let Some(program) = built.compile(compiler, &flags, &source, compiler) else { continue };
+        for threads in ["1", "2"] {
+            let text = run(&program, [images_path.as_os_str(), labels_path.as_os_str(), threads.as_ref()]);
+            let got = bits(text.lines().map(|line| line.parse().unwrap()));
+            assert!(got == wanted, "{compiler}, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn checkers_of_memory_find_no_fault() {
+    let step = cnn();
+    // A checker may emulate a processor with fewer instructions than this one.
+    let targets = step_targets();
+    let built = Built::new(&step.compile_object(&ObjectOptions::named("cnn_train").targets(targets)).unwrap());
+    let images = digits(&built, "train-images-idx3-ubyte", 32, 784, 16).0;
+    let labels = digits(&built, "train-labels-idx1-ubyte", 32, 1, 8).0;
+    let source = root().join("examples/c/train_cnn.c");
+    let sanitize = ["-std=c11", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+    if let Some(program) = built.compile("cc", &sanitize, &source, "sanitized") {
+        run(program, [images.as_os_str(), labels.as_os_str(), "2".as_ref()]);
+    }
+    let Some(program) = built.compile("cc", &["-std=c11"], &source, "plain") else { return };
+    if !exists("valgrind") {
+        eprintln!("SKIPPED: there is no `valgrind`");
+        return;
+    }
+    let args = ["--error-exitcode=9", "--leak-check=full", "-q"].map(std::ffi::OsStr::new);
+    run(
+        "valgrind",
+        args.into_iter().chain([program.as_os_str(), images.as_os_str(), labels.as_os_str(), "2".as_ref()]),
+    );
+}
+
+/// All that this machine has, and what is less.
+fn step_targets() -> Vec<Target> {
+    let host = options().target_or_host().unwrap();
+    host.limited_to_each().into_iter().filter(Target::fma).collect()
+}
+
+/// Runs a workload's step 20 times here and in C, and compares all outputs' bytes.
+fn check_workload(name: &str) {
+    let workload = Workload::named(name).unwrap();
+    let step = workload.step().unwrap();
+    let built = Built::new(&step.compile_object(&ObjectOptions::named(name)).unwrap());
+    let batch: std::collections::BTreeMap<String, Value> = workload.inputs(&step).unwrap().into_iter().collect();
+    let bytes: Vec<u8> = batch.values().flat_map(|value| value.data().to_bytes()).collect();
+    std::fs::write(built.path("inputs"), bytes).unwrap();
+    let mut program = step.compile(&options()).unwrap();
+    let mut wanted = String::new();
+    for _ in 0..20 {
+        for value in program.run(&batch).unwrap().values() {
+            wanted.extend(value.data().to_bytes().iter().map(|byte| format!("{byte:02x}")));
+            wanted.push('\n');
+        }
+    }
+    let source = driver::write(&built, 20);
+    let Some(c) = built.compile("cc", &["-std=c11", "-O1"], &source, "driver") else { return };
+    for threads in ["1", "2", "3"] {
+        assert!(run(&c, [threads]) == wanted, "{name}, {threads} threads");
+    }
+}
+
+#[test]
+fn twenty_steps_of_an_lstm_in_c_are_those_of_the_process_that_compiles() {
+    check_workload("lstm_text");
+}
+
+#[test]
+fn twenty_steps_of_a_transformer_in_c_are_those_of_the_process_that_compiles() {
+    check_workload("transformer_lm");
+}
+
+#[test]
+fn twenty_steps_with_batch_normalization_and_dropout_in_c_are_those_of_the_process_that_compiles() {
+    check_workload("cnn_bn_b128");
+}
+
+#[test]
+fn the_same_step_gives_the_same_bytes() {
+    let build = || cnn().compile_object(&ObjectOptions::named("cnn_train").targets(step_targets())).unwrap();
+    assert!(build() == build());
+}
