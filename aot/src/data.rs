@@ -1,6 +1,6 @@
 //! Read-only tables in the object: constants, initial values, messages, where launches' parameters are.
 
-use crate::{Entry, layout::Layout};
+use crate::{EntryPoint, layout::Layout};
 use codegen::Object;
 use kernel::BufferKind;
 
@@ -35,8 +35,8 @@ impl Tables {
                     PORTS + at.unwrap_or(0) as u32
                 };
                 match &buffer.kind {
-                    BufferKind::Input { name } => (port(name, crate::layout::Side::Input), 0),
-                    BufferKind::Output { name } => (port(name, crate::layout::Side::Output), 0),
+                    BufferKind::Input { name } => (port(name, crate::layout::PortDirection::Input), 0),
+                    BufferKind::Output { name } => (port(name, crate::layout::PortDirection::Output), 0),
                     BufferKind::State { name } => (STATES, state(name)),
                     BufferKind::Next { name } if buffer.offset.is_none() => (STATES, state(name)),
                     BufferKind::Constant { bytes } => {
@@ -73,7 +73,7 @@ pub(crate) struct InitialValues {
 pub(crate) const STRETCH_BYTES: usize = 32;
 
 impl InitialValues {
-    pub(crate) fn of(entry: &Entry, layout: &Layout) -> Self {
+    pub(crate) fn of(entry: &EntryPoint, layout: &Layout) -> Self {
         let (mut bytes, mut stretches) = (Vec::new(), Vec::new());
         for state in &layout.states {
             let Some(initial) = entry.initial.get(&state.name) else { continue };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// A step to be built.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct EntryPoint {
     /// The prefix of all symbols: `cnn_train`.
     pub name: String,
     /// What the header says it is, a line or more: a layer's listing, where it comes from.
@@ -33,7 +33,7 @@ pub struct Variant {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Initial(pub Vec<u8>);
 
-impl Entry {
+impl EntryPoint {
     /// Compiles the variants, in the order of their instruction sets, after checking that their code can be trusted.
     pub(crate) fn compile(&self) -> Result<Vec<Object>, AotError> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -1,27 +1,27 @@
 //! The C header of an entry, which C++ takes as well.
 
-use crate::layout::{ALIGN, Layout, Port, Side};
-use crate::wrapper::step::Arena;
-use crate::{ABI_VERSION, Entry};
+use crate::layout::{ALIGN, Layout, PortDirection, PortField};
+use crate::wrapper::step::ArenaLayout;
+use crate::{ABI_VERSION, EntryPoint};
 use codegen::Object;
 use kernel::DType;
 use std::fmt::Write;
 
 /// Sizes of an entry's arena.
-pub(crate) fn arena(objects: &[Object]) -> Arena {
+pub(crate) fn arena(objects: &[Object]) -> ArenaLayout {
     let params = |object: &Object| object.launches().iter().map(|launch| launch.args.len()).sum();
-    Arena::new(objects.iter().map(|o| [o.arena_bytes().unwrap_or(0), o.scratch_bytes(), params(o)]))
+    ArenaLayout::new(objects.iter().map(|o| [o.arena_bytes().unwrap_or(0), o.scratch_bytes(), params(o)]))
 }
 
 /// The header's text.
-pub(crate) fn header(entry: &Entry, layout: &Layout, objects: &[Object]) -> String {
+pub(crate) fn header(entry: &EntryPoint, layout: &Layout, objects: &[Object]) -> String {
     let mut text = String::new();
     // Writing to a string can't fail.
     let _ = write(&mut text, entry, layout, &arena(objects));
     text
 }
 
-fn write(f: &mut String, entry: &Entry, layout: &Layout, arena: &Arena) -> std::fmt::Result {
+fn write(f: &mut String, entry: &EntryPoint, layout: &Layout, arena: &ArenaLayout) -> std::fmt::Result {
     let (name, prefix) = (&layout.name, layout.prefix());
     let sets: Vec<&str> = layout.sets.iter().map(|set| set.name()).collect();
     writeln!(f, "/* `{name}`: a step compiled by gradc for {} ({}).", layout.triple, sets.join(", "))?;
@@ -74,7 +74,7 @@ fn write_shared(f: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_sizes(f: &mut String, layout: &Layout, arena: &Arena) -> std::fmt::Result {
+fn write_sizes(f: &mut String, layout: &Layout, arena: &ArenaLayout) -> std::fmt::Result {
     let prefix = layout.prefix();
     writeln!(f, "#define {prefix}_ABI_VERSION {ABI_VERSION}u")?;
     writeln!(f, "/* What states and arena must be aligned to. */\n#define {prefix}_ALIGN {ALIGN}")?;
@@ -120,13 +120,13 @@ fn write_context(f: &mut String, layout: &Layout) -> std::fmt::Result {
         let comment = if what.is_empty() { String::new() } else { format!(" /* {what} */") };
         writeln!(f, "    {field};{comment}")?;
     }
-    for side in [Side::Input, Side::Output] {
+    for side in [PortDirection::Input, PortDirection::Output] {
         if layout.side(side).next().is_none() {
             continue;
         }
         writeln!(f, "    struct {{")?;
         for port in layout.side(side) {
-            let constant = if side == Side::Input { "const " } else { "" };
+            let constant = if side == PortDirection::Input { "const " } else { "" };
             writeln!(f, "        {constant}{} *{}; /* {} */", c_type(port.dtype), port.c_name, describe(port))?;
         }
         writeln!(f, "    }} {};", side.name())?;
@@ -149,7 +149,7 @@ fn write_functions(f: &mut String, layout: &Layout) -> std::fmt::Result {
 }
 
 /// `"image" [32, 28, 28, 1]`, with what its address must be a multiple of where that is more than its elements need.
-fn describe(port: &Port) -> String {
+fn describe(port: &PortField) -> String {
     let dims: Vec<String> = port.dims.iter().map(usize::to_string).collect();
     let note = match port.dtype {
         DType::Bool => ", 0 or 1 each",

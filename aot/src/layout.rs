@@ -1,6 +1,6 @@
 //! Where everything is in the caller's memory: the context, the states, the arena.
 
-use crate::{AotError, Entry};
+use crate::{AotError, EntryPoint};
 use kernel::{Access, Buffer, BufferKind, DType, InstructionSet, Program};
 use std::collections::BTreeMap;
 use target_lexicon::Triple;
@@ -31,12 +31,12 @@ pub(crate) mod context {
 
 /// Whether a port is read or written by the step.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Side {
+pub(crate) enum PortDirection {
     Input,
     Output,
 }
 
-impl Side {
+impl PortDirection {
     /// The field of the context.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -48,8 +48,8 @@ impl Side {
 
 /// An input or an output: memory of the caller's.
 #[derive(Clone, Debug)]
-pub(crate) struct Port {
-    pub(crate) side: Side,
+pub(crate) struct PortField {
+    pub(crate) side: PortDirection,
     pub(crate) name: String,
     /// Its field in the context.
     pub(crate) c_name: String,
@@ -62,7 +62,7 @@ pub(crate) struct Port {
 
 /// A state: a part of the caller's block.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct State {
+pub(crate) struct StateField {
     pub(crate) name: String,
     pub(crate) c_name: String,
     pub(crate) dtype: DType,
@@ -70,7 +70,7 @@ pub(crate) struct State {
     pub(crate) offset: usize,
 }
 
-impl State {
+impl StateField {
     pub(crate) fn bytes(&self) -> usize {
         self.len * self.dtype.size_bytes()
     }
@@ -84,9 +84,9 @@ pub(crate) struct Layout {
     /// Of the variants, in ascending order.
     pub(crate) sets: Vec<InstructionSet>,
     /// Inputs by name, then outputs by name.
-    pub(crate) ports: Vec<Port>,
+    pub(crate) ports: Vec<PortField>,
     /// By name.
-    pub(crate) states: Vec<State>,
+    pub(crate) states: Vec<StateField>,
     pub(crate) state_bytes: usize,
 }
 
@@ -95,7 +95,7 @@ impl Layout {
     ///
     /// # Errors
     /// If variants differ in ports, states, or system; a name that isn't C's; initial values that aren't the states'.
-    pub(crate) fn of(entry: &Entry) -> Result<Self, AotError> {
+    pub(crate) fn of(entry: &EntryPoint) -> Result<Self, AotError> {
         if !is_identifier(&entry.name) {
             return Err(AotError::Name { name: entry.name.clone() });
         }
@@ -117,8 +117,9 @@ impl Layout {
                 return Err(differ("their states"));
             }
             let others = ports_of(&variant.program, entry);
-            let ids =
-                |ports: &[Port]| ports.iter().map(|p| (p.side, p.name.clone(), p.dtype, p.len)).collect::<Vec<_>>();
+            let ids = |ports: &[PortField]| {
+                ports.iter().map(|p| (p.side, p.name.clone(), p.dtype, p.len)).collect::<Vec<_>>()
+            };
             if ids(&others) != ids(&ports) {
                 return Err(differ("their inputs or outputs"));
             }
@@ -149,12 +150,12 @@ impl Layout {
     }
 
     /// The ports of one side, with their numbers.
-    pub(crate) fn side(&self, side: Side) -> impl Iterator<Item = &Port> {
+    pub(crate) fn side(&self, side: PortDirection) -> impl Iterator<Item = &PortField> {
         self.ports.iter().filter(move |port| port.side == side)
     }
 }
 
-fn check_initial(entry: &Entry, states: &[State]) -> Result<(), AotError> {
+fn check_initial(entry: &EntryPoint, states: &[StateField]) -> Result<(), AotError> {
     for (name, initial) in &entry.initial {
         let Some(state) = states.iter().find(|state| state.name == *name) else {
             let states = states.iter().map(|state| state.name.clone()).collect();
@@ -201,7 +202,7 @@ const RESERVED: [&str; 30] = [
 ];
 
 /// The states' places: by name, each at a multiple of [`ALIGN`], as `runtime::States` has them.
-fn states_of(program: &Program) -> Vec<State> {
+fn states_of(program: &Program) -> Vec<StateField> {
     let states = program.states();
     let names = identifiers(states.keys().copied());
     let mut end = 0;
@@ -209,23 +210,23 @@ fn states_of(program: &Program) -> Vec<State> {
         let Buffer { dtype, len, .. } = program.buffers[at];
         let offset = end;
         end = (end + len * dtype.size_bytes()).next_multiple_of(ALIGN);
-        State { name: name.to_owned(), c_name, dtype, len, offset }
+        StateField { name: name.to_owned(), c_name, dtype, len, offset }
     };
     states.into_iter().zip(names).map(place).collect()
 }
 
-fn ports_of(program: &Program, entry: &Entry) -> Vec<Port> {
+fn ports_of(program: &Program, entry: &EntryPoint) -> Vec<PortField> {
     let mut found = BTreeMap::new();
     for (at, buffer) in program.buffers.iter().enumerate() {
         match &buffer.kind {
-            BufferKind::Input { name } => found.insert((Side::Input, name.clone()), at),
-            BufferKind::Output { name } => found.insert((Side::Output, name.clone()), at),
+            BufferKind::Input { name } => found.insert((PortDirection::Input, name.clone()), at),
+            BufferKind::Output { name } => found.insert((PortDirection::Output, name.clone()), at),
             _ => None,
         };
     }
     let streamed = streamed(program);
     let mut ports = vec![];
-    for side in [Side::Input, Side::Output] {
+    for side in [PortDirection::Input, PortDirection::Output] {
         let of_side: Vec<_> = found.iter().filter(|((s, _), _)| *s == side).collect();
         let names = identifiers(of_side.iter().map(|((_, name), _)| name.as_str()));
         for (((_, name), &at), c_name) in of_side.into_iter().zip(names) {
@@ -233,7 +234,7 @@ fn ports_of(program: &Program, entry: &Entry) -> Vec<Port> {
             let shape = entry.shapes.get(name).filter(|dims| dims.iter().product::<usize>() == len);
             let align = if streamed[at] { ALIGN } else { dtype.size_bytes() };
             let dims = shape.cloned().unwrap_or_else(|| vec![len]);
-            ports.push(Port { side, name: name.clone(), c_name, dtype, dims, len, align });
+            ports.push(PortField { side, name: name.clone(), c_name, dtype, dims, len, align });
         }
     }
     ports

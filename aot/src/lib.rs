@@ -27,7 +27,7 @@ mod status;
 mod step;
 mod wrapper;
 
-pub use entry::{Entry, Initial, Variant};
+pub use entry::{EntryPoint, Initial, Variant};
 pub use error::AotError;
 pub use layout::ABI_VERSION;
 pub use step::{CompileObject, ObjectOptions, compile_graph};
@@ -84,7 +84,7 @@ impl Files {
 /// # Errors
 /// A name that C doesn't allow, variants that differ in more than their code, a program that is invalid or isn't planned, a target that there is no code
 /// generator for.
-pub fn build(entry: &Entry) -> Result<Files, AotError> {
+pub fn build(entry: &EntryPoint) -> Result<Files, AotError> {
     let layout = layout::Layout::of(entry)?;
     let objects = entry.compile()?;
     let object = link::link(entry, &layout, &objects)?;

@@ -3,8 +3,8 @@
 use crate::data::{InitialValues, Tables, texts};
 use crate::layout::Layout;
 use crate::status::messages;
-use crate::wrapper::{self, Code};
-use crate::{AotError, Entry};
+use crate::wrapper::{self, WrapperBuilder};
+use crate::{AotError, EntryPoint};
 use codegen::Object;
 use cranelift::codegen::ir::Signature;
 use cranelift::module::{
@@ -26,7 +26,7 @@ pub(crate) struct Linked {
 }
 
 /// The object's bytes.
-pub(crate) fn link(entry: &Entry, layout: &Layout, objects: &[Object]) -> Result<Vec<u8>, AotError> {
+pub(crate) fn link(entry: &EntryPoint, layout: &Layout, objects: &[Object]) -> Result<Vec<u8>, AotError> {
     let refused = |message: String| AotError::Object { name: entry.name.clone(), message };
     let Some(least) = objects.first() else { return Err(AotError::NoVariant { name: entry.name.clone() }) };
     let isa = codegen::position_independent_isa(least.target())?;
@@ -36,7 +36,7 @@ pub(crate) fn link(entry: &Entry, layout: &Layout, objects: &[Object]) -> Result
     module.finish().emit().map_err(|e| refused(e.to_string()))
 }
 
-fn fill(module: &mut ObjectModule, entry: &Entry, layout: &Layout, objects: &[Object]) -> ModuleResult<()> {
+fn fill(module: &mut ObjectModule, entry: &EntryPoint, layout: &Layout, objects: &[Object]) -> ModuleResult<()> {
     let (mut variants, mut checks) = (vec![], vec![]);
     for object in objects {
         let set = object.target().instruction_set().name().replace('-', "_");
@@ -60,7 +60,7 @@ fn fill(module: &mut ObjectModule, entry: &Entry, layout: &Layout, objects: &[Ob
     }
     let initial = InitialValues::of(entry, layout);
     let messages = messages(layout, &checks);
-    let mut code = Code { module, layout, variants: &variants };
+    let mut code = WrapperBuilder { module, layout, variants: &variants };
     wrapper::processor::define(&mut code, objects)?;
     wrapper::parallel::define(&mut code)?;
     wrapper::step::define(&mut code)?;

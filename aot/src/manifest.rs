@@ -1,21 +1,21 @@
 //! What a program that makes bindings, or allocates by itself, wants to know, as JSON.
 
 use crate::header::arena;
-use crate::layout::{ALIGN, Layout, Port, Side};
-use crate::{ABI_VERSION, Entry};
+use crate::layout::{ALIGN, Layout, PortDirection, PortField};
+use crate::{ABI_VERSION, EntryPoint};
 use codegen::Object;
 use codegen::object::symbols_outside;
 use serde_json::{Value, json};
 
 /// The manifest's text.
-pub(crate) fn manifest(entry: &Entry, layout: &Layout, objects: &[Object]) -> String {
+pub(crate) fn manifest(entry: &EntryPoint, layout: &Layout, objects: &[Object]) -> String {
     let sizes = arena(objects);
-    let port = |port: &Port| {
+    let port = |port: &PortField| {
         json!({
             "name": port.name, "field": port.c_name, "dtype": port.dtype.name(), "shape": port.dims, "align": port.align,
         })
     };
-    let ports = |side: Side| layout.side(side).map(port).collect::<Vec<Value>>();
+    let ports = |side: PortDirection| layout.side(side).map(port).collect::<Vec<Value>>();
     let states: Vec<Value> = layout.states.iter().map(|state| {
         let initial = if entry.initial.contains_key(&state.name) { "given" } else { "zeros" };
         json!({
@@ -38,8 +38,8 @@ pub(crate) fn manifest(entry: &Entry, layout: &Layout, objects: &[Object]) -> St
         "state_bytes": layout.state_bytes,
         "arena_bytes": sizes.scratch,
         "arena_bytes_per_thread": sizes.scratch_bytes,
-        "inputs": ports(Side::Input),
-        "outputs": ports(Side::Output),
+        "inputs": ports(PortDirection::Input),
+        "outputs": ports(PortDirection::Output),
         "states": states,
         "undefined_symbols": symbols_outside(objects),
     });

@@ -1,6 +1,6 @@
 //! From a declared step, or a graph read from text, to an object.
 
-use crate::{AotError, Entry, Files, Initial, Variant, build};
+use crate::{AotError, EntryPoint, Files, Initial, Variant, build};
 use gradc::compile::{CompileOptions, lower};
 use gradc::dsl::Step;
 use ir::{Graph, Op, TensorType, Value};
@@ -75,7 +75,7 @@ pub fn compile_graph(graph: &Graph, options: &ObjectOptions) -> Result<Files, Ao
         let compile = CompileOptions { target: Some(target.clone()), seed: options.seed, ..CompileOptions::default() };
         Ok::<_, AotError>(Variant { target, program: lower(graph, &compile)? })
     };
-    build(&Entry {
+    build(&EntryPoint {
         name: options.name.clone(),
         about: format!("The graph \"{}\".", graph.name()),
         variants: targets.into_iter().map(lower_for).collect::<Result<_, _>>()?,

@@ -1,6 +1,6 @@
 //! `NAME_init(context) -> status`: what the states start with.
 
-use super::{Code, step};
+use super::{WrapperBuilder, step};
 use crate::data::{InitialValues, STRETCH_BYTES};
 use crate::layout::context;
 use crate::link::table;
@@ -9,7 +9,7 @@ use cranelift::codegen::ir::{InstBuilder, types};
 use cranelift::module::{Linkage, ModuleResult};
 
 /// Defines it.
-pub(crate) fn define(code: &mut Code<'_>, initial: InitialValues) -> ModuleResult<()> {
+pub(crate) fn define(code: &mut WrapperBuilder<'_>, initial: InitialValues) -> ModuleResult<()> {
     let name = &code.layout.name;
     let (values, stretches) = (format!("{name}.initial"), format!("{name}.stretches"));
     let values = table(code.module, &values, initial.bytes)?;

@@ -1,6 +1,6 @@
 //! `const char *NAME_status_message(int32_t status)`.
 
-use super::Code;
+use super::WrapperBuilder;
 use crate::link::table;
 use crate::status::UNKNOWN;
 use cranelift::codegen::ir::condcodes::IntCC;
@@ -9,7 +9,7 @@ use cranelift::module::{Linkage, ModuleResult};
 
 /// Defines it, for texts and where each starts: `counts` of faults, from -1 down, and of checks, from 1 up.
 pub(crate) fn define(
-    code: &mut Code<'_>,
+    code: &mut WrapperBuilder<'_>,
     (mut texts, mut starts): (Vec<u8>, Vec<u8>),
     [faults, checks]: [usize; 2],
 ) -> ModuleResult<()> {

@@ -17,19 +17,19 @@ use cranelift::module::{DataId, FuncId, Linkage, Module, ModuleResult};
 use cranelift_object::ObjectModule;
 
 /// The object that functions are added to.
-pub(crate) struct Code<'a> {
+pub(crate) struct WrapperBuilder<'a> {
     pub(crate) module: &'a mut ObjectModule,
     pub(crate) layout: &'a Layout,
     pub(crate) variants: &'a [Linked],
 }
 
 /// A function while it is emitted.
-pub(crate) struct Emit<'m, 'f> {
+pub(crate) struct FunctionEmitter<'m, 'f> {
     pub(crate) b: FunctionBuilder<'f>,
     pub(crate) module: &'m mut ObjectModule,
 }
 
-impl Code<'_> {
+impl WrapperBuilder<'_> {
     /// A function's name in the object.
     pub(crate) fn symbol(&self, what: &str) -> String {
         format!("{}_{what}", self.layout.name)
@@ -52,7 +52,7 @@ impl Code<'_> {
         &mut self,
         id: FuncId,
         signature: Signature,
-        body: impl FnOnce(&mut Emit<'_, '_>, &[Value]) -> ModuleResult<()>,
+        body: impl FnOnce(&mut FunctionEmitter<'_, '_>, &[Value]) -> ModuleResult<()>,
     ) -> ModuleResult<()> {
         let mut context = Context::new();
         context.func.signature = signature;
@@ -64,14 +64,14 @@ impl Code<'_> {
         b.switch_to_block(entry);
         b.seal_block(entry);
         let params = b.block_params(entry).to_vec();
-        let mut emit = Emit { b, module: self.module };
+        let mut emit = FunctionEmitter { b, module: self.module };
         body(&mut emit, &params)?;
         emit.b.finalize(config);
         self.module.define_function(id, &mut context)
     }
 }
 
-impl Emit<'_, '_> {
+impl FunctionEmitter<'_, '_> {
     pub(crate) fn load(&mut self, ty: Type, base: Value, offset: i32) -> Value {
         self.b.ins().load(ty, MemFlagsData::new(), base, offset)
     }

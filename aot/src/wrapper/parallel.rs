@@ -4,7 +4,7 @@
 //! The job is on the stack of the thread that runs the step: the kernel, its parameters, where threads' scratch memory is, what may be asked for, and the
 //! smallest status of all parts, which threads change by an atomic operation.
 
-use super::Code;
+use super::WrapperBuilder;
 use crate::layout::context;
 use crate::status::Fault;
 use codegen::StepContext;
@@ -28,20 +28,20 @@ mod job {
 const NONE_FAILED: i64 = 0xffff_ffff;
 
 /// `fn(step context, kernel, args, extent) -> status`: a [`codegen::ParallelFor`].
-pub(crate) fn declare(code: &mut Code<'_>) -> ModuleResult<FuncId> {
+pub(crate) fn declare(code: &mut WrapperBuilder<'_>) -> ModuleResult<FuncId> {
     let signature = code.signature(&[types::I64; 4], Some(types::I32));
     let name = format!("{}.parallel_for", code.layout.name);
     code.declare(&name, Linkage::Local, &signature)
 }
 
 /// Bytes of scratch memory of each thread, whatever the variant.
-pub(crate) fn scratch_bytes(code: &Code<'_>) -> usize {
+pub(crate) fn scratch_bytes(code: &WrapperBuilder<'_>) -> usize {
     let most = code.variants.iter().map(|variant| variant.scratch_bytes).max().unwrap_or(0);
     most.next_multiple_of(crate::layout::ALIGN)
 }
 
 /// Defines it, and the task.
-pub(crate) fn define(code: &mut Code<'_>) -> ModuleResult<()> {
+pub(crate) fn define(code: &mut WrapperBuilder<'_>) -> ModuleResult<()> {
     let task = define_task(code)?;
     let id = declare(code)?;
     let signature = code.signature(&[types::I64; 4], Some(types::I32));
@@ -81,7 +81,7 @@ pub(crate) fn define(code: &mut Code<'_>) -> ModuleResult<()> {
 }
 
 /// `void NAME.task(void *job, uint32_t thread, int64_t begin, int64_t end)`: a part of the iterations.
-fn define_task(code: &mut Code<'_>) -> ModuleResult<FuncId> {
+fn define_task(code: &mut WrapperBuilder<'_>) -> ModuleResult<FuncId> {
     let signature = code.signature(&[types::I64, types::I32, types::I64, types::I64], None);
     let kernel_signature = code.signature(&[types::I64; 4], Some(types::I32));
     let name = format!("{}.task", code.layout.name);

@@ -3,7 +3,7 @@
 //! It asks the processor as the Intel and AMD manuals say (CPUID leaves 1, 7 and 0x80000001, and XCR0 for what the system saves of vector registers), for what
 //! `runtime::host_target` asks. AArch64 has one instruction set, which is part of its ABI.
 
-use super::{Code, Emit};
+use super::{FunctionEmitter, WrapperBuilder};
 use codegen::Object;
 use cranelift::codegen::ir::condcodes::IntCC;
 use cranelift::codegen::ir::{InstBuilder, StackSlotData, StackSlotKind, Value, types};
@@ -52,7 +52,7 @@ const NEEDS: [(InstructionSet, &[(Word, u32)]); 5] = [
 ];
 
 /// Defines the function.
-pub(crate) fn define(code: &mut Code<'_>, objects: &[Object]) -> ModuleResult<()> {
+pub(crate) fn define(code: &mut WrapperBuilder<'_>, objects: &[Object]) -> ModuleResult<()> {
     let id = declare(code)?;
     let signature = code.signature(&[], Some(types::I32));
     let sets: Vec<InstructionSet> = objects.iter().map(|object| object.target().instruction_set()).collect();
@@ -83,7 +83,7 @@ pub(crate) fn define(code: &mut Code<'_>, objects: &[Object]) -> ModuleResult<()
 }
 
 /// The function, for those who call it.
-pub(crate) fn declare(code: &mut Code<'_>) -> ModuleResult<FuncId> {
+pub(crate) fn declare(code: &mut WrapperBuilder<'_>) -> ModuleResult<FuncId> {
     let signature = code.signature(&[], Some(types::I32));
     let name = format!("{}.processor", code.layout.name);
     code.declare(&name, Linkage::Local, &signature)
@@ -91,7 +91,7 @@ pub(crate) fn declare(code: &mut Code<'_>) -> ModuleResult<FuncId> {
 
 /// A function of given machine code.
 fn bytes(
-    code: &mut Code<'_>,
+    code: &mut WrapperBuilder<'_>,
     what: &str,
     signature: &cranelift::codegen::ir::Signature,
     bytes: &[u8],
@@ -103,9 +103,9 @@ fn bytes(
 }
 
 /// All words that tell features.
-fn read(e: &mut Emit<'_, '_>, cpuid: FuncId, xgetbv: FuncId) -> Vec<(Word, Value)> {
+fn read(e: &mut FunctionEmitter<'_, '_>, cpuid: FuncId, xgetbv: FuncId) -> Vec<(Word, Value)> {
     let slot = e.b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, 16, 3));
-    let ask = |e: &mut Emit<'_, '_>, leaf: u32, subleaf: i64, register: i32| {
+    let ask = |e: &mut FunctionEmitter<'_, '_>, leaf: u32, subleaf: i64, register: i32| {
         let place = e.b.ins().stack_addr(types::I64, slot, 0);
         let leaf = e.b.ins().iconst(types::I32, i64::from(leaf));
         let subleaf = e.b.ins().iconst(types::I32, subleaf);
@@ -140,7 +140,7 @@ fn read(e: &mut Emit<'_, '_>, cpuid: FuncId, xgetbv: FuncId) -> Vec<(Word, Value
 }
 
 /// Whether all bits of a set, and of those before it, are there.
-fn has(e: &mut Emit<'_, '_>, words: &[(Word, Value)], set: InstructionSet) -> Value {
+fn has(e: &mut FunctionEmitter<'_, '_>, words: &[(Word, Value)], set: InstructionSet) -> Value {
     let mut all = e.b.ins().iconst(types::I8, 1);
     for (word, value) in words {
         let needed = NEEDS.iter().filter(|(of, _)| set.includes(*of)).flat_map(|(_, bits)| *bits);

@@ -1,6 +1,6 @@
 //! `NAME_step(context) -> status`: checks the context, and runs the variant for this processor on it.
 
-use super::{Code, Emit, parallel, processor};
+use super::{FunctionEmitter, WrapperBuilder, parallel, processor};
 use crate::data::{PARAM_BYTES, PORTS};
 use crate::layout::{ALIGN, Layout, MOST_THREADS, context};
 use crate::link::Linked;
@@ -12,13 +12,13 @@ use cranelift::module::{FuncId, Linkage, Module, ModuleResult};
 use std::mem::offset_of;
 
 /// What the caller's arena has: the variants' arenas, one over the other; addresses of parameters; scratch memory of each thread.
-pub(crate) struct Arena {
+pub(crate) struct ArenaLayout {
     pub(crate) params: usize,
     pub(crate) scratch: usize,
     pub(crate) scratch_bytes: usize,
 }
 
-impl Arena {
+impl ArenaLayout {
     /// The arena for these sizes: of each variant, its arena, its scratch memory, and how many parameters its launches have.
     pub(crate) fn new(variants: impl IntoIterator<Item = [usize; 3]>) -> Self {
         let mut most = [0; 3];
@@ -40,7 +40,7 @@ impl Arena {
 }
 
 /// Defines `NAME_step` and `NAME_arena_bytes`.
-pub(crate) fn define(code: &mut Code<'_>) -> ModuleResult<()> {
+pub(crate) fn define(code: &mut WrapperBuilder<'_>) -> ModuleResult<()> {
     define_arena_bytes(code)?;
     let parallel_for = parallel::declare(code)?;
     let processor = processor::declare(code)?;
@@ -50,7 +50,7 @@ pub(crate) fn define(code: &mut Code<'_>) -> ModuleResult<()> {
     code.define(id, signature, |e, params| {
         let ctx = params[0];
         check_states(e, ctx, layout.state_bytes);
-        let threads = check_arena(e, ctx, &Arena::of(variants));
+        let threads = check_arena(e, ctx, &ArenaLayout::of(variants));
         check_ports(e, ctx, layout);
         let number = variant(e, ctx, processor, variants.len());
         for (at, variant) in variants.iter().enumerate() {
@@ -58,7 +58,7 @@ pub(crate) fn define(code: &mut Code<'_>) -> ModuleResult<()> {
             let is_this = e.b.ins().icmp_imm_u(IntCC::Equal, number, at as i64 + 1);
             e.b.ins().brif(is_this, this, &[], next, &[]);
             e.enter(this);
-            run(e, (ctx, threads), variant, (layout, &Arena::of(variants), parallel_for))?;
+            run(e, (ctx, threads), variant, (layout, &ArenaLayout::of(variants), parallel_for))?;
             e.enter(next);
         }
         let none = e.b.ins().iconst(types::I32, Fault::Processor as i64);
@@ -68,8 +68,8 @@ pub(crate) fn define(code: &mut Code<'_>) -> ModuleResult<()> {
 }
 
 /// `uint64_t NAME_arena_bytes(uint32_t threads)`.
-fn define_arena_bytes(code: &mut Code<'_>) -> ModuleResult<()> {
-    let arena = Arena::of(code.variants);
+fn define_arena_bytes(code: &mut WrapperBuilder<'_>) -> ModuleResult<()> {
+    let arena = ArenaLayout::of(code.variants);
     let signature = code.signature(&[types::I32], Some(types::I64));
     let id = code.declare(&code.symbol("arena_bytes"), Linkage::Export, &signature)?;
     code.define(id, signature, |e, params| {
@@ -80,7 +80,7 @@ fn define_arena_bytes(code: &mut Code<'_>) -> ModuleResult<()> {
 }
 
 /// Bytes for so many threads, none counted as one.
-fn arena_bytes(e: &mut Emit<'_, '_>, arena: &Arena, threads: Value) -> Value {
+fn arena_bytes(e: &mut FunctionEmitter<'_, '_>, arena: &ArenaLayout, threads: Value) -> Value {
     let one = e.b.ins().iconst(types::I32, 1);
     let threads = e.b.ins().umax(threads, one);
     let threads = e.b.ins().uextend(types::I64, threads);
@@ -89,7 +89,7 @@ fn arena_bytes(e: &mut Emit<'_, '_>, arena: &Arena, threads: Value) -> Value {
 }
 
 /// Checks the context, its version and the states.
-pub(crate) fn check_states(e: &mut Emit<'_, '_>, ctx: Value, bytes: usize) {
+pub(crate) fn check_states(e: &mut FunctionEmitter<'_, '_>, ctx: Value, bytes: usize) {
     let null = e.b.ins().icmp_imm_u(IntCC::Equal, ctx, 0);
     e.fail_if(null, Fault::Context as i32);
     let version = e.load(types::I32, ctx, context::VERSION);
@@ -106,7 +106,7 @@ pub(crate) fn check_states(e: &mut Emit<'_, '_>, ctx: Value, bytes: usize) {
 }
 
 /// Checks the number of threads and the arena; gives how many threads the step is shared among.
-fn check_arena(e: &mut Emit<'_, '_>, ctx: Value, arena: &Arena) -> Value {
+fn check_arena(e: &mut FunctionEmitter<'_, '_>, ctx: Value, arena: &ArenaLayout) -> Value {
     let threads = e.load(types::I32, ctx, context::THREADS);
     let many = e.b.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, threads, i64::from(MOST_THREADS));
     e.fail_if(many, Fault::Threads as i32);
@@ -124,7 +124,7 @@ fn check_arena(e: &mut Emit<'_, '_>, ctx: Value, arena: &Arena) -> Value {
     e.b.ins().select(alone, one, threads)
 }
 
-fn check_ports(e: &mut Emit<'_, '_>, ctx: Value, layout: &Layout) {
+fn check_ports(e: &mut FunctionEmitter<'_, '_>, ctx: Value, layout: &Layout) {
     for (at, port) in layout.ports.iter().enumerate() {
         let pointer = e.load(types::I64, ctx, Layout::port_offset(at));
         let unusable = e.is_unusable(pointer, port.align);
@@ -133,7 +133,7 @@ fn check_ports(e: &mut Emit<'_, '_>, ctx: Value, layout: &Layout) {
 }
 
 /// The number of the variant for this processor, which the context remembers: asking takes longer than a small step.
-fn variant(e: &mut Emit<'_, '_>, ctx: Value, processor: FuncId, count: usize) -> Value {
+fn variant(e: &mut FunctionEmitter<'_, '_>, ctx: Value, processor: FuncId, count: usize) -> Value {
     let known = e.load(types::I64, ctx, context::PROCESSOR);
     let (ask, after) = (e.b.create_block(), e.b.create_block());
     let number = e.b.append_block_param(after, types::I64);
@@ -152,10 +152,10 @@ fn variant(e: &mut Emit<'_, '_>, ctx: Value, processor: FuncId, count: usize) ->
 
 /// Fills in the addresses of all parameters, and returns what the variant's step returns.
 fn run(
-    e: &mut Emit<'_, '_>,
+    e: &mut FunctionEmitter<'_, '_>,
     (ctx, threads): (Value, Value),
     variant: &Linked,
-    (layout, arena, parallel_for): (&Layout, &Arena, FuncId),
+    (layout, arena, parallel_for): (&Layout, &ArenaLayout, FuncId),
 ) -> ModuleResult<()> {
     let count = PORTS as usize + layout.ports.len();
     let slot = e.b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, count as u32 * 8, 3));

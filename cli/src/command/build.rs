@@ -23,7 +23,7 @@ pub(super) struct Build {
     source: String,
     /// Which step of a model: `train` or `infer`. A graph in a file is a step already
     #[arg(long, default_value = "train", value_name = "train|infer")]
-    entry: Entry,
+    entry: EntryKind,
     /// The prefix of all symbols and the name of the files; without it, the source's name and the entry: `cnn_train`
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -59,7 +59,7 @@ const EXAMPLES: &str = "Examples:
       cargo run --release --features cross -- build cnn --target aarch64-unknown-linux-gnu -o build";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Entry {
+enum EntryKind {
     Train,
     Infer,
 }
@@ -104,8 +104,8 @@ impl Build {
         if let Ok(model) = BuiltIn::from_str(&self.source, false) {
             let batch = self.batch.unwrap_or(model.batch());
             return Ok(match self.entry {
-                Entry::Train => model.step(batch)?,
-                Entry::Infer => model.inference(batch)?,
+                EntryKind::Train => model.step(batch)?,
+                EntryKind::Infer => model.inference(batch)?,
             });
         }
         let workload = Workload::named(&self.source).map_err(|e| {
@@ -115,7 +115,7 @@ impl Build {
                 .collect();
             format!("`{}` is no file that ends in .ir, and none of the models {}; {e}", self.source, models.join(", "))
         })?;
-        if self.batch.is_some() || self.entry == Entry::Infer {
+        if self.batch.is_some() || self.entry == EntryKind::Infer {
             return Err("`--batch` and `--entry infer`: a workload is one step as it is".into());
         }
         Ok(workload.step()?)
@@ -129,7 +129,7 @@ impl Build {
             .file_stem()
             .and_then(|stem| stem.to_str())
             .ok_or("the source has no name: give `--name`")?;
-        let entry = if self.entry == Entry::Train { "train" } else { "infer" };
+        let entry = if self.entry == EntryKind::Train { "train" } else { "infer" };
         Ok(if self.is_file() { stem.to_owned() } else { format!("{stem}_{entry}") })
     }
 
