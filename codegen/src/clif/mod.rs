@@ -15,7 +15,10 @@ mod value;
 use crate::error::EmitError;
 use crate::tile::TileFunctions;
 use cranelift::codegen::ir::condcodes::IntCC;
-use cranelift::codegen::ir::{AbiParam, Block, Function, InstBuilder, MemFlagsData, Signature, types};
+use cranelift::codegen::ir::{
+    AbiParam, Block, ExtFuncData, ExternalName, FuncRef, Function, InstBuilder, MemFlagsData, Signature,
+    UserExternalName, Value, types,
+};
 use cranelift::codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift::frontend::{FunctionBuilder, FunctionBuilderContext};
 use emitter::Emitter;
@@ -30,6 +33,22 @@ pub(crate) fn kernel_signature(call_conv: CallConv) -> Signature {
     signature.params.extend([AbiParam::new(types::I64); 4]);
     signature.returns.push(AbiParam::new(types::I32));
     signature
+}
+
+/// Starts an empty function: its parameters.
+fn begin(b: &mut FunctionBuilder<'_>) -> Vec<Value> {
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    enter(b, entry);
+    b.block_params(entry).to_vec()
+}
+
+/// A function of the program, by its number, as something to call.
+fn reference(b: &mut FunctionBuilder<'_>, function: u32, signature: Signature) -> FuncRef {
+    let signature = b.import_signature(signature);
+    let name = b.func.declare_imported_user_function(UserExternalName { namespace: 0, index: function });
+    let name = ExternalName::user(name);
+    b.import_function(ExtFuncData { name, signature, colocated: true, patchable: false })
 }
 
 /// Goes on in a block to which all jumps have been emitted.
@@ -47,11 +66,8 @@ pub(crate) fn emit_kernel(
     context: &mut FunctionBuilderContext,
 ) -> Result<(), EmitError> {
     let mut b = FunctionBuilder::new(function, context);
-    let entry = b.create_block();
-    b.append_block_params_for_function_params(entry);
-    b.switch_to_block(entry);
-    b.seal_block(entry);
-    let [args, scratch, lo, hi] = [0, 1, 2, 3].map(|p| b.block_params(entry)[p]);
+    let given = begin(&mut b);
+    let [args, scratch, lo, hi] = [0, 1, 2, 3].map(|p| given[p]);
     // The table of pointers is written before the step and never by it.
     let table = MemFlagsData::trusted().with_readonly().with_can_move();
     let params = (0..kernel.params.len()).map(|p| b.ins().load(types::I64, table, args, p as i32 * 8)).collect();

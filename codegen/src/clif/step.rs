@@ -1,11 +1,10 @@
 //! The step: a function that runs all launches in order.
 
-use super::{enter, kernel_signature};
+use super::{enter, kernel_signature, reference};
 use crate::abi::StepContext;
 use cranelift::codegen::ir::condcodes::IntCC;
 use cranelift::codegen::ir::{
-    AbiParam, Block, BlockArg, ExtFuncData, ExternalName, FuncRef, Function, InstBuilder, MemFlagsData, Signature,
-    Type, UserExternalName, Value, types,
+    AbiParam, Block, BlockArg, FuncRef, Function, InstBuilder, MemFlagsData, Signature, Type, Value, types,
 };
 use cranelift::codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift::frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -97,14 +96,11 @@ pub(crate) fn emit_parts(
 
 /// The first block of a function with the step's signature: its argument, and the block that returns the status it is given.
 fn begin(b: &mut FunctionBuilder<'_>) -> (Value, Block) {
-    let entry = b.create_block();
-    b.append_block_params_for_function_params(entry);
-    b.switch_to_block(entry);
-    b.seal_block(entry);
+    let context = super::begin(b)[0];
     let failed = b.create_block();
     b.append_block_param(failed, types::I32);
     b.set_cold_block(failed);
-    (b.block_params(entry)[0], failed)
+    (context, failed)
 }
 
 /// Goes on in a new block if a status is that of success.
@@ -122,14 +118,6 @@ fn end(mut b: FunctionBuilder<'_>, failed: Block, config: TargetFrontendConfig) 
     let status = b.block_params(failed)[0];
     b.ins().return_(&[status]);
     b.finalize(config);
-}
-
-/// A function as something to call.
-fn reference(b: &mut FunctionBuilder<'_>, function: u32, signature: Signature) -> FuncRef {
-    let signature = b.import_signature(signature);
-    let name = b.func.declare_imported_user_function(UserExternalName { namespace: 0, index: function });
-    let name = ExternalName::user(name);
-    b.import_function(ExtFuncData { name, signature, colocated: true, patchable: false })
 }
 
 fn jump_with_result(b: &mut FunctionBuilder<'_>, call: cranelift::codegen::ir::Inst, to: Block) {

@@ -9,14 +9,12 @@
 //! leaves the sum in. Within a kernel, what the kernel keeps in registers would be in the way: tiles are functions of their own.
 
 use super::emitter::{Emitter, memory_flags};
-use super::enter;
 use super::memory::Address;
 use super::value::clif_type;
+use super::{begin, enter, reference};
 use crate::error::{EmitError, unsupported};
 use crate::tile::{NO_TILE, TileLoop, TileShape, tile_signature};
-use cranelift::codegen::ir::{
-    BlockArg, ExtFuncData, ExternalName, Function, InstBuilder, Type, UserExternalName, Value, types,
-};
+use cranelift::codegen::ir::{BlockArg, Function, InstBuilder, Type, Value, types};
 use cranelift::codegen::isa::TargetFrontendConfig;
 use cranelift::frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use kernel::{DType, Micro};
@@ -40,14 +38,7 @@ impl Emitter<'_, '_> {
             args.push(if offset == 0 { base } else { self.b.ins().iadd_imm_s(base, offset) });
         }
         self.addresses.truncate(known);
-        let signature = self.b.import_signature(tile_signature());
-        let name = self.b.func.declare_imported_user_function(UserExternalName { namespace: 0, index: function });
-        let callee = self.b.import_function(ExtFuncData {
-            name: ExternalName::user(name),
-            signature,
-            colocated: true,
-            patchable: false,
-        });
+        let callee = reference(&mut self.b, function, tile_signature());
         self.b.ins().call(callee, &args);
         Ok(())
     }
@@ -62,18 +53,24 @@ pub(crate) fn emit_tile(
     context: &mut FunctionBuilderContext,
 ) {
     let mut b = FunctionBuilder::new(function, context);
-    let entry = b.create_block();
-    b.append_block_params_for_function_params(entry);
-    b.switch_to_block(entry);
-    b.seal_block(entry);
-    let [a, at_b, c] = [0, 1, 2].map(|p| Address { base: b.block_params(entry)[p], offset: 0 });
+    let given = begin(&mut b);
+    let [a, at_b, c] = [0, 1, 2].map(|p| Address { base: given[p], offset: 0 });
     let lanes = if shape.sums == DType::F32 { 4 } else { 2 };
-    let mut tile = Tile { b, shape, fma, lanes, sums: vec![] };
+    let columns = columns(shape.n as i64, lanes);
+    let tight = shape.m * columns.len() > ROOMY_SUMS;
+    let mut tile = Tile { b, shape, fma, lanes, columns, tight, sums: vec![] };
     tile.start_sums();
     tile.reduce(&shape.reduce, a, at_b);
     tile.store_sums(c);
     tile.b.ins().return_(&[]);
     tile.b.finalize(config);
+}
+
+/// First column and lanes of each column of registers of a row of `n`.
+fn columns(n: i64, lanes: u16) -> Vec<(i64, u16)> {
+    let whole = n - n % i64::from(lanes);
+    let vectors = (0..whole).step_by(usize::from(lanes)).map(|column| (column, lanes));
+    vectors.chain((whole..n).map(|column| (column, 1))).collect()
 }
 
 /// A tile while it is emitted.
@@ -83,29 +80,17 @@ struct Tile<'s, 'f> {
     fma: bool,
     /// Lanes of a vector column.
     lanes: u16,
-    /// The sums, row by row: the vector columns, then the single columns.
+    /// First column and lanes of each column of registers: vectors, then single columns.
+    columns: Vec<(i64, u16)>,
+    /// Whether the sums fill the registers. Measured on Zen 4, in GFLOP/s of 59: a tight 6 x 8 tile reaches 48 with a broadcast load for
+    /// each product and no unrolling, 33 with shared broadcasts and four steps in a row; a roomy 4 x 8 tile 46 and 52. On Zen 5, of 69: a 5 x 8 tile,
+    /// of which four steps in a row spill, 54 and 46.
+    tight: bool,
+    /// The sums, row by row, in each the columns.
     sums: Vec<Vec<Variable>>,
 }
 
 impl Tile<'_, '_> {
-    fn vectors(&self) -> usize {
-        self.shape.n / usize::from(self.lanes)
-    }
-
-    /// First column and lanes of each column of registers.
-    fn columns(&self) -> Vec<(i64, u16)> {
-        let vectors = (0..self.vectors()).map(|v| ((v * usize::from(self.lanes)) as i64, self.lanes));
-        let singles = (self.vectors() * usize::from(self.lanes)..self.shape.n).map(|c| (c as i64, 1));
-        vectors.chain(singles).collect()
-    }
-
-    /// Whether the sums fill the registers. Measured on Zen 4, in GFLOP/s of 59: a tight 6 x 8 tile reaches 48 with a broadcast load for
-    /// each product and no unrolling, 33 with shared broadcasts and four steps in a row; a roomy 4 x 8 tile 46 and 52. On Zen 5, of 69: a 5 x 8 tile,
-    /// of which four steps in a row spill, 54 and 46.
-    fn tight(&self) -> bool {
-        self.shape.m * self.columns().len() > ROOMY_SUMS
-    }
-
     fn bytes(&self, columns: i64) -> i64 {
         columns * self.shape.sums.size_bytes() as i64
     }
@@ -113,7 +98,7 @@ impl Tile<'_, '_> {
     fn start_sums(&mut self) {
         for _ in 0..self.shape.m {
             let mut sums = Vec::new();
-            for (_, lanes) in self.columns() {
+            for (_, lanes) in self.columns.clone() {
                 let ty = clif_type(self.shape.sums, lanes);
                 let zero = self.zero(ty);
                 let var = self.b.declare_var(ty);
@@ -134,7 +119,7 @@ impl Tile<'_, '_> {
 
     fn store_sums(&mut self, c: Address) {
         for (row, sums) in self.sums.clone().into_iter().enumerate() {
-            for (sum, (column, lanes)) in sums.into_iter().zip(self.columns()) {
+            for (sum, (column, lanes)) in sums.into_iter().zip(self.columns.clone()) {
                 let at = self.shift(c, self.shape.c_row * row as i64 + self.bytes(column));
                 let mut sum = self.b.use_var(sum);
                 if self.shape.accumulate {
@@ -153,10 +138,10 @@ impl Tile<'_, '_> {
             self.pointer_loop(dim.extent, (a, dim.a), (b, dim.b), |tile, a, b| tile.reduce(inner, a, b));
             return;
         }
-        if dim.extent <= FULL_UNROLL && !self.tight() {
+        if dim.extent <= FULL_UNROLL && !self.tight {
             return self.steps(dim.extent, (a, dim.a), (b, dim.b));
         }
-        let unroll = if self.tight() { 1 } else { UNROLL };
+        let unroll = if self.tight { 1 } else { UNROLL };
         let (rounds, rest) = (dim.extent / unroll, dim.extent % unroll);
         let by = unroll as i64;
         let unrolled = |tile: &mut Self, a, b| tile.steps(unroll, (a, dim.a), (b, dim.b));
@@ -204,7 +189,7 @@ impl Tile<'_, '_> {
     }
 
     fn step(&mut self, a: Address, b: Address) {
-        let columns = self.columns();
+        let columns = self.columns.clone();
         let mut factors = vec![];
         for &(column, lanes) in &columns {
             let at = self.shift(b, self.bytes(column));
@@ -213,7 +198,7 @@ impl Tile<'_, '_> {
         let vector = clif_type(self.shape.sums, self.lanes);
         for (row, sums) in self.sums.clone().into_iter().enumerate() {
             let at = self.shift(a, self.shape.a_row * row as i64);
-            let shared = (!self.tight()).then(|| self.broadcast(vector, at));
+            let shared = (!self.tight).then(|| self.broadcast(vector, at));
             for ((sum, &(_, lanes)), &factor) in sums.into_iter().zip(&columns).zip(&factors) {
                 let left = match shared {
                     Some(all) if lanes > 1 => all,
