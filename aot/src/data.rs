@@ -1,6 +1,7 @@
 //! Read-only tables in the object: constants, initial values, messages, where launches' parameters are.
 
-use crate::{EntryPoint, layout::Layout};
+use crate::EntryPoint;
+use crate::layout::{Layout, PortDirection};
 use codegen::Object;
 use kernel::BufferKind;
 
@@ -29,23 +30,26 @@ impl Tables {
             .buffers()
             .iter()
             .map(|buffer| {
-                let state = |name: &str| layout.states.iter().find(|state| state.name == name).map_or(0, |s| s.offset);
                 let port = |name: &str, side| {
                     let at = layout.ports.iter().position(|port| port.side == side && port.name == name);
                     PORTS + at.unwrap_or(0) as u32
                 };
+                if let Some(name) = buffer.state() {
+                    let state = layout.states.iter().find(|state| state.name == name);
+                    return (STATES, state.map_or(0, |state| state.offset));
+                }
                 match &buffer.kind {
-                    BufferKind::Input { name } => (port(name, crate::layout::PortDirection::Input), 0),
-                    BufferKind::Output { name } => (port(name, crate::layout::PortDirection::Output), 0),
-                    BufferKind::State { name } => (STATES, state(name)),
-                    BufferKind::Next { name } if buffer.offset.is_none() => (STATES, state(name)),
+                    BufferKind::Input { name } => (port(name, PortDirection::Input), 0),
+                    BufferKind::Output { name } => (port(name, PortDirection::Output), 0),
                     BufferKind::Constant { bytes } => {
                         let at = constants.len();
                         constants.extend_from_slice(bytes);
-                        constants.resize(constants.len().next_multiple_of(crate::layout::ALIGN), 0);
+                        constants.resize(constants.len().next_multiple_of(runtime::ALIGN), 0);
                         (CONSTANTS, at)
                     }
-                    BufferKind::Temp | BufferKind::Next { .. } => (ARENA, buffer.offset.unwrap_or(0)),
+                    BufferKind::Temp | BufferKind::State { .. } | BufferKind::Next { .. } => {
+                        (ARENA, buffer.offset.unwrap_or(0))
+                    }
                 }
             })
             .collect();

@@ -1,23 +1,16 @@
 //! The C header of an entry, which C++ takes as well.
 
-use crate::layout::{ALIGN, Layout, PortDirection, PortField};
-use crate::wrapper::step::ArenaLayout;
+use crate::layout::{ArenaLayout, Layout, PortDirection, PortField};
 use crate::{ABI_VERSION, EntryPoint};
-use codegen::Object;
 use kernel::DType;
+use runtime::ALIGN;
 use std::fmt::Write;
 
-/// Sizes of an entry's arena.
-pub(crate) fn arena(objects: &[Object]) -> ArenaLayout {
-    let params = |object: &Object| object.launches().iter().map(|launch| launch.args.len()).sum();
-    ArenaLayout::new(objects.iter().map(|o| [o.arena_bytes().unwrap_or(0), o.scratch_bytes(), params(o)]))
-}
-
 /// The header's text.
-pub(crate) fn header(entry: &EntryPoint, layout: &Layout, objects: &[Object]) -> String {
+pub(crate) fn header(entry: &EntryPoint, layout: &Layout, arena: &ArenaLayout) -> String {
     let mut text = String::new();
     // Writing to a string can't fail.
-    let _ = write(&mut text, entry, layout, &arena(objects));
+    let _ = write(&mut text, entry, layout, arena);
     text
 }
 
@@ -53,7 +46,7 @@ fn write(f: &mut String, entry: &EntryPoint, layout: &Layout, arena: &ArenaLayou
     writeln!(f, " * After a status other than 0, outputs and states hold no particular values.\n */")?;
     writeln!(f, "#ifndef GRADC_{prefix}_H\n#define GRADC_{prefix}_H\n\n#include <stdint.h>\n")?;
     writeln!(f, "#ifdef __cplusplus\nextern \"C\" {{\n#endif\n")?;
-    write_shared(f)?;
+    f.push_str(SHARED);
     write_sizes(f, layout, arena)?;
     write_context(f, layout)?;
     write_functions(f, layout)?;
@@ -61,18 +54,13 @@ fn write(f: &mut String, entry: &EntryPoint, layout: &Layout, arena: &ArenaLayou
 }
 
 /// What the headers of all entries declare alike.
-fn write_shared(f: &mut String) -> std::fmt::Result {
-    f.push_str(
-        "#ifndef GRADC_PARALLEL_FOR\n#define GRADC_PARALLEL_FOR\n\
+const SHARED: &str = "#ifndef GRADC_PARALLEL_FOR\n#define GRADC_PARALLEL_FOR\n\
          /* Runs iterations begin..end of a loop as the thread of that number; to be called by a gradc_parallel_for. */\n\
          typedef void (*gradc_task)(void *job, uint32_t thread, int64_t begin, int64_t end);\n\
          /* Calls task(job, thread, begin, end) for ranges that make up 0..extent, at the same time on threads 0..threads, each number by one thread at a time,\n\
          \x20* and returns when all are done. Results are the same to the bit however the iterations are shared out. */\n\
          typedef void (*gradc_parallel_for)(void *user, uint32_t threads, gradc_task task, void *job, int64_t extent);\n\
-         #endif\n\n",
-    );
-    Ok(())
-}
+         #endif\n\n";
 
 fn write_sizes(f: &mut String, layout: &Layout, arena: &ArenaLayout) -> std::fmt::Result {
     let prefix = layout.prefix();
@@ -108,7 +96,7 @@ fn write_context(f: &mut String, layout: &Layout) -> std::fmt::Result {
     let fields = [
         ("uint32_t abi_version", "ABI_VERSION of this header"),
         ("uint32_t threads", "that parallel_for uses; 0 and 1 are the same"),
-        ("void *states", "what the step learns and keeps; steps of one model share them, one after the other"),
+        ("void *states", "what the step learns and keeps, at the offsets above"),
         ("uint64_t state_bytes", ""),
         ("void *arena", "scratch memory; holds nothing between steps"),
         ("uint64_t arena_bytes", ""),
@@ -168,7 +156,7 @@ fn quoted(name: &str) -> String {
 }
 
 /// The type of elements in C.
-pub(crate) fn c_type(dtype: DType) -> &'static str {
+fn c_type(dtype: DType) -> &'static str {
     match dtype {
         DType::F32 => "float",
         DType::F64 => "double",

@@ -1,15 +1,14 @@
 //! Where everything is in the caller's memory: the context, the states, the arena.
 
 use crate::{AotError, EntryPoint};
+use codegen::Object;
 use kernel::{Access, Buffer, BufferKind, DType, InstructionSet, Program};
-use std::collections::BTreeMap;
+use runtime::ALIGN;
+use std::collections::{BTreeMap, BTreeSet};
 use target_lexicon::Triple;
 
 /// The version of the C interface: the layout of the context and what functions there are.
 pub const ABI_VERSION: u32 = 1;
-
-/// What states, the arena and each state in it start at multiples of, in bytes: a cache line, and the widest vector.
-pub(crate) const ALIGN: usize = 64;
 
 /// The most threads that a step is shared among: enough, and products with sizes don't overflow.
 pub(crate) const MOST_THREADS: u32 = 1024;
@@ -155,6 +154,30 @@ impl Layout {
     }
 }
 
+/// What the caller's arena has: the variants' arenas, one over the other; addresses of parameters; scratch memory of each thread.
+pub(crate) struct ArenaLayout {
+    /// Where the addresses start, in bytes.
+    pub(crate) params: usize,
+    /// Where the scratch memory starts.
+    pub(crate) scratch: usize,
+    /// Of each thread.
+    pub(crate) scratch_bytes: usize,
+}
+
+impl ArenaLayout {
+    /// With room for each variant.
+    pub(crate) fn of(objects: &[Object]) -> Self {
+        let most = |size: fn(&Object) -> usize| objects.iter().map(size).max().unwrap_or(0);
+        let params = most(|object| object.arena_bytes().unwrap_or(0)).next_multiple_of(ALIGN);
+        let count = most(|object| object.launches().iter().map(|launch| launch.args.len()).sum());
+        Self {
+            params,
+            scratch: (params + 8 * count).next_multiple_of(ALIGN),
+            scratch_bytes: most(Object::scratch_bytes).next_multiple_of(ALIGN),
+        }
+    }
+}
+
 fn check_initial(entry: &EntryPoint, states: &[StateField]) -> Result<(), AotError> {
     for (name, initial) in &entry.initial {
         let Some(state) = states.iter().find(|state| state.name == *name) else {
@@ -178,7 +201,7 @@ fn is_identifier(text: &str) -> bool {
 
 /// A name as C's: other characters become `_`, and what others have already, or C has for itself, gets a number.
 fn identifiers<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<String> {
-    let mut taken: BTreeMap<String, ()> = RESERVED.iter().map(|word| ((*word).to_owned(), ())).collect();
+    let mut taken: BTreeSet<String> = RESERVED.iter().map(|word| (*word).to_owned()).collect();
     let mut all = vec![];
     for name in names {
         let mut plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
@@ -186,9 +209,9 @@ fn identifiers<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<String> {
             plain.insert(0, '_');
         }
         let numbered = (2..).map(|n| format!("{plain}_{n}"));
-        let free = std::iter::once(plain.clone()).chain(numbered).find(|name| !taken.contains_key(name));
+        let free = std::iter::once(plain.clone()).chain(numbered).find(|name| !taken.contains(name));
         let free = free.unwrap_or(plain);
-        taken.insert(free.clone(), ());
+        taken.insert(free.clone());
         all.push(free);
     }
     all

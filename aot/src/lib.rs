@@ -87,13 +87,14 @@ impl Files {
 pub fn build(entry: &EntryPoint) -> Result<Files, AotError> {
     let layout = layout::Layout::of(entry)?;
     let objects = entry.compile()?;
-    let object = link::link(entry, &layout, &objects)?;
+    let arena = layout::ArenaLayout::of(&objects);
+    let object = link::link(entry, &layout, &arena, &objects)?;
     let coff = layout.triple.binary_format == target_lexicon::BinaryFormat::Coff;
     Ok(Files {
         name: entry.name.clone(),
         library: archive::library(&entry.name, &object, coff)?,
-        header: header::header(entry, &layout, &objects),
-        manifest: manifest::manifest(entry, &layout, &objects),
+        header: header::header(entry, &layout, &arena),
+        manifest: manifest::manifest(entry, &layout, &arena, &objects),
         object,
         coff,
     })

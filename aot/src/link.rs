@@ -1,12 +1,12 @@
 //! Puts functions and tables into one relocatable object.
 
 use crate::data::{InitialValues, Tables, texts};
-use crate::layout::Layout;
-use crate::status::messages;
+use crate::layout::{ArenaLayout, Layout};
+use crate::status::{check_messages, fault_messages};
 use crate::wrapper::{self, WrapperBuilder};
 use crate::{AotError, EntryPoint};
 use codegen::Object;
-use cranelift::codegen::ir::Signature;
+use cranelift::codegen::ir::{AbiParam, Signature, types};
 use cranelift::module::{
     DataDescription, DataId, FuncId, Linkage, Module, ModuleReloc, ModuleRelocTarget, ModuleResult,
 };
@@ -19,24 +19,32 @@ pub(crate) struct Linked {
     pub(crate) constants: Option<DataId>,
     pub(crate) params: DataId,
     pub(crate) param_count: usize,
-    pub(crate) arena_bytes: usize,
-    pub(crate) scratch_bytes: usize,
     /// How many checks the variants before it have.
     pub(crate) first_check: usize,
 }
 
 /// The object's bytes.
-pub(crate) fn link(entry: &EntryPoint, layout: &Layout, objects: &[Object]) -> Result<Vec<u8>, AotError> {
+pub(crate) fn link(
+    entry: &EntryPoint,
+    layout: &Layout,
+    arena: &ArenaLayout,
+    objects: &[Object],
+) -> Result<Vec<u8>, AotError> {
     let refused = |message: String| AotError::Object { name: entry.name.clone(), message };
     let Some(least) = objects.first() else { return Err(AotError::NoVariant { name: entry.name.clone() }) };
     let isa = codegen::position_independent_isa(least.target())?;
     let builder = ObjectBuilder::new(isa, entry.name.as_str(), cranelift::module::default_libcall_names());
     let mut module = ObjectModule::new(builder.map_err(|e| refused(e.to_string()))?);
-    fill(&mut module, entry, layout, objects).map_err(|e| refused(e.to_string()))?;
+    fill(&mut module, entry, (layout, arena), objects).map_err(|e| refused(e.to_string()))?;
     module.finish().emit().map_err(|e| refused(e.to_string()))
 }
 
-fn fill(module: &mut ObjectModule, entry: &EntryPoint, layout: &Layout, objects: &[Object]) -> ModuleResult<()> {
+fn fill(
+    module: &mut ObjectModule,
+    entry: &EntryPoint,
+    (layout, arena): (&Layout, &ArenaLayout),
+    objects: &[Object],
+) -> ModuleResult<()> {
     let (mut variants, mut checks) = (vec![], vec![]);
     for object in objects {
         let set = object.target().instruction_set().name().replace('-', "_");
@@ -52,27 +60,27 @@ fn fill(module: &mut ObjectModule, entry: &EntryPoint, layout: &Layout, objects:
             constants,
             params: table(module, &format!("{prefix}.params"), tables.params)?,
             param_count: tables.param_count,
-            arena_bytes: object.arena_bytes().unwrap_or(0),
-            scratch_bytes: object.scratch_bytes(),
             first_check: checks.len(),
         });
         checks.extend_from_slice(object.checks());
     }
     let initial = InitialValues::of(entry, layout);
-    let messages = messages(layout, &checks);
-    let mut code = WrapperBuilder { module, layout, variants: &variants };
+    let (faults, checks) = (fault_messages(layout), check_messages(&checks));
+    let mut code = WrapperBuilder { module, layout, arena, variants: &variants };
     wrapper::processor::define(&mut code, objects)?;
     wrapper::parallel::define(&mut code)?;
     wrapper::step::define(&mut code)?;
     wrapper::init::define(&mut code, initial)?;
-    let all: Vec<String> = messages.faults.iter().chain(&messages.checks).cloned().collect();
-    wrapper::message::define(&mut code, texts(&all), [messages.faults.len(), messages.checks.len()])
+    let counts = [faults.len(), checks.len()];
+    wrapper::message::define(&mut code, texts(&[faults, checks].concat()), counts)
 }
 
 /// Adds a variant's functions under names of their own, which profilers show.
 fn define(module: &mut ObjectModule, object: &Object, prefix: &str) -> ModuleResult<Vec<FuncId>> {
-    // Calls among them are filled in by what they are named, not by how they are called.
-    let signature = Signature::new(module.isa().default_call_conv());
+    // Calls among them are filled in by what they are named, not by how they are called; the step is called from outside.
+    let mut signature = Signature::new(module.isa().default_call_conv());
+    signature.params.push(AbiParam::new(types::I64));
+    signature.returns.push(AbiParam::new(types::I32));
     let mut names: Vec<String> = (0..object.functions().len()).map(|at| format!("{prefix}.f{at}")).collect();
     for kernel in object.kernels() {
         names[kernel.function.as_u32() as usize] = format!("{prefix}.{}", kernel.name);
@@ -107,7 +115,7 @@ pub(crate) fn table(module: &mut ObjectModule, name: &str, mut bytes: Vec<u8>) -
         bytes.push(0);
     }
     data.define(bytes.into_boxed_slice());
-    data.set_align(crate::layout::ALIGN as u64);
+    data.set_align(runtime::ALIGN as u64);
     module.define_data(id, &data)?;
     Ok(id)
 }

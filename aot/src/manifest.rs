@@ -1,15 +1,14 @@
 //! What a program that makes bindings, or allocates by itself, wants to know, as JSON.
 
-use crate::header::arena;
-use crate::layout::{ALIGN, Layout, PortDirection, PortField};
+use crate::layout::{ArenaLayout, Layout, PortDirection, PortField};
 use crate::{ABI_VERSION, EntryPoint};
 use codegen::Object;
 use codegen::object::symbols_outside;
+use runtime::ALIGN;
 use serde_json::{Value, json};
 
 /// The manifest's text.
-pub(crate) fn manifest(entry: &EntryPoint, layout: &Layout, objects: &[Object]) -> String {
-    let sizes = arena(objects);
+pub(crate) fn manifest(entry: &EntryPoint, layout: &Layout, arena: &ArenaLayout, objects: &[Object]) -> String {
     let port = |port: &PortField| {
         json!({
             "name": port.name, "field": port.c_name, "dtype": port.dtype.name(), "shape": port.dims, "align": port.align,
@@ -36,8 +35,8 @@ pub(crate) fn manifest(entry: &EntryPoint, layout: &Layout, objects: &[Object]) 
         "functions": { "init": format!("{name}_init"), "step": format!("{name}_step"), "status_message": format!("{name}_status_message"), "arena_bytes": format!("{name}_arena_bytes") },
         "align": ALIGN,
         "state_bytes": layout.state_bytes,
-        "arena_bytes": sizes.scratch,
-        "arena_bytes_per_thread": sizes.scratch_bytes,
+        "arena_bytes": arena.scratch,
+        "arena_bytes_per_thread": arena.scratch_bytes,
         "inputs": ports(PortDirection::Input),
         "outputs": ports(PortDirection::Output),
         "states": states,

@@ -35,11 +35,11 @@ impl Fault {
             }
             Self::States => format!(
                 "context.states is null, not aligned to {} bytes, or context.state_bytes is less than {prefix}_STATE_BYTES",
-                crate::layout::ALIGN
+                runtime::ALIGN
             ),
             Self::Arena => format!(
                 "context.arena is null, not aligned to {} bytes, or context.arena_bytes is less than {prefix}_ARENA_BYTES(context.threads)",
-                crate::layout::ALIGN
+                runtime::ALIGN
             ),
             Self::Threads => format!("context.threads is more than {}", crate::layout::MOST_THREADS),
             Self::Range => "context.parallel_for called the task for a thread or a range that it wasn't given".into(),
@@ -53,25 +53,24 @@ pub(crate) const UNKNOWN: &str = "a status that the step doesn't have";
 /// The status of a fault in the first port: below it come the others'.
 pub(crate) const FIRST_PORT: i32 = -16;
 
-/// The messages of all statuses that a step can return: those below 0, from -1 down (empty where there is none), and those of checks.
-pub(crate) struct Messages {
-    pub(crate) faults: Vec<String>,
-    pub(crate) checks: Vec<String>,
-}
-
-/// All messages.
-pub(crate) fn messages(layout: &Layout, checks: &[Check]) -> Messages {
+/// The messages of what is wrong with a call, from -1 down.
+pub(crate) fn fault_messages(layout: &Layout) -> Vec<String> {
     let mut faults = vec![UNKNOWN.to_owned(); (-FIRST_PORT - 1) as usize];
     for fault in Fault::ALL {
         faults[(-(fault as i32) - 1) as usize] = fault.message(layout);
     }
-    for port in &layout.ports {
+    faults.extend(layout.ports.iter().map(|port| {
         let (side, name, align) = (port.side.name(), &port.c_name, port.align);
-        faults.push(format!("context.{side}.{name} (\"{}\") is null, or not aligned to {align} bytes", port.name));
-    }
-    let checks = checks.iter().map(|check| match &check.loc {
+        format!("context.{side}.{name} (\"{}\") is null, or not aligned to {align} bytes", port.name)
+    }));
+    faults
+}
+
+/// The messages of checks that failed, from 1 up.
+pub(crate) fn check_messages(checks: &[Check]) -> Vec<String> {
+    let message = |check: &Check| match &check.loc {
         Some(loc) => format!("{loc}: {}", check.message),
         None => check.message.clone(),
-    });
-    Messages { faults, checks: checks.collect() }
+    };
+    checks.iter().map(message).collect()
 }

@@ -3,7 +3,7 @@
 use crate::{AotError, EntryPoint, Files, Initial, Variant, build};
 use gradc::compile::{CompileOptions, lower};
 use gradc::dsl::Step;
-use ir::{Graph, Op, TensorType, Value};
+use ir::{Graph, TensorType, Value};
 use kernel::Target;
 use std::collections::BTreeMap;
 
@@ -93,26 +93,16 @@ fn shapes(graph: &Graph) -> BTreeMap<String, Vec<usize>> {
 
 /// Values as bytes, if they are of the states' types.
 fn initial(graph: &Graph, values: &BTreeMap<String, Value>) -> Result<BTreeMap<String, Initial>, AotError> {
-    let states: BTreeMap<&str, &TensorType> = graph
-        .ids()
-        .filter_map(|node| match graph.op(node) {
-            Op::State(state) => Some((state.name.as_str(), graph.ty(node))),
-            _ => None,
-        })
-        .collect();
+    let states: BTreeMap<&str, &TensorType> =
+        graph.states().map(|(_, state)| (state.name.as_str(), &state.ty)).collect();
     let mut initial = BTreeMap::new();
     for (name, value) in values {
-        match states.get(name.as_str()) {
-            Some(expected) if *expected != value.ty() => {
-                let (state, found, expected) = (name.clone(), value.ty().clone(), (*expected).clone());
-                return Err(AotError::InitialType { state, found, expected });
-            }
-            None => {
-                let states = states.keys().map(|state| (*state).to_owned()).collect();
-                return Err(AotError::NoState { state: name.clone(), states });
-            }
-            Some(_) => initial.insert(name.clone(), Initial(value.data().to_bytes())),
-        };
+        // What is no state's, `build` refuses.
+        if let Some(expected) = states.get(name.as_str()).filter(|expected| **expected != value.ty()) {
+            let (state, found, expected) = (name.clone(), value.ty().clone(), (*expected).clone());
+            return Err(AotError::InitialType { state, found, expected });
+        }
+        initial.insert(name.clone(), Initial(value.data().to_bytes()));
     }
     Ok(initial)
 }

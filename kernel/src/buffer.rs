@@ -62,6 +62,15 @@ impl Buffer {
         self.len * self.dtype.size_bytes()
     }
 
+    /// The state in whose memory it stands: its own, or that which it is the next value of.
+    pub fn state(&self) -> Option<&str> {
+        match &self.kind {
+            BufferKind::State { name } => Some(name),
+            BufferKind::Next { name } if self.offset.is_none() => Some(name),
+            _ => None,
+        }
+    }
+
     /// The bytes of the arena that it takes; `None` if it has no place yet, or one beyond what can be addressed.
     pub fn span(&self) -> Option<Range<usize>> {
         let start = self.offset?;

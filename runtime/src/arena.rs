@@ -4,7 +4,7 @@ use crate::{Element, LoadError};
 use memmap2::{MmapMut, MmapRaw};
 
 /// A cache line; also what the widest vectors want.
-pub(crate) const ALIGN: usize = 64;
+pub const ALIGN: usize = 64;
 
 /// From this size on the system is asked for large pages: fewer of them to make, and to find again.
 #[cfg(target_os = "linux")]

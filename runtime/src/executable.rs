@@ -2,7 +2,6 @@
 
 use crate::arena::Arena;
 use crate::loaded::{LoadOptions, Loaded};
-use crate::plan::in_states;
 use crate::pool::{PoolGuard, Team, parallel_for};
 use crate::ports::{Ports, check_values, collect};
 use crate::{Element, LoadError, PlanError, Port, PortError, PortKind, Refused, States, StepError};
@@ -139,7 +138,7 @@ impl Executable {
         object.launches().iter().find_map(|launch| {
             let params = &object.kernels()[launch.kernel as usize].params;
             let mut stored = launch.args.iter().zip(params).filter(|(_, param)| param.access.stores());
-            stored.find_map(|(arg, _)| in_states(&object.buffers()[arg.0 as usize]))
+            stored.find_map(|(arg, _)| object.buffers()[arg.0 as usize].state())
         })
     }
 
@@ -148,7 +147,7 @@ impl Executable {
         let object = self.loaded.object();
         let mut starts = Vec::with_capacity(object.buffers().len());
         for buffer in object.buffers() {
-            starts.push(match in_states(buffer) {
+            starts.push(match buffer.state() {
                 None => self.arena.address(buffer.offset.unwrap_or(0)),
                 Some(name) => match states.address(name) {
                     Some(address) if states.holds(name, buffer.dtype, buffer.len) => address,

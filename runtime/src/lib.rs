@@ -21,6 +21,7 @@ mod profile;
 mod states;
 mod trace;
 
+pub use arena::ALIGN;
 pub use codegen::{Backend, PeakLoop};
 pub use element::Element;
 pub use error::{LoadError, PlanError, PortError, Refused, StepError};

@@ -19,7 +19,7 @@ pub(crate) fn check(
     let states: BTreeMap<&str, (DType, usize)> = buffers.iter().filter_map(state).collect();
     for (b, buffer) in buffers.iter().enumerate() {
         let size = buffer.len.checked_mul(buffer.dtype.size_bytes());
-        if let Some(name) = in_states(buffer) {
+        if let Some(name) = buffer.state() {
             let is_there = states.get(name) == Some(&(buffer.dtype, buffer.len));
             if buffer.offset.is_some() || size.is_none() || !is_there {
                 let (bytes, offset) = (size.unwrap_or(usize::MAX), buffer.offset);
@@ -54,15 +54,6 @@ fn state(buffer: &Buffer) -> Option<(&str, (DType, usize))> {
     }
 }
 
-/// The state in whose memory a buffer stands: its own, or that which it is the next value of.
-pub(crate) fn in_states(buffer: &Buffer) -> Option<&str> {
-    match &buffer.kind {
-        BufferKind::State { name } => Some(name),
-        BufferKind::Next { name } if buffer.offset.is_none() => Some(name),
-        _ => None,
-    }
-}
-
 fn check_launch(launch: &Launch, buffers: &[Buffer], kernels: &[Signature<'_>]) -> Result<(), String> {
     let unknown = || format!("there is no kernel {}", launch.kernel);
     let (name, params) = kernels.get(launch.kernel as usize).ok_or_else(unknown)?;
@@ -82,7 +73,7 @@ fn check_launch(launch: &Launch, buffers: &[Buffer], kernels: &[Signature<'_>]) 
             ));
         }
         // Stores past the caches are of whole vectors at their own alignment.
-        let aligned = in_states(buffer).is_some() || buffer.offset.is_some_and(|at| at.is_multiple_of(ALIGN));
+        let aligned = buffer.state().is_some() || buffer.offset.is_some_and(|at| at.is_multiple_of(ALIGN));
         if param.access == Access::Stream && !aligned {
             return Err(format!(
                 "p{p} of `{name}` is a stream, but b{} doesn't start at a multiple of {ALIGN} bytes",

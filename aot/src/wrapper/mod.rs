@@ -7,7 +7,7 @@ pub(crate) mod parallel;
 pub(crate) mod processor;
 pub(crate) mod step;
 
-use crate::layout::Layout;
+use crate::layout::{ArenaLayout, Layout};
 use crate::link::Linked;
 use cranelift::codegen::Context;
 use cranelift::codegen::ir::condcodes::IntCC;
@@ -20,6 +20,7 @@ use cranelift_object::ObjectModule;
 pub(crate) struct WrapperBuilder<'a> {
     pub(crate) module: &'a mut ObjectModule,
     pub(crate) layout: &'a Layout,
+    pub(crate) arena: &'a ArenaLayout,
     pub(crate) variants: &'a [Linked],
 }
 

@@ -34,12 +34,6 @@ pub(crate) fn declare(code: &mut WrapperBuilder<'_>) -> ModuleResult<FuncId> {
     code.declare(&name, Linkage::Local, &signature)
 }
 
-/// Bytes of scratch memory of each thread, whatever the variant.
-pub(crate) fn scratch_bytes(code: &WrapperBuilder<'_>) -> usize {
-    let most = code.variants.iter().map(|variant| variant.scratch_bytes).max().unwrap_or(0);
-    most.next_multiple_of(crate::layout::ALIGN)
-}
-
 /// Defines it, and the task.
 pub(crate) fn define(code: &mut WrapperBuilder<'_>) -> ModuleResult<()> {
     let task = define_task(code)?;
@@ -86,7 +80,7 @@ fn define_task(code: &mut WrapperBuilder<'_>) -> ModuleResult<FuncId> {
     let kernel_signature = code.signature(&[types::I64; 4], Some(types::I32));
     let name = format!("{}.task", code.layout.name);
     let id = code.declare(&name, Linkage::Local, &signature)?;
-    let scratch_bytes = scratch_bytes(code);
+    let scratch_bytes = code.arena.scratch_bytes;
     code.define(id, signature, |e, params| {
         let [job, thread, begin, end] = [0, 1, 2, 3].map(|at| params[at]);
         let threads = e.load(types::I32, job, job::THREADS);

@@ -2,42 +2,15 @@
 
 use super::{FunctionEmitter, WrapperBuilder, parallel, processor};
 use crate::data::{PARAM_BYTES, PORTS};
-use crate::layout::{ALIGN, Layout, MOST_THREADS, context};
+use crate::layout::{ArenaLayout, Layout, MOST_THREADS, context};
 use crate::link::Linked;
 use crate::status::{FIRST_PORT, Fault};
 use codegen::StepContext;
 use cranelift::codegen::ir::condcodes::IntCC;
 use cranelift::codegen::ir::{InstBuilder, StackSlotData, StackSlotKind, Value, types};
 use cranelift::module::{FuncId, Linkage, Module, ModuleResult};
+use runtime::ALIGN;
 use std::mem::offset_of;
-
-/// What the caller's arena has: the variants' arenas, one over the other; addresses of parameters; scratch memory of each thread.
-pub(crate) struct ArenaLayout {
-    pub(crate) params: usize,
-    pub(crate) scratch: usize,
-    pub(crate) scratch_bytes: usize,
-}
-
-impl ArenaLayout {
-    /// The arena for these sizes: of each variant, its arena, its scratch memory, and how many parameters its launches have.
-    pub(crate) fn new(variants: impl IntoIterator<Item = [usize; 3]>) -> Self {
-        let mut most = [0; 3];
-        for sizes in variants {
-            most = std::array::from_fn(|at| most[at].max(sizes[at]));
-        }
-        let [arena, scratch, params] = most;
-        let start = arena.next_multiple_of(ALIGN);
-        Self {
-            params: start,
-            scratch: (start + 8 * params).next_multiple_of(ALIGN),
-            scratch_bytes: scratch.next_multiple_of(ALIGN),
-        }
-    }
-
-    pub(crate) fn of(variants: &[Linked]) -> Self {
-        Self::new(variants.iter().map(|v| [v.arena_bytes, v.scratch_bytes, v.param_count]))
-    }
-}
 
 /// Defines `NAME_step` and `NAME_arena_bytes`.
 pub(crate) fn define(code: &mut WrapperBuilder<'_>) -> ModuleResult<()> {
@@ -46,11 +19,11 @@ pub(crate) fn define(code: &mut WrapperBuilder<'_>) -> ModuleResult<()> {
     let processor = processor::declare(code)?;
     let signature = code.signature(&[types::I64], Some(types::I32));
     let id = code.declare(&code.symbol("step"), Linkage::Export, &signature)?;
-    let (layout, variants) = (code.layout, code.variants);
+    let (layout, arena, variants) = (code.layout, code.arena, code.variants);
     code.define(id, signature, |e, params| {
         let ctx = params[0];
         check_states(e, ctx, layout.state_bytes);
-        let threads = check_arena(e, ctx, &ArenaLayout::of(variants));
+        let threads = check_arena(e, ctx, arena);
         check_ports(e, ctx, layout);
         let number = variant(e, ctx, processor, variants.len());
         for (at, variant) in variants.iter().enumerate() {
@@ -58,7 +31,7 @@ pub(crate) fn define(code: &mut WrapperBuilder<'_>) -> ModuleResult<()> {
             let is_this = e.b.ins().icmp_imm_u(IntCC::Equal, number, at as i64 + 1);
             e.b.ins().brif(is_this, this, &[], next, &[]);
             e.enter(this);
-            run(e, (ctx, threads), variant, (layout, &ArenaLayout::of(variants), parallel_for))?;
+            run(e, (ctx, threads), variant, (layout, arena, parallel_for))?;
             e.enter(next);
         }
         let none = e.b.ins().iconst(types::I32, Fault::Processor as i64);
@@ -69,11 +42,11 @@ pub(crate) fn define(code: &mut WrapperBuilder<'_>) -> ModuleResult<()> {
 
 /// `uint64_t NAME_arena_bytes(uint32_t threads)`.
 fn define_arena_bytes(code: &mut WrapperBuilder<'_>) -> ModuleResult<()> {
-    let arena = ArenaLayout::of(code.variants);
+    let arena = code.arena;
     let signature = code.signature(&[types::I32], Some(types::I64));
     let id = code.declare(&code.symbol("arena_bytes"), Linkage::Export, &signature)?;
     code.define(id, signature, |e, params| {
-        let bytes = arena_bytes(e, &arena, params[0]);
+        let bytes = arena_bytes(e, arena, params[0]);
         e.b.ins().return_(&[bytes]);
         Ok(())
     })
@@ -207,16 +180,7 @@ fn run(
         e.store(value, step, at as i32);
     }
     let zero = e.b.ins().iconst(types::I32, 0);
-    let signature = {
-        let mut signature = cranelift::codegen::ir::Signature::new(e.module.isa().default_call_conv());
-        signature.params.push(cranelift::codegen::ir::AbiParam::new(types::I64));
-        signature.returns.push(cranelift::codegen::ir::AbiParam::new(types::I32));
-        e.b.import_signature(signature)
-    };
-    let function = e.module.declare_func_in_func(variant.step, e.b.func);
-    let address = e.b.ins().func_addr(types::I64, function);
-    let call = e.b.ins().call_indirect(signature, address, &[step]);
-    let status = e.b.inst_results(call)[0];
+    let status = e.call(variant.step, &[step]).unwrap_or(zero);
     // Variants' checks have numbers one after the other.
     let is_check = e.b.ins().icmp(IntCC::SignedGreaterThan, status, zero);
     let numbered = e.b.ins().iadd_imm_s(status, variant.first_check as i64);
