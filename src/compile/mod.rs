@@ -103,8 +103,14 @@ impl Step {
 /// As [`Step::compile`], but for code.
 pub fn lower(graph: &Graph, options: &CompileOptions) -> Result<kernel::Program, CompileError> {
     memory::check(graph)?;
-    match run_passes(graph.clone(), options, Stop::End)?.module {
-        passes::Module::Program(program) => Ok(program),
+    Ok(run_all_passes(graph, options)?.0)
+}
+
+/// The loops of a graph, and what the passes did.
+fn run_all_passes(graph: &Graph, options: &CompileOptions) -> Result<(kernel::Program, passes::Report), CompileError> {
+    let Outcome { module, report } = run_passes(graph.clone(), options, Stop::End)?;
+    match module {
+        passes::Module::Program(program) => Ok((program, report)),
         passes::Module::Graph(_) => Err(CompileError::NotLowered),
     }
 }
@@ -112,14 +118,13 @@ pub fn lower(graph: &Graph, options: &CompileOptions) -> Result<kernel::Program,
 /// Runs the passes and generates code.
 fn generate(graph: &Graph, options: &CompileOptions) -> Result<FreshCode, CompileError> {
     let start = Instant::now();
-    let outcome = run_passes(graph.clone(), options, Stop::End)?;
+    let (program, passes) = run_all_passes(graph, options)?;
     let passes_time = start.elapsed();
-    let passes::Module::Program(program) = outcome.module else { return Err(CompileError::NotLowered) };
     let memory = passes::plan_memory::report(&program);
     let target = Some(options.target_or_host()?);
     let load = LoadOptions { threads: options.threads, verify_code: options.verify_code, dump: false, target };
     let loaded = Loaded::compile(program, &load).map_err(|error| blame(error, graph, options))?;
-    Ok(FreshCode { loaded, memory, passes: outcome.report, passes_time })
+    Ok(FreshCode { loaded, memory, passes, passes_time })
 }
 
 /// What is wrong with a program that could not be loaded. If it is no valid one, a pass broke it: they run again, each followed by verification,
