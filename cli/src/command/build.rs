@@ -1,7 +1,7 @@
 //! `gradc build`: a step as an object file with a C interface.
 
 use super::dump::BuiltIn;
-use super::print;
+use super::{print, read_graph};
 use crate::bench::Workload;
 use aot::{CompileObject, Files, ObjectOptions, compile_graph};
 use clap::{Args, ValueEnum};
@@ -9,7 +9,7 @@ use gradc::compile::CompileOptions;
 use gradc::io::load_tensors;
 use ir::{Graph, Value};
 use kernel::{InstructionSet, Target};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -86,8 +86,7 @@ impl Build {
             if self.batch.is_some() {
                 return Err("`--batch`: a graph in a file has its batch already".into());
             }
-            let text = std::fs::read_to_string(&self.source).map_err(|e| format!("{}: {e}", self.source))?;
-            let graph = Graph::parse(&text).map_err(|e| format!("{}: {e}", self.source))?;
+            let graph = read_graph(Path::new(&self.source))?;
             options = options.values(of_states(&graph, weights));
             return Ok(compile_graph(&graph, &options)?);
         }
@@ -109,11 +108,11 @@ impl Build {
             });
         }
         let workload = Workload::named(&self.source).map_err(|e| {
-            let models: Vec<String> = BuiltIn::value_variants()
-                .iter()
-                .filter_map(|m| Some(m.to_possible_value()?.get_name().to_owned()))
-                .collect();
-            format!("`{}` is no file that ends in .ir, and none of the models {}; {e}", self.source, models.join(", "))
+            format!(
+                "`{}` is no file that ends in .ir, and none of the models {}; {e}",
+                self.source,
+                BuiltIn::names().join(", ")
+            )
         })?;
         if self.batch.is_some() || self.entry == EntryKind::Infer {
             return Err("`--batch` and `--entry infer`: a workload is one step as it is".into());
@@ -133,15 +132,11 @@ impl Build {
         Ok(if self.is_file() { stem.to_owned() } else { format!("{stem}_{entry}") })
     }
 
-    /// The machines; none for this one as it is.
+    /// The machines.
     fn targets(&self) -> Result<Vec<Target>, Box<dyn Error>> {
-        let this = CompileOptions::default().target_or_host()?;
-        let (base, default) = match &self.target {
-            None => (this.clone(), this.instruction_set()),
-            Some(triple) => {
-                let base = Target::generic(triple.clone())?;
-                (base.clone(), base.instruction_set())
-            }
+        let base = match &self.target {
+            None => CompileOptions::default().target_or_host()?,
+            Some(triple) => Target::generic(triple.clone())?,
         };
         let set = |name: &String| match name.as_str() {
             "baseline" if base.instruction_set().is_x86() => Ok(InstructionSet::Fma),
@@ -149,7 +144,7 @@ impl Build {
             name => name.parse(),
         };
         let sets: Vec<InstructionSet> = match self.cpu.is_empty() {
-            true => vec![default],
+            true => vec![base.instruction_set()],
             false => self.cpu.iter().map(set).collect::<Result<_, _>>()?,
         };
         Ok(sets.into_iter().map(|set| base.clone().with_instruction_set(set)).collect::<Result<_, _>>()?)
@@ -158,8 +153,7 @@ impl Build {
 
 /// Values of the graph's states, of all that a file has.
 fn of_states(graph: &Graph, mut values: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-    let is_state =
-        |name: &str| graph.ids().any(|node| matches!(graph.op(node), ir::Op::State(state) if state.name == name));
-    values.retain(|name, _| is_state(name));
+    let states: BTreeSet<&str> = graph.states().map(|(_, state)| state.name.as_str()).collect();
+    values.retain(|name, _| states.contains(name.as_str()));
     values
 }

@@ -57,6 +57,11 @@ pub(super) enum BuiltIn {
 }
 
 impl BuiltIn {
+    /// All of them, as they are called.
+    pub(super) fn names() -> Vec<String> {
+        Self::value_variants().iter().filter_map(|m| Some(m.to_possible_value()?.get_name().to_owned())).collect()
+    }
+
     /// Samples in a batch, unless somebody asks for another number.
     pub(super) fn batch(self) -> usize {
         match self {

@@ -11,8 +11,10 @@ mod passes;
 mod profile;
 
 use clap::{Parser, Subcommand};
+use ir::Graph;
 use std::error::Error;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// A compiler for deep learning: a whole training step as native code.
@@ -73,4 +75,11 @@ fn print(text: &str) -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
+}
+
+/// A graph from a file of its text.
+fn read_graph(path: &Path) -> Result<Graph, String> {
+    let in_file = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|e| in_file(&e))?;
+    Graph::parse(&text).map_err(|e| in_file(&e))
 }

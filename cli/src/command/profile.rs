@@ -1,12 +1,12 @@
 //! `gradc profile`: the launches of a step by their time, and a trace of which thread ran what when.
 
 use super::dump::BuiltIn;
-use super::print;
+use super::{print, read_graph};
 use crate::bench::{MachineLimits, Workload, profile, stream::unit};
 use clap::{Args, ValueEnum};
 use gradc::compile::{CompileOptions, CompiledProgram};
 use gradc::dsl::{StateRole, StateSpec, Step, zeros};
-use ir::{Graph, Value};
+use ir::Value;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
@@ -72,9 +72,7 @@ fn load(model: &str, options: &CompileOptions) -> Result<(Step, CompiledProgram)
 
 /// A step from a graph as text; its states start at 0.
 fn from_file(path: &Path) -> Result<Step, Box<dyn Error>> {
-    let in_file = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|e| in_file(&e))?;
-    let graph = Graph::parse(&text).map_err(|e| in_file(&e))?;
+    let graph = read_graph(path)?;
     let state = |(_, state): (ir::NodeId, &ir::op::source::State)| StateSpec {
         name: state.name.clone(),
         ty: state.ty.clone(),
@@ -86,12 +84,10 @@ fn from_file(path: &Path) -> Result<Step, Box<dyn Error>> {
 }
 
 fn unknown(model: &str) -> String {
-    let models: Vec<String> =
-        BuiltIn::value_variants().iter().filter_map(|m| Some(m.to_possible_value()?.get_name().to_owned())).collect();
     let workloads: Vec<&str> = Workload::all().map(|w| w.name).collect();
     format!(
         "there is no model, workload or file `{model}`; the models are {}; the workloads are {}",
-        models.join(", "),
+        BuiltIn::names().join(", "),
         workloads.join(", ")
     )
 }

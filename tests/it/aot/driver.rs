@@ -18,10 +18,9 @@ pub(super) fn write(built: &Built, steps: usize) -> PathBuf {
                 port["shape"].as_array().unwrap().iter().map(|extent| extent.as_u64().unwrap()).product();
             let (field, bytes) =
                 (port["field"].as_str().unwrap(), elements * bytes_of(port["dtype"].as_str().unwrap()));
-            let ctype = ctype(port["dtype"].as_str().unwrap());
             writeln!(
                 ports,
-                "    context.{side}.{field} = ({ctype} *)memory({bytes}); add(context.{side}.{field}, {bytes}, {});",
+                "    context.{side}.{field} = memory({bytes}); add(context.{side}.{field}, {bytes}, {});",
                 u8::from(is_input)
             )
             .unwrap();
@@ -40,17 +39,6 @@ fn bytes_of(dtype: &str) -> u64 {
         "f32" | "i32" => 4,
         "bf16" | "f16" => 2,
         _ => 1,
-    }
-}
-
-fn ctype(dtype: &str) -> &'static str {
-    match dtype {
-        "f64" => "double",
-        "i64" => "int64_t",
-        "f32" => "float",
-        "i32" => "int32_t",
-        "bf16" | "f16" => "uint16_t",
-        _ => "uint8_t",
     }
 }
 
