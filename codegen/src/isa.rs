@@ -35,7 +35,7 @@ pub fn isa(target: &Target) -> Result<OwnedTargetIsa, CodegenError> {
 /// The same for code that stands in an object file, and may be loaded anywhere: as [`crate::EmitOptions::position_independent`].
 ///
 /// # Errors
-/// As [`isa`].
+/// As [`isa()`].
 pub fn position_independent_isa(target: &Target) -> Result<OwnedTargetIsa, CodegenError> {
     isa_for(target, (false, true), Rewriting::Full)
 }
