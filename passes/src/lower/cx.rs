@@ -2,11 +2,10 @@
 //!
 //! Values are placed at the outermost loop in which their operands are known, so what doesn't change in a loop is computed before it.
 
+use super::buffers::KernelBuffers;
 use ir::{DType, Scalar, ScalarOp};
 use kernel::walk::map_accesses;
-use kernel::{
-    Access, Affine, BufRef, BufferId, Code, Expr, IndexExpr, IndexVar, Kernel, Local, LoopKind, Param, Reg, Stmt,
-};
+use kernel::{Access, Affine, BufRef, BufferId, Expr, IndexExpr, IndexVar, Kernel, Local, LoopKind, Reg, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An expression and the number of loops that must be open around it.
@@ -33,8 +32,7 @@ struct LoopLevel {
 pub(super) struct KernelCx {
     levels: Vec<LoopLevel>,
     vars: BTreeMap<IndexVar, VarInfo>,
-    params: Vec<(BufferId, Param)>,
-    locals: Vec<Local>,
+    buffers: KernelBuffers,
     /// Where among the locals tiles of a type have their sums.
     sums: BTreeMap<DType, usize>,
     next_reg: u32,
@@ -48,8 +46,7 @@ impl KernelCx {
         Self {
             levels: vec![LoopLevel { var: None, stmts: vec![] }],
             vars: BTreeMap::new(),
-            params: vec![],
-            locals: vec![],
+            buffers: KernelBuffers::default(),
             sums: BTreeMap::new(),
             next_reg: 0,
             next_var: 0,
@@ -211,30 +208,22 @@ impl KernelCx {
 
     /// The parameter bound to a buffer, used in that way too.
     pub(super) fn param(&mut self, buffer: BufferId, dtype: DType, len: usize, access: Access) -> BufRef {
-        if let Some(at) = self.params.iter().position(|(b, _)| *b == buffer) {
-            let param = &mut self.params[at].1;
-            if param.access != access {
-                param.access = Access::ReadWrite;
-            }
-            return BufRef::Param(at as u32);
-        }
-        self.params.push((buffer, Param { dtype, len, access }));
-        BufRef::Param(self.params.len() as u32 - 1)
+        self.buffers.param(buffer, dtype, len, access)
     }
 
     /// A new scratch buffer.
     pub(super) fn local(&mut self, dtype: DType, len: usize) -> BufRef {
-        self.locals.push(Local { dtype, len });
-        BufRef::Local(self.locals.len() as u32 - 1)
+        self.buffers.local(dtype, len)
     }
 
     /// The scratch buffer for the sums of tiles, with room for as many as the largest of them has.
     pub(super) fn sums(&mut self, dtype: DType, len: usize) -> BufRef {
+        let locals = &mut self.buffers.locals;
         let at = *self.sums.entry(dtype).or_insert_with(|| {
-            self.locals.push(Local { dtype, len });
-            self.locals.len() - 1
+            locals.push(Local { dtype, len });
+            locals.len() - 1
         });
-        self.locals[at].len = self.locals[at].len.max(len);
+        locals[at].len = locals[at].len.max(len);
         BufRef::Local(at as u32)
     }
 
@@ -301,11 +290,11 @@ impl KernelCx {
             used.insert(*buf);
         });
         // Where all tiles put their sums elsewhere, nothing uses the buffer for them.
-        while self.locals.len().checked_sub(1).is_some_and(|last| !used.contains(&BufRef::Local(last as u32))) {
-            self.locals.pop();
+        let locals = &mut self.buffers.locals;
+        while locals.len().checked_sub(1).is_some_and(|last| !used.contains(&BufRef::Local(last as u32))) {
+            locals.pop();
         }
-        let (args, params) = self.params.into_iter().unzip();
-        (Kernel::new(name, Code { params, locals: self.locals, body }), args)
+        self.buffers.finish(name, body)
     }
 }
 

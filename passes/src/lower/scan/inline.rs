@@ -1,16 +1,16 @@
 //! Kernels inside a kernel: their statements, with names and buffers of the one around.
 
+use crate::lower::buffers::KernelBuffers;
 use crate::lower::subview::Subview;
 use kernel::walk::{map_exprs, refresh};
-use kernel::{Access, Affine, BufRef, BufferId, Code, DType, Expr, Fresh, IndexExpr, Kernel, Local, Param, Stmt};
+use kernel::{Access, Affine, BufRef, BufferId, DType, Expr, Fresh, IndexExpr, Kernel, Stmt};
 use std::collections::BTreeMap;
 
 /// The buffers and names of the kernel around.
 #[derive(Default)]
 pub(super) struct Inliner {
     pub(super) fresh: Fresh,
-    params: Vec<(BufferId, Param)>,
-    locals: Vec<Local>,
+    buffers: KernelBuffers,
     /// The scratch buffers that stand for buffers of the body.
     of_body: BTreeMap<BufferId, BufRef>,
 }
@@ -18,15 +18,7 @@ pub(super) struct Inliner {
 impl Inliner {
     /// The parameter bound to a buffer, used in that way too.
     pub(super) fn param(&mut self, buffer: BufferId, dtype: DType, len: usize, access: Access) -> BufRef {
-        if let Some(at) = self.params.iter().position(|(b, _)| *b == buffer) {
-            let param = &mut self.params[at].1;
-            if param.access != access {
-                param.access = Access::ReadWrite;
-            }
-            return BufRef::Param(at as u32);
-        }
-        self.params.push((buffer, Param { dtype, len, access }));
-        BufRef::Param(self.params.len() as u32 - 1)
+        self.buffers.param(buffer, dtype, len, access)
     }
 
     /// The scratch buffer that stands for a buffer of the body.
@@ -34,18 +26,14 @@ impl Inliner {
         if let Some(&local) = self.of_body.get(&buffer) {
             return local;
         }
-        self.locals.push(Local { dtype, len });
-        let local = BufRef::Local(self.locals.len() as u32 - 1);
+        let local = self.buffers.local(dtype, len);
         self.of_body.insert(buffer, local);
         local
     }
 
     /// The number of elements of a buffer.
     pub(super) fn len(&self, buf: BufRef) -> usize {
-        match buf {
-            BufRef::Param(at) => self.params.get(at as usize).map_or(0, |(_, p)| p.len),
-            BufRef::Local(at) => self.locals.get(at as usize).map_or(0, |l| l.len),
-        }
+        self.buffers.len(buf)
     }
 
     /// A loop that stores `len` elements: a constant, or what is loaded from there on.
@@ -58,8 +46,8 @@ impl Inliner {
 
     /// The statements of a kernel whose parameters are at those places; `checks` is added to its numbers of checks.
     pub(super) fn inline(&mut self, kernel: &Kernel, params: &[Subview], checks: u32) -> Vec<Stmt> {
-        let first = self.locals.len() as u32;
-        self.locals.extend(kernel.locals.iter().cloned());
+        let first = self.buffers.locals.len() as u32;
+        self.buffers.locals.extend(kernel.locals.iter().cloned());
         let mut body = refresh(&kernel.body, &mut self.fresh);
         rebase(&mut body, &|buf| match buf {
             BufRef::Param(at) => params[at as usize].clone(),
@@ -71,8 +59,7 @@ impl Inliner {
 
     /// The finished kernel, and the buffers of its parameters.
     pub(super) fn finish(self, name: &str, body: Vec<Stmt>) -> (Kernel, Vec<BufferId>) {
-        let (args, params) = self.params.into_iter().unzip();
-        (Kernel::new(name.into(), Code { params, locals: self.locals, body }), args)
+        self.buffers.finish(name.into(), body)
     }
 }
 
