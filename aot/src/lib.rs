@@ -30,7 +30,7 @@ mod wrapper;
 pub use entry::{EntryPoint, Initial, Variant};
 pub use error::AotError;
 pub use layout::ABI_VERSION;
-pub use step::{CompileObject, ObjectOptions, compile_graph};
+pub use step::{CompileObject, ObjectOptions, compile_graph, targets, values_of_states};
 
 use std::path::{Path, PathBuf};
 

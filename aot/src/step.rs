@@ -4,8 +4,8 @@ use crate::{AotError, EntryPoint, Files, Initial, Variant, build};
 use gradc::compile::{CompileOptions, lower};
 use gradc::dsl::Step;
 use ir::{Graph, TensorType, Value};
-use kernel::Target;
-use std::collections::BTreeMap;
+use kernel::{InstructionSet, Target, TargetError};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How to compile a step to an object.
 #[derive(Clone, Debug)]
@@ -43,6 +43,26 @@ impl ObjectOptions {
     pub fn values(self, values: BTreeMap<String, Value>) -> Self {
         Self { values, ..self }
     }
+}
+
+/// A system's machines with these instruction sets, by their names; `baseline` is fused multiply-add on x86-64, and the one that there is on AArch64.
+///
+/// # Errors
+/// A name that is none; a set that the system doesn't have.
+pub fn targets<'n>(system: &Target, sets: impl IntoIterator<Item = &'n str>) -> Result<Vec<Target>, TargetError> {
+    let set = |name| match name {
+        "baseline" if system.instruction_set().is_x86() => Ok(InstructionSet::Fma),
+        "baseline" => Ok(InstructionSet::Aarch64),
+        name => name.parse(),
+    };
+    sets.into_iter().map(|name| system.clone().with_instruction_set(set(name)?)).collect()
+}
+
+/// Values of the graph's states, of all that a file has.
+pub fn values_of_states(graph: &Graph, mut values: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let states: BTreeSet<&str> = graph.states().map(|(_, state)| state.name.as_str()).collect();
+    values.retain(|name, _| states.contains(name.as_str()));
+    values
 }
 
 /// Compiling ahead of time, for a [`Step`].

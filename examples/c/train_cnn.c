@@ -6,7 +6,10 @@
  *     cc -std=c11 -O2 -Ibuild examples/c/train_cnn.c build/libcnn_train.a -lpthread -lm -o build/train_cnn
  *     build/train_cnn build/images build/labels 2
  *
- * The last argument is how many threads share the work: the losses are the same.
+ * The last argument is how many threads share the work: the losses are the same. They are started for each loop, which is simple, and slow. With gradc's own pool they are kept:
+ *
+ *     cargo rustc --release -p gradc-pool --crate-type staticlib
+ *     cc -std=c11 -O2 -DGRADC_POOL -Ibuild -Ipool examples/c/train_cnn.c build/libcnn_train.a target/release/libgradc_pool.a -lpthread -ldl -lm -o build/train_cnn
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -17,6 +20,9 @@
 
 enum { BATCH = 32, PIXELS = 28 * 28, MOST_THREADS = 64 };
 
+#ifdef GRADC_POOL
+#include "gradc_pool.h"
+#else
 /* A loop of the step, shared out in equal parts: the simplest gradc_parallel_for there is. */
 struct part {
     gradc_task task;
@@ -53,6 +59,7 @@ static void parallel_for(void *user, uint32_t threads, gradc_task task, void *jo
         if (started[t]) pthread_join(workers[t], NULL);
     }
 }
+#endif
 
 /* Reads a file of the format IDX: a header of 4 bytes for the type and 4 for each axis, then bytes. */
 static unsigned char *read_idx(const char *path, size_t axes, size_t *count) {
@@ -93,6 +100,9 @@ int main(int argc, char **argv) {
     size_t images_count = 0, labels_count = 0, at, i;
     unsigned char *images, *labels;
     cnn_train_context context;
+#ifdef GRADC_POOL
+    gradc_pool *pool;
+#endif
     int threads = argc > 3 ? atoi(argv[3]) : 1;
     if (argc < 3 || threads < 1 || threads > MOST_THREADS) {
         fprintf(stderr, "usage: %s IMAGES LABELS [THREADS, up to %d]\n", argv[0], MOST_THREADS);
@@ -106,7 +116,14 @@ int main(int argc, char **argv) {
     context.state_bytes = CNN_TRAIN_STATE_BYTES;
     context.states = aligned_alloc(CNN_TRAIN_ALIGN, CNN_TRAIN_STATE_BYTES);
     context.threads = (uint32_t)threads;
+#ifdef GRADC_POOL
+    /* Without a pool, if there are no threads to be had, loops run on this one. */
+    pool = gradc_pool_new((uint32_t)threads);
+    context.parallel_for = gradc_pool_parallel_for;
+    context.user = pool;
+#else
     context.parallel_for = parallel_for;
+#endif
     /* A multiple of what it is aligned to, as aligned_alloc wants it. */
     context.arena_bytes = CNN_TRAIN_ARENA_BYTES((uint32_t)threads);
     context.arena = aligned_alloc(CNN_TRAIN_ALIGN, context.arena_bytes);
@@ -122,6 +139,9 @@ int main(int argc, char **argv) {
         require(cnn_train_step(&context));
         printf("%.9g\n", (double)loss);
     }
+#ifdef GRADC_POOL
+    gradc_pool_free(pool);
+#endif
     free(context.states);
     free(context.arena);
     free(images);

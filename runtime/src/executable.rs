@@ -2,10 +2,11 @@
 
 use crate::arena::Arena;
 use crate::loaded::{LoadOptions, Loaded};
-use crate::pool::{PoolGuard, Team, parallel_for};
 use crate::ports::{Ports, check_values, collect};
+use crate::team::{Team, parallel_for};
 use crate::{Element, LoadError, PlanError, Port, PortError, PortKind, Refused, States, StepError};
 use codegen::{ABI_VERSION, StepContext, StepFn};
+use embed::pool::PoolGuard;
 use kernel::{Buffer, BufferKind, Check, DType, Program};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -101,7 +102,7 @@ impl Executable {
     /// # Errors
     /// As [`Self::attach`], and if the program changes states.
     pub fn share(&mut self, states: Arc<States>) -> Result<(), LoadError> {
-        if let Some(name) = self.changed_state() {
+        if let Some(name) = self.loaded.object().changed_state() {
             let what = format!("the program changes the state `{name}`, so that it can't share states with others");
             return Err(LoadError::States(what));
         }
@@ -130,16 +131,6 @@ impl Executable {
             Attached::Own(states) => Some(states),
             _ => None,
         }
-    }
-
-    /// The first state that some launch writes.
-    fn changed_state(&self) -> Option<&str> {
-        let object = self.loaded.object();
-        object.launches().iter().find_map(|launch| {
-            let params = &object.kernels()[launch.kernel as usize].params;
-            let mut stored = launch.args.iter().zip(params).filter(|(_, param)| param.access.stores());
-            stored.find_map(|(arg, _)| object.buffers()[arg.0 as usize].state())
-        })
     }
 
     /// The addresses of all launches' parameters, launch after launch.

@@ -1,7 +1,7 @@
 //! Owns memory and threads, and calls the compiled step.
 //!
 //! [`Executable::load`] takes a planned program, compiles it for this machine and gives it one arena; [`Executable::step`] runs it. Inputs
-//! and outputs are slices of that arena, found by name; states stand in a block of their own ([`States`]), which programs share. This is the only crate with `unsafe` code: what it relies on is that
+//! and outputs are slices of that arena, found by name; states stand in a block of their own ([`States`]), which programs share. This crate and `embed`, which has the threads, are those with `unsafe` code: what this one relies on is that
 //! the program passed the kernel verifier, which proves every access in bounds, and that the arena's plan was checked at loading.
 
 #![allow(unsafe_code)]
@@ -15,10 +15,10 @@ mod host;
 mod loaded;
 mod peak;
 mod plan;
-mod pool;
 mod ports;
 mod profile;
 mod states;
+mod team;
 mod trace;
 
 pub use arena::ALIGN;

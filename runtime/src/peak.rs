@@ -4,7 +4,7 @@
 use crate::LoadError;
 use crate::code::LinkedCode;
 use crate::host::check_runs_here;
-use crate::pool::Team;
+use crate::team::Team;
 use codegen::{KernelFn, PeakCode, PeakLoop};
 use kernel::Target;
 use std::time::{Duration, Instant};

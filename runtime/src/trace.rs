@@ -1,8 +1,9 @@
 //! When each launch of a step runs, on which threads.
 
-use crate::pool::{PoolGuard, Team, parallel_for};
+use crate::team::{Team, parallel_for};
 use crate::{Executable, StepError};
 use codegen::{KernelFn, StepContext};
+use embed::pool::PoolGuard;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::thread::ThreadId;

@@ -11,11 +11,16 @@ fn allowed(krate: &str) -> &'static [&'static str] {
         "kernel" => &["ir"],
         "passes" => &["ir", "kernel"],
         "codegen" => &["kernel"],
-        "runtime" => &["kernel", "codegen"],
+        "embed" => &[],
+        "gradc_pool" => &["embed"],
+        "runtime" => &["kernel", "codegen", "embed"],
         ROOT => &["ir", "kernel", "passes", "codegen", "runtime"],
         "aot" => &[ROOT, "ir", "kernel", "codegen", "runtime"],
+        "gradc_build" => &[ROOT, "aot", "ir", "kernel"],
         "gradc_cli" => &[ROOT, "aot", "ir", "kernel", "passes", "runtime"],
-        "gradc_tests" => &[ROOT, "aot", "gradc_cli", "ir", "kernel", "passes", "runtime", "random_graphs"],
+        "gradc_tests" => {
+            &[ROOT, "aot", "gradc_build", "gradc_cli", "ir", "kernel", "passes", "runtime", "random_graphs"]
+        }
         "gradc_benches" => &[ROOT, "gradc_cli", "passes", "runtime"],
         "random_graphs" => &["ir"],
         "gradc_downstream" => &[ROOT],

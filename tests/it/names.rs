@@ -4,7 +4,7 @@ use crate::source::sources;
 use std::collections::BTreeMap;
 
 /// Names that two types of the libraries have, and why nobody takes one for the other. A third type of such a name needs another one.
-const COUNTERPARTS: [(&str, &str); 25] = [
+const COUNTERPARTS: [(&str, &str); 27] = [
     ("Args", "of a scalar op in the two emitters"),
     ("Checker", "the verifiers of the two IRs"),
     ("Data", "a tensor's elements, and the subcommand `gradc data`, named as it is called"),
@@ -12,6 +12,7 @@ const COUNTERPARTS: [(&str, &str); 25] = [
     ("EvalError", "the interpreters of the two IRs"),
     ("Extremum", "the two emitters' instructions for min and max"),
     ("Generator", "of text by a model, and of random graphs"),
+    ("KernelFn", "a kernel's function, as code is emitted, and as threads run it who know nothing of codegen"),
     (
         "Life",
         "when a buffer's contents matter: as the memory plan takes it, and as the verifier works it out without it",
@@ -30,6 +31,7 @@ const COUNTERPARTS: [(&str, &str); 25] = [
     ("Spec", "what the verifiers of the two IRs are asked for"),
     ("Stage", "how far a graph has come, and a program of either IR, of which the first is a part"),
     ("TextLine", "what a line of text is about, in the two IRs"),
+    ("States", "what a model learns, in a process that compiles, and in a program without a compiler"),
     ("Tile", "a register tile while one of the two emitters emits it"),
     ("Val", "a kernel's value in the two emitters"),
     ("VerifyError", "the verifiers of the two IRs"),
@@ -76,10 +78,8 @@ fn types_of_one_name_are_counterparts() {
         others.is_empty(),
         "two types have one name: give each its own, or say in this file why nobody confuses them: {others:#?}"
     );
+    let all = types();
     for (name, _) in COUNTERPARTS {
-        assert!(
-            types().get(name).is_some_and(|places| places.len() == 2),
-            "`{name}` is no longer the name of two types"
-        );
+        assert!(all.get(name).is_some_and(|places| places.len() == 2), "`{name}` is no longer the name of two types");
     }
 }

@@ -4,14 +4,17 @@ use proc_macro2::{TokenStream, TokenTree};
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace by import name, with their folders.
-pub(crate) const CRATES: [(&str, &str); 13] = [
+pub(crate) const CRATES: [(&str, &str); 16] = [
     ("ir", "ir"),
     ("kernel", "kernel"),
     ("passes", "passes"),
     ("codegen", "codegen"),
+    ("embed", "embed"),
+    ("gradc_pool", "pool"),
     ("runtime", "runtime"),
     (ROOT, "."),
     ("aot", "aot"),
+    ("gradc_build", "build"),
     ("gradc_cli", "cli"),
     ("gradc_tests", "tests"),
     ("gradc_benches", "benches"),

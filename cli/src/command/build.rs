@@ -3,13 +3,11 @@
 use super::dump::BuiltIn;
 use super::{print, read_graph};
 use crate::bench::Workload;
-use aot::{CompileObject, Files, ObjectOptions, compile_graph};
+use aot::{CompileObject, Files, ObjectOptions, compile_graph, values_of_states};
 use clap::{Args, ValueEnum};
 use gradc::compile::CompileOptions;
 use gradc::io::load_tensors;
-use ir::{Graph, Value};
-use kernel::{InstructionSet, Target};
-use std::collections::{BTreeMap, BTreeSet};
+use kernel::Target;
 use std::error::Error;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -87,11 +85,11 @@ impl Build {
                 return Err("`--batch`: a graph in a file has its batch already".into());
             }
             let graph = read_graph(Path::new(&self.source))?;
-            options = options.values(of_states(&graph, weights));
+            options = options.values(values_of_states(&graph, weights));
             return Ok(compile_graph(&graph, &options)?);
         }
         let step = self.step()?;
-        options = options.values(of_states(&step.graph, weights));
+        options = options.values(values_of_states(&step.graph, weights));
         Ok(step.compile_object(&options)?)
     }
 
@@ -138,22 +136,10 @@ impl Build {
             None => CompileOptions::default().target_or_host()?,
             Some(triple) => Target::generic(triple.clone())?,
         };
-        let set = |name: &String| match name.as_str() {
-            "baseline" if base.instruction_set().is_x86() => Ok(InstructionSet::Fma),
-            "baseline" => Ok(InstructionSet::Aarch64),
-            name => name.parse(),
+        let sets = match self.cpu.is_empty() {
+            true => vec![base.instruction_set().name()],
+            false => self.cpu.iter().map(String::as_str).collect(),
         };
-        let sets: Vec<InstructionSet> = match self.cpu.is_empty() {
-            true => vec![base.instruction_set()],
-            false => self.cpu.iter().map(set).collect::<Result<_, _>>()?,
-        };
-        Ok(sets.into_iter().map(|set| base.clone().with_instruction_set(set)).collect::<Result<_, _>>()?)
+        Ok(aot::targets(&base, sets)?)
     }
-}
-
-/// Values of the graph's states, of all that a file has.
-fn of_states(graph: &Graph, mut values: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-    let states: BTreeSet<&str> = graph.states().map(|(_, state)| state.name.as_str()).collect();
-    values.retain(|name, _| states.contains(name.as_str()));
-    values
 }

@@ -173,6 +173,15 @@ impl Object {
         self.scratch_bytes
     }
 
+    /// The first state that some launch writes; none if a step only reads states.
+    pub fn changed_state(&self) -> Option<&str> {
+        self.launches.iter().find_map(|launch| {
+            let params = &self.kernels[launch.kernel as usize].params;
+            let mut stored = launch.args.iter().zip(params).filter(|(_, param)| param.access.stores());
+            stored.find_map(|(arg, _)| self.buffers[arg.0 as usize].state())
+        })
+    }
+
     /// What to tell the user when a check fails.
     pub fn checks(&self) -> &[Check] {
         &self.checks

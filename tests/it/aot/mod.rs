@@ -3,6 +3,7 @@
 //! The programs are compiled by `cc` and `c++`; where there are none, tests say so and check nothing.
 
 mod driver;
+mod embedded;
 mod faults;
 mod same;
 
@@ -30,6 +31,18 @@ impl Built {
 
     /// Compiles a program by `compiler`, against the static library; nothing if there is no such compiler.
     fn compile(&self, compiler: &str, flags: &[&str], source: &Path, out: &str) -> Option<PathBuf> {
+        self.compile_with(compiler, flags, source, out, &[])
+    }
+
+    /// The same with further libraries.
+    fn compile_with(
+        &self,
+        compiler: &str,
+        flags: &[&str],
+        source: &Path,
+        out: &str,
+        libraries: &[&str],
+    ) -> Option<PathBuf> {
         if !exists(compiler) {
             eprintln!("SKIPPED: there is no `{compiler}`");
             return None;
@@ -42,7 +55,11 @@ impl Built {
             .args(if compiler.contains("++") { ["-x", "c++"] } else { ["-x", "c"] })
             .arg(source)
             .args(["-x", "none"]);
-        command.arg(self.path(&format!("lib{}.a", self.name))).args(["-lpthread", "-lm", "-o"]).arg(&program);
+        command
+            .arg(self.path(&format!("lib{}.a", self.name)))
+            .args(libraries)
+            .args(["-lpthread", "-lm", "-o"])
+            .arg(&program);
         let output = command.output().unwrap();
         assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
         Some(program)

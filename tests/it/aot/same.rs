@@ -11,11 +11,11 @@ use ir::Value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-fn cnn() -> Step {
+pub(super) fn cnn() -> Step {
     let model = Sequential::new([28, 28, 1]).conv2d(32, 3).relu().max_pool2d(2).conv2d(64, 3).relu();
     let model = model.max_pool2d(2).flatten().dense(10).named("cnn");
     model.training_graph(32, &SparseCategoricalCrossEntropy, &[Accuracy], &Adam::default()).unwrap()
@@ -26,7 +26,13 @@ fn options() -> CompileOptions {
 }
 
 /// A file of the digits that come with gradc, unpacked, the first so many bytes of it with the number of samples put right.
-fn digits(built: &Built, name: &str, samples: usize, sample_bytes: usize, header: usize) -> (PathBuf, Vec<u8>) {
+pub(super) fn digits(
+    built: &Built,
+    name: &str,
+    samples: usize,
+    sample_bytes: usize,
+    header: usize,
+) -> (PathBuf, Vec<u8>) {
     let file = std::fs::File::open(root().join("data/mnist-subset").join(format!("{name}.gz"))).unwrap();
     let mut bytes = vec![];
     GzDecoder::new(file).read_to_end(&mut bytes).unwrap();
@@ -39,9 +45,9 @@ fn digits(built: &Built, name: &str, samples: usize, sample_bytes: usize, header
     (path, bytes.split_off(header))
 }
 
-/// The losses of one epoch, in this process.
-fn losses_here(step: &Step, images: &[u8], labels: &[u8]) -> Vec<f32> {
-    let mut program = step.compile(&options()).unwrap();
+/// The losses of one epoch, in this process, compiled for a target or for this machine.
+pub(super) fn losses_here(step: &Step, target: Option<Target>, images: &[u8], labels: &[u8]) -> Vec<f32> {
+    let mut program = step.compile(&CompileOptions { target, ..options() }).unwrap();
     let mut losses = vec![];
     for (images, labels) in images.chunks_exact(32 * 784).zip(labels.chunks_exact(32)) {
         for (x, pixel) in program.input_mut::<f32>("x").unwrap().iter_mut().zip(images) {
@@ -56,7 +62,7 @@ fn losses_here(step: &Step, images: &[u8], labels: &[u8]) -> Vec<f32> {
     losses
 }
 
-fn bits(losses: impl IntoIterator<Item = f32>) -> Vec<u32> {
+pub(super) fn bits(losses: impl IntoIterator<Item = f32>) -> Vec<u32> {
     losses.into_iter().map(f32::to_bits).collect()
 }
 
@@ -67,7 +73,7 @@ fn an_epoch_of_digits_in_c_has_the_losses_of_the_process_that_compiles() {
     let (images_path, images) = digits(&built, "train-images-idx3-ubyte", usize::MAX, 784, 16);
     let (labels_path, labels) = digits(&built, "train-labels-idx1-ubyte", usize::MAX, 1, 8);
     let source = root().join("examples/c/train_cnn.c");
-    let wanted = bits(losses_here(&step, &images, &labels));
+    let wanted = bits(losses_here(&step, None, &images, &labels));
     assert!(wanted.len() > 200);
     for (compiler, flags) in [("cc", ["-std=c11", "-O1"]), ("c++", ["-std=c++17", "-O1"])] {
         let Some(program) = built.compile(compiler, &flags, &source, compiler) else { continue };

@@ -1,4 +1,4 @@
-//! The worker pool's protocol (`runtime/src/pool/slot.rs`, the very file) in all interleavings of a few threads, and all orders that the memory model
+//! The worker pool's protocol (`embed/src/pool/slot.rs`, the very file) in all interleavings of a few threads, and all orders that the memory model
 //! allows, as far as they take few preemptions (loom; Norris and Demsky, "CDSChecker", OOPSLA 2013; Musuvathi and Qadeer, "Iterative Context Bounding",
 //! PLDI 2007).
 //!

@@ -1,9 +1,9 @@
 //! Forking and joining as the worker pool does it, with loops that write cells.
 
-#[path = "../../../../runtime/src/pool/slot.rs"]
+#[path = "../../../../embed/src/pool/slot.rs"]
 mod slot;
 
-/// In the place of `runtime/src/pool/sync.rs`.
+/// In the place of `embed/src/pool/sync.rs`.
 mod sync {
     pub(super) use loom::cell::UnsafeCell;
     pub(super) use loom::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};

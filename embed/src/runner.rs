@@ -1,0 +1,191 @@
+//! Calls a compiled step: fills in its context, after checking all that the step can't.
+
+use crate::pool::{LoopBody, TaskFn, Threads};
+use crate::{AlignedBox, CompiledStep, PortElement, PortSpec, States, StepFailure};
+use std::ffi::{CStr, c_void};
+use std::marker::PhantomData;
+
+/// `gradc_parallel_for`: `(user, threads, task, job, extent)`.
+type ParallelForFn = unsafe extern "C" fn(*mut c_void, u32, TaskFn, *mut c_void, i64);
+
+/// `NAME_context`, of a step with so many ports.
+#[repr(C)]
+struct StepArguments<const PORTS: usize> {
+    abi_version: u32,
+    threads: u32,
+    states: *mut u8,
+    state_bytes: u64,
+    arena: *mut u8,
+    arena_bytes: u64,
+    parallel_for: Option<ParallelForFn>,
+    user: *mut c_void,
+    processor: u64,
+    ports: [*mut u8; PORTS],
+}
+
+/// A port's elements, lent to a step while it runs.
+pub struct PortRef<'a> {
+    start: *mut u8,
+    len: usize,
+    holds: fn(&str) -> bool,
+    found: &'static str,
+    is_writable: bool,
+    elements: PhantomData<&'a mut [u8]>,
+}
+
+impl<'a> PortRef<'a> {
+    /// To read.
+    pub fn input<T: PortElement>(elements: &'a AlignedBox<T>) -> Self {
+        Self::of(elements.as_ptr().cast_mut(), elements.len(), false)
+    }
+
+    /// To write.
+    pub fn output<T: PortElement>(elements: &'a mut AlignedBox<T>) -> Self {
+        Self::of(elements.as_mut_ptr(), elements.len(), true)
+    }
+
+    fn of<T: PortElement>(start: *mut T, len: usize, is_writable: bool) -> Self {
+        Self { start: start.cast(), len, holds: T::holds, found: T::NAME, is_writable, elements: PhantomData }
+    }
+
+    /// Whether it is what the step has there.
+    fn check(&self, spec: &PortSpec) -> Result<(), StepFailure> {
+        let (name, expected) = (|| spec.name.to_owned(), spec.len);
+        if self.len != expected {
+            return Err(StepFailure::Length { name: name(), found: self.len, expected });
+        }
+        match (self.holds)(spec.dtype) && (self.is_writable || !spec.is_output) {
+            true => Ok(()),
+            false => Err(StepFailure::ElementType { name: name(), found: self.found, expected: spec.dtype }),
+        }
+    }
+}
+
+/// What a step needs beside states and ports: threads, and scratch memory.
+pub struct StepRunner<C> {
+    threads: Threads,
+    arena: AlignedBox<u8>,
+    /// What the step found out of the processor.
+    processor: u64,
+    code: PhantomData<fn() -> C>,
+}
+
+impl<C: CompiledStep> StepRunner<C> {
+    /// For so many threads, the calling one counted.
+    ///
+    /// # Errors
+    /// If memory or threads are not to be had.
+    pub fn new(threads: usize) -> Result<Self, StepFailure> {
+        let threads = Threads::of_process(threads).map_err(StepFailure::Threads)?;
+        let bytes = C::arena_bytes(threads.count() as u32);
+        let arena = AlignedBox::zeros(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+        Ok(Self { threads, arena, processor: 0, code: PhantomData })
+    }
+
+    /// Runs a step, which may change the states. Allocates nothing.
+    ///
+    /// # Errors
+    /// States or ports that aren't the step's: then nothing has been touched. A check of the model that failed.
+    pub fn run<const PORTS: usize>(
+        &mut self,
+        states: &mut States,
+        ports: [PortRef<'_>; PORTS],
+    ) -> Result<(), StepFailure> {
+        let start = states.start_mut();
+        // SAFETY: the block is borrowed for the step alone.
+        unsafe { self.run_at(states, start, ports) }
+    }
+
+    /// Runs a step that only reads states, so that others may read them at the same time. Allocates nothing.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_shared<const PORTS: usize>(
+        &mut self,
+        states: &States,
+        ports: [PortRef<'_>; PORTS],
+    ) -> Result<(), StepFailure> {
+        const { assert!(!C::CHANGES_STATES, "the step changes states") };
+        // SAFETY: the step writes no state.
+        unsafe { self.run_at(states, states.bytes().as_ptr().cast_mut(), ports) }
+    }
+
+    /// # Safety
+    /// `start` must be the start of the states' block, which nobody else uses if the step changes states, and nobody else changes if it doesn't.
+    unsafe fn run_at<const PORTS: usize>(
+        &mut self,
+        states: &States,
+        start: *mut u8,
+        ports: [PortRef<'_>; PORTS],
+    ) -> Result<(), StepFailure> {
+        const { assert!(C::PORTS.len() == PORTS, "a pointer for each port") };
+        states.check(C::STATES, C::STATE_BYTES)?;
+        ports.iter().zip(C::PORTS).try_for_each(|(port, spec)| port.check(spec))?;
+        // Steps of other threads have the pool: this one does everything by itself.
+        let guard = self.threads.try_lock();
+        let shares = guard.is_some();
+        let mut context = StepArguments {
+            abi_version: C::ABI_VERSION,
+            threads: if shares { self.threads.count() as u32 } else { 1 },
+            states: start,
+            state_bytes: states.bytes().len() as u64,
+            arena: self.arena.as_mut_ptr(),
+            arena_bytes: self.arena.len() as u64,
+            parallel_for: if shares { Some(parallel_for) } else { None },
+            user: (&raw const self.threads).cast_mut().cast(),
+            processor: self.processor,
+            ports: ports.each_ref().map(|port| port.start),
+        };
+        // SAFETY: states, arena and ports are as large as the step wants them (just checked), and borrowed until it returns; `user` are the threads that
+        // `parallel_for` expects, locked if it is there.
+        let status = unsafe { C::step((&raw mut context).cast()) };
+        self.processor = context.processor;
+        failure::<C>(status)
+    }
+}
+
+/// States with the values that the step's start with.
+///
+/// # Errors
+/// If there is no memory for them.
+pub fn initial_states<C: CompiledStep>() -> Result<States, StepFailure> {
+    let mut states = States::zeros(C::STATES, C::STATE_BYTES)?;
+    let mut context = StepArguments::<0> {
+        abi_version: C::ABI_VERSION,
+        threads: 1,
+        states: states.start_mut(),
+        state_bytes: states.bytes().len() as u64,
+        arena: std::ptr::null_mut(),
+        arena_bytes: 0,
+        parallel_for: None,
+        user: std::ptr::null_mut(),
+        processor: 0,
+        ports: [],
+    };
+    // SAFETY: the states are as large as the step's, and nothing else of the context is read.
+    failure::<C>(unsafe { C::init((&raw mut context).cast()) })?;
+    Ok(states)
+}
+
+/// What a status means.
+fn failure<C: CompiledStep>(status: i32) -> Result<(), StepFailure> {
+    if status == 0 {
+        return Ok(());
+    }
+    // SAFETY: by the trait's contract the message is a text that ends with a 0, and is never freed.
+    let message = unsafe { CStr::from_ptr(C::status_message(status)) };
+    let message = message.to_str().unwrap_or("a message that isn't UTF-8");
+    Err(if status > 0 { StepFailure::Check { status, message } } else { StepFailure::Refused { status, message } })
+}
+
+/// What a step calls for a parallel loop.
+///
+/// # Safety
+/// `user` must point to [`Threads`] whose pool is locked, and the rest be what an object's step gives.
+unsafe extern "C" fn parallel_for(user: *mut c_void, threads: u32, task: TaskFn, job: *mut c_void, extent: i64) {
+    // SAFETY: by the contract.
+    let pool = unsafe { &*user.cast::<Threads>() };
+    let body = |number: usize| LoopBody::Task(task, job, number as u32);
+    // SAFETY: by the contract; the task may be run on any ranges that make up the extent, by threads of different numbers.
+    unsafe { pool.run(threads as usize, body, extent) };
+}
