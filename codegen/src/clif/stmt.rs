@@ -9,6 +9,18 @@ use cranelift::codegen::ir::condcodes::IntCC;
 use cranelift::codegen::ir::{Block, BlockArg, InstBuilder, Value, types};
 use kernel::{Expr, IndexExpr, IndexVar, LoopKind, Reg, Stmt};
 
+/// Loops of more iterations stay loops.
+const MOST_ITERATIONS: i64 = 8;
+/// So do loops that would become more statements.
+const MOST_STATEMENTS: i64 = 64;
+
+/// Whether a loop's iterations are emitted one after the other: the rows of a tile, whose sums are used. What such a loop keeps in vector registers
+/// would else be stored and loaded again in each iteration where a call stands before it, which leaves no vector register as it was.
+fn is_short(extent: i64, body: &[Stmt]) -> bool {
+    let straight = body.iter().all(|s| !matches!(s, Stmt::For { .. } | Stmt::If { .. } | Stmt::Micro(_)));
+    straight && extent <= MOST_ITERATIONS && extent * body.len() as i64 <= MOST_STATEMENTS
+}
+
 impl Emitter<'_, '_> {
     /// Statements in a scope of their own: what they bind and the addresses they computed are forgotten at the end.
     pub(super) fn scope(&mut self, body: &[Stmt]) -> Result<(), EmitError> {
@@ -55,6 +67,13 @@ impl Emitter<'_, '_> {
         if extent == 1 {
             self.bind_index(var, IndexValue::Constant(0), vec![]);
             return self.scope(body);
+        }
+        if is_short(extent, body) {
+            for iteration in 0..extent {
+                self.bind_index(var, IndexValue::Constant(iteration), vec![]);
+                self.scope(body)?;
+            }
+            return Ok(());
         }
         let (from, to) = (self.b.ins().iconst(types::I64, 0), self.b.ins().iconst(types::I64, extent));
         let uses = index_use(self.kernel, var, body);

@@ -50,49 +50,74 @@ pub struct Iota {
     pub axis: usize,
 }
 
-/// What a run is given has a name and a type, and nothing is computed.
-macro_rules! ports {
-    ($($Port:ident, $name:literal, $doc:literal;)*) => { $(
-        impl OpRecord for $Port {
-            const DEFS: &'static [OpDef] = &[OpDef {
-                name: $name,
-                doc: $doc,
-                family: Family::Source,
-                arity: Arity::Exactly(0),
-            }];
+impl OpRecord for Input {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "input",
+        doc: "a tensor that each run brings",
+        family: Family::Source,
+        arity: Arity::Exactly(0),
+    }];
 
-            fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
-                Ok(Self { name: attrs.string("name")?, ty: ty.clone() })
-            }
-        }
-
-        impl OpRules for $Port {
-            fn attrs(&self) -> Vec<(&'static str, Attr)> {
-                vec![("name", Attr::Str(self.name.clone()))]
-            }
-
-            fn batching(&self) -> Batching<'_> {
-                Batching::Whole
-            }
-
-            fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> {
-                Ok(self.ty.clone())
-            }
-
-            fn eval(&self, _: &[&Value], _: &TensorType) -> Result<Value, EvalError> {
-                Err(EvalError::NotEvaluable { op: $name, why: "its value comes with the run" })
-            }
-
-            fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
-                Ok(vec![])
-            }
-        }
-    )* };
+    fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { name: attrs.string("name")?, ty: ty.clone() })
+    }
 }
 
-ports! {
-    Input, "input", "a tensor that each run brings";
-    State, "state", "a tensor that outlives a run";
+impl OpRules for Input {
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        vec![("name", Attr::Str(self.name.clone()))]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Whole
+    }
+
+    fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> {
+        Ok(self.ty.clone())
+    }
+
+    fn eval(&self, _: &[&Value], _: &TensorType) -> Result<Value, EvalError> {
+        Err(EvalError::NotEvaluable { op: "input", why: "its value comes with the run" })
+    }
+
+    fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
+        Ok(vec![])
+    }
+}
+
+impl OpRecord for State {
+    const DEFS: &'static [OpDef] = &[OpDef {
+        name: "state",
+        doc: "a tensor that outlives a run",
+        family: Family::Source,
+        arity: Arity::Exactly(0),
+    }];
+
+    fn from_attrs(_: usize, attrs: &mut AttrMap, ty: &TensorType) -> Result<Self, RuleError> {
+        Ok(Self { name: attrs.string("name")?, ty: ty.clone() })
+    }
+}
+
+impl OpRules for State {
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        vec![("name", Attr::Str(self.name.clone()))]
+    }
+
+    fn batching(&self) -> Batching<'_> {
+        Batching::Whole
+    }
+
+    fn infer(&self, _: &[&TensorType]) -> Result<TensorType, RuleError> {
+        Ok(self.ty.clone())
+    }
+
+    fn eval(&self, _: &[&Value], _: &TensorType) -> Result<Value, EvalError> {
+        Err(EvalError::NotEvaluable { op: "state", why: "its value comes with the run" })
+    }
+
+    fn derivative(&self, _: &mut Cotangent<'_>) -> OperandGradients {
+        Ok(vec![])
+    }
 }
 
 impl OpRecord for Full {
