@@ -1,6 +1,7 @@
 //! A convolutional network that reads handwritten digits: `cargo run --release --example mnist`.
 //!
-//! Trains on the whole of MNIST if it lies in `data/full` (see `gradc data mnist`), else on the subset that comes with gradc.
+//! Trains on the whole of MNIST if it lies in `data/full` (see `gradc data mnist`), else on the subset that comes with gradc. An argument
+//! names a file for the trained weights: `cargo run --release --example mnist -- cnn.safetensors`.
 
 use gradc::prelude::*;
 
@@ -22,5 +23,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut trainer = model.compile(Adam::default(), SparseCategoricalCrossEntropy, [Accuracy])?;
     trainer.fit(&train, Fit::epochs(5).batch(32).validate(&test))?;
     println!("Test: {}", trainer.evaluate(&test)?);
+    if let Some(path) = std::env::args_os().nth(1) {
+        trainer.save_weights(path)?;
+    }
     Ok(())
 }

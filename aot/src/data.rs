@@ -1,9 +1,10 @@
 //! Read-only tables in the object: constants, initial values, messages, where launches' parameters are.
 
-use crate::EntryPoint;
+use crate::AotError;
 use crate::layout::{Layout, PortDirection};
+use crate::states::StateBlock;
 use codegen::Object;
-use kernel::BufferKind;
+use kernel::{Buffer, BufferKind};
 
 /// Where an address is counted from; the bases that the step puts side by side, in this order.
 pub(crate) const ARENA: u32 = 0;
@@ -24,42 +25,48 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    pub(crate) fn of(object: &Object, layout: &Layout) -> Self {
+    /// The tables of a variant.
+    ///
+    /// # Errors
+    /// If a launch has a parameter that stands nowhere: in no port or state of the layout, and not in the arena.
+    pub(crate) fn of(object: &Object, layout: &Layout<'_>) -> Result<Self, AotError> {
         let mut constants = vec![];
-        let places: Vec<(u32, usize)> = object
-            .buffers()
-            .iter()
-            .map(|buffer| {
-                let port = |name: &str, side| {
-                    let at = layout.ports.iter().position(|port| port.side == side && port.name == name);
-                    PORTS + at.unwrap_or(0) as u32
-                };
-                if let Some(name) = buffer.state() {
-                    let state = layout.states.iter().find(|state| state.name == name);
-                    return (STATES, state.map_or(0, |state| state.offset));
-                }
-                match &buffer.kind {
-                    BufferKind::Input { name } => (port(name, PortDirection::Input), 0),
-                    BufferKind::Output { name } => (port(name, PortDirection::Output), 0),
-                    BufferKind::Constant { bytes } => {
-                        let at = constants.len();
-                        constants.extend_from_slice(bytes);
-                        constants.resize(constants.len().next_multiple_of(runtime::ALIGN), 0);
-                        (CONSTANTS, at)
-                    }
-                    BufferKind::Temp | BufferKind::State { .. } | BufferKind::Next { .. } => {
-                        (ARENA, buffer.offset.unwrap_or(0))
-                    }
-                }
-            })
-            .collect();
+        let places: Vec<Option<(u32, usize)>> =
+            object.buffers().iter().map(|buffer| place(buffer, layout, &mut constants)).collect();
         let mut params = vec![];
         for id in object.launches().iter().flat_map(|launch| &launch.args) {
-            let (base, offset) = places[id.0 as usize];
+            let at = id.0 as usize;
+            let (base, offset) = places
+                .get(at)
+                .copied()
+                .flatten()
+                .ok_or_else(|| AotError::NoPlace { name: layout.name.clone(), buffer: at })?;
             params.extend_from_slice(&u64::from(base).to_le_bytes());
             params.extend_from_slice(&(offset as u64).to_le_bytes());
         }
-        Self { constants, param_count: params.len() / PARAM_BYTES, params }
+        Ok(Self { constants, param_count: params.len() / PARAM_BYTES, params })
+    }
+}
+
+/// Where a buffer stands: the number of a base, and the offset from it. Constants are put behind those that there are.
+fn place(buffer: &Buffer, layout: &Layout<'_>, constants: &mut Vec<u8>) -> Option<(u32, usize)> {
+    let port = |name: &str, side| {
+        let at = layout.ports.iter().position(|port| port.side == side && port.name == name)?;
+        Some((PORTS + at as u32, 0))
+    };
+    if let Some(name) = buffer.state() {
+        return Some((STATES, layout.states.field(name)?.offset));
+    }
+    match &buffer.kind {
+        BufferKind::Input { name } => port(name, PortDirection::Input),
+        BufferKind::Output { name } => port(name, PortDirection::Output),
+        BufferKind::Constant { bytes } => {
+            let at = constants.len();
+            constants.extend_from_slice(bytes);
+            constants.resize(constants.len().next_multiple_of(runtime::ALIGN), 0);
+            Some((CONSTANTS, at))
+        }
+        BufferKind::Temp | BufferKind::State { .. } | BufferKind::Next { .. } => Some((ARENA, buffer.offset?)),
     }
 }
 
@@ -77,10 +84,10 @@ pub(crate) struct InitialValues {
 pub(crate) const STRETCH_BYTES: usize = 32;
 
 impl InitialValues {
-    pub(crate) fn of(entry: &EntryPoint, layout: &Layout) -> Self {
+    pub(crate) fn of(states: &StateBlock) -> Self {
         let (mut bytes, mut stretches) = (Vec::new(), Vec::new());
-        for state in &layout.states {
-            let Some(initial) = entry.initial.get(&state.name) else { continue };
+        for state in &states.fields {
+            let Some(initial) = states.initial.get(&state.name) else { continue };
             // A state's last word may reach into what is between it and the next one.
             let mut content = initial.0.clone();
             content.resize(content.len().next_multiple_of(8), 0);

@@ -16,6 +16,8 @@ pub struct EntryPoint {
     pub variants: Vec<Variant>,
     /// The shapes of inputs and outputs, for the header: those that aren't named are flat.
     pub shapes: BTreeMap<String, Vec<usize>>,
+    /// The shapes of states, for the header and the manifest: those that aren't named are flat.
+    pub state_shapes: BTreeMap<String, Vec<usize>>,
     /// What states start with; those that aren't named start with zeros.
     pub initial: BTreeMap<String, Initial>,
 }

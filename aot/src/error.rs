@@ -43,6 +43,34 @@ pub enum AotError {
         /// The states that there are.
         states: Vec<String>,
     },
+    /// Entries that can't run on one block of states.
+    #[error(
+        "the state `{state}` has another {what} in `{name}` than in an entry before it: only steps of one model share their states"
+    )]
+    SharedState {
+        /// The state.
+        state: String,
+        /// The entry.
+        name: String,
+        /// In what they differ.
+        what: &'static str,
+    },
+    /// Two entries of one name.
+    #[error("two entries are called `{name}`: their files and symbols would be the same")]
+    SameName {
+        /// The name.
+        name: String,
+    },
+    /// A buffer that a launch reads or writes, and that stands nowhere.
+    #[error(
+        "a launch of `{name}` uses the buffer {buffer}, which has no place in the arena, and is no port or state of the first variant"
+    )]
+    NoPlace {
+        /// The entry.
+        name: String,
+        /// The buffer's number.
+        buffer: usize,
+    },
     /// A program that can't be run.
     #[error(transparent)]
     Program(#[from] runtime::LoadError),

@@ -7,14 +7,14 @@ use runtime::ALIGN;
 use std::fmt::Write;
 
 /// The header's text.
-pub(crate) fn header(entry: &EntryPoint, layout: &Layout, arena: &ArenaLayout) -> String {
+pub(crate) fn header(entry: &EntryPoint, layout: &Layout<'_>, arena: &ArenaLayout) -> String {
     let mut text = String::new();
     // Writing to a string can't fail.
     let _ = write(&mut text, entry, layout, arena);
     text
 }
 
-fn write(f: &mut String, entry: &EntryPoint, layout: &Layout, arena: &ArenaLayout) -> std::fmt::Result {
+fn write(f: &mut String, entry: &EntryPoint, layout: &Layout<'_>, arena: &ArenaLayout) -> std::fmt::Result {
     let (name, prefix) = (&layout.name, layout.prefix());
     let sets: Vec<&str> = layout.sets.iter().map(|set| set.name()).collect();
     writeln!(f, "/* `{name}`: a step compiled by gradc for {} ({}).", layout.triple, sets.join(", "))?;
@@ -62,32 +62,40 @@ const SHARED: &str = "#ifndef GRADC_PARALLEL_FOR\n#define GRADC_PARALLEL_FOR\n\
          typedef void (*gradc_parallel_for)(void *user, uint32_t threads, gradc_task task, void *job, int64_t extent);\n\
          #endif\n\n";
 
-fn write_sizes(f: &mut String, layout: &Layout, arena: &ArenaLayout) -> std::fmt::Result {
+fn write_sizes(f: &mut String, layout: &Layout<'_>, arena: &ArenaLayout) -> std::fmt::Result {
     let prefix = layout.prefix();
     writeln!(f, "#define {prefix}_ABI_VERSION {ABI_VERSION}u")?;
     writeln!(f, "/* What states and arena must be aligned to. */\n#define {prefix}_ALIGN {ALIGN}")?;
-    writeln!(f, "#define {prefix}_STATE_BYTES UINT64_C({})", layout.state_bytes)?;
+    writeln!(f, "#define {prefix}_STATE_BYTES UINT64_C({})", layout.states.bytes)?;
     writeln!(f, "/* For so many threads, at least 1. */")?;
     let (start, each) = (arena.scratch, arena.scratch_bytes);
     writeln!(f, "#define {prefix}_ARENA_BYTES(threads) (UINT64_C({start}) + UINT64_C({each}) * (threads))\n")?;
-    if !layout.states.is_empty() {
-        writeln!(f, "/* Where each state starts, in bytes, and how many elements it has. */")?;
+    if !layout.states.fields.is_empty() {
+        writeln!(f, "/* Where each state starts, in bytes, and its type and shape.{} */", shared(layout))?;
     }
-    for state in &layout.states {
+    for state in &layout.states.fields {
         let c_name = state.c_name.to_uppercase();
         writeln!(
             f,
-            "#define {prefix}_STATE_{c_name} UINT64_C({}) /* {} {}[{}] */",
+            "#define {prefix}_STATE_{c_name} UINT64_C({}) /* {} {} {:?} */",
             state.offset,
             quoted(&state.name),
             c_type(state.dtype),
-            state.len
+            state.dims
         )?;
     }
     writeln!(f)
 }
 
-fn write_context(f: &mut String, layout: &Layout) -> std::fmt::Result {
+/// Who else uses the block.
+fn shared(layout: &Layout<'_>) -> String {
+    match layout.states.entries.len() {
+        0 | 1 => String::new(),
+        _ => format!(" One block serves {}: their headers have the same offsets.", layout.states.entries.join(", ")),
+    }
+}
+
+fn write_context(f: &mut String, layout: &Layout<'_>) -> std::fmt::Result {
     let name = &layout.name;
     writeln!(
         f,
@@ -122,7 +130,7 @@ fn write_context(f: &mut String, layout: &Layout) -> std::fmt::Result {
     writeln!(f, "}} {name}_context;\n")
 }
 
-fn write_functions(f: &mut String, layout: &Layout) -> std::fmt::Result {
+fn write_functions(f: &mut String, layout: &Layout<'_>) -> std::fmt::Result {
     let name = &layout.name;
     writeln!(
         f,

@@ -1,10 +1,12 @@
 //! Where everything is in the caller's memory: the context, the states, the arena.
 
+use crate::identifier::{identifiers, is_identifier};
+use crate::states::{StateBlock, state_types};
 use crate::{AotError, EntryPoint};
 use codegen::Object;
 use kernel::{Access, Buffer, BufferKind, DType, InstructionSet, Program};
 use runtime::ALIGN;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use target_lexicon::Triple;
 
 /// The version of the C interface: the layout of the context and what functions there are.
@@ -59,49 +61,31 @@ pub(crate) struct PortField {
     pub(crate) align: usize,
 }
 
-/// A state: a part of the caller's block.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct StateField {
-    pub(crate) name: String,
-    pub(crate) c_name: String,
-    pub(crate) dtype: DType,
-    pub(crate) len: usize,
-    pub(crate) offset: usize,
-}
-
-impl StateField {
-    pub(crate) fn bytes(&self) -> usize {
-        self.len * self.dtype.size_bytes()
-    }
-}
-
 /// All of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Layout {
+pub(crate) struct Layout<'a> {
     pub(crate) name: String,
     pub(crate) triple: Triple,
     /// Of the variants, in ascending order.
     pub(crate) sets: Vec<InstructionSet>,
     /// Inputs by name, then outputs by name.
     pub(crate) ports: Vec<PortField>,
-    /// By name.
-    pub(crate) states: Vec<StateField>,
-    pub(crate) state_bytes: usize,
+    /// Of all entries that run on one block.
+    pub(crate) states: &'a StateBlock,
 }
 
-impl Layout {
-    /// The layout of an entry.
+impl<'a> Layout<'a> {
+    /// The layout of an entry, whose states stand in that block.
     ///
     /// # Errors
-    /// If variants differ in ports, states, or system; a name that isn't C's; initial values that aren't the states'.
-    pub(crate) fn of(entry: &EntryPoint) -> Result<Self, AotError> {
+    /// If variants differ in ports, states, or system; a name that isn't C's.
+    pub(crate) fn of(entry: &EntryPoint, states: &'a StateBlock) -> Result<Self, AotError> {
         if !is_identifier(&entry.name) {
             return Err(AotError::Name { name: entry.name.clone() });
         }
         let variants = entry.sorted();
         let first = variants.first().ok_or_else(|| AotError::NoVariant { name: entry.name.clone() })?;
         let differ = |what: &str| AotError::Variants { name: entry.name.clone(), what: what.into() };
-        let states = states_of(&first.program);
         let mut ports = ports_of(&first.program, entry);
         for pair in variants.windows(2) {
             if pair[0].target.instruction_set() == pair[1].target.instruction_set() {
@@ -112,7 +96,7 @@ impl Layout {
             if variant.target.triple() != first.target.triple() {
                 return Err(differ("their triples"));
             }
-            if states_of(&variant.program) != states {
+            if state_types(&variant.program) != state_types(&first.program) {
                 return Err(differ("their states"));
             }
             let others = ports_of(&variant.program, entry);
@@ -126,15 +110,12 @@ impl Layout {
                 port.align = port.align.max(other.align);
             }
         }
-        check_initial(entry, &states)?;
-        let state_bytes = states.last().map_or(0, |state| (state.offset + state.bytes()).next_multiple_of(ALIGN));
         Ok(Self {
             name: entry.name.clone(),
             triple: first.target.triple().clone(),
             sets: variants.iter().map(|variant| variant.target.instruction_set()).collect(),
             ports,
             states,
-            state_bytes,
         })
     }
 
@@ -178,66 +159,6 @@ impl ArenaLayout {
     }
 }
 
-fn check_initial(entry: &EntryPoint, states: &[StateField]) -> Result<(), AotError> {
-    for (name, initial) in &entry.initial {
-        let Some(state) = states.iter().find(|state| state.name == *name) else {
-            let states = states.iter().map(|state| state.name.clone()).collect();
-            return Err(AotError::NoState { state: name.clone(), states });
-        };
-        let (found, expected) = (initial.0.len(), state.bytes());
-        if found != expected {
-            return Err(AotError::Initial { state: name.clone(), found, expected });
-        }
-    }
-    Ok(())
-}
-
-/// Whether C takes a text for a name.
-fn is_identifier(text: &str) -> bool {
-    !text.is_empty()
-        && !text.starts_with(|c: char| c.is_ascii_digit())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-/// A name as C's: other characters become `_`, and what others have already, or C has for itself, gets a number.
-fn identifiers<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<String> {
-    let mut taken: BTreeSet<String> = RESERVED.iter().map(|word| (*word).to_owned()).collect();
-    let mut all = vec![];
-    for name in names {
-        let mut plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        if plain.starts_with(|c: char| c.is_ascii_digit()) || plain.is_empty() {
-            plain.insert(0, '_');
-        }
-        let numbered = (2..).map(|n| format!("{plain}_{n}"));
-        let free = std::iter::once(plain.clone()).chain(numbered).find(|name| !taken.contains(name));
-        let free = free.unwrap_or(plain);
-        taken.insert(free.clone());
-        all.push(free);
-    }
-    all
-}
-
-/// Words that name something in C or C++.
-const RESERVED: [&str; 30] = [
-    "auto", "bool", "break", "case", "char", "class", "const", "default", "delete", "do", "double", "else", "enum",
-    "float", "for", "if", "int", "long", "new", "register", "return", "short", "signed", "static", "struct", "switch",
-    "this", "union", "void", "while",
-];
-
-/// The states' places: by name, each at a multiple of [`ALIGN`], as `runtime::States` has them.
-fn states_of(program: &Program) -> Vec<StateField> {
-    let states = program.states();
-    let names = identifiers(states.keys().copied());
-    let mut end = 0;
-    let place = |((name, at), c_name): ((&str, usize), String)| {
-        let Buffer { dtype, len, .. } = program.buffers[at];
-        let offset = end;
-        end = (end + len * dtype.size_bytes()).next_multiple_of(ALIGN);
-        StateField { name: name.to_owned(), c_name, dtype, len, offset }
-    };
-    states.into_iter().zip(names).map(place).collect()
-}
-
 fn ports_of(program: &Program, entry: &EntryPoint) -> Vec<PortField> {
     let mut found = BTreeMap::new();
     for (at, buffer) in program.buffers.iter().enumerate() {
@@ -273,17 +194,4 @@ fn streamed(program: &Program) -> Vec<bool> {
         }
     }
     streamed
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_become_identifiers_that_differ() {
-        let names = identifiers(["a/b", "a.b", "int", "2x", "x"]);
-        assert_eq!(names, ["a_b", "a_b_2", "int_2", "_2x", "x"]);
-        assert!(names.iter().all(|name| is_identifier(name)));
-        assert!(["", "1a", "a-b", "ü"].iter().all(|name| !is_identifier(name)));
-    }
 }

@@ -20,9 +20,11 @@ mod data;
 mod entry;
 mod error;
 mod header;
+mod identifier;
 mod layout;
 mod link;
 mod manifest;
+mod states;
 mod status;
 mod step;
 mod wrapper;
@@ -30,8 +32,9 @@ mod wrapper;
 pub use entry::{EntryPoint, Initial, Variant};
 pub use error::AotError;
 pub use layout::ABI_VERSION;
-pub use step::{CompileObject, ObjectOptions, compile_graph, targets, values_of_states};
+pub use step::{CompileObject, ObjectOptions, compile_graph, compile_graphs, compile_steps, targets, values_of_states};
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What is built of a step: the contents of files.
@@ -85,16 +88,34 @@ impl Files {
 /// A name that C doesn't allow, variants that differ in more than their code, a program that is invalid or isn't planned, a target that there is no code
 /// generator for.
 pub fn build(entry: &EntryPoint) -> Result<Files, AotError> {
-    let layout = layout::Layout::of(entry)?;
+    build_on(entry, &states::StateBlock::of(std::slice::from_ref(entry))?)
+}
+
+/// Compiles entries that run on one block of states, such as training and prediction of one model: each header and manifest has the offsets of all states of all
+/// entries, and any entry's `NAME_init` starts them all. The files come in the order of the entries.
+///
+/// # Errors
+/// As [`build`]; entries of one name, or which say different things about a state.
+pub fn build_entries(entries: &[EntryPoint]) -> Result<Vec<Files>, AotError> {
+    let mut names = BTreeSet::new();
+    if let Some(again) = entries.iter().find(|entry| !names.insert(entry.name.to_lowercase())) {
+        return Err(AotError::SameName { name: again.name.clone() });
+    }
+    let states = states::StateBlock::of(entries)?;
+    entries.iter().map(|entry| build_on(entry, &states)).collect()
+}
+
+fn build_on(entry: &EntryPoint, states: &states::StateBlock) -> Result<Files, AotError> {
+    let layout = layout::Layout::of(entry, states)?;
     let objects = entry.compile()?;
     let arena = layout::ArenaLayout::of(&objects);
-    let object = link::link(entry, &layout, &arena, &objects)?;
+    let object = link::link(&layout, &arena, &objects)?;
     let coff = layout.triple.binary_format == target_lexicon::BinaryFormat::Coff;
     Ok(Files {
         name: entry.name.clone(),
         library: archive::library(&entry.name, &object, coff)?,
         header: header::header(entry, &layout, &arena),
-        manifest: manifest::manifest(entry, &layout, &arena, &objects),
+        manifest: manifest::manifest(&layout, &arena, &objects),
         object,
         coff,
     })

@@ -1,10 +1,10 @@
 //! Puts functions and tables into one relocatable object.
 
+use crate::AotError;
 use crate::data::{InitialValues, Tables, texts};
 use crate::layout::{ArenaLayout, Layout};
 use crate::status::{check_messages, fault_messages};
 use crate::wrapper::{self, WrapperBuilder};
-use crate::{AotError, EntryPoint};
 use codegen::Object;
 use cranelift::codegen::ir::{AbiParam, Signature, types};
 use cranelift::module::{
@@ -24,33 +24,30 @@ pub(crate) struct Linked {
 }
 
 /// The object's bytes.
-pub(crate) fn link(
-    entry: &EntryPoint,
-    layout: &Layout,
-    arena: &ArenaLayout,
-    objects: &[Object],
-) -> Result<Vec<u8>, AotError> {
-    let refused = |message: String| AotError::Object { name: entry.name.clone(), message };
-    let Some(least) = objects.first() else { return Err(AotError::NoVariant { name: entry.name.clone() }) };
+pub(crate) fn link(layout: &Layout<'_>, arena: &ArenaLayout, objects: &[Object]) -> Result<Vec<u8>, AotError> {
+    let refused = |message: String| AotError::Object { name: layout.name.clone(), message };
+    let Some(least) = objects.first() else { return Err(AotError::NoVariant { name: layout.name.clone() }) };
     let isa = codegen::position_independent_isa(least.target())?;
-    let builder = ObjectBuilder::new(isa, entry.name.as_str(), cranelift::module::default_libcall_names());
-    let mut module = ObjectModule::new(builder.map_err(|e| refused(e.to_string()))?);
-    fill(&mut module, entry, (layout, arena), objects).map_err(|e| refused(e.to_string()))?;
+    let builder = ObjectBuilder::new(isa, layout.name.as_str(), cranelift::module::default_libcall_names());
+    let mut builder = builder.map_err(|e| refused(e.to_string()))?;
+    // So that linkers can leave out what a program doesn't call: initial values, messages.
+    builder.per_function_section(true).per_data_object_section(true);
+    let mut module = ObjectModule::new(builder);
+    let tables = objects.iter().map(|object| Tables::of(object, layout)).collect::<Result<Vec<_>, _>>()?;
+    fill(&mut module, (layout, arena), objects.iter().zip(tables).collect()).map_err(|e| refused(e.to_string()))?;
     module.finish().emit().map_err(|e| refused(e.to_string()))
 }
 
 fn fill(
     module: &mut ObjectModule,
-    entry: &EntryPoint,
-    (layout, arena): (&Layout, &ArenaLayout),
-    objects: &[Object],
+    (layout, arena): (&Layout<'_>, &ArenaLayout),
+    objects: Vec<(&Object, Tables)>,
 ) -> ModuleResult<()> {
     let (mut variants, mut checks) = (vec![], vec![]);
-    for object in objects {
+    for (object, tables) in objects {
         let set = object.target().instruction_set().name().replace('-', "_");
-        let prefix = format!("{}.{set}", entry.name);
+        let prefix = format!("{}.{set}", layout.name);
         let functions = define(module, object, &prefix)?;
-        let tables = Tables::of(object, layout);
         let constants = match tables.constants.is_empty() {
             true => None,
             false => Some(table(module, &format!("{prefix}.constants"), tables.constants)?),
@@ -64,10 +61,10 @@ fn fill(
         });
         checks.extend_from_slice(object.checks());
     }
-    let initial = InitialValues::of(entry, layout);
+    let initial = InitialValues::of(layout.states);
     let (faults, checks) = (fault_messages(layout), check_messages(&checks));
     let mut code = WrapperBuilder { module, layout, arena, variants: &variants };
-    wrapper::processor::define(&mut code, objects)?;
+    wrapper::processor::define(&mut code)?;
     wrapper::parallel::define(&mut code)?;
     wrapper::step::define(&mut code)?;
     wrapper::init::define(&mut code, initial)?;

@@ -1,24 +1,24 @@
 //! What a program that makes bindings, or allocates by itself, wants to know, as JSON.
 
+use crate::ABI_VERSION;
 use crate::layout::{ArenaLayout, Layout, PortDirection, PortField};
-use crate::{ABI_VERSION, EntryPoint};
 use codegen::Object;
 use codegen::object::symbols_outside;
 use runtime::ALIGN;
 use serde_json::{Value, json};
 
 /// The manifest's text.
-pub(crate) fn manifest(entry: &EntryPoint, layout: &Layout, arena: &ArenaLayout, objects: &[Object]) -> String {
+pub(crate) fn manifest(layout: &Layout<'_>, arena: &ArenaLayout, objects: &[Object]) -> String {
     let port = |port: &PortField| {
         json!({
             "name": port.name, "field": port.c_name, "dtype": port.dtype.name(), "shape": port.dims, "align": port.align,
         })
     };
     let ports = |side: PortDirection| layout.side(side).map(port).collect::<Vec<Value>>();
-    let states: Vec<Value> = layout.states.iter().map(|state| {
-        let initial = if entry.initial.contains_key(&state.name) { "given" } else { "zeros" };
+    let states: Vec<Value> = layout.states.fields.iter().map(|state| {
+        let initial = if layout.states.initial.contains_key(&state.name) { "given" } else { "zeros" };
         json!({
-            "name": state.name, "dtype": state.dtype.name(), "elements": state.len, "offset": state.offset, "initial": initial,
+            "name": state.name, "dtype": state.dtype.name(), "elements": state.dims.iter().product::<usize>(), "shape": state.dims, "offset": state.offset, "initial": initial,
         })
     }).collect();
     let variants: Vec<Value> = objects.iter().map(|object| {
@@ -34,7 +34,8 @@ pub(crate) fn manifest(entry: &EntryPoint, layout: &Layout, arena: &ArenaLayout,
         "variants": variants,
         "functions": { "init": format!("{name}_init"), "step": format!("{name}_step"), "status_message": format!("{name}_status_message"), "arena_bytes": format!("{name}_arena_bytes") },
         "align": ALIGN,
-        "state_bytes": layout.state_bytes,
+        "states_shared_by": layout.states.entries,
+        "state_bytes": layout.states.bytes,
         "changes_states": objects.iter().any(|object| object.changed_state().is_some()),
         "arena_bytes": arena.scratch,
         "arena_bytes_per_thread": arena.scratch_bytes,

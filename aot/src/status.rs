@@ -21,7 +21,7 @@ impl Fault {
         [Self::Context, Self::Version, Self::Processor, Self::States, Self::Arena, Self::Threads, Self::Range];
 
     /// What is wrong, and what to do.
-    fn message(self, layout: &Layout) -> String {
+    fn message(self, layout: &Layout<'_>) -> String {
         let prefix = layout.prefix();
         match self {
             Self::Context => "the context is a null pointer".into(),
@@ -54,7 +54,7 @@ pub(crate) const UNKNOWN: &str = "a status that the step doesn't have";
 pub(crate) const FIRST_PORT: i32 = -16;
 
 /// The messages of what is wrong with a call, from -1 down.
-pub(crate) fn fault_messages(layout: &Layout) -> Vec<String> {
+pub(crate) fn fault_messages(layout: &Layout<'_>) -> Vec<String> {
     let mut faults = vec![UNKNOWN.to_owned(); (-FIRST_PORT - 1) as usize];
     for fault in Fault::ALL {
         faults[(-(fault as i32) - 1) as usize] = fault.message(layout);

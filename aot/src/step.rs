@@ -1,6 +1,6 @@
 //! From a declared step, or a graph read from text, to an object.
 
-use crate::{AotError, EntryPoint, Files, Initial, Variant, build};
+use crate::{AotError, EntryPoint, Files, Initial, Variant, build, build_entries};
 use gradc::compile::{CompileOptions, lower};
 use gradc::dsl::Step;
 use ir::{Graph, TensorType, Value};
@@ -38,6 +38,11 @@ impl ObjectOptions {
         Self { seed, ..self }
     }
 
+    /// Those of one of several entries.
+    fn of_entry(&self, entry: &str) -> Self {
+        Self { name: format!("{}_{entry}", self.name), ..self.clone() }
+    }
+
     /// With values that states start with, by their names.
     #[must_use]
     pub fn values(self, values: BTreeMap<String, Value>) -> Self {
@@ -58,9 +63,13 @@ pub fn targets<'n>(system: &Target, sets: impl IntoIterator<Item = &'n str>) -> 
     sets.into_iter().map(|name| system.clone().with_instruction_set(set(name)?)).collect()
 }
 
-/// Values of the graph's states, of all that a file has.
-pub fn values_of_states(graph: &Graph, mut values: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-    let states: BTreeSet<&str> = graph.states().map(|(_, state)| state.name.as_str()).collect();
+/// Values of the graphs' states, of all that a file has.
+pub fn values_of_states<'g>(
+    graphs: impl IntoIterator<Item = &'g Graph>,
+    mut values: BTreeMap<String, Value>,
+) -> BTreeMap<String, Value> {
+    let states = graphs.into_iter().flat_map(|graph| graph.states().map(|(_, state)| state.name.as_str()));
+    let states: BTreeSet<&str> = states.collect();
     values.retain(|name, _| states.contains(name.as_str()));
     values
 }
@@ -76,10 +85,44 @@ pub trait CompileObject {
 
 impl CompileObject for Step {
     fn compile_object(&self, options: &ObjectOptions) -> Result<Files, AotError> {
-        let mut values: BTreeMap<String, Value> = self.initial_values(options.seed).into_iter().collect();
-        values.extend(options.values.clone());
-        compile_graph(&self.graph, &ObjectOptions { values, ..options.clone() })
+        compile_graph(&self.graph, &options.clone().values(initial_values(self, options)))
     }
+}
+
+/// Compiles several steps of one model to objects that run on one block of states: training and prediction, for instance. Of options with the name `cnn`, the step
+/// `train` becomes the entry `cnn_train`; the files come in the order of the steps. A value of [`ObjectOptions::values`] may be for a state that only one of the
+/// steps has.
+///
+/// ```
+/// use aot::{ObjectOptions, compile_steps};
+/// use gradc::prelude::*;
+/// let model = Sequential::new([4]).dense(3).tanh().dense(2);
+/// let train = model.training_graph(8, &MeanSquaredError, &[], &Adam::default())?;
+/// let infer = model.inference_graph(1)?;
+/// let files = compile_steps(&[("train", &train), ("infer", &infer)], &ObjectOptions::named("fit"))?;
+/// assert_eq!(files.iter().map(|files| files.name.as_str()).collect::<Vec<_>>(), ["fit_train", "fit_infer"]);
+/// // Prediction's block has the optimizer's states too.
+/// assert!(files[1].header.contains("FIT_INFER_STATE_adam_m_dense_kernel".to_uppercase().as_str()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`CompileObject::compile_object`] and [`build_entries`].
+pub fn compile_steps(steps: &[(&str, &Step)], options: &ObjectOptions) -> Result<Vec<Files>, AotError> {
+    let entry = |(name, step): &(&str, &Step)| {
+        entry_point(&step.graph, &options.of_entry(name).values(initial_values(step, options)))
+    };
+    build_entries(&steps.iter().map(entry).collect::<Result<Vec<_>, _>>()?)
+}
+
+/// Compiles several graphs to objects that run on one block of states, as [`compile_steps`] does; states that [`ObjectOptions::values`] doesn't name start with
+/// zeros.
+///
+/// # Errors
+/// As [`compile_steps`].
+pub fn compile_graphs(graphs: &[(&str, &Graph)], options: &ObjectOptions) -> Result<Vec<Files>, AotError> {
+    let entry = |(name, graph): &(&str, &Graph)| entry_point(graph, &options.of_entry(name));
+    build_entries(&graphs.iter().map(entry).collect::<Result<Vec<_>, _>>()?)
 }
 
 /// Compiles a graph, of a file for instance; states that [`ObjectOptions::values`] doesn't name start with zeros.
@@ -87,6 +130,18 @@ impl CompileObject for Step {
 /// # Errors
 /// As [`CompileObject::compile_object`].
 pub fn compile_graph(graph: &Graph, options: &ObjectOptions) -> Result<Files, AotError> {
+    build(&entry_point(graph, options)?)
+}
+
+/// What a step's states start with: what the options say, else what the model says.
+fn initial_values(step: &Step, options: &ObjectOptions) -> BTreeMap<String, Value> {
+    let mut values: BTreeMap<String, Value> = step.initial_values(options.seed).into_iter().collect();
+    values.extend(options.values.clone());
+    values
+}
+
+/// A graph's loops for each processor.
+fn entry_point(graph: &Graph, options: &ObjectOptions) -> Result<EntryPoint, AotError> {
     let targets = match options.targets.is_empty() {
         true => vec![CompileOptions::default().target_or_host()?],
         false => options.targets.clone(),
@@ -95,11 +150,12 @@ pub fn compile_graph(graph: &Graph, options: &ObjectOptions) -> Result<Files, Ao
         let compile = CompileOptions { target: Some(target.clone()), seed: options.seed, ..CompileOptions::default() };
         Ok::<_, AotError>(Variant { target, program: lower(graph, &compile)? })
     };
-    build(&EntryPoint {
+    Ok(EntryPoint {
         name: options.name.clone(),
         about: format!("The graph \"{}\".", graph.name()),
         variants: targets.into_iter().map(lower_for).collect::<Result<_, _>>()?,
         shapes: shapes(graph),
+        state_shapes: graph.states().map(|(_, state)| (state.name.clone(), state.ty.shape.dims().to_vec())).collect(),
         initial: initial(graph, &options.values)?,
     })
 }

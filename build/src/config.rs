@@ -127,7 +127,7 @@ impl Config {
     fn values(&self, graph: &Graph) -> Result<BTreeMap<String, Value>, ScriptError> {
         let Some(path) = &self.weights else { return Ok(BTreeMap::new()) };
         watch(path);
-        Ok(aot::values_of_states(graph, gradc::io::load_tensors(path)?))
+        Ok(aot::values_of_states([graph], gradc::io::load_tensors(path)?))
     }
 
     /// Writes what was built, and the wrapper, and tells cargo.

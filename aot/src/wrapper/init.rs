@@ -16,7 +16,7 @@ pub(crate) fn define(code: &mut WrapperBuilder<'_>, initial: InitialValues) -> M
     let stretches = table(code.module, &stretches, initial.stretches)?;
     let signature = code.signature(&[types::I64], Some(types::I32));
     let id = code.declare(&code.symbol("init"), Linkage::Export, &signature)?;
-    let bytes = code.layout.state_bytes;
+    let bytes = code.layout.states.bytes;
     code.define(id, signature, |e, params| {
         let ctx = params[0];
         step::check_states(e, ctx, bytes);

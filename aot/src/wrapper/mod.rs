@@ -19,7 +19,7 @@ use cranelift_object::ObjectModule;
 /// The object that functions are added to.
 pub(crate) struct WrapperBuilder<'a> {
     pub(crate) module: &'a mut ObjectModule,
-    pub(crate) layout: &'a Layout,
+    pub(crate) layout: &'a Layout<'a>,
     pub(crate) arena: &'a ArenaLayout,
     pub(crate) variants: &'a [Linked],
 }

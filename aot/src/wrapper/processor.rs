@@ -4,7 +4,6 @@
 //! `runtime::host_target` asks. AArch64 has one instruction set, which is part of its ABI.
 
 use super::{FunctionEmitter, WrapperBuilder};
-use codegen::Object;
 use cranelift::codegen::ir::condcodes::IntCC;
 use cranelift::codegen::ir::{InstBuilder, StackSlotData, StackSlotKind, Value, types};
 use cranelift::module::{FuncId, Linkage, Module, ModuleResult};
@@ -52,10 +51,10 @@ const NEEDS: [(InstructionSet, &[(Word, u32)]); 5] = [
 ];
 
 /// Defines the function.
-pub(crate) fn define(code: &mut WrapperBuilder<'_>, objects: &[Object]) -> ModuleResult<()> {
+pub(crate) fn define(code: &mut WrapperBuilder<'_>) -> ModuleResult<()> {
     let id = declare(code)?;
     let signature = code.signature(&[], Some(types::I32));
-    let sets: Vec<InstructionSet> = objects.iter().map(|object| object.target().instruction_set()).collect();
+    let sets = &code.layout.sets;
     if !sets.iter().all(|set| set.is_x86()) {
         return code.define(id, signature, |e, _| {
             let first = e.b.ins().iconst(types::I32, 1);

@@ -22,7 +22,7 @@ pub(crate) fn define(code: &mut WrapperBuilder<'_>) -> ModuleResult<()> {
     let (layout, arena, variants) = (code.layout, code.arena, code.variants);
     code.define(id, signature, |e, params| {
         let ctx = params[0];
-        check_states(e, ctx, layout.state_bytes);
+        check_states(e, ctx, layout.states.bytes);
         let threads = check_arena(e, ctx, arena);
         check_ports(e, ctx, layout);
         let number = variant(e, ctx, processor, variants.len());
@@ -97,7 +97,7 @@ fn check_arena(e: &mut FunctionEmitter<'_, '_>, ctx: Value, arena: &ArenaLayout)
     e.b.ins().select(alone, one, threads)
 }
 
-fn check_ports(e: &mut FunctionEmitter<'_, '_>, ctx: Value, layout: &Layout) {
+fn check_ports(e: &mut FunctionEmitter<'_, '_>, ctx: Value, layout: &Layout<'_>) {
     for (at, port) in layout.ports.iter().enumerate() {
         let pointer = e.load(types::I64, ctx, Layout::port_offset(at));
         let unusable = e.is_unusable(pointer, port.align);
@@ -128,7 +128,7 @@ fn run(
     e: &mut FunctionEmitter<'_, '_>,
     (ctx, threads): (Value, Value),
     variant: &Linked,
-    (layout, arena, parallel_for): (&Layout, &ArenaLayout, FuncId),
+    (layout, arena, parallel_for): (&Layout<'_>, &ArenaLayout, FuncId),
 ) -> ModuleResult<()> {
     let count = PORTS as usize + layout.ports.len();
     let slot = e.b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, count as u32 * 8, 3));

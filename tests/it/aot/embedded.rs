@@ -4,7 +4,7 @@
 #[path = "../../../examples/embedded/model.rs"]
 mod model;
 
-use super::same::{bits, cnn, digits, losses_here, root};
+use super::same::{bits, cnn, digits, root, trained};
 use super::{Built, exists, run};
 use aot::{CompileObject, ObjectOptions};
 use gradc::compile::Target;
@@ -74,7 +74,7 @@ fn the_embedded_example_has_the_losses_of_the_process_that_compiles() {
     let (labels_path, labels) = digits(&built, "train-labels-idx1-ubyte", usize::MAX, 1, 8);
     let test_images = digits(&built, "t10k-images-idx3-ubyte", usize::MAX, 784, 16).0;
     let test_labels = digits(&built, "t10k-labels-idx1-ubyte", usize::MAX, 1, 8).0;
-    let wanted = bits(losses_here(&step, Some(target_of_program()), &images, &labels));
+    let wanted = bits(trained(&step, Some(target_of_program()), &images, &labels).1);
     let mut predicted = None;
     for threads in ["1", "2", "3"] {
         let files = [&images_path, &labels_path, &test_images, &test_labels];
@@ -186,7 +186,7 @@ fn the_pool_for_c_gives_the_losses_of_the_process_that_compiles() {
     };
     let (images_path, images) = digits(&built, "train-images-idx3-ubyte", 640, 784, 16);
     let (labels_path, labels) = digits(&built, "train-labels-idx1-ubyte", 640, 1, 8);
-    let wanted = bits(losses_here(&step, None, &images, &labels));
+    let wanted = bits(trained(&step, None, &images, &labels).1);
     assert_eq!(wanted.len(), 20);
     let (source, header) = (root().join("examples/c/train_cnn.c"), root().join("pool").display().to_string());
     let library = library.display().to_string();

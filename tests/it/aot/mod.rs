@@ -5,6 +5,7 @@
 mod driver;
 mod embedded;
 mod faults;
+mod infer;
 mod same;
 
 use aot::Files;
@@ -12,17 +13,31 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A folder with what was built of a step.
+/// A folder with what was built of a step, or of several.
 struct Built {
     folder: tempfile::TempDir,
+    /// Of the first entry.
     name: String,
+    libraries: Vec<String>,
 }
 
 impl Built {
     fn new(files: &Files) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        files.write(folder.path()).unwrap();
-        Self { folder, name: files.name.clone() }
+        Self::of(std::slice::from_ref(files))
+    }
+
+    fn empty() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), name: String::new(), libraries: vec![] }
+    }
+
+    fn of(entries: &[Files]) -> Self {
+        let mut built = Self::empty();
+        built.name.clone_from(&entries[0].name);
+        for files in entries {
+            files.write(built.folder.path()).unwrap();
+            built.libraries.push(format!("lib{}.a", files.name));
+        }
+        built
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -56,7 +71,7 @@ impl Built {
             .arg(source)
             .args(["-x", "none"]);
         command
-            .arg(self.path(&format!("lib{}.a", self.name)))
+            .args(self.libraries.iter().map(|library| self.path(library)))
             .args(libraries)
             .args(["-lpthread", "-lm", "-o"])
             .arg(&program);

@@ -15,13 +15,16 @@ pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-pub(super) fn cnn() -> Step {
+pub(super) fn model() -> Sequential {
     let model = Sequential::new([28, 28, 1]).conv2d(32, 3).relu().max_pool2d(2).conv2d(64, 3).relu();
-    let model = model.max_pool2d(2).flatten().dense(10).named("cnn");
-    model.training_graph(32, &SparseCategoricalCrossEntropy, &[Accuracy], &Adam::default()).unwrap()
+    model.max_pool2d(2).flatten().dense(10).named("cnn")
 }
 
-fn options() -> CompileOptions {
+pub(super) fn cnn() -> Step {
+    model().training_graph(32, &SparseCategoricalCrossEntropy, &[Accuracy], &Adam::default()).unwrap()
+}
+
+pub(super) fn options() -> CompileOptions {
     CompileOptions::threads(1).cache(Cache::Off)
 }
 
@@ -45,8 +48,13 @@ pub(super) fn digits(
     (path, bytes.split_off(header))
 }
 
-/// The losses of one epoch, in this process, compiled for a target or for this machine.
-pub(super) fn losses_here(step: &Step, target: Option<Target>, images: &[u8], labels: &[u8]) -> Vec<f32> {
+/// The program after one epoch in this process, compiled for a target or for this machine, and the losses.
+pub(super) fn trained(
+    step: &Step,
+    target: Option<Target>,
+    images: &[u8],
+    labels: &[u8],
+) -> (CompiledProgram, Vec<f32>) {
     let mut program = step.compile(&CompileOptions { target, ..options() }).unwrap();
     let mut losses = vec![];
     for (images, labels) in images.chunks_exact(32 * 784).zip(labels.chunks_exact(32)) {
@@ -59,7 +67,7 @@ pub(super) fn losses_here(step: &Step, target: Option<Target>, images: &[u8], la
         program.step().unwrap();
         losses.push(program.output::<f32>("loss").unwrap()[0]);
     }
-    losses
+    (program, losses)
 }
 
 pub(super) fn bits(losses: impl IntoIterator<Item = f32>) -> Vec<u32> {
@@ -73,7 +81,7 @@ fn an_epoch_of_digits_in_c_has_the_losses_of_the_process_that_compiles() {
     let (images_path, images) = digits(&built, "train-images-idx3-ubyte", usize::MAX, 784, 16);
     let (labels_path, labels) = digits(&built, "train-labels-idx1-ubyte", usize::MAX, 1, 8);
     let source = root().join("examples/c/train_cnn.c");
-    let wanted = bits(losses_here(&step, None, &images, &labels));
+    let wanted = bits(trained(&step, None, &images, &labels).1);
     assert!(wanted.len() > 200);
     for (compiler, flags) in [("cc", ["-std=c11", "-O1"]), ("c++", ["-std=c++17", "-O1"])] {
         let Some(program) = built.compile(compiler, &flags, &source, compiler) else { continue };
