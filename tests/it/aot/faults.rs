@@ -1,9 +1,11 @@
 //! Calls that are wrong get a status with a message, and touch nothing outside of what they were given.
 
-use super::{Built, run};
-use aot::{AotError, CompileObject, ObjectOptions};
+use super::same::options;
+use super::{Built, driver, run};
+use aot::{AotError, CompileObject, ObjectOptions, compile_graph};
 use gradc::prelude::*;
 use std::path::Path;
+use std::process::Command;
 
 /// An embedding, so that there are labels and indices that can be out of range.
 fn step() -> Step {
@@ -66,4 +68,50 @@ fn what_can_t_be_built_is_an_error() {
     let blocked = tempfile::NamedTempFile::new().unwrap();
     let files = step().compile_object(&ObjectOptions::named("words")).unwrap();
     assert!(files.write(blocked.path()).unwrap_err().to_string().contains("can't be made"));
+}
+
+/// Truth values become indices, and choose.
+const CHOICE: &str = r#"graph "choice" {
+  %0 = input {name="on"} : bool[37]
+  %1 = input {name="table"} : f32[2,3]
+  %2 = cast %0 : i32[37]
+  %3 = gather %1, %2 : f32[37,3]
+  %4 = full {value=(1.0)} : f32[37]
+  %5 = full {value=(2.0)} : f32[37]
+  %6 = select %0, %4, %5 : f32[37]
+  output "a_rows" = %3
+  output "b_chosen" = %6
+}"#;
+
+#[test]
+fn bytes_that_are_no_truth_values_read_nothing_else() {
+    let graph = ir::Graph::parse(CHOICE).unwrap();
+    let table = [[3.0f32, 4.0, 5.0], [6.0, 7.0, 8.0]];
+    for target in options().target_or_host().unwrap().limited_to_each() {
+        let built = Built::of(&[compile_graph(&graph, &ObjectOptions::named("choice").targets([target])).unwrap()]);
+        let source = driver::write(&built, 1);
+        let Some(program) = built.compile("cc", &["-std=c11", "-O1"], &source, "choice") else { return };
+        for byte in [2, 127, 128, 254, 255] {
+            // In the midst of whole vectors, and in what is left of them.
+            let mut bytes: Vec<u8> = (0..37).map(|i| i % 2).collect();
+            (bytes[20], bytes[36]) = (byte, byte);
+            bytes.extend(table.as_flattened().iter().flat_map(|x| x.to_le_bytes()));
+            std::fs::write(built.path("inputs"), bytes).unwrap();
+            let output = Command::new(&program).output().unwrap();
+            let (told, failed) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+            if output.status.code() == Some(8) {
+                assert!(failed.contains("gather: an index is out of range"), "{byte}: {failed}");
+                continue;
+            }
+            assert!(output.status.success(), "{byte}: {}", output.status);
+            let (rows, chosen) = told.trim_end().split_once('\n').unwrap();
+            let hex = |x: f32| x.to_le_bytes().map(|byte| format!("{byte:02x}")).concat();
+            let known = table.map(|row| row.map(hex).concat());
+            assert!(rows.as_bytes().chunks(24).all(|row| known.iter().any(|known| known.as_bytes() == row)), "{rows}");
+            assert!(
+                chosen.as_bytes().chunks(8).all(|x| [1.0, 2.0].iter().any(|y| hex(*y).as_bytes() == x)),
+                "{chosen}"
+            );
+        }
+    }
 }
