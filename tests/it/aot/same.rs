@@ -94,28 +94,46 @@ fn an_epoch_of_digits_in_c_has_the_losses_of_the_process_that_compiles() {
 }
 
 #[test]
-fn checkers_of_memory_find_no_fault() {
-    let step = cnn();
-    // A checker may emulate a processor with fewer instructions than this one.
-    let targets = step_targets();
-    let built = Built::new(&step.compile_object(&ObjectOptions::named("cnn_train").targets(targets)).unwrap());
-    let images = digits(&built, "train-images-idx3-ubyte", 32, 784, 16).0;
-    let labels = digits(&built, "train-labels-idx1-ubyte", 32, 1, 8).0;
-    let source = root().join("examples/c/train_cnn.c");
+fn sanitizers_find_no_fault_in_an_epoch() {
+    let files = cnn().compile_object(&ObjectOptions::named("cnn_train").targets(step_targets())).unwrap();
+    let built = Built::new(&files);
+    let images = digits(&built, "train-images-idx3-ubyte", usize::MAX, 784, 16).0;
+    let labels = digits(&built, "train-labels-idx1-ubyte", usize::MAX, 1, 8).0;
     let sanitize = ["-std=c11", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
-    if let Some(program) = built.compile("cc", &sanitize, &source, "sanitized") {
-        run(program, [images.as_os_str(), labels.as_os_str(), "2".as_ref()]);
-    }
-    let Some(program) = built.compile("cc", &["-std=c11"], &source, "plain") else { return };
+    let source = root().join("examples/c/train_cnn.c");
+    let Some(program) = built.compile("cc", &sanitize, &source, "sanitized") else { return };
+    let text = run(program, [images.as_os_str(), labels.as_os_str(), "2".as_ref()]);
+    assert!(text.lines().count() > 200);
+}
+
+/// Batches that `valgrind` watches, which makes a step some thirty times slower; `GRADC_VALGRIND_BATCHES=1000` watches the whole epoch.
+const WATCHED_BATCHES: usize = 20;
+
+#[test]
+fn valgrind_finds_no_fault() {
     if !exists("valgrind") {
         eprintln!("SKIPPED: there is no `valgrind`");
         return;
     }
-    let args = ["--error-exitcode=9", "--leak-check=full", "-q"].map(std::ffi::OsStr::new);
-    run(
-        "valgrind",
-        args.into_iter().chain([program.as_os_str(), images.as_os_str(), labels.as_os_str(), "2".as_ref()]),
-    );
+    let batches = std::env::var("GRADC_VALGRIND_BATCHES").map_or(WATCHED_BATCHES, |text| text.parse().unwrap());
+    // It emulates fused multiply-adds one by one, which takes twenty times as long: of the code that has them, one batch has to do.
+    let host = options().target_or_host().unwrap();
+    watch(vec![host.limited_to_each().swap_remove(0)], batches);
+    watch(step_targets(), 1);
+}
+
+/// Runs so many batches, compiled for some targets, under `valgrind`.
+fn watch(targets: Vec<Target>, batches: usize) {
+    let files = cnn().compile_object(&ObjectOptions::named("cnn_train").targets(targets)).unwrap();
+    let built = Built::new(&files);
+    let images = digits(&built, "train-images-idx3-ubyte", 32 * batches, 784, 16).0;
+    let labels = digits(&built, "train-labels-idx1-ubyte", 32 * batches, 1, 8).0;
+    let source = root().join("examples/c/train_cnn.c");
+    let Some(program) = built.compile("cc", &["-std=c11"], &source, "plain") else { return };
+    let options = ["--error-exitcode=9", "--leak-check=full", "-q"].map(std::ffi::OsStr::new);
+    let args = [program.as_os_str(), images.as_os_str(), labels.as_os_str(), "2".as_ref()];
+    let text = run("valgrind", options.into_iter().chain(args));
+    assert!(text.lines().count() >= batches.min(200));
 }
 
 /// All that this machine has, and what is less.
