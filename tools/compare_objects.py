@@ -88,7 +88,7 @@ int main(int argc, char **argv) {
     context.states = memory(context.state_bytes = @PREFIX_STATE_BYTES);
     context.arena = memory(context.arena_bytes = @PREFIX_ARENA_BYTES(1));
 @PORTS
-    status = @NAME_init(&context);
+    status = @NAME_init(&context, 0);
     for (start = now(); !status && now() - start < 0.1 * seconds;) status = @NAME_step(&context);
     for (start = now(); !status && (n < FEWEST || (n < MOST && now() - start < seconds)); n++) {
         double begun = now();

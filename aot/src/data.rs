@@ -1,9 +1,10 @@
 //! Read-only tables in the object: constants, initial values, messages, where launches' parameters are.
 
-use crate::AotError;
 use crate::layout::{Layout, PortDirection};
 use crate::states::StateBlock;
+use crate::{AotError, Initial};
 use codegen::Object;
+use gradc::dsl::Fill;
 use kernel::{Buffer, BufferKind};
 
 /// Where an address is counted from; the bases that the step puts side by side, in this order.
@@ -70,12 +71,12 @@ fn place(buffer: &Buffer, layout: &Layout<'_>, constants: &mut Vec<u8>) -> Optio
     }
 }
 
-/// Stretches of the states that start with something else than zeros, and their contents.
+/// States that start with given or repeated elements, and their contents; other states than these are computed, or start with zeros.
 pub(crate) struct InitialValues {
-    /// The contents, one after the other, each padded to whole words.
+    /// The contents, one after the other, each of whole words.
     pub(crate) bytes: Vec<u8>,
-    /// For each stretch: where it starts among the states, where its contents are, how many words it has, and how many words of contents there are: one that is
-    /// repeated, or as many.
+    /// For each stretch: where it starts among the states, where its contents are, how many words it has, and how many words of contents there are, which are
+    /// repeated.
     pub(crate) stretches: Vec<u8>,
     pub(crate) count: usize,
 }
@@ -87,24 +88,36 @@ impl InitialValues {
     pub(crate) fn of(states: &StateBlock) -> Self {
         let (mut bytes, mut stretches) = (Vec::new(), Vec::new());
         for state in &states.fields {
-            let Some(initial) = states.initial.get(&state.name) else { continue };
+            let Some(content) = states.initial.get(&state.name).and_then(contents) else { continue };
             // A state's last word may reach into what is between it and the next one.
-            let mut content = initial.0.clone();
-            content.resize(content.len().next_multiple_of(8), 0);
-            let mut words = content.chunks_exact(8);
-            let first = words.clone().next().unwrap_or(&[0; 8]).to_vec();
-            if content.iter().all(|byte| *byte == 0) {
-                continue;
-            }
-            let all = content.len() / 8;
-            let kept = if state.bytes() == content.len() && words.all(|word| word == first) { 1 } else { all };
-            for number in [state.offset, bytes.len(), all, kept] {
+            let words = state.bytes().div_ceil(8);
+            for number in [state.offset, bytes.len(), words, content.len() / 8] {
                 stretches.extend_from_slice(&(number as u64).to_le_bytes());
             }
-            bytes.extend_from_slice(&content[..kept * 8]);
+            bytes.extend_from_slice(&content);
         }
         Self { count: stretches.len() / STRETCH_BYTES, bytes, stretches }
     }
+}
+
+/// What is kept of a state's elements: whole words, which are repeated. Nothing for zeros and what is computed.
+fn contents(initial: &Initial) -> Option<Vec<u8>> {
+    let Initial { ty, init } = initial;
+    // No seed and no name make a difference to them.
+    let elements = || init.value(ty, 0, "").data().to_bytes();
+    let mut content = match init.fill(ty) {
+        Fill::Blocks([value]) if value.to_bits() == 0 => return None,
+        Fill::Blocks(values) => {
+            let extent = if values.len() == 1 { 1 } else { ty.shape.last().copied().unwrap_or(1) };
+            let mut row = elements();
+            row.truncate(extent * ty.dtype.size_bytes());
+            row.repeat(8)
+        }
+        Fill::Given(_) => elements(),
+        Fill::Sample(_) | Fill::Orthogonal { .. } | Fill::Seed => return None,
+    };
+    content.resize(content.len().next_multiple_of(8), 0);
+    content.iter().any(|byte| *byte != 0).then_some(content)
 }
 
 /// Texts, each with a 0 behind it, and where each starts.

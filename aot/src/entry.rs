@@ -2,6 +2,8 @@
 
 use crate::AotError;
 use codegen::{EmitOptions, Object};
+use gradc::dsl::Initializer;
+use ir::TensorType;
 use kernel::{Program, Target};
 use std::collections::BTreeMap;
 
@@ -31,9 +33,14 @@ pub struct Variant {
     pub program: Program,
 }
 
-/// The value of a state before the first step: all elements, as little-endian bytes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Initial(pub Vec<u8>);
+/// What a state starts with: the values of [`Initializer::value`] for the seed that `NAME_init` gets.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Initial {
+    /// The state's type.
+    pub ty: TensorType,
+    /// How its elements are made.
+    pub init: Initializer,
+}
 
 impl EntryPoint {
     /// Compiles the variants, in the order of their instruction sets, after checking that their code can be trusted.

@@ -26,14 +26,12 @@ pub enum AotError {
         what: String,
     },
     /// An initial value that isn't a state's.
-    #[error("the initial value of the state `{state}` has {found} bytes, the state has {expected}")]
+    #[error("the state `{state}` can't start so: {message}")]
     Initial {
         /// The state.
         state: String,
-        /// Bytes given.
-        found: usize,
-        /// Bytes it has.
-        expected: usize,
+        /// The rule that is broken.
+        message: String,
     },
     /// An initial value of what is no state.
     #[error("there is an initial value for `{state}`, which is no state of the program; its states are {}", states.join(", "))]

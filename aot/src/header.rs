@@ -37,7 +37,7 @@ fn write(f: &mut String, entry: &EntryPoint, layout: &Layout<'_>, arena: &ArenaL
     )?;
     writeln!(
         f,
-        " *     context.inputs..., context.outputs...: your arrays\n *     status = {name}_init(&context); status = {name}_step(&context); ..."
+        " *     context.inputs..., context.outputs...: your arrays\n *     status = {name}_init(&context, 0); status = {name}_step(&context); ..."
     )?;
     writeln!(
         f,
@@ -134,7 +134,7 @@ fn write_functions(f: &mut String, layout: &Layout<'_>) -> std::fmt::Result {
     let name = &layout.name;
     writeln!(
         f,
-        "/* Gives the states the values that they start with. */\nint32_t {name}_init({name}_context *context);"
+        "/* Gives the states the values that they start with; random ones, and those that random ops draw later, follow from the seed. */\nint32_t {name}_init({name}_context *context, uint64_t seed);"
     )?;
     writeln!(f, "/* Runs one step. */\nint32_t {name}_step({name}_context *context);")?;
     writeln!(

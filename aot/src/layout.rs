@@ -2,8 +2,9 @@
 
 use crate::identifier::{identifiers, is_identifier};
 use crate::states::{StateBlock, state_types};
-use crate::{AotError, EntryPoint};
+use crate::{AotError, EntryPoint, Initial};
 use codegen::Object;
+use gradc::dsl::Fill;
 use kernel::{Access, Buffer, BufferKind, DType, InstructionSet, Program};
 use runtime::ALIGN;
 use std::collections::BTreeMap;
@@ -146,14 +147,19 @@ pub(crate) struct ArenaLayout {
 }
 
 impl ArenaLayout {
-    /// With room for each variant.
-    pub(crate) fn of(objects: &[Object]) -> Self {
+    /// With room for each variant, and for the doubles that the largest orthogonal matrix is made of while states are initialized.
+    pub(crate) fn of(states: &StateBlock, objects: &[Object]) -> Self {
         let most = |size: fn(&Object) -> usize| objects.iter().map(size).max().unwrap_or(0);
         let params = most(|object| object.arena_bytes().unwrap_or(0)).next_multiple_of(ALIGN);
+        let matrix = |initial: &Initial| match initial.init.fill(&initial.ty) {
+            Fill::Orthogonal { rows, cols, .. } => rows * cols * size_of::<f64>(),
+            _ => 0,
+        };
+        let matrix = states.initial.values().map(matrix).max().unwrap_or(0);
         let count = most(|object| object.launches().iter().map(|launch| launch.args.len()).sum());
         Self {
             params,
-            scratch: (params + 8 * count).next_multiple_of(ALIGN),
+            scratch: (params + 8 * count).max(matrix).next_multiple_of(ALIGN),
             scratch_bytes: most(Object::scratch_bytes).next_multiple_of(ALIGN),
         }
     }

@@ -108,7 +108,7 @@ pub fn build_entries(entries: &[EntryPoint]) -> Result<Vec<Files>, AotError> {
 fn build_on(entry: &EntryPoint, states: &states::StateBlock) -> Result<Files, AotError> {
     let layout = layout::Layout::of(entry, states)?;
     let objects = entry.compile()?;
-    let arena = layout::ArenaLayout::of(&objects);
+    let arena = layout::ArenaLayout::of(states, &objects);
     let object = link::link(&layout, &arena, &objects)?;
     let coff = layout.triple.binary_format == target_lexicon::BinaryFormat::Coff;
     Ok(Files {

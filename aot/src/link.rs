@@ -1,7 +1,7 @@
 //! Puts functions and tables into one relocatable object.
 
 use crate::AotError;
-use crate::data::{InitialValues, Tables, texts};
+use crate::data::{Tables, texts};
 use crate::layout::{ArenaLayout, Layout};
 use crate::status::{check_messages, fault_messages};
 use crate::wrapper::{self, WrapperBuilder};
@@ -61,13 +61,12 @@ fn fill(
         });
         checks.extend_from_slice(object.checks());
     }
-    let initial = InitialValues::of(layout.states);
     let (faults, checks) = (fault_messages(layout), check_messages(&checks));
     let mut code = WrapperBuilder { module, layout, arena, variants: &variants };
     wrapper::processor::define(&mut code)?;
     wrapper::parallel::define(&mut code)?;
     wrapper::step::define(&mut code)?;
-    wrapper::init::define(&mut code, initial)?;
+    wrapper::init::define(&mut code)?;
     let counts = [faults.len(), checks.len()];
     wrapper::message::define(&mut code, texts(&[faults, checks].concat()), counts)
 }

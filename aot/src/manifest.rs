@@ -1,11 +1,25 @@
 //! What a program that makes bindings, or allocates by itself, wants to know, as JSON.
 
-use crate::ABI_VERSION;
 use crate::layout::{ArenaLayout, Layout, PortDirection, PortField};
+use crate::{ABI_VERSION, Initial};
 use codegen::Object;
 use codegen::object::symbols_outside;
+use gradc::dsl::Fill;
 use runtime::ALIGN;
 use serde_json::{Value, json};
+
+/// What a state starts with, in a word.
+fn how(initial: &Initial) -> &'static str {
+    match initial.init.fill(&initial.ty) {
+        Fill::Blocks([value]) if value.to_bits() == 0 => "zeros",
+        Fill::Blocks([_]) => "constant",
+        Fill::Blocks(_) => "blocks",
+        Fill::Sample(sample) => sample.draw.name(),
+        Fill::Orthogonal { .. } => "orthogonal",
+        Fill::Given(_) => "given",
+        Fill::Seed => "seed",
+    }
+}
 
 /// The manifest's text.
 pub(crate) fn manifest(layout: &Layout<'_>, arena: &ArenaLayout, objects: &[Object]) -> String {
@@ -16,7 +30,7 @@ pub(crate) fn manifest(layout: &Layout<'_>, arena: &ArenaLayout, objects: &[Obje
     };
     let ports = |side: PortDirection| layout.side(side).map(port).collect::<Vec<Value>>();
     let states: Vec<Value> = layout.states.fields.iter().map(|state| {
-        let initial = if layout.states.initial.contains_key(&state.name) { "given" } else { "zeros" };
+        let initial = layout.states.initial.get(&state.name).map_or("zeros", how);
         json!({
             "name": state.name, "dtype": state.dtype.name(), "elements": state.dims.iter().product::<usize>(), "shape": state.dims, "offset": state.offset, "initial": initial,
         })

@@ -17,13 +17,18 @@ pub(crate) struct StateField {
 }
 
 impl StateField {
+    /// How many elements it has.
+    pub(crate) fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
     pub(crate) fn bytes(&self) -> usize {
-        self.dims.iter().product::<usize>() * self.dtype.size_bytes()
+        self.len() * self.dtype.size_bytes()
     }
 }
 
 /// The states of one entry, or of several that share them.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct StateBlock {
     /// The entries, in the order in which they were given.
     pub(crate) entries: Vec<String>,
@@ -60,9 +65,14 @@ impl StateBlock {
                 let states = self.fields.iter().map(|state| state.name.clone()).collect();
                 return Err(AotError::NoState { state: name.clone(), states });
             };
-            let (found, expected) = (initial.0.len(), state.bytes());
-            if found != expected {
-                return Err(AotError::Initial { state: name.clone(), found, expected });
+            let refused = |message| AotError::Initial { state: name.clone(), message };
+            let Initial { ty, init } = initial;
+            if (ty.dtype, ty.shape.numel()) != (state.dtype, state.len()) {
+                return Err(refused(format!("the value is {ty}, the state has {} of {}", state.len(), state.dtype)));
+            }
+            init.check(ty).map_err(refused)?;
+            if ty.shape.numel().checked_mul(size_of::<f64>()).is_none() {
+                return Err(refused(format!("doubles of {ty} are more than memory can hold")));
             }
         }
         Ok(())

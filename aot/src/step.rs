@@ -2,7 +2,7 @@
 
 use crate::{AotError, EntryPoint, Files, Initial, Variant, build, build_entries};
 use gradc::compile::{CompileOptions, lower};
-use gradc::dsl::Step;
+use gradc::dsl::{Initializer, StateSpec, Step};
 use ir::{Graph, TensorType, Value};
 use kernel::{InstructionSet, Target, TargetError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,28 +14,20 @@ pub struct ObjectOptions {
     pub name: String,
     /// The processors to compile for, all of one system. None: this one, held to what `GRADC_TARGET` allows.
     pub targets: Vec<Target>,
-    /// The seed of initial values, and of random ops.
-    pub seed: u64,
     /// What states start with instead of what the model says: trained weights.
     pub values: BTreeMap<String, Value>,
 }
 
 impl ObjectOptions {
-    /// Code for this processor, initial values of seed 0.
+    /// Code for this processor, states that start as the model says.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), targets: vec![], seed: 0, values: BTreeMap::new() }
+        Self { name: name.into(), targets: vec![], values: BTreeMap::new() }
     }
 
     /// With other processors.
     #[must_use]
     pub fn targets(self, targets: impl IntoIterator<Item = Target>) -> Self {
         Self { targets: targets.into_iter().collect(), ..self }
-    }
-
-    /// With another seed.
-    #[must_use]
-    pub fn seed(self, seed: u64) -> Self {
-        Self { seed, ..self }
     }
 
     /// Those of one of several entries.
@@ -85,7 +77,7 @@ pub trait CompileObject {
 
 impl CompileObject for Step {
     fn compile_object(&self, options: &ObjectOptions) -> Result<Files, AotError> {
-        compile_graph(&self.graph, &options.clone().values(initial_values(self, options)))
+        build(&step_entry(self, options)?)
     }
 }
 
@@ -109,9 +101,7 @@ impl CompileObject for Step {
 /// # Errors
 /// As [`CompileObject::compile_object`] and [`build_entries`].
 pub fn compile_steps(steps: &[(&str, &Step)], options: &ObjectOptions) -> Result<Vec<Files>, AotError> {
-    let entry = |(name, step): &(&str, &Step)| {
-        entry_point(&step.graph, &options.of_entry(name).values(initial_values(step, options)))
-    };
+    let entry = |(name, step): &(&str, &Step)| step_entry(step, &options.of_entry(name));
     build_entries(&steps.iter().map(entry).collect::<Result<Vec<_>, _>>()?)
 }
 
@@ -121,7 +111,7 @@ pub fn compile_steps(steps: &[(&str, &Step)], options: &ObjectOptions) -> Result
 /// # Errors
 /// As [`compile_steps`].
 pub fn compile_graphs(graphs: &[(&str, &Graph)], options: &ObjectOptions) -> Result<Vec<Files>, AotError> {
-    let entry = |(name, graph): &(&str, &Graph)| entry_point(graph, &options.of_entry(name));
+    let entry = |(name, graph): &(&str, &Graph)| entry_point(graph, BTreeMap::new(), &options.of_entry(name));
     build_entries(&graphs.iter().map(entry).collect::<Result<Vec<_>, _>>()?)
 }
 
@@ -130,24 +120,28 @@ pub fn compile_graphs(graphs: &[(&str, &Graph)], options: &ObjectOptions) -> Res
 /// # Errors
 /// As [`CompileObject::compile_object`].
 pub fn compile_graph(graph: &Graph, options: &ObjectOptions) -> Result<Files, AotError> {
-    build(&entry_point(graph, options)?)
+    build(&entry_point(graph, BTreeMap::new(), options)?)
 }
 
-/// What a step's states start with: what the options say, else what the model says.
-fn initial_values(step: &Step, options: &ObjectOptions) -> BTreeMap<String, Value> {
-    let mut values: BTreeMap<String, Value> = step.initial_values(options.seed).into_iter().collect();
-    values.extend(options.values.clone());
-    values
+/// A step's loops for each processor; states start as the model says, but for those that the options have values of.
+fn step_entry(step: &Step, options: &ObjectOptions) -> Result<EntryPoint, AotError> {
+    let start = |state: &StateSpec| (state.name.clone(), Initial { ty: state.ty.clone(), init: state.init.clone() });
+    entry_point(&step.graph, step.states.iter().map(start).collect(), options)
 }
 
-/// A graph's loops for each processor.
-fn entry_point(graph: &Graph, options: &ObjectOptions) -> Result<EntryPoint, AotError> {
+/// A graph's loops for each processor. States start so, but for those that the options have values of.
+fn entry_point(
+    graph: &Graph,
+    mut initial: BTreeMap<String, Initial>,
+    options: &ObjectOptions,
+) -> Result<EntryPoint, AotError> {
+    initial.extend(given(graph, &options.values)?);
     let targets = match options.targets.is_empty() {
         true => vec![CompileOptions::default().target_or_host()?],
         false => options.targets.clone(),
     };
     let lower_for = |target: Target| {
-        let compile = CompileOptions { target: Some(target.clone()), seed: options.seed, ..CompileOptions::default() };
+        let compile = CompileOptions { target: Some(target.clone()), ..CompileOptions::default() };
         Ok::<_, AotError>(Variant { target, program: lower(graph, &compile)? })
     };
     Ok(EntryPoint {
@@ -156,7 +150,7 @@ fn entry_point(graph: &Graph, options: &ObjectOptions) -> Result<EntryPoint, Aot
         variants: targets.into_iter().map(lower_for).collect::<Result<_, _>>()?,
         shapes: shapes(graph),
         state_shapes: graph.states().map(|(_, state)| (state.name.clone(), state.ty.shape.dims().to_vec())).collect(),
-        initial: initial(graph, &options.values)?,
+        initial,
     })
 }
 
@@ -167,8 +161,8 @@ fn shapes(graph: &Graph) -> BTreeMap<String, Vec<usize>> {
     inputs.chain(outputs).collect()
 }
 
-/// Values as bytes, if they are of the states' types.
-fn initial(graph: &Graph, values: &BTreeMap<String, Value>) -> Result<BTreeMap<String, Initial>, AotError> {
+/// Values that states start with, if they are of the states' types.
+fn given(graph: &Graph, values: &BTreeMap<String, Value>) -> Result<BTreeMap<String, Initial>, AotError> {
     let states: BTreeMap<&str, &TensorType> =
         graph.states().map(|(_, state)| (state.name.as_str(), &state.ty)).collect();
     let mut initial = BTreeMap::new();
@@ -178,7 +172,8 @@ fn initial(graph: &Graph, values: &BTreeMap<String, Value>) -> Result<BTreeMap<S
             let (state, found, expected) = (name.clone(), value.ty().clone(), (*expected).clone());
             return Err(AotError::InitialType { state, found, expected });
         }
-        initial.insert(name.clone(), Initial(value.data().to_bytes()));
+        let init = Initializer::Given(value.clone());
+        initial.insert(name.clone(), Initial { ty: value.ty().clone(), init });
     }
     Ok(initial)
 }

@@ -2,7 +2,7 @@
 
 use crate::ScriptError;
 use crate::manifest::Manifest;
-use aot::{CompileObject, Files, ObjectOptions, compile_graph};
+use aot::{CompileObject, Files, ObjectOptions, compile_graph, compile_steps};
 use gradc::compile::CompileOptions;
 use gradc::dsl::Step;
 use ir::{Graph, Value};
@@ -18,13 +18,12 @@ pub struct Config {
     target: Option<String>,
     cpus: Vec<String>,
     native: bool,
-    seed: u64,
     weights: Option<PathBuf>,
     out_dir: Option<PathBuf>,
 }
 
 impl Config {
-    /// Code for cargo's target: on x86-64 for its baseline (FMA), AVX2 and AVX-512, of which the program takes what the processor has. Initial values of seed 0.
+    /// Code for cargo's target: on x86-64 for its baseline (FMA), AVX2 and AVX-512, of which the program takes what the processor has.
     pub fn new() -> Self {
         Self::default()
     }
@@ -53,12 +52,6 @@ impl Config {
         Self { native: true, ..self }
     }
 
-    /// The seed of initial values, and of random ops.
-    #[must_use]
-    pub fn seed(self, seed: u64) -> Self {
-        Self { seed, ..self }
-    }
-
     /// A file of safetensors with values that states start with, by name; it is watched. States that it doesn't have start as the model says; what is no state is left out.
     #[must_use]
     pub fn weights(self, path: impl Into<PathBuf>) -> Self {
@@ -82,7 +75,7 @@ impl Config {
         let graph = Graph::parse(&text).map_err(|error| ScriptError::Graph { path: path.to_owned(), error })?;
         let stem = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
         let name = self.name.clone().or(stem).ok_or_else(|| ScriptError::NoName { path: path.to_owned() })?;
-        let options = self.options(&name, &graph)?;
+        let options = self.options(&name, [&graph])?;
         self.finish(&compile_graph(&graph, &options)?)
     }
 
@@ -92,13 +85,26 @@ impl Config {
     /// # Errors
     /// As [`Self::compile_file`].
     pub fn compile_step(&self, name: &str, step: &Step) -> Result<(), ScriptError> {
-        let options = self.options(name, &step.graph)?;
+        let options = self.options(name, [&step.graph])?;
         self.finish(&step.compile_object(&options)?)
     }
 
-    fn options(&self, name: &str, graph: &Graph) -> Result<ObjectOptions, ScriptError> {
-        let options = ObjectOptions::named(name).seed(self.seed).targets(self.targets()?);
-        Ok(options.values(self.values(graph)?))
+    /// Compiles several steps of one model, which run on one value of `States`: with the name `cnn`, the step `train` is called `cnn_train`.
+    ///
+    /// # Errors
+    /// As [`Self::compile_file`]; steps of one name, or which say different things about a state.
+    pub fn compile_steps(&self, name: &str, steps: &[(&str, &Step)]) -> Result<(), ScriptError> {
+        let options = self.options(name, steps.iter().map(|(_, step)| &step.graph))?;
+        compile_steps(steps, &options)?.iter().try_for_each(|files| self.finish(files))
+    }
+
+    fn options<'g>(
+        &self,
+        name: &str,
+        graphs: impl IntoIterator<Item = &'g Graph>,
+    ) -> Result<ObjectOptions, ScriptError> {
+        let options = ObjectOptions::named(name).targets(self.targets()?);
+        Ok(options.values(self.values(graphs)?))
     }
 
     /// The machines.
@@ -124,10 +130,10 @@ impl Config {
     }
 
     /// What states start with, of the file of weights.
-    fn values(&self, graph: &Graph) -> Result<BTreeMap<String, Value>, ScriptError> {
+    fn values<'g>(&self, graphs: impl IntoIterator<Item = &'g Graph>) -> Result<BTreeMap<String, Value>, ScriptError> {
         let Some(path) = &self.weights else { return Ok(BTreeMap::new()) };
         watch(path);
-        Ok(aot::values_of_states([graph], gradc::io::load_tensors(path)?))
+        Ok(aot::values_of_states(graphs, gradc::io::load_tensors(path)?))
     }
 
     /// Writes what was built, and the wrapper, and tells cargo.

@@ -10,7 +10,7 @@
 //!
 //!     let model = Sequential::new([4]).dense(16).tanh().dense(2);
 //!     let step = model.training_graph(8, &MeanSquaredError, &[], &Adam::default())?;
-//!     gradc_build::Config::new().seed(7).compile_step("regression", &step)?;
+//!     gradc_build::Config::new().compile_step("regression", &step)?;
 //!     Ok(())
 //! }
 //! ```

@@ -76,7 +76,7 @@ impl Manifest {
         writeln!(f, "/// # Errors\n/// If there is no memory for them.")?;
         writeln!(
             f,
-            "#[allow(dead_code)]\npub fn states() -> Result<embed::States, embed::StepFailure> {{\n    embed::initial_states::<Code>()\n}}\n"
+            "#[allow(dead_code)]\npub fn states(seed: u64) -> Result<embed::States, embed::StepFailure> {{\n    embed::initial_states::<Code>(seed)\n}}\n"
         )
     }
 

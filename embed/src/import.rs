@@ -36,7 +36,7 @@ pub unsafe trait CompiledStep {
     ///
     /// # Safety
     /// As the page on objects says: the context must be one of this step's, and point to memory as large as its fields say.
-    unsafe fn init(context: *mut c_void) -> i32;
+    unsafe fn init(context: *mut c_void, seed: u64) -> i32;
 
     /// `NAME_step`.
     ///
@@ -63,7 +63,7 @@ macro_rules! link_step {
         struct $step;
 
         unsafe extern "C" {
-            fn $init(context: *mut ::std::ffi::c_void) -> i32;
+            fn $init(context: *mut ::std::ffi::c_void, seed: u64) -> i32;
             fn $run(context: *mut ::std::ffi::c_void) -> i32;
             safe fn $message(status: i32) -> *const ::std::ffi::c_char;
             safe fn $arena(threads: u32) -> u64;
@@ -77,9 +77,9 @@ macro_rules! link_step {
             const PORTS: &'static [$crate::PortSpec] = &$ports;
             const CHANGES_STATES: bool = $changes;
 
-            unsafe fn init(context: *mut ::std::ffi::c_void) -> i32 {
+            unsafe fn init(context: *mut ::std::ffi::c_void, seed: u64) -> i32 {
                 // SAFETY: this function's own contract.
-                unsafe { $init(context) }
+                unsafe { $init(context, seed) }
             }
 
             unsafe fn step(context: *mut ::std::ffi::c_void) -> i32 {

@@ -6,7 +6,7 @@
 //! mod fit {
 //!     embed::include_step!("fit");
 //! }
-//! let mut states = fit::states(0)?;       // all that the step learns, as it starts
+//! let mut states = fit::states(0)?;       // all that the step learns, as it starts from a seed
 //! let mut step = fit::Step::new(2)?;      // the step, for two threads
 //! step.inputs.x.write(&samples)?;
 //! step.run(&mut states)?;

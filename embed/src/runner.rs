@@ -77,8 +77,7 @@ impl<C: CompiledStep> StepRunner<C> {
     /// If memory or threads are not to be had.
     pub fn new(threads: usize) -> Result<Self, StepFailure> {
         let threads = Threads::of_process(threads).map_err(StepFailure::Threads)?;
-        let bytes = C::arena_bytes(threads.count() as u32);
-        let arena = AlignedBox::zeros(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+        let arena = arena::<C>(threads.count() as u32)?;
         Ok(Self { threads, arena, processor: 0, code: PhantomData })
     }
 
@@ -144,27 +143,33 @@ impl<C: CompiledStep> StepRunner<C> {
     }
 }
 
-/// States with the values that the step's start with.
+/// States with the values that the step's start with; random ones, and those that random ops draw later, follow from the seed.
 ///
 /// # Errors
-/// If there is no memory for them.
-pub fn initial_states<C: CompiledStep>() -> Result<States, StepFailure> {
+/// If there is no memory for them; a processor that lacks what the step's code uses.
+pub fn initial_states<C: CompiledStep>(seed: u64) -> Result<States, StepFailure> {
     let mut states = States::zeros(C::STATES, C::STATE_BYTES)?;
+    let mut arena = arena::<C>(1)?;
     let mut context = StepArguments::<0> {
         abi_version: C::ABI_VERSION,
         threads: 1,
         states: states.start_mut(),
         state_bytes: states.bytes().len() as u64,
-        arena: std::ptr::null_mut(),
-        arena_bytes: 0,
+        arena: arena.as_mut_ptr(),
+        arena_bytes: arena.len() as u64,
         parallel_for: None,
         user: std::ptr::null_mut(),
         processor: 0,
         ports: [],
     };
-    // SAFETY: the states are as large as the step's, and nothing else of the context is read.
-    failure::<C>(unsafe { C::init((&raw mut context).cast()) })?;
+    // SAFETY: states and arena are as large as the step's, and nothing else of the context is read.
+    failure::<C>(unsafe { C::init((&raw mut context).cast(), seed) })?;
     Ok(states)
+}
+
+/// Scratch memory for so many threads.
+fn arena<C: CompiledStep>(threads: u32) -> Result<AlignedBox<u8>, StepFailure> {
+    AlignedBox::zeros(usize::try_from(C::arena_bytes(threads)).unwrap_or(usize::MAX))
 }
 
 /// What a status means.

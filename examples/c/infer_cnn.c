@@ -57,7 +57,7 @@ int main(int argc, char **argv) {
     context.inputs.x = x;
     context.outputs.output = scores;
     /* Copies the weights out of the program, where they are read-only. */
-    require(cnn_infer_init(&context));
+    require(cnn_infer_init(&context, 0));
 
     while (fread(pixels, 1, PIXELS, images) == PIXELS && (label = getc(labels)) != EOF) {
         int i, digit = 0;

@@ -131,7 +131,7 @@ int main(int argc, char **argv) {
     context.inputs.y = y;
     context.outputs.loss = &loss;
     context.outputs.accuracy = &accuracy;
-    require(cnn_train_init(&context));
+    require(cnn_train_init(&context, 0));
 
     for (at = 0; at + BATCH <= images_count && at + BATCH <= labels_count; at += BATCH) {
         for (i = 0; i < BATCH * PIXELS; i++) x[i] = (float)images[at * PIXELS + i] / 255.0f;

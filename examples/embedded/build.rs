@@ -4,8 +4,6 @@ mod model;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=model.rs");
-    let config = gradc_build::Config::new();
-    config.compile_step("cnn_train", &model::training()?)?;
-    config.compile_step("cnn_infer", &model::prediction()?)?;
+    gradc_build::Config::new().compile_steps("cnn", &[("train", &model::training()?), ("infer", &model::prediction()?)])?;
     Ok(())
 }

@@ -29,7 +29,7 @@ def aligned(count, align):
 class Step:
     """A step in a shared library. `inputs`, `outputs` and `states` are arrays in the memory that it reads and writes."""
 
-    def __init__(self, library, manifest, states=None):
+    def __init__(self, library, manifest, states=None, seed=0):
         """Takes the block of states of another step whose entry was built together with this one; without it, a block of its own, in which nothing is set."""
         functions = manifest["functions"]
         align = manifest["align"]
@@ -76,7 +76,7 @@ class Step:
 
     def init(self):
         """Gives the states the values that they start with."""
-        self.check(self.start(ctypes.byref(self.context)))
+        self.check(self.start(ctypes.byref(self.context), ctypes.c_uint64(seed)))
 
     def __call__(self):
         """Runs the step once."""

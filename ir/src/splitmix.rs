@@ -8,6 +8,9 @@ impl SplitMix64 {
     /// What the counter moves by: 2^64 by the golden ratio.
     pub const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
+    /// The mixing function: for each pair, the upper bits are folded into the lower ones, and the result is multiplied.
+    pub const ROUNDS: [(u32, u64); 3] = [(30, 0xbf58_476d_1ce4_e5b9), (27, 0x94d0_49bb_1331_11eb), (31, 1)];
+
     /// A generator; the same seed gives the same numbers.
     pub fn new(seed: u64) -> Self {
         Self(seed)
@@ -21,9 +24,7 @@ impl SplitMix64 {
 
     /// The mixing function: one to one, and every bit of the result depends on all of `z`.
     pub fn mix(z: u64) -> u64 {
-        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        Self::ROUNDS.iter().fold(z, |z, (shift, factor)| (z ^ (z >> shift)).wrapping_mul(*factor))
     }
 }
 

@@ -25,7 +25,7 @@ pub struct CompileOptions {
     pub snapshots: Snapshots,
     /// Where compiled code is kept and looked for.
     pub cache: Cache,
-    /// The seed of initial values and random ops.
+    /// The seed of the values that states start with; the key of random ops is one of them. Code doesn't depend on it.
     pub seed: u64,
 }
 

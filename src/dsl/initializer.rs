@@ -1,9 +1,7 @@
-//! Initial values of states, computed on the host.
-//!
-//! Each element is a function of (seed, state name, position) alone: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
-//! number generators", OOPSLA 2014) over a counter. So the values don't depend on threads, nor on the other states of a model.
+//! Initial values of states.
 
-use ir::{DType, Data, Scalar, SplitMix64, TensorType, Value};
+use super::sampling::{Draw, HostEvaluator, Sample, orthonormalize, stream_of};
+use ir::{DType, Data, Scalar, TensorType, Value};
 
 /// How a state starts. Fans are those of a dense kernel `[in, out]` or a convolution kernel `[k..., in, out]`.
 #[derive(Clone, PartialEq, Debug)]
@@ -53,6 +51,28 @@ pub enum Initializer {
     Seed,
 }
 
+/// How the elements of a state are made, in terms of its own shape.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Fill<'i> {
+    /// One value for each of as many equal parts of the last axis.
+    Blocks(&'i [f64]),
+    /// Random elements.
+    Sample(Sample),
+    /// A random matrix with orthonormal columns (or rows, if there are more columns), times `gain`.
+    Orthogonal {
+        /// The factor.
+        gain: f64,
+        /// Rows: all axes but the last.
+        rows: usize,
+        /// Columns: the last axis.
+        cols: usize,
+    },
+    /// Given elements.
+    Given(&'i Value),
+    /// The seed.
+    Seed,
+}
+
 /// Which number of connections scales a variance.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fan {
@@ -71,6 +91,31 @@ pub enum Distribution {
     Uniform,
     /// Normal truncated at two standard deviations, corrected to have the variance asked for.
     TruncatedNormal,
+}
+
+impl Fan {
+    /// The number for a state of that shape.
+    fn of(self, dims: &[usize]) -> f64 {
+        let (inputs, outputs) = fans(dims);
+        match self {
+            Self::In => inputs as f64,
+            Self::Out => outputs as f64,
+            Self::Average => (inputs + outputs) as f64 / 2.0,
+        }
+    }
+}
+
+impl Distribution {
+    /// Elements of that standard deviation, with mean 0.
+    fn sample(self, std: f64) -> Sample {
+        match self {
+            Self::Uniform => {
+                let limit = std * 3f64.sqrt();
+                Sample { draw: Draw::Uniform, offset: -limit, scale: 2.0 * limit }
+            }
+            Self::TruncatedNormal => Sample { draw: Draw::TruncatedNormal, offset: 0.0, scale: std / TRUNCATED_STD },
+        }
+    }
 }
 
 /// The standard deviation of a standard normal truncated at ±2.
@@ -141,68 +186,21 @@ pub(crate) fn fans(dims: &[usize]) -> (usize, usize) {
     }
 }
 
-/// A stream of random words, one per counter.
-struct Stream(u64);
-
-impl Stream {
-    /// The stream of a state: the name enters by FNV-1a.
-    fn new(seed: u64, name: &str) -> Self {
-        let hash =
-            name.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-        Self(SplitMix64::mix(SplitMix64::mix(seed) ^ hash))
-    }
-
-    fn word(&self, counter: u64) -> u64 {
-        SplitMix64::mix(self.0.wrapping_add(counter.wrapping_add(1).wrapping_mul(SplitMix64::STEP)))
-    }
-
-    /// Uniform on [0, 1), 53 bits.
-    fn uniform(&self, counter: u64) -> f64 {
-        (self.word(counter) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// Normal, by Box and Muller, from the words `2 * counter` and `2 * counter + 1`.
-    fn normal(&self, counter: u64) -> f64 {
-        let (u, v) = (1.0 - self.uniform(2 * counter), self.uniform(2 * counter + 1));
-        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-    }
-
-    /// Normal, the first of this element's draws that is within 2.
-    fn truncated(&self, counter: u64) -> f64 {
-        // A draw fails with probability 0.0455, so 64 draws fail together with probability 1e-86.
-        let draws = (0..64).map(|attempt| self.normal(counter * 64 + attempt));
-        draws.into_iter().find(|x| x.abs() <= 2.0).unwrap_or(0.0)
-    }
-}
-
-/// Orthonormalizes `columns` in order, by Gram and Schmidt, each projection twice (which brings the loss of orthogonality down to rounding).
-fn orthonormalize(columns: &mut [Vec<f64>]) {
-    for j in 0..columns.len() {
-        let (done, rest) = columns.split_at_mut(j);
-        let column = &mut rest[0];
-        for _ in 0..2 {
-            for q in done.iter() {
-                let dot: f64 = q.iter().zip(column.iter()).map(|(a, b)| a * b).sum();
-                column.iter_mut().zip(q).for_each(|(c, q)| *c -= dot * q);
-            }
-        }
-        let norm = column.iter().map(|c| c * c).sum::<f64>().sqrt();
-        column.iter_mut().for_each(|c| *c /= norm);
-    }
-}
-
 /// Row-major elements of a `rows x cols` matrix with orthonormal columns, or rows if there are fewer.
-fn orthogonal_matrix(stream: &Stream, rows: usize, cols: usize) -> Vec<f64> {
+fn orthogonal_matrix(stream: u64, rows: usize, cols: usize) -> Vec<f64> {
     let (long, short) = (rows.max(cols), rows.min(cols));
-    let mut vectors: Vec<Vec<f64>> =
-        (0..short).map(|j| (0..long).map(|i| stream.normal((j * long + i) as u64)).collect()).collect();
-    orthonormalize(&mut vectors);
-    let at = |r: usize, c: usize| if rows >= cols { vectors[c][r] } else { vectors[r][c] };
-    (0..rows * cols).map(|i| at(i / cols, i % cols)).collect()
+    let numbers = (0..(rows * cols) as u64).map(|i| Sample::STANDARD_NORMAL.value(stream, i)).collect();
+    let mut e = HostEvaluator::with_scratch(numbers);
+    orthonormalize(&mut e, short as u64, long as u64);
+    let vectors = e.into_scratch();
+    if rows < cols {
+        return vectors;
+    }
+    (0..rows * cols).map(|i| vectors[i % cols * rows + i / cols]).collect()
 }
 
 /// A value of these elements, by position. Models are large and mostly of these two types: no detour for them.
-fn fill(ty: &TensorType, f: impl Fn(u64) -> f64) -> Value {
+fn by_position(ty: &TensorType, f: impl Fn(u64) -> f64) -> Value {
     let positions = 0..ty.shape.numel() as u64;
     let data = match ty.dtype {
         DType::F32 => Data::F32(positions.map(|i| f(i) as f32).collect()),
@@ -245,42 +243,60 @@ impl Initializer {
             Self::Orthogonal { .. } if ty.shape.rank() < 2 => {
                 Err(format!("an orthogonal initial value needs at least two axes, not {}", ty.shape))
             }
-            _ => Ok(()),
+            _ => {
+                let numbers = match self.fill(ty) {
+                    Fill::Sample(sample) => [sample.offset, sample.scale],
+                    Fill::Orthogonal { gain, .. } => [0.0, gain],
+                    Fill::Blocks(_) | Fill::Given(_) | Fill::Seed => [0.0; 2],
+                };
+                let finite = numbers.iter().all(|number| number.is_finite());
+                finite.then_some(()).ok_or_else(|| format!("random initial values need finite numbers, not {self:?}"))
+            }
+        }
+    }
+
+    /// How elements of a state of type `ty` are made: what of a distribution depends on shapes has been worked out.
+    pub fn fill(&self, ty: &TensorType) -> Fill<'_> {
+        match self {
+            Self::Constant(value) => Fill::Blocks(std::slice::from_ref(value)),
+            Self::Blocks(values) => Fill::Blocks(values),
+            Self::Given(value) => Fill::Given(value),
+            Self::Seed => Fill::Seed,
+            Self::Uniform { low, high } => {
+                Fill::Sample(Sample { draw: Draw::Uniform, offset: *low, scale: high - low })
+            }
+            Self::Normal { mean, std } => Fill::Sample(Sample { draw: Draw::Normal, offset: *mean, scale: *std }),
+            Self::TruncatedNormal { mean, std } => {
+                Fill::Sample(Sample { draw: Draw::TruncatedNormal, offset: *mean, scale: *std })
+            }
+            Self::VarianceScaling { scale, fan, distribution } => {
+                Fill::Sample(distribution.sample((scale / fan.of(&ty.shape)).sqrt()))
+            }
+            Self::Orthogonal { gain } => {
+                let cols = ty.shape.last().copied().unwrap_or(1);
+                Fill::Orthogonal { gain: *gain, rows: ty.shape.numel() / cols, cols }
+            }
         }
     }
 
     /// The value for a state of type `ty` called `name`, which [`Initializer::check`] accepts.
     pub fn value(&self, ty: &TensorType, seed: u64, name: &str) -> Value {
-        let stream = Stream::new(seed, name);
-        match self {
-            Self::Constant(v) => Value::splat(Scalar::from_f64(*v, ty.dtype), ty.shape.clone()),
-            Self::Blocks(values) => {
+        match self.fill(ty) {
+            Fill::Blocks([value]) => Value::splat(Scalar::from_f64(*value, ty.dtype), ty.shape.clone()),
+            Fill::Blocks(values) => {
                 let extent = ty.shape.last().copied().unwrap_or(1);
-                fill(ty, |i| values[i as usize % extent * values.len() / extent])
+                by_position(ty, |i| values[i as usize % extent * values.len() / extent])
             }
-            Self::Uniform { low, high } => fill(ty, |i| low + (high - low) * stream.uniform(i)),
-            Self::Normal { mean, std } => fill(ty, |i| mean + std * stream.normal(i)),
-            Self::TruncatedNormal { mean, std } => fill(ty, |i| mean + std * stream.truncated(i)),
-            Self::VarianceScaling { scale, fan, distribution } => {
-                let (inputs, outputs) = fans(&ty.shape);
-                let n = match fan {
-                    Fan::In => inputs as f64,
-                    Fan::Out => outputs as f64,
-                    Fan::Average => (inputs + outputs) as f64 / 2.0,
-                };
-                let std = (scale / n).sqrt();
-                match distribution {
-                    Distribution::Uniform => fill(ty, |i| std * 3f64.sqrt() * (2.0 * stream.uniform(i) - 1.0)),
-                    Distribution::TruncatedNormal => fill(ty, |i| std / TRUNCATED_STD * stream.truncated(i)),
-                }
+            Fill::Sample(sample) => {
+                let stream = stream_of(seed, name);
+                by_position(ty, |i| sample.value(stream, i))
             }
-            Self::Orthogonal { gain } => {
-                let cols = ty.shape.last().copied().unwrap_or(1);
-                let matrix = orthogonal_matrix(&stream, ty.shape.numel() / cols, cols);
-                fill(ty, |i| gain * matrix[i as usize])
+            Fill::Orthogonal { gain, rows, cols } => {
+                let matrix = orthogonal_matrix(stream_of(seed, name), rows, cols);
+                by_position(ty, |i| gain * matrix[i as usize])
             }
-            Self::Given(value) => value.clone(),
-            Self::Seed => Value::from_fn(ty.clone(), |_| Scalar::from_i64(seed as i64, ty.dtype)),
+            Fill::Given(value) => value.clone(),
+            Fill::Seed => Value::from_fn(ty.clone(), |_| Scalar::from_i64(seed as i64, ty.dtype)),
         }
     }
 }
@@ -350,6 +366,11 @@ mod tests {
         let ty = TensorType::new(DType::I32, Shape::new([4]).unwrap());
         assert!(glorot_uniform().check(&ty).is_err());
         assert!(zeros().check(&ty).is_ok());
-        assert!(orthogonal().check(&ty.with_dtype(DType::F32)).is_err());
+        let floats = ty.with_dtype(DType::F32);
+        assert!(orthogonal().check(&floats).is_err());
+        assert!(normal(0.0, 1.0).check(&floats).is_ok());
+        for endless in [normal(f64::NAN, 1.0), uniform(-f64::MAX, f64::MAX), truncated_normal(0.0, f64::INFINITY)] {
+            assert!(endless.check(&floats).is_err(), "{endless:?}");
+        }
     }
 }

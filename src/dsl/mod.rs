@@ -41,6 +41,7 @@ mod numeric;
 mod operators;
 mod random;
 mod reduce;
+pub mod sampling;
 mod scan;
 mod scope;
 mod step;
@@ -53,7 +54,7 @@ mod window;
 pub use builder::{GraphBuilder, KEY, LEARNING_RATE, STEP};
 pub use error::{Diagnostic, ModelErrors};
 pub use initializer::{
-    Distribution, Fan, Initializer, constant, glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal,
+    Distribution, Fan, Fill, Initializer, constant, glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal,
     lecun_uniform, normal, ones, orthogonal, truncated_normal, uniform, zeros,
 };
 pub use ir::op::window::Window;

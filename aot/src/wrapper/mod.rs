@@ -1,6 +1,9 @@
 //! The functions around a step, in Cranelift's IR: they check what the caller gives, find the variant for the processor, and put addresses where the step
 //! expects them.
 
+mod convert;
+mod evaluate;
+mod fill;
 pub(crate) mod init;
 pub(crate) mod message;
 pub(crate) mod parallel;
@@ -28,6 +31,8 @@ pub(crate) struct WrapperBuilder<'a> {
 pub(crate) struct FunctionEmitter<'m, 'f> {
     pub(crate) b: FunctionBuilder<'f>,
     pub(crate) module: &'m mut ObjectModule,
+    /// Where doubles stand that formulas of initial values load and store by number.
+    pub(crate) scratch: Option<Value>,
 }
 
 impl WrapperBuilder<'_> {
@@ -65,7 +70,7 @@ impl WrapperBuilder<'_> {
         b.switch_to_block(entry);
         b.seal_block(entry);
         let params = b.block_params(entry).to_vec();
-        let mut emit = FunctionEmitter { b, module: self.module };
+        let mut emit = FunctionEmitter { b, module: self.module, scratch: None };
         body(&mut emit, &params)?;
         emit.b.finalize(config);
         self.module.define_function(id, &mut context)
@@ -126,11 +131,7 @@ impl FunctionEmitter<'_, '_> {
     }
 
     /// Runs a body for each number below `count`, which is the same size as a pointer.
-    pub(crate) fn repeat(
-        &mut self,
-        count: Value,
-        body: impl FnOnce(&mut Self, Value) -> ModuleResult<()>,
-    ) -> ModuleResult<()> {
+    pub(crate) fn repeat(&mut self, count: Value, body: impl FnOnce(&mut Self, Value)) {
         let [header, round, exit] = [(); 3].map(|()| self.b.create_block());
         let at = self.b.append_block_param(header, types::I64);
         let zero = self.int(0);
@@ -139,11 +140,10 @@ impl FunctionEmitter<'_, '_> {
         let more = self.b.ins().icmp(IntCC::UnsignedLessThan, at, count);
         self.b.ins().brif(more, round, &[], exit, &[]);
         self.enter(round);
-        body(self, at)?;
+        body(self, at);
         let next = self.b.ins().iadd_imm_s(at, 1);
         self.b.ins().jump(header, &[BlockArg::Value(next)]);
         self.b.seal_block(header);
         self.enter(exit);
-        Ok(())
     }
 }

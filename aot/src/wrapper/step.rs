@@ -79,7 +79,7 @@ pub(crate) fn check_states(e: &mut FunctionEmitter<'_, '_>, ctx: Value, bytes: u
 }
 
 /// Checks the number of threads and the arena; gives how many threads the step is shared among.
-fn check_arena(e: &mut FunctionEmitter<'_, '_>, ctx: Value, arena: &ArenaLayout) -> Value {
+pub(crate) fn check_arena(e: &mut FunctionEmitter<'_, '_>, ctx: Value, arena: &ArenaLayout) -> Value {
     let threads = e.load(types::I32, ctx, context::THREADS);
     let many = e.b.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, threads, i64::from(MOST_THREADS));
     e.fail_if(many, Fault::Threads as i32);
@@ -106,7 +106,7 @@ fn check_ports(e: &mut FunctionEmitter<'_, '_>, ctx: Value, layout: &Layout<'_>)
 }
 
 /// The number of the variant for this processor, which the context remembers: asking takes longer than a small step.
-fn variant(e: &mut FunctionEmitter<'_, '_>, ctx: Value, processor: FuncId, count: usize) -> Value {
+pub(crate) fn variant(e: &mut FunctionEmitter<'_, '_>, ctx: Value, processor: FuncId, count: usize) -> Value {
     let known = e.load(types::I64, ctx, context::PROCESSOR);
     let (ask, after) = (e.b.create_block(), e.b.create_block());
     let number = e.b.append_block_param(after, types::I64);
@@ -159,8 +159,7 @@ fn run(
         let to = e.b.ins().imul_imm_s(at, 8);
         let to = e.b.ins().iadd(params, to);
         e.store(address, to, 0);
-        Ok(())
-    })?;
+    });
     let bytes = size_of::<StepContext>() as u32;
     let slot = e.b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 3));
     let step = e.b.ins().stack_addr(types::I64, slot, 0);

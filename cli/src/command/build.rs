@@ -43,9 +43,6 @@ pub(super) struct Build {
     /// Samples in a batch; without it, the model's usual number
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// The seed of the values that states start with
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
     /// Values that states start with, by name; states that the file doesn't have start as the model says. What the step doesn't have is left out
     #[arg(long, value_name = "FILE.safetensors")]
     weights: Option<PathBuf>,
@@ -100,7 +97,7 @@ impl Build {
     }
 
     fn files(&self) -> Result<Vec<Files>, Box<dyn Error>> {
-        let options = ObjectOptions::named(self.name()?).targets(self.targets()?).seed(self.seed);
+        let options = ObjectOptions::named(self.name()?).targets(self.targets()?);
         let weights = self.weights.as_ref().map(load_tensors).transpose()?.unwrap_or_default();
         if self.is_file() {
             if self.batch.is_some() {

@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let threads = rest.first().map_or(Ok(1), |threads| threads.parse())?;
 
-    let mut states = train::states()?;
+    let mut states = train::states(0)?;
     let mut step = train::Step::new(threads)?;
     let (images, labels) = (Idx::read(images, 3)?, Idx::read(labels, 1)?);
     let batch = train::Y_SHAPE[0];
@@ -57,15 +57,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{:?}", step.outputs.loss[0]);
     }
 
-    let mut weights = infer::states()?;
-    weights.copy_from(&states);
     let mut step = infer::Step::new(threads)?;
     let (images, labels) = (Idx::read(test_images, 3)?, Idx::read(test_labels, 1)?);
     let [batch, classes] = infer::OUTPUT_SHAPE;
     let (mut right, mut all) = (0, 0);
     for (images, labels) in images.batches(batch).zip(labels.batches(batch)) {
         scale(images, &mut step.inputs.x);
-        step.run(&weights)?;
+        step.run(&states)?;
         for (logits, label) in step.outputs.output.chunks_exact(classes).zip(labels) {
             let best = (0..classes).fold(0, |best, class| if logits[class] > logits[best] { class } else { best });
             right += usize::from(best == usize::from(*label));

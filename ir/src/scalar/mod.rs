@@ -19,6 +19,7 @@ mod trigonometric;
 mod value;
 
 pub use def::{Cost, Derivative, Laws, ScalarDef, ScalarOp, TypeClass, Typing};
+pub use expand::polynomials;
 pub use program::{Instr, ProgramBuilder, Reg, ScalarProgram};
 pub use value::Scalar;
 

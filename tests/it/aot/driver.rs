@@ -109,7 +109,7 @@ int main(int argc, char **argv) {
     for (p = 0; p < count; p++) {
         if (ports[p].is_input && (!file || fread((void *)ports[p].at, 1, ports[p].bytes, file) != ports[p].bytes)) return 6;
     }
-    if (@NAME_init(&context)) return 7;
+    if (@NAME_init(&context, 0)) return 7;
     for (step = 0; step < @STEPS; step++) {
         int32_t status = @NAME_step(&context);
         if (status) { fprintf(stderr, "%s\n", @NAME_status_message(status)); return 8; }

@@ -52,7 +52,7 @@ int main(void) {
     fine.inputs.x = x;
     fine.inputs.y = y;
     fine.outputs.loss = &loss;
-    if (words_init(&fine)) return 3;
+    if (words_init(&fine, 0)) return 3;
 
     tell("no context", words_step(NULL));
     c = fine, c.abi_version = 7;
@@ -85,11 +85,11 @@ int main(void) {
     x[5] = 0, y[3] = -1;
     tell("label", words_step(&fine));
     y[3] = 0;
-    if (words_init(&fine)) return 3;
+    if (words_init(&fine, 0)) return 3;
     tell("fine", words_step(&fine));
     kept = loss;
     /* As from the start: nothing of what went wrong is left. */
-    if (words_init(&fine) || words_step(&fine) || memcmp(&kept, &loss, sizeof loss)) return 4;
+    if (words_init(&fine, 0) || words_step(&fine) || memcmp(&kept, &loss, sizeof loss)) return 4;
     tell("unknown", 99999);
     return 0;
 }

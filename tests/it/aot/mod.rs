@@ -6,6 +6,7 @@ mod driver;
 mod embedded;
 mod faults;
 mod infer;
+mod initial;
 mod same;
 
 use aot::Files;

@@ -30,7 +30,7 @@ int main(void) {
     train.outputs.loss = &loss, train.outputs.accuracy = &accuracy;
     infer.outputs.output = scores;
     /* Either entry's starts all states. */
-    if (cnn_infer_init(&infer)) return 3;
+    if (cnn_infer_init(&infer, 0)) return 3;
     for (step = 0; step < 5; step++) {
         if (cnn_train_step(&train)) return 4;
     }

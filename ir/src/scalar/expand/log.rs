@@ -10,7 +10,7 @@ use crate::DType;
 use crate::scalar::{Reg, ScalarOp, ScalarProgram};
 
 /// `(log(1 + f) - f) / f^2` for `1 + f` between sqrt(1/2) and sqrt 2.
-const LOG_TAIL: Poly = Poly {
+pub(super) const LOG_TAIL: Poly = Poly {
     f32: &[
         -0.5,
         0.33333322,

@@ -23,6 +23,18 @@ pub(super) use normal::{expand_normal_cdf, expand_normal_cdf_short};
 pub(super) use power::{expand_pow, expand_rsqrt};
 pub(super) use trig::{expand_cos, expand_sin};
 
+/// Polynomials of expansions in double precision, lowest degree first, for who computes such functions elsewhere.
+pub mod polynomials {
+    use super::{log, trig};
+
+    /// `(log(1 + f) - f) / f^2` for `1 + f` between sqrt(1/2) and sqrt 2.
+    pub const LOG_TAIL: &[f64] = log::LOG_TAIL.f64;
+    /// `(sin r / r - 1) / r^2` as a function of `r^2`, for `|r|` up to 0.92.
+    pub const SIN_TAIL: &[f64] = trig::SIN_TAIL.f64;
+    /// `(cos r - 1 + r^2 / 2) / r^4` as a function of `r^2`, for the same range.
+    pub const COS_TAIL: &[f64] = trig::COS_TAIL.f64;
+}
+
 /// For the ops that every emitter provides.
 pub(super) fn never(_: DType) -> Option<ScalarProgram> {
     None

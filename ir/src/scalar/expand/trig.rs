@@ -11,7 +11,7 @@ use crate::DType;
 use crate::scalar::{Reg, ScalarOp, ScalarProgram};
 
 /// `(sin r / r - 1) / r^2` as a function of `r^2`, for `|r|` up to 0.92: `n` may be off by a little more than 1/2.
-const SIN_TAIL: Poly = Poly {
+pub(super) const SIN_TAIL: Poly = Poly {
     f32: &[-0.16666667, 0.008333329, -0.00019839048, 2.7136387e-06],
     f64: &[
         -0.16666666666666666,
@@ -25,7 +25,7 @@ const SIN_TAIL: Poly = Poly {
 };
 
 /// `(cos r - 1 + r^2 / 2) / r^4` as a function of `r^2`, for the same range.
-const COS_TAIL: Poly = Poly {
+pub(super) const COS_TAIL: Poly = Poly {
     f32: &[0.04166666, -0.0013887789, 2.4454232e-05],
     f64: &[
         0.04166666666666666,
