@@ -29,7 +29,7 @@ def aligned(count, align):
 class Step:
     """A step in a shared library. `inputs`, `outputs` and `states` are arrays in the memory that it reads and writes."""
 
-    def __init__(self, library, manifest, states=None, seed=0):
+    def __init__(self, library, manifest, states=None):
         """Takes the block of states of another step whose entry was built together with this one; without it, a block of its own, in which nothing is set."""
         functions = manifest["functions"]
         align = manifest["align"]
@@ -74,7 +74,7 @@ class Step:
         if status != 0:
             raise RuntimeError(self.message(status).decode())
 
-    def init(self):
+    def init(self, seed=0):
         """Gives the states the values that they start with."""
         self.check(self.start(ctypes.byref(self.context), ctypes.c_uint64(seed)))
 
