@@ -32,7 +32,7 @@ pub(crate) fn manifest(layout: &Layout<'_>, arena: &ArenaLayout, objects: &[Obje
     let states: Vec<Value> = layout.states.fields.iter().map(|state| {
         let initial = layout.states.initial.get(&state.name).map_or("zeros", how);
         json!({
-            "name": state.name, "dtype": state.dtype.name(), "elements": state.dims.iter().product::<usize>(), "shape": state.dims, "offset": state.offset, "initial": initial,
+            "name": state.name, "dtype": state.dtype.name(), "elements": state.len(), "shape": state.dims, "offset": state.offset, "initial": initial,
         })
     }).collect();
     let variants: Vec<Value> = objects.iter().map(|object| {

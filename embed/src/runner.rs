@@ -23,6 +23,28 @@ struct StepArguments<const PORTS: usize> {
     ports: [*mut u8; PORTS],
 }
 
+impl<const PORTS: usize> StepArguments<PORTS> {
+    /// For the calling thread alone, and a processor that isn't known yet.
+    fn serial<C: CompiledStep>(
+        (states, state_bytes): (*mut u8, usize),
+        arena: &mut AlignedBox<u8>,
+        ports: [*mut u8; PORTS],
+    ) -> Self {
+        Self {
+            abi_version: C::ABI_VERSION,
+            threads: 1,
+            states,
+            state_bytes: state_bytes as u64,
+            arena: arena.as_mut_ptr(),
+            arena_bytes: arena.len() as u64,
+            parallel_for: None,
+            user: std::ptr::null_mut(),
+            processor: 0,
+            ports,
+        }
+    }
+}
+
 /// A port's elements, lent to a step while it runs.
 pub struct PortRef<'a> {
     start: *mut u8,
@@ -122,19 +144,14 @@ impl<C: CompiledStep> StepRunner<C> {
         ports.iter().zip(C::PORTS).try_for_each(|(port, spec)| port.check(spec))?;
         // Steps of other threads have the pool: this one does everything by itself.
         let guard = self.threads.try_lock();
-        let shares = guard.is_some();
-        let mut context = StepArguments {
-            abi_version: C::ABI_VERSION,
-            threads: if shares { self.threads.count() as u32 } else { 1 },
-            states: start,
-            state_bytes: states.bytes().len() as u64,
-            arena: self.arena.as_mut_ptr(),
-            arena_bytes: self.arena.len() as u64,
-            parallel_for: if shares { Some(parallel_for) } else { None },
-            user: (&raw const self.threads).cast_mut().cast(),
-            processor: self.processor,
-            ports: ports.each_ref().map(|port| port.start),
-        };
+        let block = (start, states.bytes().len());
+        let mut context = StepArguments::serial::<C>(block, &mut self.arena, ports.each_ref().map(|port| port.start));
+        context.processor = self.processor;
+        if guard.is_some() {
+            context.threads = self.threads.count() as u32;
+            context.parallel_for = Some(parallel_for);
+            context.user = (&raw const self.threads).cast_mut().cast();
+        }
         // SAFETY: states, arena and ports are as large as the step wants them (just checked), and borrowed until it returns; `user` are the threads that
         // `parallel_for` expects, locked if it is there.
         let status = unsafe { C::step((&raw mut context).cast()) };
@@ -150,18 +167,8 @@ impl<C: CompiledStep> StepRunner<C> {
 pub fn initial_states<C: CompiledStep>(seed: u64) -> Result<States, StepFailure> {
     let mut states = States::zeros(C::STATES, C::STATE_BYTES)?;
     let mut arena = arena::<C>(1)?;
-    let mut context = StepArguments::<0> {
-        abi_version: C::ABI_VERSION,
-        threads: 1,
-        states: states.start_mut(),
-        state_bytes: states.bytes().len() as u64,
-        arena: arena.as_mut_ptr(),
-        arena_bytes: arena.len() as u64,
-        parallel_for: None,
-        user: std::ptr::null_mut(),
-        processor: 0,
-        ports: [],
-    };
+    let block = (states.start_mut(), C::STATE_BYTES);
+    let mut context = StepArguments::serial::<C>(block, &mut arena, []);
     // SAFETY: states and arena are as large as the step's, and nothing else of the context is read.
     failure::<C>(unsafe { C::init((&raw mut context).cast(), seed) })?;
     Ok(states)
