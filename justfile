@@ -22,7 +22,7 @@ lint:
 
 # All tests of all crates.
 test:
-    cargo test
+    cargo test --workspace
 
 # The documentation, with warnings as errors.
 doc:
@@ -30,7 +30,7 @@ doc:
 
 # Write the snapshots of the tests anew; read the difference before committing it.
 snapshots:
-    INSTA_UPDATE=always cargo test
+    INSTA_UPDATE=always cargo test --workspace
 
 # Train the example on the images in data/.
 mnist:
