@@ -1,52 +1,58 @@
 //! Batches: which samples go together, in which order.
 
 use super::shuffle::permutation;
+use super::source::{BatchReader, Epoch};
 use super::{Column, DataError, Dataset};
 use ir::TensorType;
 
-/// The samples of one pass over a data set, in the order in which they are used.
-pub(crate) struct Batches<'d> {
-    data: &'d Dataset,
-    order: Vec<usize>,
-    size: usize,
+/// Some samples of columns that somebody keeps: a batch, without a copy.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchView<'a> {
+    data: &'a Dataset,
+    rows: &'a [usize],
+    first: usize,
 }
 
-impl<'d> Batches<'d> {
-    /// In the data set's order.
-    pub(crate) fn in_order(data: &'d Dataset, size: usize) -> Self {
-        let order = (0..data.len()).map(|i| data.row(i)).collect();
-        Self { data, order, size: size.max(1) }
+impl<'a> BatchView<'a> {
+    /// The samples stored at `rows` of the data set's columns. Errors name a sample by its row and `first`, which is the number of samples before row 0.
+    ///
+    /// # Errors
+    /// If there is no such row.
+    pub fn new(data: &'a Dataset, rows: &'a [usize], first: usize) -> Result<Self, DataError> {
+        let stored = data.stored();
+        match rows.iter().find(|row| **row >= stored) {
+            Some(row) => Err(DataError::Dataset(format!("row {row} of {stored}: there is no such sample"))),
+            None => Ok(Self { data, rows, first }),
+        }
     }
 
-    /// In a random order, which seed and epoch decide.
-    pub(crate) fn shuffled(data: &'d Dataset, size: usize, seed: u64, epoch: u64) -> Self {
-        let order = permutation(data.len(), seed, epoch).into_iter().map(|i| data.row(i)).collect();
-        Self { data, order, size: size.max(1) }
+    /// The number of samples.
+    pub fn len(&self) -> usize {
+        self.rows.len()
     }
 
-    /// The stored positions of each batch; the last one may hold fewer.
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[usize]> {
-        self.order.chunks(self.size)
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
-    /// What the samples stored at `rows` count together: the sum of their weights where the data set has such a column of numbers that are finite and at least 0, else how many they are.
-    pub(crate) fn weight(&self, rows: &[usize], weights: Option<&str>) -> Result<f64, DataError> {
-        let Some((name, column)) = weights.and_then(|name| Some((name, self.data.column(name)?))) else {
-            return Ok(rows.len() as f64);
-        };
-        let weight = |&row: &usize| match column.number(row) {
-            Some(weight) if weight >= 0.0 && weight.is_finite() => Ok(weight),
-            found => {
-                let found = found.map_or("something else".into(), |x| x.to_string());
-                let rule = format!("sample {row} of `{name}` is {found}: a weight must be finite and at least 0");
-                Err(DataError::Dataset(rule))
-            }
-        };
-        rows.iter().map(weight).sum()
+    /// The stored positions of the samples.
+    pub(crate) fn rows(&self) -> &'a [usize] {
+        self.rows
+    }
+
+    /// The number by which messages name sample `i` of the batch.
+    pub(crate) fn sample(&self, i: usize) -> usize {
+        self.first + self.rows[i]
+    }
+
+    /// The column of that name, if there is one.
+    pub(crate) fn find(&self, name: &str) -> Option<&'a Column> {
+        self.data.column(name)
     }
 
     /// The column for a program's input, whose samples fit it.
-    pub(crate) fn column(&self, name: &str, input: &TensorType) -> Result<&'d Column, DataError> {
+    pub(crate) fn column(&self, name: &str, input: &TensorType) -> Result<&'a Column, DataError> {
         let known = || self.data.names().map(String::from).collect();
         let column = self.data.column(name).ok_or_else(|| DataError::Missing { name: name.into(), known: known() })?;
         let found = column.sample();
@@ -55,5 +61,32 @@ impl<'d> Batches<'d> {
             return Err(DataError::Sample { name: name.into(), found, expected: input.with_shape(shape) });
         }
         Ok(column)
+    }
+}
+
+/// The samples of one pass over a data set, in the order in which they are used.
+pub(super) struct Batches<'d> {
+    data: &'d Dataset,
+    order: Vec<usize>,
+    size: usize,
+    at: usize,
+}
+
+impl<'d> Batches<'d> {
+    pub(super) fn new(data: &'d Dataset, epoch: Epoch) -> Self {
+        let order = if epoch.shuffle {
+            permutation(data.len(), epoch.seed, epoch.number).into_iter().map(|i| data.row(i)).collect()
+        } else {
+            (0..data.len()).map(|i| data.row(i)).collect()
+        };
+        Self { data, order, size: epoch.batch.max(1), at: 0 }
+    }
+}
+
+impl BatchReader for Batches<'_> {
+    fn next_batch(&mut self) -> Result<Option<BatchView<'_>>, DataError> {
+        let rows = &self.order[self.at..self.order.len().min(self.at + self.size)];
+        self.at += rows.len();
+        Ok((!rows.is_empty()).then_some(BatchView { data: self.data, rows, first: 0 }))
     }
 }

@@ -89,9 +89,52 @@ impl Column {
         &self.value
     }
 
+    /// Whether bytes stand for fractions.
+    pub(super) fn is_unit(&self) -> bool {
+        self.unit
+    }
+
+    /// Whether two columns are one array in memory, read the same way.
+    pub(super) fn is_shared_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.value, &other.value) && self.unit == other.unit
+    }
+
+    /// A new column of samples of others, which all have the first one's type.
+    pub(super) fn gathered<'c>(parts: impl IntoIterator<Item = (&'c Self, &'c [usize])>) -> Result<Self, DataError> {
+        let parts: Vec<_> = parts.into_iter().collect();
+        let samples = parts.iter().map(|(_, rows)| rows.len()).sum();
+        let nothing = || DataError::Dataset("a column of no samples".into());
+        let (first, _) = parts.first().ok_or_else(nothing)?;
+        let shape = Shape::new([&[samples], first.sample().shape.dims()].concat());
+        let shape = shape.map_err(|e| DataError::Dataset(e.to_string()))?;
+        let mut value = Value::splat(Scalar::zero(first.value.ty().dtype), shape);
+        let mut at = 0;
+        for (column, rows) in &parts {
+            for &row in *rows {
+                copy_sample(value.data_mut(), at, column.value.data(), row, column.sample().shape.numel());
+                at += 1;
+            }
+        }
+        Ok(Self { value: Arc::new(value), unit: first.unit })
+    }
+
     /// Sample `row` as a number, if a sample is one.
     pub(crate) fn number(&self, row: usize) -> Option<f64> {
         (self.value.data().len() == self.rows() && row < self.rows()).then(|| self.value.get(row).as_f64())
+    }
+
+    /// The class of sample `row`: a whole number that isn't negative, or the place of the largest of several floats, one-hot.
+    pub(crate) fn class(&self, row: usize) -> Option<usize> {
+        if let Some(number) = self.number(row) {
+            return (number >= 0.0 && number.fract() == 0.0).then_some(number as usize);
+        }
+        let sample = self.sample();
+        let size = sample.shape.numel();
+        if sample.shape.rank() != 1 || !sample.dtype.is_float() || row >= self.rows() {
+            return None;
+        }
+        let element = |i: usize| self.value.get(row * size + i).as_f64();
+        (0..size).reduce(|best, i| if element(i) > element(best) { i } else { best })
     }
 
     /// Copies samples, converted to `dtype`, whose elements `T` views; `out` holds exactly as many.
@@ -138,6 +181,21 @@ impl Column {
         }
         Ok(())
     }
+}
+
+/// Copies a sample of `size` elements between arrays of one element type.
+pub(super) fn copy_sample(to: &mut Data, at: usize, from: &Data, row: usize, size: usize) {
+    macro_rules! copy {
+        ($($variant:ident),*) => {
+            match (to, from) {
+                $((Data::$variant(to), Data::$variant(from)) => {
+                    to[at * size..(at + 1) * size].copy_from_slice(&from[row * size..(row + 1) * size]);
+                })*
+                _ => debug_assert!(false, "samples of one type are copied"),
+            }
+        };
+    }
+    copy!(F32, F64, Bf16, F16, I64, I32, U8, Bool);
 }
 
 /// An element in another type, where that has a meaning.

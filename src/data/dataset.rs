@@ -1,7 +1,10 @@
 //! Data sets: named columns of inputs and a target, and views of them.
 
+use super::batches::Batches;
+use super::folds::check_fraction;
 use super::shuffle::permutation;
-use super::{Column, DataError};
+use super::source::{BatchReader, Epoch, Source};
+use super::{Column, DataError, Field, Schema};
 use crate::model::TARGET;
 use ir::{TensorType, Value};
 use std::ops::Range;
@@ -53,6 +56,11 @@ impl Dataset {
         Self { columns: vec![(name.into(), column)], rows }
     }
 
+    /// A data set of columns with as many samples each.
+    pub(super) fn of_columns(columns: Vec<(String, Column)>, samples: usize) -> Self {
+        Self { columns, rows: Rows::Range(0..samples) }
+    }
+
     /// With a further column, for the model's input of that name (`y` is the target). One of the same name is replaced.
     ///
     /// # Errors
@@ -97,6 +105,16 @@ impl Dataset {
         self.columns.iter().map(|(name, _)| name.as_str())
     }
 
+    /// How many samples the columns hold, whatever part of them this data set is.
+    pub(super) fn stored(&self) -> usize {
+        self.columns.first().map_or(0, |(_, column)| column.rows())
+    }
+
+    /// Where all samples are stored.
+    pub(super) fn all_rows(&self) -> Vec<usize> {
+        (0..self.len()).map(|i| self.row(i)).collect()
+    }
+
     /// Where sample `i` is stored.
     pub(super) fn row(&self, i: usize) -> usize {
         match &self.rows {
@@ -121,6 +139,78 @@ impl Dataset {
         Ok(Self { columns: self.columns.clone(), rows })
     }
 
+    /// The samples at these places, in this order; a place may be named several times.
+    ///
+    /// # Errors
+    /// If there is no such place, or none is named.
+    pub fn select(&self, places: &[usize]) -> Result<Self, DataError> {
+        let len = self.len();
+        if let Some(wrong) = places.iter().find(|place| **place >= len) {
+            return Err(DataError::Dataset(format!("sample {wrong} of {len}: there is no such sample")));
+        }
+        if places.is_empty() {
+            return Err(DataError::Dataset("a selection of no sample: no part of the data set".into()));
+        }
+        let rows = places.iter().map(|place| self.row(*place)).collect();
+        Ok(Self { columns: self.columns.clone(), rows: Rows::List(rows) })
+    }
+
+    /// These samples, and then the other's. Parts of one data set are joined without a copy.
+    ///
+    /// # Errors
+    /// If the two haven't columns of the same names and types.
+    pub fn join(&self, other: &Self) -> Result<Self, DataError> {
+        let (own, others) = (self.schema(), other.schema());
+        for field in own.fields().iter().chain(others.fields()) {
+            let (a, b) = (own.field(&field.name), others.field(&field.name));
+            if a != b {
+                let ty = |field: Option<&Field>| field.map_or("nothing".into(), |field| field.ty.to_string());
+                let what = format!("column `{}` is {} in one data set and {} in the other", field.name, ty(a), ty(b));
+                return Err(DataError::Dataset(what));
+            }
+        }
+        let (rows, more) = (self.all_rows(), other.all_rows());
+        let same = |(name, column): &(String, Column)| other.column(name).is_some_and(|c| c.is_shared_with(column));
+        if self.columns.iter().all(same) {
+            return Ok(Self { columns: self.columns.clone(), rows: Rows::List([rows, more].concat().into()) });
+        }
+        let join = |(name, column): &(String, Column)| {
+            let others = other.column(name).map(|column| (column, &more[..]));
+            Ok((name.clone(), Column::gathered(std::iter::once((column, &rows[..])).chain(others))?))
+        };
+        let columns: Result<Vec<_>, DataError> = self.columns.iter().map(join).collect();
+        Ok(Self::of_columns(columns?, rows.len() + more.len()))
+    }
+
+    /// The samples of a column as one array, in the stored type: bytes stay bytes.
+    ///
+    /// # Errors
+    /// If there is no such column.
+    pub fn value(&self, name: &str) -> Result<Value, DataError> {
+        let known = || self.names().map(String::from).collect();
+        let column = self.column(name).ok_or_else(|| DataError::Missing { name: name.into(), known: known() })?;
+        Ok(Column::gathered([(column, &self.all_rows()[..])])?.value().clone())
+    }
+
+    /// The samples in batches of that many, in their order; the last one has as many as are left. For loops of one's own: each batch is a data set,
+    /// whose columns [`Dataset::value`] gives.
+    ///
+    /// ```
+    /// use gradc::data::{Dataset, array};
+    /// let data = Dataset::new(array([3, 1], vec![1.0f32, 2.0, 3.0])?, array([3], vec![0i32, 1, 0])?)?;
+    /// let sizes: Vec<usize> = data.shuffled(7).batches(2).map(|batch| batch.len()).collect();
+    /// assert_eq!(sizes, [2, 1]);
+    /// # Ok::<(), gradc::data::DataError>(())
+    /// ```
+    pub fn batches(&self, size: usize) -> impl ExactSizeIterator<Item = Self> {
+        let size = size.max(1);
+        let batch = move |i: usize| {
+            let rows = (i * size..self.len().min((i + 1) * size)).map(|at| self.row(at)).collect();
+            Self { columns: self.columns.clone(), rows: Rows::List(rows) }
+        };
+        (0..self.len().div_ceil(size)).map(batch)
+    }
+
     /// The first `n` samples.
     ///
     /// # Errors
@@ -143,9 +233,7 @@ impl Dataset {
     /// # Errors
     /// If the fraction isn't between 0 and 1, or one of the two would be empty.
     pub fn split(&self, fraction: f64) -> Result<(Self, Self), DataError> {
-        if !(fraction > 0.0 && fraction < 1.0) {
-            return Err(DataError::Dataset(format!("a part of {fraction}: it must lie between 0 and 1")));
-        }
+        check_fraction(fraction)?;
         // Rounded down, as in Keras: int(n * (1 - fraction)).
         self.split_at((self.len() as f64 * (1.0 - fraction)) as usize)
     }
@@ -154,6 +242,29 @@ impl Dataset {
     pub fn shuffled(&self, seed: u64) -> Self {
         let order = permutation(self.len(), seed, 0);
         Self { columns: self.columns.clone(), rows: Rows::List(order.iter().map(|&i| self.row(i)).collect()) }
+    }
+}
+
+impl Source for Dataset {
+    fn schema(&self) -> Schema {
+        let field = |(name, column): &(String, Column)| Field {
+            name: name.clone(),
+            ty: column.sample(),
+            unit: column.is_unit(),
+        };
+        self.columns.iter().map(field).collect()
+    }
+
+    fn samples(&self) -> Option<usize> {
+        Some(self.len())
+    }
+
+    fn open(&self, epoch: Epoch) -> Result<Box<dyn BatchReader + '_>, DataError> {
+        Ok(Box::new(Batches::new(self, epoch)))
+    }
+
+    fn split_off(&self, fraction: f64) -> Result<(Self, Self), DataError> {
+        self.split(fraction)
     }
 }
 
@@ -192,5 +303,31 @@ mod tests {
         }
         let (x, y) = (array([3, 1], vec![0.0f32; 3]).unwrap(), array([2], vec![0i32; 2]).unwrap());
         assert_eq!(Dataset::new(x, y).unwrap_err().to_string(), "`x` has 3 samples, `y` has 2");
+    }
+
+    #[test]
+    fn samples_are_selected_and_joined_without_copies_of_one_array() {
+        let data = ten();
+        let some = data.select(&[9, 0, 9]).unwrap();
+        assert_eq!(some.value("y").unwrap().to_f64_vec(), [9.0, 0.0, 9.0]);
+        assert_eq!(some.value("x").unwrap().to_f64_vec(), [18.0, 19.0, 0.0, 1.0, 18.0, 19.0]);
+        assert_eq!(some.select(&[1]).unwrap().value("y").unwrap().to_f64_vec(), [0.0]);
+        assert!(some.select(&[3]).is_err() && data.select(&[]).is_err() && data.value("z").is_err());
+        let joined = some.join(&data.part(4..6).unwrap()).unwrap();
+        assert_eq!(rows(&joined), [9, 0, 9, 4, 5]);
+        // Of two arrays a third one is made.
+        let joined = some.join(&ten().part(4..6).unwrap()).unwrap();
+        assert_eq!(rows(&joined), [0, 1, 2, 3, 4]);
+        assert_eq!(joined.value("y").unwrap().to_f64_vec(), [9.0, 0.0, 9.0, 4.0, 5.0]);
+        let other = Dataset::unlabelled(array([1, 2], vec![0.0f32; 2]).unwrap()).unwrap();
+        let error = data.join(&other).unwrap_err().to_string();
+        assert_eq!(error, "column `y` is i32[] in one data set and nothing in the other");
+    }
+
+    #[test]
+    fn batches_are_the_samples_in_order() {
+        let shuffled = ten().shuffled(3);
+        let all: Vec<usize> = shuffled.batches(4).flat_map(|batch| rows(&batch)).collect();
+        assert_eq!((all, shuffled.batches(4).len()), (rows(&shuffled), 3));
     }
 }

@@ -6,13 +6,15 @@ use super::feed::{feed, step as run_step};
 use super::programs::Purpose;
 use super::progress::{Progress, Reporter};
 use super::trainer::DEFAULT_BATCH;
+use super::weights::SampleWeights;
 use super::{EpochRecord, History, TrainError, Trainer};
 use crate::compile::CompiledProgram;
-use crate::data::{Batches, Dataset};
+use crate::data::{BatchReader, Dataset, Epoch, Source};
 use crate::dsl::LEARNING_RATE;
 use crate::model::Batch;
 use crate::optim::check_rate;
 use ir::{DType, Scalar, Shape, Value};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// How to fit: epochs, the size of a batch, validation, callbacks.
@@ -26,12 +28,13 @@ use std::time::Instant;
 pub struct Fit<'a> {
     epochs: usize,
     batch: Option<usize>,
-    validation: Option<&'a Dataset>,
+    validation: Option<&'a dyn Source>,
     validation_split: Option<f64>,
     in_order: bool,
     drop_last: bool,
     seed: u64,
     progress: Progress,
+    class_weight: BTreeMap<usize, f64>,
     callbacks: Vec<Box<dyn Callback + 'a>>,
 }
 
@@ -48,19 +51,19 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Evaluates this data set after each epoch.
-    pub fn validate(mut self, data: &'a Dataset) -> Self {
+    /// Evaluates this data set, or stream, after each epoch.
+    pub fn validate(mut self, data: &'a dyn Source) -> Self {
         self.validation = Some(data);
         self
     }
 
-    /// Keeps the last `fraction` of the samples, as they are before shuffling, for evaluation after each epoch.
+    /// Keeps the last `fraction` of a data set's samples, as they are before shuffling, for evaluation after each epoch. A stream can't be split.
     pub fn validation_split(mut self, fraction: f64) -> Self {
         self.validation_split = Some(fraction);
         self
     }
 
-    /// Whether each epoch has an order of its own (the default), which the seed decides.
+    /// Whether each epoch has an order of its own (the default), which the seed decides. A stream is shuffled as far as its buffer reaches, if it has one.
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.in_order = !shuffle;
         self
@@ -75,6 +78,14 @@ impl<'a> Fit<'a> {
     /// The seed of the shuffling. The order of an epoch depends on it and on the steps taken before, in this call of `fit` and in earlier ones.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// What a sample of each of these classes counts in the training's loss and metrics, besides its weight if there is a column of weights; other classes count 1, and
+    /// in validation all do. The column `y` holds a sample's class, as a number or one-hot. [`balanced_weights`](Dataset::balanced_weights) gives those
+    /// by which all classes count alike.
+    pub fn class_weight(mut self, weights: impl IntoIterator<Item = (usize, f64)>) -> Self {
+        self.class_weight = weights.into_iter().collect();
         self
     }
 
@@ -97,14 +108,19 @@ impl<'a> Fit<'a> {
 }
 
 /// Trains; see [`Trainer::fit`].
-pub(super) fn fit(trainer: &mut Trainer, data: &Dataset, mut options: Fit<'_>) -> Result<History, TrainError> {
-    let (train, validation) = parts(data, &options)?;
+pub(super) fn fit(trainer: &mut Trainer, data: &dyn Source, mut options: Fit<'_>) -> Result<History, TrainError> {
+    let split = split(data, &options)?;
+    let (train, validation): (&dyn Source, Option<&dyn Source>) = match &split {
+        Some((train, validation)) => (train, Some(validation)),
+        None => (data, options.validation),
+    };
+    SampleWeights::check(&options.class_weight)?;
     let batch = options.batch.unwrap_or(DEFAULT_BATCH);
     if batch == 0 {
         return Err(TrainError::Setting("a batch needs at least 1 sample".into()));
     }
-    if options.drop_last && train.len() < batch {
-        let (n, what) = (train.len(), "no batch is left when the last one is dropped");
+    if let Some(n) = train.samples().filter(|n| options.drop_last && *n < batch) {
+        let what = "no batch is left when the last one is dropped";
         return Err(TrainError::Setting(format!("{n} samples make no batch of {batch}: {what}")));
     }
     trainer.batch = batch;
@@ -118,7 +134,7 @@ pub(super) fn fit(trainer: &mut Trainer, data: &Dataset, mut options: Fit<'_>) -
     let callbacks = std::mem::take(&mut options.callbacks);
     let mut observers = Observers { callbacks, measured: measured(trainer, validation.is_some()) };
     observers.each(trainer, &mut history, |callback, control| callback.begin(control))?;
-    let run = run_epochs(trainer, (&train, validation.as_ref()), &options, &mut reporter, &mut history, &mut observers);
+    let run = run_epochs(trainer, (train, validation), &options, &mut reporter, &mut history, &mut observers);
     // Also where an epoch failed: what a callback keeps for the end, the best weights for instance, is what one has then.
     let ended = observers.each(trainer, &mut history, |callback, control| callback.end(control));
     match run {
@@ -168,7 +184,7 @@ fn measured(trainer: &Trainer, validation: bool) -> Vec<String> {
 /// All epochs, or those until one fails or a callback stops.
 fn run_epochs(
     trainer: &mut Trainer,
-    (train, validation): (&Dataset, Option<&Dataset>),
+    (train, validation): (&dyn Source, Option<&dyn Source>),
     options: &Fit<'_>,
     reporter: &mut Reporter,
     history: &mut History,
@@ -189,38 +205,33 @@ fn run_epochs(
     Ok(())
 }
 
-/// What is trained on, and what is evaluated after each epoch.
-fn parts(data: &Dataset, options: &Fit<'_>) -> Result<(Dataset, Option<Dataset>), TrainError> {
+/// What is trained on, and what is evaluated after each epoch, where that is a part of the data.
+fn split(data: &dyn Source, options: &Fit<'_>) -> Result<Option<(Dataset, Dataset)>, TrainError> {
     match (options.validation, options.validation_split) {
         (Some(_), Some(_)) => {
             let what = "validation data are given, and a split too: choose one".to_string();
             Err(TrainError::Setting(what))
         }
-        (Some(validation), None) => Ok((data.clone(), Some(validation.clone()))),
-        (None, Some(fraction)) => {
-            let (train, validation) = data.split(fraction)?;
-            Ok((train, Some(validation)))
-        }
-        (None, None) => Ok((data.clone(), None)),
+        (None, Some(fraction)) => Ok(Some(data.split_off(fraction)?)),
+        (_, None) => Ok(None),
     }
 }
 
 fn run_epoch(
     trainer: &mut Trainer,
     epoch: usize,
-    train: &Dataset,
-    validation: Option<&Dataset>,
+    train: &dyn Source,
+    validation: Option<&dyn Source>,
     options: &Fit<'_>,
     reporter: &mut Reporter,
 ) -> Result<EpochRecord, TrainError> {
     let start = Instant::now();
-    let batches = if options.in_order {
-        Batches::in_order(train, trainer.batch)
-    } else {
-        Batches::shuffled(train, trainer.batch, options.seed, 1 + passes_so_far(trainer, train, options.drop_last)?)
-    };
-    let weights = trainer.weights_of(train);
-    let means = train_epoch(trainer, epoch, &batches, weights, options.drop_last, reporter)?;
+    let steps = steps_of(train, trainer.batch, options.drop_last);
+    let number = 1 + passes_so_far(trainer, steps)?;
+    let pass = Epoch { batch: trainer.batch, shuffle: !options.in_order, seed: options.seed, number };
+    let weights = SampleWeights { classes: options.class_weight.clone(), ..trainer.weights_of(train) };
+    reporter.epoch_begin(epoch, steps);
+    let means = train_epoch(trainer, epoch, &mut *train.open(pass)?, &weights, options.drop_last, reporter)?;
     let trained = start.elapsed().as_secs_f64();
     let evaluation = means.finish();
     let mut values: Vec<(String, f64)> = evaluation.values().map(|(name, value)| (name.to_string(), value)).collect();
@@ -233,45 +244,51 @@ fn run_epoch(
     Ok(EpochRecord { epoch, values, seconds: start.elapsed().as_secs_f64(), samples_per_second })
 }
 
+/// The steps of an epoch, where it is known before how many samples there are.
+fn steps_of(train: &dyn Source, batch: usize, drop_last: bool) -> Option<usize> {
+    train.samples().map(|samples| if drop_last { samples / batch } else { samples.div_ceil(batch) })
+}
+
 /// How many passes over the data the steps so far would make. Counted by steps, which a checkpoint keeps, so that each epoch has an order of its own in whichever
-/// call of `fit` it runs, and a training that goes on from a checkpoint has those that it would have had.
-fn passes_so_far(trainer: &mut Trainer, train: &Dataset, drop_last: bool) -> Result<u64, TrainError> {
-    let (samples, batch) = (train.len(), trainer.batch);
-    let steps = if drop_last { samples / batch } else { samples.div_ceil(batch) };
-    Ok(trainer.steps()? / steps.max(1) as u64)
+/// call of `fit` it runs, and a training that goes on from a checkpoint has those that it would have had. Where nobody knows how many steps a pass has, the steps
+/// themselves tell passes apart.
+fn passes_so_far(trainer: &mut Trainer, steps: Option<usize>) -> Result<u64, TrainError> {
+    Ok(trainer.steps()? / steps.unwrap_or(1).max(1) as u64)
 }
 
 /// One pass over the training samples.
 fn train_epoch(
     trainer: &mut Trainer,
     epoch: usize,
-    batches: &Batches<'_>,
-    weights: Option<&str>,
+    batches: &mut dyn BatchReader,
+    weights: &SampleWeights,
     drop_last: bool,
     reporter: &mut Reporter,
 ) -> Result<Means, TrainError> {
     let schedule = trainer.programs.subject.optimizer.schedule().clone();
     let mut taken = if schedule.is_constant() { 0 } else { trainer.steps()? };
     let mut means = Means::new(&trainer.metrics);
-    let size = trainer.batch;
-    let count = batches.iter().filter(|rows| !drop_last || rows.len() == size).count();
-    reporter.epoch_begin(epoch, count);
-    for (step, rows) in batches.iter().take(count).enumerate() {
-        let batch = Batch { size: rows.len(), weighted: weights.is_some() };
-        let weight = batches.weight(rows, weights)?;
-        let program = trainer.programs.activate((Purpose::Training, batch))?;
-        feed(program, batches, rows)?;
+    let mut step = 0;
+    while let Some(batch) = batches.next_batch()?.filter(|batch| !drop_last || batch.len() == trainer.batch) {
+        step += 1;
+        let size = Batch { size: batch.len(), weighted: weights.any() };
+        let weight = weights.sum(&batch)?;
+        let program = trainer.programs.activate((Purpose::Training, size))?;
+        feed(program, &batch, weights)?;
         if !schedule.is_constant() {
             set_rate(program, schedule.at(taken))?;
             taken += 1;
         }
-        run_step(program, rows)?;
+        run_step(program, &batch)?;
         let loss = program.scalar("loss")?;
         if !loss.is_finite() {
-            return Err(TrainError::Diverged { epoch, step: step + 1, loss, history: Box::default() });
+            return Err(TrainError::Diverged { epoch, step, loss, history: Box::default() });
         }
-        means.add(rows.len(), weight, |name| program.scalar(name))?;
-        reporter.step_done(step + 1, &means);
+        means.add(batch.len(), weight, |name| program.scalar(name))?;
+        reporter.step_done(step, &means);
+    }
+    if step == 0 {
+        return Err(TrainError::Setting(format!("epoch {epoch} has no batch: the data have too few samples")));
     }
     Ok(means)
 }

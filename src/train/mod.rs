@@ -24,6 +24,7 @@ mod progress;
 #[cfg(test)]
 mod tests;
 mod trainer;
+mod weights;
 
 pub use callback::{Callback, Control};
 pub use error::TrainError;

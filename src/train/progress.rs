@@ -45,13 +45,14 @@ impl Reporter {
         Self { silent, live, epochs, unit, epoch: 0, steps: 0, bar: None, start: now, drawn: now }
     }
 
-    /// An epoch of that many steps begins.
-    pub(super) fn epoch_begin(&mut self, epoch: usize, steps: usize) {
-        (self.epoch, self.steps) = (epoch, steps);
+    /// An epoch of that many steps begins, or of as many as come.
+    pub(super) fn epoch_begin(&mut self, epoch: usize, steps: Option<usize>) {
+        (self.epoch, self.steps) = (epoch, steps.unwrap_or(0));
         self.start = Instant::now();
         if self.live {
-            let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stdout());
-            let template = "{prefix} {bar:24} {pos}/{len}  {msg}  ETA {eta}";
+            let bar = ProgressBar::with_draw_target(steps.map(|steps| steps as u64), ProgressDrawTarget::stdout());
+            let known = "{prefix} {bar:24} {pos}/{len}  {msg}  ETA {eta}";
+            let template = if steps.is_some() { known } else { "{prefix} {spinner} {pos}  {msg}" };
             bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_prefix(format!("Epoch {epoch}/{}", self.epochs));
             self.bar = Some(bar);
@@ -60,6 +61,7 @@ impl Reporter {
 
     /// A step is done. Cheap: the bar is drawn a few times a second.
     pub(super) fn step_done(&mut self, step: usize, means: &Means) {
+        self.steps = self.steps.max(step);
         let Some(bar) = &self.bar else { return };
         if self.drawn.elapsed() < REDRAW && step < self.steps {
             return;

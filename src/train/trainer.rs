@@ -4,9 +4,10 @@ use super::evaluation::Means;
 use super::feed::{feed, step};
 use super::fit::{Fit, fit};
 use super::programs::{Programs, Purpose, TrainingSetup};
+use super::weights::SampleWeights;
 use super::{Evaluation, History, TrainError};
 use crate::compile::{CompileOptions, CompileReport};
-use crate::data::{Batches, Dataset};
+use crate::data::{Epoch, Source};
 use crate::dsl::{KEY, LEARNING_RATE, ModelErrors, STEP, StateRole};
 use crate::io::{load_tensors, save_tensors, select};
 use crate::model::{Batch, Model, SAMPLE_WEIGHT};
@@ -58,8 +59,10 @@ impl<M: Model + Clone + 'static> Compile for M {}
 pub struct Trainer {
     pub(super) programs: Programs,
     pub(super) metrics: Vec<String>,
-    /// Samples in a batch of evaluation and prediction: those of the last training.
+    /// Samples in a batch of the last training.
     pub(super) batch: usize,
+    /// Samples in a batch of evaluation and prediction, where somebody chose.
+    evaluation_batch: Option<usize>,
 }
 
 impl std::fmt::Debug for Trainer {
@@ -73,7 +76,7 @@ impl Trainer {
     fn new(subject: TrainingSetup) -> Result<Self, ModelErrors> {
         let metrics = subject.metrics.iter().map(Metric::name).collect();
         let programs = Programs::new(subject, CompileOptions::default())?;
-        Ok(Self { programs, metrics, batch: DEFAULT_BATCH })
+        Ok(Self { programs, metrics, batch: DEFAULT_BATCH, evaluation_batch: None })
     }
 
     /// With other options of compiling. Weights stay as they are.
@@ -96,13 +99,31 @@ impl Trainer {
         Ok(self)
     }
 
+    /// Evaluates and predicts in batches of that many samples, also while fitting. Without this call they are those of the last training, and 32 before any:
+    /// who wants a process that only predicts to compute the very bits of the one that trained says so here, since sums of another batch may be cut otherwise.
+    ///
+    /// # Errors
+    /// If it is 0.
+    pub fn with_batch(mut self, samples: usize) -> Result<Self, TrainError> {
+        if samples == 0 {
+            return Err(TrainError::Setting("a batch needs at least 1 sample".into()));
+        }
+        self.evaluation_batch = Some(samples);
+        Ok(self)
+    }
+
+    /// A pass of evaluation or prediction.
+    fn pass(&self) -> Epoch {
+        Epoch::in_order(self.evaluation_batch.unwrap_or(self.batch))
+    }
+
     /// Trains. Shows its progress unless the options say otherwise. A column [`SAMPLE_WEIGHT`] of the data gives each sample a weight in loss and metrics,
     /// which are then means over the sum of weights.
     ///
     /// # Errors
     /// Data that don't fit the model, a step that can't be compiled, a label that is no class, a loss that is no number any more,
     /// a callback's failure.
-    pub fn fit(&mut self, data: &Dataset, options: Fit<'_>) -> Result<History, TrainError> {
+    pub fn fit(&mut self, data: &dyn Source, options: Fit<'_>) -> Result<History, TrainError> {
         fit(self, data, options)
     }
 
@@ -111,40 +132,43 @@ impl Trainer {
     ///
     /// # Errors
     /// Data that don't fit the model, a step that can't be compiled, a label that is no class.
-    pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation, TrainError> {
-        let batches = Batches::in_order(data, self.batch);
+    pub fn evaluate(&mut self, data: &dyn Source) -> Result<Evaluation, TrainError> {
         let mut means = Means::new(&self.metrics);
         let weights = self.weights_of(data);
-        for rows in batches.iter() {
-            let size = Batch { size: rows.len(), weighted: weights.is_some() };
+        let mut batches = data.open(self.pass())?;
+        while let Some(batch) = batches.next_batch()? {
+            let size = Batch { size: batch.len(), weighted: weights.any() };
             let program = self.programs.activate((Purpose::Evaluation, size))?;
-            feed(program, &batches, rows)?;
-            step(program, rows)?;
-            means.add(rows.len(), batches.weight(rows, weights)?, |name| program.scalar(name))?;
+            feed(program, &batch, &weights)?;
+            step(program, &batch)?;
+            means.add(batch.len(), weights.sum(&batch)?, |name| program.scalar(name))?;
         }
         Ok(means.finish())
     }
 
-    /// The name of the data set's column of weights, if it has one that is no input of the model.
-    pub(super) fn weights_of(&self, data: &Dataset) -> Option<&'static str> {
+    /// What samples count: by the data's column of weights, if it has one that is no input of the model.
+    pub(super) fn weights_of(&self, data: &dyn Source) -> SampleWeights {
         let input = |name: &str| self.programs.subject.model.inputs().iter().any(|(input, _)| input == name);
-        (data.column(SAMPLE_WEIGHT).is_some() && !input(SAMPLE_WEIGHT)).then_some(SAMPLE_WEIGHT)
+        let column = data.schema().field(SAMPLE_WEIGHT).is_some() && !input(SAMPLE_WEIGHT);
+        SampleWeights { column, ..SampleWeights::default() }
     }
 
     /// The model's outputs for all samples, along the first axis. Targets in the data set are not looked at.
     ///
     /// # Errors
     /// Data that don't fit the model, a step that can't be compiled.
-    pub fn predict(&mut self, data: &Dataset) -> Result<Value, TrainError> {
-        let batches = Batches::in_order(data, self.batch);
+    pub fn predict(&mut self, data: &dyn Source) -> Result<Value, TrainError> {
         let mut parts = Vec::new();
-        for rows in batches.iter() {
-            let program = self.programs.activate((Purpose::Inference, rows.len().into()))?;
-            feed(program, &batches, rows)?;
-            step(program, rows)?;
+        let mut samples = 0;
+        let mut batches = data.open(self.pass())?;
+        while let Some(batch) = batches.next_batch()? {
+            let program = self.programs.activate((Purpose::Inference, batch.len().into()))?;
+            feed(program, &batch, &SampleWeights::default())?;
+            step(program, &batch)?;
             parts.push(program.output_value("output")?);
+            samples += batch.len();
         }
-        concatenate(&parts, data.len())
+        concatenate(&parts, samples)
     }
 
     /// Trainable parameters and running statistics, by name.
