@@ -36,6 +36,11 @@ impl<'a> BatchView<'a> {
         self.rows.is_empty()
     }
 
+    /// The samples as a data set, which shares the columns.
+    pub fn to_dataset(&self) -> Dataset {
+        self.data.at_rows(self.rows)
+    }
+
     /// The stored positions of the samples.
     pub(crate) fn rows(&self) -> &'a [usize] {
         self.rows

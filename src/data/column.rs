@@ -27,6 +27,12 @@ pub fn array<T: Stored>(dims: impl AsRef<[usize]>, elements: Vec<T>) -> Result<V
 pub trait Stored: Sized {
     /// The elements as an array's.
     fn data(elements: Vec<Self>) -> Data;
+
+    /// An array's elements, if they are of this type.
+    fn view(data: &Data) -> Option<&[Self]>;
+
+    /// The same, to write to.
+    fn view_mut(data: &mut Data) -> Option<&mut [Self]>;
 }
 
 macro_rules! stored {
@@ -34,6 +40,14 @@ macro_rules! stored {
         impl Stored for $ty {
             fn data(elements: Vec<Self>) -> Data {
                 Data::$variant(elements)
+            }
+
+            fn view(data: &Data) -> Option<&[Self]> {
+                if let Data::$variant(elements) = data { Some(elements) } else { None }
+            }
+
+            fn view_mut(data: &mut Data) -> Option<&mut [Self]> {
+                if let Data::$variant(elements) = data { Some(elements) } else { None }
             }
         }
     )* };
@@ -99,6 +113,25 @@ impl Column {
         Arc::ptr_eq(&self.value, &other.value) && self.unit == other.unit
     }
 
+    /// The elements, to write to; copied first if another column shares them.
+    pub(super) fn data_mut(&mut self) -> &mut Data {
+        Arc::make_mut(&mut self.value).data_mut()
+    }
+
+    /// Copies a sample to another place of the column.
+    pub(super) fn move_sample(&mut self, from: usize, to: usize) {
+        let size = self.sample().shape.numel();
+        let range = from * size..(from + 1) * size;
+        macro_rules! each {
+            ($($variant:ident),*) => {
+                match self.data_mut() {
+                    $(Data::$variant(elements) => elements.copy_within(range, to * size),)*
+                }
+            };
+        }
+        each!(F32, F64, Bf16, F16, I64, I32, U8, Bool);
+    }
+
     /// A new column of samples of others, which all have the first one's type.
     pub(super) fn gathered<'c>(parts: impl IntoIterator<Item = (&'c Self, &'c [usize])>) -> Result<Self, DataError> {
         let parts: Vec<_> = parts.into_iter().collect();
@@ -149,7 +182,7 @@ impl Column {
     ) -> Result<(), DataError> {
         let size = self.value.data().len() / self.rows();
         let samples = rows.iter().zip(out.chunks_exact_mut(size));
-        match (self.value.data(), T::view(self.value.data())) {
+        match (self.value.data(), <T as Item>::view(self.value.data())) {
             (Data::U8(bytes), _) if self.unit && dtype.is_float() => {
                 let table: [T; 256] =
                     std::array::from_fn(|byte| T::from_bits(Scalar::F32(byte as f32 / 255.0).cast(dtype).to_bits()));
@@ -222,29 +255,26 @@ pub(crate) trait Item: Element {
 }
 
 macro_rules! items {
-    ($($ty:ty, $from:expr, $view:pat => $found:expr;)*) => { $(
+    ($($ty:ty, $from:expr, $view:expr;)*) => { $(
         impl Item for $ty {
             fn from_bits(bits: u64) -> Self {
                 $from(bits)
             }
 
             fn view(data: &Data) -> Option<&[Self]> {
-                match data {
-                    $view => $found,
-                    _ => None,
-                }
+                $view(data)
             }
         }
     )* };
 }
 
 items! {
-    f32, |bits| f32::from_bits(bits as u32), Data::F32(v) => Some(v);
-    f64, f64::from_bits, Data::F64(v) => Some(v);
-    i32, |bits| bits as u32 as i32, Data::I32(v) => Some(v);
-    i64, |bits| bits as i64, Data::I64(v) => Some(v);
-    u8, |bits| bits as u8, Data::U8(v) => Some(v);
-    u16, |bits| bits as u16, Data::Bool(_) => None;
+    f32, |bits| f32::from_bits(bits as u32), <f32 as Stored>::view;
+    f64, f64::from_bits, <f64 as Stored>::view;
+    i32, |bits| bits as u32 as i32, <i32 as Stored>::view;
+    i64, |bits| bits as i64, <i64 as Stored>::view;
+    u8, |bits| bits as u8, <u8 as Stored>::view;
+    u16, |bits| bits as u16, |_| None;
 }
 
 #[cfg(test)]

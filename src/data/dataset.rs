@@ -105,6 +105,16 @@ impl Dataset {
         self.columns.iter().map(|(name, _)| name.as_str())
     }
 
+    /// The columns, all of them.
+    pub(super) fn columns(&self) -> &[(String, Column)] {
+        &self.columns
+    }
+
+    /// The same, to write to.
+    pub(super) fn columns_mut(&mut self) -> &mut [(String, Column)] {
+        &mut self.columns
+    }
+
     /// How many samples the columns hold, whatever part of them this data set is.
     pub(super) fn stored(&self) -> usize {
         self.columns.first().map_or(0, |(_, column)| column.rows())
@@ -169,17 +179,29 @@ impl Dataset {
                 return Err(DataError::Dataset(what));
             }
         }
-        let (rows, more) = (self.all_rows(), other.all_rows());
         let same = |(name, column): &(String, Column)| other.column(name).is_some_and(|c| c.is_shared_with(column));
         if self.columns.iter().all(same) {
-            return Ok(Self { columns: self.columns.clone(), rows: Rows::List([rows, more].concat().into()) });
+            let rows = [self.all_rows(), other.all_rows()].concat();
+            return Ok(Self { columns: self.columns.clone(), rows: Rows::List(rows.into()) });
         }
-        let join = |(name, column): &(String, Column)| {
-            let others = other.column(name).map(|column| (column, &more[..]));
-            Ok((name.clone(), Column::gathered(std::iter::once((column, &rows[..])).chain(others))?))
+        Self::concatenated(&[self.clone(), other.clone()])
+    }
+
+    /// A new data set of the samples of several with the same columns.
+    pub(super) fn concatenated(parts: &[Self]) -> Result<Self, DataError> {
+        let first = parts.first().ok_or_else(|| DataError::Dataset("a data set of no samples".into()))?;
+        let rows: Vec<Vec<usize>> = parts.iter().map(Self::all_rows).collect();
+        let column = |(name, _): &(String, Column)| {
+            let of = parts.iter().zip(&rows).filter_map(|(part, rows)| Some((part.column(name)?, &rows[..])));
+            Ok((name.clone(), Column::gathered(of)?))
         };
-        let columns: Result<Vec<_>, DataError> = self.columns.iter().map(join).collect();
-        Ok(Self::of_columns(columns?, rows.len() + more.len()))
+        let columns: Result<Vec<_>, DataError> = first.columns.iter().map(column).collect();
+        Ok(Self::of_columns(columns?, rows.iter().map(Vec::len).sum()))
+    }
+
+    /// The samples stored at `rows`.
+    pub(super) fn at_rows(&self, rows: &[usize]) -> Self {
+        Self { columns: self.columns.clone(), rows: Rows::List(rows.into()) }
     }
 
     /// The samples of a column as one array, in the stored type: bytes stay bytes.

@@ -66,6 +66,20 @@ pub enum DataError {
         /// The input's type for one sample.
         expected: TensorType,
     },
+    /// A sample of a stream could not be read or changed.
+    #[error("sample {sample} of the stream: {source}")]
+    At {
+        /// The sample, from 0, in the order of the pass.
+        sample: usize,
+        /// Why.
+        source: Box<DataError>,
+    },
+    /// A function of the user's panicked while it read or changed samples.
+    #[error("a panic in a function of the stream: {message}")]
+    Panic {
+        /// What it said.
+        message: String,
+    },
     /// An element has no exact meaning in the input's type.
     #[error("sample {row} of `{name}` holds {value} of {from}, which is no value of {to}")]
     Element {

@@ -1,7 +1,8 @@
-//! Data: arrays of samples, readers of IDX and CSV files, texts, shuffling, batches, splits.
+//! Data: arrays of samples, streams of them, readers of IDX and CSV files, texts, shuffling, batches, splits.
 //!
 //! A [`Dataset`] keeps samples as they were stored (bytes stay bytes) and shares them with the views that splitting makes. A batch is
-//! converted while it is copied into the program's input: there is no array in between.
+//! converted while it is copied into the program's input: there is no array in between. A [`Stream`] reads, shuffles and changes samples on threads while a step
+//! runs, so that they may be more than memory holds. Both are a [`Source`] to train on.
 //!
 //! ```
 //! use gradc::data::{Dataset, array};
@@ -22,9 +23,11 @@ mod folds;
 mod idx;
 mod memory;
 pub mod mnist;
+mod rng;
 mod schema;
 mod shuffle;
 mod source;
+mod stream;
 pub mod text;
 
 pub use batches::BatchView;
@@ -35,5 +38,7 @@ pub use dataset::Dataset;
 pub use error::DataError;
 pub use idx::{MAX_BYTES, read_idx};
 pub use ir::{Data, Scalar, Value, ValueError};
+pub use rng::Rng;
 pub use schema::{Field, Schema};
 pub use source::{BatchReader, Epoch, Source};
+pub use stream::{BatchMut, SampleMut, Stream};

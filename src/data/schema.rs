@@ -1,8 +1,8 @@
 //! The columns of a source: their names, and what one sample holds in each.
 
-use super::DataError;
+use super::{Column, DataError, Dataset};
 use crate::dsl::TypeSpec;
-use ir::{DType, TensorType};
+use ir::{DType, Scalar, Shape, TensorType, Value};
 
 /// A column: its name and the type of one sample.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,6 +71,18 @@ impl Schema {
     /// The bytes of a sample in all columns.
     pub fn sample_bytes(&self) -> usize {
         self.0.iter().map(|field| field.ty.size_bytes()).sum()
+    }
+
+    /// A data set of zeros with these columns: room for that many samples.
+    pub(super) fn zeros(&self, samples: usize) -> Result<Dataset, DataError> {
+        let column = |field: &Field| {
+            let dims = [&[samples], field.ty.shape.dims()].concat();
+            let shape = Shape::new(&dims).map_err(|e| DataError::Dataset(format!("column `{}`: {e}", field.name)))?;
+            let column = Column::new(Value::splat(Scalar::zero(field.ty.dtype), shape))?;
+            Ok((field.name.clone(), if field.unit { column.scaled_to_unit() } else { column }))
+        };
+        let columns: Result<Vec<_>, DataError> = self.0.iter().map(column).collect();
+        Ok(Dataset::of_columns(columns?, samples))
     }
 }
 

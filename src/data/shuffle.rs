@@ -3,7 +3,7 @@
 use ir::SplitMix64;
 
 /// Uniform on `0..n`, by Lemire's multiplication with rejection (arXiv 1805.10941).
-fn below(random: &mut SplitMix64, n: u64) -> u64 {
+pub(super) fn below(random: &mut SplitMix64, n: u64) -> u64 {
     let threshold = n.wrapping_neg() % n;
     loop {
         let product = u128::from(random.bits()) * u128::from(n);

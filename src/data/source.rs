@@ -27,7 +27,7 @@ impl Epoch {
     }
 }
 
-/// Samples that can be passed over several times: a [`Dataset`] in memory, or a stream that reads them as they are used.
+/// Samples that can be passed over several times: a [`Dataset`] in memory, or a [`Stream`](super::Stream).
 pub trait Source {
     /// The columns' names and types.
     fn schema(&self) -> Schema;
