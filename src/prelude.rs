@@ -7,9 +7,9 @@ pub use crate::dsl::{
 };
 pub use crate::model::{Batch, Functional, Model, Sequential};
 pub use crate::nn;
-pub use crate::nn::Metric::{self, Accuracy, TopK};
+pub use crate::nn::Metric::{self, Accuracy, Auc, F1, Precision, Recall, TopK};
 pub use crate::nn::{
-    Activation, AttentionMask, AvgPool1d, AvgPool2d, BatchNorm, Bidirectional, BinaryCrossEntropy,
+    Activation, AttentionMask, Average, AvgPool1d, AvgPool2d, BatchNorm, Bidirectional, BinaryCrossEntropy,
     CategoricalCrossEntropy, Conv1d, Conv2d, Dense, Dropout, Embedding, Flatten, GlobalAvgPool1d, GlobalAvgPool2d,
     GlobalMaxPool1d, GlobalMaxPool2d, GroupNorm, Gru, Hinge, Huber, KlDivergence, Layer, LayerNorm, LearnedPositions,
     Loss, Lstm, Masking, MaxPool1d, MaxPool2d, MeanAbsoluteError, MeanSquaredError, MultiHeadAttention, Padding,

@@ -16,9 +16,11 @@ pub use summary::{Summary, SummaryRow};
 pub use trace::{Batch, SAMPLE_WEIGHT, TARGET};
 
 use crate::dsl::{ModelErrors, Step, Tensor, TypeSpec};
+use crate::nn::metric::Reported;
 use crate::nn::{Loss, Metric};
 use crate::optim::Optimizer;
 use ir::Loc;
+use trace::Criteria;
 
 /// A function of inputs with states, of which graphs are made. [`Sequential`] and [`Functional`] are models.
 pub trait Model {
@@ -32,7 +34,8 @@ pub trait Model {
     fn forward(&self, inputs: &[Tensor]) -> Tensor;
 
     /// The training step. Inputs: the model's, the target `y` and, for a weighted batch, `sample_weight`. Outputs: `loss` (the mean over
-    /// the batch, plus penalties) and each metric under its name (the mean over the batch).
+    /// the batch, plus penalties) and each metric: its mean over the batch under its name, or its statistics, `f1/confusion` for instance, if it is no mean over
+    /// samples (see [`crate::nn::metric::StatefulMetric`]).
     ///
     /// ```
     /// use gradc::model::{Model, Sequential};
@@ -57,7 +60,13 @@ pub trait Model {
     where
         Self: Sized,
     {
-        trace::training(self, batch.into(), loss, metrics, optimizer, Loc::caller())
+        trace::training(
+            self,
+            batch.into(),
+            Criteria { loss, metrics, reported: Reported::Means },
+            optimizer,
+            Loc::caller(),
+        )
     }
 
     /// One step of evaluation: inputs and outputs as in training, without updates, as in prediction.
@@ -74,7 +83,7 @@ pub trait Model {
     where
         Self: Sized,
     {
-        trace::evaluation(self, batch.into(), loss, metrics, Loc::caller())
+        trace::evaluation(self, batch.into(), Criteria { loss, metrics, reported: Reported::Means }, Loc::caller())
     }
 
     /// One step of prediction: from the model's inputs to `output`.

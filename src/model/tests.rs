@@ -3,7 +3,8 @@
 use super::*;
 use crate::dsl::{f32, f64, i32};
 use crate::nn::{
-    BatchNorm, Conv2d, Dense, Layer, MeanSquaredError, Metric, Padding, Regularizer, SparseCategoricalCrossEntropy,
+    BatchNorm, Conv2d, Dense, Layer, MeanSquaredError, Metric, Mode, Padding, Regularizer,
+    SparseCategoricalCrossEntropy,
 };
 use crate::optim::{Adam, Sgd};
 use crate::testing::{Runner, assert_close, value};
@@ -171,7 +172,7 @@ fn broken_models_name_the_line_of_the_layer() {
     assert!(text.ends_with("input \"x\": axis 0 of [0,4] has extent 0: a tensor needs at least one element"), "{text}");
     // A mismatch of output and loss is the training graph's own line.
     let unflattened = Sequential::new([4, 4]).dense(10);
-    let bad = Metric::Custom("bad".into(), std::rc::Rc::new(|output, target| output + target));
+    let bad = Metric::mean("bad", Mode::Min, |output, target| output + target);
     let line = line!() + 1;
     let text = unflattened.evaluation_graph(2, &SparseCategoricalCrossEntropy, &[bad]).unwrap_err().to_string();
     assert!(text.starts_with(&format!("src/model/tests.rs:{line}:")), "{text}");

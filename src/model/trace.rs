@@ -2,9 +2,10 @@
 
 use super::Model;
 use crate::dsl::{GraphBuilder, ModelErrors, Step, Tensor, TypeSpec};
-use crate::nn::{Loss, Metric, Reduction, reduce_loss};
+use crate::nn::loss::{Loss, batch_loss};
+use crate::nn::metric::{Metric, Reported};
 use crate::optim::Optimizer;
-use ir::{DType, Loc};
+use ir::Loc;
 
 /// The name of the input that holds the targets.
 pub const TARGET: &str = "y";
@@ -33,6 +34,15 @@ impl From<usize> for Batch {
     }
 }
 
+/// What an output is judged by.
+#[derive(Clone, Copy)]
+pub(crate) struct Criteria<'a> {
+    pub(crate) loss: &'a dyn Loss,
+    pub(crate) metrics: &'a [Metric],
+    /// In which form metrics become outputs.
+    pub(crate) reported: Reported,
+}
+
 /// The model's output in a new graph; `at` is the place of what is declared besides the model's own layers.
 fn forward(model: &dyn Model, purpose: &str, batch: usize, training: bool, at: &Loc) -> (GraphBuilder, Tensor) {
     let g = GraphBuilder::new(format!("{}_{purpose}", model.name()));
@@ -50,50 +60,31 @@ fn forward(model: &dyn Model, purpose: &str, batch: usize, training: bool, at: &
 }
 
 /// Declares target and weights; the loss (the mean plus penalties) and the metrics become outputs. Gives the loss.
-fn score(g: &GraphBuilder, output: &Tensor, batch: Batch, loss: &dyn Loss, metrics: &[Metric]) -> Tensor {
+fn score(g: &GraphBuilder, output: &Tensor, batch: Batch, criteria: Criteria<'_>) -> Tensor {
+    let Criteria { loss, metrics, reported } = criteria;
     let Some(ty) = output.ty() else { return output.clone() };
     let target = g.input(TARGET, loss.target(&ty));
     let weights = batch.weighted.then(|| g.input(SAMPLE_WEIGHT, TypeSpec::new(ty.dtype, [batch.size])));
-    let mean = |samples: &Tensor| {
-        let weights = weights.as_ref().zip(samples.dtype()).map(|(weights, dtype)| weights.cast(dtype));
-        reduce_loss(samples, Reduction::Mean, weights.as_ref())
-    };
-    let losses = one_per_sample(&format!("the loss {}", loss.name()), loss.per_sample(output, &target), batch.size);
-    let value = g.with_penalties(&mean(&losses));
+    let losses = loss.per_sample(output, &target);
+    let value = g.with_penalties(&batch_loss(loss.name(), &losses, batch.size, weights.as_ref()));
     g.output("loss", &value);
     for metric in metrics {
-        let name = metric.name();
-        let values = one_per_sample(&format!("the metric {name}"), metric.per_sample(output, &target), batch.size);
-        g.output(&name, &mean(&values));
+        metric.declare(g, output, &target, weights.as_ref(), reported);
     }
     value
-}
-
-/// What a user's loss or metric gave, if it is a float for each sample: anything else would be reduced to some number without a word.
-#[track_caller]
-fn one_per_sample(what: &str, values: Tensor, batch: usize) -> Tensor {
-    match values.ty() {
-        Some(ty) if !ty.dtype.is_float() || ty.shape.dims() != [batch] => {
-            let dtype = if ty.dtype.is_float() { ty.dtype } else { DType::F32 };
-            let rule = format!("must be one float for each sample, {dtype}[{batch}], not {ty}");
-            values.builder().fail(what, &[], rule)
-        }
-        _ => values,
-    }
 }
 
 pub(crate) fn training(
     model: &dyn Model,
     batch: Batch,
-    loss: &dyn Loss,
-    metrics: &[Metric],
+    criteria: Criteria<'_>,
     optimizer: &dyn Optimizer,
     at: Loc,
 ) -> Result<Step, ModelErrors> {
     let (g, output) = forward(model, "training", batch.size, true, &at);
     // Losses, metrics and optimizers are called through trait objects, which know no caller.
     g.at(at, || {
-        let value = score(&g, &output, batch, loss, metrics);
+        let value = score(&g, &output, batch, criteria);
         g.update_parameters(&value, optimizer);
     });
     g.finish()
@@ -102,12 +93,11 @@ pub(crate) fn training(
 pub(crate) fn evaluation(
     model: &dyn Model,
     batch: Batch,
-    loss: &dyn Loss,
-    metrics: &[Metric],
+    criteria: Criteria<'_>,
     at: Loc,
 ) -> Result<Step, ModelErrors> {
     let (g, output) = forward(model, "evaluation", batch.size, false, &at);
-    g.at(at, || score(&g, &output, batch, loss, metrics));
+    g.at(at, || score(&g, &output, batch, criteria));
     g.finish()
 }
 

@@ -33,7 +33,7 @@ pub use loss::{
     Reduction, SparseCategoricalCrossEntropy, absolute_error, binary_cross_entropy, categorical_cross_entropy, hinge,
     huber, kl_divergence, reduce_loss, sparse_cross_entropy, squared_error,
 };
-pub use metric::Metric;
+pub use metric::{Average, ConfusionMatrix, Metric, Mode, StatefulMetric};
 
 #[cfg(test)]
 mod tests;

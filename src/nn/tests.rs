@@ -148,7 +148,7 @@ fn reductions_leave_out_samples_of_weight_zero() {
 fn metrics_count_right_answers() {
     let x = [0.1, 0.7, 0.2, 0.5, 0.3, 0.2];
     let metric = |metric: &Metric, dims: &[usize], x: &[f64], target: &dyn Fn(&GraphBuilder) -> Tensor| {
-        eval(|g| metric.per_sample(&constant(g, dims, x), &target(g)))
+        eval(|g| metric.statistics(&constant(g, dims, x), &target(g), None).remove(0))
     };
     let labels = |g: &GraphBuilder| constant(g, &[2], &[1.0, 2.0]).cast(DType::I32);
     let one_hot = |g: &GraphBuilder| labels(g).one_hot(3, DType::F64);
@@ -162,7 +162,8 @@ fn metrics_count_right_answers() {
     let yes = |g: &GraphBuilder| constant(g, &[2, 1], &[1.0, 1.0]);
     assert_eq!(metric(&Metric::Accuracy, &[2, 1], &[0.4, -0.4], &yes), [1.0, 0.0]);
     assert_eq!(metric(&Metric::BinaryAccuracy { threshold: 0.5 }, &[2, 1], &[0.4, 0.6], &yes), [0.0, 1.0]);
-    let sigmoid = eval(|g| Metric::Accuracy.per_sample(&constant(g, &[2, 1], &[0.4, -0.4]).sigmoid(), &yes(g)));
+    let sigmoid = |g: &GraphBuilder| constant(g, &[2, 1], &[0.4, -0.4]).sigmoid();
+    let sigmoid = eval(|g| Metric::Accuracy.statistics(&sigmoid(g), &yes(g), None).remove(0));
     assert_eq!(sigmoid, [1.0, 0.0]);
     assert_eq!(metric(&Metric::Mse, &[2, 1], &[3.0, 1.0], &yes), [4.0, 0.0]);
     assert_eq!(metric(&Metric::Mae, &[2, 1], &[3.0, 1.0], &yes), [2.0, 0.0]);

@@ -1,48 +1,87 @@
-//! Means over the samples of a data set.
+//! The loss and the metrics of a data set: what batches measure, accumulated exactly.
 
+use super::TrainError;
+use super::trainer::concatenate;
+use crate::compile::CompiledProgram;
+use crate::nn::metric::{Accumulate, ConfusionMatrix, Metric, Mode, StatefulMetric};
+use ir::{Data, TensorType, Value};
 use std::fmt;
 
-/// The loss and the metrics of a data set: means over all of its samples. Prints as `loss 0.0543, accuracy 98.31 %`.
+/// The loss and the metrics of a data set: of all of its samples, however they were split into batches. Prints as `loss 0.0543, accuracy 98.31 %`, and confusion matrices as tables
+/// below.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Evaluation {
     /// The loss.
     pub loss: f64,
-    /// The metrics by name, in the order in which they were asked for.
-    pub metrics: Vec<(String, f64)>,
+    /// The metrics, in the order in which they were asked for.
+    pub metrics: Vec<MetricValue>,
+}
+
+/// What a metric was on a data set.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MetricValue {
+    /// The metric's name.
+    pub name: String,
+    /// Its number.
+    pub value: f64,
+    /// Whether people read it in percent.
+    pub in_percent: bool,
+    /// The confusion matrix, of a metric that is one.
+    pub confusion_matrix: Option<ConfusionMatrix>,
 }
 
 impl Evaluation {
     /// The metric of that name.
     pub fn metric(&self, name: &str) -> Option<f64> {
-        self.metrics.iter().find(|(n, _)| n == name).map(|(_, value)| *value)
+        self.metrics.iter().find(|metric| metric.name == name).map(|metric| metric.value)
+    }
+
+    /// The confusion matrix, if [`Metric::ConfusionMatrix`] is among the metrics.
+    ///
+    /// ```
+    /// use gradc::data::{Dataset, array};
+    /// use gradc::prelude::*;
+    /// let data = Dataset::new(array([3, 2], vec![1.0f32, 0.0, 0.0, 1.0, 2.0, 1.0])?, array([3], vec![0i32, 1, 1])?)?;
+    /// let model = Sequential::new([2]).dense(2);
+    /// let mut trainer = model.compile(Sgd::new(0.1), SparseCategoricalCrossEntropy, [Metric::ConfusionMatrix])?;
+    /// trainer.set_weights([("dense/kernel".to_string(), array([2, 2], vec![1.0f32, 0.0, 0.0, 1.0])?)].into())?;
+    /// let matrix = trainer.evaluate(&data)?.confusion_matrix().cloned().unwrap();
+    /// assert_eq!((matrix.get(1, 0), matrix.get(1, 1)), (1.0, 1.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn confusion_matrix(&self) -> Option<&ConfusionMatrix> {
+        self.metrics.iter().find_map(|metric| metric.confusion_matrix.as_ref())
     }
 
     /// The loss and the metrics, by name.
     pub fn values(&self) -> impl Iterator<Item = (&str, f64)> {
-        std::iter::once(("loss", self.loss)).chain(self.metrics.iter().map(|(name, value)| (name.as_str(), *value)))
+        let metrics = self.metrics.iter().map(|metric| (metric.name.as_str(), metric.value));
+        std::iter::once(("loss", self.loss)).chain(metrics)
     }
 }
 
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (name, value)) in self.values().enumerate() {
-            let comma = if i == 0 { "" } else { ", " };
-            write!(f, "{comma}{name} {}", Shown { name, value })?;
+        write!(f, "loss {}", Shown { value: self.loss, in_percent: false })?;
+        for MetricValue { name, value, in_percent, confusion_matrix } in &self.metrics {
+            if confusion_matrix.is_none() {
+                write!(f, ", {name} {}", Shown { value: *value, in_percent: *in_percent })?;
+            }
         }
-        Ok(())
+        self.metrics.iter().filter_map(|metric| metric.confusion_matrix.as_ref()).try_for_each(|m| write!(f, "\n{m}"))
     }
 }
 
-/// A number as people read it: accuracies in percent.
-pub(super) struct Shown<'a> {
-    pub(super) name: &'a str,
+/// A number as people read it.
+pub(super) struct Shown {
     pub(super) value: f64,
+    pub(super) in_percent: bool,
 }
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, value } = *self;
-        if name.ends_with("accuracy") {
+        let Self { value, in_percent } = *self;
+        if in_percent {
             write!(f, "{:.2} %", value * 100.0)
         } else if value != 0.0 && value.abs() < 1e-3 {
             write!(f, "{value:.3e}")
@@ -52,41 +91,137 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Sums of values, each weighted with what its batch counts: the number of its samples, or the sum of their weights.
-pub(super) struct Means {
-    names: Vec<String>,
-    sums: Vec<f64>,
-    weight: f64,
-    samples: usize,
+/// Something that each epoch measures.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Measured {
+    /// Its name: `loss`, `val_accuracy`, `lr`.
+    pub name: String,
+    /// Which way is better, if one is.
+    pub mode: Option<Mode>,
+    /// Whether people read it in percent.
+    pub in_percent: bool,
 }
 
-impl Means {
-    /// Of the loss and these metrics.
-    pub(super) fn new(metrics: &[String]) -> Self {
-        let names: Vec<String> = std::iter::once("loss".to_string()).chain(metrics.iter().cloned()).collect();
-        Self { sums: vec![0.0; names.len()], names, weight: 0.0, samples: 0 }
+impl Measured {
+    /// The loss and these metrics, under names that begin with `prefix`.
+    pub(super) fn of(metrics: &[Metric], prefix: &str) -> Vec<Self> {
+        let loss = Self { name: format!("{prefix}loss"), mode: Some(Mode::Min), in_percent: false };
+        let metric = |metric: &Metric| Self {
+            name: format!("{prefix}{}", metric.name()),
+            mode: metric.mode(),
+            in_percent: metric.in_percent(),
+        };
+        std::iter::once(loss).chain(metrics.iter().map(metric)).collect()
+    }
+}
+
+/// What the batches so far measured: the sum of losses, each weighted with what its batch counts (the number of its samples, or the sum of their weights), and the metrics'
+/// statistics.
+pub(super) struct Totals {
+    loss: f64,
+    weight: f64,
+    samples: usize,
+    metrics: Vec<MetricTotals>,
+}
+
+/// The accumulated statistics of a metric.
+struct MetricTotals {
+    metric: Metric,
+    parts: Vec<Part>,
+}
+
+/// An accumulated statistic: the name of the step's output that holds a batch's.
+struct Part {
+    output: String,
+    total: Total,
+}
+
+enum Total {
+    /// A sum, with the type that batches have it in; `None` before the first one.
+    Sum(Option<(TensorType, Vec<f64>)>),
+    Rows(Vec<Value>),
+}
+
+impl Part {
+    fn new((output, how): (String, Accumulate)) -> Self {
+        let total = match how {
+            Accumulate::Mean | Accumulate::Sum(_) => Total::Sum(None),
+            Accumulate::Rows(_) => Total::Rows(Vec::new()),
+        };
+        Self { output, total }
     }
 
-    /// Adds what the step of a batch of that many samples gave: `value` by name.
-    pub(super) fn add<E>(
-        &mut self,
-        samples: usize,
-        weight: f64,
-        value: impl Fn(&str) -> Result<f64, E>,
-    ) -> Result<(), E> {
-        for (name, sum) in self.names.iter().zip(&mut self.sums) {
-            *sum += value(name)? * weight;
+    fn add(&mut self, program: &CompiledProgram) -> Result<(), TrainError> {
+        match &mut self.total {
+            Total::Sum(Some((_, sums))) => {
+                let batch = program.output::<f64>(&self.output)?;
+                sums.iter_mut().zip(batch).for_each(|(sum, x)| *sum += x);
+            }
+            Total::Sum(first) => {
+                let batch = program.output_value(&self.output)?;
+                *first = Some((batch.ty().clone(), batch.to_f64_vec()));
+            }
+            Total::Rows(parts) => parts.push(program.output_value(&self.output)?),
         }
-        self.samples += samples;
-        self.weight += weight;
         Ok(())
     }
 
-    /// The means so far.
-    pub(super) fn values(&self) -> impl Iterator<Item = (&str, f64)> {
-        // Where nothing counted, all sums are 0, and so are the means.
-        let weight = self.weight.max(f64::MIN_POSITIVE);
-        self.names.iter().zip(&self.sums).map(move |(name, sum)| (name.as_str(), sum / weight))
+    fn finish(&self) -> Result<Value, TrainError> {
+        match &self.total {
+            Total::Sum(Some((ty, sums))) => {
+                let wrong = |e: ir::ValueError| TrainError::Setting(format!("`{}`: {e}", self.output));
+                Value::new(ty.clone(), Data::F64(sums.clone())).map_err(wrong)
+            }
+            Total::Sum(None) => Err(TrainError::Setting(format!("`{}` was never measured", self.output))),
+            Total::Rows(parts) => concatenate(parts),
+        }
+    }
+}
+
+impl MetricTotals {
+    fn new(metric: &Metric) -> Self {
+        Self { parts: metric.ports().into_iter().map(Part::new).collect(), metric: metric.clone() }
+    }
+
+    /// True if its number takes no more work than that of one batch.
+    fn is_cheap(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part.total, Total::Sum(_)))
+    }
+
+    fn value(&self) -> Result<MetricValue, TrainError> {
+        let statistics: Vec<Value> = self.parts.iter().map(Part::finish).collect::<Result<_, _>>()?;
+        Ok(MetricValue {
+            name: self.metric.name(),
+            value: self.metric.value(&statistics),
+            in_percent: self.metric.in_percent(),
+            confusion_matrix: self.metric.confusion_matrix(&statistics),
+        })
+    }
+}
+
+impl Totals {
+    /// Of the loss and these metrics, before the first batch.
+    pub(super) fn new(metrics: &[Metric]) -> Self {
+        Self { loss: 0.0, weight: 0.0, samples: 0, metrics: metrics.iter().map(MetricTotals::new).collect() }
+    }
+
+    /// Adds what the step that a program has just taken gave, of that many samples which count `weight` together.
+    pub(super) fn add(&mut self, samples: usize, weight: f64, program: &CompiledProgram) -> Result<(), TrainError> {
+        self.loss += program.scalar("loss")? * weight;
+        self.samples += samples;
+        self.weight += weight;
+        self.metrics.iter_mut().flat_map(|metric| &mut metric.parts).try_for_each(|part| part.add(program))
+    }
+
+    fn loss(&self) -> f64 {
+        // Where nothing counted, the sum is 0, and so is the mean.
+        self.loss / self.weight.max(f64::MIN_POSITIVE)
+    }
+
+    /// What can be shown while an epoch is under way: metrics that are made of all samples wait for its end.
+    pub(super) fn so_far(&self) -> Result<Evaluation, TrainError> {
+        let cheap = self.metrics.iter().filter(|metric| metric.is_cheap());
+        Ok(Evaluation { loss: self.loss(), metrics: cheap.map(MetricTotals::value).collect::<Result<_, _>>()? })
     }
 
     /// The samples so far.
@@ -95,10 +230,9 @@ impl Means {
     }
 
     /// All of them.
-    pub(super) fn finish(&self) -> Evaluation {
-        let mut values = self.values().map(|(name, value)| (name.to_string(), value));
-        let loss = values.next().map_or(0.0, |(_, loss)| loss);
-        Evaluation { loss, metrics: values.collect() }
+    pub(super) fn finish(&self) -> Result<Evaluation, TrainError> {
+        let metrics = self.metrics.iter().map(MetricTotals::value).collect::<Result<_, _>>()?;
+        Ok(Evaluation { loss: self.loss(), metrics })
     }
 }
 
@@ -107,20 +241,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_smaller_batch_counts_by_its_samples() {
-        let mut means = Means::new(&["accuracy".into()]);
-        means.add(32, 32.0, |name| Ok::<f64, ()>(if name == "loss" { 1.0 } else { 0.5 })).unwrap();
-        means.add(8, 8.0, |name| Ok::<f64, ()>(if name == "loss" { 2.0 } else { 1.0 })).unwrap();
-        let evaluation = means.finish();
-        assert!((evaluation.loss - 48.0 / 40.0).abs() < 1e-12);
-        assert_eq!(evaluation.metric("accuracy"), Some(24.0 / 40.0));
-        assert_eq!(evaluation.metric("mse"), None);
-        assert_eq!(evaluation.to_string(), "loss 1.2000, accuracy 60.00 %");
-    }
-
-    #[test]
-    fn small_numbers_keep_their_digits() {
-        let tiny = Evaluation { loss: 1.234_5e-5, metrics: vec![] };
-        assert_eq!(tiny.to_string(), "loss 1.234e-5");
+    fn small_numbers_keep_their_digits_and_only_shares_are_in_percent() {
+        let metric = |name: &str, value, in_percent| MetricValue {
+            name: name.into(),
+            value,
+            in_percent,
+            confusion_matrix: None,
+        };
+        let metrics = vec![metric("accuracy", 0.6, true), metric("log_accuracy", 0.25, false)];
+        let evaluation = Evaluation { loss: 1.234_5e-5, metrics };
+        assert_eq!(evaluation.to_string(), "loss 1.234e-5, accuracy 60.00 %, log_accuracy 0.2500");
+        assert_eq!((evaluation.metric("accuracy"), evaluation.metric("mse")), (Some(0.6), None));
     }
 }

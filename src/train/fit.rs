@@ -1,7 +1,7 @@
 //! Fitting: epochs of steps over a data set.
 
 use super::callback::{Callback, Control};
-use super::evaluation::Means;
+use super::evaluation::{Measured, Totals};
 use super::feed::{feed, step as run_step};
 use super::programs::Purpose;
 use super::progress::{Progress, Reporter};
@@ -129,10 +129,11 @@ pub(super) fn fit(trainer: &mut Trainer, data: &dyn Source, mut options: Fit<'_>
     } else {
         "samples"
     };
-    let mut reporter = Reporter::new(options.progress, options.epochs, unit);
+    let measured = measured(trainer, validation.is_some());
+    let mut reporter = Reporter::new(options.progress, options.epochs, unit, &measured);
     let mut history = History::default();
     let callbacks = std::mem::take(&mut options.callbacks);
-    let mut observers = Observers { callbacks, measured: measured(trainer, validation.is_some()) };
+    let mut observers = Observers { callbacks, measured };
     observers.each(trainer, &mut history, |callback, control| callback.begin(control))?;
     let run = run_epochs(trainer, (train, validation), &options, &mut reporter, &mut history, &mut observers);
     // Also where an epoch failed: what a callback keeps for the end, the best weights for instance, is what one has then.
@@ -146,10 +147,10 @@ pub(super) fn fit(trainer: &mut Trainer, data: &dyn Source, mut options: Fit<'_>
     }
 }
 
-/// The callbacks, and the names of what they can watch.
+/// The callbacks, and what they can watch.
 struct Observers<'a> {
     callbacks: Vec<Box<dyn Callback + 'a>>,
-    measured: Vec<String>,
+    measured: Vec<Measured>,
 }
 
 impl<'a> Observers<'a> {
@@ -167,18 +168,15 @@ impl<'a> Observers<'a> {
     }
 }
 
-/// The names of what an epoch measures.
-fn measured(trainer: &Trainer, validation: bool) -> Vec<String> {
-    let of_data = |prefix: &str| -> Vec<String> {
-        let names = std::iter::once("loss").chain(trainer.metrics.iter().map(String::as_str));
-        names.map(|name| format!("{prefix}{name}")).collect()
-    };
-    let mut names = of_data("");
+/// What an epoch measures.
+fn measured(trainer: &Trainer, validation: bool) -> Vec<Measured> {
+    let metrics = &trainer.programs.subject.metrics;
+    let mut all = Measured::of(metrics, "");
     if validation {
-        names.extend(of_data("val_"));
+        all.extend(Measured::of(metrics, "val_"));
     }
-    names.push(LEARNING_RATE.into());
-    names
+    all.push(Measured { name: LEARNING_RATE.into(), mode: None, in_percent: false });
+    all
 }
 
 /// All epochs, or those until one fails or a callback stops.
@@ -231,16 +229,16 @@ fn run_epoch(
     let pass = Epoch { batch: trainer.batch, shuffle: !options.in_order, seed: options.seed, number };
     let weights = SampleWeights { classes: options.class_weight.clone(), ..trainer.weights_of(train) };
     reporter.epoch_begin(epoch, steps);
-    let means = train_epoch(trainer, epoch, &mut *train.open(pass)?, &weights, options.drop_last, reporter)?;
+    let totals = train_epoch(trainer, epoch, &mut *train.open(pass)?, &weights, options.drop_last, reporter)?;
     let trained = start.elapsed().as_secs_f64();
-    let evaluation = means.finish();
+    let evaluation = totals.finish()?;
     let mut values: Vec<(String, f64)> = evaluation.values().map(|(name, value)| (name.to_string(), value)).collect();
     if let Some(data) = validation {
         let evaluation = trainer.evaluate(data)?;
         values.extend(evaluation.values().map(|(name, value)| (format!("val_{name}"), value)));
     }
     values.push((LEARNING_RATE.to_string(), trainer.last_rate()?));
-    let samples_per_second = means.samples() as f64 / trained.max(1e-9);
+    let samples_per_second = totals.samples() as f64 / trained.max(1e-9);
     Ok(EpochRecord { epoch, values, seconds: start.elapsed().as_secs_f64(), samples_per_second })
 }
 
@@ -264,10 +262,10 @@ fn train_epoch(
     weights: &SampleWeights,
     drop_last: bool,
     reporter: &mut Reporter,
-) -> Result<Means, TrainError> {
+) -> Result<Totals, TrainError> {
     let schedule = trainer.programs.subject.optimizer.schedule().clone();
     let mut taken = if schedule.is_constant() { 0 } else { trainer.steps()? };
-    let mut means = Means::new(&trainer.metrics);
+    let mut totals = Totals::new(&trainer.programs.subject.metrics);
     let mut step = 0;
     while let Some(batch) = batches.next_batch()?.filter(|batch| !drop_last || batch.len() == trainer.batch) {
         step += 1;
@@ -284,13 +282,13 @@ fn train_epoch(
         if !loss.is_finite() {
             return Err(TrainError::Diverged { epoch, step, loss, history: Box::default() });
         }
-        means.add(batch.len(), weight, |name| program.scalar(name))?;
-        reporter.step_done(step, &means);
+        totals.add(batch.len(), weight, program)?;
+        reporter.step_done(step, &totals)?;
     }
     if step == 0 {
         return Err(TrainError::Setting(format!("epoch {epoch} has no batch: the data have too few samples")));
     }
-    Ok(means)
+    Ok(totals)
 }
 
 /// Writes the learning rate into a program's memory.

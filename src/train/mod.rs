@@ -28,7 +28,7 @@ mod weights;
 
 pub use callback::{Callback, Control};
 pub use error::TrainError;
-pub use evaluation::Evaluation;
+pub use evaluation::{Evaluation, Measured, MetricValue};
 pub use fit::Fit;
 pub use generate::{Generator, Sampling};
 pub use history::{EpochRecord, History};

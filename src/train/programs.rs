@@ -6,7 +6,9 @@
 use super::TrainError;
 use crate::compile::{CompileError, CompileOptions, CompiledProgram, ProgramCache, States, read, write};
 use crate::dsl::{ModelErrors, StateRole, StateSpec, Step};
-use crate::model::{Batch, Model, trace};
+use crate::model::trace::{self, Criteria};
+use crate::model::{Batch, Model};
+use crate::nn::metric::Reported;
 use crate::nn::{Loss, Metric};
 use crate::optim::Optimizer;
 use ir::{Loc, Value};
@@ -37,9 +39,10 @@ impl TrainingSetup {
     /// The graph for a purpose.
     pub(super) fn declare(&self, (purpose, batch): ProgramKey) -> Result<Step, ModelErrors> {
         let Self { model, loss, metrics, optimizer, at } = self;
+        let criteria = Criteria { loss: &**loss, metrics, reported: Reported::Totals };
         match purpose {
-            Purpose::Training => trace::training(&**model, batch, &**loss, metrics, &**optimizer, at.clone()),
-            Purpose::Evaluation => trace::evaluation(&**model, batch, &**loss, metrics, at.clone()),
+            Purpose::Training => trace::training(&**model, batch, criteria, &**optimizer, at.clone()),
+            Purpose::Evaluation => trace::evaluation(&**model, batch, criteria, at.clone()),
             Purpose::Inference => trace::inference(&**model, batch.size, at),
         }
     }

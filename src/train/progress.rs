@@ -1,7 +1,7 @@
 //! Shows how training goes: a live bar on a terminal, a line per epoch elsewhere.
 
-use super::EpochRecord;
-use super::evaluation::{Means, Shown};
+use super::evaluation::{Measured, Shown, Totals};
+use super::{EpochRecord, TrainError};
 use crate::dsl::LEARNING_RATE;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Write as _;
@@ -29,6 +29,8 @@ pub(super) struct Reporter {
     live: bool,
     epochs: usize,
     unit: &'static str,
+    /// The names of what is shown in percent.
+    percents: Vec<String>,
     epoch: usize,
     steps: usize,
     bar: Option<ProgressBar>,
@@ -37,12 +39,13 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// For that many epochs of samples that are called `unit`.
-    pub(super) fn new(progress: Progress, epochs: usize, unit: &'static str) -> Self {
+    /// For that many epochs of samples that are called `unit`, of which that is measured.
+    pub(super) fn new(progress: Progress, epochs: usize, unit: &'static str, measured: &[Measured]) -> Self {
+        let percents = measured.iter().filter(|m| m.in_percent).map(|m| m.name.clone()).collect();
         let live = progress == Progress::Auto && std::io::stdout().is_terminal();
         let now = Instant::now();
         let silent = progress == Progress::Silent;
-        Self { silent, live, epochs, unit, epoch: 0, steps: 0, bar: None, start: now, drawn: now }
+        Self { silent, live, epochs, unit, percents, epoch: 0, steps: 0, bar: None, start: now, drawn: now }
     }
 
     /// An epoch of that many steps begins, or of as many as come.
@@ -60,16 +63,18 @@ impl Reporter {
     }
 
     /// A step is done. Cheap: the bar is drawn a few times a second.
-    pub(super) fn step_done(&mut self, step: usize, means: &Means) {
+    pub(super) fn step_done(&mut self, step: usize, totals: &Totals) -> Result<(), TrainError> {
         self.steps = self.steps.max(step);
-        let Some(bar) = &self.bar else { return };
+        let Some(bar) = &self.bar else { return Ok(()) };
         if self.drawn.elapsed() < REDRAW && step < self.steps {
-            return;
+            return Ok(());
         }
         self.drawn = Instant::now();
-        let rate = means.samples() as f64 / self.start.elapsed().as_secs_f64().max(1e-9);
-        bar.set_message(format!("{}  {rate:.0} {}/s", values(means.values()), self.unit));
+        let rate = totals.samples() as f64 / self.start.elapsed().as_secs_f64().max(1e-9);
+        let values = values(totals.so_far()?.values(), &self.percents);
+        bar.set_message(format!("{values}  {rate:.0} {}/s", self.unit));
         bar.set_position(step as u64);
+        Ok(())
     }
 
     /// An epoch is done: its line stays.
@@ -78,7 +83,7 @@ impl Reporter {
             bar.finish_and_clear();
         }
         let shown = record.values.iter().filter(|(name, _)| name != LEARNING_RATE);
-        let values = values(shown.map(|(name, value)| (name.as_str(), *value)));
+        let values = values(shown.map(|(name, value)| (name.as_str(), *value)), &self.percents);
         let (steps, unit) = (self.steps, self.unit);
         let (rate, seconds) = (record.samples_per_second, record.seconds);
         let of = self.epochs;
@@ -102,12 +107,13 @@ impl Drop for Reporter {
     }
 }
 
-fn values<'a>(values: impl Iterator<Item = (&'a str, f64)>) -> String {
+fn values<'a>(values: impl Iterator<Item = (&'a str, f64)>, percents: &[String]) -> String {
     let mut text = String::new();
     for (name, value) in values {
         let gap = if text.is_empty() { "" } else { "  " };
+        let in_percent = percents.iter().any(|percent| percent == name);
         // Writing to a string does not fail.
-        let _ = write!(text, "{gap}{name} {}", Shown { name, value });
+        let _ = write!(text, "{gap}{name} {}", Shown { value, in_percent });
     }
     text
 }
@@ -118,6 +124,7 @@ mod tests {
 
     #[test]
     fn values_stand_in_a_line() {
-        assert_eq!(values([("loss", 0.25), ("val_accuracy", 0.9831)].into_iter()), "loss 0.2500  val_accuracy 98.31 %");
+        let shown = [("loss", 0.25), ("val_accuracy", 0.9831)].into_iter();
+        assert_eq!(values(shown, &["val_accuracy".into()]), "loss 0.2500  val_accuracy 98.31 %");
     }
 }

@@ -1,6 +1,6 @@
 //! A model with a loss, metrics and an optimizer.
 
-use super::evaluation::Means;
+use super::evaluation::Totals;
 use super::feed::{feed, step};
 use super::fit::{Fit, fit};
 use super::programs::{Programs, Purpose, TrainingSetup};
@@ -58,7 +58,6 @@ impl<M: Model + Clone + 'static> Compile for M {}
 /// needed.
 pub struct Trainer {
     pub(super) programs: Programs,
-    pub(super) metrics: Vec<String>,
     /// Samples in a batch of the last training.
     pub(super) batch: usize,
     /// Samples in a batch of evaluation and prediction, where somebody chose.
@@ -67,16 +66,15 @@ pub struct Trainer {
 
 impl std::fmt::Debug for Trainer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let TrainingSetup { model, loss, optimizer, .. } = &self.programs.subject;
-        write!(f, "Trainer({}, {}, {}, {:?})", model.name(), loss.name(), optimizer.name(), self.metrics)
+        let TrainingSetup { model, loss, optimizer, metrics, .. } = &self.programs.subject;
+        write!(f, "Trainer({}, {}, {}, {metrics:?})", model.name(), loss.name(), optimizer.name())
     }
 }
 
 impl Trainer {
     fn new(subject: TrainingSetup) -> Result<Self, ModelErrors> {
-        let metrics = subject.metrics.iter().map(Metric::name).collect();
         let programs = Programs::new(subject, CompileOptions::default())?;
-        Ok(Self { programs, metrics, batch: DEFAULT_BATCH, evaluation_batch: None })
+        Ok(Self { programs, batch: DEFAULT_BATCH, evaluation_batch: None })
     }
 
     /// With other options of compiling. Weights stay as they are.
@@ -127,13 +125,13 @@ impl Trainer {
         fit(self, data, options)
     }
 
-    /// The loss and the metrics on a data set: the means over all samples, whatever the size of the last batch, weighted if there is a column
+    /// The loss and the metrics on a data set: of all samples, whatever the size of the last batch, weighted if there is a column
     /// [`SAMPLE_WEIGHT`].
     ///
     /// # Errors
     /// Data that don't fit the model, a step that can't be compiled, a label that is no class.
     pub fn evaluate(&mut self, data: &dyn Source) -> Result<Evaluation, TrainError> {
-        let mut means = Means::new(&self.metrics);
+        let mut totals = Totals::new(&self.programs.subject.metrics);
         let weights = self.weights_of(data);
         let mut batches = data.open(self.pass())?;
         while let Some(batch) = batches.next_batch()? {
@@ -141,9 +139,9 @@ impl Trainer {
             let program = self.programs.activate((Purpose::Evaluation, size))?;
             feed(program, &batch, &weights)?;
             step(program, &batch)?;
-            means.add(batch.len(), weights.sum(&batch)?, |name| program.scalar(name))?;
+            totals.add(batch.len(), weights.sum(&batch)?, program)?;
         }
-        Ok(means.finish())
+        totals.finish()
     }
 
     /// What samples count: by the data's column of weights, if it has one that is no input of the model.
@@ -159,16 +157,14 @@ impl Trainer {
     /// Data that don't fit the model, a step that can't be compiled.
     pub fn predict(&mut self, data: &dyn Source) -> Result<Value, TrainError> {
         let mut parts = Vec::new();
-        let mut samples = 0;
         let mut batches = data.open(self.pass())?;
         while let Some(batch) = batches.next_batch()? {
             let program = self.programs.activate((Purpose::Inference, batch.len().into()))?;
             feed(program, &batch, &SampleWeights::default())?;
             step(program, &batch)?;
             parts.push(program.output_value("output")?);
-            samples += batch.len();
         }
-        concatenate(&parts, samples)
+        concatenate(&parts)
     }
 
     /// Trainable parameters and running statistics, by name.
@@ -299,10 +295,12 @@ fn is_kept_for_training(name: &str, weights: &BTreeMap<String, TensorType>) -> b
 }
 
 /// Batches of outputs, one after the other along the first axis.
-fn concatenate(parts: &[Value], samples: usize) -> Result<Value, TrainError> {
-    let wrong = |e: &dyn std::fmt::Display| TrainError::Setting(format!("predictions can't be put together: {e}"));
+pub(super) fn concatenate(parts: &[Value]) -> Result<Value, TrainError> {
+    let wrong =
+        |e: &dyn std::fmt::Display| TrainError::Setting(format!("outputs of batches can't be put together: {e}"));
     let first = parts.first().ok_or_else(|| wrong(&"there are none"))?.ty();
-    let dims = [&[samples], first.shape.get(1..).unwrap_or_default()].concat();
+    let rows = parts.iter().map(|part| part.ty().shape.first().copied().unwrap_or(1)).sum();
+    let dims = [&[rows], first.shape.get(1..).unwrap_or_default()].concat();
     let shape = Shape::new(&dims).map_err(|e| wrong(&e))?;
     let mut elements = parts.iter().flat_map(|part| (0..part.data().len()).map(|i| part.get(i)));
     let zero = Scalar::zero(first.dtype);

@@ -2,9 +2,9 @@
 
 use gradc::data::{Column, array};
 use gradc::nn::Loss;
+use gradc::nn::metric::{Evaluated, Mode};
 use gradc::prelude::*;
 use gradc::train::TrainError;
-use gradc::train::callback::Mode;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -94,21 +94,36 @@ fn settings_of_layers_that_are_negative_or_no_number_are_refused() {
 
 #[test]
 fn an_own_loss_or_metric_that_is_not_one_float_a_sample_is_refused() {
-    let wrong: [(LossFn, &str); 3] = [
-        (Tensor::mean, "not f32[]"),
-        (Tensor::clone, "not f32[1,2]"),
-        (|x| x.sum_axes([-1]).cast(DType::I32), "i32[1]"),
-    ];
+    let wrong: [(LossFn, &str); 2] =
+        [(Tensor::clone, "not f32[1,2]"), (|x| x.sum_axes([-1]).cast(DType::I32), "i32[1]")];
     for (shape, says) in wrong {
         let model = || Sequential::new([2]).dense(2);
         let error = model().compile(Sgd::new(0.1), Shaped(shape), []).unwrap_err().to_string();
         assert!(error.contains("the loss shaped: must be one float for each sample, f32[1]"), "{error}");
         assert!(error.contains(says) && error.contains("fitting.rs"), "{error}");
-        let metric = Metric::Custom("own".into(), Rc::new(move |x, _| shape(x)));
+        let metric = Metric::mean("own", Mode::Min, move |x, _| shape(x));
         let error = model().compile(Sgd::new(0.1), MeanSquaredError, [metric]).unwrap_err().to_string();
         assert!(error.contains("the metric own: must be one float for each sample"), "{error}");
     }
     Sequential::new([2]).dense(2).compile(Sgd::new(0.1), Shaped(|x| x.mean_axes([-1])), []).unwrap();
+    let metric = Metric::mean("own", Mode::Min, |x, _| x.mean());
+    let error = Sequential::new([2]).dense(2).compile(Sgd::new(0.1), MeanSquaredError, [metric]).unwrap_err();
+    assert!(error.to_string().contains("must be one float for each sample, f32[1], not f32[]"), "{error}");
+}
+
+#[test]
+fn a_loss_of_the_batch_as_a_whole_is_a_scalar_and_has_no_weights() {
+    let data = line(10);
+    let mut of_samples = trainer_of(Sgd::new(0.1), MeanSquaredError, vec![]);
+    let mut of_batches = trainer_of(Sgd::new(0.1), Shaped(Tensor::mean), vec![]);
+    let fit = || Fit::epochs(2).batch(4).silent();
+    let (one, other) = (of_samples.fit(&data, fit()).unwrap(), of_batches.fit(&data, fit()).unwrap());
+    for (a, b) in one.get("loss").into_iter().zip(other.get("loss")) {
+        assert!((a - b).abs() < 1e-6, "{a} {b}");
+    }
+    let weights = Column::new(array([10], vec![1.0f32; 10]).unwrap()).unwrap();
+    let error = of_batches.evaluate(&data.with("sample_weight", weights).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("fitting.rs") && error.contains("a scalar can't be weighted by sample"), "{error}");
 }
 
 #[test]
@@ -133,11 +148,11 @@ fn what_callbacks_watch_and_where_they_write_is_checked_before_the_first_epoch()
 }
 
 #[test]
-fn a_score_called_f1_is_better_when_larger() {
+fn an_own_metrics_direction_is_what_it_says() {
     // What the metric is worth falls from epoch to epoch, as the error does: the first epoch has the largest.
-    let metric = || Metric::Custom("f1".into(), Rc::new(|x, y| (x - y).abs().mean_axes([-1])));
+    let metric = |mode| Metric::mean("f1", mode, |x, y| (x - y).abs().mean_axes([-1]));
     let mut kept = EarlyStopping::new("f1").patience(9).restore_best();
-    let mut trainer = trainer_of(Sgd::new(0.02), MeanSquaredError, vec![metric()]);
+    let mut trainer = trainer_of(Sgd::new(0.02), MeanSquaredError, vec![metric(Mode::Max)]);
     let history = trainer.fit(&line(16), Fit::epochs(4).batch(4).callback(&mut kept).silent()).unwrap();
     let values = history.get("f1");
     assert!(values.windows(2).all(|pair| pair[1] < pair[0]), "{values:?}");
@@ -145,6 +160,71 @@ fn a_score_called_f1_is_better_when_larger() {
     let mut least = EarlyStopping::new("f1").mode(Mode::Min).patience(9);
     let history = trainer.fit(&line(16), Fit::epochs(2).batch(4).callback(&mut least).silent()).unwrap();
     assert_eq!(least.best().unwrap().0, history.get("f1")[1]);
+    let mut own = EarlyStopping::new("val_f1").patience(9);
+    let mut trainer = trainer_of(Sgd::new(0.02), MeanSquaredError, vec![metric(Mode::Min)]);
+    let fit = Fit::epochs(3).batch(4).validation_split(0.25).callback(&mut own).silent();
+    let history = trainer.fit(&line(16), fit).unwrap();
+    assert_eq!(own.best().unwrap().0, history.get("val_f1")[2]);
+}
+
+#[test]
+fn metrics_are_of_all_samples_however_they_are_split_into_batches() {
+    let (n, threes) = (23, |i: usize| i % 3);
+    let x = array([n, 3], (0..3 * n).map(|i| ((i * 37 % 19) as f32) / 9.0 - 1.0).collect()).unwrap();
+    let y = array([n], (0..n).map(|i| threes(i * i + i / 4) as i32).collect()).unwrap();
+    let weights: Vec<f32> = (0..n).map(|i| threes(i) as f32).collect();
+    let plain = Dataset::new(x, y).unwrap();
+    let weighted = plain.clone().with("sample_weight", Column::new(array([n], weights).unwrap()).unwrap()).unwrap();
+    let median = Metric::host("median", Mode::Max, |all: &Evaluated| {
+        let mut counted: Vec<f64> =
+            all.weights.to_f64_vec().iter().zip(all.outputs.to_f64_vec().chunks(3)).map(|(w, x)| w * x[1]).collect();
+        counted.sort_by(f64::total_cmp);
+        counted[counted.len() / 2]
+    });
+    let metrics = vec![Accuracy, F1(Average::Macro), Auc, Metric::Perplexity, Metric::ConfusionMatrix, median];
+    for data in [plain, weighted] {
+        let trainer = Sequential::new([3])
+            .dense(3)
+            .compile(Sgd::new(0.0), SparseCategoricalCrossEntropy, metrics.clone())
+            .unwrap();
+        let mut trainer = trainer.with_options(CompileOptions::threads(1)).unwrap();
+        trainer.fit(&data, Fit::epochs(1).batch(n).silent()).unwrap();
+        let whole = trainer.evaluate(&data).unwrap();
+        let matrix = whole.confusion_matrix().unwrap().clone();
+        assert_eq!(whole.metric("accuracy"), Some(matrix.accuracy()));
+        assert_eq!(whole.metric("f1_macro"), Some(matrix.f1(Average::Macro)));
+        assert!(whole.to_string().ends_with(&matrix.to_string()), "{whole}");
+        for batch in [1, 5, 8] {
+            let history = trainer.fit(&data, Fit::epochs(1).batch(batch).silent()).unwrap();
+            let split = trainer.evaluate(&data).unwrap();
+            assert_eq!(split.confusion_matrix(), Some(&matrix));
+            for name in ["accuracy", "f1_macro", "auc", "perplexity", "median", "confusion_matrix"] {
+                let (found, want) = (split.metric(name).unwrap(), whole.metric(name).unwrap());
+                // Logits of batches of other sizes may round otherwise.
+                assert!((found - want).abs() < 1e-6, "{name} in batches of {batch}: {found}, not {want}");
+                let trained = history.last(name).unwrap();
+                assert!(
+                    (trained - want).abs() < 1e-6,
+                    "{name} of training in batches of {batch}: {trained}, not {want}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn metrics_that_training_can_not_tell_apart_are_refused() {
+    let refused = |metrics: Vec<Metric>, says: &str| {
+        let at = line!() + 1;
+        let error = Sequential::new([1]).dense(1).compile(Sgd::new(0.1), MeanSquaredError, metrics).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains(says) && error.contains(&format!("fitting.rs:{at}:")), "{error}");
+    };
+    for name in ["loss", "lr", "val_mae", ""] {
+        refused(vec![Metric::mean(name, Mode::Min, |x, _| x.mean_axes([-1]))], "give it another name");
+    }
+    refused(vec![Metric::Mae, Metric::Mae], "the graph has an output of that name already");
+    refused(vec![F1(Average::Class(2))], "there is no class 2: there are 2");
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub use regression::{Hinge, Huber, MeanAbsoluteError, MeanSquaredError, absolute
 
 use crate::dsl::{Tensor, TypeSpec};
 use crate::nn::mask::mean_where;
-use ir::TensorType;
+use ir::{DType, TensorType};
 
 /// A loss, as a training graph takes it.
 pub trait Loss {
@@ -22,7 +22,8 @@ pub trait Loss {
     /// The type of the target that goes with an output `[batch, ...]`.
     fn target(&self, output: &TensorType) -> TypeSpec;
 
-    /// The loss of each sample, `[batch]`: the mean over the sample's positions, of which those that the output's mask leaves out don't count.
+    /// The loss of each sample, `[batch]`: the mean over the sample's positions, of which those that the output's mask leaves out don't count. A loss of the batch as a whole is a
+    /// scalar, which weights of samples can't go into: with a column of them it is refused.
     fn per_sample(&self, output: &Tensor, target: &Tensor) -> Tensor;
 }
 
@@ -62,6 +63,38 @@ pub(crate) fn mean_per_sample(x: &Tensor, output: &Tensor) -> Tensor {
     match output.mask() {
         Some(mask) => mean_where(x, &mask, &axes),
         None => x.mean_axes(axes),
+    }
+}
+
+/// The loss of a batch, of what a loss gave: one float for each sample, or a scalar of the batch as a whole, where samples have no weights.
+#[track_caller]
+pub(crate) fn batch_loss(name: &str, losses: &Tensor, batch: usize, weights: Option<&Tensor>) -> Tensor {
+    let what = format!("the loss {name}");
+    let is_scalar = losses.ty().is_some_and(|ty| ty.dtype.is_float() && ty.shape.rank() == 0);
+    match weights {
+        None if is_scalar => losses.clone(),
+        Some(weights) if is_scalar => {
+            let rule = "a scalar can't be weighted by sample: give one float for each sample, or no `sample_weight`";
+            losses.builder().fail(&what, &[losses, weights], rule)
+        }
+        _ => {
+            let losses = one_per_sample(&what, losses, batch);
+            let weights = weights.zip(losses.dtype()).map(|(weights, dtype)| weights.cast(dtype));
+            reduce_loss(&losses, Reduction::Mean, weights.as_ref())
+        }
+    }
+}
+
+/// What a user's loss or metric gave, if it is a float for each sample: anything else would be reduced to some number without a word.
+#[track_caller]
+pub(crate) fn one_per_sample(what: &str, values: &Tensor, batch: usize) -> Tensor {
+    match values.ty() {
+        Some(ty) if !ty.dtype.is_float() || ty.shape.dims() != [batch] => {
+            let dtype = if ty.dtype.is_float() { ty.dtype } else { DType::F32 };
+            let rule = format!("must be one float for each sample, {dtype}[{batch}], not {ty}");
+            values.builder().fail(what, &[], rule)
+        }
+        _ => values.clone(),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::model::{Model, Sequential};
 use crate::nn::{
     Activation, ActivationLayer, BatchNorm, Bidirectional, Conv1d, Dense, Dropout, Embedding, GlobalAvgPool1d,
     GlobalMaxPool1d, GroupNorm, Gru, Layer, LayerNorm, LearnedPositions, Loss, Lstm, MeanSquaredError, Metric,
-    MultiHeadAttention, RmsNorm, SparseCategoricalCrossEntropy, TiedHead, TransformerBlock,
+    MultiHeadAttention, RmsNorm, SparseCategoricalCrossEntropy, StatefulMetric, TiedHead, TransformerBlock,
 };
 use crate::optim::Sgd;
 use crate::testing::{Runner, assert_close, check_gradients, constant, random_runner, value};
@@ -96,7 +96,7 @@ fn losses_and_metrics_are_of_the_steps_that_count() {
     let entropy = |x: f64, y: f64| (x.exp() + y.exp()).ln();
     let want = [(entropy(1.0, 0.0) - 1.0 + entropy(2.0, 5.0) - 2.0) / 2.0, entropy(0.0, 3.0) - 3.0];
     assert_close(&of(&|x, t| SparseCategoricalCrossEntropy.per_sample(x, t)), &want, 1e-14);
-    assert_close(&of(&|x, t| Metric::Accuracy.per_sample(x, t)), &[0.5, 1.0], 1e-14);
+    assert_close(&of(&|x, t| Metric::Accuracy.statistics(x, t, None).remove(0)), &[0.5, 1.0], 1e-14);
     let squares = of(&|x, _| MeanSquaredError.per_sample(x, &x.builder().zeros(f64([2, 3, 2]))));
     assert_close(&squares, &[(1.0 + 4.0 + 25.0) / 4.0, 4.5], 1e-14);
 }

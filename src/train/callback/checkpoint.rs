@@ -19,7 +19,7 @@ impl ModelCheckpoint {
         Self { path: path.into(), monitor: Monitor::new(monitor), whole: false }
     }
 
-    /// Which way is better, where the name doesn't tell.
+    /// Which way is better, if not the metric's own.
     pub fn mode(self, mode: Mode) -> Self {
         Self { monitor: self.monitor.mode(mode), ..self }
     }

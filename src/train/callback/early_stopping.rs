@@ -30,7 +30,7 @@ impl EarlyStopping {
         Self { monitor: self.monitor.min_delta(min_delta), ..self }
     }
 
-    /// Which way is better, where the name doesn't tell.
+    /// Which way is better, if not the metric's own.
     pub fn mode(self, mode: Mode) -> Self {
         Self { monitor: self.monitor.mode(mode), ..self }
     }

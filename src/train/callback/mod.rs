@@ -8,13 +8,14 @@ mod monitor;
 #[cfg(test)]
 mod tests;
 
+pub use crate::nn::metric::Mode;
 pub use checkpoint::ModelCheckpoint;
 pub use csv_logger::CsvLogger;
 pub use early_stopping::EarlyStopping;
 pub use learning_rate::{LearningRateSchedule, ReduceLrOnPlateau};
-pub use monitor::{Mode, Monitor};
+pub use monitor::Monitor;
 
-use super::{EpochRecord, TrainError, Trainer};
+use super::{EpochRecord, Measured, TrainError, Trainer};
 
 /// Something to do between epochs. A `&mut` of a callback is one too, for a look at it after training.
 pub trait Callback {
@@ -74,12 +75,12 @@ impl<C: Callback + ?Sized> Callback for &mut C {
 pub struct Control<'a> {
     pub(super) trainer: &'a mut Trainer,
     pub(super) stopped: &'a mut Option<String>,
-    pub(super) measured: &'a [String],
+    pub(super) measured: &'a [Measured],
 }
 
 impl Control<'_> {
-    /// The names of what each epoch measures: `loss`, the metrics, the same with `val_` if there are validation data, `lr`.
-    pub fn measured(&self) -> &[String] {
+    /// What each epoch measures: `loss`, the metrics, the same with `val_` if there are validation data, `lr`.
+    pub fn measured(&self) -> &[Measured] {
         self.measured
     }
 

@@ -1,53 +1,48 @@
 //! Watching a value: whether it has got better.
 
-use crate::train::{EpochRecord, TrainError};
-
-/// Which way is better.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mode {
-    /// Down: a loss, an error.
-    Min,
-    /// Up: an accuracy.
-    Max,
-}
+use super::Mode;
+use crate::train::{EpochRecord, Measured, TrainError};
 
 /// The best value so far of something that is measured each epoch.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Monitor {
     name: String,
-    /// `None` if it hasn't been said and the name doesn't tell.
-    mode: Option<Mode>,
+    /// Which way is better, as the user says.
+    told: Option<Mode>,
+    /// Which way is better, as what is watched says.
+    own: Option<Mode>,
     min_delta: f64,
     best: Option<(f64, usize)>,
     since: usize,
 }
 
 impl Monitor {
-    /// Of a value's name, `val_loss` for instance. Losses and errors are better when smaller, accuracies and other scores when larger, by the
-    /// names that are usual for them (`mse`, `f1`, `auc`); for any other name [`Self::mode`] has to say it.
+    /// Of a value's name, `val_loss` for instance. Which way is better is the metric's own ([`crate::nn::metric::StatefulMetric::mode`]), down for losses; of a value without one, `lr` for
+    /// instance, [`Self::mode`] has to say it.
     pub fn new(name: impl Into<String>) -> Self {
-        let name = name.into();
-        Self { mode: usual_mode(&name), name, min_delta: 0.0, best: None, since: 0 }
+        Self { name: name.into(), told: None, own: None, min_delta: 0.0, best: None, since: 0 }
     }
 
-    /// With that direction.
+    /// With that direction, whatever the metric's own is.
     pub fn mode(self, mode: Mode) -> Self {
-        Self { mode: Some(mode), ..self }
+        Self { told: Some(mode), ..self }
     }
 
-    /// Checks before the first epoch that what is watched will be measured, and that it is known which way is better.
+    /// Checks before the first epoch that what is watched will be measured, and learns which way is better.
     ///
     /// # Errors
-    /// If one of the two doesn't hold.
-    pub fn check(&self, measured: &[String]) -> Result<(), TrainError> {
-        if !measured.contains(&self.name) {
-            return Err(TrainError::Monitor { name: self.name.clone(), known: measured.to_vec() });
-        }
+    /// If nothing of that name is measured, or it isn't known which way is better.
+    pub fn check(&mut self, measured: &[Measured]) -> Result<(), TrainError> {
+        let Some(watched) = measured.iter().find(|measured| measured.name == self.name) else {
+            let known = measured.iter().map(|measured| measured.name.clone()).collect();
+            return Err(TrainError::Monitor { name: self.name.clone(), known });
+        };
+        self.own = watched.mode;
         self.direction().map(drop)
     }
 
     fn direction(&self) -> Result<Mode, TrainError> {
-        self.mode.ok_or_else(|| TrainError::Mode { name: self.name.clone() })
+        self.told.or(self.own).ok_or_else(|| TrainError::Mode { name: self.name.clone() })
     }
 
     /// Changes up to this size are no improvement.
@@ -100,43 +95,31 @@ impl Monitor {
     }
 }
 
-/// Last parts of names that are better when smaller.
-const SMALLER: [&str; 10] =
-    ["loss", "error", "mse", "mae", "rmse", "mape", "msle", "perplexity", "crossentropy", "divergence"];
-/// Last parts of names that are better when larger.
-const LARGER: [&str; 12] =
-    ["accuracy", "acc", "auc", "f1", "score", "precision", "recall", "iou", "dice", "r2", "correlation", "bleu"];
-
-/// Which way is better, by the last part of a name: that of `val_accuracy` is `accuracy`.
-fn usual_mode(name: &str) -> Option<Mode> {
-    let name = name.to_lowercase();
-    let last = name.rsplit(['_', '/', ' ']).next().unwrap_or_default();
-    let modes = [(SMALLER.as_slice(), Mode::Min), (LARGER.as_slice(), Mode::Max)];
-    modes.into_iter().find(|(names, _)| names.contains(&last)).map(|(_, mode)| mode)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn measured(name: &str, mode: Option<Mode>) -> Measured {
+        Measured { name: name.into(), mode, in_percent: false }
+    }
+
+    /// A monitor of something that is measured with that direction of its own.
+    fn of(name: &str, mode: Mode) -> Monitor {
+        let mut monitor = Monitor::new(name);
+        monitor.check(&[measured(name, Some(mode))]).unwrap();
+        monitor
+    }
+
     #[test]
-    fn scores_are_better_when_larger_and_unknown_names_have_to_be_told() {
-        for (name, mode) in [
-            ("f1", Mode::Max),
-            ("val_f1_score", Mode::Max),
-            ("val_auc", Mode::Max),
-            ("loss", Mode::Min),
-            ("val_mae", Mode::Min),
-            ("top_5_accuracy", Mode::Max),
-            ("RMSE", Mode::Min),
-        ] {
-            assert_eq!(Monitor::new(name).direction().unwrap(), mode, "{name}");
-        }
-        let measured = ["loss".to_string(), "hits".to_string()];
-        let error = Monitor::new("hits").check(&measured).unwrap_err().to_string();
-        assert!(error.contains("`hits`") && error.contains("mode"), "{error}");
-        Monitor::new("hits").mode(Mode::Max).check(&measured).unwrap();
-        assert!(matches!(Monitor::new("val_loss").check(&measured), Err(TrainError::Monitor { .. })));
+    fn the_direction_is_the_metrics_own_unless_told() {
+        assert_eq!(of("loss_of_sight", Mode::Max).direction().unwrap(), Mode::Max);
+        assert_eq!(of("f1", Mode::Min).mode(Mode::Max).direction().unwrap(), Mode::Max);
+        let all = [measured("loss", Some(Mode::Min)), measured("lr", None)];
+        let error = Monitor::new("lr").check(&all).unwrap_err().to_string();
+        assert!(error.contains("`lr`") && error.contains("mode"), "{error}");
+        Monitor::new("lr").mode(Mode::Max).check(&all).unwrap();
+        let error = Monitor::new("val_loss").check(&all).unwrap_err().to_string();
+        assert_eq!(error, "a callback watches `val_loss`, which isn't measured; there are loss, lr");
     }
 
     fn feed(monitor: &mut Monitor, values: &[f64]) -> Vec<bool> {
@@ -152,10 +135,10 @@ mod tests {
 
     #[test]
     fn better_is_down_for_losses_and_up_for_accuracies() {
-        let mut loss = Monitor::new("val_loss");
+        let mut loss = of("val_loss", Mode::Min);
         assert_eq!(feed(&mut loss, &[1.0, 0.5, 0.6, f64::NAN, 0.4]), [true, true, false, false, true]);
         assert_eq!(loss.best(), Some((0.4, 5)));
-        let mut accuracy = Monitor::new("val_accuracy").min_delta(0.05);
+        let mut accuracy = of("val_accuracy", Mode::Max).min_delta(0.05);
         assert_eq!(feed(&mut accuracy, &[0.5, 0.52, 0.6, 0.1]), [true, false, true, false]);
         assert_eq!(accuracy.epochs_without_improvement(), 1);
     }

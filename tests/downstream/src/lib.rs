@@ -103,13 +103,13 @@ pub fn options(target: Option<Target>) -> (CompileOptions, Stop) {
 mod tests {
     use super::*;
     use gradc::data::Dataset;
+    use gradc::nn::metric::Mode;
     use gradc::prelude::{Compile, Fit, Metric, Sequential};
-    use std::rc::Rc;
 
     #[test]
     fn everything_of_a_users_own_trains() {
         let data = Dataset::new(ramp(16), ramp(16)).unwrap();
-        let distance = Metric::Custom("distance".into(), Rc::new(|x, y| (x - y).abs().mean_axes([-1])));
+        let distance = Metric::mean("distance", Mode::Min, |x, y| (x - y).abs().mean_axes([-1]));
         let model = Sequential::new([1]).dense(1).add(Scale);
         let (options, _) = options(None);
         let trainer = model.compile(SignSgd(Schedule::from(0.01)), LogCosh, [distance]).unwrap();
