@@ -55,6 +55,15 @@ impl Runner {
     }
 }
 
+/// The names of a step's ops once gradients are derived and what nothing needs is gone.
+pub(crate) fn needed_ops(step: &Step) -> Vec<&'static str> {
+    let mut graph = step.graph.clone();
+    let cx = PassContext { target: kernel_target(), options: PassOptions::default() };
+    passes::autodiff::run(&mut graph, &cx).unwrap();
+    passes::dce::run(&mut graph, &cx).unwrap();
+    graph.ids().map(|id| graph.op(id).name()).collect()
+}
+
 fn kernel_target() -> kernel::Target {
     kernel::Target::baseline()
 }

@@ -3,6 +3,7 @@
 use super::error::{Diagnostic, Failure, ModelErrors};
 use super::nested::Parent;
 use super::scope::Scope;
+use super::select::{Parameter, Select};
 use super::step::{StateRole, StateSpec, Step};
 use super::{Initializer, Tensor, TypeSpec};
 use ir::op::control::Gradient;
@@ -16,7 +17,8 @@ use std::rc::Rc;
 pub const STEP: &str = "step";
 /// The state that holds the key of the random ops: `i64[]`, the seed of the run.
 pub const KEY: &str = "rng/key";
-/// The state that holds the learning rate: a float scalar, in the loss's element type. A schedule writes it between steps.
+/// The state that holds the learning rate: a float scalar, in the loss's element type. A schedule writes it between steps. Where there are several rates, or an optimizer
+/// updates a part of the parameters only, each has the state `NAME/lr` instead, by the optimizer's name.
 pub const LEARNING_RATE: &str = "lr";
 
 /// What a builder and its tensors share.
@@ -260,6 +262,11 @@ impl GraphBuilder {
         }
     }
 
+    /// Whether it has been said what a state is after the run.
+    pub(crate) fn is_updated(&self, state: &str) -> bool {
+        self.inner().graph.update(state).is_some()
+    }
+
     /// Names a result of the run.
     #[track_caller]
     pub fn output(&self, name: &str, value: &Tensor) {
@@ -373,6 +380,13 @@ impl GraphBuilder {
         names.into_iter().filter_map(|name| self.find_state(&name).map(|t| (name, t))).collect()
     }
 
+    /// The trainable parameters declared so far that are meant, in order.
+    pub fn select(&self, select: &Select) -> Vec<(String, Tensor)> {
+        let mut chosen = self.parameters();
+        chosen.retain(|(name, tensor)| Parameter::of(name, tensor).is_some_and(|p| select.holds(&p)));
+        chosen
+    }
+
     /// The graph with its states, if no rule was broken. The builder can go on: a later call returns what was added since.
     ///
     /// # Errors
@@ -380,9 +394,13 @@ impl GraphBuilder {
     #[track_caller]
     pub fn finish(&self) -> Result<Step, ModelErrors> {
         if let Some(step) = self.find_state(STEP)
-            && self.inner().graph.update(STEP).is_none()
+            && !self.is_updated(STEP)
         {
             self.set_update(STEP, &(step + 1));
+        }
+        for (select, loc) in self.still_missing() {
+            let rule = format!("no batch normalization after it is meant by {select}");
+            self.at(loc, || self.fail("freeze_statistics", &[], rule));
         }
         let inner = self.inner();
         if !inner.diagnostics.is_empty() {

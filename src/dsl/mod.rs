@@ -44,6 +44,7 @@ mod reduce;
 pub mod sampling;
 mod scan;
 mod scope;
+mod select;
 mod step;
 mod tensor;
 #[cfg(test)]
@@ -63,6 +64,7 @@ pub use reduce::Cumulative;
 pub use scan::{Scan, Scanned, scan};
 pub use scope::LayerRecord;
 pub(crate) use scope::Squash;
+pub use select::{Parameter, Select};
 pub use step::{StateRole, StateSpec, Step};
 pub use tensor::{Operand, Tensor};
 pub use types::{TypeSpec, bf16, bool_, f16, f32, f64, i32, i64, u8};

@@ -1,6 +1,6 @@
 //! What layers leave in a graph while they are applied: unique names, places, penalties, records for the summary, and whether the graph is for training.
 
-use super::{GraphBuilder, Tensor};
+use super::{GraphBuilder, Parameter, Select, Tensor};
 use ir::{Loc, NodeId, TensorType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -38,6 +38,10 @@ pub(crate) struct Scope {
     pub(super) masks: BTreeMap<NodeId, NodeId>,
     /// The states that may be updated by rows, each with the node that takes them.
     rows: BTreeMap<String, NodeId>,
+    /// Whose moving statistics stand still in training; from where that was asked, and whether there were any.
+    still: Vec<(Select, Loc, bool)>,
+    /// The optimizers' names.
+    optimizers: BTreeSet<String>,
     names: BTreeSet<String>,
     /// For each base of names the last number tried.
     numbers: BTreeMap<String, usize>,
@@ -76,6 +80,44 @@ impl GraphBuilder {
     /// Says whether what is declared from here on is for training. A new builder is not.
     pub fn set_training(&self, training: bool) {
         self.inner_mut().scope.training = training;
+    }
+
+    /// Batch normalizations applied from here on whose moving statistics are meant (as `LAYER/moving_mean`) normalize by them in training too, and leave them as they are.
+    /// With frozen parameters (see [`crate::optim::Groups::freeze`], or a `minimize_only` that leaves them out) what Keras does in layers with `trainable = False`.
+    ///
+    /// ```
+    /// use gradc::dsl::{f32, GraphBuilder, Select};
+    /// use gradc::nn::{BatchNorm, Layer};
+    /// let g = GraphBuilder::new("fine-tuning");
+    /// g.set_training(true);
+    /// g.freeze_statistics(Select::layer("batch_normalization"));
+    /// g.output("y", &BatchNorm::new().apply(&g.input("x", f32([8, 4]))));
+    /// assert!(g.finish().unwrap().graph.updates().is_empty());
+    /// ```
+    ///
+    /// A choice that means none is an error of [`GraphBuilder::finish`].
+    #[track_caller]
+    pub fn freeze_statistics(&self, select: Select) {
+        let place = self.root().inner().scope.place();
+        let loc = place.unwrap_or_else(Loc::caller);
+        self.root().inner_mut().scope.still.push((select, loc, false));
+    }
+
+    /// Whether a layer that has the moving statistic of that name is to use it, not the batch's.
+    pub(crate) fn uses_moving(&self, statistic: &str, moving: &Tensor) -> bool {
+        let Some(parameter) = Parameter::of(statistic, moving) else { return false };
+        let mut frozen = false;
+        for (_, _, found) in self.root().inner_mut().scope.still.iter_mut().filter(|one| one.0.holds(&parameter)) {
+            (*found, frozen) = (true, true);
+        }
+        frozen || !self.is_training()
+    }
+
+    /// Choices of [`GraphBuilder::freeze_statistics`] that have meant nothing, with their places.
+    pub(super) fn still_missing(&self) -> Vec<(Select, Loc)> {
+        let inner = self.inner();
+        let missing = inner.scope.still.iter().filter(|(.., found)| !found);
+        missing.map(|(select, loc, _)| (select.clone(), loc.clone())).collect()
     }
 
     /// Has attention layers that are applied from here on make their weights an output, `<layer>/weights`.
@@ -133,6 +175,11 @@ impl GraphBuilder {
         }
         drop(inner);
         result
+    }
+
+    /// Gives `f` the names of optimizers in this graph, to add others.
+    pub(crate) fn with_optimizer_names<R>(&self, f: impl FnOnce(&mut BTreeSet<String>) -> R) -> R {
+        f(&mut self.inner_mut().scope.optimizers)
     }
 
     /// Says that a parameter is used by these rows of it, so that an optimizer may update only those.

@@ -1,7 +1,7 @@
 //! Tracing: a model, a loss, metrics and an optimizer become a graph.
 
 use super::Model;
-use crate::dsl::{GraphBuilder, ModelErrors, Step, Tensor, TypeSpec};
+use crate::dsl::{GraphBuilder, ModelErrors, Select, Step, Tensor, TypeSpec};
 use crate::nn::loss::{Loss, batch_loss};
 use crate::nn::metric::{Metric, Reported};
 use crate::optim::Optimizer;
@@ -43,20 +43,21 @@ pub(crate) struct Criteria<'a> {
     pub(crate) reported: Reported,
 }
 
-/// The model's output in a new graph; `at` is the place of what is declared besides the model's own layers.
-fn forward(model: &dyn Model, purpose: &str, batch: usize, training: bool, at: &Loc) -> (GraphBuilder, Tensor) {
-    let g = GraphBuilder::new(format!("{}_{purpose}", model.name()));
-    g.set_training(training);
+/// A graph for a purpose.
+fn graph(model: &dyn Model, purpose: &str) -> GraphBuilder {
+    GraphBuilder::new(format!("{}_{purpose}", model.name()))
+}
+
+/// The model's output in a graph; `at` is the place of what is declared besides the model's own layers.
+fn forward(model: &dyn Model, g: &GraphBuilder, batch: usize, at: &Loc) -> Tensor {
     let mut inputs = Vec::new();
     for (name, ty) in model.inputs() {
         inputs.push(g.at(at.clone(), || g.input(&name, ty.batched(batch))));
     }
     if inputs.is_empty() {
-        let poisoned = g.at(at.clone(), || g.fail("a model", &[], "it must have at least one input"));
-        return (g, poisoned);
+        return g.at(at.clone(), || g.fail("a model", &[], "it must have at least one input"));
     }
-    let output = model.forward(&inputs);
-    (g, output)
+    model.forward(&inputs)
 }
 
 /// Declares target and weights; the loss (the mean plus penalties) and the metrics become outputs. Gives the loss.
@@ -81,11 +82,14 @@ pub(crate) fn training(
     optimizer: &dyn Optimizer,
     at: Loc,
 ) -> Result<Step, ModelErrors> {
-    let (g, output) = forward(model, "training", batch.size, true, &at);
+    let g = graph(model, "training");
+    g.set_training(true);
+    g.at(at.clone(), || optimizer.frozen_statistics().into_iter().for_each(|select| g.freeze_statistics(select)));
+    let output = forward(model, &g, batch.size, &at);
     // Losses, metrics and optimizers are called through trait objects, which know no caller.
     g.at(at, || {
         let value = score(&g, &output, batch, criteria);
-        g.update_parameters(&value, optimizer);
+        g.minimize_only(&value, &Select::all(), optimizer);
     });
     g.finish()
 }
@@ -96,13 +100,15 @@ pub(crate) fn evaluation(
     criteria: Criteria<'_>,
     at: Loc,
 ) -> Result<Step, ModelErrors> {
-    let (g, output) = forward(model, "evaluation", batch.size, false, &at);
+    let g = graph(model, "evaluation");
+    let output = forward(model, &g, batch.size, &at);
     g.at(at, || score(&g, &output, batch, criteria));
     g.finish()
 }
 
 pub(crate) fn inference(model: &dyn Model, batch: usize, at: &Loc) -> Result<Step, ModelErrors> {
-    let (g, output) = forward(model, "inference", batch, false, at);
+    let g = graph(model, "inference");
+    let output = forward(model, &g, batch, at);
     g.output("output", &output);
     g.finish()
 }

@@ -43,8 +43,8 @@ impl Optimizer for Adagrad {
         "adagrad"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.lr
+    fn schedule(&self) -> Option<&Schedule> {
+        Some(&self.lr)
     }
 
     fn check(&self) -> Result<(), String> {

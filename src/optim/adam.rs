@@ -1,8 +1,9 @@
 //! Adam, and AdamW with decoupled weight decay.
 
+use super::decay::WeightDecay;
 use super::setting::{decay, not_negative};
 use super::{Optimizer, Schedule, Update};
-use crate::dsl::{Tensor, zeros};
+use crate::dsl::{Select, Tensor, zeros};
 
 /// `m = b1 m + (1-b1) g`, `v = b2 v + (1-b2) g²`, `p -= lr/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps)` (Kingma and Ba, arXiv 1412.6980).
 #[derive(Clone, Debug)]
@@ -57,8 +58,8 @@ impl Optimizer for Adam {
         "adam"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.lr
+    fn schedule(&self) -> Option<&Schedule> {
+        Some(&self.lr)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -78,7 +79,7 @@ impl Optimizer for Adam {
 #[derive(Clone, Debug)]
 pub struct AdamW {
     adam: Adam,
-    weight_decay: f64,
+    weight_decay: WeightDecay,
 }
 
 impl Default for AdamW {
@@ -91,7 +92,7 @@ impl Default for AdamW {
 impl AdamW {
     /// With a learning rate, or a schedule of it; betas 0.9 and 0.999, epsilon 1e-8, decay 0.01.
     pub fn new(lr: impl Into<Schedule>) -> Self {
-        Self { adam: Adam::new(lr), weight_decay: 0.01 }
+        Self { adam: Adam::new(lr), weight_decay: WeightDecay::new(0.01) }
     }
 
     /// With other decay rates of the two moments.
@@ -108,7 +109,13 @@ impl AdamW {
 
     /// With another decay of the weights.
     pub fn weight_decay(mut self, decay: f64) -> Self {
-        self.weight_decay = decay;
+        self.weight_decay.rate = decay;
+        self
+    }
+
+    /// Without decay of these parameters; [`Select::biases_and_norms`] is the usual choice.
+    pub fn exclude_from_weight_decay(mut self, select: Select) -> Self {
+        self.weight_decay.exclude(select);
         self
     }
 }
@@ -118,18 +125,21 @@ impl Optimizer for AdamW {
         "adamw"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.adam.lr
+    fn schedule(&self) -> Option<&Schedule> {
+        Some(&self.adam.lr)
     }
 
     fn check(&self) -> Result<(), String> {
         self.adam.check()?;
-        not_negative("the weight decay", self.weight_decay)
+        self.weight_decay.check()
     }
 
     #[track_caller]
     fn update(&self, cx: &Update<'_>, p: &Tensor, gradient: &Tensor) -> Tensor {
-        let kept = p * (1 - &cx.lr * self.weight_decay);
+        let kept = match self.weight_decay.of(cx.parameter()) {
+            0.0 => p.clone(),
+            decay => p * (1 - &cx.lr * decay),
+        };
         kept - self.adam.stride(cx, p, gradient)
     }
 }

@@ -1,8 +1,8 @@
 //! Gradient clipping.
 
 use super::setting::positive;
-use super::{Optimizer, Schedule, Update};
 use crate::dsl::Tensor;
+use ir::DType;
 
 /// How gradients are restricted.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -15,6 +15,11 @@ pub enum Clip {
 }
 
 impl Clip {
+    pub(super) fn check(self) -> Result<(), String> {
+        let (Self::Value(limit) | Self::GlobalNorm(limit)) = self;
+        positive("the limit of clipping", limit)
+    }
+
     /// The clipped gradients.
     #[track_caller]
     pub fn apply(self, gradients: &[Tensor]) -> Vec<Tensor> {
@@ -40,51 +45,18 @@ impl Clip {
 /// `limit / max(norm of all gradients, limit)`.
 #[track_caller]
 fn global_scale(gradients: &[Tensor], limit: f64) -> Option<Tensor> {
-    let first = gradients.first()?;
-    let dtype = first.dtype()?;
-    let mut squares = first.square().sum();
-    for gradient in &gradients[1..] {
-        squares = squares + gradient.square().sum().cast(dtype);
-    }
-    Some(limit / squares.sqrt().maximum(limit))
+    Some(limit / global_norm(gradients)?.maximum(limit))
 }
 
-/// An optimizer whose gradients are clipped first.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Clipped<O> {
-    optimizer: O,
-    clip: Clip,
-}
-
-impl<O> Clipped<O> {
-    pub(super) fn new(optimizer: O, clip: Clip) -> Self {
-        Self { optimizer, clip }
+/// The norm of all elements of all gradients together, a scalar: `f64` if one of them is, else `f32`. `None` without gradients, or with a poisoned one.
+#[track_caller]
+pub(super) fn global_norm(gradients: &[Tensor]) -> Option<Tensor> {
+    let mut dtype = DType::F32;
+    for gradient in gradients {
+        if gradient.dtype()? == DType::F64 {
+            dtype = DType::F64;
+        }
     }
-}
-
-impl<O: Optimizer> Optimizer for Clipped<O> {
-    fn name(&self) -> &str {
-        self.optimizer.name()
-    }
-
-    fn schedule(&self) -> &Schedule {
-        self.optimizer.schedule()
-    }
-
-    fn check(&self) -> Result<(), String> {
-        self.optimizer.check()?;
-        let (Clip::Value(limit) | Clip::GlobalNorm(limit)) = self.clip;
-        positive("the limit of clipping", limit)
-    }
-
-    /// The inner optimizer's own first, so that clippings in a row act in the order in which they were added.
-    #[track_caller]
-    fn prepare(&self, gradients: Vec<Tensor>) -> Vec<Tensor> {
-        self.clip.apply(&self.optimizer.prepare(gradients))
-    }
-
-    #[track_caller]
-    fn update(&self, cx: &Update<'_>, parameter: &Tensor, gradient: &Tensor) -> Tensor {
-        self.optimizer.update(cx, parameter, gradient)
-    }
+    let squares = gradients.iter().map(|gradient| gradient.cast(dtype).square().sum());
+    squares.reduce(|all, next| all + next).map(|squares| squares.sqrt())
 }

@@ -4,51 +4,85 @@
 //! says so, which needs no new compilation. The number of the step is counted in the graph.
 //!
 //! ```
-//! use gradc::optim::{AdamW, Optimizer, Schedule, Sgd};
-//! let warm = AdamW::new(Schedule::cosine(1e-3, 10_000).warmup(500)).weight_decay(0.05).clip_global_norm(1.0);
-//! assert_eq!(warm.schedule().at(500), 1e-3);
+//! use gradc::optim::{AdamW, Groups, Optimizer, Schedule, Select, Sgd};
+//! let schedule = Schedule::cosine(1e-3, 10_000).warmup(500);
+//! assert_eq!(schedule.at(500), 1e-3);
+//! let warm = AdamW::new(schedule).weight_decay(0.05).exclude_from_weight_decay(Select::biases_and_norms()).clip_global_norm(1.0);
 //! let plain = Sgd::new(0.01).momentum(0.9).nesterov(true);
-//! assert!(plain.schedule().is_constant());
+//! let both = Groups::new().group(Select::layer("head"), plain).rest(warm);
 //! ```
 
 mod adagrad;
 mod adam;
 mod clip;
+mod decay;
+mod groups;
 mod minimize;
+mod rates;
 mod rmsprop;
 mod schedule;
 mod setting;
 mod sgd;
+mod tuned;
+mod update;
 
+pub use crate::dsl::{Parameter, Select};
 pub use adagrad::Adagrad;
 pub use adam::{Adam, AdamW};
-pub use clip::{Clip, Clipped};
+pub use clip::Clip;
+pub use groups::Groups;
+pub(crate) use rates::{LearningRate, learning_rates, steps_per_update};
 pub use rmsprop::RmsProp;
 pub use schedule::Schedule;
 pub(crate) use schedule::check_rate;
 pub use sgd::Sgd;
+pub(crate) use tuned::AVERAGE;
+pub use tuned::Tuned;
+pub use update::Update;
 
-use crate::dsl::{Initializer, StateRole, Tensor, TypeSpec};
+use crate::dsl::Tensor;
+use tuned::Setting;
 
 /// A rule that moves parameters along their gradients.
 pub trait Optimizer {
     /// The name, and the first part of its states' names: `adam/m/dense/kernel`.
     fn name(&self) -> &str;
 
-    /// The learning rate as a function of the number of steps taken.
-    fn schedule(&self) -> &Schedule;
+    /// The learning rate as a function of the number of updates made; `None` for an optimizer that has no rate.
+    fn schedule(&self) -> Option<&Schedule>;
 
     /// Checks the settings: a rate or a decay that is negative or no number would spoil every weight at the first step. Asked once for each graph.
     ///
     /// # Errors
     /// The rule that a setting breaks.
     fn check(&self) -> Result<(), String> {
-        self.schedule().check()
+        self.schedule().map_or(Ok(()), Schedule::check)
     }
 
-    /// What happens to all gradients before the updates, as clipping does.
+    /// The groups, of an optimizer that is made of others.
+    fn groups(&self) -> Option<&Groups> {
+        None
+    }
+
+    /// How many steps' gradients an update is made of.
+    fn steps_per_update(&self) -> u64 {
+        1
+    }
+
+    /// Which batch normalizations of a model use their moving statistics in training, and leave them as they are.
+    fn frozen_statistics(&self) -> Vec<Select> {
+        vec![]
+    }
+
+    /// The names of outputs that it adds to a step: statistics of gradients.
+    fn statistics(&self) -> Vec<String> {
+        vec![]
+    }
+
+    /// What happens to the gradients of all parameters that it updates before the updates, as clipping does; `updates` has one for each gradient.
     #[track_caller]
-    fn prepare(&self, gradients: Vec<Tensor>) -> Vec<Tensor> {
+    fn prepare(&self, updates: &[Update<'_>], gradients: Vec<Tensor>) -> Vec<Tensor> {
+        let _ = updates;
         gradients
     }
 
@@ -68,56 +102,64 @@ pub trait Optimizer {
     }
 
     /// This optimizer with every element of the gradients restricted to `[-limit, limit]`.
-    fn clip_value(self, limit: f64) -> Clipped<Self>
+    fn clip_value(self, limit: f64) -> Tuned<Self>
     where
         Self: Sized,
     {
-        Clipped::new(self, Clip::Value(limit))
+        Tuned::new(self, Setting::Clip(Clip::Value(limit)))
     }
 
-    /// This optimizer with all gradients scaled down together where their common norm is over `limit`.
-    fn clip_global_norm(self, limit: f64) -> Clipped<Self>
+    /// This optimizer with all gradients of its parameters scaled down together where their common norm is over `limit`.
+    fn clip_global_norm(self, limit: f64) -> Tuned<Self>
     where
         Self: Sized,
     {
-        Clipped::new(self, Clip::GlobalNorm(limit))
-    }
-}
-
-/// What an update rule sees besides the parameter and its gradient. All tensors are in the parameter's element type.
-pub struct Update<'a> {
-    /// The optimizer's name.
-    optimizer: &'a str,
-    /// The parameter's name.
-    parameter: &'a str,
-    /// The learning rate, a scalar.
-    pub lr: Tensor,
-    /// The number of this step, from 1, a scalar.
-    pub t: Tensor,
-}
-
-impl Update<'_> {
-    fn slot_name(&self, slot: &str) -> String {
-        format!("{}/{slot}/{}", self.optimizer, self.parameter)
+        Tuned::new(self, Setting::Clip(Clip::GlobalNorm(limit)))
     }
 
-    /// The optimizer's memory of this parameter under the name `slot`: a state of the parameter's type, as it was before the step.
-    #[track_caller]
-    pub fn slot(&self, slot: &str, parameter: &Tensor, init: Initializer) -> Tensor {
-        let Some(ty) = parameter.ty() else { return parameter.clone() };
-        parameter.builder().port(&self.slot_name(slot), TypeSpec::from(ty), init, StateRole::Slot)
+    /// This optimizer with an update in each `steps`th step only, by the mean of the gradients of that many steps: four batches of 32 do what one of 128 does, whatever the
+    /// optimizer, since moments, their number and the schedule count updates. Where batches differ in size, each counts alike. Clipping is of the mean, whether it is added
+    /// before or after. The sums are states of each parameter's shape.
+    ///
+    /// Other states than an optimizer's, running statistics for instance, change in each step.
+    ///
+    /// ```
+    /// use gradc::optim::{AdamW, Optimizer};
+    /// let optimizer = AdamW::default().clip_global_norm(1.0).accumulate(4).ema(0.999);
+    /// assert_eq!(optimizer.steps_per_update(), 4);
+    /// ```
+    fn accumulate(self, steps: u64) -> Tuned<Self>
+    where
+        Self: Sized,
+    {
+        Tuned::new(self, Setting::Accumulate(steps))
     }
 
-    /// Says what the memory is after the step.
-    #[track_caller]
-    pub fn set_slot(&self, slot: &str, new: &Tensor) {
-        new.builder().set_update(&self.slot_name(slot), new);
+    /// This optimizer with a moving average of each parameter: `average = decay average + (1 - decay) parameter` after each update, and the parameter itself after the first
+    /// one, as Keras's `use_ema` with `ema_momentum`. The averages are states; [`crate::train::Trainer::with_averages`] and [`crate::train::Trainer::use_averages`] put
+    /// them in place of the weights.
+    fn ema(self, decay: f64) -> Tuned<Self>
+    where
+        Self: Sized,
+    {
+        Tuned::new(self, Setting::Average(decay))
     }
 
-    /// `1 - beta^t`, as `-expm1(t ln beta)`: precise in `f32` too, where `1 - 0.999` would lose half its digits.
-    #[track_caller]
-    pub fn bias_correction(&self, beta: f64) -> Tensor {
-        -(&self.t * beta.ln()).expm1()
+    /// This optimizer with the norm of all gradients of its parameters together as an output of the step of that name. It is the norm before clipping, and that of the step's
+    /// own gradients if [`Optimizer::accumulate`] is added before this.
+    fn output_gradient_norm(self, name: &str) -> Tuned<Self>
+    where
+        Self: Sized,
+    {
+        Tuned::new(self, Setting::Norm(name.into()))
+    }
+
+    /// This optimizer under another name, which its states begin with. Without a name of its own, a second Adam in a graph is called `adam_1`.
+    fn named(self, name: &str) -> Tuned<Self>
+    where
+        Self: Sized,
+    {
+        Tuned::new(self, Setting::Name(name.into()))
     }
 }
 

@@ -58,8 +58,8 @@ impl Optimizer for RmsProp {
         "rmsprop"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.lr
+    fn schedule(&self) -> Option<&Schedule> {
+        Some(&self.lr)
     }
 
     fn check(&self) -> Result<(), String> {

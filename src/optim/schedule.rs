@@ -74,7 +74,8 @@ impl Schedule {
         matches!(self, Self::Constant(_))
     }
 
-    /// Checks the numbers that it is made of. What a custom function gives is checked when it gives it.
+    /// Checks the numbers that it is made of. Of a custom function it is the first rate that is checked; the others are when they are
+    /// used.
     ///
     /// # Errors
     /// A rate or a factor that is negative or not finite.
@@ -89,7 +90,7 @@ impl Schedule {
             }
             Self::Cosine { initial, last, .. } => check_rate(*initial).and(check_rate(*last)),
             Self::Warmup { then, .. } => then.check(),
-            Self::Custom(_) => Ok(()),
+            Self::Custom(f) => check_rate(f(0)),
         }
     }
 

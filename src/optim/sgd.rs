@@ -1,8 +1,9 @@
 //! Stochastic gradient descent.
 
-use super::setting::{not_negative, share};
+use super::decay::WeightDecay;
+use super::setting::share;
 use super::{Optimizer, Schedule, Update};
-use crate::dsl::{Tensor, zeros};
+use crate::dsl::{Select, Tensor, zeros};
 
 /// `p -= lr g`; with momentum `v = momentum v + g`, `p -= lr v`, or `p -= lr (g + momentum v)` for Nesterov's. Weight decay adds
 /// `decay p` to the gradient first.
@@ -11,7 +12,7 @@ pub struct Sgd {
     lr: Schedule,
     momentum: f64,
     nesterov: bool,
-    weight_decay: f64,
+    weight_decay: WeightDecay,
 }
 
 impl Default for Sgd {
@@ -24,7 +25,7 @@ impl Default for Sgd {
 impl Sgd {
     /// With a learning rate, or a schedule of it.
     pub fn new(lr: impl Into<Schedule>) -> Self {
-        Self { lr: lr.into(), momentum: 0.0, nesterov: false, weight_decay: 0.0 }
+        Self { lr: lr.into(), momentum: 0.0, nesterov: false, weight_decay: WeightDecay::new(0.0) }
     }
 
     /// With momentum.
@@ -41,7 +42,13 @@ impl Sgd {
 
     /// With `decay` times the parameter added to its gradient.
     pub fn weight_decay(mut self, decay: f64) -> Self {
-        self.weight_decay = decay;
+        self.weight_decay.rate = decay;
+        self
+    }
+
+    /// Without weight decay of these parameters; [`Select::biases_and_norms`] is the usual choice.
+    pub fn exclude_from_weight_decay(mut self, select: Select) -> Self {
+        self.weight_decay.exclude(select);
         self
     }
 }
@@ -51,19 +58,20 @@ impl Optimizer for Sgd {
         "sgd"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.lr
+    fn schedule(&self) -> Option<&Schedule> {
+        Some(&self.lr)
     }
 
     fn check(&self) -> Result<(), String> {
         self.lr.check()?;
         share("the momentum", self.momentum)?;
-        not_negative("the weight decay", self.weight_decay)
+        self.weight_decay.check()
     }
 
     #[track_caller]
     fn update(&self, cx: &Update<'_>, p: &Tensor, gradient: &Tensor) -> Tensor {
-        let g = if self.weight_decay == 0.0 { gradient.clone() } else { gradient + p * self.weight_decay };
+        let decay = self.weight_decay.of(cx.parameter());
+        let g = if decay == 0.0 { gradient.clone() } else { gradient + p * decay };
         if self.momentum == 0.0 {
             return p - &cx.lr * g;
         }
@@ -76,6 +84,7 @@ impl Optimizer for Sgd {
     /// Without momentum and decay, rows that weren't used stay as they are.
     #[track_caller]
     fn update_rows(&self, cx: &Update<'_>, p: &Tensor, indices: &Tensor, gradient: &Tensor) -> Option<Tensor> {
-        (self.momentum == 0.0 && self.weight_decay == 0.0).then(|| p.scatter_add(indices, -(&cx.lr * gradient)))
+        let plain = self.momentum == 0.0 && self.weight_decay.of(cx.parameter()) == 0.0;
+        plain.then(|| p.scatter_add(indices, -(&cx.lr * gradient)))
     }
 }

@@ -1,5 +1,8 @@
 //! Tests of optimizers against the formulas, computed step by step in `f64`. The loss `Σ p g` has the gradient `g`, an input.
 
+mod groups;
+mod tuned;
+
 use super::*;
 use crate::dsl::{GraphBuilder, Initializer, LEARNING_RATE, STEP, f32, f64};
 use crate::testing::{Runner, assert_close, value};
@@ -136,7 +139,7 @@ fn gradients_from_elsewhere_update_as_a_loss_with_these_gradients_does() {
         if by_loss {
             return g.minimize((p * dp).sum(), &Adam::new(0.1)).unwrap();
         }
-        g.apply_gradients(&[dp], &Adam::new(0.1));
+        g.apply_gradients([(dp, p)], &Adam::new(0.1));
         g.finish().unwrap()
     };
     let after = |by_loss: bool| {
@@ -152,19 +155,24 @@ fn gradients_from_elsewhere_update_as_a_loss_with_these_gradients_does() {
     assert!((direct[0] - p0[0]).abs() > 0.1);
 }
 
+/// Gradients and parameters.
+type Pairs = Vec<(Tensor, Tensor)>;
+
 #[test]
-fn apply_gradients_wants_one_of_the_type_of_each_parameter() {
-    let error = |declare: &dyn Fn(&GraphBuilder) -> Vec<Tensor>| {
+fn apply_gradients_wants_a_parameter_and_its_type() {
+    let error = |declare: &dyn Fn(&GraphBuilder, Tensor) -> Pairs| {
         let g = GraphBuilder::new("test");
-        g.param("p", f32([2]), crate::dsl::zeros());
-        let gradients = declare(&g);
-        g.apply_gradients(&gradients, &Sgd::default());
+        let p = g.param("p", f32([2]), crate::dsl::zeros());
+        let pairs = declare(&g, p);
+        g.apply_gradients(pairs, &Sgd::default());
         g.finish().unwrap_err().to_string()
     };
-    let text = error(&|_| vec![]);
-    assert!(text.ends_with("0 gradients for 1 parameters: one for each is needed"), "{text}");
-    let text = error(&|g| vec![g.input("dp", f32([3]))]);
+    let text = error(&|g, _| vec![(g.input("dp", f32([2])), g.input("q", f32([2])))]);
+    assert!(text.ends_with("the second of a pair must be a parameter of the graph"), "{text}");
+    let text = error(&|g, p| vec![(g.input("dp", f32([3])), p)]);
     assert!(text.ends_with("the gradient of \"p\" must have its type, f32[2]"), "{text}");
+    let text = error(&|g, p| vec![(g.input("dp", f32([2])), p.clone()), (g.input("dq", f32([2])), p)]);
+    assert!(text.ends_with("the parameter \"p\" has two gradients"), "{text}");
 }
 
 /// The loss, and the states after two steps, of a model whose embedding is sparse or not; words stand in it several times.

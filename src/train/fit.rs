@@ -5,15 +5,13 @@ use super::evaluation::{Measured, Totals};
 use super::feed::{feed, step as run_step};
 use super::programs::Purpose;
 use super::progress::{Progress, Reporter};
+use super::rates::follow;
+use super::statistics::Statistics;
 use super::trainer::DEFAULT_BATCH;
 use super::weights::SampleWeights;
 use super::{EpochRecord, History, TrainError, Trainer};
-use crate::compile::CompiledProgram;
 use crate::data::{BatchReader, Dataset, Epoch, Source};
-use crate::dsl::LEARNING_RATE;
 use crate::model::Batch;
-use crate::optim::check_rate;
-use ir::{DType, Scalar, Shape, Value};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -30,6 +28,7 @@ pub struct Fit<'a> {
     batch: Option<usize>,
     validation: Option<&'a dyn Source>,
     validation_split: Option<f64>,
+    averages: bool,
     in_order: bool,
     drop_last: bool,
     seed: u64,
@@ -60,6 +59,12 @@ impl<'a> Fit<'a> {
     /// Keeps the last `fraction` of a data set's samples, as they are before shuffling, for evaluation after each epoch. A stream can't be split.
     pub fn validation_split(mut self, fraction: f64) -> Self {
         self.validation_split = Some(fraction);
+        self
+    }
+
+    /// Evaluates after each epoch with the moving averages of the weights in place of them, which an optimizer with [`crate::optim::Optimizer::ema`] keeps.
+    pub fn validate_averages(mut self) -> Self {
+        self.averages = true;
         self
     }
 
@@ -175,7 +180,8 @@ fn measured(trainer: &Trainer, validation: bool) -> Vec<Measured> {
     if validation {
         all.extend(Measured::of(metrics, "val_"));
     }
-    all.push(Measured { name: LEARNING_RATE.into(), mode: None, in_percent: false });
+    let unjudged = trainer.statistics.iter().chain(trainer.rates.iter().map(|rate| &rate.state));
+    all.extend(unjudged.map(|name| Measured { name: name.clone(), mode: None, in_percent: false }));
     all
 }
 
@@ -229,15 +235,21 @@ fn run_epoch(
     let pass = Epoch { batch: trainer.batch, shuffle: !options.in_order, seed: options.seed, number };
     let weights = SampleWeights { classes: options.class_weight.clone(), ..trainer.weights_of(train) };
     reporter.epoch_begin(epoch, steps);
-    let totals = train_epoch(trainer, epoch, &mut *train.open(pass)?, &weights, options.drop_last, reporter)?;
+    let mut statistics = Statistics::new(&trainer.statistics);
+    let mut batches = train.open(pass)?;
+    let totals = train_epoch(trainer, epoch, &mut *batches, &weights, options.drop_last, reporter, &mut statistics)?;
     let trained = start.elapsed().as_secs_f64();
     let evaluation = totals.finish()?;
     let mut values: Vec<(String, f64)> = evaluation.values().map(|(name, value)| (name.to_string(), value)).collect();
     if let Some(data) = validation {
-        let evaluation = trainer.evaluate(data)?;
+        let evaluation = match options.averages {
+            true => trainer.with_averages(|trainer| trainer.evaluate(data))?,
+            false => trainer.evaluate(data)?,
+        };
         values.extend(evaluation.values().map(|(name, value)| (format!("val_{name}"), value)));
     }
-    values.push((LEARNING_RATE.to_string(), trainer.last_rate()?));
+    values.extend(statistics.means());
+    values.extend(trainer.last_rates()?);
     let samples_per_second = totals.samples() as f64 / trained.max(1e-9);
     Ok(EpochRecord { epoch, values, seconds: start.elapsed().as_secs_f64(), samples_per_second })
 }
@@ -262,9 +274,9 @@ fn train_epoch(
     weights: &SampleWeights,
     drop_last: bool,
     reporter: &mut Reporter,
+    statistics: &mut Statistics,
 ) -> Result<Totals, TrainError> {
-    let schedule = trainer.programs.subject.optimizer.schedule().clone();
-    let mut taken = if schedule.is_constant() { 0 } else { trainer.steps()? };
+    let mut taken = trainer.steps()?;
     let mut totals = Totals::new(&trainer.programs.subject.metrics);
     let mut step = 0;
     while let Some(batch) = batches.next_batch()?.filter(|batch| !drop_last || batch.len() == trainer.batch) {
@@ -273,28 +285,19 @@ fn train_epoch(
         let weight = weights.sum(&batch)?;
         let program = trainer.programs.activate((Purpose::Training, size))?;
         feed(program, &batch, weights)?;
-        if !schedule.is_constant() {
-            set_rate(program, schedule.at(taken))?;
-            taken += 1;
-        }
+        follow(program, &trainer.rates, taken)?;
+        taken += 1;
         run_step(program, &batch)?;
         let loss = program.scalar("loss")?;
         if !loss.is_finite() {
             return Err(TrainError::Diverged { epoch, step, loss, history: Box::default() });
         }
         totals.add(batch.len(), weight, program)?;
+        statistics.add(program)?;
         reporter.step_done(step, &totals)?;
     }
     if step == 0 {
         return Err(TrainError::Setting(format!("epoch {epoch} has no batch: the data have too few samples")));
     }
     Ok(totals)
-}
-
-/// Writes the learning rate into a program's memory.
-fn set_rate(program: &mut CompiledProgram, rate: f64) -> Result<(), TrainError> {
-    check_rate(rate).map_err(TrainError::Setting)?;
-    let dtype = program.states().iter().find(|s| s.name == LEARNING_RATE).map(|s| s.ty.dtype);
-    let value = Value::splat(Scalar::from_f64(rate, dtype.unwrap_or(DType::F32)), Shape::scalar());
-    Ok(program.set_state(LEARNING_RATE, &value)?)
 }

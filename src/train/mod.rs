@@ -12,6 +12,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod averages;
 pub mod callback;
 mod error;
 mod evaluation;
@@ -21,6 +22,8 @@ mod generate;
 mod history;
 mod programs;
 mod progress;
+mod rates;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod trainer;

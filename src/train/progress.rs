@@ -1,8 +1,8 @@
 //! Shows how training goes: a live bar on a terminal, a line per epoch elsewhere.
 
 use super::evaluation::{Measured, Shown, Totals};
+use super::rates::is_rate;
 use super::{EpochRecord, TrainError};
-use crate::dsl::LEARNING_RATE;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
@@ -82,7 +82,7 @@ impl Reporter {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        let shown = record.values.iter().filter(|(name, _)| name != LEARNING_RATE);
+        let shown = record.values.iter().filter(|(name, _)| !is_rate(name));
         let values = values(shown.map(|(name, value)| (name.as_str(), *value)), &self.percents);
         let (steps, unit) = (self.steps, self.unit);
         let (rate, seconds) = (record.samples_per_second, record.seconds);

@@ -4,15 +4,16 @@ use super::evaluation::Totals;
 use super::feed::{feed, step};
 use super::fit::{Fit, fit};
 use super::programs::{Programs, Purpose, TrainingSetup};
+use super::rates::is_rate;
 use super::weights::SampleWeights;
 use super::{Evaluation, History, TrainError};
 use crate::compile::{CompileOptions, CompileReport};
 use crate::data::{Epoch, Source};
-use crate::dsl::{KEY, LEARNING_RATE, ModelErrors, STEP, StateRole};
+use crate::dsl::{KEY, ModelErrors, STEP, StateRole};
 use crate::io::{load_tensors, save_tensors, select};
 use crate::model::{Batch, Model, SAMPLE_WEIGHT};
 use crate::nn::{Loss, Metric};
-use crate::optim::{Optimizer, check_rate};
+use crate::optim::{LearningRate, Optimizer, learning_rates};
 use ir::{Loc, Scalar, Shape, TensorType, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -58,6 +59,10 @@ impl<M: Model + Clone + 'static> Compile for M {}
 /// needed.
 pub struct Trainer {
     pub(super) programs: Programs,
+    /// Outputs of a training step that its optimizer adds.
+    pub(super) statistics: Vec<String>,
+    /// Those of the optimizer, in its order.
+    pub(super) rates: Vec<LearningRate>,
     /// Samples in a batch of the last training.
     pub(super) batch: usize,
     /// Samples in a batch of evaluation and prediction, where somebody chose.
@@ -73,8 +78,9 @@ impl std::fmt::Debug for Trainer {
 
 impl Trainer {
     fn new(subject: TrainingSetup) -> Result<Self, ModelErrors> {
+        let (rates, statistics) = (learning_rates(&*subject.optimizer), subject.optimizer.statistics());
         let programs = Programs::new(subject, CompileOptions::default())?;
-        Ok(Self { programs, batch: DEFAULT_BATCH, evaluation_batch: None })
+        Ok(Self { programs, statistics, rates, batch: DEFAULT_BATCH, evaluation_batch: None })
     }
 
     /// With other options of compiling. Weights stay as they are.
@@ -229,50 +235,12 @@ impl Trainer {
         self.programs.set_states(select(path, tensors, &wanted, true)?)
     }
 
-    /// The learning rate of the next step.
-    ///
-    /// # Errors
-    /// None that a trainer without a failed step has.
-    pub fn learning_rate(&mut self) -> Result<f64, TrainError> {
-        let schedule = self.programs.subject.optimizer.schedule();
-        if schedule.is_constant() {
-            return self.runtime_state(LEARNING_RATE);
-        }
-        let schedule = schedule.clone();
-        Ok(schedule.at(self.steps()?))
-    }
-
-    /// Sets the learning rate, without compiling anything anew.
-    ///
-    /// # Errors
-    /// If the optimizer has a schedule, which would set another one at the next step; a rate that is negative or not finite.
-    pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), TrainError> {
-        if !self.programs.subject.optimizer.schedule().is_constant() {
-            let what = "the optimizer follows a schedule: give it a constant rate to set one by hand or by a callback";
-            return Err(TrainError::Setting(what.into()));
-        }
-        check_rate(rate).map_err(TrainError::Setting)?;
-        let states = self.programs.states(|role| role == StateRole::Runtime)?;
-        let Some(old) = states.get(LEARNING_RATE) else { return Ok(()) };
-        let value = Value::splat(Scalar::from_f64(rate, old.ty().dtype), Shape::scalar());
-        self.programs.set_states(BTreeMap::from([(LEARNING_RATE.to_string(), value)]))
-    }
-
     /// The number of training steps taken.
     ///
     /// # Errors
     /// None that a trainer without a failed step has.
     pub fn steps(&mut self) -> Result<u64, TrainError> {
-        Ok(self.runtime_state(STEP)? as u64)
-    }
-
-    /// The learning rate of the last step.
-    pub(super) fn last_rate(&mut self) -> Result<f64, TrainError> {
-        self.runtime_state(LEARNING_RATE)
-    }
-
-    fn runtime_state(&mut self, name: &str) -> Result<f64, TrainError> {
-        Ok(self.programs.state(name)?.map_or(0.0, |value| value.get(0).as_f64()))
+        Ok(self.programs.state(STEP)?.map_or(0.0, |value| value.get(0).as_f64()) as u64)
     }
 
     /// What compiling did and took, of each program compiled so far: `training`, `evaluation` or `inference`, the samples of a batch, the
@@ -287,11 +255,11 @@ fn is_weight(role: StateRole) -> bool {
     matches!(role, StateRole::Parameter | StateRole::Buffer)
 }
 
-/// Whether a tensor of that name is no weight but kept for going on with training: the count of steps, the learning rate, the random key, or an optimizer's
+/// Whether a tensor of that name is no weight but kept for going on with training: the count of steps, a learning rate, the random key, or an optimizer's
 /// memory of one of the weights, `adam/m/dense/kernel`.
 fn is_kept_for_training(name: &str, weights: &BTreeMap<String, TensorType>) -> bool {
     let of_weight = || name.splitn(3, '/').nth(2).is_some_and(|weight| weights.contains_key(weight));
-    [STEP, KEY, LEARNING_RATE].contains(&name) || !weights.contains_key(name) && of_weight()
+    [STEP, KEY].contains(&name) || !weights.contains_key(name) && (is_rate(name) || of_weight())
 }
 
 /// Batches of outputs, one after the other along the first axis.

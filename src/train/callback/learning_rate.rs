@@ -3,7 +3,7 @@
 use super::{Callback, Control, Mode, Monitor};
 use crate::train::{EpochRecord, TrainError};
 
-/// The learning rate as a function of the epoch, from 1, and the rate so far. (An optimizer's own schedule changes it step by step.)
+/// The learning rate as a function of the epoch, from 1, and the rate so far; each, if the optimizer's groups have several. (An optimizer's own schedule changes it step by step.)
 pub struct LearningRateSchedule<F> {
     rate: F,
 }
@@ -18,8 +18,10 @@ impl<F: FnMut(usize, f64) -> f64> LearningRateSchedule<F> {
 impl<F: FnMut(usize, f64) -> f64> Callback for LearningRateSchedule<F> {
     fn epoch_begin(&mut self, epoch: usize, control: &mut Control<'_>) -> Result<(), TrainError> {
         let trainer = control.trainer();
-        let so_far = trainer.learning_rate()?;
-        trainer.set_learning_rate((self.rate)(epoch, so_far))
+        for (name, so_far) in trainer.learning_rates()? {
+            trainer.set_learning_rate_of(&name, (self.rate)(epoch, so_far))?;
+        }
+        Ok(())
     }
 
     fn epoch_end(&mut self, _: &EpochRecord, _: &mut Control<'_>) -> Result<(), TrainError> {
@@ -27,7 +29,7 @@ impl<F: FnMut(usize, f64) -> f64> Callback for LearningRateSchedule<F> {
     }
 }
 
-/// Multiplies the learning rate with a factor when a value hasn't improved for some epochs.
+/// Multiplies the learning rate with a factor when a value hasn't improved for some epochs; each, if the optimizer's groups have several.
 #[derive(Clone, Debug)]
 pub struct ReduceLrOnPlateau {
     monitor: Monitor,
@@ -83,9 +85,10 @@ impl Callback for ReduceLrOnPlateau {
         if !self.monitor.update(record)? && self.monitor.epochs_without_improvement() >= self.patience {
             self.monitor.restart();
             let trainer = control.trainer();
-            let rate = trainer.learning_rate()?;
-            // A rate that is below the floor already stays.
-            trainer.set_learning_rate((rate * self.factor).max(self.min_lr.min(rate)))?;
+            for (name, rate) in trainer.learning_rates()? {
+                // A rate that is below the floor already stays.
+                trainer.set_learning_rate_of(&name, (rate * self.factor).max(self.min_lr.min(rate)))?;
+            }
         }
         Ok(())
     }

@@ -34,8 +34,8 @@ impl Optimizer for SignSgd {
         "sign_sgd"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.0
+    fn schedule(&self) -> Option<&Schedule> {
+        Some(&self.0)
     }
 
     fn update(&self, cx: &Update<'_>, parameter: &Tensor, gradient: &Tensor) -> Tensor {

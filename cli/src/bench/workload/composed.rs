@@ -52,7 +52,7 @@ pub(super) fn adversarial(batch: usize) -> Result<Step, ModelErrors> {
     let (of_generator, of_discriminator) = parameters.split_at(made);
     let mut gradients = g.gradients(&generator, &of_generator.iter().collect::<Vec<_>>());
     gradients.extend(g.gradients(&discriminator, &of_discriminator.iter().collect::<Vec<_>>()));
-    g.apply_gradients(&gradients, &Adam::new(2e-4).betas(0.5, 0.999));
+    g.apply_gradients(gradients.into_iter().zip(parameters), &Adam::new(2e-4).betas(0.5, 0.999));
     g.finish()
 }
 

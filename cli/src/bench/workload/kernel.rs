@@ -125,8 +125,8 @@ impl KernelWorkload {
             Self::Conv { forward: true, .. } => g.output("out", &convolution(&g).2),
             Self::Conv { dx, dw, .. } => convolution_gradients(&g, dx, dw),
             Self::Adam { n } => {
-                g.param("p", f32([n]), zeros());
-                g.apply_gradients(&[g.input("g", f32([n]))], &Adam::new(1e-3));
+                let p = g.param("p", f32([n]), zeros());
+                g.apply_gradients([(g.input("g", f32([n])), p)], &Adam::new(1e-3));
             }
         }
         g.finish()

@@ -8,7 +8,8 @@ use crate::nn::mask::mean_where;
 /// `gamma (x - mean) / sqrt(variance + epsilon) + beta` per channel, the last axis (Ioffe and Szegedy, arXiv 1502.03167).
 ///
 /// In training mean and (biased) variance are the batch's, and the moving ones, which are states, follow:
-/// `moving = momentum moving + (1 - momentum) batch`. Otherwise the moving ones are used. Rows that only pad a batch count in its
+/// `moving = momentum moving + (1 - momentum) batch`. Otherwise the moving ones are used, and also in training where
+/// [`crate::dsl::GraphBuilder::freeze_statistics`] says so. Rows that only pad a batch count in its
 /// statistics: train on full batches, or trace a step for the last batch's size. Steps that the input's mask (see [`crate::nn::layer`]) leaves out don't
 /// count.
 #[derive(Clone, PartialEq, Debug)]
@@ -76,7 +77,10 @@ impl Layer for BatchNorm {
         let moving_variance = g.state(&moving("variance"), spec, ones());
         // Centred by a constant, of which the mean is `shift`, namely 0, away: so the sums over the batch that the mean's gradient needs are those of
         // channels, which beta's and gamma's gradients need too, and no pass over the batch is its own.
-        let (centre, shift, variance) = if g.is_training() {
+        let still = g.uses_moving(&moving("mean"), &moving_mean);
+        let (centre, shift, variance) = if still {
+            (moving_mean, None, moving_variance)
+        } else {
             let axes: Vec<isize> = (0..rank as isize - 1).collect();
             let mean_of = |y: &Tensor| match x.mask() {
                 Some(mask) if rank > 2 => mean_where(y, &mask, &axes),
@@ -90,8 +94,6 @@ impl Layer for BatchNorm {
             self.follow(&moving("mean"), &moving_mean, &centre);
             self.follow(&moving("variance"), &moving_variance, &variance);
             (centre, Some(shift), variance)
-        } else {
-            (moving_mean, None, moving_variance)
         };
         let mut factor = (variance + self.epsilon).rsqrt();
         if self.scale {

@@ -1,0 +1,32 @@
+//! What an optimizer says of gradients, over an epoch.
+
+use super::TrainError;
+use crate::compile::CompiledProgram;
+
+/// Outputs that an optimizer adds to a step (see [`crate::optim::Optimizer::statistics`]), summed over the steps so far.
+pub(super) struct Statistics {
+    sums: Vec<(String, f64)>,
+    steps: usize,
+}
+
+impl Statistics {
+    /// Of these outputs.
+    pub(super) fn new(names: &[String]) -> Self {
+        Self { sums: names.iter().map(|name| (name.clone(), 0.0)).collect(), steps: 0 }
+    }
+
+    /// Adds those of the step that a program has just taken.
+    pub(super) fn add(&mut self, program: &CompiledProgram) -> Result<(), TrainError> {
+        for (name, sum) in &mut self.sums {
+            *sum += program.scalar(name)?;
+        }
+        self.steps += 1;
+        Ok(())
+    }
+
+    /// The means over the steps, by name.
+    pub(super) fn means(&self) -> impl Iterator<Item = (String, f64)> {
+        let steps = self.steps.max(1) as f64;
+        self.sums.iter().map(move |(name, sum)| (name.clone(), sum / steps))
+    }
+}
