@@ -13,6 +13,7 @@
 //! # Ok::<(), gradc::data::DataError>(())
 //! ```
 
+mod augment;
 mod batches;
 mod column;
 mod csv;
@@ -30,6 +31,7 @@ mod source;
 mod stream;
 pub mod text;
 
+pub use augment::Augment;
 pub use batches::BatchView;
 pub(crate) use column::Item;
 pub use column::{Column, Stored, array};

@@ -74,6 +74,11 @@ impl<'a> SampleMut<'a> {
         (self.columns, self.row)
     }
 
+    /// The same, to read.
+    pub(in crate::data) fn parts_ref(&self) -> (&[(String, Column)], usize) {
+        (self.columns, self.row)
+    }
+
     fn find(&self, name: &str) -> Result<&Column, DataError> {
         let column = self.columns.iter().find(|(known, _)| known == name).map(|(_, column)| column);
         column.ok_or_else(|| {
