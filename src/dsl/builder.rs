@@ -115,7 +115,7 @@ impl GraphBuilder {
     fn record(&self, error: BuildError) {
         let root = self.root();
         let mut inner = root.inner_mut();
-        let layer = inner.scope.layer();
+        let layer = inner.scope.layers.path();
         inner.diagnostics.push(Diagnostic { layer, error });
     }
 
@@ -123,7 +123,7 @@ impl GraphBuilder {
     #[track_caller]
     fn here(&self) -> Loc {
         let caller = Loc::caller();
-        self.root().inner().scope.place().unwrap_or(caller)
+        self.root().inner().scope.layers.place().unwrap_or(caller)
     }
 
     /// Adds nodes: `f` gets a builder and the operands' nodes. Poisoned operands give a poisoned tensor without a diagnostic.
@@ -223,8 +223,15 @@ impl GraphBuilder {
         }
         let op = format!("state {name:?}");
         let Some(ty) = self.check(&op, &ty.into()) else { return self.tensor(None) };
-        if self.inner().nodes.contains_key(name) {
-            return self.fail(&op, &[], "the graph has a state of that name already");
+        if let Some(known) = self.find_state(name) {
+            return self.port_again(&op, name, &ty, &known);
+        }
+        if matches!(role, StateRole::Parameter | StateRole::Buffer) && self.inner().scope.layers.is_complete() {
+            return self.fail(
+                &op,
+                &[],
+                "the layer was applied before, and had no state of that name: it has one set of weights",
+            );
         }
         if let Err(rule) = init.check(&ty) {
             return self.fail(&op, &[], rule);
@@ -233,9 +240,26 @@ impl GraphBuilder {
         if let Some(node) = tensor.node() {
             let mut inner = self.inner_mut();
             inner.nodes.insert(name.into(), node);
+            let position = inner.states.len();
+            inner.scope.layers.declare(name, position, role != StateRole::Runtime);
             inner.states.push(StateSpec { name: name.into(), ty, init, role });
         }
         tensor
+    }
+
+    /// A state that is there: the same one for a layer that is applied again, nobody else's.
+    #[track_caller]
+    fn port_again(&self, op: &str, name: &str, ty: &TensorType, known: &Tensor) -> Tensor {
+        if !self.inner_mut().scope.layers.asks_again(name) {
+            return self.fail(op, &[], "the graph has a state of that name already");
+        }
+        let Some(first) = known.ty().filter(|first| first != ty) else { return known.clone() };
+        let place = known.node().and_then(|node| self.inner().graph.loc(node).map(ToString::to_string));
+        let place = place.map_or_else(String::new, |place| format!(" at {place}"));
+        let rule = format!(
+            "a layer has one set of weights: it is {first} since the first application{place}, here it would be {ty}"
+        );
+        self.fail(op, &[], rule)
     }
 
     /// The state of that name, if it has been declared.
@@ -243,6 +267,14 @@ impl GraphBuilder {
         let root = self.root();
         let node = root.inner().nodes.get(name).copied();
         node.map(|id| root.tensor(Some(id)))
+    }
+
+    /// What a state will be after the run, by what has been declared so far: the last update, or what it was before. Statistics that follow several applications
+    /// of one layer start from here.
+    pub fn updated_state(&self, name: &str) -> Option<Tensor> {
+        let root = self.root();
+        let update = root.inner().graph.update(name);
+        update.map(|id| root.tensor(Some(id))).or_else(|| root.find_state(name))
     }
 
     /// Says what a state is after the run. All ops read it as it was before.
@@ -406,6 +438,10 @@ impl GraphBuilder {
         if !inner.diagnostics.is_empty() {
             return Err(ModelErrors { diagnostics: inner.diagnostics.clone() });
         }
-        Ok(Step { graph: inner.graph.clone(), states: inner.states.clone(), layers: inner.scope.layers.clone() })
+        Ok(Step {
+            graph: inner.graph.clone(),
+            states: inner.states.clone(),
+            layers: inner.scope.layers.records.clone(),
+        })
     }
 }

@@ -34,6 +34,7 @@ mod elementwise;
 mod error;
 mod index;
 mod initializer;
+mod layer;
 mod mask;
 mod movement;
 mod nested;
@@ -60,9 +61,9 @@ pub use initializer::{
 };
 pub use ir::op::window::Window;
 pub use ir::{DType, Shape, TensorType};
+pub use layer::{LayerId, LayerRecord};
 pub use reduce::Cumulative;
 pub use scan::{Scan, Scanned, scan};
-pub use scope::LayerRecord;
 pub(crate) use scope::Squash;
 pub use select::{Parameter, Select};
 pub use step::{StateRole, StateSpec, Step};

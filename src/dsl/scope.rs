@@ -1,22 +1,9 @@
-//! What layers leave in a graph while they are applied: unique names, places, penalties, records for the summary, and whether the graph is for training.
+//! What layers leave in a graph while they are applied: penalties, masks, logits, maps of attention, and whether the graph is for training.
 
+use super::layer::LayerScope;
 use super::{GraphBuilder, Parameter, Select, Tensor};
-use ir::{Loc, NodeId, TensorType};
+use ir::{Loc, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
-
-/// A layer that was applied.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LayerRecord {
-    /// Its unique name: `conv2d`, `conv2d_1`.
-    pub name: String,
-    /// Its kind, for people: `Conv2D`.
-    pub kind: String,
-    /// The result's type, with the batch axis.
-    pub output: TensorType,
-    /// Which states it declared, layers in it included, by their positions in [`Step::states`](super::Step::states).
-    pub states: Range<usize>,
-}
 
 /// How a tensor of probabilities came about: from which logits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +18,7 @@ pub(crate) struct Scope {
     pub(crate) training: bool,
     /// How many attention layers have made their weights an output, if they are to.
     attention_maps: Option<usize>,
-    pub(crate) layers: Vec<LayerRecord>,
+    pub(crate) layers: LayerScope,
     pub(crate) penalties: Vec<NodeId>,
     pub(crate) logits: BTreeMap<NodeId, (Squash, NodeId)>,
     /// Which steps of a tensor count, `[batch, time]` of truth values.
@@ -42,33 +29,6 @@ pub(crate) struct Scope {
     still: Vec<(Select, Loc, bool)>,
     /// The optimizers' names.
     optimizers: BTreeSet<String>,
-    names: BTreeSet<String>,
-    /// For each base of names the last number tried.
-    numbers: BTreeMap<String, usize>,
-    stack: Vec<(Loc, Option<String>)>,
-}
-
-impl Scope {
-    /// The innermost layer being applied.
-    pub(crate) fn layer(&self) -> Option<String> {
-        self.stack.iter().rev().find_map(|(_, name)| name.clone())
-    }
-
-    /// Where the outermost layer being applied was declared.
-    pub(crate) fn place(&self) -> Option<Loc> {
-        self.stack.first().map(|(loc, _)| loc.clone())
-    }
-
-    /// `base`, or the first of `base_1`, `base_2`, ... that no layer has.
-    fn unique(&mut self, base: &str) -> String {
-        let mut name = base.to_string();
-        let number = self.numbers.entry(name.clone()).or_default();
-        while !self.names.insert(name.clone()) {
-            *number += 1;
-            name = format!("{base}_{number}");
-        }
-        name
-    }
 }
 
 impl GraphBuilder {
@@ -98,7 +58,7 @@ impl GraphBuilder {
     /// A choice that means none is an error of [`GraphBuilder::finish`].
     #[track_caller]
     pub fn freeze_statistics(&self, select: Select) {
-        let place = self.root().inner().scope.place();
+        let place = self.root().inner().scope.layers.place();
         let loc = place.unwrap_or_else(Loc::caller);
         self.root().inner_mut().scope.still.push((select, loc, false));
     }
@@ -130,10 +90,14 @@ impl GraphBuilder {
         self.inner().scope.attention_maps.is_some()
     }
 
-    /// Makes the weights of an attention layer an output.
+    /// Makes the weights of an attention layer an output: `<layer>/weights`, and `<layer>/weights_1` of its second application.
     #[track_caller]
     pub(crate) fn output_attention(&self, layer: &str, weights: &Tensor) {
-        self.output(&format!("{layer}/weights"), weights);
+        let name = format!("{layer}/weights");
+        let further = (1..).map(|number| format!("{name}_{number}"));
+        if let Some(name) = std::iter::once(name.clone()).chain(further).find(|name| !self.has_output(name)) {
+            self.output(&name, weights);
+        }
         if let Some(count) = &mut self.inner_mut().scope.attention_maps {
             *count += 1;
         }
@@ -142,39 +106,6 @@ impl GraphBuilder {
     /// How many attention layers have made their weights an output.
     pub(crate) fn attention_maps(&self) -> usize {
         self.inner().scope.attention_maps.unwrap_or(0)
-    }
-
-    /// Declares with `f`; all its nodes and diagnostics get the place `loc` (unless an outer call of this kind is under way,
-    /// whose place goes first).
-    pub fn at<R>(&self, loc: Loc, f: impl FnOnce() -> R) -> R {
-        let root = self.root();
-        root.inner_mut().scope.stack.push((loc, None));
-        let result = f();
-        root.inner_mut().scope.stack.pop();
-        result
-    }
-
-    /// Applies a layer: `f` gets its unique name (`base`, `base_1`, ...) as prefix of its states' names; its result is recorded.
-    #[track_caller]
-    pub fn layer(&self, base: &str, kind: &str, f: impl FnOnce(&str) -> Tensor) -> Tensor {
-        let loc = Loc::caller();
-        let root = self.root();
-        let (name, first) = {
-            let mut inner = root.inner_mut();
-            let name = inner.scope.unique(base);
-            inner.scope.stack.push((loc, Some(name.clone())));
-            (name, inner.states.len())
-        };
-        let result = f(&name);
-        let ty = result.ty();
-        let mut inner = root.inner_mut();
-        inner.scope.stack.pop();
-        if let Some(output) = ty {
-            let states = first..inner.states.len();
-            inner.scope.layers.push(LayerRecord { name, kind: kind.into(), output, states });
-        }
-        drop(inner);
-        result
     }
 
     /// Gives `f` the names of optimizers in this graph, to add others.

@@ -1,7 +1,7 @@
 //! What a declared graph is handed on as: the graph, and for each state what it is and how it starts.
 
 use super::Initializer;
-use super::scope::LayerRecord;
+use super::layer::LayerRecord;
 use ir::{Graph, TensorType, Value};
 
 /// What a state is for.
@@ -52,7 +52,7 @@ pub struct Step {
     pub graph: Graph,
     /// All states, in the order of their declaration.
     pub states: Vec<StateSpec>,
-    /// The layers that were applied, in order: for summaries.
+    /// The layers that were applied, in the order of their first application, each before those in it: for summaries.
     pub layers: Vec<LayerRecord>,
 }
 

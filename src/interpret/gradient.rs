@@ -1,6 +1,6 @@
 //! Explanations by gradients with respect to the input.
 
-use super::{classes, float_input, score};
+use super::{classes, float_input, score, single_output};
 use crate::dsl::{GraphBuilder, ModelErrors, Step, Tensor, TypeSpec};
 use crate::model::Model;
 use ir::Loc;
@@ -16,7 +16,7 @@ pub fn saliency_graph(model: &impl Model, batch: usize) -> Result<Step, ModelErr
     g.at(Loc::caller(), || {
         let Some(ty) = float_input(&g, model) else { return };
         let x = g.input("x", ty.batched(batch));
-        let score = score(&model.forward(std::slice::from_ref(&x)), &classes(&g, batch));
+        let score = score(&single_output(model, std::slice::from_ref(&x)), &classes(&g, batch));
         g.output("score", &score);
         // Samples don't see each other, so the gradient of the sum has each sample's own.
         g.output("saliency", &g.gradients(&score.sum(), &[&x])[0]);
@@ -41,7 +41,7 @@ pub fn integrated_gradients_graph(model: &impl Model, steps: usize) -> Result<St
         // Both ends and the points between them are one batch.
         let path = points(&g, &ty, steps);
         let all = &baseline + (&x - &baseline) * path;
-        let scores = score(&model.forward(std::slice::from_ref(&all)), &class.broadcast_to([steps + 2]));
+        let scores = score(&single_output(model, std::slice::from_ref(&all)), &class.broadcast_to([steps + 2]));
         let inner = scores.slice_axis(0, 2..steps + 2);
         let gradient = g.gradients(&inner.sum(), &[&all])[0].clone();
         let mean = gradient.sum_axes([0]).unsqueeze(0) / steps as f64;

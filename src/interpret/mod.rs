@@ -56,6 +56,20 @@ fn float_input(g: &GraphBuilder, model: &dyn Model) -> Option<TypeSpec> {
     }
 }
 
+/// The output of a model, which must be one.
+#[track_caller]
+fn single_output(model: &dyn Model, inputs: &[Tensor]) -> Tensor {
+    let outputs = model.forward(inputs);
+    match &outputs[..] {
+        [output] => output.clone(),
+        _ => inputs[0].builder().fail(
+            "an explanation",
+            &[],
+            format!("the model must have one output, not {}", outputs.len()),
+        ),
+    }
+}
+
 /// The classes of `batch` samples.
 #[track_caller]
 fn classes(g: &GraphBuilder, batch: usize) -> Tensor {

@@ -1,6 +1,6 @@
 //! Explanation by covering parts of an image.
 
-use super::{classes, float_input, score};
+use super::{classes, float_input, score, single_output};
 use crate::dsl::{GraphBuilder, ModelErrors, Step, Tensor, TypeSpec};
 use crate::model::Model;
 use ir::{Data, Loc, Shape, TensorType, Value};
@@ -46,7 +46,7 @@ pub fn occlusion_graph(model: &impl Model, occlusion: Occlusion) -> Result<Step,
         let images = g.full(occlusion.fill, TypeSpec::new(ty.dtype, [])).where_(&covered, &x);
         let places = rows * columns;
         let all = x.concat(&[&images], 0);
-        let scores = score(&model.forward(&[all]), &classes(&g, 1).broadcast_to([places + 1]));
+        let scores = score(&single_output(model, &[all]), &classes(&g, 1).broadcast_to([places + 1]));
         let whole = scores.slice_axis(0, 0..1);
         let drop = &whole - scores.slice_axis(0, 1..places + 1);
         g.output("drop", &drop.reshape([rows as isize, columns as isize]));

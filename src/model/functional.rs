@@ -1,13 +1,15 @@
-//! A model as a function of tensors: branches, residual connections, several inputs.
+//! A model as a function of tensors: branches, residual connections, several inputs and outputs.
 
-use super::Model;
+use super::{Model, OUTPUT};
 use crate::dsl::{Tensor, TypeSpec};
+use crate::nn::LayerId;
 use std::rc::Rc;
 
 /// What a functional model does with its inputs.
-type Forward = dyn Fn(&[Tensor]) -> Tensor;
+type Forward = dyn Fn(&[Tensor]) -> Vec<Tensor>;
 
-/// A model given by a function that applies layers to tensors. The function runs once for each graph that is made.
+/// A model given by a function that applies layers to tensors. The function runs for each graph that is made; layers that it makes are found again by the order in which it applies
+/// them, those that it captures by themselves.
 ///
 /// ```
 /// use gradc::dsl::f32;
@@ -23,7 +25,10 @@ type Forward = dyn Fn(&[Tensor]) -> Tensor;
 #[derive(Clone)]
 pub struct Functional {
     name: String,
+    /// Shared by clones. What is no longer the same model has another one.
+    pub(super) id: Rc<LayerId>,
     inputs: Vec<(String, TypeSpec)>,
+    outputs: Vec<String>,
     forward: Rc<Forward>,
 }
 
@@ -44,13 +49,40 @@ impl Functional {
         inputs: impl IntoIterator<Item = (&'a str, TypeSpec)>,
         forward: impl Fn(&[Tensor]) -> Tensor + 'static,
     ) -> Self {
-        let inputs = inputs.into_iter().map(|(name, ty)| (name.to_string(), ty)).collect();
-        Self { name: "functional".into(), inputs, forward: Rc::new(forward) }
+        Self::with_outputs(inputs, [OUTPUT], move |inputs| [forward(inputs)])
+    }
+
+    /// A model of named inputs and outputs, given in the same order.
+    ///
+    /// ```
+    /// use gradc::dsl::f32;
+    /// use gradc::model::{Functional, Model};
+    /// use gradc::nn::{Dense, Layer};
+    /// let inputs = [("image", f32([784])), ("place", f32([2]))];
+    /// let model = Functional::with_outputs(inputs, ["class", "size"], |x| {
+    ///     let both = Dense::new(32).apply(&x[0].concat(&[&x[1]], -1)).relu();
+    ///     [Dense::new(10).apply(&both), Dense::new(1).apply(&both)]
+    /// });
+    /// let outputs = model.inference_graph(4).unwrap().graph.outputs().to_vec();
+    /// assert_eq!([&outputs[0].0, &outputs[1].0], ["class", "size"]);
+    /// ```
+    pub fn with_outputs<'a, const N: usize>(
+        inputs: impl IntoIterator<Item = (&'a str, TypeSpec)>,
+        outputs: [&str; N],
+        forward: impl Fn(&[Tensor]) -> [Tensor; N] + 'static,
+    ) -> Self {
+        Self {
+            name: "functional".into(),
+            id: Rc::default(),
+            inputs: inputs.into_iter().map(|(name, ty)| (name.to_string(), ty)).collect(),
+            outputs: outputs.map(String::from).to_vec(),
+            forward: Rc::new(move |inputs| forward(inputs).to_vec()),
+        }
     }
 
     /// With another name than `functional`.
     pub fn named(mut self, name: &str) -> Self {
-        self.name = name.into();
+        (self.name, self.id) = (name.into(), Rc::default());
         self
     }
 }
@@ -64,7 +96,11 @@ impl Model for Functional {
         self.inputs.clone()
     }
 
-    fn forward(&self, inputs: &[Tensor]) -> Tensor {
+    fn outputs(&self) -> Vec<String> {
+        self.outputs.clone()
+    }
+
+    fn forward(&self, inputs: &[Tensor]) -> Vec<Tensor> {
         (self.forward)(inputs)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Model;
 use crate::dsl::{GraphBuilder, ModelErrors, Step, Tensor, TypeSpec, i32, normal};
-use crate::nn::{Dense, Dropout, Embedding, Layer, LayerNorm, LearnedPositions, TiedHead, TransformerBlock};
+use crate::nn::{Dense, Dropout, Embedding, Layer, LayerId, LayerNorm, LearnedPositions, TiedHead, TransformerBlock};
 use ir::Loc;
 
 /// A transformer over tokens (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019): embedding, learned positions, causal
@@ -17,6 +17,7 @@ use ir::Loc;
 /// ```
 #[derive(Clone, Debug)]
 pub struct LanguageModel {
+    pub(super) id: LayerId,
     vocabulary: usize,
     context: usize,
     width: usize,
@@ -33,7 +34,7 @@ impl LanguageModel {
     /// Over that many tokens, for texts of `context` tokens; 4 blocks of width 128 with 4 heads, no dropout, a head of its own. Weights are normal
     /// with a deviation of 0.02.
     pub fn new(vocabulary: usize, context: usize) -> Self {
-        Self { vocabulary, context, width: 128, heads: 4, layers: 4, dropout: 0.0, tied: false }
+        Self { id: LayerId::new(), vocabulary, context, width: 128, heads: 4, layers: 4, dropout: 0.0, tied: false }
     }
 
     /// With another width, which the heads must divide.
@@ -123,9 +124,9 @@ impl Model for LanguageModel {
         vec![("x".into(), i32([self.context]))]
     }
 
-    fn forward(&self, inputs: &[Tensor]) -> Tensor {
+    fn forward(&self, inputs: &[Tensor]) -> Vec<Tensor> {
         let x = self.positions().apply(&self.embedding().apply(&inputs[0]));
         let x = if self.dropout == 0.0 { x } else { Dropout::new(self.dropout).apply(&x) };
-        self.head(&(0..self.layers).fold(x, |x, _| self.block().apply(&x)))
+        vec![self.head(&(0..self.layers).fold(x, |x, _| self.block().apply(&x)))]
     }
 }

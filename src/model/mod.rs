@@ -2,7 +2,27 @@
 //!
 //! A model is traced anew for each graph, so the graphs differ where they should (dropout, batch statistics) and share the names of
 //! their states: what training leaves in `dense/kernel`, prediction reads there.
+//!
+//! # Models as layers
+//!
+//! [`Sequential`], [`Functional`] and [`LanguageModel`] are layers too, so that models are made of models, to any depth. The layers of one that is used so have its name before theirs:
+//! `encoder/dense/kernel`; those of the model that graphs are made of have not. Like any layer, a model has one set of weights however often a graph applies it. A clone of a
+//! [`Sequential`] or a [`Functional`] has the same layers, and is the same model.
+//!
+//! ```
+//! use gradc::dsl::f32;
+//! use gradc::model::{Functional, Model, Sequential};
+//! use gradc::nn::Layer;
+//! let encoder = Sequential::new([28, 28, 1]).flatten().dense(64).relu().dense(16).named("encoder");
+//! let images = [("left", f32([28, 28, 1])), ("right", f32([28, 28, 1]))];
+//! let siamese = Functional::with_inputs(images, move |x| (encoder.apply(&x[0]) - encoder.apply(&x[1])).square().sum_axes([-1]));
+//! let summary = siamese.summary().unwrap();
+//! assert_eq!(summary.trainable, 784 * 64 + 64 + 64 * 16 + 16);
+//! assert_eq!((summary.rows[0].name.as_str(), summary.rows[0].uses), ("encoder", 2));
+//! assert_eq!(summary.rows[2].name, "encoder/dense");
+//! ```
 
+mod as_layer;
 mod functional;
 mod language;
 mod sequential;
@@ -13,7 +33,7 @@ pub use functional::Functional;
 pub use language::LanguageModel;
 pub use sequential::Sequential;
 pub use summary::{Summary, SummaryRow};
-pub use trace::{Batch, SAMPLE_WEIGHT, TARGET};
+pub use trace::{Batch, OUTPUT, SAMPLE_WEIGHT, TARGET};
 
 use crate::dsl::{ModelErrors, Step, Tensor, TypeSpec};
 use crate::nn::metric::Reported;
@@ -30,8 +50,13 @@ pub trait Model {
     /// The inputs: name and type of one sample, without the batch axis.
     fn inputs(&self) -> Vec<(String, TypeSpec)>;
 
-    /// Applies the model to inputs with a batch axis in front.
-    fn forward(&self, inputs: &[Tensor]) -> Tensor;
+    /// The outputs' names: [`OUTPUT`], if there is one.
+    fn outputs(&self) -> Vec<String> {
+        vec![OUTPUT.into()]
+    }
+
+    /// Applies the model to inputs with a batch axis in front: its outputs.
+    fn forward(&self, inputs: &[Tensor]) -> Vec<Tensor>;
 
     /// The training step. Inputs: the model's, the target `y` and, for a weighted batch, `sample_weight`. Outputs: `loss` (the mean over
     /// the batch, plus penalties) and each metric: its mean over the batch under its name, or its statistics, `f1/confusion` for instance, if it is no mean over
@@ -121,7 +146,11 @@ impl<M: Model + ?Sized> Model for Box<M> {
         (**self).inputs()
     }
 
-    fn forward(&self, inputs: &[Tensor]) -> Tensor {
+    fn outputs(&self) -> Vec<String> {
+        (**self).outputs()
+    }
+
+    fn forward(&self, inputs: &[Tensor]) -> Vec<Tensor> {
         (**self).forward(inputs)
     }
 }

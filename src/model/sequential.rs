@@ -4,8 +4,8 @@ use super::Model;
 use crate::dsl::{Tensor, TypeSpec};
 use crate::nn::{
     Activation, ActivationLayer, AvgPool1d, AvgPool2d, BatchNorm, Conv1d, Conv2d, Dense, Dropout, Embedding, Extents2d,
-    Flatten, GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, Gru, Layer, LayerNorm, Lstm, MaxPool1d, MaxPool2d,
-    Reshape, SimpleRnn,
+    Flatten, GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, Gru, Layer, LayerId, LayerNorm, Lstm, MaxPool1d,
+    MaxPool2d, Reshape, SimpleRnn,
 };
 use ir::{DType, Loc};
 use std::rc::Rc;
@@ -20,9 +20,13 @@ use std::rc::Rc;
 ///     .flatten().dense(10);
 /// assert_eq!(model.summary().unwrap().trainable, 34_826);
 /// ```
+///
+/// Layers may be models, and shared: a [`Rc`] of a layer, added twice, is one layer.
 #[derive(Clone)]
 pub struct Sequential {
     name: String,
+    /// Shared by clones. What is no longer the same model has another one.
+    pub(super) id: Rc<LayerId>,
     input: TypeSpec,
     layers: Vec<(Loc, Rc<dyn Layer>)>,
 }
@@ -42,12 +46,12 @@ impl Sequential {
 
     /// A chain for samples of any type.
     pub fn of(sample: TypeSpec) -> Self {
-        Self { name: "sequential".into(), input: sample, layers: Vec::new() }
+        Self { name: "sequential".into(), id: Rc::default(), input: sample, layers: Vec::new() }
     }
 
     /// With another name than `sequential`.
     pub fn named(mut self, name: &str) -> Self {
-        self.name = name.into();
+        (self.name, self.id) = (name.into(), Rc::default());
         self
     }
 
@@ -55,6 +59,7 @@ impl Sequential {
     #[track_caller]
     #[allow(clippy::should_implement_trait)] // The word of the field; a layer can't be added by `+`.
     pub fn add(mut self, layer: impl Layer + 'static) -> Self {
+        self.id = Rc::default();
         self.layers.push((Loc::caller(), Rc::new(layer)));
         self
     }
@@ -118,10 +123,11 @@ impl Model for Sequential {
         vec![("x".into(), self.input.clone())]
     }
 
-    fn forward(&self, inputs: &[Tensor]) -> Tensor {
-        self.layers.iter().fold(inputs[0].clone(), |x, (loc, layer)| {
+    fn forward(&self, inputs: &[Tensor]) -> Vec<Tensor> {
+        let output = self.layers.iter().fold(inputs[0].clone(), |x, (loc, layer)| {
             let g = x.builder().clone();
             g.at(loc.clone(), || layer.apply(&x))
-        })
+        });
+        vec![output]
     }
 }

@@ -6,14 +6,16 @@ use std::fmt;
 /// A layer in the table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SummaryRow {
-    /// The layer's name.
+    /// The layer's name, a path where it is in another one: `encoder/dense`.
     pub name: String,
     /// Its kind.
     pub kind: String,
-    /// Its output's extents without the batch.
+    /// The extents without the batch of its (first) result, where it is applied first.
     pub output: Vec<usize>,
-    /// The number of elements of its states.
+    /// The number of elements of its states, those of layers in it included.
     pub parameters: usize,
+    /// How often it is applied. Its states are counted once.
+    pub uses: usize,
 }
 
 /// Layers, output shapes, numbers of parameters. Prints as a table.
@@ -21,7 +23,7 @@ pub struct SummaryRow {
 pub struct Summary {
     /// The model's name.
     pub model: String,
-    /// The layers in the order in which they are applied.
+    /// The layers in the order in which they are applied first, each once, before those in it.
     pub rows: Vec<SummaryRow>,
     /// Elements of trainable parameters.
     pub trainable: usize,
@@ -32,15 +34,19 @@ pub struct Summary {
 impl Summary {
     /// Of a model's graph for prediction.
     pub(super) fn new(model: &str, step: &Step) -> Self {
-        let elements = |states: &[StateSpec]| states.iter().map(|state| state.ty.shape.numel()).sum();
+        let is_counted = |state: &&StateSpec| matches!(state.role, StateRole::Parameter | StateRole::Buffer);
         let count = |role: StateRole| -> usize {
             step.states.iter().filter(|state| state.role == role).map(|state| state.ty.shape.numel()).sum()
         };
         let rows = step.layers.iter().map(|layer| SummaryRow {
             name: layer.name.clone(),
             kind: layer.kind.clone(),
-            output: layer.output.shape.iter().skip(1).copied().collect(),
-            parameters: elements(step.states.get(layer.states.clone()).unwrap_or_default()),
+            output: layer.outputs.first().map_or_else(Vec::new, |ty| ty.shape.iter().skip(1).copied().collect()),
+            parameters: {
+                let states = layer.states.iter().filter_map(|&state| step.states.get(state));
+                states.filter(is_counted).map(|state| state.ty.shape.numel()).sum()
+            },
+            uses: layer.uses,
         });
         Self {
             model: model.into(),
@@ -75,7 +81,12 @@ impl fmt::Display for Summary {
         let mut table = vec![head];
         for row in &self.rows {
             let dims: String = row.output.iter().map(|d| format!(", {d}")).collect();
-            table.push([format!("{} ({})", row.name, row.kind), format!("(None{dims})"), grouped(row.parameters)]);
+            let uses = if row.uses > 1 { format!(" x{}", row.uses) } else { String::new() };
+            table.push([
+                format!("{} ({}){uses}", row.name, row.kind),
+                format!("(None{dims})"),
+                grouped(row.parameters),
+            ]);
         }
         let width = |column: usize| table.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
         let [a, b, c] = [width(0), width(1), width(2)];

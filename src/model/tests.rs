@@ -3,7 +3,7 @@
 use super::*;
 use crate::dsl::{f32, f64, i32};
 use crate::nn::{
-    BatchNorm, Conv2d, Dense, Layer, MeanSquaredError, Metric, Mode, Padding, Regularizer,
+    BatchNorm, Conv2d, Dense, Layer, LayerId, MeanSquaredError, Metric, Mode, Padding, Regularizer,
     SparseCategoricalCrossEntropy,
 };
 use crate::optim::{Adam, Sgd};
@@ -52,8 +52,9 @@ Non-trainable params: 0";
 fn a_layer_counts_the_states_that_it_declared_not_those_called_like_it() {
     let model = Functional::new(f32([4]), |x| {
         let g = x.builder().clone();
-        let dense =
-            |x: &Tensor, units: usize, name: &str| g.layer(name, "Dense", |name| Dense::new(units).call(x, name));
+        let dense = |x: &Tensor, units: usize, name: &str| {
+            g.layer(Some(&LayerId::new()), name, "Dense", |name| Dense::new(units).call(x, name))
+        };
         let inner = dense(x, 3, "head");
         dense(&inner, 2, "head/gate")
     });
@@ -177,4 +178,73 @@ fn broken_models_name_the_line_of_the_layer() {
     let text = unflattened.evaluation_graph(2, &SparseCategoricalCrossEntropy, &[bad]).unwrap_err().to_string();
     assert!(text.starts_with(&format!("src/model/tests.rs:{line}:")), "{text}");
     assert!(text.contains("add of f32[2,4,10] and i32[2,4]: operands must have one element type"), "{text}");
+}
+
+/// Two inputs through one encoder, whose last layer is a model too.
+fn nested() -> Functional {
+    let tail = Sequential::new([6]).dense(4).batch_norm().named("tail");
+    let encoder = Sequential::new([3, 2]).flatten().add(tail).named("encoder");
+    Functional::with_inputs([("left", f32([3, 2])), ("right", f32([3, 2]))], move |x| {
+        let distance = (encoder.apply(&x[0]) - encoder.apply(&x[1])).square();
+        Dense::new(1).apply(&distance)
+    })
+}
+
+#[test]
+fn models_in_models_are_named_by_path_and_counted_once() {
+    let summary = nested().summary().unwrap();
+    let rows: Vec<_> = summary.rows.iter().map(|row| (row.name.as_str(), row.uses, row.parameters)).collect();
+    let encoder = 6 * 4 + 4 + 4 * 4;
+    let want = [
+        ("encoder", 2, encoder),
+        ("encoder/flatten", 2, 0),
+        ("encoder/tail", 2, encoder),
+        ("encoder/tail/dense", 2, 6 * 4 + 4),
+        ("encoder/tail/batch_normalization", 2, 4 * 4),
+        ("dense", 1, 5),
+    ];
+    assert_eq!(rows, want);
+    assert_eq!((summary.trainable, summary.non_trainable), (6 * 4 + 4 + 2 * 4 + 5, 2 * 4));
+    let text = summary.to_string();
+    assert!(text.contains("│ encoder/tail/dense (Dense) x2 "), "{text}");
+    let step = nested().inference_graph(2).unwrap();
+    assert_eq!(step.states[0].name, "encoder/tail/dense/kernel");
+    // Of the model that is trained the layers have no prefix, wherever its parts are used besides.
+    let alone = Sequential::new([6]).dense(4).named("tail");
+    assert_eq!(alone.inference_graph(1).unwrap().states[0].name, "dense/kernel");
+}
+
+#[test]
+fn errors_in_a_model_of_a_model_name_the_line_of_its_layer() {
+    let line = line!() + 1;
+    let inner = Sequential::new([4, 4]).dense(3).gru(2).lstm(5).named("inner");
+    let outer = Sequential::new([4, 4]).add(inner.clone()).named("outer");
+    let text = Sequential::new([4, 4]).add(outer).inference_graph(2).unwrap_err().to_string();
+    assert!(text.starts_with(&format!("{}:{line}:", file!())), "{text}");
+    assert!(text.contains("in layer outer/inner/lstm"), "{text}");
+    let line = line!() + 2;
+    let other = Functional::new(f32([4]), move |x| {
+        let wrong = inner.apply(x);
+        wrong + x.sum()
+    });
+    let text = other.inference_graph(2).unwrap_err().to_string();
+    assert!(text.starts_with(&format!("{}:{line}:", file!())), "{text}");
+    assert!(text.contains("samples of the model's input \"x\" are f32[4, 4]"), "{text}");
+    let line = line!() + 1;
+    let ops = Functional::new(f32([4]), |x| x + x.cast(ir::DType::I32)).named("ops");
+    let text = Sequential::new([4]).add(ops).inference_graph(2).unwrap_err().to_string();
+    assert!(text.starts_with(&format!("{}:{line}:", file!())) && text.contains("in layer ops"), "{text}");
+}
+
+#[test]
+fn tied_heads_find_the_table_beside_them() {
+    let tied = || Sequential::of(i32([3])).embedding(5, 2).add(crate::nn::TiedHead::new("embedding"));
+    let (first, second) = (tied().named("first"), tied().named("second"));
+    let model = Functional::new(i32([3]), move |x| first.apply(x) + second.apply(x));
+    let step = model.training_graph(2, &SparseCategoricalCrossEntropy, &[], &Sgd::new(0.1)).unwrap();
+    for name in ["first/embedding/embeddings", "second/embedding/embeddings"] {
+        let node = step.graph.ids().find(|&id| matches!(step.graph.op(id), ir::Op::State(s) if s.name == name));
+        // Rows of words, logits, gradient and update.
+        assert!(step.graph.users(node.unwrap()).len() >= 3, "{name}");
+    }
 }

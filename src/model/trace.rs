@@ -7,6 +7,8 @@ use crate::nn::metric::{Metric, Reported};
 use crate::optim::Optimizer;
 use ir::Loc;
 
+/// The name of the output of a model that has one.
+pub const OUTPUT: &str = "output";
 /// The name of the input that holds the targets.
 pub const TARGET: &str = "y";
 /// The name of the input that holds one weight per sample.
@@ -48,21 +50,24 @@ fn graph(model: &dyn Model, purpose: &str) -> GraphBuilder {
     GraphBuilder::new(format!("{}_{purpose}", model.name()))
 }
 
-/// The model's output in a graph; `at` is the place of what is declared besides the model's own layers.
-fn forward(model: &dyn Model, g: &GraphBuilder, batch: usize, at: &Loc) -> Tensor {
+/// The model's outputs in a graph; `at` is the place of what is declared besides the model's own layers.
+fn forward(model: &dyn Model, g: &GraphBuilder, batch: usize, at: &Loc) -> Vec<Tensor> {
     let mut inputs = Vec::new();
     for (name, ty) in model.inputs() {
         inputs.push(g.at(at.clone(), || g.input(&name, ty.batched(batch))));
     }
     if inputs.is_empty() {
-        return g.at(at.clone(), || g.fail("a model", &[], "it must have at least one input"));
+        return vec![g.at(at.clone(), || g.fail("a model", &[], "it must have at least one input"))];
     }
     model.forward(&inputs)
 }
 
 /// Declares target and weights; the loss (the mean plus penalties) and the metrics become outputs. Gives the loss.
-fn score(g: &GraphBuilder, output: &Tensor, batch: Batch, criteria: Criteria<'_>) -> Tensor {
+fn score(g: &GraphBuilder, outputs: &[Tensor], batch: Batch, criteria: Criteria<'_>) -> Tensor {
     let Criteria { loss, metrics, reported } = criteria;
+    let [output] = outputs else {
+        return g.fail("a loss", &[], format!("the model must have one output, not {}", outputs.len()));
+    };
     let Some(ty) = output.ty() else { return output.clone() };
     let target = g.input(TARGET, loss.target(&ty));
     let weights = batch.weighted.then(|| g.input(SAMPLE_WEIGHT, TypeSpec::new(ty.dtype, [batch.size])));
@@ -85,10 +90,10 @@ pub(crate) fn training(
     let g = graph(model, "training");
     g.set_training(true);
     g.at(at.clone(), || optimizer.frozen_statistics().into_iter().for_each(|select| g.freeze_statistics(select)));
-    let output = forward(model, &g, batch.size, &at);
+    let outputs = forward(model, &g, batch.size, &at);
     // Losses, metrics and optimizers are called through trait objects, which know no caller.
     g.at(at, || {
-        let value = score(&g, &output, batch, criteria);
+        let value = score(&g, &outputs, batch, criteria);
         g.minimize_only(&value, &Select::all(), optimizer);
     });
     g.finish()
@@ -101,14 +106,16 @@ pub(crate) fn evaluation(
     at: Loc,
 ) -> Result<Step, ModelErrors> {
     let g = graph(model, "evaluation");
-    let output = forward(model, &g, batch.size, &at);
-    g.at(at, || score(&g, &output, batch, criteria));
+    let outputs = forward(model, &g, batch.size, &at);
+    g.at(at, || score(&g, &outputs, batch, criteria));
     g.finish()
 }
 
 pub(crate) fn inference(model: &dyn Model, batch: usize, at: &Loc) -> Result<Step, ModelErrors> {
     let g = graph(model, "inference");
-    let output = forward(model, &g, batch, at);
-    g.output("output", &output);
+    let outputs = forward(model, &g, batch, at);
+    for (name, output) in model.outputs().iter().zip(&outputs) {
+        g.output(name, output);
+    }
     g.finish()
 }

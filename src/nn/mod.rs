@@ -24,9 +24,9 @@ pub use activation::Activation;
 pub use layer::{
     ActivationLayer, AttentionMask, AvgPool1d, AvgPool2d, BatchNorm, Bidirectional, Conv1d, Conv2d, Dense, Dropout,
     Embedding, Extents2d, Flatten, GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GlobalMaxPool2d, GroupNorm, Gru,
-    Layer, LayerNorm, LearnedPositions, Lstm, Masking, MaxPool1d, MaxPool2d, Merge, MultiHeadAttention, Padding,
-    Padding1d, Recurrent, RecurrentContext, Regularizer, Reshape, Returned, RmsNorm, Rotary, SimpleRnn, TiedHead,
-    TransformerBlock, attention, attention_weights,
+    Inputs, Layer, LayerId, LayerNorm, LearnedPositions, Lstm, Masking, MaxPool1d, MaxPool2d, Merge,
+    MultiHeadAttention, Padding, Padding1d, Recurrent, Regularizer, Reshape, Returned, RmsNorm, Rotary, SimpleRnn,
+    TiedHead, TransformerBlock, attention, attention_weights,
 };
 pub use loss::{
     BinaryCrossEntropy, CategoricalCrossEntropy, Hinge, Huber, KlDivergence, Loss, MeanAbsoluteError, MeanSquaredError,

@@ -283,7 +283,10 @@ fn the_optimizers_schedule_sets_the_rate_of_each_step() {
 }
 
 /// `x + w` with a weight for each sample of a batch, as no layer should have it.
-struct OfTheBatch;
+#[derive(Default)]
+struct OfTheBatch {
+    id: LayerId,
+}
 
 impl Layer for OfTheBatch {
     fn base(&self) -> &str {
@@ -292,6 +295,10 @@ impl Layer for OfTheBatch {
 
     fn kind(&self) -> &str {
         "OfTheBatch"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
     }
 
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
@@ -304,7 +311,7 @@ impl Layer for OfTheBatch {
 /// The program of a last batch of fewer samples can't run on the states; they aren't lost by that.
 #[test]
 fn weights_stay_where_a_program_wants_others() {
-    let model = Sequential::new([2]).add(OfTheBatch).dense(3);
+    let model = Sequential::new([2]).add(OfTheBatch::default()).dense(3);
     let mut trainer = model.compile(Adam::new(0.01), SparseCategoricalCrossEntropy, []).unwrap();
     trainer.fit(&sectors(1), Fit::epochs(3).batch(1).silent()).unwrap();
     let before = weight_bits(&mut trainer);

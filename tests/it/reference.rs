@@ -157,7 +157,7 @@ fn gradients(model: &impl Model, loss: &dyn Loss, batch: usize) -> Step {
     let g = GraphBuilder::new("gradients");
     g.set_training(true);
     let xs: Vec<_> = model.inputs().iter().map(|(name, ty)| g.input(name, ty.batched(batch))).collect();
-    let output = model.forward(&xs);
+    let output = model.forward(&xs).remove(0);
     let target = g.input("y", loss.target(&output.ty().unwrap()));
     let value = loss.per_sample(&output, &target).mean();
     for (name, parameter) in g.parameters() {

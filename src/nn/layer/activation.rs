@@ -1,6 +1,6 @@
 //! Activations as layers of their own.
 
-use super::Layer;
+use super::{Layer, LayerId};
 use crate::dsl::Tensor;
 use crate::nn::Activation;
 
@@ -15,6 +15,10 @@ impl Layer for ActivationLayer {
 
     fn kind(&self) -> &str {
         "Activation"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        None
     }
 
     #[track_caller]

@@ -1,6 +1,6 @@
 //! The dense layer.
 
-use super::{Layer, Regularizer, weight};
+use super::{Layer, LayerId, Regularizer, weight};
 use crate::dsl::{Initializer, Tensor, glorot_uniform, zeros};
 use crate::nn::Activation;
 
@@ -11,6 +11,7 @@ use crate::nn::Activation;
 pub struct Dense {
     units: usize,
     name: String,
+    id: LayerId,
     activation: Activation,
     use_bias: bool,
     kernel_initializer: Initializer,
@@ -24,6 +25,7 @@ impl Dense {
         Self {
             units,
             name: "dense".into(),
+            id: LayerId::new(),
             activation: Activation::Linear,
             use_bias: true,
             kernel_initializer: glorot_uniform(),
@@ -40,6 +42,10 @@ impl Layer for Dense {
 
     fn kind(&self) -> &str {
         "Dense"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
     }
 
     #[track_caller]

@@ -1,6 +1,6 @@
 //! Dropout.
 
-use super::Layer;
+use super::{Layer, LayerId};
 use crate::dsl::Tensor;
 use ir::TensorType;
 
@@ -27,6 +27,10 @@ impl Layer for Dropout {
 
     fn kind(&self) -> &str {
         "Dropout"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        None
     }
 
     #[track_caller]

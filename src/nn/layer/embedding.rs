@@ -1,6 +1,6 @@
 //! The embedding layer, and the output head that shares its table.
 
-use super::{Layer, weight};
+use super::{Layer, LayerId, weight};
 use crate::dsl::{Initializer, Tensor, TypeSpec, uniform, zeros};
 use ir::DType;
 
@@ -11,6 +11,7 @@ pub struct Embedding {
     vocabulary: usize,
     width: usize,
     name: String,
+    id: LayerId,
     dtype: DType,
     initializer: Initializer,
     mask_zero: bool,
@@ -24,6 +25,7 @@ impl Embedding {
             vocabulary,
             width,
             name: "embedding".into(),
+            id: LayerId::new(),
             dtype: DType::F32,
             initializer: uniform(-0.05, 0.05),
             mask_zero: false,
@@ -73,6 +75,10 @@ impl Layer for Embedding {
         "Embedding"
     }
 
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
+    }
+
     #[track_caller]
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
         let ty = TypeSpec::new(self.dtype, [self.vocabulary, self.width]);
@@ -99,19 +105,29 @@ impl Layer for Embedding {
 #[derive(Clone, Debug)]
 pub struct TiedHead {
     embedding: String,
+    id: LayerId,
     use_bias: bool,
 }
 
 impl TiedHead {
-    /// With the table of the embedding layer of that (unique) name, which must have been applied before; no bias.
+    /// With the table of the embedding layer of that (unique) name, which must have been applied before; no bias. Inside a layer or a model the name is one of the layers beside
+    /// this one, or else of those around: `embedding` in `decoder` is `decoder/embedding`, if there is one.
     pub fn new(embedding: &str) -> Self {
-        Self { embedding: embedding.into(), use_bias: false }
+        Self { embedding: embedding.into(), id: LayerId::new(), use_bias: false }
     }
 
     /// With or without a bias `[vocabulary]`, zero at first.
     pub fn use_bias(mut self, use_bias: bool) -> Self {
         self.use_bias = use_bias;
         self
+    }
+}
+
+impl TiedHead {
+    /// The table of the embedding that is nearest to the head of that path.
+    fn table(&self, x: &Tensor, path: &str) -> Option<Tensor> {
+        let around = path.rmatch_indices('/').map(|(end, _)| &path[..=end]).chain([""]);
+        around.into_iter().find_map(|around| x.builder().find_state(&format!("{around}{}/embeddings", self.embedding)))
     }
 }
 
@@ -124,9 +140,13 @@ impl Layer for TiedHead {
         "TiedHead"
     }
 
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
+    }
+
     #[track_caller]
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
-        let Some(table) = x.builder().find_state(&format!("{}/embeddings", self.embedding)) else {
+        let Some(table) = self.table(x, name) else {
             return x.fail("tied_head", format!("no layer {:?} with a table was applied before", self.embedding));
         };
         let (Some(ty), Some(table_ty)) = (x.ty(), table.ty()) else { return x.poisoned() };

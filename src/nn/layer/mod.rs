@@ -1,4 +1,24 @@
-//! Layers: functions with states of their own. A layer is a description; applying it declares its states under a unique name.
+//! Layers: functions with states of their own. Applying a layer to tensors declares its states under a unique name.
+//!
+//! # One object, one set of weights
+//!
+//! A layer that is applied twice in a graph has the same name and the same states both times, and its weights' gradients are the sums of both. What counts is the
+//! object: [`Layer::id`]. A clone is another layer, with weights of its own; a reference, an [`Rc`] or a [`Box`] is the layer that it points to.
+//!
+//! ```
+//! use gradc::dsl::{f32, GraphBuilder};
+//! use gradc::nn::{Dense, Layer};
+//! let g = GraphBuilder::new("siamese");
+//! let (a, b) = (g.input("a", f32([4, 2])), g.input("b", f32([4, 2])));
+//! let encoder = Dense::new(8);
+//! g.output("distance", &(encoder.apply(&a) - encoder.apply(&b)).square().mean_axes([-1]));
+//! assert_eq!(g.finish().unwrap().parameter_count(), 2 * 8 + 8);
+//! ```
+//!
+//! Each application updates running statistics in turn, as in Keras and PyTorch, and draws random numbers of its own; a penalty on a weight counts once. Inputs of another
+//! width than at first are an error.
+//!
+//! Layers applied inside a layer, and those of a [model](crate::model) that is used as one, have its name before theirs: `encoder/dense/kernel`.
 //!
 //! # Steps that don't count
 //!
@@ -20,6 +40,7 @@ mod conv;
 mod dense;
 mod dropout;
 mod embedding;
+mod inputs;
 mod norm;
 mod pool;
 mod recurrent;
@@ -34,36 +55,68 @@ pub use conv::{Conv1d, Conv2d};
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use embedding::{Embedding, TiedHead};
+pub use inputs::Inputs;
 pub use norm::{BatchNorm, GroupNorm, LayerNorm, RmsNorm};
 pub use pool::{
     AvgPool1d, AvgPool2d, GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GlobalMaxPool2d, MaxPool1d, MaxPool2d,
 };
-pub use recurrent::{
-    Bidirectional, Context as RecurrentContext, Gru, Lstm, Masking, Merge, Recurrent, Returned, SimpleRnn,
-};
+pub use recurrent::{Bidirectional, Gru, Lstm, Masking, Merge, Recurrent, Returned, SimpleRnn};
 pub use regularizer::Regularizer;
 pub use shape::{Flatten, Reshape};
 pub use transformer::TransformerBlock;
 pub use window::{Extents2d, Padding, Padding1d};
 
+pub use crate::dsl::LayerId;
 use crate::dsl::{Tensor, TypeSpec};
+use std::rc::Rc;
 
 /// A layer. Implement it for one's own: [`Layer::call`] declares states and ops by the DSL.
 ///
 /// ```
 /// use gradc::dsl::{f32, ones, GraphBuilder, Tensor};
-/// use gradc::nn::Layer;
-/// struct Scale;
+/// use gradc::nn::{Layer, LayerId};
+/// #[derive(Clone, Default)]
+/// struct Scale { id: LayerId }
 /// impl Layer for Scale {
 ///     fn base(&self) -> &str { "scale" }
 ///     fn kind(&self) -> &str { "Scale" }
+///     fn id(&self) -> Option<&LayerId> { Some(&self.id) }
 ///     fn call(&self, x: &Tensor, name: &str) -> Tensor {
 ///         x * x.builder().param(&format!("{name}/factor"), f32([]), ones())
 ///     }
 /// }
 /// let g = GraphBuilder::new("example");
-/// g.output("y", &Scale.apply(&g.input("x", f32([4, 2]))));
-/// assert_eq!(g.finish().unwrap().states[0].name, "scale/factor");
+/// let scale = Scale::default();
+/// g.output("y", &scale.apply(&scale.apply(&g.input("x", f32([4, 2])))));
+/// assert_eq!(g.finish().unwrap().states.len(), 1);
+/// ```
+///
+/// A layer of several tensors, or with several results, has [`Layer::call_many`] too:
+///
+/// ```
+/// use gradc::dsl::{f32, GraphBuilder, Tensor};
+/// use gradc::nn::{Layer, LayerId};
+/// /// The larger and the smaller of two tensors, element by element.
+/// struct Sort;
+/// impl Layer for Sort {
+///     fn base(&self) -> &str { "sort" }
+///     fn kind(&self) -> &str { "Sort" }
+///     fn id(&self) -> Option<&LayerId> { None }
+///     fn call(&self, x: &Tensor, _: &str) -> Tensor {
+///         x.builder().fail("sort", &[x], "it takes two tensors")
+///     }
+///     fn call_many(&self, inputs: &[Tensor], name: &str) -> Vec<Tensor> {
+///         match inputs {
+///             [a, b] => vec![a.maximum(b), a.minimum(b)],
+///             _ => vec![self.call(&inputs[0], name)],
+///         }
+///     }
+/// }
+/// let g = GraphBuilder::new("example");
+/// let (a, b) = (g.input("a", f32([4])), g.input("b", f32([4])));
+/// let [larger, smaller] = Sort.apply_many((&a, &b));
+/// g.output("range", &(larger - smaller));
+/// assert!(g.finish().is_ok());
 /// ```
 pub trait Layer {
     /// The name, if there is no other layer of that name; the next ones get `_1`, `_2`.
@@ -72,14 +125,103 @@ pub trait Layer {
     /// The kind, for the summary.
     fn kind(&self) -> &str;
 
-    /// The result, with states declared under `name/`.
+    /// Which object it is, so that a graph knows it again: a [`LayerId`] made with the object and kept in it. `None` for a layer without states, each of whose
+    /// applications has a name of its own; a state that such a layer declares is an error.
+    fn id(&self) -> Option<&LayerId>;
+
+    /// The result for one tensor, with states declared under `name/`.
     fn call(&self, x: &Tensor, name: &str) -> Tensor;
 
-    /// Applies the layer: once per call with states of its own. Broken rules name the caller's place.
+    /// The results for any number of tensors, at least one. As it stands, one for one, by [`Layer::call`].
     #[track_caller]
-    fn apply(&self, x: &Tensor) -> Tensor {
-        x.builder().layer(self.base(), self.kind(), |name| if x.is_poisoned() { x.clone() } else { self.call(x, name) })
+    fn call_many(&self, inputs: &[Tensor], name: &str) -> Vec<Tensor> {
+        match inputs {
+            [x] => vec![self.call(x, name)],
+            _ => wrong_inputs(self.base(), inputs, "one tensor"),
+        }
     }
+
+    /// Applies the layer: to a tensor, or to several, as `attention.apply((&q, &k, &v))`. Applied again in the same graph, it has the weights that it had. Broken rules name the
+    /// caller's place.
+    #[track_caller]
+    fn apply(&self, inputs: impl Inputs) -> Tensor
+    where
+        Self: Sized,
+    {
+        let [result] = self.apply_many(inputs);
+        result
+    }
+
+    /// [`Layer::apply`] of a layer with several results, as many as the pattern has that takes them: `let [sequence, h, c] = lstm.apply_many(&x)`.
+    #[track_caller]
+    fn apply_many<const N: usize>(&self, inputs: impl Inputs) -> [Tensor; N]
+    where
+        Self: Sized,
+    {
+        let inputs = inputs.tensors();
+        let results = apply_to(self, &inputs, N);
+        std::array::from_fn(|i| results.get(i).cloned().unwrap_or_else(|| inputs[0].poisoned()))
+    }
+}
+
+/// The layer that is pointed to.
+macro_rules! pointers {
+    ($($pointer:ty),*) => { $(
+        impl<L: Layer + ?Sized> Layer for $pointer {
+            fn base(&self) -> &str {
+                (**self).base()
+            }
+
+            fn kind(&self) -> &str {
+                (**self).kind()
+            }
+
+            fn id(&self) -> Option<&LayerId> {
+                (**self).id()
+            }
+
+            #[track_caller]
+            fn call(&self, x: &Tensor, name: &str) -> Tensor {
+                (**self).call(x, name)
+            }
+
+            #[track_caller]
+            fn call_many(&self, inputs: &[Tensor], name: &str) -> Vec<Tensor> {
+                (**self).call_many(inputs, name)
+            }
+        }
+    )* };
+}
+
+pointers!(&L, Rc<L>, Box<L>);
+
+/// The results of a layer, as many as are wanted; poisoned if they are others.
+#[track_caller]
+fn apply_to(layer: &dyn Layer, inputs: &[Tensor], wanted: usize) -> Vec<Tensor> {
+    let g = inputs[0].builder();
+    g.layer_of_several(layer.id(), layer.base(), layer.kind(), |name| {
+        let poisoned = || vec![inputs[0].poisoned(); wanted];
+        if inputs.iter().any(Tensor::is_poisoned) {
+            return poisoned();
+        }
+        let results = layer.call_many(inputs, name);
+        if results.len() == wanted {
+            return results;
+        }
+        if !results.iter().any(Tensor::is_poisoned) {
+            let operands: Vec<&Tensor> = inputs.iter().collect();
+            let rule = format!("the layer gives {} results, and {wanted} are taken: see `apply_many`", results.len());
+            g.fail(layer.base(), &operands, rule);
+        }
+        poisoned()
+    })
+}
+
+/// Says what tensors a layer takes that was given others.
+#[track_caller]
+fn wrong_inputs(layer: &str, inputs: &[Tensor], wanted: &str) -> Vec<Tensor> {
+    let operands: Vec<&Tensor> = inputs.iter().collect();
+    vec![inputs[0].builder().fail(layer, &operands, format!("it takes {wanted}, not {}", inputs.len()))]
 }
 
 /// A parameter of a layer, in the element type of its input.
@@ -89,5 +231,9 @@ fn weight(x: &Tensor, name: &str, part: &str, dims: &[usize], init: &crate::dsl:
     x.builder().param(&format!("{name}/{part}"), TypeSpec::new(dtype, dims), init.clone())
 }
 
+#[cfg(test)]
+mod sharing {
+    mod tests;
+}
 #[cfg(test)]
 mod tests;

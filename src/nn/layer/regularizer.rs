@@ -22,7 +22,7 @@ impl Regularizer {
         Self { l1: 0.0, l2: factor }
     }
 
-    /// Adds the penalty on `weight` to what its graph minimizes.
+    /// Adds the penalty on `weight` to what its graph minimizes: of a weight of a layer that is applied several times, once.
     #[track_caller]
     pub fn apply(&self, weight: &Tensor) {
         for (name, factor) in [("l1", self.l1), ("l2", self.l2)] {
@@ -30,6 +30,9 @@ impl Regularizer {
                 weight.fail("regularizer", format!("{name} must be finite and at least 0, not {factor}"));
                 return;
             }
+        }
+        if weight.builder().is_state_asked_for_again(weight) {
+            return;
         }
         if self.l1 != 0.0 {
             weight.builder().add_penalty(&(weight.abs().sum() * self.l1));

@@ -1,6 +1,6 @@
 //! Layers that change the shape of a sample.
 
-use super::Layer;
+use super::{Layer, LayerId};
 use crate::dsl::Tensor;
 
 /// All axes of a sample as one: `[batch, ...]` to `[batch, n]`, in row-major order (height, width, channels).
@@ -14,6 +14,10 @@ impl Layer for Flatten {
 
     fn kind(&self) -> &str {
         "Flatten"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        None
     }
 
     #[track_caller]
@@ -45,6 +49,10 @@ impl Layer for Reshape {
 
     fn kind(&self) -> &str {
         "Reshape"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        None
     }
 
     #[track_caller]

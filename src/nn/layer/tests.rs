@@ -5,15 +5,15 @@ use crate::dsl::{GraphBuilder, Step, f32, f64};
 use crate::nn::Activation;
 use crate::testing::{Runner, assert_close, check_gradients, eval, random_runner, value};
 
-fn apply(layer: &dyn Layer, input: TypeSpec, training: bool) -> Step {
+fn apply(layer: &impl Layer, input: TypeSpec, training: bool) -> Step {
     let g = GraphBuilder::new("test");
     g.set_training(training);
     g.output("y", &layer.apply(&g.input("x", input)));
     g.finish().unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn output_shape(layer: &dyn Layer, input: &[usize]) -> Vec<usize> {
-    apply(layer, f32(input), false).layers[0].output.shape.dims().to_vec()
+fn output_shape(layer: &impl Layer, input: &[usize]) -> Vec<usize> {
+    apply(layer, f32(input), false).layers[0].outputs[0].shape.dims().to_vec()
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn pooling_of_sequences_takes_windows_and_the_global_mean_a_mask() {
     assert_eq!(eval(|g| GlobalMaxPool1d.apply(&x(g))), [5.0, 0.0]);
     assert_eq!(eval(|g| GlobalAvgPool1d.apply(&x(g))), [2.75, -2.5]);
     let masked = |mask: [f64; 4]| {
-        eval(|g| GlobalAvgPool1d.apply_masked(&x(g), &g.constant(value(crate::dsl::bool_([1, 4]), &mask))))
+        eval(|g| GlobalAvgPool1d.apply(&x(g).with_mask(&g.constant(value(crate::dsl::bool_([1, 4]), &mask)))))
     };
     assert_eq!(masked([1.0, 0.0, 1.0, 0.0]), [1.5, -4.0]);
     assert_eq!(masked([0.0; 4]), [0.0, 0.0]);
@@ -153,7 +153,7 @@ fn gradients_of_sequence_layers_are_difference_quotients() {
     check_gradients(|g| GlobalMaxPool1d.apply(&x(g)));
     check_gradients(|g| {
         let mask = g.constant(value(crate::dsl::bool_([2, 5]), &[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]));
-        GlobalAvgPool1d.apply_masked(&x(g), &mask)
+        GlobalAvgPool1d.apply(&x(g).with_mask(&mask))
     });
 }
 

@@ -1,7 +1,7 @@
 //! The transformer's block.
 
-use super::attention::{AttentionMask, MultiHeadAttention, Rotary};
-use super::{Dense, Dropout, Layer, LayerNorm, RmsNorm};
+use super::attention::{MultiHeadAttention, Rotary};
+use super::{Dense, Dropout, Layer, LayerId, LayerNorm, RmsNorm};
 use crate::dsl::{Initializer, Tensor, glorot_uniform};
 use crate::nn::Activation;
 
@@ -30,6 +30,7 @@ pub struct TransformerBlock {
     heads: usize,
     hidden: Option<usize>,
     name: String,
+    id: LayerId,
     activation: Activation,
     causal: bool,
     dropout: f64,
@@ -48,6 +49,7 @@ impl TransformerBlock {
             heads,
             hidden: None,
             name: "transformer_block".into(),
+            id: LayerId::new(),
             activation: Activation::Gelu,
             causal: false,
             dropout: 0.0,
@@ -119,23 +121,12 @@ impl TransformerBlock {
         self
     }
 
-    /// The block of a sequence, under a mask.
-    #[track_caller]
-    pub fn apply_masked(&self, x: &Tensor, mask: &AttentionMask) -> Tensor {
-        x.builder().layer(self.base(), self.kind(), |name| self.call_masked(x, name, mask))
-    }
-
     /// The block of one new position, `[batch, 1, width]`, after those whose keys and values are kept: see [`MultiHeadAttention::apply_at`].
     #[track_caller]
     pub fn apply_at(&self, x: &Tensor, position: &Tensor, capacity: usize) -> Tensor {
-        x.builder().layer(self.base(), self.kind(), |name| {
+        x.builder().layer(self.id(), self.base(), self.kind(), |name| {
             self.block(x, name, |attention, x, name| attention.call_at(x, name, position, capacity))
         })
-    }
-
-    #[track_caller]
-    fn call_masked(&self, x: &Tensor, name: &str, mask: &AttentionMask) -> Tensor {
-        self.block(x, name, |attention, x, name| attention.call_masked(x, name, mask))
     }
 
     /// Both parts of the block, the attention computed by `attend`.
@@ -197,9 +188,13 @@ impl Layer for TransformerBlock {
         "TransformerBlock"
     }
 
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
+    }
+
     #[track_caller]
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
-        self.call_masked(x, name, &AttentionMask::none())
+        self.block(x, name, MultiHeadAttention::call)
     }
 }
 

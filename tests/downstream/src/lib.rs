@@ -4,7 +4,7 @@
 use gradc::compile::{CompileOptions, PassOptions, Snapshots, Stop, Target};
 use gradc::data::{Data, Scalar, Value};
 use gradc::dsl::{DType, Initializer, Shape, Tensor, TensorType, TypeSpec};
-use gradc::nn::{Layer, Loss};
+use gradc::nn::{Layer, LayerId, Loss};
 use gradc::optim::{Optimizer, Schedule, Update};
 use gradc::train::{Callback, Control, EpochRecord, TrainError};
 
@@ -46,7 +46,10 @@ impl Optimizer for SignSgd {
 }
 
 /// `x * scale`, one scale for all.
-pub struct Scale;
+#[derive(Default)]
+pub struct Scale {
+    id: LayerId,
+}
 
 impl Layer for Scale {
     fn base(&self) -> &str {
@@ -55,6 +58,10 @@ impl Layer for Scale {
 
     fn kind(&self) -> &str {
         "Scale"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
     }
 
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
@@ -110,7 +117,7 @@ mod tests {
     fn everything_of_a_users_own_trains() {
         let data = Dataset::new(ramp(16), ramp(16)).unwrap();
         let distance = Metric::mean("distance", Mode::Min, |x, y| (x - y).abs().mean_axes([-1]));
-        let model = Sequential::new([1]).dense(1).add(Scale);
+        let model = Sequential::new([1]).dense(1).add(Scale::default());
         let (options, _) = options(None);
         let trainer = model.compile(SignSgd(Schedule::from(0.01)), LogCosh, [distance]).unwrap();
         let mut trainer = trainer.with_options(options).unwrap();
@@ -123,7 +130,7 @@ mod tests {
 
     #[test]
     fn graphs_and_loops_can_be_looked_at() {
-        let step = Sequential::new([1]).dense(1).add(Scale);
+        let step = Sequential::new([1]).dense(1).add(Scale::default());
         let step = gradc::model::Model::inference_graph(&step, 4).unwrap();
         let (options, stop) = options(None);
         let outcome = gradc::compile::run_passes(step.graph, &options, stop).unwrap();

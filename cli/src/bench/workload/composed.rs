@@ -3,7 +3,7 @@
 use super::train::CLASSES;
 use gradc::dsl::{GraphBuilder, ModelErrors, Step, Tensor, bf16, f32};
 use gradc::model::{Functional, Sequential};
-use gradc::nn::{Activation, Dense, Layer, binary_cross_entropy};
+use gradc::nn::{Activation, Dense, Layer, LayerId, binary_cross_entropy};
 use gradc::optim::Adam;
 use ir::DType;
 
@@ -75,6 +75,10 @@ impl Layer for Widened {
 
     fn kind(&self) -> &str {
         "Widened"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        None
     }
 
     fn call(&self, x: &Tensor, _: &str) -> Tensor {

@@ -3,7 +3,9 @@
 use super::train::{CLASSES, CONTEXT, SYMBOLS, WORDS};
 use gradc::dsl::{Tensor, i32};
 use gradc::model::Sequential;
-use gradc::nn::{Activation, BatchNorm, Conv2d, Dense, Layer, LayerNorm, LearnedPositions, Padding, TransformerBlock};
+use gradc::nn::{
+    Activation, BatchNorm, Conv2d, Dense, Layer, LayerId, LayerNorm, LearnedPositions, Padding, TransformerBlock,
+};
 
 /// The channels that the dense layer of the convolutional network gets.
 pub(super) const LAST_CHANNELS: usize = 64;
@@ -53,7 +55,9 @@ pub(super) fn transformer(dropout: bool) -> Sequential {
 pub(super) fn residual() -> Sequential {
     let stages = [(16, 1), (32, 2), (64, 2)];
     let stem = Sequential::new([32, 32, 3]).add(convolution(16, 3, 1)).add(norm()).relu();
-    let blocks = stages.into_iter().fold(stem, |model, (filters, stride)| model.add(BasicBlock { filters, stride }));
+    let blocks = stages
+        .into_iter()
+        .fold(stem, |model, (filters, stride)| model.add(BasicBlock { id: LayerId::new(), filters, stride }));
     blocks.global_avg_pool2d().dense(CLASSES)
 }
 
@@ -67,6 +71,7 @@ fn norm() -> BatchNorm {
 
 /// Two normalized convolutions 3x3 around which the input is added; with a stride the input takes a normalized convolution 1x1.
 struct BasicBlock {
+    id: LayerId,
     filters: usize,
     stride: usize,
 }
@@ -78,6 +83,10 @@ impl Layer for BasicBlock {
 
     fn kind(&self) -> &str {
         "BasicBlock"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
     }
 
     fn call(&self, x: &Tensor, name: &str) -> Tensor {

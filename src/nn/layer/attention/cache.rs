@@ -3,6 +3,7 @@
 use super::MultiHeadAttention;
 use super::function::{masked_weights, weighted_values};
 use crate::dsl::{StateRole, Tensor, TypeSpec, zeros};
+use crate::nn::Layer;
 use ir::DType;
 
 impl MultiHeadAttention {
@@ -15,9 +16,7 @@ impl MultiHeadAttention {
     #[track_caller]
     pub fn apply_at(&self, x: &Tensor, position: &Tensor, capacity: usize) -> Tensor {
         let g = x.builder();
-        g.layer(crate::nn::Layer::base(self), crate::nn::Layer::kind(self), |name| {
-            self.call_at(x, name, position, capacity)
-        })
+        g.layer(self.id(), self.base(), self.kind(), |name| self.call_at(x, name, position, capacity))
     }
 
     /// [`MultiHeadAttention::apply_at`] under a given name.
@@ -49,7 +48,8 @@ impl MultiHeadAttention {
 fn remember(state: &str, new: &Tensor, here: &Tensor, capacity: usize) -> Tensor {
     let (g, Some(ty)) = (new.builder(), new.ty()) else { return new.clone() };
     let dims = [ty.shape[0], capacity, ty.shape[2], ty.shape[3]];
-    let old = g.port(state, TypeSpec::new(ty.dtype, dims), zeros(), StateRole::Cache);
+    let kept = g.port(state, TypeSpec::new(ty.dtype, dims), zeros(), StateRole::Cache);
+    let old = g.updated_state(state).unwrap_or(kept);
     let all = here.reshape([capacity as isize, 1, 1]).select(new, &old);
     g.set_update(state, &all);
     all

@@ -42,18 +42,6 @@ impl AttentionMask {
         self
     }
 
-    /// With padding by the mask that comes with keys (see [`crate::nn::layer`]), unless it has padding of its own.
-    pub(super) fn or_padding_of(mut self, keys: &Tensor) -> Self {
-        self.keys = self.keys.or_else(|| keys.mask());
-        self
-    }
-
-    /// Causal if `causal` or if it was already.
-    pub(super) fn and_causal(mut self, causal: bool) -> Self {
-        self.causal |= causal;
-        self
-    }
-
     /// The rule that the mask breaks, if any.
     fn check(&self, q: &TensorType, k: &TensorType) -> Option<String> {
         let (queries, keys) = (q.shape[1], k.shape[1]);

@@ -3,7 +3,7 @@
 use super::function::{AttentionMask, attend, attention_weights, weighted_values};
 use super::position::Rotary;
 use crate::dsl::{Initializer, Tensor, glorot_uniform};
-use crate::nn::layer::{Dense, Dropout, Layer};
+use crate::nn::layer::{Dense, Dropout, Layer, LayerId, wrong_inputs};
 
 /// Attention by several heads (arXiv 1706.03762): projections to queries, keys and values, [`super::attention`] of each head, a projection of all
 /// heads' results. `[batch, length, width]` to `[batch, length, output width]`.
@@ -16,11 +16,11 @@ use crate::nn::layer::{Dense, Dropout, Layer};
 ///
 /// ```
 /// use gradc::dsl::{f32, GraphBuilder};
-/// use gradc::nn::{AttentionMask, Layer, MultiHeadAttention};
+/// use gradc::nn::{Layer, MultiHeadAttention};
 /// let g = GraphBuilder::new("attention");
 /// let (text, image) = (g.input("text", f32([2, 12, 64])), g.input("image", f32([2, 49, 96])));
 /// let text = MultiHeadAttention::new(4, 16).causal(true).apply(&text);
-/// let y = MultiHeadAttention::new(4, 16).apply_across(&text, &image, &AttentionMask::none());
+/// let y = MultiHeadAttention::new(4, 16).apply((&text, &image));
 /// assert_eq!(y.shape().unwrap().dims(), [2, 12, 64]);
 /// ```
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ pub struct MultiHeadAttention {
     pub(super) size: usize,
     width: Option<usize>,
     name: String,
+    id: LayerId,
     causal: bool,
     use_bias: bool,
     dropout: f64,
@@ -47,6 +48,7 @@ impl MultiHeadAttention {
             size,
             width: None,
             name: "multi_head_attention".into(),
+            id: LayerId::new(),
             causal: false,
             use_bias: true,
             dropout: 0.0,
@@ -105,37 +107,6 @@ impl MultiHeadAttention {
         self
     }
 
-    /// Attention of a sequence to itself, under a mask. Keys that `x`'s own mask says to be padding are hidden too, unless `mask` says which are.
-    #[track_caller]
-    pub fn apply_masked(&self, x: &Tensor, mask: &AttentionMask) -> Tensor {
-        x.builder().layer(self.base(), self.kind(), |name| self.call_masked(x, name, mask))
-    }
-
-    /// Attention of `x [batch, queries, width]` to `memory [batch, keys, memory width]`: `[batch, queries, output width]`. Padding of `memory` by its own mask
-    /// is hidden, unless `mask` says which keys are.
-    #[track_caller]
-    pub fn apply_across(&self, x: &Tensor, memory: &Tensor, mask: &AttentionMask) -> Tensor {
-        x.builder().layer(self.base(), self.kind(), |name| {
-            if let Err(poisoned) = self.check(x).and_then(|()| self.check(memory)) {
-                return poisoned;
-            }
-            let q = self.project(x, name, "query", 1).remove(0);
-            let mut kv = self.project(memory, name, "key_value", 2);
-            let (v, k) = (kv.remove(1), kv.remove(0));
-            self.attend(x, name, [&q, &k, &v], mask.clone().or_padding_of(memory))
-        })
-    }
-
-    /// [`MultiHeadAttention::apply_masked`] under a given name.
-    #[track_caller]
-    pub(crate) fn call_masked(&self, x: &Tensor, name: &str, mask: &AttentionMask) -> Tensor {
-        if let Err(poisoned) = self.check(x) {
-            return poisoned;
-        }
-        let qkv = self.project(x, name, "qkv", 3);
-        self.attend(x, name, [&qkv[0], &qkv[1], &qkv[2]], mask.clone().or_padding_of(x))
-    }
-
     /// Checks that the layer can take `x`.
     #[track_caller]
     pub(super) fn check(&self, x: &Tensor) -> Result<(), Tensor> {
@@ -164,16 +135,15 @@ impl MultiHeadAttention {
     }
 
     #[track_caller]
-    fn attend(&self, x: &Tensor, name: &str, [q, k, v]: [&Tensor; 3], mask: AttentionMask) -> Tensor {
-        let mask = mask.and_causal(self.causal);
+    fn attend(&self, x: &Tensor, name: &str, [q, k, v]: [&Tensor; 3], mask: &AttentionMask) -> Tensor {
         let rotate = |t: &Tensor| self.rotary.as_ref().map_or_else(|| t.clone(), |rotary| rotary.apply(t));
         let (q, k) = (rotate(q), rotate(k));
         let dropout = Dropout::new(self.dropout);
         if !x.builder().watches_attention() {
-            let attended = attend([&q, &k, v], &mask, &dropout, self.block);
+            let attended = attend([&q, &k, v], mask, &dropout, self.block);
             return self.output(x, name, &attended);
         }
-        let weights = attention_weights(&q, &k, &mask);
+        let weights = attention_weights(&q, &k, mask);
         x.builder().output_attention(name, &weights);
         self.output(x, name, &weighted_values(&dropout.call(&weights, name), v))
     }
@@ -196,8 +166,29 @@ impl Layer for MultiHeadAttention {
         "MultiHeadAttention"
     }
 
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
+    }
+
     #[track_caller]
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
-        self.call_masked(x, name, &AttentionMask::none())
+        self.call_many(std::slice::from_ref(x), name).swap_remove(0)
+    }
+
+    #[track_caller]
+    fn call_many(&self, inputs: &[Tensor], name: &str) -> Vec<Tensor> {
+        if let Some(poisoned) = inputs.iter().find_map(|x| self.check(x).err()) {
+            return vec![poisoned];
+        }
+        let project = |x: &Tensor, part: &str, count: usize| self.project(x, name, part, count);
+        let (projected, keys) = match inputs {
+            [x] => (project(x, "qkv", 3), x),
+            [x, memory] => ([project(x, "query", 1), project(memory, "key_value", 2)].concat(), memory),
+            [q, k, v] => ([project(q, "query", 1), project(k, "key", 1), project(v, "value", 1)].concat(), k),
+            _ => return wrong_inputs(&self.name, inputs, "one to three tensors"),
+        };
+        let mask = if self.causal { AttentionMask::causal() } else { AttentionMask::none() };
+        let mask = keys.mask().iter().fold(mask, AttentionMask::padding);
+        vec![self.attend(&inputs[0], name, [&projected[0], &projected[1], &projected[2]], &mask)]
     }
 }

@@ -1,9 +1,9 @@
 //! Positions: learned ones that are added, and rotations of queries and keys.
 
 use crate::dsl::{Initializer, Tensor, uniform};
-use crate::nn::Layer;
 use crate::nn::layer::weight;
 use crate::nn::layer::window::sequence;
+use crate::nn::{Layer, LayerId};
 use ir::{DType, Scalar, Shape, TensorType, Value};
 
 /// A learned vector for each position, added: `[batch, length, width]` to the same. Parameter `embeddings [context, width]`; the length is at most the
@@ -12,13 +12,14 @@ use ir::{DType, Scalar, Shape, TensorType, Value};
 pub struct LearnedPositions {
     context: usize,
     name: String,
+    id: LayerId,
     initializer: Initializer,
 }
 
 impl LearnedPositions {
     /// For sequences up to that length; uniform on ±0.05, as [`crate::nn::Embedding`].
     pub fn new(context: usize) -> Self {
-        Self { context, name: "position_embedding".into(), initializer: uniform(-0.05, 0.05) }
+        Self { context, name: "position_embedding".into(), id: LayerId::new(), initializer: uniform(-0.05, 0.05) }
     }
 
     /// With another name than the kind's.
@@ -37,7 +38,7 @@ impl LearnedPositions {
     /// not below the context ends the run with an error.
     #[track_caller]
     pub fn apply_at(&self, x: &Tensor, position: &Tensor) -> Tensor {
-        x.builder().layer(self.base(), self.kind(), |name| match sequence(self.base(), x) {
+        x.builder().layer(self.id(), self.base(), self.kind(), |name| match sequence(self.base(), x) {
             Ok(ty) => {
                 x + weight(x, name, "embeddings", &[self.context, ty.shape[2]], &self.initializer).gather(position)
             }
@@ -53,6 +54,10 @@ impl Layer for LearnedPositions {
 
     fn kind(&self) -> &str {
         "PositionEmbedding"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
     }
 
     #[track_caller]

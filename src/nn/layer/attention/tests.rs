@@ -85,10 +85,7 @@ fn padded_keys_take_no_part_and_blind_queries_get_nothing() {
     // The second sample has no token at all.
     let tokens = [1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
     let layer = MultiHeadAttention::new(3, 2).causal(true);
-    let mut runner = random_runner(&|g| {
-        let mask = AttentionMask::none().padding(&g.constant(value(bool_([2, 4]), &tokens)));
-        layer.apply_masked(&input(g), &mask)
-    });
+    let mut runner = random_runner(&|g| layer.apply(&input(g).with_mask(&g.constant(value(bool_([2, 4]), &tokens)))));
     let mut want = by_loops(&runner, &|_, i, j| j <= i && j != 2);
     let bias = runner.state("multi_head_attention/output/bias");
     for (i, v) in want.iter_mut().enumerate().skip(24) {
@@ -100,9 +97,7 @@ fn padded_keys_take_no_part_and_blind_queries_get_nothing() {
 #[test]
 fn attention_across_two_sequences_is_its_loops() {
     let layer = MultiHeadAttention::new(2, 3).output_width(4);
-    let mut runner = random_runner(&|g| {
-        layer.apply_across(&input(g), &g.param("memory", f64([2, 5, 3]), constant(0.0)), &AttentionMask::none())
-    });
+    let mut runner = random_runner(&|g| layer.apply((&input(g), &g.param("memory", f64([2, 5, 3]), constant(0.0)))));
     let state = |part: &str| runner.state(&format!("multi_head_attention/{part}"));
     let (x, memory) = (runner.state("x"), runner.state("memory"));
     let want: Vec<f64> = (x.chunks(24).zip(memory.chunks(15)))
@@ -149,11 +144,11 @@ fn gradients_are_difference_quotients() {
     check_gradients(|g| {
         let tokens = g.constant(value(bool_([2, 3]), &[1.0, 0.0, 1.0, 0.0, 0.0, 0.0]));
         let layer = MultiHeadAttention::new(1, 2).use_bias(false);
-        layer.apply_masked(&x(g), &AttentionMask::none().padding(&tokens))
+        layer.apply(&x(g).with_mask(&tokens))
     });
     check_gradients(|g| {
         let memory = g.param("memory", f64([2, 2, 2]), constant(0.0));
-        MultiHeadAttention::new(2, 1).apply_across(&x(g), &memory, &AttentionMask::none())
+        MultiHeadAttention::new(2, 1).apply((&x(g), &memory))
     });
     check_gradients(|g| LearnedPositions::new(4).apply(&x(g)));
 }
@@ -238,11 +233,10 @@ fn results(declare: &dyn Fn(&GraphBuilder) -> Tensor) -> Vec<f64> {
 fn blocks_of_queries_give_what_all_scores_at_once_give() {
     let tokens = [1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
     let masked = |layer: &MultiHeadAttention, g: &GraphBuilder| {
-        let mask = AttentionMask::none().padding(&g.constant(value(bool_([2, 4]), &tokens)));
-        layer.apply_masked(&input(g), &mask)
+        layer.apply(&input(g).with_mask(&g.constant(value(bool_([2, 4]), &tokens))))
     };
     let across = |layer: &MultiHeadAttention, g: &GraphBuilder| {
-        layer.apply_across(&input(g), &g.param("memory", f64([2, 5, 3]), constant(0.0)), &AttentionMask::none())
+        layer.apply((&input(g), &g.param("memory", f64([2, 5, 3]), constant(0.0))))
     };
     let plain = MultiHeadAttention::new(3, 2);
     // Blocks that divide the queries, one that doesn't, and one larger than all of them.

@@ -4,7 +4,7 @@ use super::{check_groups, convolution_options, weighted_layer_options};
 use crate::dsl::{Initializer, Tensor, glorot_uniform, zeros};
 use crate::nn::Activation;
 use crate::nn::layer::window::{sequence, window1d};
-use crate::nn::layer::{Layer, Padding1d, Regularizer, weight};
+use crate::nn::layer::{Layer, LayerId, Padding1d, Regularizer, weight};
 
 /// Convolution of sequences `[batch, length, channels]` with kernels `[size, channels/groups, filters]`: `[batch, length', filters]`.
 ///
@@ -21,6 +21,7 @@ pub struct Conv1d {
     padding: Padding1d,
     groups: usize,
     name: String,
+    id: LayerId,
     activation: Activation,
     use_bias: bool,
     kernel_initializer: Initializer,
@@ -39,6 +40,7 @@ impl Conv1d {
             padding: Padding1d::Valid,
             groups: 1,
             name: "conv1d".into(),
+            id: LayerId::new(),
             activation: Activation::Linear,
             use_bias: true,
             kernel_initializer: glorot_uniform(),
@@ -55,6 +57,10 @@ impl Layer for Conv1d {
 
     fn kind(&self) -> &str {
         "Conv1D"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
     }
 
     #[track_caller]

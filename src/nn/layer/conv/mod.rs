@@ -5,7 +5,7 @@ mod conv1d;
 pub use conv1d::Conv1d;
 
 use super::window::{image, window};
-use super::{Extents2d, Layer, Padding, Regularizer, weight};
+use super::{Extents2d, Layer, LayerId, Padding, Regularizer, weight};
 use crate::dsl::{Initializer, Tensor, glorot_uniform, zeros};
 use crate::nn::Activation;
 
@@ -108,6 +108,7 @@ pub struct Conv2d {
     padding: Padding,
     groups: usize,
     name: String,
+    id: LayerId,
     activation: Activation,
     use_bias: bool,
     kernel_initializer: Initializer,
@@ -126,6 +127,7 @@ impl Conv2d {
             padding: Padding::Valid,
             groups: 1,
             name: "conv2d".into(),
+            id: LayerId::new(),
             activation: Activation::Linear,
             use_bias: true,
             kernel_initializer: glorot_uniform(),
@@ -142,6 +144,10 @@ impl Layer for Conv2d {
 
     fn kind(&self) -> &str {
         "Conv2D"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
     }
 
     #[track_caller]

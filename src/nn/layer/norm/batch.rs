@@ -2,8 +2,8 @@
 
 use super::{center_option, features, norm_options, weight};
 use crate::dsl::{Tensor, TypeSpec, ones, zeros};
-use crate::nn::Layer;
 use crate::nn::mask::mean_where;
+use crate::nn::{Layer, LayerId};
 
 /// `gamma (x - mean) / sqrt(variance + epsilon) + beta` per channel, the last axis (Ioffe and Szegedy, arXiv 1502.03167).
 ///
@@ -12,9 +12,10 @@ use crate::nn::mask::mean_where;
 /// [`crate::dsl::GraphBuilder::freeze_statistics`] says so. Rows that only pad a batch count in its
 /// statistics: train on full batches, or trace a step for the last batch's size. Steps that the input's mask (see [`crate::nn::layer`]) leaves out don't
 /// count.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct BatchNorm {
     name: String,
+    id: LayerId,
     momentum: f64,
     epsilon: f64,
     scale: bool,
@@ -30,7 +31,14 @@ impl Default for BatchNorm {
 impl BatchNorm {
     /// With Keras's defaults: momentum 0.99, epsilon 1e-3, with gamma and beta.
     pub fn new() -> Self {
-        Self { name: "batch_normalization".into(), momentum: 0.99, epsilon: 1e-3, scale: true, center: true }
+        Self {
+            name: "batch_normalization".into(),
+            id: LayerId::new(),
+            momentum: 0.99,
+            epsilon: 1e-3,
+            scale: true,
+            center: true,
+        }
     }
 
     /// How much of the moving statistics stays in a step.
@@ -39,11 +47,12 @@ impl BatchNorm {
         self
     }
 
-    /// The moving statistic of that name follows the batch's.
+    /// The moving statistic of that name follows the batch's; where the layer is applied several times, each one's in turn.
     #[track_caller]
-    fn follow(&self, state: &str, moving: &Tensor, batch: &Tensor) {
-        let new = moving * self.momentum + batch.stop_gradient() * (1.0 - self.momentum);
-        moving.builder().set_update(state, &new);
+    fn follow(&self, state: &str, batch: &Tensor) {
+        let g = batch.builder();
+        let Some(moving) = g.updated_state(state) else { return };
+        g.set_update(state, &(moving * self.momentum + batch.stop_gradient() * (1.0 - self.momentum)));
     }
 }
 
@@ -57,6 +66,10 @@ impl Layer for BatchNorm {
 
     fn kind(&self) -> &str {
         "BatchNormalization"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
     }
 
     #[track_caller]
@@ -91,8 +104,8 @@ impl Layer for BatchNorm {
             let shift = mean - &centre;
             // The mean square of distances to any constant, less the square of its distance to the mean, is the variance.
             let variance = mean_of(&(x - &centre).square()) - shift.square();
-            self.follow(&moving("mean"), &moving_mean, &centre);
-            self.follow(&moving("variance"), &moving_variance, &variance);
+            self.follow(&moving("mean"), &centre);
+            self.follow(&moving("variance"), &variance);
             (centre, Some(shift), variance)
         };
         let mut factor = (variance + self.epsilon).rsqrt();

@@ -2,15 +2,16 @@
 
 use super::{center_option, features, norm_options, scale_and_center, standardize};
 use crate::dsl::Tensor;
-use crate::nn::Layer;
+use crate::nn::{Layer, LayerId};
 
 /// `gamma (x - mean) / sqrt(variance + epsilon) + beta`, mean and (biased) variance over each sample's positions and a group of its channels
 /// (Wu and He, arXiv 1803.08494): `[batch, ..., channels]` to the same. Channels that follow each other make a group. Parameters
 /// `gamma [channels]` and `beta [channels]`. One group normalizes a whole sample; as many groups as channels is instance normalization.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct GroupNorm {
     groups: usize,
     name: String,
+    id: LayerId,
     epsilon: f64,
     scale: bool,
     center: bool,
@@ -19,7 +20,14 @@ pub struct GroupNorm {
 impl GroupNorm {
     /// Of that many groups, which must divide the channels; epsilon 1e-3 (Keras's; PyTorch has 1e-5), gamma and beta.
     pub fn new(groups: usize) -> Self {
-        Self { groups, name: "group_normalization".into(), epsilon: 1e-3, scale: true, center: true }
+        Self {
+            groups,
+            name: "group_normalization".into(),
+            id: LayerId::new(),
+            epsilon: 1e-3,
+            scale: true,
+            center: true,
+        }
     }
 }
 
@@ -33,6 +41,10 @@ impl Layer for GroupNorm {
 
     fn kind(&self) -> &str {
         "GroupNormalization"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
     }
 
     #[track_caller]

@@ -2,13 +2,14 @@
 
 use super::{center_option, features, norm_options, scale_and_center, standardize};
 use crate::dsl::Tensor;
-use crate::nn::Layer;
+use crate::nn::{Layer, LayerId};
 
 /// `gamma (x - mean) / sqrt(variance + epsilon) + beta`, mean and (biased) variance over the last axis of each position (Ba, Kiros and
 /// Hinton, arXiv 1607.06450): `[batch, ..., features]` to the same. Parameters `gamma [features]` and `beta [features]`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct LayerNorm {
     name: String,
+    id: LayerId,
     epsilon: f64,
     scale: bool,
     center: bool,
@@ -23,7 +24,7 @@ impl Default for LayerNorm {
 impl LayerNorm {
     /// With Keras's defaults: epsilon 1e-3 (PyTorch has 1e-5), gamma and beta.
     pub fn new() -> Self {
-        Self { name: "layer_normalization".into(), epsilon: 1e-3, scale: true, center: true }
+        Self { name: "layer_normalization".into(), id: LayerId::new(), epsilon: 1e-3, scale: true, center: true }
     }
 }
 
@@ -37,6 +38,10 @@ impl Layer for LayerNorm {
 
     fn kind(&self) -> &str {
         "LayerNormalization"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
     }
 
     #[track_caller]

@@ -2,13 +2,14 @@
 
 use super::{features, norm_options, scale_and_center};
 use crate::dsl::Tensor;
-use crate::nn::Layer;
+use crate::nn::{Layer, LayerId};
 
 /// `gamma x / sqrt(mean(x²) + epsilon)`, the mean over the last axis of each position (Zhang and Sennrich, arXiv 1910.07467):
 /// `[batch, ..., features]` to the same. Parameter `gamma [features]`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct RmsNorm {
     name: String,
+    id: LayerId,
     epsilon: f64,
     scale: bool,
 }
@@ -22,7 +23,7 @@ impl Default for RmsNorm {
 impl RmsNorm {
     /// With Keras's defaults: epsilon 1e-6, gamma.
     pub fn new() -> Self {
-        Self { name: "rms_normalization".into(), epsilon: 1e-6, scale: true }
+        Self { name: "rms_normalization".into(), id: LayerId::new(), epsilon: 1e-6, scale: true }
     }
 }
 
@@ -35,6 +36,10 @@ impl Layer for RmsNorm {
 
     fn kind(&self) -> &str {
         "RMSNormalization"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
     }
 
     #[track_caller]

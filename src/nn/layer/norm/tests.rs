@@ -6,7 +6,7 @@ use crate::nn::Layer;
 use crate::testing::{assert_close, check_gradients, random_runner};
 
 /// The parameter `x` of these extents, normalized.
-fn normalized<'a>(layer: &'a dyn Layer, dims: &'a [usize]) -> impl Fn(&GraphBuilder) -> Tensor + 'a {
+fn normalized<'a>(layer: &'a impl Layer, dims: &'a [usize]) -> impl Fn(&GraphBuilder) -> Tensor + 'a {
     move |g| layer.apply(&g.param("x", f64(dims), constant(0.0)))
 }
 
@@ -19,7 +19,7 @@ fn standardized(x: &[f64], members: &[usize], epsilon: f64) -> Vec<(usize, f64)>
 }
 
 /// The result of the layer at random numbers, and the parameters `x`, `gamma`, `beta` (if it has them).
-fn run(layer: &dyn Layer, dims: &[usize]) -> (Vec<f64>, Vec<f64>, Vec<f64>, Vec<f64>) {
+fn run(layer: &impl Layer, dims: &[usize]) -> (Vec<f64>, Vec<f64>, Vec<f64>, Vec<f64>) {
     let mut runner = random_runner(&normalized(layer, dims));
     let state = |part: &str| {
         let name = format!("{}/{part}", layer.base());

@@ -1,9 +1,9 @@
 //! Pooling over all positions.
 
 use crate::dsl::Tensor;
-use crate::nn::Layer;
 use crate::nn::layer::window::{image, sequence};
 use crate::nn::mask::{max_where, mean_where};
+use crate::nn::{Layer, LayerId};
 
 macro_rules! global_pooling {
     ($($ty:ident, $base:literal, $kind:literal, $method:ident, $doc:literal;)*) => { $(
@@ -18,6 +18,10 @@ macro_rules! global_pooling {
 
             fn kind(&self) -> &str {
                 $kind
+            }
+
+            fn id(&self) -> Option<&LayerId> {
+                None
             }
 
             #[track_caller]
@@ -46,25 +50,9 @@ fn mean_of_steps(x: &Tensor, mask: &Tensor) -> Tensor {
 macro_rules! pooling_over_time {
     ($($ty:ident, $base:literal, $kind:literal, $method:ident, $masked:expr, $what:literal;)*) => { $(
         #[doc = concat!("The ", $what, " of each feature over a sequence: `[batch, length, features]` to `[batch, features]`.")]
-        /// Where the input has a mask (see [`crate::nn::layer`]), over the positions that count; 0 for a sequence without any.
+        /// Where the input has a mask (see [`crate::nn::layer`]; [`Tensor::with_mask`] gives it one), over the positions that count; 0 for a sequence without any.
         #[derive(Clone, Copy, Debug, Default)]
         pub struct $ty;
-
-        impl $ty {
-            /// Over the positions where `mask`, of truth values `[batch, length]`, holds; 0 for a sequence without any.
-            #[track_caller]
-            pub fn apply_masked(&self, x: &Tensor, mask: &Tensor) -> Tensor {
-                let (op, g) = (self.base(), x.builder());
-                g.layer(op, self.kind(), |_| {
-                    let (Some(ty), Some(mask_ty)) = (x.ty(), mask.ty()) else { return x.poisoned() };
-                    if mask_ty.dtype != ir::DType::Bool || ty.shape.rank() != 3 || mask_ty.shape[..] != ty.shape[..2] {
-                        let rule = "wanted are [batch, length, features] and a mask bool[batch, length]";
-                        return g.fail(op, &[x, mask], rule);
-                    }
-                    $masked(x, mask)
-                })
-            }
-        }
 
         impl Layer for $ty {
             fn base(&self) -> &str {
@@ -73,6 +61,10 @@ macro_rules! pooling_over_time {
 
             fn kind(&self) -> &str {
                 $kind
+            }
+
+            fn id(&self) -> Option<&LayerId> {
+                None
             }
 
             #[track_caller]

@@ -5,7 +5,7 @@ mod global;
 pub use global::{GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GlobalMaxPool2d};
 
 use super::window::{image, sequence, window, window1d};
-use super::{Extents2d, Layer, Padding, Padding1d};
+use super::{Extents2d, Layer, LayerId, Padding, Padding1d};
 use crate::dsl::Tensor;
 
 macro_rules! pooling {
@@ -44,6 +44,10 @@ macro_rules! pooling {
 
             fn kind(&self) -> &str {
                 $kind
+            }
+
+            fn id(&self) -> Option<&LayerId> {
+                None
             }
 
             #[track_caller]

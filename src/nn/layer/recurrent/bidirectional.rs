@@ -1,8 +1,8 @@
 //! A recurrent layer in both directions (Schuster and Paliwal, IEEE Transactions on Signal Processing 45, 1997).
 
-use super::cell::{Context, Recurrent, zero_where_masked};
+use super::cell::{Recurrent, zero_where_masked};
 use crate::dsl::Tensor;
-use crate::nn::layer::Layer;
+use crate::nn::layer::{Layer, LayerId};
 
 /// How the results of two directions become one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -25,13 +25,14 @@ pub enum Merge {
 pub struct Bidirectional<R> {
     layer: R,
     name: String,
+    id: LayerId,
     merge: Merge,
 }
 
 impl<R: Recurrent> Bidirectional<R> {
     /// Two of these, side by side.
     pub fn new(layer: R) -> Self {
-        Self { layer, name: "bidirectional".into(), merge: Merge::Concat }
+        Self { layer, name: "bidirectional".into(), id: LayerId::new(), merge: Merge::Concat }
     }
 
     /// With another name than the kind's.
@@ -56,12 +57,16 @@ impl<R: Recurrent> Layer for Bidirectional<R> {
         "Bidirectional"
     }
 
+    fn id(&self) -> Option<&LayerId> {
+        Some(&self.id)
+    }
+
     #[track_caller]
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
         let direction = |backward: bool| {
             let which = if backward { "backward" } else { "forward" };
             let name = format!("{name}/{which}_{}", self.layer.base());
-            let returned = self.layer.run(x, &name, &Context::default(), backward);
+            let returned = self.layer.run(x, &name, &[], backward);
             match x.mask() {
                 _ if !self.layer.returns_sequences() => returned.last(),
                 Some(mask) if !x.is_poisoned() => zero_where_masked(&returned.sequence, &mask),

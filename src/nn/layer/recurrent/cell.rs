@@ -2,54 +2,34 @@
 
 use crate::dsl::{Initializer, Scan, Tensor, TypeSpec, glorot_uniform, orthogonal, zeros};
 use crate::nn::Activation;
-use crate::nn::layer::{Layer, weight};
-use ir::{DType, TensorType};
+use crate::nn::layer::{Layer, LayerId, weight};
+use ir::TensorType;
 
-/// A recurrent layer: a [`Layer`] that can also be given first states and a mask, and gives its last states.
+/// A recurrent layer: a [`Layer`] that can also be given first states, and gives its last ones.
+///
+/// It is applied to a sequence `[batch, time, features]`, or to that and the first states, each `[batch, units]`: for an LSTM `h` and `c`, for the others `h`. Without them they are
+/// zeros. With `return_state` the results are the layer's own and the states after the last step:
+///
+/// ```
+/// use gradc::dsl::{f32, GraphBuilder};
+/// use gradc::nn::{Layer, Lstm};
+/// let g = GraphBuilder::new("translation");
+/// let (source, target) = (g.input("source", f32([4, 9, 3])), g.input("target", f32([4, 7, 3])));
+/// let [_, h, c] = Lstm::new(5).return_state(true).apply_many(&source);
+/// let sequence = Lstm::new(5).return_sequences(true).apply((&target, &h, &c));
+/// assert_eq!(sequence.shape().unwrap().dims(), [4, 7, 5]);
+/// assert!(g.finish().is_ok());
+/// ```
 pub trait Recurrent: Layer {
     /// The number of units: the extent of each state and of the result.
     fn units(&self) -> usize;
 
-    /// Runs over `x` `[batch, time, features]` with states declared under `name/`. `backward`: from the last step to the first. The results are in the
-    /// order of the input in either case.
-    fn run(&self, x: &Tensor, name: &str, context: &Context, backward: bool) -> Returned;
+    /// Runs over `x` `[batch, time, features]` from `first` states, or zeros if there are none, with weights declared under `name/`. `backward`: from the last step to the first. The
+    /// results are in the order of the input in either case.
+    fn run(&self, x: &Tensor, name: &str, first: &[Tensor], backward: bool) -> Returned;
 
     /// Whether the layer gives all steps' results.
     fn returns_sequences(&self) -> bool;
-
-    /// As [`Layer::apply`], with first states and a mask; gives the last states too.
-    ///
-    /// ```
-    /// use gradc::dsl::{f32, GraphBuilder};
-    /// use gradc::nn::{Lstm, Recurrent, RecurrentContext};
-    /// let g = GraphBuilder::new("decoder");
-    /// let (x, h, c) = (g.input("x", f32([4, 7, 3])), g.input("h", f32([4, 5])), g.input("c", f32([4, 5])));
-    /// let context = RecurrentContext { states: vec![h, c], ..RecurrentContext::default() };
-    /// let returned = Lstm::new(5).apply_with(&x, &context);
-    /// assert_eq!(returned.sequence.shape().unwrap().dims(), [4, 7, 5]);
-    /// assert_eq!(returned.states.len(), 2);
-    /// assert!(g.finish().is_ok());
-    /// ```
-    #[track_caller]
-    fn apply_with(&self, x: &Tensor, context: &Context) -> Returned {
-        let mut returned = Returned::poisoned(x);
-        x.builder().layer(self.base(), self.kind(), |name| {
-            if !x.is_poisoned() {
-                returned = self.run(x, name, context, false);
-            }
-            if self.returns_sequences() { returned.sequence.clone() } else { returned.last() }
-        });
-        returned
-    }
-}
-
-/// What a run may start from.
-#[derive(Clone, Debug, Default)]
-pub struct Context {
-    /// The first states, each `[batch, units]`: for an LSTM `h` and `c`, for the others `h`. None: zeros.
-    pub states: Vec<Tensor>,
-    /// Which steps count, `bool[batch, time]`. None: the input's mask, if it has one, else all.
-    pub mask: Option<Tensor>,
 }
 
 /// What a run gives.
@@ -77,6 +57,7 @@ impl Returned {
 pub(super) struct Options {
     pub(super) units: usize,
     pub(super) name: String,
+    pub(super) id: LayerId,
     pub(super) activation: Activation,
     pub(super) recurrent_activation: Activation,
     pub(super) use_bias: bool,
@@ -84,6 +65,7 @@ pub(super) struct Options {
     pub(super) recurrent_initializer: Initializer,
     pub(super) bias_initializer: Initializer,
     pub(super) return_sequences: bool,
+    pub(super) return_state: bool,
     pub(super) go_backwards: bool,
     pub(super) recompute: bool,
     pub(super) zero_output_for_mask: bool,
@@ -94,6 +76,7 @@ impl Options {
         Self {
             units,
             name: name.into(),
+            id: LayerId::new(),
             activation: Activation::Tanh,
             recurrent_activation: Activation::Sigmoid,
             use_bias: true,
@@ -101,6 +84,7 @@ impl Options {
             recurrent_initializer: orthogonal(),
             bias_initializer: zeros(),
             return_sequences: false,
+            return_state: false,
             go_backwards: false,
             recompute: false,
             zero_output_for_mask: false,
@@ -172,27 +156,14 @@ fn first_states<C: Cell>(x: &Tensor, ty: &TensorType, units: usize, given: &[Ten
     Some(given.to_vec())
 }
 
-/// The mask, `bool[batch, time]`.
-#[track_caller]
-fn mask_of_steps(x: &Tensor, ty: &TensorType, context: &Context) -> Result<Option<Tensor>, ()> {
-    let Some(mask) = context.mask.clone().or_else(|| x.mask()) else { return Ok(None) };
-    let Some(found) = mask.ty() else { return Err(()) };
-    if found.dtype != DType::Bool || found.shape[..] != ty.shape[..2] {
-        let rule = format!("the mask must be bool{:?}, it is {found}", &ty.shape[..2]);
-        x.builder().fail("a recurrent layer", &[x, &mask], rule);
-        return Err(());
-    }
-    Ok(Some(mask))
-}
-
 /// Runs a cell over all steps: the input is projected for all of them at once, the loop does the rest.
 #[track_caller]
-pub(super) fn run<C: Cell>(cell: &C, x: &Tensor, name: &str, context: &Context, backward: bool) -> Returned {
+pub(super) fn run<C: Cell>(cell: &C, x: &Tensor, name: &str, given: &[Tensor], backward: bool) -> Returned {
     let o = cell.options();
     let poisoned = Returned::poisoned(x);
     let Some(ty) = check(x, o.units) else { return poisoned };
-    let Some(first) = first_states::<C>(x, &ty, o.units, &context.states) else { return poisoned };
-    let Ok(mask) = mask_of_steps(x, &ty, context) else { return poisoned };
+    let Some(first) = first_states::<C>(x, &ty, o.units, given) else { return poisoned };
+    let mask = x.mask();
     let width = C::GATES * o.units;
     let kernel = weight(x, name, "kernel", &[ty.shape[2], width], &o.kernel_initializer);
     let recurrent = weight(x, name, "recurrent_kernel", &[o.units, width], &o.recurrent_initializer);
@@ -206,7 +177,7 @@ pub(super) fn run<C: Cell>(cell: &C, x: &Tensor, name: &str, context: &Context, 
     let scan = Scan::new().named(name).reverse(backward != o.go_backwards).recompute(o.recompute);
     // A step that doesn't count repeats the last result. Before the first that counts there is none: 0, which a first state needn't be.
     let mut carried = first.clone();
-    if mask.is_some() && !context.states.is_empty() && !o.zero_output_for_mask {
+    if mask.is_some() && !given.is_empty() && !o.zero_output_for_mask {
         // Not a product with the state, which may be infinite.
         carried.extend(first[0].ty().map(|state| x.builder().zeros(state)));
     }
@@ -238,15 +209,27 @@ pub(super) fn zero_where_masked(sequence: &Tensor, mask: &Tensor) -> Tensor {
     mask.unsqueeze(-1).select(sequence, 0)
 }
 
-/// The result of a layer on its own: the last step's or all steps', in the order in which they were taken.
+/// The results of a layer on its own, for a sequence and first states: the last step's or all steps', in the order in which they were taken; then the last states, if they are
+/// wanted.
 #[track_caller]
-pub(super) fn call<C: Cell>(cell: &C, x: &Tensor, name: &str) -> Tensor {
+pub(super) fn call<C: Cell>(cell: &C, inputs: &[Tensor], name: &str) -> Vec<Tensor> {
     let o = cell.options();
-    let returned = run(cell, x, name, &Context::default(), false);
+    let [x, first @ ..] = inputs else { return vec![] };
+    let returned = run(cell, x, name, first, false);
+    let mut results = vec![own_result(o, &returned)];
+    if o.return_state {
+        let states = (0..C::STATES).map(|i| returned.states.get(i).cloned().unwrap_or_else(|| x.poisoned()));
+        results.extend(states);
+    }
+    results
+}
+
+#[track_caller]
+fn own_result(o: &Options, returned: &Returned) -> Tensor {
     if !o.return_sequences {
         return returned.last();
     }
-    let sequence = returned.sequence;
+    let sequence = returned.sequence.clone();
     match sequence.mask() {
         _ if !o.go_backwards => sequence,
         Some(mask) => sequence.reverse([1]).with_mask(&mask.reverse([1])),
@@ -267,6 +250,12 @@ macro_rules! recurrent_layer {
             /// Whether the result is that of all steps, `[batch, time, units]`, instead of the last one's.
             pub fn return_sequences(mut self, on: bool) -> Self {
                 self.options.return_sequences = on;
+                self
+            }
+
+            /// Whether the results are also the states after the last step: for [`Layer::apply_many`](crate::nn::Layer::apply_many).
+            pub fn return_state(mut self, on: bool) -> Self {
+                self.options.return_state = on;
                 self
             }
 
@@ -329,9 +318,18 @@ macro_rules! recurrent_layer {
                 $kind
             }
 
+            fn id(&self) -> Option<&crate::nn::layer::LayerId> {
+                Some(&self.options.id)
+            }
+
             #[track_caller]
             fn call(&self, x: &crate::dsl::Tensor, name: &str) -> crate::dsl::Tensor {
-                crate::nn::layer::recurrent::cell::call(self, x, name)
+                self.call_many(std::slice::from_ref(x), name).swap_remove(0)
+            }
+
+            #[track_caller]
+            fn call_many(&self, inputs: &[crate::dsl::Tensor], name: &str) -> Vec<crate::dsl::Tensor> {
+                crate::nn::layer::recurrent::cell::call(self, inputs, name)
             }
         }
 
@@ -345,10 +343,10 @@ macro_rules! recurrent_layer {
                 &self,
                 x: &crate::dsl::Tensor,
                 name: &str,
-                context: &crate::nn::layer::recurrent::Context,
+                first: &[crate::dsl::Tensor],
                 backward: bool,
             ) -> crate::nn::layer::recurrent::Returned {
-                crate::nn::layer::recurrent::cell::run(self, x, name, context, backward)
+                crate::nn::layer::recurrent::cell::run(self, x, name, first, backward)
             }
 
             fn returns_sequences(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Steps that don't count because they only fill a sequence.
 
 use crate::dsl::Tensor;
-use crate::nn::layer::Layer;
+use crate::nn::layer::{Layer, LayerId};
 
 /// Its input `[batch, time, features]`, unchanged, with a mask: steps whose features all are `value` don't count.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -29,6 +29,10 @@ impl Layer for Masking {
 
     fn kind(&self) -> &str {
         "Masking"
+    }
+
+    fn id(&self) -> Option<&LayerId> {
+        None
     }
 
     #[track_caller]

@@ -6,8 +6,8 @@
 //! # Steps that don't count
 //!
 //! A mask, `bool[batch, time]`, says which steps count: at others the state is carried through, and so is the result, which is 0 before the first step that
-//! counts; with `zero_output_for_mask`, and always in [`Bidirectional`], it is 0 at each of them. All this is Keras's. The mask is given to
-//! [`Recurrent::run`], or comes with the input (see [`crate::nn::layer`]); a layer that returns sequences passes it on.
+//! counts; with `zero_output_for_mask`, and always in [`Bidirectional`], it is 0 at each of them. All this is Keras's. The mask comes with the input (see
+//! [`crate::nn::layer`]); a layer that returns sequences passes it on.
 
 mod bidirectional;
 mod cell;
@@ -19,7 +19,7 @@ mod simple;
 mod tests;
 
 pub use bidirectional::{Bidirectional, Merge};
-pub use cell::{Context, Recurrent, Returned};
+pub use cell::{Recurrent, Returned};
 pub use gru::Gru;
 pub use lstm::Lstm;
 pub use masking::Masking;

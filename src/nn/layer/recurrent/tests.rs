@@ -167,8 +167,8 @@ fn masked_steps_carry_the_state() {
     let counts = |b: usize, t: usize| (b, t) != (0, 1) && (b, t) != (1, 3);
     let mask: Vec<f64> = (0..BATCH * TIME).map(|i| f64::from(u8::from(counts(i / TIME, i % TIME)))).collect();
     let g = |g: &GraphBuilder| {
-        let context = Context { mask: Some(g.constant(value(bool_([BATCH, TIME]), &mask))), ..Context::default() };
-        Lstm::new(UNITS).return_sequences(true).apply_with(&input(g), &context).sequence
+        let x = input(g).with_mask(&g.constant(value(bool_([BATCH, TIME]), &mask)));
+        Lstm::new(UNITS).return_sequences(true).apply(&x)
     };
     let mut runner = random_runner(&g);
     let want = unrolled(2, &FORWARD, &counts, &lstm_step(&Weights::of(&runner, "lstm")));
@@ -181,13 +181,12 @@ fn masked_steps_carry_the_state() {
 fn results_at_masked_steps_are_those_of_keras() {
     let run = |mask: [f64; 4], states: bool, zero: bool| {
         crate::testing::eval(|g| {
-            let mask = Some(g.constant(value(bool_([1, 4]), &mask)));
+            let x = constant(g, &[1, 4, 1], &[1.0, 2.0, 3.0, 4.0]).with_mask(&g.constant(value(bool_([1, 4]), &mask)));
             let state = constant(g, &[1, 1], &[0.5]);
-            let context = Context { mask, states: if states { vec![state] } else { vec![] } };
             let ones = crate::dsl::ones();
             let layer = SimpleRnn::new(1).activation(Activation::Linear).kernel_initializer(ones.clone());
             let layer = layer.recurrent_initializer(ones).return_sequences(true).zero_output_for_mask(zero);
-            layer.apply_with(&constant(g, &[1, 4, 1], &[1.0, 2.0, 3.0, 4.0]), &context).sequence
+            if states { layer.apply((&x, &state)) } else { layer.apply(&x) }
         })
     };
     let mask = [0.0, 1.0, 0.0, 1.0];
@@ -231,25 +230,14 @@ fn fillers_mask_themselves() {
 
 #[test]
 fn runs_go_on_from_given_states() {
-    let layer = || Lstm::new(UNITS).name("shared");
     // Two halves, the second from the states of the first, are the whole.
     let mut halves = random_runner(&|g| {
-        let x = input(g);
-        let first = layer().apply_with(&x.slice_axis(1, 0..2), &Context::default());
-        let [kernel, recurrent, bias] =
-            ["kernel", "recurrent_kernel", "bias"].map(|part| g.find_state(&format!("shared/{part}")).unwrap());
-        let second = &x.slice_axis(1, 2..4);
-        let projected = second.swap_axes(0, 1).matmul(&kernel) + bias;
-        let states: Vec<&Tensor> = first.states.iter().collect();
-        let (last, _) = crate::dsl::scan(&states, &[&projected], |states, x| {
-            let z = states[0].matmul(&recurrent) + &x[0];
-            let part = |i: usize| z.slice_axis(-1, i * UNITS..(i + 1) * UNITS);
-            let c = part(1).sigmoid() * &states[1] + part(0).sigmoid() * part(2).tanh();
-            (vec![part(3).sigmoid() * c.tanh(), c], vec![])
-        });
-        last[0].clone()
+        let (x, layer) = (input(g), Lstm::new(UNITS).return_state(true));
+        let [_, h, c] = layer.apply_many(&x.slice_axis(1, 0..2));
+        let [last, ..] = layer.apply_many::<3>((&x.slice_axis(1, 2..4), &h, &c));
+        last
     });
-    let mut whole = random_runner(&|g| layer().apply(&input(g)));
+    let mut whole = random_runner(&|g| Lstm::new(UNITS).apply(&input(g)));
     assert_close(&halves.step(&[])["y"].to_f64_vec(), &whole.step(&[])["y"].to_f64_vec(), 1e-12);
 }
 
@@ -288,9 +276,8 @@ fn what_does_not_fit_is_named() {
     let g = GraphBuilder::new("broken");
     let x = g.input("x", f64([BATCH, TIME, FEATURES]));
     let line = line!() + 1;
-    Lstm::new(UNITS).apply_with(&x, &Context { states: vec![x.clone()], mask: None });
-    let mask = Some(g.input("mask", bool_([BATCH, 3])));
-    Gru::new(UNITS).apply_with(&x, &Context { states: vec![], mask });
+    Lstm::new(UNITS).apply((&x, &x));
+    x.with_mask(&g.input("mask", bool_([BATCH, 3])));
     Lstm::new(0).apply(&x);
     let text = g.finish().unwrap_err().to_string();
     let lines: Vec<&str> = text.lines().collect();
