@@ -9,12 +9,13 @@ pub use crate::model::{Batch, Functional, Model, Sequential};
 pub use crate::nn;
 pub use crate::nn::Metric::{self, Accuracy, Auc, F1, Precision, Recall, TopK};
 pub use crate::nn::{
-    Activation, AttentionMask, Average, AvgPool1d, AvgPool2d, BatchNorm, Bidirectional, BinaryCrossEntropy,
-    CategoricalCrossEntropy, Conv1d, Conv2d, Dense, Dropout, Embedding, Flatten, GlobalAvgPool1d, GlobalAvgPool2d,
-    GlobalMaxPool1d, GlobalMaxPool2d, GroupNorm, Gru, Hinge, Huber, KlDivergence, Layer, LayerId, LayerNorm,
-    LearnedPositions, Loss, Lstm, Masking, MaxPool1d, MaxPool2d, MeanAbsoluteError, MeanSquaredError,
-    MultiHeadAttention, Padding, Padding1d, Regularizer, RmsNorm, SimpleRnn, SparseCategoricalCrossEntropy, TiedHead,
-    TransformerBlock,
+    Activation, AttentionMask, Average, AvgPool1d, AvgPool2d, BatchHardTriplet, BatchNorm, Bidirectional,
+    BinaryCrossEntropy, BinaryFocalCrossEntropy, CategoricalCrossEntropy, CategoricalFocalCrossEntropy, Contrastive,
+    Conv1d, Conv2d, CosineEmbedding, CosineSimilarity, Ctc, Dense, Dropout, Embedding, Flatten, GlobalAvgPool1d,
+    GlobalAvgPool2d, GlobalMaxPool1d, GlobalMaxPool2d, GroupNorm, Gru, Hinge, Huber, KlDivergence, Layer, LayerId,
+    LayerNorm, LearnedPositions, Loss, Lstm, Masking, MaxPool1d, MaxPool2d, MeanAbsoluteError, MeanSquaredError,
+    MultiHeadAttention, NegativeLogLikelihood, Padding, Padding1d, PoissonNll, Regularizer, RmsNorm, SimpleRnn,
+    SparseCategoricalCrossEntropy, SparseCategoricalFocalCrossEntropy, TiedHead, TransformerBlock,
 };
 pub use crate::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Schedule, Sgd};
 pub use crate::train::callback::{CsvLogger, EarlyStopping, LearningRateSchedule, ModelCheckpoint, ReduceLrOnPlateau};

@@ -50,6 +50,11 @@ impl Runner {
         self.try_step(inputs).unwrap()
     }
 
+    /// The number of nodes with their gradients, those of loops' bodies not counted.
+    pub(crate) fn nodes(&self) -> usize {
+        self.graph.len()
+    }
+
     pub(crate) fn state(&self, name: &str) -> Vec<f64> {
         self.states.get(name).unwrap_or_else(|| panic!("no state {name}")).to_f64_vec()
     }

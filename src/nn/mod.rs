@@ -29,9 +29,13 @@ pub use layer::{
     TiedHead, TransformerBlock, attention, attention_weights,
 };
 pub use loss::{
-    BinaryCrossEntropy, CategoricalCrossEntropy, Hinge, Huber, KlDivergence, Loss, MeanAbsoluteError, MeanSquaredError,
-    Reduction, SparseCategoricalCrossEntropy, absolute_error, binary_cross_entropy, categorical_cross_entropy, hinge,
-    huber, kl_divergence, reduce_loss, sparse_cross_entropy, squared_error,
+    BatchHardTriplet, BinaryCrossEntropy, BinaryFocalCrossEntropy, CategoricalCrossEntropy,
+    CategoricalFocalCrossEntropy, Contrastive, CosineEmbedding, CosineSimilarity, Ctc, Hinge, Huber, KlDivergence,
+    Loss, MeanAbsoluteError, MeanSquaredError, NegativeLogLikelihood, PoissonNll, Reduction,
+    SparseCategoricalCrossEntropy, SparseCategoricalFocalCrossEntropy, absolute_error, batch_hard_triplet,
+    binary_cross_entropy, binary_focal_cross_entropy, categorical_cross_entropy, categorical_focal_cross_entropy,
+    contrastive, cosine_embedding, cosine_similarity, hinge, huber, kl_divergence, negative_log_likelihood,
+    poisson_nll, reduce_loss, sparse_cross_entropy, sparse_focal_cross_entropy, squared_error, triplet_margin,
 };
 pub use metric::{Average, ConfusionMatrix, Metric, Mode, StatefulMetric};
 

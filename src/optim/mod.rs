@@ -21,7 +21,7 @@ mod minimize;
 mod rates;
 mod rmsprop;
 mod schedule;
-mod setting;
+pub(crate) mod setting;
 mod sgd;
 mod tuned;
 mod update;

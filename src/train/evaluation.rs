@@ -151,19 +151,15 @@ impl Part {
         Self { output, total }
     }
 
-    fn add(&mut self, program: &CompiledProgram) -> Result<(), TrainError> {
+    /// Takes a batch's statistic in.
+    fn add(&mut self, batch: Value) {
         match &mut self.total {
             Total::Sum(Some((_, sums))) => {
-                let batch = program.output::<f64>(&self.output)?;
-                sums.iter_mut().zip(batch).for_each(|(sum, x)| *sum += x);
+                sums.iter_mut().zip(batch.to_f64_vec()).for_each(|(sum, x)| *sum += x);
             }
-            Total::Sum(first) => {
-                let batch = program.output_value(&self.output)?;
-                *first = Some((batch.ty().clone(), batch.to_f64_vec()));
-            }
-            Total::Rows(parts) => parts.push(program.output_value(&self.output)?),
+            Total::Sum(first) => *first = Some((batch.ty().clone(), batch.to_f64_vec())),
+            Total::Rows(parts) => parts.push(batch),
         }
-        Ok(())
     }
 
     fn finish(&self) -> Result<Value, TrainError> {
@@ -210,7 +206,10 @@ impl Totals {
         self.loss += program.scalar("loss")? * weight;
         self.samples += samples;
         self.weight += weight;
-        self.metrics.iter_mut().flat_map(|metric| &mut metric.parts).try_for_each(|part| part.add(program))
+        for part in self.metrics.iter_mut().flat_map(|metric| &mut metric.parts) {
+            part.add(program.output_value(&part.output)?);
+        }
+        Ok(())
     }
 
     fn loss(&self) -> f64 {
@@ -234,6 +233,16 @@ impl Totals {
         let metrics = self.metrics.iter().map(MetricTotals::value).collect::<Result<_, _>>()?;
         Ok(Evaluation { loss: self.loss(), metrics })
     }
+}
+
+/// The value of a metric, of the statistics that batches gave by name.
+#[cfg(test)]
+pub(crate) fn accumulated(metric: &Metric, batches: &[crate::testing::NamedValues]) -> MetricValue {
+    let mut totals = MetricTotals::new(metric);
+    for batch in batches {
+        totals.parts.iter_mut().for_each(|part| part.add(batch[&part.output].clone()));
+    }
+    totals.value().unwrap()
 }
 
 #[cfg(test)]

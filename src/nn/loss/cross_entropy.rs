@@ -3,9 +3,9 @@
 //! From logits they are computed by the distance from the largest logit, so that no finite logit overflows. An output that was made
 //! by [`Tensor::softmax`] or [`Tensor::sigmoid`] is recognised: its logits are used.
 
-use super::{Loss, mean_per_sample, same_types};
+use super::{Loss, label_rule, labels, mean_per_sample, same_types};
 use crate::dsl::{Squash, Tensor, TypeSpec};
-use ir::{DType, TensorType};
+use ir::TensorType;
 use std::borrow::Borrow;
 
 /// Probabilities are kept this far from 0 before a logarithm, as in Keras.
@@ -35,18 +35,6 @@ pub fn sparse_cross_entropy(logits: impl Borrow<Tensor>, labels: impl Borrow<Ten
     let below_max = &logits - max.unsqueeze(-1);
     // Picked from the logits, which are in memory: what is below the maximum is made in passing.
     below_max.exp().sum_axes([-1]).log() - (logits.pick(labels) - max)
-}
-
-/// The rule that labels of type `t` for logits of type `x` break, if any.
-fn label_rule(x: &TensorType, t: &TensorType) -> Option<String> {
-    if !matches!(t.dtype, DType::I32 | DType::I64) {
-        return Some(format!("labels must be i32 or i64, not {}: cast them", t.dtype));
-    }
-    let Some((_, positions)) = x.shape.split_last() else {
-        return Some("logits must have an axis of classes".into());
-    };
-    (positions != t.shape.dims())
-        .then(|| format!("labels must have the logits' shape without the classes, {positions:?}, not {}", t.shape))
 }
 
 /// `-Σ target log softmax(logits)` along the last axis; equal types, targets are probabilities (one-hot rows, for instance).
@@ -110,6 +98,13 @@ fn binary_logits(p: &Tensor) -> Tensor {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct FromProbabilities<L>(L);
 
+impl<L> FromProbabilities<L> {
+    /// The cross-entropy.
+    pub(super) fn loss(&self) -> &L {
+        &self.0
+    }
+}
+
 impl<L: Entropy> Loss for FromProbabilities<L> {
     fn name(&self) -> &str {
         self.0.name()
@@ -141,36 +136,11 @@ pub struct BinaryCrossEntropy;
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct KlDivergence;
 
-/// Labels for an output: its shape without the classes.
-fn labels(output: &TensorType) -> TypeSpec {
-    let rank = output.shape.rank();
-    TypeSpec::new(DType::I32, &output.shape[..rank.saturating_sub(1)])
-}
-
-macro_rules! losses {
-    ($($ty:ident, $name:literal, $target:expr, $function:path;)*) => { $(
-        impl Loss for $ty {
-            fn name(&self) -> &str {
-                $name
-            }
-
-            fn target(&self, output: &TensorType) -> TypeSpec {
-                $target(output)
-            }
-
-            #[track_caller]
-            fn per_sample(&self, output: &Tensor, target: &Tensor) -> Tensor {
-                mean_per_sample(&$function(output, target), output)
-            }
-        }
-    )* };
-}
-
-losses! {
-    SparseCategoricalCrossEntropy, "sparse_categorical_cross_entropy", labels, sparse_cross_entropy;
-    CategoricalCrossEntropy, "categorical_cross_entropy", TypeSpec::from, categorical_cross_entropy;
-    BinaryCrossEntropy, "binary_cross_entropy", TypeSpec::from, binary_cross_entropy;
-    KlDivergence, "kl_divergence", TypeSpec::from, kl_divergence;
+super::losses! {
+    SparseCategoricalCrossEntropy, "sparse_categorical_cross_entropy", labels, |_loss, x, t| sparse_cross_entropy(x, t);
+    CategoricalCrossEntropy, "categorical_cross_entropy", TypeSpec::from, |_loss, x, t| categorical_cross_entropy(x, t);
+    BinaryCrossEntropy, "binary_cross_entropy", TypeSpec::from, |_loss, x, t| binary_cross_entropy(x, t);
+    KlDivergence, "kl_divergence", TypeSpec::from, |_loss, x, t| kl_divergence(x, t);
 }
 
 macro_rules! entropies {

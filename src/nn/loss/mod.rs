@@ -1,18 +1,56 @@
 //! Losses: functions of (output, target), reductions, and losses as values that a training graph is made with.
 
 mod cross_entropy;
+mod ctc;
+mod embedding;
+mod focal;
+mod likelihood;
 mod regression;
+mod smoothing;
 
 pub use cross_entropy::{
     BinaryCrossEntropy, CategoricalCrossEntropy, Entropy, FromProbabilities, KlDivergence,
     SparseCategoricalCrossEntropy, binary_cross_entropy, categorical_cross_entropy, kl_divergence,
     sparse_cross_entropy,
 };
+pub use ctc::Ctc;
+pub use embedding::{
+    BatchHardTriplet, Contrastive, CosineEmbedding, CosineSimilarity, batch_hard_triplet, contrastive,
+    cosine_embedding, cosine_similarity, triplet_margin,
+};
+pub use focal::{
+    BinaryFocalCrossEntropy, CategoricalFocalCrossEntropy, SparseCategoricalFocalCrossEntropy,
+    binary_focal_cross_entropy, categorical_focal_cross_entropy, sparse_focal_cross_entropy,
+};
+pub use likelihood::{NegativeLogLikelihood, PoissonNll, negative_log_likelihood, poisson_nll};
 pub use regression::{Hinge, Huber, MeanAbsoluteError, MeanSquaredError, absolute_error, hinge, huber, squared_error};
+pub use smoothing::{LabelSmoothing, SmoothedEntropy};
 
 use crate::dsl::{Tensor, TypeSpec};
 use crate::nn::mask::mean_where;
 use ir::{DType, TensorType};
+
+/// Losses of positions, each with its name, the type of its target and its function of (loss, output, target); a sample's is the mean over its positions.
+macro_rules! losses {
+    ($($ty:ident, $name:literal, $target:expr, |$loss:ident, $x:ident, $t:ident| $body:expr;)*) => { $(
+        impl Loss for $ty {
+            fn name(&self) -> &str {
+                $name
+            }
+
+            fn target(&self, output: &TensorType) -> TypeSpec {
+                $target(output)
+            }
+
+            #[track_caller]
+            fn per_sample(&self, $x: &Tensor, $t: &Tensor) -> Tensor {
+                let $loss = self;
+                mean_per_sample(&$body, $x)
+            }
+        }
+    )* };
+}
+use losses;
 
 /// A loss, as a training graph takes it.
 pub trait Loss {
@@ -113,3 +151,24 @@ fn same_types(op: &str, output: &Tensor, target: &Tensor) -> Option<Tensor> {
     }
     None
 }
+
+/// The rule that labels of type `t` for logits of type `x` break, if any.
+fn label_rule(x: &TensorType, t: &TensorType) -> Option<String> {
+    if !matches!(t.dtype, DType::I32 | DType::I64) {
+        return Some(format!("labels must be i32 or i64, not {}: cast them", t.dtype));
+    }
+    let Some((_, positions)) = x.shape.split_last() else {
+        return Some("logits must have an axis of classes".into());
+    };
+    (positions != t.shape.dims())
+        .then(|| format!("labels must have the logits' shape without the classes, {positions:?}, not {}", t.shape))
+}
+
+/// Labels for an output: its shape without the classes.
+fn labels(output: &TensorType) -> TypeSpec {
+    let rank = output.shape.rank();
+    TypeSpec::new(DType::I32, &output.shape[..rank.saturating_sub(1)])
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use super::{Loss, mean_per_sample, same_types};
 use crate::dsl::{Tensor, TypeSpec};
+use crate::optim::setting::positive;
 use ir::TensorType;
 use std::borrow::Borrow;
 
@@ -31,6 +32,9 @@ pub fn huber(output: impl Borrow<Tensor>, target: impl Borrow<Tensor>, delta: f6
     let (x, t) = (output.borrow(), target.borrow());
     if let Some(poisoned) = same_types("huber", x, t) {
         return poisoned;
+    }
+    if let Err(rule) = positive("delta", delta) {
+        return x.builder().fail("huber", &[x, t], rule);
     }
     // With the error up to delta as a factor: neither part is computed from an infinite one where the other one counts.
     let e = (x - t).abs();
@@ -73,29 +77,9 @@ impl Default for Huber {
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Hinge;
 
-macro_rules! losses {
-    ($($ty:ident, $name:literal, |$loss:ident, $x:ident, $t:ident| $body:expr;)*) => { $(
-        impl Loss for $ty {
-            fn name(&self) -> &str {
-                $name
-            }
-
-            fn target(&self, output: &TensorType) -> TypeSpec {
-                output.into()
-            }
-
-            #[track_caller]
-            fn per_sample(&self, $x: &Tensor, $t: &Tensor) -> Tensor {
-                let $loss = self;
-                mean_per_sample(&$body, $x)
-            }
-        }
-    )* };
-}
-
-losses! {
-    MeanSquaredError, "mean_squared_error", |_loss, x, t| squared_error(x, t);
-    MeanAbsoluteError, "mean_absolute_error", |_loss, x, t| absolute_error(x, t);
-    Huber, "huber", |loss, x, t| huber(x, t, loss.delta);
-    Hinge, "hinge", |_loss, x, t| hinge(x, t);
+super::losses! {
+    MeanSquaredError, "mean_squared_error", TypeSpec::from, |_loss, x, t| squared_error(x, t);
+    MeanAbsoluteError, "mean_absolute_error", TypeSpec::from, |_loss, x, t| absolute_error(x, t);
+    Huber, "huber", TypeSpec::from, |loss, x, t| huber(x, t, loss.delta);
+    Hinge, "hinge", TypeSpec::from, |_loss, x, t| hinge(x, t);
 }
