@@ -184,6 +184,26 @@ fn ctc_takes_its_lengths_from_masks_and_from_what_fills_labels() {
     assert_eq!(of(-1.0, true), of(0.0, false));
 }
 
+/// Sequences of 6 steps in which classes 1 and 2 show for a while each, in either order: only their order is told, not when.
+#[test]
+fn ctc_learns_labels_without_their_places() {
+    use crate::prelude::*;
+    let n = 24;
+    let class = |sample: usize, step: usize| match (step, step < 2 + sample % 3) {
+        (5, _) => 0,
+        (_, first) => 1 + (usize::from(first) + sample / 3) % 2,
+    };
+    let mut x = vec![0.0f32; n * 6 * 3];
+    (0..n * 6).for_each(|i| x[3 * i + class(i / 6, i % 6)] = 1.0);
+    let labels = (0..n).flat_map(|i| [class(i, 0) as i32, class(i, 4) as i32, -1]).collect();
+    let data = Dataset::new(array([n, 6, 3], x).unwrap(), array([n, 3], labels).unwrap());
+    let trainer = Sequential::new([6, 3]).dense(3).compile(Adam::new(0.1), Ctc::new(3), []).unwrap();
+    let mut trainer = trainer.with_options(CompileOptions::threads(1)).unwrap();
+    let history = trainer.fit(&data.unwrap(), Fit::epochs(40).batch(5).silent()).unwrap();
+    let losses = history.get("loss");
+    assert!(losses[39] < 0.1 * losses[0], "{losses:?}");
+}
+
 /// Each loss of sequences: with its output `[1, time, 2]`, and the target of these steps.
 type SequenceLoss = (Box<dyn Loss>, Vec<f64>);
 
