@@ -16,12 +16,13 @@
 mod augment;
 mod batches;
 mod column;
-mod csv;
 mod dataset;
 mod error;
 pub mod fetch;
 mod folds;
 mod idx;
+#[cfg(feature = "images")]
+mod images;
 mod memory;
 pub mod mnist;
 mod rng;
@@ -29,18 +30,23 @@ mod schema;
 mod shuffle;
 mod source;
 mod stream;
+mod table;
 pub mod text;
 
 pub use augment::Augment;
 pub use batches::BatchView;
 pub(crate) use column::Item;
 pub use column::{Column, Stored, array};
-pub use csv::{Csv, Table, TargetKind};
 pub use dataset::Dataset;
 pub use error::DataError;
 pub use idx::{MAX_BYTES, read_idx};
+#[cfg(feature = "images")]
+pub use images::ImageFolder;
 pub use ir::{Data, Scalar, Value, ValueError};
 pub use rng::Rng;
 pub use schema::{Field, Schema};
 pub use source::{BatchReader, Epoch, Source};
 pub use stream::{BatchMut, SampleMut, Stream};
+#[cfg(feature = "parquet")]
+pub use table::Parquet;
+pub use table::{Csv, Features, Impute, Preprocessing, Table};

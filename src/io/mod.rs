@@ -8,4 +8,4 @@ mod safetensors;
 
 pub use atomic::{check_destination, write_atomically};
 pub use error::IoError;
-pub use safetensors::{load_tensors, save_tensors, select};
+pub use safetensors::{load_metadata, load_tensors, save_tensors, save_with_metadata, select};

@@ -46,10 +46,48 @@ impl View for WrittenTensor<'_> {
 /// # Errors
 /// If the file can't be written.
 pub fn save_tensors(path: impl AsRef<Path>, tensors: &BTreeMap<String, Value>) -> Result<(), IoError> {
+    save_with_metadata(path, tensors, &BTreeMap::new())
+}
+
+/// The same with texts by name beside the tensors: what goes with a model's weights, [`load_metadata`] gives them again. They stand in the header's `__metadata__` under
+/// the one name `gradc`, as JSON, in the order of their names.
+///
+/// # Errors
+/// If the file can't be written.
+pub fn save_with_metadata(
+    path: impl AsRef<Path>,
+    tensors: &BTreeMap<String, Value>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), IoError> {
     let path = path.as_ref();
     let views = tensors.iter().map(|(name, value)| (name, WrittenTensor(value)));
-    let bytes = safetensors::serialize(views, None).map_err(|e| malformed(path, &[], &e))?;
+    let texts =
+        (!metadata.is_empty()).then(|| [(METADATA.to_string(), serde_json::json!(metadata).to_string())].into());
+    let bytes = safetensors::serialize(views, texts).map_err(|e| malformed(path, &[], &e))?;
     write_atomically(path, &bytes)
+}
+
+/// The texts that stand beside a file's tensors; none if it was written without.
+///
+/// # Errors
+/// If the file can't be read or is damaged.
+pub fn load_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>, IoError> {
+    let path = path.as_ref();
+    let bytes = read_file(path)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| malformed(path, &bytes, &e))?;
+    let Some(text) = header.metadata().as_ref().and_then(|texts| texts.get(METADATA)) else {
+        return Ok(BTreeMap::new());
+    };
+    let wrong =
+        |e| IoError::Malformed { path: path.into(), offset: 8, what: format!("`{METADATA}` in the metadata: {e}") };
+    serde_json::from_str(text).map_err(wrong)
+}
+
+/// The name under which texts stand in the header.
+const METADATA: &str = "gradc";
+
+fn read_file(path: &Path) -> Result<Vec<u8>, IoError> {
+    std::fs::read(path).map_err(|source| IoError::File { path: path.into(), what: "it could not be read", source })
 }
 
 /// Loads all tensors of a file.
@@ -58,11 +96,7 @@ pub fn save_tensors(path: impl AsRef<Path>, tensors: &BTreeMap<String, Value>) -
 /// If the file can't be read, is damaged (with the offset), or holds a tensor of a type or a shape that there is none of here.
 pub fn load_tensors(path: impl AsRef<Path>) -> Result<BTreeMap<String, Value>, IoError> {
     let path = path.as_ref();
-    let bytes = std::fs::read(path).map_err(|source| IoError::File {
-        path: path.into(),
-        what: "it could not be read",
-        source,
-    })?;
+    let bytes = read_file(path)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| malformed(path, &bytes, &e))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {

@@ -10,7 +10,7 @@ use super::{Evaluation, History, TrainError};
 use crate::compile::{CompileOptions, CompileReport};
 use crate::data::{Epoch, Source};
 use crate::dsl::{KEY, ModelErrors, STEP, StateRole};
-use crate::io::{load_tensors, save_tensors, select};
+use crate::io::{load_metadata, load_tensors, save_with_metadata, select};
 use crate::model::{Batch, Model, SAMPLE_WEIGHT};
 use crate::nn::{Loss, Metric};
 use crate::optim::{LearningRate, Optimizer, learning_rates};
@@ -67,6 +67,8 @@ pub struct Trainer {
     pub(super) batch: usize,
     /// Samples in a batch of evaluation and prediction, where somebody chose.
     evaluation_batch: Option<usize>,
+    /// What is kept with the weights.
+    metadata: BTreeMap<String, String>,
 }
 
 impl std::fmt::Debug for Trainer {
@@ -80,7 +82,14 @@ impl Trainer {
     fn new(subject: TrainingSetup) -> Result<Self, ModelErrors> {
         let (rates, statistics) = (learning_rates(&*subject.optimizer), subject.optimizer.statistics());
         let programs = Programs::new(subject, CompileOptions::default())?;
-        Ok(Self { programs, statistics, rates, batch: DEFAULT_BATCH, evaluation_batch: None })
+        Ok(Self {
+            programs,
+            statistics,
+            rates,
+            batch: DEFAULT_BATCH,
+            evaluation_batch: None,
+            metadata: BTreeMap::new(),
+        })
     }
 
     /// With other options of compiling. Weights stay as they are.
@@ -194,7 +203,7 @@ impl Trainer {
     /// # Errors
     /// If it can't be written.
     pub fn save_weights(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
-        Ok(save_tensors(path, &self.weights()?)?)
+        Ok(save_with_metadata(path, &self.weights()?, &self.metadata)?)
     }
 
     /// Loads weights from a safetensors file. What a checkpoint has besides them (moments of any optimizer, number of steps, learning rate) is not looked at.
@@ -210,7 +219,7 @@ impl Trainer {
     /// # Errors
     /// If it can't be written.
     pub fn save_checkpoint(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
-        Ok(save_tensors(path, &self.programs.states(|_| true)?)?)
+        Ok(save_with_metadata(path, &self.programs.states(|_| true)?, &self.metadata)?)
     }
 
     /// Loads what [`Self::save_checkpoint`] saved.
@@ -232,7 +241,21 @@ impl Trainer {
         let wanted = self.programs.states(keep)?.into_iter().map(|(name, value)| (name, value.ty().clone())).collect();
         let mut tensors = load_tensors(path)?;
         tensors.retain(|name, _| !ignore(name, &wanted));
-        self.programs.set_states(select(path, tensors, &wanted, true)?)
+        let metadata = load_metadata(path)?;
+        self.programs.set_states(select(path, tensors, &wanted, true)?)?;
+        self.metadata.extend(metadata);
+        Ok(())
+    }
+
+    /// Keeps a text with the weights: it stands in the files of weights and checkpoints, and comes back when they are loaded. For what belongs to a model besides them, as a
+    /// [`Preprocessing`](crate::data::Preprocessing) does.
+    pub fn set_metadata(&mut self, name: impl Into<String>, text: impl Into<String>) {
+        self.metadata.insert(name.into(), text.into());
+    }
+
+    /// The text of that name, set or loaded.
+    pub fn metadata(&self, name: &str) -> Option<&str> {
+        self.metadata.get(name).map(String::as_str)
     }
 
     /// The number of training steps taken.

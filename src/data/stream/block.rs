@@ -1,8 +1,8 @@
 //! What goes through a stream's threads: a batch while it is made.
 
-use super::origin::Origin;
+use super::origin::SampleOrigin;
 use super::sample::{BatchMut, SampleMut};
-use super::stage::{Keys, Stage};
+use super::stage::{Keys, MapStage};
 use crate::data::{DataError, Dataset, Schema};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,16 +32,16 @@ impl Block {
 
 /// What is done to a block after its samples have been chosen.
 #[derive(Clone)]
-pub(super) struct Work {
-    pub(super) origin: Arc<Origin>,
-    pub(super) stages: Vec<Arc<Stage>>,
+pub(super) struct BlockWork {
+    pub(super) origin: Arc<SampleOrigin>,
+    pub(super) stages: Vec<Arc<MapStage>>,
     pub(super) keys: Keys,
 }
 
-impl Work {
+impl BlockWork {
     /// Whether there is anything to do.
     pub(super) fn is_nothing(&self) -> bool {
-        self.stages.is_empty() && !matches!(*self.origin, Origin::Indexed { .. })
+        self.stages.is_empty() && !matches!(*self.origin, SampleOrigin::Indexed { .. })
     }
 
     /// Does it all, unless something has gone wrong before.
@@ -55,7 +55,7 @@ impl Work {
         let (rows, first) = (block.rows, block.first);
         let Block { parts, places, .. } = block;
         let at = |row: usize| move |source: DataError| DataError::At { sample: first + row, source: Box::new(source) };
-        if let (Origin::Indexed { read, .. }, Some(part)) = (&*self.origin, parts.first_mut()) {
+        if let (SampleOrigin::Indexed { read, .. }, Some(part)) = (&*self.origin, parts.first_mut()) {
             for (row, place) in places.iter().enumerate().take(rows) {
                 guarded(|| read(*place, &mut SampleMut::new(part, row))).map_err(at(row))?;
             }
@@ -64,13 +64,13 @@ impl Work {
         for (number, stage) in self.stages.iter().enumerate() {
             let keys = |row: usize| self.keys.of(number, first + row);
             match &**stage {
-                Stage::Map(f) => {
+                MapStage::Map(f) => {
                     for row in 0..rows {
                         let mut sample = SampleMut::new(&mut parts[part], row);
                         guarded(|| f(&mut sample, &mut keys(row))).map_err(at(row))?;
                     }
                 }
-                Stage::MapTo(_, f) => {
+                MapStage::MapTo(_, f) => {
                     let (from, to) = parts.split_at_mut(part + 1);
                     for row in 0..rows {
                         let (from, mut to) = (SampleMut::new(&mut from[part], row), SampleMut::new(&mut to[0], row));
@@ -78,7 +78,7 @@ impl Work {
                     }
                     part += 1;
                 }
-                Stage::MapBatch(f) => {
+                MapStage::MapBatch(f) => {
                     let mut batch = BatchMut::new(&mut parts[part], rows);
                     guarded(|| f(&mut batch, &mut keys(0))).map_err(at(0))?;
                 }

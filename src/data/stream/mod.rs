@@ -18,12 +18,12 @@ pub use sample::{BatchMut, SampleMut};
 use super::column::copy_sample;
 use super::source::{BatchReader, Epoch, Source};
 use super::{DataError, Dataset, Rng, Schema};
-use block::{Block, Work};
-use origin::{Chooser, OpenFn, Order, Origin};
-use stage::{Keys, Stage};
+use block::{Block, BlockWork};
+use origin::{Chooser, OpenFn, ReadOrder, SampleOrigin};
+use stage::{Keys, MapStage};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use threads::{Inline, Threads};
+use threads::{InlinePass, ThreadedPass};
 
 /// Samples as they come, from files or memory, with what is done to them on the way. Cheap to clone.
 ///
@@ -50,10 +50,10 @@ use threads::{Inline, Threads};
 /// ```
 #[derive(Clone)]
 pub struct Stream {
-    origin: Arc<Origin>,
+    origin: Arc<SampleOrigin>,
     /// The columns as read.
     schema: Schema,
-    stages: Vec<Arc<Stage>>,
+    stages: Vec<Arc<MapStage>>,
     shuffle: usize,
     interleave: usize,
     take: usize,
@@ -71,7 +71,7 @@ impl std::fmt::Debug for Stream {
 }
 
 impl Stream {
-    fn of(schema: Schema, origin: Origin) -> Self {
+    fn of(schema: Schema, origin: SampleOrigin) -> Self {
         let (origin, stages) = (Arc::new(origin), Vec::new());
         Self { origin, schema, stages, shuffle: 1, interleave: 1, take: usize::MAX, workers: 1, prefetch: 2 }
     }
@@ -82,7 +82,7 @@ impl Stream {
         samples: usize,
         read: impl Fn(usize, &mut SampleMut<'_>) -> Result<(), DataError> + Send + Sync + 'static,
     ) -> Self {
-        Self::of(schema, Origin::Indexed { samples, read: Box::new(read) })
+        Self::of(schema, SampleOrigin::Indexed { samples, read: Box::new(read) })
     }
 
     /// Samples of files, which are read from the front. `open` opens one; what it gives is called for each of its samples, and gives false after the last. Shuffling
@@ -118,7 +118,7 @@ impl Stream {
         let paths: Vec<PathBuf> = paths.into_iter().map(Into::into).collect();
         let (count, samples) = (paths.len(), None);
         let open: OpenFn = Box::new(move |shard| Ok(Box::new(open(&paths[shard])?)));
-        Self::of(schema, Origin::Shards { count, samples, open })
+        Self::of(schema, SampleOrigin::Shards { count, samples, open })
     }
 
     /// Samples of an iterator, which `start` makes for each pass: of data sets of one sample or of several, which are taken apart.
@@ -143,7 +143,7 @@ impl Stream {
                 Ok(true)
             }))
         });
-        Self::of(schema, Origin::Shards { count: 1, samples: None, open })
+        Self::of(schema, SampleOrigin::Shards { count: 1, samples: None, open })
     }
 
     /// Draws each sample at random from a buffer of that many, which the samples pass through; shards come in a random order, too. A buffer as large as the data
@@ -171,7 +171,7 @@ impl Stream {
         mut self,
         f: impl Fn(&mut SampleMut<'_>, &mut Rng) -> Result<(), DataError> + Send + Sync + 'static,
     ) -> Self {
-        self.stages.push(Arc::new(Stage::Map(Box::new(f))));
+        self.stages.push(Arc::new(MapStage::Map(Box::new(f))));
         self
     }
 
@@ -181,7 +181,7 @@ impl Stream {
         schema: Schema,
         f: impl Fn(&SampleMut<'_>, &mut SampleMut<'_>, &mut Rng) -> Result<(), DataError> + Send + Sync + 'static,
     ) -> Self {
-        self.stages.push(Arc::new(Stage::MapTo(schema, Box::new(f))));
+        self.stages.push(Arc::new(MapStage::MapTo(schema, Box::new(f))));
         self
     }
 
@@ -190,11 +190,11 @@ impl Stream {
         mut self,
         f: impl Fn(&mut BatchMut<'_>, &mut Rng) -> Result<(), DataError> + Send + Sync + 'static,
     ) -> Self {
-        self.stages.push(Arc::new(Stage::MapBatch(Box::new(f))));
+        self.stages.push(Arc::new(MapStage::MapBatch(Box::new(f))));
         self
     }
 
-    /// Threads for the maps, besides one that reads; without this call 1. With 0 nothing runs beside the step: batches are made when they are asked for.
+    /// ThreadedPass for the maps, besides one that reads; without this call 1. With 0 nothing runs beside the step: batches are made when they are asked for.
     pub fn workers(mut self, threads: usize) -> Self {
         self.workers = threads;
         self
@@ -230,23 +230,23 @@ impl Stream {
     fn start(&self, epoch: Epoch) -> Result<Box<dyn BatchReader>, DataError> {
         let keys = Keys { seed: epoch.seed, number: epoch.number };
         let buffer = if epoch.shuffle { self.shuffle } else { 1 };
-        let order = Order { buffer, interleave: self.interleave, take: self.take, keys };
+        let order = ReadOrder { buffer, interleave: self.interleave, take: self.take, keys };
         let chooser = Chooser::new(&self.origin, &self.schema, order)?;
-        let work = Work { origin: self.origin.clone(), stages: self.stages.clone(), keys };
+        let work = BlockWork { origin: self.origin.clone(), stages: self.stages.clone(), keys };
         let schemas: Vec<&Schema> = std::iter::once(&self.schema).chain(self.later_schemas()).collect();
         let block = || Block::new(&schemas, epoch.batch.max(1));
         if self.workers == 0 {
-            return Ok(Box::new(Inline::new(chooser, work, block()?)));
+            return Ok(Box::new(InlinePass::new(chooser, work, block()?)));
         }
         let blocks: Result<Vec<_>, _> = (0..=self.prefetch + self.workers).map(|_| block()).collect();
-        Ok(Box::new(Threads::start(chooser, &work, blocks?, self.workers)?))
+        Ok(Box::new(ThreadedPass::start(chooser, &work, blocks?, self.workers)?))
     }
 
     /// The columns after each map that changes them.
     fn later_schemas(&self) -> impl DoubleEndedIterator<Item = &Schema> {
         self.stages.iter().filter_map(|stage| match &**stage {
-            Stage::MapTo(schema, _) => Some(schema),
-            Stage::Map(_) | Stage::MapBatch(_) => None,
+            MapStage::MapTo(schema, _) => Some(schema),
+            MapStage::Map(_) | MapStage::MapBatch(_) => None,
         })
     }
 }

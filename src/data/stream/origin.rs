@@ -16,14 +16,14 @@ pub(super) type ShardFn = Box<dyn FnMut(&mut SampleMut<'_>) -> Result<bool, Data
 pub(super) type OpenFn = Box<dyn Fn(usize) -> Result<ShardFn, DataError> + Send + Sync>;
 
 /// Where samples come from.
-pub(super) enum Origin {
+pub(super) enum SampleOrigin {
     /// Each can be read by its place.
     Indexed { samples: usize, read: ReadFn },
     /// Parts that are read from the front.
     Shards { count: usize, samples: Option<usize>, open: OpenFn },
 }
 
-impl Origin {
+impl SampleOrigin {
     pub(super) fn samples(&self) -> Option<usize> {
         match self {
             Self::Indexed { samples, .. } => Some(*samples),
@@ -34,7 +34,7 @@ impl Origin {
 
 /// How a pass goes through an origin.
 #[derive(Clone, Copy)]
-pub(super) struct Order {
+pub(super) struct ReadOrder {
     /// Samples among which the next one is drawn; 1 keeps the order.
     pub(super) buffer: usize,
     /// Shards that are read at a time.
@@ -47,7 +47,7 @@ pub(super) struct Order {
 /// Chooses samples, block after block.
 pub(super) struct Chooser {
     upstream: Upstream,
-    buffer: Buffer,
+    buffer: ShuffleBuffer,
     rng: Rng,
     /// Samples that the buffer may hold.
     capacity: usize,
@@ -59,31 +59,40 @@ pub(super) struct Chooser {
 }
 
 /// Samples that wait for being drawn.
-enum Buffer {
+enum ShuffleBuffer {
     Places(Vec<usize>),
     Samples(Dataset),
 }
 
 /// What comes next, in order.
 enum Upstream {
-    Places { next: usize, samples: usize },
-    Shards { origin: Arc<Origin>, waiting: std::vec::IntoIter<usize>, width: usize, open: Vec<ShardFn>, at: usize },
+    Places {
+        next: usize,
+        samples: usize,
+    },
+    Shards {
+        origin: Arc<SampleOrigin>,
+        waiting: std::vec::IntoIter<usize>,
+        width: usize,
+        open: Vec<ShardFn>,
+        at: usize,
+    },
 }
 
 impl Chooser {
-    pub(super) fn new(origin: &Arc<Origin>, schema: &Schema, order: Order) -> Result<Self, DataError> {
-        let Order { interleave, take, keys, .. } = order;
+    pub(super) fn new(origin: &Arc<SampleOrigin>, schema: &Schema, order: ReadOrder) -> Result<Self, DataError> {
+        let ReadOrder { interleave, take, keys, .. } = order;
         let capacity = order.buffer.min(origin.samples().unwrap_or(usize::MAX)).max(1);
         let (upstream, buffer) = match &**origin {
-            Origin::Indexed { samples, .. } => {
-                (Upstream::Places { next: 0, samples: *samples }, Buffer::Places(vec![0; capacity]))
+            SampleOrigin::Indexed { samples, .. } => {
+                (Upstream::Places { next: 0, samples: *samples }, ShuffleBuffer::Places(vec![0; capacity]))
             }
-            Origin::Shards { count, .. } => {
+            SampleOrigin::Shards { count, .. } => {
                 let shards =
                     if order.buffer > 1 { permutation(*count, keys.seed, keys.number) } else { (0..*count).collect() };
                 let (waiting, width) = (shards.into_iter(), interleave.max(1));
                 let upstream = Upstream::Shards { origin: origin.clone(), waiting, width, open: Vec::new(), at: 0 };
-                (upstream, Buffer::Samples(schema.zeros(capacity)?))
+                (upstream, ShuffleBuffer::Samples(schema.zeros(capacity)?))
             }
         };
         let rng = keys.of_order();
@@ -124,8 +133,8 @@ impl Chooser {
         }
         let slot = self.rng.below(self.filled);
         match &self.buffer {
-            Buffer::Places(places) => block.places[block.rows] = places[slot],
-            Buffer::Samples(samples) => copy_row(samples, slot, &mut block.parts[0], block.rows),
+            ShuffleBuffer::Places(places) => block.places[block.rows] = places[slot],
+            ShuffleBuffer::Samples(samples) => copy_row(samples, slot, &mut block.parts[0], block.rows),
         }
         if !self.load(slot)? {
             self.filled -= 1;
@@ -140,11 +149,11 @@ impl Chooser {
             return Ok(false);
         }
         let loaded = match &mut self.buffer {
-            Buffer::Places(places) => self.upstream.place().is_some_and(|place| {
+            ShuffleBuffer::Places(places) => self.upstream.place().is_some_and(|place| {
                 places[slot] = place;
                 true
             }),
-            Buffer::Samples(samples) => self.upstream.read(&mut SampleMut::new(samples, slot))?,
+            ShuffleBuffer::Samples(samples) => self.upstream.read(&mut SampleMut::new(samples, slot))?,
         };
         self.ended = !loaded;
         Ok(loaded)
@@ -153,13 +162,13 @@ impl Chooser {
     /// Moves the last slot's sample to the one that has become free.
     fn shift(&mut self, from: usize, to: usize) {
         match &mut self.buffer {
-            Buffer::Places(places) => places[to] = places[from],
-            Buffer::Samples(samples) if from != to => {
+            ShuffleBuffer::Places(places) => places[to] = places[from],
+            ShuffleBuffer::Samples(samples) if from != to => {
                 for (_, column) in samples.columns_mut() {
                     column.move_sample(from, to);
                 }
             }
-            Buffer::Samples(_) => {}
+            ShuffleBuffer::Samples(_) => {}
         }
     }
 }
@@ -177,7 +186,7 @@ impl Upstream {
     /// Reads the next sample of the shards that are open, in turn; one that has ended gives its place to the next.
     fn read(&mut self, sample: &mut SampleMut<'_>) -> Result<bool, DataError> {
         let Self::Shards { origin, waiting, width, open, at } = self else { return Ok(false) };
-        let Origin::Shards { open: opener, .. } = &**origin else { return Ok(false) };
+        let SampleOrigin::Shards { open: opener, .. } = &**origin else { return Ok(false) };
         while open.len() < *width
             && let Some(shard) = waiting.next()
         {

@@ -1,6 +1,6 @@
 //! Files of records of one size: the elements of each sample, column after column.
 
-use super::origin::{OpenFn, Origin};
+use super::origin::{OpenFn, SampleOrigin};
 use super::{SampleMut, Stream};
 use crate::data::{DataError, Schema};
 use ir::{DType, Data, Scalar};
@@ -39,7 +39,7 @@ impl Stream {
                 RecordReader { path, file: BufReader::with_capacity(BUFFER, file), offset: 0, bytes: vec![] };
             Ok(Box::new(move |sample| reader.read(sample, size)))
         });
-        Ok(Self::of(schema, Origin::Shards { count, samples: Some(samples), open }))
+        Ok(Self::of(schema, SampleOrigin::Shards { count, samples: Some(samples), open }))
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) type MapToFn =
 pub(super) type MapBatchFn = Box<dyn Fn(&mut BatchMut<'_>, &mut Rng) -> Result<(), DataError> + Send + Sync>;
 
 /// A step of a stream.
-pub(super) enum Stage {
+pub(super) enum MapStage {
     /// Changes samples where they are.
     Map(MapFn),
     /// Makes samples of other columns.

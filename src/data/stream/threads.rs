@@ -1,28 +1,28 @@
 //! A pass over a stream: threads that make batches ready while a step runs, and give them in order.
 
-use super::block::{Block, Work};
+use super::block::{Block, BlockWork};
 use super::origin::Chooser;
 use crate::data::{BatchReader, BatchView, DataError};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// A pass without threads: batches are made when they are asked for.
-pub(super) struct Inline {
+pub(super) struct InlinePass {
     chooser: Chooser,
-    work: Work,
+    work: BlockWork,
     block: Block,
     rows: Vec<usize>,
     over: bool,
 }
 
-impl Inline {
-    pub(super) fn new(chooser: Chooser, work: Work, block: Block) -> Self {
+impl InlinePass {
+    pub(super) fn new(chooser: Chooser, work: BlockWork, block: Block) -> Self {
         let rows = (0..block.places.len()).collect();
         Self { chooser, work, block, rows, over: false }
     }
 }
 
-impl BatchReader for Inline {
+impl BatchReader for InlinePass {
     fn next_batch(&mut self) -> Result<Option<BatchView<'_>>, DataError> {
         if self.over {
             return Ok(None);
@@ -36,7 +36,7 @@ impl BatchReader for Inline {
 
 /// A pass whose batches are made by threads. Blocks go round: chosen by one thread, worked on by several, used, free again. Batch `b` is worker
 /// `b % workers`'s, and is awaited there, so that the order is the same whatever their number.
-pub(super) struct Threads {
+pub(super) struct ThreadedPass {
     free: Option<SyncSender<Block>>,
     done: Vec<Receiver<Block>>,
     next: usize,
@@ -45,9 +45,14 @@ pub(super) struct Threads {
     handles: Vec<JoinHandle<()>>,
 }
 
-impl Threads {
+impl ThreadedPass {
     /// Starts them; `blocks` are what they work with, `workers` at least 1.
-    pub(super) fn start(chooser: Chooser, work: &Work, blocks: Vec<Block>, workers: usize) -> Result<Self, DataError> {
+    pub(super) fn start(
+        chooser: Chooser,
+        work: &BlockWork,
+        blocks: Vec<Block>,
+        workers: usize,
+    ) -> Result<Self, DataError> {
         let count = blocks.len();
         let rows = (0..blocks.first().map_or(0, |block| block.places.len())).collect();
         // No channel ever holds more than all blocks, so that sending never waits.
@@ -94,7 +99,7 @@ fn choose(mut chooser: Chooser, free: &Receiver<Block>, to: &[SyncSender<Block>]
 }
 
 /// Works on blocks as they come.
-fn work_on(work: &Work, chosen: &Receiver<Block>, done: &SyncSender<Block>) {
+fn work_on(work: &BlockWork, chosen: &Receiver<Block>, done: &SyncSender<Block>) {
     while let Ok(mut block) = chosen.recv() {
         work.run(&mut block);
         if done.send(block).is_err() {
@@ -103,7 +108,7 @@ fn work_on(work: &Work, chosen: &Receiver<Block>, done: &SyncSender<Block>) {
     }
 }
 
-impl BatchReader for Threads {
+impl BatchReader for ThreadedPass {
     fn next_batch(&mut self) -> Result<Option<BatchView<'_>>, DataError> {
         if let (Some(used), Some(free)) = (self.current.take(), &self.free) {
             // Nobody takes it any more after the last block: it ends here.
@@ -122,8 +127,8 @@ impl BatchReader for Threads {
     }
 }
 
-/// Threads end where nobody sends them blocks or takes theirs, and are waited for: no file stays open behind the user's back.
-impl Drop for Threads {
+/// ThreadedPass end where nobody sends them blocks or takes theirs, and are waited for: no file stays open behind the user's back.
+impl Drop for ThreadedPass {
     fn drop(&mut self) {
         self.free = None;
         self.done.clear();
