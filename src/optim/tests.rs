@@ -5,6 +5,7 @@ mod tuned;
 
 use super::*;
 use crate::dsl::{GraphBuilder, Initializer, LEARNING_RATE, STEP, f32, f64};
+use crate::nn::{BatchNorm, Dense, Embedding, Layer, TiedHead};
 use crate::testing::{Runner, assert_close, value};
 
 const START: [f64; 3] = [1.0, -2.0, 0.5];
@@ -177,7 +178,6 @@ fn apply_gradients_wants_a_parameter_and_its_type() {
 
 /// The loss, and the states after two steps, of a model whose embedding is sparse or not; words stand in it several times.
 fn embedded(optimizer: &dyn Optimizer, sparse: bool, tied: bool) -> (Vec<f64>, crate::testing::NamedValues, String) {
-    use crate::nn::{Embedding, Layer, TiedHead};
     let g = GraphBuilder::new("test");
     let words = g.input("words", crate::dsl::i32([2, 3]));
     let x = Embedding::new(5, 2).dtype(ir::DType::F64).sparse(sparse).apply(&words);

@@ -25,6 +25,7 @@ mod models;
 mod names;
 mod oracle;
 mod pairs;
+mod parameters;
 mod pipeline;
 mod random;
 mod reference;

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::dsl::{Step, zeros};
-use crate::nn::{BatchNorm, Dense, Layer};
 use crate::testing::{NamedValues, needed_ops};
 use ir::{DType, Value};
 use std::cell::RefCell;

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::dsl::{TypeSpec, bf16, zeros};
-use crate::nn::{Dense, Layer};
 use crate::testing::NamedValues;
 use ir::DType;
 
