@@ -13,9 +13,9 @@ pub use crate::nn::{
     BinaryCrossEntropy, BinaryFocalCrossEntropy, CategoricalCrossEntropy, CategoricalFocalCrossEntropy, Contrastive,
     Conv1d, Conv2d, CosineEmbedding, CosineSimilarity, Ctc, Dense, Dropout, Embedding, Flatten, GlobalAvgPool1d,
     GlobalAvgPool2d, GlobalMaxPool1d, GlobalMaxPool2d, GroupNorm, Gru, Hinge, Huber, KlDivergence, Layer, LayerId,
-    LayerNorm, LearnedPositions, Loss, Lstm, Masking, MaxPool1d, MaxPool2d, MeanAbsoluteError, MeanSquaredError,
-    MultiHeadAttention, NegativeLogLikelihood, Padding, Padding1d, PoissonNll, Regularizer, RmsNorm, SimpleRnn,
-    SparseCategoricalCrossEntropy, SparseCategoricalFocalCrossEntropy, TiedHead, TransformerBlock,
+    LayerNorm, LearnedPositions, Loss, Losses, Lstm, Masking, MaxPool1d, MaxPool2d, MeanAbsoluteError,
+    MeanSquaredError, MultiHeadAttention, NegativeLogLikelihood, Padding, Padding1d, PoissonNll, Regularizer, RmsNorm,
+    SimpleRnn, SparseCategoricalCrossEntropy, SparseCategoricalFocalCrossEntropy, TiedHead, TransformerBlock,
 };
 pub use crate::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Schedule, Sgd};
 pub use crate::train::callback::{CsvLogger, EarlyStopping, LearningRateSchedule, ModelCheckpoint, ReduceLrOnPlateau};

@@ -4,7 +4,7 @@
 //! [`LayerId`]: applied again, it has the name that it had, and finds the states that it declared then.
 
 use super::{GraphBuilder, Tensor};
-use ir::{Loc, TensorType};
+use ir::{Loc, NodeId, TensorType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -97,6 +97,8 @@ struct Declaration {
 #[derive(Default)]
 pub(crate) struct LayerScope {
     pub(crate) records: Vec<LayerRecord>,
+    /// The results of each layer's last application, by its record, if they are tensors of the graph itself.
+    results: BTreeMap<usize, Vec<NodeId>>,
     /// The record of each path, and of each object.
     paths: BTreeMap<String, usize>,
     ids: BTreeMap<u64, usize>,
@@ -194,13 +196,14 @@ impl LayerScope {
         self.innermost().is_some_and(|layer| layer.declares && !layer.has_id)
     }
 
-    /// Ends the application of the innermost layer, whose results have these types.
-    fn leave(&mut self, types: Vec<TensorType>) {
+    /// Ends the application of the innermost layer, whose results have these types, and are these nodes of the graph.
+    fn leave(&mut self, types: Vec<TensorType>, nodes: Option<Vec<NodeId>>) {
         let Some(LayerFrame { layer: Some(layer), .. }) = self.stack.pop() else { return };
         if let Some(around) = self.innermost_mut() {
             around.states.extend(&layer.states);
             around.declares |= layer.declares;
         }
+        self.results.extend(nodes.map(|nodes| (layer.record, nodes)));
         let record = &mut self.records[layer.record];
         record.states.extend(&layer.states);
         if !layer.is_further {
@@ -222,6 +225,13 @@ impl LayerScope {
         let Some(&Declaration { record, state }) = self.declared.get(name) else { return false };
         let layer = self.stack.iter_mut().rev().find_map(|frame| frame.layer.as_mut());
         layer.is_some_and(|layer| layer.is_further && layer.record == record && layer.states.insert(state))
+    }
+
+    /// The last results of the layer of a path in the layer being applied, or in the graph.
+    fn results(&self, path: &str) -> Option<&[NodeId]> {
+        let inside = self.path().map(|around| format!("{around}/{path}"));
+        let record = inside.and_then(|path| self.paths.get(&path)).or_else(|| self.paths.get(path))?;
+        self.results.get(record).map(Vec::as_slice)
     }
 
     /// Whether a state was there before the layer being applied asked for it.
@@ -268,7 +278,8 @@ impl GraphBuilder {
             root.fail(base, &[], rule);
         }
         let types = results.iter().filter_map(Tensor::ty).collect();
-        root.inner_mut().scope.layers.leave(types);
+        let nodes = results.iter().map(|result| result.node().filter(|_| root.same(result.builder()))).collect();
+        root.inner_mut().scope.layers.leave(types, nodes);
         results
     }
 
@@ -280,6 +291,22 @@ impl GraphBuilder {
             Some(ir::Op::State(state)) if root.same(tensor.builder()) => inner.scope.layers.is_known(&state.name),
             _ => false,
         }
+    }
+
+    /// The results of the last application of a layer, by its path in the layer being applied, or in the graph.
+    pub(crate) fn layer_results(&self, path: &str) -> Option<Vec<Tensor>> {
+        let root = self.root();
+        let nodes = root.inner().scope.layers.results(path)?.to_vec();
+        Some(nodes.into_iter().map(|node| Tensor::new(root.clone(), Some(node))).collect())
+    }
+
+    /// The paths of the layers in the layer being applied, as they are there.
+    pub(crate) fn layer_paths(&self) -> Vec<String> {
+        let root = self.root();
+        let inner = root.inner();
+        let around = inner.scope.layers.path().map_or_else(String::new, |path| format!("{path}/"));
+        let paths = inner.scope.layers.records.iter().filter_map(|record| record.name.strip_prefix(&around));
+        paths.map(String::from).collect()
     }
 
     /// Says that the layer being applied is a model, whose layers have places in the user's source.

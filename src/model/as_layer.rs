@@ -1,6 +1,6 @@
 //! Models as layers of other models.
 
-use super::{Functional, LanguageModel, Model, Sequential};
+use super::{Features, Functional, LanguageModel, Model, Sequential};
 use crate::dsl::{Tensor, TypeSpec};
 use crate::nn::{Layer, LayerId};
 
@@ -57,4 +57,5 @@ layers! {
     Sequential, "Sequential";
     Functional, "Functional";
     LanguageModel, "LanguageModel";
+    Features, "Features";
 }

@@ -5,7 +5,7 @@
 //!
 //! # Models as layers
 //!
-//! [`Sequential`], [`Functional`] and [`LanguageModel`] are layers too, so that models are made of models, to any depth. The layers of one that is used so have its name before theirs:
+//! [`Sequential`], [`Functional`], [`Features`] and [`LanguageModel`] are layers too, so that models are made of models, to any depth. The layers of one that is used so have its name before theirs:
 //! `encoder/dense/kernel`; those of the model that graphs are made of have not. Like any layer, a model has one set of weights however often a graph applies it. A clone of a
 //! [`Sequential`] or a [`Functional`] has the same layers, and is the same model.
 //!
@@ -23,24 +23,28 @@
 //! ```
 
 mod as_layer;
+mod batch;
+mod features;
 mod functional;
 mod language;
+mod score;
 mod sequential;
 mod summary;
 pub(crate) mod trace;
 
+pub use batch::{Batch, OUTPUT, SAMPLE_WEIGHT, TARGET};
+pub use features::Features;
 pub use functional::Functional;
 pub use language::LanguageModel;
+pub(crate) use score::{Criteria, loss_name};
 pub use sequential::Sequential;
 pub use summary::{Summary, SummaryRow};
-pub use trace::{Batch, OUTPUT, SAMPLE_WEIGHT, TARGET};
 
 use crate::dsl::{ModelErrors, Step, Tensor, TypeSpec};
 use crate::nn::metric::Reported;
-use crate::nn::{Loss, Metric};
+use crate::nn::{Metric, Objective};
 use crate::optim::Optimizer;
 use ir::Loc;
-use trace::Criteria;
 
 /// A function of inputs with states, of which graphs are made. [`Sequential`] and [`Functional`] are models.
 pub trait Model {
@@ -58,8 +62,9 @@ pub trait Model {
     /// Applies the model to inputs with a batch axis in front: its outputs.
     fn forward(&self, inputs: &[Tensor]) -> Vec<Tensor>;
 
-    /// The training step. Inputs: the model's, the target `y` and, for a weighted batch, `sample_weight`. Outputs: `loss` (the mean over
-    /// the batch, plus penalties) and each metric: its mean over the batch under its name, or its statistics, `f1/confusion` for instance, if it is no mean over
+    /// The training step. Inputs: the model's, the target `y` and, for a weighted batch, `sample_weight`. Of a model with several outputs, whose losses are
+    /// [`crate::nn::Losses`], each output's targets are the input that is called as the output is. Outputs: `loss` (the mean over
+    /// the batch, plus penalties), of a model with several outputs `class_loss` for the output `class`, and each metric: its mean over the batch under its name, or its statistics, `f1/confusion` for instance, if it is no mean over
     /// samples (see [`crate::nn::metric::StatefulMetric`]).
     ///
     /// ```
@@ -78,7 +83,7 @@ pub trait Model {
     fn training_graph(
         &self,
         batch: impl Into<Batch>,
-        loss: &dyn Loss,
+        loss: &(impl Objective + ?Sized),
         metrics: &[Metric],
         optimizer: &dyn Optimizer,
     ) -> Result<Step, ModelErrors>
@@ -88,7 +93,7 @@ pub trait Model {
         trace::training(
             self,
             batch.into(),
-            Criteria { loss, metrics, reported: Reported::Means },
+            Criteria { losses: &loss.losses(), metrics, reported: Reported::Means },
             optimizer,
             Loc::caller(),
         )
@@ -102,16 +107,21 @@ pub trait Model {
     fn evaluation_graph(
         &self,
         batch: impl Into<Batch>,
-        loss: &dyn Loss,
+        loss: &(impl Objective + ?Sized),
         metrics: &[Metric],
     ) -> Result<Step, ModelErrors>
     where
         Self: Sized,
     {
-        trace::evaluation(self, batch.into(), Criteria { loss, metrics, reported: Reported::Means }, Loc::caller())
+        trace::evaluation(
+            self,
+            batch.into(),
+            Criteria { losses: &loss.losses(), metrics, reported: Reported::Means },
+            Loc::caller(),
+        )
     }
 
-    /// One step of prediction: from the model's inputs to `output`.
+    /// One step of prediction: from the model's inputs to its outputs, of which most models have one, [`OUTPUT`].
     ///
     /// # Errors
     /// All rules that the model breaks.
@@ -121,6 +131,31 @@ pub trait Model {
         Self: Sized,
     {
         trace::inference(self, batch, &Loc::caller())
+    }
+
+    /// A model with the same inputs, layers and weights, whose outputs are the results of these layers, by their names; of a layer that is applied several times, the last
+    /// ones. Graphs of it take the weights that this model was trained to:
+    ///
+    /// ```
+    /// use gradc::prelude::*;
+    /// let model = Sequential::new([2]).dense(3).relu().dense(1);
+    /// let mut trainer = model.compile(Sgd::new(0.1), MeanSquaredError, [])?;
+    /// let mut program = model.features(["relu", "dense_1"]).inference_graph(1)?.compile(&CompileOptions::default())?;
+    /// program.set_states(&trainer.weights()?)?;
+    /// let found = program.run([("x", &array([1, 2], vec![0.5f32, -1.0])?)])?;
+    /// assert_eq!(found["relu"].ty().shape.dims(), [1, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// In another model it is a layer, with the name `features`; [`crate::train::Trainer::set_weights_of`] gives it the trained weights. That the model has the layers is checked when a graph is
+    /// made; the error names this call.
+    #[track_caller]
+    fn features<'a>(&self, layers: impl IntoIterator<Item = &'a str>) -> Features
+    where
+        Self: Sized + Clone + 'static,
+    {
+        let layers = layers.into_iter().map(String::from).collect();
+        Features::new(std::rc::Rc::new(self.clone()), layers, Loc::caller())
     }
 
     /// The layers with their output shapes and numbers of parameters, as a table.

@@ -31,7 +31,7 @@ pub use layer::{
 pub use loss::{
     BatchHardTriplet, BinaryCrossEntropy, BinaryFocalCrossEntropy, CategoricalCrossEntropy,
     CategoricalFocalCrossEntropy, Contrastive, CosineEmbedding, CosineSimilarity, Ctc, Hinge, Huber, KlDivergence,
-    Loss, MeanAbsoluteError, MeanSquaredError, NegativeLogLikelihood, PoissonNll, Reduction,
+    Loss, Losses, MeanAbsoluteError, MeanSquaredError, NegativeLogLikelihood, Objective, PoissonNll, Reduction,
     SparseCategoricalCrossEntropy, SparseCategoricalFocalCrossEntropy, absolute_error, batch_hard_triplet,
     binary_cross_entropy, binary_focal_cross_entropy, categorical_cross_entropy, categorical_focal_cross_entropy,
     contrastive, cosine_embedding, cosine_similarity, hinge, huber, kl_divergence, negative_log_likelihood,

@@ -1,6 +1,7 @@
 //! The loss and the metrics of a data set: what batches measure, accumulated exactly.
 
 use super::TrainError;
+use super::programs::TrainingSetup;
 use super::trainer::concatenate;
 use crate::compile::CompiledProgram;
 use crate::nn::metric::{Accumulate, ConfusionMatrix, Metric, Mode, StatefulMetric};
@@ -13,7 +14,7 @@ use std::fmt;
 pub struct Evaluation {
     /// The loss.
     pub loss: f64,
-    /// The metrics, in the order in which they were asked for.
+    /// The losses of outputs, of a model with several (`class_loss` for the output `class`), and the metrics, in the order in which they were asked for.
     pub metrics: Vec<MetricValue>,
 }
 
@@ -103,22 +104,25 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The loss and these metrics, under names that begin with `prefix`.
-    pub(super) fn of(metrics: &[Metric], prefix: &str) -> Vec<Self> {
-        let loss = Self { name: format!("{prefix}loss"), mode: Some(Mode::Min), in_percent: false };
+    /// The loss, those of outputs and the metrics, under names that begin with `prefix`.
+    pub(super) fn of(subject: &TrainingSetup, prefix: &str) -> Vec<Self> {
+        let loss = |name: String| Self { name: format!("{prefix}{name}"), mode: Some(Mode::Min), in_percent: false };
+        let losses = std::iter::once("loss".into()).chain(subject.output_losses()).map(loss);
         let metric = |metric: &Metric| Self {
             name: format!("{prefix}{}", metric.name()),
             mode: metric.mode(),
             in_percent: metric.in_percent(),
         };
-        std::iter::once(loss).chain(metrics.iter().map(metric)).collect()
+        losses.chain(subject.metrics.iter().map(metric)).collect()
     }
 }
 
-/// What the batches so far measured: the sum of losses, each weighted with what its batch counts (the number of its samples, or the sum of their weights), and the metrics'
+/// What the batches so far measured: sums of losses, each weighted with what its batch counts (the number of its samples, or the sum of their weights), and the metrics'
 /// statistics.
 pub(super) struct Totals {
     loss: f64,
+    /// Of each output, if there are several.
+    output_losses: Vec<(String, f64)>,
     weight: f64,
     samples: usize,
     metrics: Vec<MetricTotals>,
@@ -196,14 +200,19 @@ impl MetricTotals {
 }
 
 impl Totals {
-    /// Of the loss and these metrics, before the first batch.
-    pub(super) fn new(metrics: &[Metric]) -> Self {
-        Self { loss: 0.0, weight: 0.0, samples: 0, metrics: metrics.iter().map(MetricTotals::new).collect() }
+    /// Of losses and metrics, before the first batch.
+    pub(super) fn new(subject: &TrainingSetup) -> Self {
+        let output_losses = subject.output_losses().into_iter().map(|name| (name, 0.0)).collect();
+        let metrics = subject.metrics.iter().map(MetricTotals::new).collect();
+        Self { loss: 0.0, output_losses, weight: 0.0, samples: 0, metrics }
     }
 
     /// Adds what the step that a program has just taken gave, of that many samples which count `weight` together.
     pub(super) fn add(&mut self, samples: usize, weight: f64, program: &CompiledProgram) -> Result<(), TrainError> {
         self.loss += program.scalar("loss")? * weight;
+        for (name, sum) in &mut self.output_losses {
+            *sum += program.scalar(name)? * weight;
+        }
         self.samples += samples;
         self.weight += weight;
         for part in self.metrics.iter_mut().flat_map(|metric| &mut metric.parts) {
@@ -212,15 +221,24 @@ impl Totals {
         Ok(())
     }
 
-    fn loss(&self) -> f64 {
-        // Where nothing counted, the sum is 0, and so is the mean.
-        self.loss / self.weight.max(f64::MIN_POSITIVE)
+    /// The losses, and those of the metrics that are asked for.
+    fn evaluation(&self, which: impl Fn(&MetricTotals) -> bool) -> Result<Evaluation, TrainError> {
+        // Where nothing counted, the sums are 0, and so are the means.
+        let mean = |sum: f64| sum / self.weight.max(f64::MIN_POSITIVE);
+        let of_output = |(name, sum): &(String, f64)| MetricValue {
+            name: name.clone(),
+            value: mean(*sum),
+            in_percent: false,
+            confusion_matrix: None,
+        };
+        let metrics = self.metrics.iter().filter(|metric| which(metric)).map(MetricTotals::value);
+        let metrics = self.output_losses.iter().map(|loss| Ok(of_output(loss))).chain(metrics);
+        Ok(Evaluation { loss: mean(self.loss), metrics: metrics.collect::<Result<_, _>>()? })
     }
 
     /// What can be shown while an epoch is under way: metrics that are made of all samples wait for its end.
     pub(super) fn so_far(&self) -> Result<Evaluation, TrainError> {
-        let cheap = self.metrics.iter().filter(|metric| metric.is_cheap());
-        Ok(Evaluation { loss: self.loss(), metrics: cheap.map(MetricTotals::value).collect::<Result<_, _>>()? })
+        self.evaluation(MetricTotals::is_cheap)
     }
 
     /// The samples so far.
@@ -230,8 +248,7 @@ impl Totals {
 
     /// All of them.
     pub(super) fn finish(&self) -> Result<Evaluation, TrainError> {
-        let metrics = self.metrics.iter().map(MetricTotals::value).collect::<Result<_, _>>()?;
-        Ok(Evaluation { loss: self.loss(), metrics })
+        self.evaluation(|_| true)
     }
 }
 

@@ -175,10 +175,10 @@ impl<'a> Observers<'a> {
 
 /// What an epoch measures.
 fn measured(trainer: &Trainer, validation: bool) -> Vec<Measured> {
-    let metrics = &trainer.programs.subject.metrics;
-    let mut all = Measured::of(metrics, "");
+    let subject = &trainer.programs.subject;
+    let mut all = Measured::of(subject, "");
     if validation {
-        all.extend(Measured::of(metrics, "val_"));
+        all.extend(Measured::of(subject, "val_"));
     }
     let unjudged = trainer.statistics.iter().chain(trainer.rates.iter().map(|rate| &rate.state));
     all.extend(unjudged.map(|name| Measured { name: name.clone(), mode: None, in_percent: false }));
@@ -233,7 +233,7 @@ fn run_epoch(
     let steps = steps_of(train, trainer.batch, options.drop_last);
     let number = 1 + passes_so_far(trainer, steps)?;
     let pass = Epoch { batch: trainer.batch, shuffle: !options.in_order, seed: options.seed, number };
-    let weights = SampleWeights { classes: options.class_weight.clone(), ..trainer.weights_of(train) };
+    let weights = SampleWeights { classes: options.class_weight.clone(), ..trainer.sample_weights(train) };
     reporter.epoch_begin(epoch, steps);
     let mut statistics = Statistics::new(&trainer.statistics);
     let mut batches = train.open(pass)?;
@@ -277,7 +277,7 @@ fn train_epoch(
     statistics: &mut Statistics,
 ) -> Result<Totals, TrainError> {
     let mut taken = trainer.steps()?;
-    let mut totals = Totals::new(&trainer.programs.subject.metrics);
+    let mut totals = Totals::new(&trainer.programs.subject);
     let mut step = 0;
     while let Some(batch) = batches.next_batch()?.filter(|batch| !drop_last || batch.len() == trainer.batch) {
         step += 1;

@@ -6,10 +6,9 @@
 use super::TrainError;
 use crate::compile::{CompileError, CompileOptions, CompiledProgram, ProgramCache, States, read, write};
 use crate::dsl::{ModelErrors, StateRole, StateSpec, Step};
-use crate::model::trace::{self, Criteria};
-use crate::model::{Batch, Model};
+use crate::model::{Batch, Criteria, Model, loss_name, trace};
 use crate::nn::metric::Reported;
-use crate::nn::{Loss, Metric};
+use crate::nn::{Metric, Objective};
 use crate::optim::Optimizer;
 use ir::{Loc, Value};
 use std::collections::BTreeMap;
@@ -28,7 +27,7 @@ pub(super) type ProgramKey = (Purpose, Batch);
 /// What programs are traced from.
 pub(super) struct TrainingSetup {
     pub(super) model: Box<dyn Model>,
-    pub(super) loss: Box<dyn Loss>,
+    pub(super) objective: Box<dyn Objective>,
     pub(super) metrics: Vec<Metric>,
     pub(super) optimizer: Box<dyn Optimizer>,
     /// Where the user put them together.
@@ -36,10 +35,19 @@ pub(super) struct TrainingSetup {
 }
 
 impl TrainingSetup {
+    /// Under which names the losses of outputs are measured, of a model with several.
+    pub(super) fn output_losses(&self) -> Vec<String> {
+        if self.model.outputs().len() == 1 {
+            return vec![];
+        }
+        self.objective.losses().iter().filter_map(|loss| loss.output.map(loss_name)).collect()
+    }
+
     /// The graph for a purpose.
     pub(super) fn declare(&self, (purpose, batch): ProgramKey) -> Result<Step, ModelErrors> {
-        let Self { model, loss, metrics, optimizer, at } = self;
-        let criteria = Criteria { loss: &**loss, metrics, reported: Reported::Totals };
+        let Self { model, objective, metrics, optimizer, at } = self;
+        let losses = objective.losses();
+        let criteria = Criteria { losses: &losses, metrics, reported: Reported::Totals };
         match purpose {
             Purpose::Training => trace::training(&**model, batch, criteria, &**optimizer, at.clone()),
             Purpose::Evaluation => trace::evaluation(&**model, batch, criteria, at.clone()),

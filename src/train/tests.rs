@@ -2,8 +2,9 @@
 
 use crate::compile::States;
 use crate::data::{array, mnist};
-use crate::dsl::zeros;
+use crate::dsl::{Select, zeros};
 use crate::model::trace;
+use crate::optim::Groups;
 use crate::prelude::*;
 use ir::{Data, Value};
 
@@ -319,4 +320,140 @@ fn weights_stay_where_a_program_wants_others() {
     assert!(error.to_string().contains("of_the_batch/w"), "{error}");
     assert_eq!(weight_bits(&mut trainer), before);
     assert_eq!(trainer.steps().unwrap(), 3);
+}
+
+fn coordinate(i: usize, shift: f32) -> f32 {
+    ((i as f32 + shift) * 0.618_034).fract() - 0.5
+}
+
+/// Points of the plane twice over, `a` and `b`; targets: the first one's sector, and the sum of both.
+fn joined(n: usize) -> Dataset {
+    let points = |shift: f32| -> Vec<f32> { (0..2 * n).map(|i| coordinate(i, shift)).collect() };
+    let (a, b) = (points(0.0), points(0.25));
+    let class = (0..n).map(|i| i32::from(a[2 * i] > 0.0)).collect();
+    let sums = a.iter().zip(&b).map(|(a, b)| a + b).collect();
+    let column = |value: Value| crate::data::Column::new(value).unwrap();
+    Dataset::of("a", column(array([n, 2], a).unwrap()))
+        .with("b", column(array([n, 2], b).unwrap()))
+        .and_then(|data| data.with("class", column(array([n], class).unwrap())))
+        .and_then(|data| data.with("sum", column(array([n, 2], sums).unwrap())))
+        .unwrap()
+}
+
+/// Two inputs through one encoder, two outputs.
+fn two_outputs() -> Functional {
+    let encoder = Sequential::new([2]).dense(16).tanh().named("encoder");
+    let inputs = [("a", f32([2])), ("b", f32([2]))];
+    Functional::with_outputs(inputs, ["class", "sum"], move |x| {
+        let both = encoder.apply(&x[0]).concat(&[&encoder.apply(&x[1])], -1);
+        [Dense::new(2).apply(&both), Dense::new(2).apply(&both)]
+    })
+}
+
+#[test]
+fn two_inputs_and_two_outputs_train_by_a_loss_and_a_weight_each() {
+    let losses =
+        || Losses::new().output("class", SparseCategoricalCrossEntropy, 1.0).output("sum", MeanSquaredError, 0.25);
+    let metrics = [Accuracy.on("class"), Metric::Mae.on("sum")];
+    let trainer = two_outputs().compile(Adam::new(0.02), losses(), metrics).unwrap();
+    let mut trainer = trainer.with_options(CompileOptions::threads(1)).unwrap();
+    let (train, test) = (joined(90), joined(37));
+    let history = trainer.fit(&train, Fit::epochs(40).batch(16).validate(&test).silent()).unwrap();
+    for prefix in ["", "val_"] {
+        let get = |name: &str| history.get(&format!("{prefix}{name}"));
+        for ((loss, class), sum) in get("loss").iter().zip(get("class_loss")).zip(get("sum_loss")) {
+            assert!((loss - (class + 0.25 * sum)).abs() < 1e-6, "{loss} of {class} and {sum}");
+        }
+        assert_eq!(get("sum_loss").len(), 40);
+    }
+    let last = |name: &str| history.last(name).unwrap();
+    assert!(last("val_class_accuracy") > 0.9 && last("val_sum_loss") < 0.05, "{history:?}");
+    let evaluation = trainer.evaluate(&test).unwrap();
+    assert_eq!(evaluation.metric("sum_loss"), history.last("val_sum_loss"));
+    assert_eq!(evaluation.metric("class_accuracy"), history.last("val_class_accuracy"));
+    let outputs = trainer.predict_outputs(&test).unwrap();
+    assert_eq!(outputs["class"].ty().shape.dims(), [37, 2]);
+    let want: Vec<f64> =
+        (0..74).map(|i| [0.0f32, 0.25].map(|shift| coordinate(i, shift)).iter().sum::<f32>().into()).collect();
+    let error: f64 = outputs["sum"].to_f64_vec().iter().zip(&want).map(|(x, t)| (x - t).powi(2)).sum();
+    assert!((error / 74.0 - evaluation.metric("sum_loss").unwrap()).abs() < 1e-6);
+    let text = trainer.predict(&test).unwrap_err().to_string();
+    assert!(text.contains("the outputs class, sum: `predict_outputs` gives them all"), "{text}");
+    // Monitors know the losses of outputs.
+    let watched = Fit::epochs(2).silent().validate(&test).callback(EarlyStopping::new("val_sum_loss").patience(1));
+    trainer.fit(&train, watched).unwrap();
+}
+
+#[test]
+fn losses_that_fit_no_output_are_refused_at_the_users_line() {
+    let refused = |losses: Losses, metrics: Vec<Metric>, want: &str| {
+        let line = line!() + 1;
+        let text = two_outputs().compile(Adam::new(0.1), losses, metrics).unwrap_err().to_string();
+        assert!(text.starts_with(&format!("src/train/tests.rs:{line}:")) && text.contains(want), "{text}");
+    };
+    let good = || Losses::new().output("class", SparseCategoricalCrossEntropy, 1.0);
+    refused(
+        good().output("size", MeanSquaredError, 1.0),
+        vec![],
+        "there is no output \"size\": the model has class, sum",
+    );
+    refused(good().output("class", MeanSquaredError, 1.0), vec![], "the output \"class\" has a loss already");
+    refused(good().output("sum", MeanSquaredError, -1.0), vec![], "the weight must be finite and at least 0, not -1");
+    refused(Losses::new(), vec![], "no output has a loss");
+    refused(good(), vec![Accuracy], "the metric accuracy: say of which output, by `Metric::on`");
+    refused(good(), vec![Metric::Mae.on("sum")], "the output \"sum\" has no loss, and so no targets");
+    let text = two_outputs().compile(Adam::new(0.1), MeanSquaredError, []).unwrap_err().to_string();
+    assert!(text.contains("say of which output, by `Losses`: the model has class, sum"), "{text}");
+}
+
+#[test]
+fn features_of_a_trained_model_are_outputs_of_a_new_one() {
+    let model = Sequential::new([2]).dense(16).tanh().dense(3);
+    let trainer = model.compile(Adam::new(0.02), SparseCategoricalCrossEntropy, [Accuracy]).unwrap();
+    let mut trainer = trainer.with_options(CompileOptions::threads(1)).unwrap();
+    trainer.fit(&sectors(60), Fit::epochs(10).silent()).unwrap();
+    let (weights, samples) = (trainer.weights().unwrap(), sectors(20));
+    // The layers' results, by the layers alone.
+    let mut first = Sequential::new([2]).dense(16).tanh().compile(Sgd::new(0.1), MeanSquaredError, []).unwrap();
+    first.set_weights(weights.clone().into_iter().filter(|(name, _)| name.starts_with("dense/")).collect()).unwrap();
+    let (want, logits) = (first.predict(&samples).unwrap(), trainer.predict(&samples).unwrap());
+
+    let features = model.features(["tanh", "dense_1"]);
+    let step = features.inference_graph(20).unwrap();
+    let mut program = step.compile(&CompileOptions::threads(1)).unwrap();
+    program.set_states(&weights).unwrap();
+    let x = samples.column("x").unwrap().value().clone();
+    let out = program.run([("x", &x)]).unwrap();
+    assert_eq!((&out["tanh"], &out["dense_1"]), (&want, &logits));
+
+    // In a new model they are frozen below a layer of its own.
+    let head = Functional::new(f32([2]), move |x| {
+        let [tanh, _] = features.apply_many(x);
+        Dense::new(1).apply(&tanh)
+    });
+    let optimizer = Groups::new().freeze(Select::layer("features")).rest(Sgd::new(0.1));
+    let mut head = head.compile(optimizer, MeanSquaredError, []).unwrap();
+    head.set_weights_of("features", weights.clone()).unwrap();
+    let radius = Dataset::new(x, array([20, 1], vec![1.0f32; 20]).unwrap()).unwrap();
+    let history = head.fit(&radius, Fit::epochs(5).silent()).unwrap();
+    assert!(history.last("loss").unwrap() < history.get("loss")[0]);
+    assert_eq!(head.weights_of("features").unwrap(), weights);
+}
+
+#[test]
+fn features_that_a_model_does_not_have_name_the_call() {
+    let line = line!() + 1;
+    let features = Sequential::new([2]).dense(3).relu().features(["dense", "tanh"]);
+    let text = features.inference_graph(1).unwrap_err().to_string();
+    assert!(text.starts_with(&format!("src/train/tests.rs:{line}:")), "{text}");
+    assert!(text.contains("no layer \"tanh\"") && text.ends_with("it has dense, relu"), "{text}");
+    // Applied twice, they are those of each application.
+    let twice = Functional::with_inputs([("a", f32([2])), ("b", f32([2]))], |x| {
+        let features = Sequential::new([2]).dense(3).relu().features(["dense"]);
+        features.apply(&x[0]) - features.apply(&x[1])
+    });
+    let step = twice.inference_graph(1).unwrap();
+    let difference = step.graph.operands(step.graph.output("output").unwrap());
+    assert_ne!(difference[0], difference[1]);
+    assert_eq!(step.parameter_count(), 2 * 3 + 3);
 }

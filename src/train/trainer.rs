@@ -12,7 +12,7 @@ use crate::data::{Epoch, Source};
 use crate::dsl::{KEY, ModelErrors, STEP, StateRole};
 use crate::io::{load_metadata, load_tensors, save_with_metadata, select};
 use crate::model::{Batch, Model, SAMPLE_WEIGHT};
-use crate::nn::{Loss, Metric};
+use crate::nn::{Metric, Objective};
 use crate::optim::{LearningRate, Optimizer, learning_rates};
 use ir::{Loc, Scalar, Shape, TensorType, Value};
 use std::collections::BTreeMap;
@@ -39,12 +39,12 @@ pub trait Compile: Model + Clone + 'static {
     fn compile(
         &self,
         optimizer: impl Optimizer + 'static,
-        loss: impl Loss + 'static,
+        loss: impl Objective + 'static,
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Trainer, ModelErrors> {
         let subject = TrainingSetup {
             model: Box::new(self.clone()),
-            loss: Box::new(loss),
+            objective: Box::new(loss),
             metrics: metrics.into_iter().collect(),
             optimizer: Box::new(optimizer),
             at: Loc::caller(),
@@ -73,8 +73,9 @@ pub struct Trainer {
 
 impl std::fmt::Debug for Trainer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let TrainingSetup { model, loss, optimizer, metrics, .. } = &self.programs.subject;
-        write!(f, "Trainer({}, {}, {}, {metrics:?})", model.name(), loss.name(), optimizer.name())
+        let TrainingSetup { model, objective, optimizer, metrics, .. } = &self.programs.subject;
+        let losses: Vec<&str> = objective.losses().iter().map(|loss| loss.loss.name()).collect();
+        write!(f, "Trainer({}, {}, {}, {metrics:?})", model.name(), losses.join(" + "), optimizer.name())
     }
 }
 
@@ -146,8 +147,8 @@ impl Trainer {
     /// # Errors
     /// Data that don't fit the model, a step that can't be compiled, a label that is no class.
     pub fn evaluate(&mut self, data: &dyn Source) -> Result<Evaluation, TrainError> {
-        let mut totals = Totals::new(&self.programs.subject.metrics);
-        let weights = self.weights_of(data);
+        let mut totals = Totals::new(&self.programs.subject);
+        let weights = self.sample_weights(data);
         let mut batches = data.open(self.pass())?;
         while let Some(batch) = batches.next_batch()? {
             let size = Batch { size: batch.len(), weighted: weights.any() };
@@ -160,26 +161,43 @@ impl Trainer {
     }
 
     /// What samples count: by the data's column of weights, if it has one that is no input of the model.
-    pub(super) fn weights_of(&self, data: &dyn Source) -> SampleWeights {
+    pub(super) fn sample_weights(&self, data: &dyn Source) -> SampleWeights {
         let input = |name: &str| self.programs.subject.model.inputs().iter().any(|(input, _)| input == name);
         let column = data.schema().field(SAMPLE_WEIGHT).is_some() && !input(SAMPLE_WEIGHT);
         SampleWeights { column, ..SampleWeights::default() }
     }
 
-    /// The model's outputs for all samples, along the first axis. Targets in the data set are not looked at.
+    /// The output of a model that has one, for all samples, along the first axis. Targets in the data set are not looked at.
+    ///
+    /// # Errors
+    /// Data that don't fit the model, a step that can't be compiled, a model with several outputs.
+    pub fn predict(&mut self, data: &dyn Source) -> Result<Value, TrainError> {
+        let names = self.programs.subject.model.outputs();
+        if names.len() != 1 {
+            let what = format!("the model has the outputs {}: `predict_outputs` gives them all", names.join(", "));
+            return Err(TrainError::Setting(what));
+        }
+        let mut outputs = self.predict_outputs(data)?;
+        outputs.remove(&names[0]).ok_or_else(|| TrainError::Setting("a step without its output".into()))
+    }
+
+    /// The model's outputs for all samples, along the first axis, by the outputs' names. Targets in the data set are not looked at.
     ///
     /// # Errors
     /// Data that don't fit the model, a step that can't be compiled.
-    pub fn predict(&mut self, data: &dyn Source) -> Result<Value, TrainError> {
-        let mut parts = Vec::new();
+    pub fn predict_outputs(&mut self, data: &dyn Source) -> Result<BTreeMap<String, Value>, TrainError> {
+        let mut parts: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         let mut batches = data.open(self.pass())?;
+        let names = self.programs.subject.model.outputs();
         while let Some(batch) = batches.next_batch()? {
             let program = self.programs.activate((Purpose::Inference, batch.len().into()))?;
             feed(program, &batch, &SampleWeights::default())?;
             step(program, &batch)?;
-            parts.push(program.output_value("output")?);
+            for name in &names {
+                parts.entry(name.clone()).or_default().push(program.output_value(name)?);
+            }
         }
-        concatenate(&parts)
+        parts.into_iter().map(|(name, parts)| Ok((name, concatenate(&parts)?))).collect()
     }
 
     /// Trainable parameters and running statistics, by name.
@@ -196,6 +214,35 @@ impl Trainer {
     /// A name that is no state of the model, a value of another type.
     pub fn set_weights(&mut self, weights: BTreeMap<String, Value>) -> Result<(), TrainError> {
         self.programs.set_states(weights)
+    }
+
+    /// The weights of a layer that is a model, by the names that they have in the model alone: `encoder/dense/kernel` of `encoder` is `dense/kernel`. Empty if there is no such layer.
+    ///
+    /// ```
+    /// use gradc::prelude::*;
+    /// let encoder = Sequential::new([8]).dense(4).named("encoder");
+    /// let whole = Sequential::new([8]).add(encoder.clone()).dense(2);
+    /// let mut whole = whole.compile(Adam::default(), SparseCategoricalCrossEntropy, [])?;
+    /// let mut alone = encoder.compile(Adam::default(), MeanSquaredError, [])?;
+    /// alone.set_weights(whole.weights_of("encoder")?)?;
+    /// whole.set_weights_of("encoder", alone.weights()?)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// None that a trainer without a failed step has.
+    pub fn weights_of(&mut self, layer: &str) -> Result<BTreeMap<String, Value>, TrainError> {
+        let prefix = format!("{layer}/");
+        let weights = self.weights()?.into_iter();
+        Ok(weights.filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?.to_string(), value))).collect())
+    }
+
+    /// Replaces weights of a layer that is a model by those of the model alone; see [`Self::weights_of`].
+    ///
+    /// # Errors
+    /// A name that is no state of the layer, a value of another type.
+    pub fn set_weights_of(&mut self, layer: &str, weights: BTreeMap<String, Value>) -> Result<(), TrainError> {
+        self.set_weights(weights.into_iter().map(|(name, value)| (format!("{layer}/{name}"), value)).collect())
     }
 
     /// Saves the weights as a safetensors file, atomically.

@@ -5,6 +5,7 @@ mod ctc;
 mod embedding;
 mod focal;
 mod likelihood;
+mod outputs;
 mod regression;
 mod smoothing;
 
@@ -23,6 +24,7 @@ pub use focal::{
     binary_focal_cross_entropy, categorical_focal_cross_entropy, sparse_focal_cross_entropy,
 };
 pub use likelihood::{NegativeLogLikelihood, PoissonNll, negative_log_likelihood, poisson_nll};
+pub use outputs::{Losses, Objective, OutputLoss};
 pub use regression::{Hinge, Huber, MeanAbsoluteError, MeanSquaredError, absolute_error, hinge, huber, squared_error};
 pub use smoothing::{LabelSmoothing, SmoothedEntropy};
 

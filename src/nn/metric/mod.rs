@@ -6,6 +6,7 @@ mod confusion;
 mod declare;
 mod host;
 mod mean;
+mod output;
 mod ranking;
 mod regression;
 
@@ -71,6 +72,11 @@ pub enum Accumulate {
 pub trait StatefulMetric {
     /// The name: of the graph's output, in logs, for callbacks. No other metric of the model has it, and it is none of `loss`, `lr`, `val_...`.
     fn name(&self) -> String;
+
+    /// Which output of a model with several it measures; see [`Metric::on`].
+    fn output(&self) -> Option<&str> {
+        None
+    }
 
     /// Which way is better, for callbacks; `None` if that depends.
     fn mode(&self) -> Option<Mode>;
@@ -187,6 +193,11 @@ impl Metric {
         Self::Custom(Rc::new(metric))
     }
 
+    /// This metric of one output, of a model with several, by the output's name, which comes before the metric's: `class_accuracy`.
+    pub fn on(self, output: &str) -> Self {
+        Self::own(output::OfOutput { output: output.into(), metric: self })
+    }
+
     /// What computes it.
     fn kind(&self) -> Rc<dyn StatefulMetric> {
         use classification::{ClassScore, ScoreKind};
@@ -217,6 +228,13 @@ impl Metric {
 impl StatefulMetric for Metric {
     fn name(&self) -> String {
         self.kind().name()
+    }
+
+    fn output(&self) -> Option<&str> {
+        match self {
+            Self::Custom(metric) => metric.output(),
+            _ => None,
+        }
     }
 
     fn mode(&self) -> Option<Mode> {
