@@ -46,6 +46,7 @@ pub mod sampling;
 mod scan;
 mod scope;
 mod select;
+pub(crate) mod setting;
 mod step;
 mod tensor;
 #[cfg(test)]

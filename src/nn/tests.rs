@@ -1,7 +1,6 @@
 //! Tests of activations, losses and metrics against closed forms in `f64`, with their gradients, at ordinary and extreme arguments.
 
 mod kinks;
-mod reference;
 
 use super::*;
 use crate::dsl::{GraphBuilder, Tensor, f32, f64, i32, i64};

@@ -1,7 +1,7 @@
 //! Adagrad.
 
-use super::setting::not_negative;
 use super::{Optimizer, Schedule, Update};
+use crate::dsl::setting::not_negative;
 use crate::dsl::{Tensor, constant};
 
 /// `s += g²`, `p -= lr g / (sqrt(s) + eps)` (Duchi, Hazan and Singer, JMLR 12, 2011).

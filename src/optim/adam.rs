@@ -1,8 +1,8 @@
 //! Adam, and AdamW with decoupled weight decay.
 
 use super::decay::WeightDecay;
-use super::setting::{decay, not_negative};
 use super::{Optimizer, Schedule, Update};
+use crate::dsl::setting::{decay, not_negative};
 use crate::dsl::{Select, Tensor, zeros};
 
 /// `m = b1 m + (1-b1) g`, `v = b2 v + (1-b2) g²`, `p -= lr/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps)` (Kingma and Ba, arXiv 1412.6980).

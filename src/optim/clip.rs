@@ -1,7 +1,7 @@
 //! Gradient clipping.
 
-use super::setting::positive;
 use crate::dsl::Tensor;
+use crate::dsl::setting::positive;
 use ir::DType;
 
 /// How gradients are restricted.

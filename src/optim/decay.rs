@@ -1,6 +1,6 @@
 //! Weight decay, and which parameters have none.
 
-use super::setting::not_negative;
+use crate::dsl::setting::not_negative;
 use crate::dsl::{Parameter, Select};
 
 /// A decay, of all parameters but some.

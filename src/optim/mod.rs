@@ -21,7 +21,6 @@ mod minimize;
 mod rates;
 mod rmsprop;
 mod schedule;
-pub(crate) mod setting;
 mod sgd;
 mod tuned;
 mod update;

@@ -1,7 +1,7 @@
 //! RMSprop.
 
-use super::setting::{not_negative, share};
 use super::{Optimizer, Schedule, Update};
+use crate::dsl::setting::{not_negative, share};
 use crate::dsl::{Tensor, zeros};
 
 /// `v = rho v + (1-rho) g²`, `p -= lr g / (sqrt(v) + eps)` (Tieleman and Hinton, 2012). Centered: the variance `v - m²` under the

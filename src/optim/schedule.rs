@@ -1,6 +1,6 @@
 //! Learning-rate schedules: functions of the number of steps taken, evaluated by the host, written to the state `lr` between steps.
 
-use super::setting::not_negative;
+use crate::dsl::setting::not_negative;
 use std::f64::consts::PI;
 use std::fmt;
 use std::rc::Rc;

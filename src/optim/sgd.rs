@@ -1,8 +1,8 @@
 //! Stochastic gradient descent.
 
 use super::decay::WeightDecay;
-use super::setting::share;
 use super::{Optimizer, Schedule, Update};
+use crate::dsl::setting::share;
 use crate::dsl::{Select, Tensor, zeros};
 
 /// `p -= lr g`; with momentum `v = momentum v + g`, `p -= lr v`, or `p -= lr (g + momentum v)` for Nesterov's. Weight decay adds

@@ -2,8 +2,8 @@
 
 use super::clip::global_norm;
 use super::rates::steps_per_update;
-use super::setting::decay;
 use super::{Clip, Groups, Optimizer, Schedule, Update};
+use crate::dsl::setting::decay;
 use crate::dsl::{Select, Tensor};
 
 /// A setting.

@@ -254,7 +254,7 @@ impl Totals {
 
 /// The value of a metric, of the statistics that batches gave by name.
 #[cfg(test)]
-pub(crate) fn accumulated(metric: &Metric, batches: &[crate::testing::NamedValues]) -> MetricValue {
+pub(super) fn accumulated(metric: &Metric, batches: &[crate::testing::NamedValues]) -> MetricValue {
     let mut totals = MetricTotals::new(metric);
     for batch in batches {
         totals.parts.iter_mut().for_each(|part| part.add(batch[&part.output].clone()));

@@ -32,7 +32,7 @@ mod weights;
 pub use callback::{Callback, Control};
 pub use error::TrainError;
 #[cfg(test)]
-pub(crate) use evaluation::accumulated;
+use evaluation::accumulated;
 pub use evaluation::{Evaluation, Measured, MetricValue};
 pub use fit::Fit;
 pub use generate::{Generator, Sampling};

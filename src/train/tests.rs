@@ -1,5 +1,7 @@
 //! Training from end to end, through native code.
 
+mod reference;
+
 use crate::compile::States;
 use crate::data::{array, mnist};
 use crate::dsl::{Select, zeros};

@@ -1,8 +1,8 @@
 //! Losses of embeddings: vectors along the last axis, which are to lie near each other or apart.
 
 use super::{Loss, mean_per_sample, same_types};
+use crate::dsl::setting::{not_negative, positive};
 use crate::dsl::{Tensor, TypeSpec, i32};
-use crate::optim::setting::{not_negative, positive};
 use ir::TensorType;
 use std::borrow::Borrow;
 

@@ -1,8 +1,8 @@
 //! Focal losses: cross-entropies in which what is predicted well counts less (Lin, Goyal, Girshick, He, Dollár, "Focal loss for dense object detection", ICCV 2017).
 
 use super::{Loss, labels, mean_per_sample, same_types, sparse_cross_entropy};
+use crate::dsl::setting::{not_negative, share};
 use crate::dsl::{Squash, Tensor, TypeSpec};
-use crate::optim::setting::{not_negative, share};
 use ir::TensorType;
 use std::borrow::Borrow;
 

@@ -1,8 +1,8 @@
 //! Losses of numbers against numbers, and the hinge.
 
 use super::{Loss, mean_per_sample, same_types};
+use crate::dsl::setting::positive;
 use crate::dsl::{Tensor, TypeSpec};
-use crate::optim::setting::positive;
 use ir::TensorType;
 use std::borrow::Borrow;
 

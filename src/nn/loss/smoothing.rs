@@ -5,8 +5,8 @@ use super::{
     BinaryCrossEntropy, CategoricalCrossEntropy, Entropy, FromProbabilities, Loss, SparseCategoricalCrossEntropy,
     binary_cross_entropy, categorical_cross_entropy, mean_per_sample, sparse_cross_entropy,
 };
+use crate::dsl::setting::decay;
 use crate::dsl::{Squash, Tensor, TypeSpec};
-use crate::optim::setting::decay;
 use ir::TensorType;
 
 /// A cross-entropy whose targets can be smoothed.

@@ -1,6 +1,7 @@
-//! Losses where their parts meet, vanish or overflow, over masked sequences, and with settings that none can have. (Ordinary values are compared in `nn/tests/reference.rs`.)
+//! Losses where their parts meet, vanish or overflow, over masked sequences, and with settings that none can have. (Ordinary values are compared in `train/tests/reference.rs`.)
 
 use super::*;
+use crate::compile::CompileOptions;
 use crate::dsl::{GraphBuilder, bool_, i32};
 use crate::testing::{Runner, assert_close, constant, value};
 
@@ -152,15 +153,23 @@ fn ctc_stands_large_logits_and_long_sequences() {
 }
 
 #[test]
-fn ctc_is_a_graph_of_one_size_whatever_the_length() {
+fn ctc_is_a_program_of_one_size_whatever_the_length() {
+    // The nodes of the graph with gradients, the kernels, and the bytes of their code.
     let size = |time: usize| {
         let g = GraphBuilder::new("test");
         let x = g.input("x", crate::dsl::f32([4, time, 9]));
         let loss = Ctc::new(5).per_sample(&x, &g.input("y", i32([4, 5]))).mean();
         g.output("dx", &g.gradients(&loss, &[&x])[0]);
-        Runner::new(&g.finish().unwrap()).nodes()
+        let step = g.finish().unwrap();
+        let program = step.compile(&CompileOptions::threads(1)).unwrap();
+        let kernels = &program.report().kernels;
+        let bytes: usize = kernels.iter().map(|kernel| kernel.code_bytes).sum();
+        println!("{time} steps: compiled in {:?}, {bytes} bytes of code", program.report().total_time);
+        (Runner::new(&step).nodes(), kernels.len(), bytes)
     };
-    assert_eq!(size(10), size(2000));
+    let (short, long) = (size(100), size(2000));
+    assert_eq!((short.0, short.1), (long.0, long.1));
+    assert!(long.2 < short.2 + short.2 / 4, "{} bytes of code grow to {}", short.2, long.2);
 }
 
 #[test]
@@ -238,6 +247,36 @@ fn steps_that_a_mask_leaves_out_count_in_no_loss() {
         let (short, slopes) = of(&[0.3, 0.6, 0.8, 0.1], 2);
         assert_close(&masked, &short, 1e-14);
         assert_close(&gradient, &[slopes, vec![0.0, 0.0]].concat(), 1e-14);
+    }
+}
+
+/// Losses of an output.
+type LossOf<'f> = &'f dyn Fn(&GraphBuilder, &Tensor) -> Tensor;
+
+/// Values that 16 bits hold, so that what differs is the loss's own rounding.
+#[test]
+fn losses_of_16_bit_outputs_are_near_those_of_64() {
+    let labels = |g: &GraphBuilder| g.constant(value(i32([1, 4]), &[2.0, 0.0, 1.0, 2.0]));
+    let losses: [(&str, LossOf<'_>); 5] = [
+        ("focal", &|g, x| SparseCategoricalFocalCrossEntropy::default().per_sample(x, &labels(g))),
+        ("smoothed", &|g, x| SparseCategoricalCrossEntropy.label_smoothing(0.25).per_sample(x, &labels(g))),
+        ("ctc", &|g, x| Ctc::new(2).per_sample(x, &g.constant(value(i32([1, 2]), &[2.0, 1.0])))),
+        ("cosine", &|_, x| CosineSimilarity.per_sample(x, &(x + 1.0))),
+        ("poisson", &|_, x| PoissonNll::default().per_sample(x, &x.abs())),
+    ];
+    let x = [0.5, -1.0, 2.0, 1.5, 0.25, -0.75, -2.0, 3.0, 1.0, 0.0, 4.0, -0.5];
+    for (name, loss) in losses {
+        let (want, slopes) = with_gradient(DType::F64, &[1, 4, 3], &x, loss);
+        for (dtype, tolerance) in [(DType::Bf16, 0.03), (DType::F16, 0.004)] {
+            let (found, gradient) = with_gradient(dtype, &[1, 4, 3], &x, loss);
+            let pairs = found.iter().zip(&want).chain(gradient.iter().zip(&slopes));
+            for (found, want) in pairs {
+                assert!(
+                    (found - want).abs() <= tolerance * want.abs().max(1.0),
+                    "{name} in {dtype}: {found}, not {want}"
+                );
+            }
+        }
     }
 }
 

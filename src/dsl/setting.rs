@@ -1,4 +1,4 @@
-//! Which values the settings of optimizers may have.
+//! Which values the settings of optimizers and losses may have.
 
 /// A rate, a decay, an epsilon: finite, at least 0.
 pub(crate) fn not_negative(name: &str, value: f64) -> Result<(), String> {

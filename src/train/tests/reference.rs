@@ -7,6 +7,7 @@ use crate::nn::loss::SmoothedEntropy;
 use crate::nn::metric::Reported;
 use crate::nn::*;
 use crate::testing::{NamedValues, Runner, assert_close};
+use crate::train::accumulated;
 use ir::{DType, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -145,7 +146,7 @@ fn measured(metric: &Metric, values: &NamedValues, sizes: &[usize]) -> f64 {
         batches.push(Runner::new(&g.finish().unwrap_or_else(|e| panic!("{e}"))).step(&[]));
         (start, turn) = (end, turn + 1);
     }
-    crate::train::accumulated(metric, &batches).value
+    accumulated(metric, &batches).value
 }
 
 /// Compares metrics by the names that the file has them under.
