@@ -12,7 +12,6 @@ mod png;
 
 use gradc::interpret::{Palette, Picture};
 use gradc::nn::{Activation, binary_cross_entropy};
-use gradc::optim::Select;
 use gradc::prelude::*;
 use std::collections::BTreeMap;
 use std::error::Error;

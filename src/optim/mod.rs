@@ -118,7 +118,7 @@ pub trait Optimizer {
 
     /// This optimizer with an update in each `steps`th step only, by the mean of the gradients of that many steps: four batches of 32 do what one of 128 does, whatever the
     /// optimizer, since moments, their number and the schedule count updates. Where batches differ in size, each counts alike. Clipping is of the mean, whether it is added
-    /// before or after. The sums are states of each parameter's shape.
+    /// before or after. The sums are states of each parameter's shape. Steps are counted over epochs: gradients that are left at the end of one are part of the next one's first update.
     ///
     /// Other states than an optimizer's, running statistics for instance, change in each step.
     ///
@@ -145,7 +145,7 @@ pub trait Optimizer {
     }
 
     /// This optimizer with the norm of all gradients of its parameters together as an output of the step of that name. It is the norm before clipping, and that of the step's
-    /// own gradients if [`Optimizer::accumulate`] is added before this.
+    /// own gradients if [`Optimizer::accumulate`] is added before this. A [`crate::train::Trainer`] has the mean over an epoch's steps in its history.
     fn output_gradient_norm(self, name: &str) -> Tuned<Self>
     where
         Self: Sized,

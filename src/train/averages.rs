@@ -44,7 +44,7 @@ impl Trainer {
     }
 
     /// The averages by the parameters' names, in their types. Those of parameters that haven't been updated yet are left out.
-    fn averages(&mut self) -> Result<BTreeMap<String, Value>, TrainError> {
+    pub(super) fn averages(&mut self) -> Result<BTreeMap<String, Value>, TrainError> {
         let steps = self.steps()?;
         let slots = self.programs.states(|role| role == StateRole::Slot)?;
         let weights = self.programs.states(|role| role == StateRole::Parameter)?;

@@ -128,6 +128,9 @@ pub(super) fn fit(trainer: &mut Trainer, data: &dyn Source, mut options: Fit<'_>
         let what = "no batch is left when the last one is dropped";
         return Err(TrainError::Setting(format!("{n} samples make no batch of {batch}: {what}")));
     }
+    if options.averages {
+        trainer.averages()?;
+    }
     trainer.batch = batch;
     let unit = if trainer.programs.subject.model.inputs().iter().any(|(_, ty)| ty.dims.len() == 3) {
         "images"

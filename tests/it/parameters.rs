@@ -2,7 +2,6 @@
 
 use gradc::compile::CompileOptions;
 use gradc::data::array;
-use gradc::optim::{Groups, Select};
 use gradc::prelude::*;
 use gradc::train::TrainError;
 use std::collections::BTreeMap;
@@ -163,6 +162,28 @@ fn a_pretrained_part_stays_as_it_is_to_the_bit() {
 }
 
 #[test]
+fn a_model_in_a_model_is_a_layer_that_may_be_frozen() {
+    let encoder = Sequential::new([INPUTS]).named("encoder").add(Dense::new(8)).add(BatchNorm::new()).tanh();
+    let model = Sequential::new([INPUTS]).add(encoder).add(Dense::new(4));
+    let part = || Select::layer("encoder");
+    let mut tuned =
+        trainer_of(&model, Groups::new().freeze(part()).freeze_statistics(part()).rest(Adam::new(0.01).ema(0.9)));
+    let before = tuned.weights().unwrap();
+    fit(&mut tuned, 64, 16, 1);
+    let after = tuned.weights().unwrap();
+    assert_eq!(after.len(), 8);
+    for (name, value) in &after {
+        assert_eq!(bytes(value) == bytes(&before[name]), name.starts_with("encoder/"), "{name}");
+    }
+    // A layer that is applied twice is updated once, by both gradients.
+    let g = GraphBuilder::new("shared");
+    let (x, shared) = (g.input("x", f32([8, INPUTS])), Dense::new(INPUTS).name("shared"));
+    let loss = shared.apply(&shared.apply(&x)).square().mean();
+    let step = g.minimize(loss, &Groups::new().group(Select::layer("shared"), Adam::new(0.1)).accumulate(2)).unwrap();
+    assert_eq!(step.graph.updates().iter().filter(|(name, _)| name.starts_with("shared/")).count(), 2);
+}
+
+#[test]
 fn each_group_has_a_rate_that_is_shown_and_set() {
     let groups = || {
         let slow = Adam::new(Schedule::step(0.01, 2, 0.5)).named("slow").accumulate(2);
@@ -211,8 +232,12 @@ fn averages_stand_in_for_the_weights() {
     same_bits(&kept.weights().unwrap(), &weights);
     kept.use_averages().unwrap();
     assert_eq!(loss(&mut kept).unwrap(), of_averages);
-    let error = trainer(Sgd::new(0.5)).use_averages().unwrap_err().to_string();
-    assert!(error.contains("keeps no averages"), "{error}");
+    let mut plain = trainer(Sgd::new(0.5));
+    let asked = Fit::epochs(1).validate(&test).validate_averages().silent();
+    for error in [plain.use_averages().unwrap_err(), plain.fit(&data(64), asked).unwrap_err()] {
+        assert!(error.to_string().contains("keeps no averages"), "{error}");
+    }
+    assert_eq!(plain.steps().unwrap(), 0, "told before the first step");
 }
 
 #[test]
