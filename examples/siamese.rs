@@ -137,14 +137,14 @@ fn labelled(labels: &[u8], from: usize) -> Vec<Vec<usize>> {
 }
 
 /// Which share of the test images are read right.
-struct Reading<'v> {
+struct FewShotReader<'v> {
     train: &'v [Vec<f64>],
     test: &'v [Vec<f64>],
     labels: &'v [u8],
     truth: &'v [u8],
 }
 
-impl Reading<'_> {
+impl FewShotReader<'_> {
     fn share(&self, from: usize, rounds: usize) -> f64 {
         let prototypes = prototypes(self.train, &labelled(self.labels, from), rounds);
         let right = self.test.iter().zip(self.truth).filter(|(v, t)| nearest(&prototypes, v) == usize::from(**t));
@@ -197,7 +197,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(data.value("x")?.to_f64_vec().chunks(SIDE * SIDE).map(|image| unit(image.to_vec())).collect())
     };
     let read = |train: &[Vec<f64>], test: &[Vec<f64>], what: &str, rounds: usize| {
-        println!("{}", Reading { train, test, labels: &labels, truth: &truth }.line(what, rounds));
+        println!("{}", FewShotReader { train, test, labels: &labels, truth: &truth }.line(what, rounds));
     };
     let (a, b) = (pixels(&train)?, pixels(&test)?);
     read(&a, &b, "Pixels", 0);

@@ -1,6 +1,6 @@
 //! Models as layers of other models.
 
-use super::{Features, Functional, LanguageModel, Model, Sequential};
+use super::{FeatureExtractor, Functional, LanguageModel, Model, Sequential};
 use crate::dsl::{Tensor, TypeSpec};
 use crate::nn::{Layer, LayerId};
 
@@ -57,5 +57,5 @@ layers! {
     Sequential, "Sequential";
     Functional, "Functional";
     LanguageModel, "LanguageModel";
-    Features, "Features";
+    FeatureExtractor, "FeatureExtractor";
 }

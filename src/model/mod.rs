@@ -5,7 +5,7 @@
 //!
 //! # Models as layers
 //!
-//! [`Sequential`], [`Functional`], [`Features`] and [`LanguageModel`] are layers too, so that models are made of models, to any depth. The layers of one that is used so have its name before theirs:
+//! [`Sequential`], [`Functional`], [`FeatureExtractor`] and [`LanguageModel`] are layers too, so that models are made of models, to any depth. The layers of one that is used so have its name before theirs:
 //! `encoder/dense/kernel`; those of the model that graphs are made of have not. Like any layer, a model has one set of weights however often a graph applies it. A clone of a
 //! [`Sequential`] or a [`Functional`] has the same layers, and is the same model.
 //!
@@ -24,7 +24,7 @@
 
 mod as_layer;
 mod batch;
-mod features;
+mod feature_extractor;
 mod functional;
 mod language;
 mod score;
@@ -33,7 +33,7 @@ mod summary;
 pub(crate) mod trace;
 
 pub use batch::{Batch, OUTPUT, SAMPLE_WEIGHT, TARGET};
-pub use features::Features;
+pub use feature_extractor::FeatureExtractor;
 pub use functional::Functional;
 pub use language::LanguageModel;
 pub(crate) use score::{Criteria, loss_name};
@@ -150,12 +150,12 @@ pub trait Model {
     /// In another model it is a layer, with the name `features`; [`crate::train::Trainer::set_weights_of`] gives it the trained weights. That the model has the layers is checked when a graph is
     /// made; the error names this call.
     #[track_caller]
-    fn features<'a>(&self, layers: impl IntoIterator<Item = &'a str>) -> Features
+    fn features<'a>(&self, layers: impl IntoIterator<Item = &'a str>) -> FeatureExtractor
     where
         Self: Sized + Clone + 'static,
     {
         let layers = layers.into_iter().map(String::from).collect();
-        Features::new(std::rc::Rc::new(self.clone()), layers, Loc::caller())
+        FeatureExtractor::new(std::rc::Rc::new(self.clone()), layers, Loc::caller())
     }
 
     /// The layers with their output shapes and numbers of parameters, as a table.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 /// A model whose outputs are the results of another model's layers, made by [`Model::features`]. Its layers and their weights are that model's, and have the same names.
 #[derive(Clone)]
-pub struct Features {
+pub struct FeatureExtractor {
     /// Shared by clones.
     pub(super) id: Rc<LayerId>,
     model: Rc<dyn Model>,
@@ -17,13 +17,13 @@ pub struct Features {
     at: Loc,
 }
 
-impl std::fmt::Debug for Features {
+impl std::fmt::Debug for FeatureExtractor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Features({:?}, {})", self.model.name(), self.layers.join(", "))
+        write!(f, "FeatureExtractor({:?}, {})", self.model.name(), self.layers.join(", "))
     }
 }
 
-impl Features {
+impl FeatureExtractor {
     pub(super) fn new(model: Rc<dyn Model>, layers: Vec<String>, at: Loc) -> Self {
         Self { id: Rc::default(), model, layers, at }
     }
@@ -43,7 +43,7 @@ impl Features {
     }
 }
 
-impl Model for Features {
+impl Model for FeatureExtractor {
     fn name(&self) -> &str {
         "features"
     }
