@@ -3,7 +3,7 @@
 //! The table is made up, by a seed: 20,000 customers of a phone company, each of whom cancels with a probability that their contract, tenure, charges, age and city
 //! decide. So it is known how often the best possible rule would be right, and the network is measured by that.
 
-use gradc::data::{Csv, Features, Preprocessing, Rng};
+use gradc::data::{Csv, FeatureSpace, Preprocessing, Rng};
 use gradc::prelude::*;
 use std::error::Error;
 use std::fmt::Write;
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // What a user writes, from here...
     let (train, test) = Csv::new(&path).read()?.split(0.2, 7)?;
-    let features = Features::new()
+    let features = FeatureSpace::new()
         .numbers(["age", "tenure", "charges"])
         .missing_indicators(true)
         .categories(["city", "contract", "payment"])

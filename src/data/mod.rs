@@ -49,4 +49,4 @@ pub use source::{BatchReader, Epoch, Source};
 pub use stream::{BatchMut, SampleMut, Stream};
 #[cfg(feature = "parquet")]
 pub use table::Parquet;
-pub use table::{Csv, Features, Impute, Preprocessing, Table};
+pub use table::{Csv, FeatureSpace, Impute, Preprocessing, Table};

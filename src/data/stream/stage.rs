@@ -4,7 +4,7 @@ use super::sample::{BatchMut, SampleMut};
 use crate::data::{DataError, Rng, Schema};
 
 /// A function of samples.
-pub(super) type MapFn = Box<dyn Fn(&mut SampleMut<'_>, &mut Rng) -> Result<(), DataError> + Send + Sync>;
+pub(super) type SampleFn = Box<dyn Fn(&mut SampleMut<'_>, &mut Rng) -> Result<(), DataError> + Send + Sync>;
 /// A function from samples to others.
 pub(super) type MapToFn =
     Box<dyn Fn(&SampleMut<'_>, &mut SampleMut<'_>, &mut Rng) -> Result<(), DataError> + Send + Sync>;
@@ -14,7 +14,7 @@ pub(super) type MapBatchFn = Box<dyn Fn(&mut BatchMut<'_>, &mut Rng) -> Result<(
 /// A step of a stream.
 pub(super) enum MapStage {
     /// Changes samples where they are.
-    Map(MapFn),
+    Map(SampleFn),
     /// Makes samples of other columns.
     MapTo(Schema, MapToFn),
     /// Changes batches where they are.

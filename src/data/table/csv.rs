@@ -12,9 +12,9 @@ const MISSING: [&str; 6] = ["NA", "N/A", "NaN", "nan", "null", "?"];
 /// A CSV file to read: separator, header, which cells are missing.
 ///
 /// ```no_run
-/// use gradc::data::{Csv, Features};
+/// use gradc::data::{Csv, FeatureSpace};
 /// let (train, test) = Csv::new("iris.csv").read()?.split(0.2, 7)?;
-/// let features = Features::new().numbers(["length", "width"]).target("species").fit(&train)?;
+/// let features = FeatureSpace::new().numbers(["length", "width"]).target("species").fit(&train)?;
 /// let (train, test) = (features.apply(&train)?, features.apply(&test)?);
 /// println!("{} classes: {:?}", features.classes().len(), features.classes());
 /// # Ok::<(), gradc::data::DataError>(())

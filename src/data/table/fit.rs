@@ -1,11 +1,11 @@
 //! What is learnt from training rows: means, deviations, categories.
 
-use super::features::{Features, Impute};
+use super::feature_space::{FeatureSpace, Impute};
 use super::preprocessing::{CategoryColumn, NumberColumn, Preprocessing, TargetColumn};
 use super::{DataError, Table};
 use std::collections::BTreeSet;
 
-impl Features {
+impl FeatureSpace {
     /// Learns from training rows what is needed to give any rows to a model: fit on these alone, what the model is judged by stays unseen.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 mod cells;
 mod csv;
-mod features;
+mod feature_space;
 mod fit;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -11,7 +11,7 @@ mod preprocessing;
 mod tests;
 
 pub use csv::Csv;
-pub use features::{Features, Impute};
+pub use feature_space::{FeatureSpace, Impute};
 #[cfg(feature = "parquet")]
 pub use parquet::Parquet;
 pub use preprocessing::Preprocessing;
@@ -24,7 +24,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Columns of numbers and texts as they were read, with as many rows each. What a model gets of them, [`Features`] say.
+/// Columns of numbers and texts as they were read, with as many rows each. What a model gets of them, a [`FeatureSpace`] says.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     columns: Vec<(String, Cells)>,

@@ -15,9 +15,9 @@ use std::path::PathBuf;
 /// types and nested ones are refused. A null is missing. Integers beyond 2^53 are rounded.
 ///
 /// ```no_run
-/// use gradc::data::{Features, Parquet};
+/// use gradc::data::{FeatureSpace, Parquet};
 /// let (train, test) = Parquet::new("trips.parquet").read()?.split(0.2, 7)?;
-/// let features = Features::new().numbers(["distance"]).categories(["zone"]).numeric_target("fare").fit(&train)?;
+/// let features = FeatureSpace::new().numbers(["distance"]).categories(["zone"]).numeric_target("fare").fit(&train)?;
 /// # Ok::<(), gradc::data::DataError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -249,7 +249,7 @@ mod tests {
         write(&path, Compression::SNAPPY, 3000);
         let file = Parquet::new(&path);
         let table = file.read().unwrap();
-        let features = crate::data::Features::new().numbers(["a"]).categories(["b"]).numeric_target("id");
+        let features = crate::data::FeatureSpace::new().numbers(["a"]).categories(["b"]).numeric_target("id");
         let features = features.fit(&table).unwrap();
         let (want, stream) = (features.apply(&table).unwrap(), file.stream(&features).unwrap());
         assert_eq!(stream.schema(), want.schema());

@@ -9,7 +9,7 @@ use ir::DType;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Makes of a table's rows what a model gets, as [`Features::fit`](super::Features::fit) learnt it from training rows. Belongs to the trained model: keep it beside the weights
+/// Makes of a table's rows what a model gets, as [`FeatureSpace::fit`](super::FeatureSpace::fit) learnt it from training rows. Belongs to the trained model: keep it beside the weights
 /// ([`Preprocessing::save`]) or in their file ([`Trainer::set_metadata`](crate::train::Trainer::set_metadata)).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Preprocessing {

@@ -49,20 +49,20 @@ fn errors_name_line_and_column() {
     assert_eq!(message(b"a,b\n1,\xff\n", |c| c), "F:2: field 2 is not UTF-8");
     assert_eq!(message(b"a,a\n1,2\n", |c| c), "F: two columns are called `a`");
     let file = file(b"a,b,y\n1,2,u\n1,x,v\n,4,\n");
-    let message = |features: Features, rows: &[usize]| {
+    let message = |features: FeatureSpace, rows: &[usize]| {
         let table = Csv::new(file.path()).read().unwrap();
         let fitted = features.fit(&table.select(&[0]).unwrap());
         let error = fitted.and_then(|fitted| fitted.apply(&table.select(rows).unwrap())).unwrap_err();
         error.to_string().replace(&file.path().display().to_string(), "F")
     };
-    let features = || Features::new().numbers(["a"]);
+    let features = || FeatureSpace::new().numbers(["a"]);
     assert_eq!(message(features().numbers(["b"]), &[2, 1]), "F:3: column `b`: \"x\" is no finite number");
     assert_eq!(message(features().target("y"), &[0, 1]), "F:3: column `y`: \"v\" is none of the 1 classes");
     assert_eq!(message(features().target("y"), &[2]), "F:4: column `y` is missing");
     assert_eq!(message(features().weights("a"), &[2]), "F:4: column `a` is missing");
     assert_eq!(message(features().categories(["z"]), &[0]), "F: there is no column `z`; there are a, b, y");
     assert_eq!(message(features().target("a"), &[0]), "the column `a` is named twice among the features");
-    assert_eq!(message(Features::new().target("y"), &[0]), "no column is named for the features");
+    assert_eq!(message(FeatureSpace::new().target("y"), &[0]), "no column is named for the features");
     let empty = Table::new().numbers("a", [None, Some(f64::NAN)]).unwrap();
     let error = features().fit(&empty).unwrap_err().to_string();
     assert_eq!(error, "column `a` has no number in the training rows");
@@ -74,18 +74,18 @@ fn numbers_are_standardized_by_the_training_rows() {
     let train = table("a,b\n1,10\n3,\n5,10\n,10\n");
     let test = table("b,a\n30,9\nNA,NA\n");
     let deviation = (8.0f64 / 3.0).sqrt();
-    let x = |features: Features, table: &Table| values(&features.fit(&train).unwrap().apply(table).unwrap(), "x");
+    let x = |features: FeatureSpace, table: &Table| values(&features.fit(&train).unwrap().apply(table).unwrap(), "x");
     let close = |got: Vec<f64>, want: &[f64]| {
         assert!(got.len() == want.len() && got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-6), "{got:?} {want:?}");
     };
-    let both = || Features::new().numbers(["a", "b"]);
+    let both = || FeatureSpace::new().numbers(["a", "b"]);
     // A column without spread is only moved.
     close(x(both(), &train), &[-2.0 / deviation, 0.0, 0.0, 0.0, 2.0 / deviation, 0.0, 0.0, 0.0]);
     close(x(both(), &test), &[6.0 / deviation, 20.0, 0.0, 0.0]);
     close(x(both().standardize(false).impute(Impute::Constant(-1.0)), &test), &[9.0, 30.0, -1.0, -1.0]);
     close(x(both().standardize(false).missing_indicators(true), &test), &[9.0, 0.0, 30.0, 0.0, 3.0, 1.0, 10.0, 1.0]);
     let skewed = Table::new().numbers("a", [1.0, 2.0, 4.0, 100.0].map(Some)).unwrap();
-    let median = Features::new().numbers(["a"]).impute(Impute::Median).standardize(false).fit(&skewed).unwrap();
+    let median = FeatureSpace::new().numbers(["a"]).impute(Impute::Median).standardize(false).fit(&skewed).unwrap();
     assert_eq!(values(&median.apply(&Table::new().numbers("a", [None]).unwrap()).unwrap(), "x"), [3.0]);
 }
 
@@ -93,19 +93,19 @@ fn numbers_are_standardized_by_the_training_rows() {
 fn categories_are_those_of_the_training_rows() {
     let train = table("city,zip,y\nRome,10,1.5\nOslo,9,2\n,9,3\n");
     let test = table("city,zip\nOslo,10\nParis,\n,9\n");
-    let fitted = Features::new().categories(["city", "zip"]).numeric_target("y").fit(&train).unwrap();
+    let fitted = FeatureSpace::new().categories(["city", "zip"]).numeric_target("y").fit(&train).unwrap();
     // Oslo, Rome, missing; 9, 10, in numeric order.
     let want = [[1.0, 0.0, 0.0, 0.0, 1.0], [0.0; 5], [0.0, 0.0, 1.0, 1.0, 0.0]].concat();
     let tested = fitted.apply(&test).unwrap();
     assert_eq!((values(&tested, "x"), fitted.width()), (want, 5));
     assert!(tested.column("y").is_none(), "rows to predict from");
     assert_eq!(fitted.apply(&train).unwrap().sample("y").unwrap().to_string(), "f32[1]");
-    let fitted = Features::new().embedded(["city"]).numbers(["zip"]).fit(&train).unwrap();
+    let fitted = FeatureSpace::new().embedded(["city"]).numbers(["zip"]).fit(&train).unwrap();
     let tested = fitted.apply(&test).unwrap();
     assert_eq!((values(&tested, "city"), fitted.cardinality("city")), (vec![1.0, 0.0, 3.0], Some(4)));
     assert_eq!(tested.sample("city").unwrap().to_string(), "i32[]");
-    assert_eq!(Features::new().embedded(["city"]).fit(&train).unwrap().width(), 0);
-    let labels = Features::new().numbers(["y"]).target("zip").weights("y").fit(&train).unwrap();
+    assert_eq!(FeatureSpace::new().embedded(["city"]).fit(&train).unwrap().width(), 0);
+    let labels = FeatureSpace::new().numbers(["y"]).target("zip").weights("y").fit(&train).unwrap();
     assert_eq!(
         (labels.classes(), values(&labels.apply(&train).unwrap(), "y")),
         (&["9".into(), "10".into()][..], vec![1.0, 0.0, 0.0])
@@ -118,7 +118,7 @@ fn what_was_learnt_is_kept_to_the_bit() {
     let numbers = (0..50).map(|i| Some((f64::from(i) * 0.7).sin() / 3.0));
     let table =
         Table::new().numbers("a", numbers).unwrap().texts("b", (0..50).map(|i| [Some("u"), None][i % 2])).unwrap();
-    let fitted = Features::new().numbers(["a"]).categories(["b"]).fit(&table).unwrap();
+    let fitted = FeatureSpace::new().numbers(["a"]).categories(["b"]).fit(&table).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("features.json");
     fitted.save(&path).unwrap();
@@ -150,7 +150,7 @@ fn a_file_is_a_stream_of_its_rows() {
     let file = file(text.as_bytes());
     let csv = Csv::new(file.path());
     let table = csv.read().unwrap();
-    let fitted = Features::new().numbers(["a"]).categories(["b"]).target("y").fit(&table).unwrap();
+    let fitted = FeatureSpace::new().numbers(["a"]).categories(["b"]).target("y").fit(&table).unwrap();
     let data = fitted.apply(&table).unwrap();
     let stream = csv.stream(&fitted).unwrap();
     assert_eq!(stream.schema(), data.schema());
@@ -167,7 +167,7 @@ fn a_file_is_a_stream_of_its_rows() {
 #[test]
 fn preprocessing_is_saved_with_the_weights() {
     let table = table("a,y\n1,u\n2,v\n4,u\n");
-    let features = Features::new().numbers(["a"]).target("y").fit(&table).unwrap();
+    let features = FeatureSpace::new().numbers(["a"]).target("y").fit(&table).unwrap();
     let trainer = || Sequential::new([1]).dense(2).compile(Adam::default(), SparseCategoricalCrossEntropy, []).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let mut trained = trainer();

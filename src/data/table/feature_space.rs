@@ -12,15 +12,15 @@ pub enum Impute {
     Constant(f64),
 }
 
-/// Which columns of a table a model gets, and how; [`fit`](Features::fit) learns from training rows what that takes.
+/// Which columns of a table a model gets, and how; [`fit`](FeatureSpace::fit) learns from training rows what that takes.
 ///
 /// ```
-/// use gradc::data::{Features, Table};
+/// use gradc::data::{FeatureSpace, Table};
 /// let people = Table::new()
 ///     .numbers("age", [Some(20.0), None, Some(40.0)])?
 ///     .texts("city", [Some("Rome"), Some("Oslo"), None])?
 ///     .texts("bought", [Some("no"), Some("yes"), Some("no")])?;
-/// let features = Features::new().numbers(["age"]).categories(["city"]).target("bought").fit(&people)?;
+/// let features = FeatureSpace::new().numbers(["age"]).categories(["city"]).target("bought").fit(&people)?;
 /// let data = features.apply(&people)?;
 /// // The age, standardized; Oslo, Rome, missing.
 /// assert_eq!(data.value("x")?.to_f64_vec(), [-1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
@@ -28,7 +28,7 @@ pub enum Impute {
 /// # Ok::<(), gradc::data::DataError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Features {
+pub struct FeatureSpace {
     pub(super) numbers: Vec<String>,
     pub(super) categories: Vec<String>,
     pub(super) embedded: Vec<String>,
@@ -43,7 +43,7 @@ fn extend<N: Into<String>>(list: &mut Vec<String>, names: impl IntoIterator<Item
     list.extend(names.into_iter().map(Into::into));
 }
 
-impl Features {
+impl FeatureSpace {
     /// None yet.
     pub fn new() -> Self {
         Self::default()
