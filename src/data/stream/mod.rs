@@ -98,8 +98,9 @@ impl Stream {
     ///     let file = std::fs::File::open(path).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
     ///     let mut lines = BufReader::new(file).lines();
     ///     Ok(move |sample: &mut SampleMut<'_>| {
-    ///         let Some(Ok(line)) = lines.next() else { return Ok(false) };
-    ///         let x = line.parse().map_err(|_| wrong(format!("{line:?} is no number")))?;
+    ///         let Some(line) = lines.next() else { return Ok(false) };
+    ///         let line = line.map_err(|e| wrong(e.to_string()))?;
+    ///         let x = line.parse::<f32>().map_err(|_| wrong(format!("{line:?} is no number")))?;
     ///         sample.put("x", &[x])?;
     ///         sample.put("y", &[i32::from(x > 0.0)])?;
     ///         Ok(true)
