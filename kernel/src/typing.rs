@@ -1,6 +1,7 @@
 //! Types of expressions: element type and lanes, found from a kernel's parameters and the values bound so far.
 
 use crate::{BufRef, DType, Expr, IndexExpr, IndexVar, Interval, Kernel, Ranges, Reg, ScalarOp, Stmt};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -251,12 +252,13 @@ impl Types {
         if args.len() != op.arity() {
             return broken(format!("`{op}` takes {} operands, not {}", op.arity(), args.len()));
         }
-        let types = args.iter().map(|a| self.type_of(a)).collect::<Result<Vec<_>, _>>()?;
+        // Asked for every expression of every kernel, many times: no op has more operands than fit.
+        let types = args.iter().map(|a| self.type_of(a)).collect::<Result<SmallVec<[ValueType; 4]>, _>>()?;
         let lanes = types.first().map_or(1, |t| t.lanes);
         if let Some(other) = types.iter().find(|t| t.lanes != lanes) {
             return broken(format!("`{op}` on {} and {other}: lanes must agree", types[0]));
         }
-        let dtypes: Vec<DType> = types.iter().map(|t| t.dtype).collect();
+        let dtypes: SmallVec<[DType; 4]> = types.iter().map(|t| t.dtype).collect();
         let dtype = op.def().typing.infer(&dtypes).map_err(|rule| TypeError(format!("`{op}`: {rule}")))?;
         Ok(ValueType { dtype, lanes })
     }

@@ -115,8 +115,13 @@ pub fn substitute_reg(body: &mut [Stmt], reg: Reg, by: &Expr) {
 
 /// A copy of the statements in which every name that they bind is a fresh one: what unrolling repeats.
 pub fn refresh(body: &[Stmt], fresh: &mut Fresh) -> Vec<Stmt> {
+    refresh_with(body, fresh, BTreeMap::new())
+}
+
+/// The same, with values from outside that the copy has others for: accumulators of its own.
+pub fn refresh_with(body: &[Stmt], fresh: &mut Fresh, regs: BTreeMap<Reg, Reg>) -> Vec<Stmt> {
     let mut copy = body.to_vec();
-    let mut names = Renaming::default();
+    let mut names = Renaming { regs, ..Renaming::default() };
     names.rebind(&mut copy, fresh);
     map_indices(&mut copy, &mut |index| {
         let mut renamed = Affine::constant(index.offset());

@@ -189,7 +189,8 @@ pub(crate) fn fans(dims: &[usize]) -> (usize, usize) {
 /// Row-major elements of a `rows x cols` matrix with orthonormal columns, or rows if there are fewer.
 fn orthogonal_matrix(stream: u64, rows: usize, cols: usize) -> Vec<f64> {
     let (long, short) = (rows.max(cols), rows.min(cols));
-    let numbers = (0..(rows * cols) as u64).map(|i| Sample::STANDARD_NORMAL.value(stream, i)).collect();
+    let mut e = HostEvaluator::default();
+    let numbers = (0..(rows * cols) as u64).map(|i| Sample::STANDARD_NORMAL.value(&mut e, stream, i)).collect();
     let mut e = HostEvaluator::with_scratch(numbers);
     orthonormalize(&mut e, short as u64, long as u64);
     let vectors = e.into_scratch();
@@ -200,7 +201,7 @@ fn orthogonal_matrix(stream: u64, rows: usize, cols: usize) -> Vec<f64> {
 }
 
 /// A value of these elements, by position. Models are large and mostly of these two types: no detour for them.
-fn by_position(ty: &TensorType, f: impl Fn(u64) -> f64) -> Value {
+fn by_position(ty: &TensorType, mut f: impl FnMut(u64) -> f64) -> Value {
     let positions = 0..ty.shape.numel() as u64;
     let data = match ty.dtype {
         DType::F32 => Data::F32(positions.map(|i| f(i) as f32).collect()),
@@ -289,7 +290,13 @@ impl Initializer {
             }
             Fill::Sample(sample) => {
                 let stream = stream_of(seed, name);
-                by_position(ty, |i| sample.value(stream, i))
+                let (of, mut e) = (|draw| Sample { draw, ..sample }, HostEvaluator::default());
+                // A loop for each, so that what is drawn isn't asked at every element.
+                match sample.draw {
+                    Draw::Uniform => by_position(ty, |i| of(Draw::Uniform).value(&mut e, stream, i)),
+                    Draw::Normal => by_position(ty, |i| of(Draw::Normal).value(&mut e, stream, i)),
+                    Draw::TruncatedNormal => by_position(ty, |i| of(Draw::TruncatedNormal).value(&mut e, stream, i)),
+                }
             }
             Fill::Orthogonal { gain, rows, cols } => {
                 let matrix = orthogonal_matrix(stream_of(seed, name), rows, cols);

@@ -6,6 +6,7 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// A load, a store, or all loads of a `micro`'s factor, or all its sums.
+#[derive(Debug)]
 pub(super) struct MemoryAccess {
     pub(super) buf: BufRef,
     pub(super) is_store: bool,
@@ -38,6 +39,7 @@ impl MemoryAccess {
 pub type Definitions = BTreeMap<IndexVar, IndexExpr>;
 
 /// All accesses of a kernel, and what its indices are.
+#[derive(Debug)]
 pub(super) struct Accesses {
     pub(super) all: Vec<MemoryAccess>,
     pub(super) definitions: Definitions,

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 pub struct InPlaceProofs<'p> {
     program: &'p Program,
     first_of_equal: Vec<usize>,
+    /// What kernels touch, found at the first question about each.
+    accesses: BTreeMap<usize, Result<Accesses, String>>,
     known: BTreeMap<(usize, u32, u32), Result<(), String>>,
 }
 
@@ -21,7 +23,7 @@ impl<'p> InPlaceProofs<'p> {
 
     /// The same, where [`Program::first_of_equal`] is known.
     pub(super) fn with_first_of_equal(program: &'p Program, first_of_equal: Vec<usize>) -> Self {
-        Self { program, first_of_equal, known: BTreeMap::new() }
+        Self { program, first_of_equal, accesses: BTreeMap::new(), known: BTreeMap::new() }
     }
 
     /// The program asked about.
@@ -38,7 +40,12 @@ impl<'p> InPlaceProofs<'p> {
     /// If the program has no such kernel.
     pub fn safe(&mut self, kernel: u32, read: u32, write: u32) -> Result<(), String> {
         let first = self.first_of_equal[kernel as usize];
-        let prove = || in_place_safe(&self.program.kernels[first], read, write);
+        let kernel = &self.program.kernels[first];
+        let accesses = &mut self.accesses;
+        let prove = || {
+            let accesses = accesses.entry(first).or_insert_with(|| accesses_of(kernel)).as_ref();
+            accesses.map_err(String::clone).and_then(|accesses| prove_in_place(kernel, accesses, read, write))
+        };
         self.known.entry((first, read, write)).or_insert_with(prove).clone()
     }
 }
@@ -52,21 +59,32 @@ impl<'p> InPlaceProofs<'p> {
 /// # Errors
 /// Why that isn't shown, as a sentence.
 pub fn in_place_safe(kernel: &Kernel, read: u32, write: u32) -> Result<(), String> {
+    prove_in_place(kernel, &accesses_of(kernel)?, read, write)
+}
+
+fn accesses_of(kernel: &Kernel) -> Result<Accesses, String> {
+    Accesses::of(kernel).map_err(|e| e.to_string())
+}
+
+fn prove_in_place(kernel: &Kernel, accesses: &Accesses, read: u32, write: u32) -> Result<(), String> {
     let size = |p: u32| kernel.params.get(p as usize).map(|p| p.dtype.size_bytes());
     if size(read).is_none() || size(read) != size(write) {
         return Err(format!("elements of p{read} and p{write} have different sizes"));
     }
-    let accesses = Accesses::of(kernel).map_err(|e| e.to_string())?;
+    let ranges = accesses.types.ranges();
+    // Where each may touch anything at all tells most pairs apart.
     let of = |param: u32, store: bool| {
         let found = accesses.all.iter().filter(move |a| a.buf == BufRef::Param(param) && a.is_store == store);
-        found.collect::<Vec<_>>()
+        found.map(|access| (access, reach(access, ranges))).collect::<Vec<_>>()
     };
     if !of(read, true).is_empty() {
         return Err(format!("p{read} is stored to, too"));
     }
-    for load in of(read, false) {
-        for store in of(write, true) {
-            if !loads_first(&accesses, load, store) {
+    let stores = of(write, true);
+    for (load, loaded) in of(read, false) {
+        for (store, stored) in &stores {
+            let apart = matches!((loaded, stored), (Some(a), Some(b)) if a.hi < b.lo || b.hi < a.lo);
+            if !apart && !loads_first(accesses, load, store) {
                 return Err(format!(
                     "`{}` of p{read} may be loaded after `{}` of p{write} is stored",
                     load.index, store.index
@@ -77,19 +95,19 @@ pub fn in_place_safe(kernel: &Kernel, read: u32, write: u32) -> Result<(), Strin
     Ok(())
 }
 
+/// Whether the load comes before the store where the loops that they share are at one iteration.
+fn comes_first(load: &MemoryAccess, store: &MemoryAccess) -> bool {
+    load.path <= store.path && !(load.factor_of.is_some() && load.factor_of == store.sums_of)
+}
+
 fn loads_first(accesses: &Accesses, load: &MemoryAccess, store: &MemoryAccess) -> bool {
     let ranges = accesses.types.ranges();
-    if let (Some(a), Some(b)) = (reach(load, ranges), reach(store, ranges))
-        && (a.hi < b.lo || b.hi < a.lo)
-    {
-        return true;
-    }
     if never_meet(load, store, ranges) {
         return true;
     }
     let shared: Vec<_> = load.loops.iter().zip(&store.loops).take_while(|(a, b)| a == b).map(|(a, _)| *a).collect();
-    let first = load.path <= store.path && !(load.factor_of.is_some() && load.factor_of == store.sums_of);
-    (first || apart(load, store, ranges) == Some(true)) && iterations_are_disjoint(accesses, &shared, load, store)
+    (comes_first(load, store) || apart(load, store, ranges) == Some(true))
+        && iterations_are_disjoint(accesses, &shared, load, store)
 }
 
 /// Whether the two touch different elements in one iteration of the loops that they share, where what both use has one value.

@@ -43,7 +43,10 @@ fn unroll(body: Vec<Stmt>, vectorizer: &mut Vectorizer, depth: usize) -> Vec<Stm
             Stmt::For { var, extent, kind, body } => {
                 let body = unroll(body, vectorizer, depth + 1);
                 // The outermost loop may be shared among threads.
-                if depth > 0 && is_short(extent, &body) && !has_vector_form(var, extent, &body, vectorizer) {
+                if depth > 0
+                    && is_short(extent, &body)
+                    && !vectorizer.has_vector_form(CandidateLoop { var, extent, body: &body })
+                {
                     out.extend(iterations(var, extent, &body, &mut vectorizer.fresh));
                 } else {
                     out.push(Stmt::For { var, extent, kind, body });
@@ -63,10 +66,6 @@ fn unroll(body: Vec<Stmt>, vectorizer: &mut Vectorizer, depth: usize) -> Vec<Stm
 fn is_short(extent: usize, body: &[Stmt]) -> bool {
     let straight = body.iter().all(|s| !matches!(s, Stmt::For { .. } | Stmt::If { .. } | Stmt::Micro(_)));
     straight && extent <= MAX_ITERATIONS && extent * body.len() <= MAX_STATEMENTS
-}
-
-fn has_vector_form(var: IndexVar, extent: usize, body: &[Stmt], vectorizer: &mut Vectorizer) -> bool {
-    vectorizer.vector_loop(CandidateLoop { var, extent, body }).is_some()
 }
 
 fn iterations(var: IndexVar, extent: usize, body: &[Stmt], fresh: &mut Fresh) -> Vec<Stmt> {

@@ -23,7 +23,7 @@ pub(crate) use cut::CandidateLoop;
 use cut::VectorCut;
 use folds::Fold;
 use jam::jam;
-use kernel::walk::{refresh, substitute, visit_exprs, visit_stmts};
+use kernel::walk::{refresh, refresh_with, substitute, visit_exprs, visit_stmts};
 use kernel::{Affine, DType, Expr, Fresh, IndexVar, LoopKind, Program, Reg, Stmt, Target, Types, vectorize_body};
 use std::collections::{BTreeMap, BTreeSet};
 use straight::{forward, hoist, share, share_all, straighten};
@@ -128,6 +128,25 @@ impl Vectorizer {
         Some(straighten(out, &all, &mut self.fresh))
     }
 
+    /// Whether [`Self::vector_loop`] gives anything.
+    pub(crate) fn has_vector_form(&mut self, l: CandidateLoop<'_>) -> bool {
+        let mut form = || -> Option<()> {
+            let folds = folds::of_body(&self.types, l.body)?;
+            let cut = VectorCut::of(l, self.lanes(l)?, !folds.is_empty(), &self.target)?;
+            let accumulators = self.accumulators(&folds);
+            let whole = (cut.groups + cut.singles > 0).then_some(cut.lanes);
+            for lanes in whole.into_iter().chain(Some(cut.rest).filter(|&rest| rest > 0)) {
+                let (target, fresh) = (&self.target, &mut self.fresh);
+                let body = vectorize_body(&self.types, l.body, l.var, lanes, target, fresh, &accumulators)?;
+                if is_strided(&body) {
+                    return None;
+                }
+            }
+            Some(())
+        };
+        form().is_some()
+    }
+
     /// Vectors for the accumulators of a loop.
     fn accumulators(&mut self, folds: &[Fold]) -> Accumulators {
         folds.iter().map(|f| (f.reg, self.fresh.reg())).collect()
@@ -144,12 +163,14 @@ impl Vectorizer {
     ) -> Option<Vec<Stmt>> {
         let var = self.fresh.index();
         let step = usize::from(lanes) * accumulators.len();
+        let first_map = accumulators.first()?;
+        let vectors = vectorize_body(&self.types, l.body, l.var, lanes, &self.target, &mut self.fresh, first_map)?;
+        if is_strided(&vectors) {
+            return None;
+        }
         let mut copies = vec![];
         for (u, map) in accumulators.iter().enumerate() {
-            let mut copy = vectorize_body(&self.types, l.body, l.var, lanes, &self.target, &mut self.fresh, map)?;
-            if is_strided(&copy) {
-                return None;
-            }
+            let mut copy = if u == 0 { vectors.clone() } else { self.copy_with(&vectors, first_map, map) };
             let at = Affine::term(var, step as i64).plus((first + u * usize::from(lanes)) as i64);
             substitute(&mut copy, l.var, &at);
             copies.push(copy);
@@ -167,6 +188,12 @@ impl Vectorizer {
         };
         out.push(Stmt::For { var, extent: count, kind, body });
         Some(out)
+    }
+
+    /// A copy of vector code that adds to accumulators of its own.
+    fn copy_with(&mut self, vectors: &[Stmt], from: &Accumulators, to: &Accumulators) -> Vec<Stmt> {
+        let own = from.values().zip(to.values()).map(|(from, to)| (*from, *to)).collect();
+        refresh_with(vectors, &mut self.fresh, own)
     }
 
     /// The scalar iterations from `first` on.

@@ -38,6 +38,7 @@ impl Draw {
     }
 
     /// The draw for the element number `position` of a stream (see [`stream()`]).
+    #[inline(always)] // Where what is drawn is known, the rest goes.
     pub fn element<E: Evaluator>(self, e: &mut E, stream: E::Word, position: E::Word) -> E::Float {
         match self {
             Self::Uniform => uniform(e, stream, position),
@@ -73,14 +74,15 @@ impl Sample {
     pub const STANDARD_NORMAL: Self = Self { draw: Draw::Normal, offset: 0.0, scale: 1.0 };
 
     /// The element number `position` of a stream, in this process.
-    pub(super) fn value(self, stream: u64, position: u64) -> f64 {
-        let mut e = HostEvaluator::default();
-        let draw = self.draw.element(&mut e, stream, position);
-        affine(&mut e, draw, self.offset, self.scale)
+    #[inline(always)]
+    pub(super) fn value(self, e: &mut HostEvaluator, stream: u64, position: u64) -> f64 {
+        let draw = self.draw.element(e, stream, position);
+        affine(e, draw, self.offset, self.scale)
     }
 }
 
 /// `offset + scale * draw`, rounded twice.
+#[inline]
 pub fn affine<E: Evaluator>(e: &mut E, draw: E::Float, offset: E::Float, scale: E::Float) -> E::Float {
     let scaled = e.multiply(scale, draw);
     e.add(offset, scaled)
@@ -104,6 +106,7 @@ pub(super) fn stream_of(seed: u64, name: &str) -> u64 {
 }
 
 /// [`SplitMix64::mix`].
+#[inline]
 fn mix<E: Evaluator>(e: &mut E, z: E::Word) -> E::Word {
     SplitMix64::ROUNDS.iter().fold(z, |z, (shift, factor)| {
         let high = e.shift_right(z, *shift);
@@ -114,6 +117,7 @@ fn mix<E: Evaluator>(e: &mut E, z: E::Word) -> E::Word {
 }
 
 /// The upper 53 bits of the word number `counter` of a stream.
+#[inline]
 fn bits<E: Evaluator>(e: &mut E, stream: E::Word, counter: E::Word) -> E::Word {
     let (one, step) = (e.word(1), e.word(SplitMix64::STEP));
     let number = e.add_words(counter, one);
@@ -123,6 +127,7 @@ fn bits<E: Evaluator>(e: &mut E, stream: E::Word, counter: E::Word) -> E::Word {
     e.shift_right(word, 11)
 }
 
+#[inline]
 fn uniform<E: Evaluator>(e: &mut E, stream: E::Word, counter: E::Word) -> E::Float {
     let bits = bits(e, stream, counter);
     let (bits, unit) = (e.to_float(bits), e.float(elementary::UNIT));
