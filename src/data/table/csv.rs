@@ -1,7 +1,7 @@
 //! CSV files as tables.
 
 use super::cells::{Cells, Texts};
-use super::{Preprocessing, STREAMED, Table, TableBuilder, stream};
+use super::{Preprocessing, STREAMED, Table, TableBuilder, stream, tables};
 use crate::data::{DataError, Stream};
 use std::fs::File;
 use std::path::PathBuf;
@@ -66,14 +66,10 @@ impl Csv {
     /// If two columns of the model have one name.
     pub fn stream(&self, preprocessing: &Preprocessing) -> Result<Stream, DataError> {
         let csv = self.clone();
-        stream(preprocessing, move || {
-            let (tables, error) =
-                csv.open(STREAMED).map_or_else(|e| (None, Some(Err(e))), |tables| (Some(tables), None));
-            error.into_iter().chain(tables.into_iter().flatten())
-        })
+        stream(preprocessing, move || csv.open(STREAMED))
     }
 
-    fn open(&self, rows: usize) -> Result<CsvTables, DataError> {
+    fn open(&self, rows: usize) -> Result<impl Iterator<Item = Result<Table, DataError>> + use<>, DataError> {
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(self.separator)
             .has_headers(self.header)
@@ -85,11 +81,11 @@ impl Csv {
             names = Some(reader.headers().map_err(|e| self.wrap(e))?.iter().map(String::from).collect());
         }
         let record = csv::StringRecord::new();
-        let mut tables = CsvTables { csv: self.clone(), reader, record, rows, builder: None, over: false };
+        let mut source = CsvTables { csv: self.clone(), reader, record, rows, builder: None };
         if let Some(names) = names {
-            tables.builder = Some(tables.builder(names)?);
+            source.builder = Some(source.builder(names)?);
         }
-        Ok(tables)
+        Ok(tables(move || source.read()))
     }
 
     fn wrap(&self, error: csv::Error) -> DataError {
@@ -116,7 +112,6 @@ struct CsvTables {
     record: csv::StringRecord,
     rows: usize,
     builder: Option<TableBuilder>,
-    over: bool,
 }
 
 impl CsvTables {
@@ -147,18 +142,5 @@ impl CsvTables {
             read += 1;
         }
         Ok(self.builder.as_mut().and_then(TableBuilder::take))
-    }
-}
-
-impl Iterator for CsvTables {
-    type Item = Result<Table, DataError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
-        }
-        let table = self.read().transpose();
-        self.over = !matches!(table, Some(Ok(_)));
-        table
     }
 }

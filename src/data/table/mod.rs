@@ -205,8 +205,11 @@ impl TableBuilder {
     }
 }
 
-/// Tables of a file, one after the other, as a stream of what a model gets of their rows.
-fn stream<I>(preprocessing: &Preprocessing, tables: impl Fn() -> I + Send + Sync + 'static) -> Result<Stream, DataError>
+/// Tables of a file that is opened anew for each pass, one after the other, as a stream of what a model gets of their rows.
+fn stream<I>(
+    preprocessing: &Preprocessing,
+    open: impl Fn() -> Result<I, DataError> + Send + Sync + 'static,
+) -> Result<Stream, DataError>
 where
     I: Iterator<Item = Result<Table, DataError>> + Send + 'static,
 {
@@ -217,8 +220,25 @@ where
     };
     Ok(Stream::iter(schema, move || {
         let preprocessing = preprocessing.clone();
-        tables().map(move |table| apply(table, &preprocessing))
+        let (tables, error) = open().map_or_else(|e| (None, Some(Err(e))), |tables| (Some(tables), None));
+        let tables = error.into_iter().chain(tables.into_iter().flatten());
+        tables.map(move |table| apply(table, &preprocessing))
     }))
+}
+
+/// The tables that `read` gives, until there are no more rows or one can't be read.
+fn tables(
+    mut read: impl FnMut() -> Result<Option<Table>, DataError>,
+) -> impl Iterator<Item = Result<Table, DataError>> {
+    let mut over = false;
+    std::iter::from_fn(move || {
+        if over {
+            return None;
+        }
+        let table = read().transpose();
+        over = !matches!(table, Some(Ok(_)));
+        table
+    })
 }
 
 /// Rows in a table of a stream.

@@ -1,7 +1,7 @@
 //! Parquet files as tables.
 
 use super::cells::{Cells, Texts};
-use super::{Preprocessing, STREAMED, Table, TableBuilder, stream};
+use super::{Preprocessing, STREAMED, Table, TableBuilder, stream, tables};
 use crate::data::{DataError, Stream};
 use parquet::basic::Type as Physical;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -43,8 +43,7 @@ impl Parquet {
     /// # Errors
     /// If it can't be read, is damaged, has no rows, or lacks a column; a column that is neither of numbers nor of strings. The error names the file and the row.
     pub fn read(&self) -> Result<Table, DataError> {
-        let mut tables = self.open(usize::MAX)?;
-        tables.next().unwrap_or_else(|| Err(DataError::file(&self.path, "the file has no samples")))
+        self.open(usize::MAX)?.next().unwrap_or_else(|| Err(DataError::file(&self.path, "the file has no samples")))
     }
 
     /// What a model gets of the rows, read as they are used: a file may be larger than memory.
@@ -53,14 +52,10 @@ impl Parquet {
     /// If two columns of the model have one name.
     pub fn stream(&self, preprocessing: &Preprocessing) -> Result<Stream, DataError> {
         let file = self.clone();
-        stream(preprocessing, move || {
-            let (tables, error) =
-                file.open(STREAMED).map_or_else(|e| (None, Some(Err(e))), |tables| (Some(tables), None));
-            error.into_iter().chain(tables.into_iter().flatten())
-        })
+        stream(preprocessing, move || file.open(STREAMED))
     }
 
-    fn open(&self, rows: usize) -> Result<ParquetTables, DataError> {
+    fn open(&self, rows: usize) -> Result<impl Iterator<Item = Result<Table, DataError>> + use<>, DataError> {
         let file = File::open(&self.path).map_err(|e| DataError::io(&self.path, e))?;
         let wrong = |e: parquet::errors::ParquetError| DataError::file(&self.path, e.to_string());
         let reader = SerializedFileReader::new(file).map_err(wrong)?;
@@ -74,7 +69,8 @@ impl Parquet {
         let projection = Type::group_type_builder(schema.name()).with_fields(fields).build().map_err(wrong)?;
         let source = RowIter::from_file_into(Box::new(reader)).project(Some(projection)).map_err(wrong)?;
         let builder = TableBuilder::new(&self.path, columns, false);
-        Ok(ParquetTables { path: self.path.clone(), source, rows, read: 0, builder, over: false })
+        let mut source = ParquetTables { path: self.path.clone(), source, rows, read: 0, builder };
+        Ok(tables(move || source.read()))
     }
 
     fn field(&self, schema: &Type, name: &str) -> Result<std::sync::Arc<Type>, DataError> {
@@ -105,7 +101,6 @@ struct ParquetTables {
     rows: usize,
     read: u64,
     builder: TableBuilder,
-    over: bool,
 }
 
 impl ParquetTables {
@@ -154,19 +149,6 @@ fn number(field: &Field) -> Option<f64> {
         Field::Double(x) => x,
         _ => return None,
     })
-}
-
-impl Iterator for ParquetTables {
-    type Item = Result<Table, DataError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
-        }
-        let table = self.read().transpose();
-        self.over = !matches!(table, Some(Ok(_)));
-        table
-    }
 }
 
 #[cfg(test)]
