@@ -71,17 +71,16 @@ fn prove_in_place(kernel: &Kernel, accesses: &Accesses, read: u32, write: u32) -
     if size(read).is_none() || size(read) != size(write) {
         return Err(format!("elements of p{read} and p{write} have different sizes"));
     }
-    let ranges = accesses.types.ranges();
-    // Where each may touch anything at all tells most pairs apart.
     let of = |param: u32, store: bool| {
-        let found = accesses.all.iter().filter(move |a| a.buf == BufRef::Param(param) && a.is_store == store);
-        found.map(|access| (access, reach(access, ranges))).collect::<Vec<_>>()
+        accesses.all.iter().filter(move |a| a.buf == BufRef::Param(param) && a.is_store == store)
     };
-    if !of(read, true).is_empty() {
+    if of(read, true).next().is_some() {
         return Err(format!("p{read} is stored to, too"));
     }
-    let stores = of(write, true);
-    for (load, loaded) in of(read, false) {
+    // Where each may touch anything at all tells most pairs apart.
+    let with_reach = |access| (access, reach(access, accesses.types.ranges()));
+    let stores: Vec<_> = of(write, true).map(with_reach).collect();
+    for (load, loaded) in of(read, false).map(with_reach) {
         for (store, stored) in &stores {
             let apart = matches!((loaded, stored), (Some(a), Some(b)) if a.hi < b.lo || b.hi < a.lo);
             if !apart && !loads_first(accesses, load, store) {
@@ -95,19 +94,14 @@ fn prove_in_place(kernel: &Kernel, accesses: &Accesses, read: u32, write: u32) -
     Ok(())
 }
 
-/// Whether the load comes before the store where the loops that they share are at one iteration.
-fn comes_first(load: &MemoryAccess, store: &MemoryAccess) -> bool {
-    load.path <= store.path && !(load.factor_of.is_some() && load.factor_of == store.sums_of)
-}
-
 fn loads_first(accesses: &Accesses, load: &MemoryAccess, store: &MemoryAccess) -> bool {
     let ranges = accesses.types.ranges();
     if never_meet(load, store, ranges) {
         return true;
     }
     let shared: Vec<_> = load.loops.iter().zip(&store.loops).take_while(|(a, b)| a == b).map(|(a, _)| *a).collect();
-    (comes_first(load, store) || apart(load, store, ranges) == Some(true))
-        && iterations_are_disjoint(accesses, &shared, load, store)
+    let first = load.path <= store.path && !(load.factor_of.is_some() && load.factor_of == store.sums_of);
+    (first || apart(load, store, ranges) == Some(true)) && iterations_are_disjoint(accesses, &shared, load, store)
 }
 
 /// Whether the two touch different elements in one iteration of the loops that they share, where what both use has one value.

@@ -136,11 +136,7 @@ impl Vectorizer {
             let accumulators = self.accumulators(&folds);
             let whole = (cut.groups + cut.singles > 0).then_some(cut.lanes);
             for lanes in whole.into_iter().chain(Some(cut.rest).filter(|&rest| rest > 0)) {
-                let (target, fresh) = (&self.target, &mut self.fresh);
-                let body = vectorize_body(&self.types, l.body, l.var, lanes, target, fresh, &accumulators)?;
-                if is_strided(&body) {
-                    return None;
-                }
+                self.vector_body(l, lanes, &accumulators)?;
             }
             Some(())
         };
@@ -150,6 +146,12 @@ impl Vectorizer {
     /// Vectors for the accumulators of a loop.
     fn accumulators(&mut self, folds: &[Fold]) -> Accumulators {
         folds.iter().map(|f| (f.reg, self.fresh.reg())).collect()
+    }
+
+    /// The loop's body for one vector, if it has such a form that gathers nothing.
+    fn vector_body(&mut self, l: CandidateLoop<'_>, lanes: u16, accumulators: &Accumulators) -> Option<Vec<Stmt>> {
+        let body = vectorize_body(&self.types, l.body, l.var, lanes, &self.target, &mut self.fresh, accumulators)?;
+        (!is_strided(&body)).then_some(body)
     }
 
     /// A loop over `count` groups of vectors from element `first`, or the one group there is; a group has one vector per map of
@@ -164,10 +166,7 @@ impl Vectorizer {
         let var = self.fresh.index();
         let step = usize::from(lanes) * accumulators.len();
         let first_map = accumulators.first()?;
-        let vectors = vectorize_body(&self.types, l.body, l.var, lanes, &self.target, &mut self.fresh, first_map)?;
-        if is_strided(&vectors) {
-            return None;
-        }
+        let vectors = self.vector_body(l, lanes, first_map)?;
         let mut copies = vec![];
         for (u, map) in accumulators.iter().enumerate() {
             let mut copy = if u == 0 { vectors.clone() } else { self.copy_with(&vectors, first_map, map) };
