@@ -58,8 +58,7 @@ impl<'a> BatchView<'a> {
 
     /// The column for a program's input, whose samples fit it.
     pub(crate) fn column(&self, name: &str, input: &TensorType) -> Result<&'a Column, DataError> {
-        let known = || self.data.names().map(String::from).collect();
-        let column = self.data.column(name).ok_or_else(|| DataError::Missing { name: name.into(), known: known() })?;
+        let column = self.data.required(name)?;
         let found = column.sample();
         if Some(found.shape.dims()) != input.shape.get(1..) {
             let shape = ir::Shape::new(input.shape.get(1..).unwrap_or_default()).unwrap_or_default();
@@ -82,7 +81,7 @@ impl<'d> Batches<'d> {
         let order = if epoch.shuffle {
             permutation(data.len(), epoch.seed, epoch.number).into_iter().map(|i| data.row(i)).collect()
         } else {
-            (0..data.len()).map(|i| data.row(i)).collect()
+            data.all_rows()
         };
         Self { data, order, size: epoch.batch.max(1), at: 0 }
     }

@@ -1,6 +1,7 @@
 //! A column of a data set: one array whose first axis counts the samples, and its conversion to what a program takes.
 
 use super::DataError;
+use crate::model::TARGET;
 use ir::{DType, Data, Scalar, Shape, TensorType, Value};
 use runtime::Element;
 use std::sync::Arc;
@@ -156,8 +157,17 @@ impl Column {
         (self.value.data().len() == self.rows() && row < self.rows()).then(|| self.value.get(row).as_f64())
     }
 
-    /// The class of sample `row`: a whole number that isn't negative, or the place of the largest of several floats, one-hot.
-    pub(crate) fn class(&self, row: usize) -> Option<usize> {
+    /// The class of the target stored at `row`: a whole number that isn't negative, or the place of the largest of several floats, one-hot.
+    ///
+    /// # Errors
+    /// That it is neither, in words that name it `sample`.
+    pub(crate) fn class(&self, row: usize, sample: usize) -> Result<usize, String> {
+        let ty = self.sample();
+        self.find_class(row)
+            .ok_or_else(|| format!("sample {sample} of `{TARGET}`, {ty}, is neither one class nor one-hot"))
+    }
+
+    fn find_class(&self, row: usize) -> Option<usize> {
         if let Some(number) = self.number(row) {
             return (number >= 0.0 && number.fract() == 0.0).then_some(number as usize);
         }

@@ -100,6 +100,12 @@ impl Dataset {
         self.columns.iter().find(|(n, _)| n == name).map(|(_, column)| column)
     }
 
+    /// The column of that name, which must be there.
+    pub(super) fn required(&self, name: &str) -> Result<&Column, DataError> {
+        let known = || self.names().map(String::from).collect();
+        self.column(name).ok_or_else(|| DataError::Missing { name: name.into(), known: known() })
+    }
+
     /// The columns' names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(|(name, _)| name.as_str())
@@ -209,8 +215,7 @@ impl Dataset {
     /// # Errors
     /// If there is no such column.
     pub fn value(&self, name: &str) -> Result<Value, DataError> {
-        let known = || self.names().map(String::from).collect();
-        let column = self.column(name).ok_or_else(|| DataError::Missing { name: name.into(), known: known() })?;
+        let column = self.required(name)?;
         Ok(Column::gathered([(column, &self.all_rows()[..])])?.value().clone())
     }
 

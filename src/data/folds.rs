@@ -67,14 +67,10 @@ impl Dataset {
 
     /// The places of each class's samples, in a random order.
     fn by_class(&self, seed: u64) -> Result<BTreeMap<usize, Vec<usize>>, DataError> {
-        let known = || self.names().map(String::from).collect();
-        let column = self.column(TARGET).ok_or_else(|| DataError::Missing { name: TARGET.into(), known: known() })?;
+        let column = self.required(TARGET)?;
         let mut classes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for place in permutation(self.len(), seed, 0) {
-            let class = column.class(self.row(place)).ok_or_else(|| {
-                let ty = column.sample();
-                DataError::Dataset(format!("sample {place} of `{TARGET}`, {ty}, is neither one class nor one-hot"))
-            })?;
+            let class = column.class(self.row(place), place).map_err(DataError::Dataset)?;
             classes.entry(class).or_default().push(place);
         }
         Ok(classes)

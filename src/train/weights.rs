@@ -43,10 +43,7 @@ impl SampleWeights {
     fn of_class(&self, batch: &BatchView<'_>, i: usize) -> Result<f64, DataError> {
         let refuse = |what: String| DataError::Dataset(format!("weights of classes: {what}"));
         let column = batch.find(TARGET).ok_or_else(|| refuse(format!("there is no column `{TARGET}`")))?;
-        let class = column.class(batch.rows()[i]).ok_or_else(|| {
-            let (sample, ty) = (batch.sample(i), column.sample());
-            refuse(format!("sample {sample} of `{TARGET}`, {ty}, is neither one class nor one-hot"))
-        })?;
+        let class = column.class(batch.rows()[i], batch.sample(i)).map_err(refuse)?;
         Ok(self.classes.get(&class).copied().unwrap_or(1.0))
     }
 

@@ -127,7 +127,7 @@ impl BatchReader for ThreadedPass {
     }
 }
 
-/// ThreadedPass end where nobody sends them blocks or takes theirs, and are waited for: no file stays open behind the user's back.
+/// Threads end where nobody sends them blocks or takes theirs, and are waited for: no file stays open behind the user's back.
 impl Drop for ThreadedPass {
     fn drop(&mut self) {
         self.free = None;
