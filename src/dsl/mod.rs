@@ -65,7 +65,7 @@ pub use ir::{DType, Shape, TensorType};
 pub use layer::{LayerId, LayerRecord};
 pub use reduce::Cumulative;
 pub use scan::{Scan, Scanned, scan};
-pub(crate) use scope::Squash;
+pub(crate) use scope::{Squash, first_free};
 pub use select::{Parameter, Select};
 pub use step::{StateRole, StateSpec, Step};
 pub use tensor::{Operand, Tensor};

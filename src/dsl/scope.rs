@@ -31,6 +31,16 @@ pub(crate) struct Scope {
     optimizers: BTreeSet<String>,
 }
 
+/// `base`, or the first of `base_1`, `base_2`, ... that isn't taken.
+pub(crate) fn first_free(base: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let (mut name, mut number) = (base.to_string(), 0);
+    while is_taken(&name) {
+        number += 1;
+        name = format!("{base}_{number}");
+    }
+    name
+}
+
 impl GraphBuilder {
     /// True if the graph is for training: dropout drops, batch normalization uses the batch's statistics.
     pub fn is_training(&self) -> bool {
@@ -93,11 +103,7 @@ impl GraphBuilder {
     /// Makes the weights of an attention layer an output: `<layer>/weights`, and `<layer>/weights_1` of its second application.
     #[track_caller]
     pub(crate) fn output_attention(&self, layer: &str, weights: &Tensor) {
-        let name = format!("{layer}/weights");
-        let further = (1..).map(|number| format!("{name}_{number}"));
-        if let Some(name) = std::iter::once(name.clone()).chain(further).find(|name| !self.has_output(name)) {
-            self.output(&name, weights);
-        }
+        self.output(&first_free(&format!("{layer}/weights"), |name| self.has_output(name)), weights);
         if let Some(count) = &mut self.inner_mut().scope.attention_maps {
             *count += 1;
         }

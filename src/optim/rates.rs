@@ -1,7 +1,7 @@
 //! The optimizers that an optimizer is made of: how each is called in a graph, and which state holds its learning rate.
 
 use super::{Optimizer, Schedule};
-use crate::dsl::{LEARNING_RATE, Parameter};
+use crate::dsl::{LEARNING_RATE, Parameter, first_free};
 use std::collections::BTreeSet;
 
 /// An optimizer that updates parameters itself, not by groups.
@@ -23,10 +23,7 @@ pub(super) fn members<'o>(optimizer: &'o dyn Optimizer, taken: &mut BTreeSet<Str
     collect(optimizer, 1, &mut Vec::new(), &mut found);
     let alone = alone && found.iter().filter(|member| member.optimizer.schedule().is_some()).count() == 1;
     for member in &mut found {
-        let base = member.optimizer.name();
-        let numbered = (1..).map(|number| format!("{base}_{number}"));
-        member.name =
-            std::iter::once(base.to_string()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or_default();
+        member.name = first_free(member.optimizer.name(), |name| taken.contains(name));
         taken.insert(member.name.clone());
         member.rate = member.optimizer.schedule().map(|_| match alone {
             true => LEARNING_RATE.to_string(),

@@ -66,7 +66,8 @@ impl Reporter {
     pub(super) fn step_done(&mut self, step: usize, totals: &Totals) -> Result<(), TrainError> {
         self.steps = self.steps.max(step);
         let Some(bar) = &self.bar else { return Ok(()) };
-        if self.drawn.elapsed() < REDRAW && step < self.steps {
+        let is_last = bar.length() == Some(step as u64);
+        if self.drawn.elapsed() < REDRAW && !is_last {
             return Ok(());
         }
         self.drawn = Instant::now();
