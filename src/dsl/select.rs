@@ -4,7 +4,7 @@ use super::Tensor;
 use ir::{DType, Shape};
 use std::fmt;
 use std::ops::{BitAnd, BitOr, Not};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What a [`Select`] and an optimizer are told of a parameter.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,12 +51,12 @@ impl Parameter {
 pub struct Select {
     /// For messages.
     what: String,
-    holds: Rc<dyn Fn(&Parameter) -> bool>,
+    holds: Arc<dyn Fn(&Parameter) -> bool + Send + Sync>,
 }
 
 impl Select {
-    fn new(what: impl Into<String>, holds: impl Fn(&Parameter) -> bool + 'static) -> Self {
-        Self { what: what.into(), holds: Rc::new(holds) }
+    fn new(what: impl Into<String>, holds: impl Fn(&Parameter) -> bool + Send + Sync + 'static) -> Self {
+        Self { what: what.into(), holds: Arc::new(holds) }
     }
 
     /// All parameters.
@@ -77,7 +77,7 @@ impl Select {
     }
 
     /// Those that a closure accepts.
-    pub fn by(holds: impl Fn(&Parameter) -> bool + 'static) -> Self {
+    pub fn by(holds: impl Fn(&Parameter) -> bool + Send + Sync + 'static) -> Self {
         Self::new("a closure", holds)
     }
 

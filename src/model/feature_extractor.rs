@@ -4,14 +4,14 @@ use super::Model;
 use crate::dsl::{Tensor, TypeSpec};
 use crate::nn::LayerId;
 use ir::Loc;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A model whose outputs are the results of another model's layers, made by [`Model::features`]. Its layers and their weights are that model's, and have the same names.
 #[derive(Clone)]
 pub struct FeatureExtractor {
     /// Shared by clones.
-    pub(super) id: Rc<LayerId>,
-    model: Rc<dyn Model>,
+    pub(super) id: Arc<LayerId>,
+    model: Arc<dyn Model>,
     layers: Vec<String>,
     /// Where they were asked for.
     at: Loc,
@@ -24,8 +24,8 @@ impl std::fmt::Debug for FeatureExtractor {
 }
 
 impl FeatureExtractor {
-    pub(super) fn new(model: Rc<dyn Model>, layers: Vec<String>, at: Loc) -> Self {
-        Self { id: Rc::default(), model, layers, at }
+    pub(super) fn new(model: Arc<dyn Model>, layers: Vec<String>, at: Loc) -> Self {
+        Self { id: Arc::default(), model, layers, at }
     }
 
     /// The result of a layer, of which there must be one.

@@ -3,10 +3,10 @@
 use super::{Model, OUTPUT};
 use crate::dsl::{Tensor, TypeSpec};
 use crate::nn::LayerId;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What a functional model does with its inputs.
-type Forward = dyn Fn(&[Tensor]) -> Vec<Tensor>;
+type Forward = dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync;
 
 /// A model given by a function that applies layers to tensors. The function runs for each graph that is made; layers that it makes are found again by the order in which it applies
 /// them, those that it captures by themselves.
@@ -26,10 +26,10 @@ type Forward = dyn Fn(&[Tensor]) -> Vec<Tensor>;
 pub struct Functional {
     name: String,
     /// Shared by clones. What is no longer the same model has another one.
-    pub(super) id: Rc<LayerId>,
+    pub(super) id: Arc<LayerId>,
     inputs: Vec<(String, TypeSpec)>,
     outputs: Vec<String>,
-    forward: Rc<Forward>,
+    forward: Arc<Forward>,
 }
 
 impl std::fmt::Debug for Functional {
@@ -40,14 +40,14 @@ impl std::fmt::Debug for Functional {
 
 impl Functional {
     /// A model of one input, `x`; the type is a sample's, without the batch axis, which the tensor has in front.
-    pub fn new(sample: TypeSpec, forward: impl Fn(&Tensor) -> Tensor + 'static) -> Self {
+    pub fn new(sample: TypeSpec, forward: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static) -> Self {
         Self::with_inputs([("x", sample)], move |inputs| forward(&inputs[0]))
     }
 
     /// A model of named inputs, which the function gets in the same order. Without any input a graph has no batch.
     pub fn with_inputs<'a>(
         inputs: impl IntoIterator<Item = (&'a str, TypeSpec)>,
-        forward: impl Fn(&[Tensor]) -> Tensor + 'static,
+        forward: impl Fn(&[Tensor]) -> Tensor + Send + Sync + 'static,
     ) -> Self {
         Self::with_outputs(inputs, [OUTPUT], move |inputs| [forward(inputs)])
     }
@@ -69,20 +69,20 @@ impl Functional {
     pub fn with_outputs<'a, const N: usize>(
         inputs: impl IntoIterator<Item = (&'a str, TypeSpec)>,
         outputs: [&str; N],
-        forward: impl Fn(&[Tensor]) -> [Tensor; N] + 'static,
+        forward: impl Fn(&[Tensor]) -> [Tensor; N] + Send + Sync + 'static,
     ) -> Self {
         Self {
             name: "functional".into(),
-            id: Rc::default(),
+            id: Arc::default(),
             inputs: inputs.into_iter().map(|(name, ty)| (name.to_string(), ty)).collect(),
             outputs: outputs.map(String::from).to_vec(),
-            forward: Rc::new(move |inputs| forward(inputs).to_vec()),
+            forward: Arc::new(move |inputs| forward(inputs).to_vec()),
         }
     }
 
     /// With another name than `functional`.
     pub fn named(mut self, name: &str) -> Self {
-        (self.name, self.id) = (name.into(), Rc::default());
+        (self.name, self.id) = (name.into(), Arc::default());
         self
     }
 }

@@ -47,7 +47,7 @@ use crate::optim::Optimizer;
 use ir::Loc;
 
 /// A function of inputs with states, of which graphs are made. [`Sequential`] and [`Functional`] are models.
-pub trait Model {
+pub trait Model: Send + Sync {
     /// The name: of its graphs, and in the summary.
     fn name(&self) -> &str;
 
@@ -155,7 +155,7 @@ pub trait Model {
         Self: Sized + Clone + 'static,
     {
         let layers = layers.into_iter().map(String::from).collect();
-        FeatureExtractor::new(std::rc::Rc::new(self.clone()), layers, Loc::caller())
+        FeatureExtractor::new(std::sync::Arc::new(self.clone()), layers, Loc::caller())
     }
 
     /// The layers with their output shapes and numbers of parameters, as a table.

@@ -8,7 +8,7 @@ use crate::nn::{
     MaxPool2d, Reshape, SimpleRnn,
 };
 use ir::{DType, Loc};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Layers one after the other. Each call remembers its place: a rule that a layer breaks is reported there.
 ///
@@ -21,14 +21,14 @@ use std::rc::Rc;
 /// assert_eq!(model.summary().unwrap().trainable, 34_826);
 /// ```
 ///
-/// Layers may be models, and shared: a [`Rc`] of a layer, added twice, is one layer.
+/// Layers may be models, and shared: a [`Arc`] of a layer, added twice, is one layer.
 #[derive(Clone)]
 pub struct Sequential {
     name: String,
     /// Shared by clones. What is no longer the same model has another one.
-    pub(super) id: Rc<LayerId>,
+    pub(super) id: Arc<LayerId>,
     input: TypeSpec,
-    layers: Vec<(Loc, Rc<dyn Layer>)>,
+    layers: Vec<(Loc, Arc<dyn Layer>)>,
 }
 
 impl std::fmt::Debug for Sequential {
@@ -46,12 +46,12 @@ impl Sequential {
 
     /// A chain for samples of any type.
     pub fn of(sample: TypeSpec) -> Self {
-        Self { name: "sequential".into(), id: Rc::default(), input: sample, layers: Vec::new() }
+        Self { name: "sequential".into(), id: Arc::default(), input: sample, layers: Vec::new() }
     }
 
     /// With another name than `sequential`.
     pub fn named(mut self, name: &str) -> Self {
-        (self.name, self.id) = (name.into(), Rc::default());
+        (self.name, self.id) = (name.into(), Arc::default());
         self
     }
 
@@ -59,8 +59,8 @@ impl Sequential {
     #[track_caller]
     #[allow(clippy::should_implement_trait)] // The word of the field; a layer can't be added by `+`.
     pub fn add(mut self, layer: impl Layer + 'static) -> Self {
-        self.id = Rc::default();
-        self.layers.push((Loc::caller(), Rc::new(layer)));
+        self.id = Arc::default();
+        self.layers.push((Loc::caller(), Arc::new(layer)));
         self
     }
 }

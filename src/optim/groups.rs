@@ -2,7 +2,7 @@
 
 use super::{Optimizer, Schedule, Update};
 use crate::dsl::{Parameter, Select, Tensor};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// An optimizer made of others: each parameter is updated by that of the first group that takes it, with its rate, decay and clipping, or is frozen, and then no gradient is
 /// computed for it.
@@ -31,7 +31,7 @@ struct ParameterGroup {
     /// All that are left, if it isn't said.
     select: Option<Select>,
     /// `None` if they are frozen.
-    optimizer: Option<Rc<dyn Optimizer>>,
+    optimizer: Option<Arc<dyn Optimizer>>,
 }
 
 impl ParameterGroup {
@@ -58,7 +58,7 @@ impl Groups {
 
     /// Then a group of those meant that no group before takes.
     pub fn group(mut self, select: Select, optimizer: impl Optimizer + 'static) -> Self {
-        self.groups.push(ParameterGroup { select: Some(select), optimizer: Some(Rc::new(optimizer)) });
+        self.groups.push(ParameterGroup { select: Some(select), optimizer: Some(Arc::new(optimizer)) });
         self
     }
 
@@ -71,7 +71,7 @@ impl Groups {
 
     /// Then a group of all that are left, if any are.
     pub fn rest(mut self, optimizer: impl Optimizer + 'static) -> Self {
-        self.groups.push(ParameterGroup { select: None, optimizer: Some(Rc::new(optimizer)) });
+        self.groups.push(ParameterGroup { select: None, optimizer: Some(Arc::new(optimizer)) });
         self
     }
 

@@ -43,7 +43,7 @@ use crate::dsl::Tensor;
 use tuned::Setting;
 
 /// A rule that moves parameters along their gradients.
-pub trait Optimizer {
+pub trait Optimizer: Send + Sync {
     /// The name, and the first part of its states' names: `adam/m/dense/kernel`.
     fn name(&self) -> &str;
 

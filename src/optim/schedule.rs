@@ -3,7 +3,7 @@
 use crate::dsl::setting::not_negative;
 use std::f64::consts::PI;
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A learning rate over time. A number is a constant one: `Adam::new(1e-3)`.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ pub enum Schedule {
         then: Box<Schedule>,
     },
     /// Any function of the number of steps taken.
-    Custom(Rc<dyn Fn(u64) -> f64>),
+    Custom(Arc<dyn Fn(u64) -> f64 + Send + Sync>),
 }
 
 impl Schedule {

@@ -121,6 +121,19 @@ fn the_same_seed_gives_the_same_bits_at_any_number_of_threads() {
     assert_ne!(run(1, SEED).0, run(1, SEED + 1).0);
 }
 
+/// A trainer is made here and trains there.
+#[test]
+fn a_trainer_goes_to_another_thread() {
+    let data = sectors(30);
+    let fit = |mut trainer: Trainer| {
+        trainer.fit(&data, Fit::epochs(2).batch(8).silent()).unwrap();
+        weight_bits(&mut trainer)
+    };
+    let (trainer, here) = (trainer(), fit(trainer()));
+    let there = std::thread::scope(|threads| threads.spawn(|| fit(trainer)).join().unwrap());
+    assert_eq!(here, there);
+}
+
 #[test]
 fn programs_never_read_stale_states() {
     let (data, other) = (sectors(30), sectors(7));

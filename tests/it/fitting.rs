@@ -6,7 +6,7 @@ use gradc::nn::metric::{Evaluated, Mode};
 use gradc::prelude::*;
 use gradc::train::TrainError;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 fn line(n: usize) -> Dataset {
     let x = array([n, 1], (0..n).map(|i| i as f32 / n as f32).collect()).unwrap();
@@ -49,7 +49,7 @@ fn rates_that_are_negative_or_no_number_are_refused_at_the_users_line() {
         assert!(refused(RmsProp::default().momentum(rate)).contains("the momentum"));
         assert!(refused(Adagrad::new(0.1).initial_accumulator(rate)).contains("the sum of squares"));
         assert!(trainer(0.1).set_learning_rate(rate).is_err());
-        let custom = Schedule::Custom(Rc::new(move |step| if step < 2 { 0.1 } else { rate }));
+        let custom = Schedule::Custom(Arc::new(move |step| if step < 2 { 0.1 } else { rate }));
         let mut trainer = trainer_of(Sgd::new(custom), MeanSquaredError, vec![]);
         assert!(trainer.fit(&line(8), Fit::epochs(1).batch(2).silent()).is_err());
     }

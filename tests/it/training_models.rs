@@ -13,7 +13,7 @@ use gradc::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
 use ir::DType;
 use random_graphs::Rng;
 use std::fmt::Debug;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A layer that can be printed.
 pub(crate) trait Printed: Layer + Debug {}
@@ -46,7 +46,7 @@ pub(crate) enum ModelPiece {
     /// Rows of a table.
     Embedding(Embedding),
     /// A layer of sequences.
-    Sequence(Rc<dyn Printed>),
+    Sequence(Arc<dyn Printed>),
 }
 
 impl ModelPiece {
@@ -320,32 +320,32 @@ fn conv(rng: &mut Rng, window: &Geometry, [height, width, channels]: [usize; 3])
 fn sequences(rng: &mut Rng, [mut length, width, heads]: [usize; 3], pieces: &mut Vec<ModelPiece>) {
     let causal = rng.one_in(2);
     for _ in 0..rng.between(1, 3) {
-        let layer: Rc<dyn Printed> = match rng.below(9) {
-            0 => Rc::new(LayerNorm::new()),
-            1 => Rc::new(RmsNorm::new().epsilon(1e-3)),
-            2 => Rc::new(GroupNorm::new(heads)),
-            3 => Rc::new(LearnedPositions::new(length + rng.below(3))),
-            4 => Rc::new(MultiHeadAttention::new(heads, rng.between(1, 5)).causal(causal)),
-            5 => Rc::new(MultiHeadAttention::new(heads, 2).rotary(Rotary::default()).dropout(0.2)),
+        let layer: Arc<dyn Printed> = match rng.below(9) {
+            0 => Arc::new(LayerNorm::new()),
+            1 => Arc::new(RmsNorm::new().epsilon(1e-3)),
+            2 => Arc::new(GroupNorm::new(heads)),
+            3 => Arc::new(LearnedPositions::new(length + rng.below(3))),
+            4 => Arc::new(MultiHeadAttention::new(heads, rng.between(1, 5)).causal(causal)),
+            5 => Arc::new(MultiHeadAttention::new(heads, 2).rotary(Rotary::default()).dropout(0.2)),
             6 => {
                 let padding = rng.pick(&[Padding1d::Same, Padding1d::Causal]);
                 let conv = Conv1d::new(width, rng.between(1, 3)).padding(padding).dilation(rng.between(1, 2));
-                Rc::new(conv.activation(activation(rng)))
+                Arc::new(conv.activation(activation(rng)))
             }
             7 if length >= 4 => {
                 length /= 2;
-                if causal { Rc::new(MaxPool1d::new(2)) } else { Rc::new(AvgPool1d::new(2)) }
+                if causal { Arc::new(MaxPool1d::new(2)) } else { Arc::new(AvgPool1d::new(2)) }
             }
             _ => {
                 let block = TransformerBlock::new(heads).causal(causal).hidden(rng.between(1, 9));
-                Rc::new(block.root_mean_square(rng.one_in(2)).epsilon(1e-3))
+                Arc::new(block.root_mean_square(rng.one_in(2)).epsilon(1e-3))
             }
         };
         pieces.push(ModelPiece::Sequence(layer));
     }
     pieces.push(match rng.below(3) {
         0 => ModelPiece::Flatten,
-        1 => ModelPiece::Sequence(Rc::new(GlobalAvgPool1d)),
-        _ => ModelPiece::Sequence(Rc::new(GlobalMaxPool1d)),
+        1 => ModelPiece::Sequence(Arc::new(GlobalAvgPool1d)),
+        _ => ModelPiece::Sequence(Arc::new(GlobalMaxPool1d)),
     });
 }

@@ -3,7 +3,7 @@
 //! # One object, one set of weights
 //!
 //! A layer that is applied twice in a graph has the same name and the same states both times, and its weights' gradients are the sums of both. What counts is the
-//! object: [`Layer::id`]. A clone is another layer, with weights of its own; a reference, an [`Rc`] or a [`Box`] is the layer that it points to.
+//! object: [`Layer::id`]. A clone is another layer, with weights of its own; a reference, an [`Arc`] or a [`Box`] is the layer that it points to.
 //!
 //! ```
 //! use gradc::dsl::{f32, GraphBuilder};
@@ -68,7 +68,7 @@ pub use window::{Extents2d, Padding, Padding1d};
 
 pub use crate::dsl::LayerId;
 use crate::dsl::{Tensor, TypeSpec};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A layer. Implement it for one's own: [`Layer::call`] declares states and ops by the DSL.
 ///
@@ -118,7 +118,7 @@ use std::rc::Rc;
 /// g.output("range", &(larger - smaller));
 /// assert!(g.finish().is_ok());
 /// ```
-pub trait Layer {
+pub trait Layer: Send + Sync {
     /// The name, if there is no other layer of that name; the next ones get `_1`, `_2`.
     fn base(&self) -> &str;
 
@@ -193,7 +193,7 @@ macro_rules! pointers {
     )* };
 }
 
-pointers!(&L, Rc<L>, Box<L>);
+pointers!(&L, Arc<L>, Box<L>);
 
 /// The results of a layer, as many as are wanted; poisoned if they are others.
 #[track_caller]

@@ -55,7 +55,7 @@ macro_rules! losses {
 use losses;
 
 /// A loss, as a training graph takes it.
-pub trait Loss {
+pub trait Loss: Send + Sync {
     /// The name, for logs.
     fn name(&self) -> &str;
 

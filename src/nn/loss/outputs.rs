@@ -3,7 +3,7 @@
 use super::Loss;
 
 /// What a model is trained by: a loss, of a model with one output, or [`Losses`].
-pub trait Objective {
+pub trait Objective: Send + Sync {
     /// The loss of each output that has one.
     fn losses(&self) -> Vec<OutputLoss<'_>>;
 }

@@ -17,7 +17,7 @@ pub struct Evaluated {
 }
 
 /// A function of all outputs and targets.
-type HostFn = dyn Fn(&Evaluated) -> f64;
+type HostFn = dyn Fn(&Evaluated) -> f64 + Send + Sync;
 
 /// One's own metric on the host.
 pub(super) struct HostMetric {
@@ -27,7 +27,7 @@ pub(super) struct HostMetric {
 }
 
 impl HostMetric {
-    pub(super) fn new(name: &str, mode: Mode, f: impl Fn(&Evaluated) -> f64 + 'static) -> Self {
+    pub(super) fn new(name: &str, mode: Mode, f: impl Fn(&Evaluated) -> f64 + Send + Sync + 'static) -> Self {
         Self { name: name.into(), mode, f: Box::new(f) }
     }
 }

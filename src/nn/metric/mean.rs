@@ -7,7 +7,7 @@ use crate::nn::{absolute_error, squared_error};
 use ir::Value;
 
 /// A function of (output, target) that gives one number per sample, `[batch]`.
-type MetricFn = dyn Fn(&Tensor, &Tensor) -> Tensor;
+type MetricFn = dyn Fn(&Tensor, &Tensor) -> Tensor + Send + Sync;
 
 /// One's own metric as a function of tensors.
 pub(super) struct OwnMean {
@@ -17,7 +17,7 @@ pub(super) struct OwnMean {
 }
 
 impl OwnMean {
-    pub(super) fn new(name: &str, mode: Mode, f: impl Fn(&Tensor, &Tensor) -> Tensor + 'static) -> Self {
+    pub(super) fn new(name: &str, mode: Mode, f: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static) -> Self {
         Self { name: name.into(), mode, f: Box::new(f) }
     }
 }

@@ -16,7 +16,7 @@ pub use host::Evaluated;
 use crate::dsl::Tensor;
 use ir::{TensorType, Value};
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 pub(crate) use declare::Reported;
 
@@ -69,7 +69,7 @@ pub enum Accumulate {
 /// }
 /// let metrics = [Metric::Mae, Metric::own(LargestError)];
 /// ```
-pub trait StatefulMetric {
+pub trait StatefulMetric: Send + Sync {
     /// The name: of the graph's output, in logs, for callbacks. No other metric of the model has it, and it is none of `loss`, `lr`, `val_...`.
     fn name(&self) -> String;
 
@@ -158,7 +158,7 @@ pub enum Metric {
     /// adds. Several classes as with [`Metric::Auc`].
     AveragePrecision,
     /// One's own, made by [`Metric::mean`], [`Metric::host`] or [`Metric::own`].
-    Custom(Rc<dyn StatefulMetric>),
+    Custom(Arc<dyn StatefulMetric>),
 }
 
 impl fmt::Debug for Metric {
@@ -169,7 +169,7 @@ impl fmt::Debug for Metric {
 
 impl Metric {
     /// One's own as a function of tensors: of output and target one float per sample, `[batch]`, whose mean over samples is the metric.
-    pub fn mean(name: &str, mode: Mode, f: impl Fn(&Tensor, &Tensor) -> Tensor + 'static) -> Self {
+    pub fn mean(name: &str, mode: Mode, f: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static) -> Self {
         Self::own(mean::OwnMean::new(name, mode, f))
     }
 
@@ -184,13 +184,13 @@ impl Metric {
     ///     errors[errors.len() / 2]
     /// });
     /// ```
-    pub fn host(name: &str, mode: Mode, f: impl Fn(&Evaluated) -> f64 + 'static) -> Self {
+    pub fn host(name: &str, mode: Mode, f: impl Fn(&Evaluated) -> f64 + Send + Sync + 'static) -> Self {
         Self::own(host::HostMetric::new(name, mode, f))
     }
 
     /// One's own with statistics of its own.
     pub fn own(metric: impl StatefulMetric + 'static) -> Self {
-        Self::Custom(Rc::new(metric))
+        Self::Custom(Arc::new(metric))
     }
 
     /// This metric of one output, of a model with several, by the output's name, which comes before the metric's: `class_accuracy`.
@@ -199,27 +199,27 @@ impl Metric {
     }
 
     /// What computes it.
-    fn kind(&self) -> Rc<dyn StatefulMetric> {
+    fn kind(&self) -> Arc<dyn StatefulMetric> {
         use classification::{ClassScore, ScoreKind};
         use ranking::{Area, Ranking};
-        let score = |kind, average: &Average| Rc::new(ClassScore { kind, average: *average });
+        let score = |kind, average: &Average| Arc::new(ClassScore { kind, average: *average });
         match self {
-            Self::Accuracy => Rc::new(mean::MeanMetric::Accuracy),
-            Self::SparseCategoricalAccuracy => Rc::new(mean::MeanMetric::SparseCategorical),
-            Self::CategoricalAccuracy => Rc::new(mean::MeanMetric::Categorical),
-            Self::BinaryAccuracy { threshold } => Rc::new(mean::MeanMetric::Binary { threshold: *threshold }),
-            Self::TopK(k) => Rc::new(mean::MeanMetric::TopK(*k)),
-            Self::Mse => Rc::new(mean::MeanMetric::Mse),
-            Self::Mae => Rc::new(mean::MeanMetric::Mae),
-            Self::R2 => Rc::new(regression::Determination),
-            Self::Perplexity => Rc::new(classification::TokenPerplexity),
+            Self::Accuracy => Arc::new(mean::MeanMetric::Accuracy),
+            Self::SparseCategoricalAccuracy => Arc::new(mean::MeanMetric::SparseCategorical),
+            Self::CategoricalAccuracy => Arc::new(mean::MeanMetric::Categorical),
+            Self::BinaryAccuracy { threshold } => Arc::new(mean::MeanMetric::Binary { threshold: *threshold }),
+            Self::TopK(k) => Arc::new(mean::MeanMetric::TopK(*k)),
+            Self::Mse => Arc::new(mean::MeanMetric::Mse),
+            Self::Mae => Arc::new(mean::MeanMetric::Mae),
+            Self::R2 => Arc::new(regression::Determination),
+            Self::Perplexity => Arc::new(classification::TokenPerplexity),
             Self::Precision(average) => score(ScoreKind::Precision, average),
             Self::Recall(average) => score(ScoreKind::Recall, average),
             Self::F1(average) => score(ScoreKind::F1, average),
             Self::Iou(average) => score(ScoreKind::Iou, average),
             Self::ConfusionMatrix => score(ScoreKind::Accuracy, &Average::Micro),
-            Self::Auc => Rc::new(Ranking(Area::Roc)),
-            Self::AveragePrecision => Rc::new(Ranking(Area::PrecisionRecall)),
+            Self::Auc => Arc::new(Ranking(Area::Roc)),
+            Self::AveragePrecision => Arc::new(Ranking(Area::PrecisionRecall)),
             Self::Custom(metric) => metric.clone(),
         }
     }

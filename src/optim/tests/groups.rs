@@ -4,8 +4,7 @@ use super::*;
 use crate::dsl::{Step, zeros};
 use crate::testing::{NamedValues, needed_ops};
 use ir::{DType, Value};
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 /// Two dense layers, `body` and `head`, and their mean squared result.
 fn network(g: &GraphBuilder) -> Tensor {
@@ -211,7 +210,7 @@ fn some_parameters_may_have_gradients_from_elsewhere() {
 }
 
 /// Tells what it is told, and trains nothing.
-struct Curious(Rc<RefCell<Vec<(Parameter, String)>>>);
+struct Curious(Arc<Mutex<Vec<(Parameter, String)>>>);
 
 impl Optimizer for Curious {
     fn name(&self) -> &str {
@@ -223,17 +222,17 @@ impl Optimizer for Curious {
     }
 
     fn update(&self, cx: &Update<'_>, parameter: &Tensor, _: &Tensor) -> Tensor {
-        self.0.borrow_mut().push((cx.parameter().clone(), cx.parameter().layer().into()));
+        self.0.lock().unwrap().push((cx.parameter().clone(), cx.parameter().layer().into()));
         parameter * &cx.lr
     }
 }
 
 #[test]
 fn an_optimizer_is_told_of_its_parameters_and_may_have_no_rate() {
-    let told = Rc::new(RefCell::new(vec![]));
+    let told = Arc::new(Mutex::new(vec![]));
     let step = step_of(&Groups::new().group(Select::layer("head"), Curious(told.clone())).rest(Sgd::default()));
     let told: Vec<String> =
-        told.borrow().iter().map(|(p, l)| format!("{} {l} {} {}", p.name, p.dtype, p.shape)).collect();
+        told.lock().unwrap().iter().map(|(p, l)| format!("{} {l} {} {}", p.name, p.dtype, p.shape)).collect();
     assert_eq!(told, ["head/kernel head f32 [5,2]", "head/bias head f32 [2]"]);
     assert!(step.state("lr").is_some() && step.state("curious/lr").is_none());
     let states = after(&step, 1);

@@ -132,7 +132,7 @@ fn settings_that_cannot_be_are_refused() {
     for decay in [1.0, -0.1, f64::NAN] {
         refused(&Sgd::new(0.1).ema(decay), "the decay of averages must be at least 0 and below 1");
     }
-    refused(&Sgd::new(Schedule::Custom(std::rc::Rc::new(|_| f64::NAN))), "the learning rate must be finite");
+    refused(&Sgd::new(Schedule::Custom(std::sync::Arc::new(|_| f64::NAN))), "the learning rate must be finite");
     refused(&Sgd::new(0.1).accumulate(2).accumulate(2), "state \"sgd/accumulated/p\"");
 }
 

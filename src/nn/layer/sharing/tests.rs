@@ -75,8 +75,8 @@ fn the_gradient_of_a_shared_layer_is_the_sum_of_its_applications() {
 fn references_are_the_layer_and_clones_are_others() {
     let g = GraphBuilder::new("test");
     let x = g.input("x", f64([4, 3]));
-    let layer = Rc::new(Dense::new(3));
-    let same: Rc<dyn Layer> = layer.clone();
+    let layer = Arc::new(Dense::new(3));
+    let same: Arc<dyn Layer> = layer.clone();
     let reference: &Dense = &layer;
     let y = same.apply(&reference.apply(&layer.apply(&x)));
     let copy = Dense::clone(&layer);
@@ -88,24 +88,24 @@ fn references_are_the_layer_and_clones_are_others() {
 }
 
 /// Layers with states of all kinds, each of which takes and gives `[4, 3, 2]`.
-fn all() -> Vec<Rc<dyn Layer>> {
+fn all() -> Vec<Arc<dyn Layer>> {
     let conv = Conv1d::new(2, 3).padding(Padding1d::Same).kernel_regularizer(Regularizer::l1(0.1));
     vec![
-        Rc::new(Dense::new(2)),
-        Rc::new(conv),
-        Rc::new(LayerNorm::new()),
-        Rc::new(RmsNorm::new()),
-        Rc::new(GroupNorm::new(2)),
-        Rc::new(BatchNorm::new()),
-        Rc::new(LearnedPositions::new(5)),
-        Rc::new(MultiHeadAttention::new(2, 3)),
-        Rc::new(TransformerBlock::new(2)),
-        Rc::new(SimpleRnn::new(2).return_sequences(true)),
-        Rc::new(Lstm::new(2).return_sequences(true)),
-        Rc::new(Gru::new(2).return_sequences(true)),
-        Rc::new(Bidirectional::new(Lstm::new(1).return_sequences(true))),
-        Rc::new(Sequential::of(f64([3, 2])).dense(2).add(BatchNorm::new())),
-        Rc::new(Functional::new(f64([3, 2]), |x| Dense::new(2).apply(&Dense::new(4).apply(x)))),
+        Arc::new(Dense::new(2)),
+        Arc::new(conv),
+        Arc::new(LayerNorm::new()),
+        Arc::new(RmsNorm::new()),
+        Arc::new(GroupNorm::new(2)),
+        Arc::new(BatchNorm::new()),
+        Arc::new(LearnedPositions::new(5)),
+        Arc::new(MultiHeadAttention::new(2, 3)),
+        Arc::new(TransformerBlock::new(2)),
+        Arc::new(SimpleRnn::new(2).return_sequences(true)),
+        Arc::new(Lstm::new(2).return_sequences(true)),
+        Arc::new(Gru::new(2).return_sequences(true)),
+        Arc::new(Bidirectional::new(Lstm::new(1).return_sequences(true))),
+        Arc::new(Sequential::of(f64([3, 2])).dense(2).add(BatchNorm::new())),
+        Arc::new(Functional::new(f64([3, 2]), |x| Dense::new(2).apply(&Dense::new(4).apply(x)))),
     ]
 }
 
