@@ -203,12 +203,6 @@ impl GraphBuilder {
         self.emit(Op::Input(Input { name: name.into(), ty }), &[])
     }
 
-    /// A trainable parameter. [`GraphBuilder::minimize`] updates all of them.
-    #[track_caller]
-    pub fn param(&self, name: &str, ty: impl Into<TypeSpec>, init: Initializer) -> Tensor {
-        self.port(name, ty.into(), init, StateRole::Parameter)
-    }
-
     /// A tensor that outlives a run and is not trained: a running mean, a counter. It changes by [`GraphBuilder::set_update`].
     #[track_caller]
     pub fn state(&self, name: &str, ty: impl Into<TypeSpec>, init: Initializer) -> Tensor {

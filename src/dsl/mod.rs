@@ -40,6 +40,7 @@ mod movement;
 mod nested;
 mod numeric;
 mod operators;
+mod policy;
 mod random;
 mod reduce;
 pub mod sampling;
@@ -63,6 +64,7 @@ pub use initializer::{
 pub use ir::op::window::Window;
 pub use ir::{DType, Shape, TensorType};
 pub use layer::{LayerId, LayerRecord};
+pub use policy::Policy;
 pub use reduce::Cumulative;
 pub use scan::{Scan, Scanned, scan};
 pub(crate) use scope::{Squash, first_free};

@@ -6,10 +6,11 @@ use ir::DType;
 
 impl Tensor {
     /// This tensor in the type that functions of several ops are computed in: `f32` for 16-bit floats, which are rounded once at the end
-    /// ([`Tensor::rounded_like`]) instead of after each op.
+    /// ([`Tensor::rounded_like`]) instead of after each op. Of a parameter that a policy has rounded, the parameter itself.
     #[track_caller]
     pub(crate) fn in_f32(&self) -> Self {
-        if self.dtype().is_some_and(DType::is_short_float) { self.cast(DType::F32) } else { self.clone() }
+        let whole = self.master();
+        if whole.dtype().is_some_and(DType::is_short_float) { whole.cast(DType::F32) } else { whole }
     }
 
     /// This tensor in the type of another one.
@@ -56,6 +57,17 @@ impl Tensor {
         let max = max.abs().lt(f64::INFINITY).select(&max, 0);
         let log_sum = (x - &max).exp().sum_keepdims([axis]).log();
         (log_sum + max).squeeze([axis]).rounded_like(self)
+    }
+
+    /// This tensor in another type. If it was squashed from logits, the result is remembered as squashed from those in the other type.
+    #[track_caller]
+    pub(super) fn cast_with_logits(&self, dtype: DType) -> Tensor {
+        let result = self.cast(dtype);
+        let squashed = [Squash::Softmax, Squash::Sigmoid].map(|squash| self.logits(squash).map(|from| (squash, from)));
+        if let Some((squash, logits)) = squashed.into_iter().flatten().next() {
+            return logits.cast(dtype).remember_logits(&result, squash);
+        }
+        result
     }
 
     /// Notes that `result` is this tensor squashed to probabilities.

@@ -1,7 +1,7 @@
 //! What layers leave in a graph while they are applied: penalties, masks, logits, maps of attention, and whether the graph is for training.
 
 use super::layer::LayerScope;
-use super::{GraphBuilder, Parameter, Select, Tensor};
+use super::{GraphBuilder, Parameter, Policy, Select, Tensor};
 use ir::{Loc, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,10 @@ pub(crate) struct Scope {
     /// How many attention layers have made their weights an output, if they are to.
     attention_maps: Option<usize>,
     pub(crate) layers: LayerScope,
+    /// In which types layers compute, if that has been said.
+    pub(super) policy: Option<Policy>,
+    /// The parameters, by the nodes that are their rounded values.
+    pub(super) masters: BTreeMap<NodeId, NodeId>,
     pub(crate) penalties: Vec<NodeId>,
     pub(crate) logits: BTreeMap<NodeId, (Squash, NodeId)>,
     /// Which steps of a tensor count, `[batch, time]` of truth values.

@@ -27,6 +27,7 @@ mod batch;
 mod feature_extractor;
 mod functional;
 mod language;
+mod policy;
 mod score;
 mod sequential;
 mod summary;

@@ -26,7 +26,7 @@ pub use layer::{
     Embedding, Extents2d, Flatten, GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GlobalMaxPool2d, GroupNorm, Gru,
     Inputs, Layer, LayerId, LayerNorm, LearnedPositions, Lstm, Masking, MaxPool1d, MaxPool2d, Merge,
     MultiHeadAttention, Padding, Padding1d, Recurrent, Regularizer, Reshape, Returned, RmsNorm, Rotary, SimpleRnn,
-    TiedHead, TransformerBlock, attention, attention_weights,
+    TiedHead, TransformerBlock, WithPolicy, attention, attention_weights,
 };
 pub use loss::{
     BatchHardTriplet, BinaryCrossEntropy, BinaryFocalCrossEntropy, CategoricalCrossEntropy,

@@ -87,6 +87,8 @@ impl Layer for Embedding {
         if self.sparse {
             x.builder().update_by_rows(&state, &rows);
         }
+        // The rows are rounded by a policy, not the table: gradients of a row that is used several times are summed unrounded.
+        let rows = rows.in_compute_dtype();
         if self.mask_zero && x.shape().is_some_and(|shape| shape.rank() == 2) { rows.with_mask(&x.ne(0)) } else { rows }
     }
 }
@@ -149,6 +151,7 @@ impl Layer for TiedHead {
         let Some(table) = self.table(x, name) else {
             return x.fail("tied_head", format!("no layer {:?} with a table was applied before", self.embedding));
         };
+        let table = table.in_compute_dtype();
         let (Some(ty), Some(table_ty)) = (x.ty(), table.ty()) else { return x.poisoned() };
         let rank = ty.shape.rank();
         if rank < 2 || ty.dtype != table_ty.dtype || ty.shape[rank - 1] != table_ty.shape[1] {

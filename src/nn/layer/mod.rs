@@ -42,6 +42,7 @@ mod dropout;
 mod embedding;
 mod inputs;
 mod norm;
+mod policy;
 mod pool;
 mod recurrent;
 mod regularizer;
@@ -57,6 +58,7 @@ pub use dropout::Dropout;
 pub use embedding::{Embedding, TiedHead};
 pub use inputs::Inputs;
 pub use norm::{BatchNorm, GroupNorm, LayerNorm, RmsNorm};
+pub use policy::WithPolicy;
 pub use pool::{
     AvgPool1d, AvgPool2d, GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GlobalMaxPool2d, MaxPool1d, MaxPool2d,
 };
@@ -67,7 +69,7 @@ pub use transformer::TransformerBlock;
 pub use window::{Extents2d, Padding, Padding1d};
 
 pub use crate::dsl::LayerId;
-use crate::dsl::{Tensor, TypeSpec};
+use crate::dsl::{GraphBuilder, Policy, Tensor, TypeSpec};
 use std::sync::Arc;
 
 /// A layer. Implement it for one's own: [`Layer::call`] declares states and ops by the DSL.
@@ -129,7 +131,33 @@ pub trait Layer: Send + Sync {
     /// applications has a name of its own; a state that such a layer declares is an error.
     fn id(&self) -> Option<&LayerId>;
 
-    /// The result for one tensor, with states declared under `name/`.
+    /// In which types it computes, if that isn't left to what is around it: see [`Layer::with_policy`].
+    fn dtype_policy(&self) -> Option<Policy> {
+        None
+    }
+
+    /// This layer with a policy of its own, in place of that of the model around it.
+    ///
+    /// ```
+    /// use gradc::prelude::*;
+    /// let model = Sequential::new([8])
+    ///     .add(Dense::new(4).with_policy(Policy::float32()))
+    ///     .dense(2)
+    ///     .with_policy(Policy::mixed_bf16());
+    /// let step = model.inference_graph(1)?;
+    /// let types: Vec<DType> = step.layers.iter().map(|layer| layer.outputs[0].dtype).collect();
+    /// assert_eq!(types, [DType::F32, DType::Bf16]);
+    /// # Ok::<(), ModelErrors>(())
+    /// ```
+    fn with_policy(self, policy: Policy) -> WithPolicy<Self>
+    where
+        Self: Sized,
+    {
+        WithPolicy::new(self, policy)
+    }
+
+    /// The result for one tensor, with states declared under `name/`. Under a [`Policy`], floats among inputs come in its compute type, and parameters asked for in that type are rounded
+    /// from the variable type ([`GraphBuilder::param`]).
     fn call(&self, x: &Tensor, name: &str) -> Tensor;
 
     /// The results for any number of tensors, at least one. As it stands, one for one, by [`Layer::call`].
@@ -180,6 +208,10 @@ macro_rules! pointers {
                 (**self).id()
             }
 
+            fn dtype_policy(&self) -> Option<Policy> {
+                (**self).dtype_policy()
+            }
+
             #[track_caller]
             fn call(&self, x: &Tensor, name: &str) -> Tensor {
                 (**self).call(x, name)
@@ -204,7 +236,7 @@ fn apply_to(layer: &dyn Layer, inputs: &[Tensor], wanted: usize) -> Vec<Tensor> 
         if inputs.iter().any(Tensor::is_poisoned) {
             return poisoned();
         }
-        let results = layer.call_many(inputs, name);
+        let results = by_policy(layer, g, inputs, name);
         if results.len() == wanted {
             return results;
         }
@@ -214,6 +246,16 @@ fn apply_to(layer: &dyn Layer, inputs: &[Tensor], wanted: usize) -> Vec<Tensor> 
             g.fail(layer.base(), &operands, rule);
         }
         poisoned()
+    })
+}
+
+/// The results of a layer under its policy, or the one that holds.
+#[track_caller]
+fn by_policy(layer: &dyn Layer, g: &GraphBuilder, inputs: &[Tensor], name: &str) -> Vec<Tensor> {
+    let Some(policy) = layer.dtype_policy().or_else(|| g.policy()) else { return layer.call_many(inputs, name) };
+    g.with_policy(policy, || {
+        let inputs: Vec<Tensor> = inputs.iter().map(Tensor::in_compute_dtype).collect();
+        layer.call_many(&inputs, name)
     })
 }
 

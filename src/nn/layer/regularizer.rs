@@ -25,6 +25,7 @@ impl Regularizer {
     /// Adds the penalty on `weight` to what its graph minimizes: of a weight of a layer that is applied several times, once.
     #[track_caller]
     pub fn apply(&self, weight: &Tensor) {
+        let weight = &weight.master();
         for (name, factor) in [("l1", self.l1), ("l2", self.l2)] {
             if !(factor >= 0.0 && factor.is_finite()) {
                 weight.fail("regularizer", format!("{name} must be finite and at least 0, not {factor}"));

@@ -4,9 +4,9 @@ use super::composed::{adversarial, half, joined};
 use super::network::{LAST_CHANNELS, convolutional, dense_layers, normalized, recurrent, residual, transformer};
 use super::{Definition, Workload};
 use crate::bench::stream::{integers, uniform};
-use gradc::dsl::{ModelErrors, StateSpec, Step};
+use gradc::dsl::{ModelErrors, Policy, StateSpec, Step};
 use gradc::model::{Model, TARGET};
-use gradc::nn::{Activation, Loss, MeanSquaredError, SparseCategoricalCrossEntropy};
+use gradc::nn::{Activation, Loss, MeanSquaredError, SparseCategoricalCrossEntropy, WithPolicy};
 use gradc::optim::{Adam, AdamW, Optimizer, Sgd};
 use ir::op::source::Input;
 use ir::{Data, Scalar, Value, ValueError};
@@ -47,6 +47,8 @@ pub(super) enum Network {
     Joined,
     /// A generator and a discriminator of two dense layers each; Adam at 0.0002.
     Adversarial,
+    /// That network with layers that compute in `bf16`, and variables in `f32`.
+    Mixed { of: &'static Network },
 }
 
 const fn training(name: &'static str, batch: usize, network: Network) -> Workload {
@@ -74,6 +76,7 @@ const fn classifier(name: &'static str, batch: usize, widths: &'static [usize], 
 /// | `gan` | generator 64-256-784, relu, tanh; discriminator 784-256-1, leaky relu 0.2; both updated | 64, Adam 0.0002, betas 0.5, 0.999 |
 /// | `mlp_bf16` | 784-1024-1024-10 in bf16, relu, softmax cross-entropy in f32 | 128, SGD 0.01 |
 /// | `mlp_joined` | 16 inputs of 32 features, dense 64, relu each; joined; dense 256, relu, dense 10 | 128, Adam 0.001 |
+/// | `cnn_mnist_b128_bf16`, `transformer_lm_bf16` | those without `_bf16`, with the policy `mixed_bf16` | 128 or 16, as those |
 pub const WORKLOADS: &[Workload] = &[
     classifier("mlp_small", 32, &[784, 128, 10], false),
     training("mlp_tiny", 8, Network::Regression { widths: &[4, 16, 16, 2] }),
@@ -89,6 +92,8 @@ pub const WORKLOADS: &[Workload] = &[
     training("gan", 64, Network::Adversarial),
     training("mlp_bf16", 128, Network::Half { widths: &[784, 1024, 1024, 10] }),
     training("mlp_joined", 128, Network::Joined),
+    training("cnn_mnist_b128_bf16", 128, Network::Mixed { of: &Network::Convolutional }),
+    training("transformer_lm_bf16", 16, Network::Mixed { of: &Network::Transformer { dropout: false } }),
 ];
 
 const fn inference(name: &'static str, batch: usize, network: Network) -> Workload {
@@ -123,19 +128,25 @@ impl Network {
             Self::Recurrent { length } => Box::new(recurrent(length)),
             Self::Joined => Box::new(joined()),
             Self::Adversarial => return None,
+            Self::Mixed { of } => Box::new(WithPolicy::new(of.model()?, Policy::mixed_bf16())),
         })
+    }
+
+    /// The network in `f32`, of one with a policy.
+    fn whole(self) -> Self {
+        if let Self::Mixed { of } = self { *of } else { self }
     }
 
     /// The training step: inputs `x` and `y`, or those that the network has instead; output `loss`.
     pub(super) fn training(self, batch: usize) -> Result<Step, ModelErrors> {
         let Some(model) = self.model() else { return adversarial(batch) };
-        let optimizer: Box<dyn Optimizer> = match self {
+        let optimizer: Box<dyn Optimizer> = match self.whole() {
             Self::Classifier { adam: false, .. } | Self::Half { .. } => Box::new(Sgd::new(0.01)),
             Self::Residual => Box::new(Sgd::new(0.01).momentum(0.9)),
             Self::Transformer { .. } => Box::new(AdamW::new(1e-3).weight_decay(0.01)),
             _ => Box::new(Adam::new(1e-3)),
         };
-        let loss: &dyn Loss = match self {
+        let loss: &dyn Loss = match self.whole() {
             Self::Regression { .. } => &MeanSquaredError,
             _ => &SparseCategoricalCrossEntropy,
         };
@@ -168,7 +179,7 @@ impl Network {
     fn elements(self, i: u64, input: &Input) -> Data {
         let (n, target) = (input.ty.shape.numel(), input.name == TARGET);
         let stream = if target { TARGETS } else { INPUTS + 1000 * i };
-        match self {
+        match self.whole() {
             Self::Regression { .. } => Data::F32(uniform(stream, n, -1.0, 1.0)),
             Self::Transformer { .. } => Data::I32(integers(stream, n, SYMBOLS)),
             _ if target => Data::I32(integers(stream, n, CLASSES)),
@@ -225,7 +236,7 @@ impl Network {
                     (i % outputs, i / outputs % inputs, i / outputs / inputs % width, i / outputs / inputs / width);
                 ((o * inputs + c) * height + y) * width + x
             }),
-            [rows, columns] if self == Self::Convolutional => Box::new(move |i| {
+            [rows, columns] if self.whole() == Self::Convolutional => Box::new(move |i| {
                 let (row, column) = (i / columns, i % columns);
                 let (position, channel) = (row / LAST_CHANNELS, row % LAST_CHANNELS);
                 (channel * (rows / LAST_CHANNELS) + position) * columns + column
@@ -267,7 +278,7 @@ mod tests {
     fn workloads_have_the_parameters_they_say() {
         let counts = [
             101_770, 386, 1_863_690, 34_826, 34_826, 826_368, 78_042, 7_850, 673_674, 421_738, 826_368, 419_345,
-            1_863_690, 298_762,
+            1_863_690, 298_762, 34_826, 826_368,
         ];
         for (workload, count) in WORKLOADS.iter().zip(counts) {
             let step = workload.step().unwrap();

@@ -9,7 +9,7 @@ use crate::nn::{Layer, LayerId};
 ///
 /// In training mean and (biased) variance are the batch's, and the moving ones, which are states, follow:
 /// `moving = momentum moving + (1 - momentum) batch`. Otherwise the moving ones are used, and also in training where
-/// [`crate::dsl::GraphBuilder::freeze_statistics`] says so. Rows that only pad a batch count in its
+/// [`crate::dsl::GraphBuilder::freeze_statistics`] says so. 16-bit floats are normalized in `f32`. Rows that only pad a batch count in its
 /// statistics: train on full batches, or trace a step for the last batch's size. Steps that the input's mask (see [`crate::nn::layer`]) leaves out don't
 /// count.
 #[derive(Clone, Debug)]
@@ -52,7 +52,8 @@ impl BatchNorm {
     fn follow(&self, state: &str, batch: &Tensor) {
         let g = batch.builder();
         let Some(moving) = g.updated_state(state) else { return };
-        g.set_update(state, &(moving * self.momentum + batch.stop_gradient() * (1.0 - self.momentum)));
+        let next = moving.in_f32() * self.momentum + batch.stop_gradient() * (1.0 - self.momentum);
+        g.set_update(state, &next.rounded_like(&moving));
     }
 }
 
@@ -85,40 +86,41 @@ impl Layer for BatchNorm {
         let rank = ty.shape.rank();
         let (g, channels) = (x.builder(), ty.shape[rank - 1]);
         let moving = |part: &str| format!("{name}/moving_{part}");
-        let spec = TypeSpec::new(ty.dtype, [channels]);
+        let spec = TypeSpec::new(g.variable_dtype(ty.dtype), [channels]);
         let moving_mean = g.state(&moving("mean"), spec.clone(), zeros());
         let moving_variance = g.state(&moving("variance"), spec, ones());
         // Centred by a constant, of which the mean is `shift`, namely 0, away: so the sums over the batch that the mean's gradient needs are those of
         // channels, which beta's and gamma's gradients need too, and no pass over the batch is its own.
+        let wide = x.in_f32();
         let still = g.uses_moving(&moving("mean"), &moving_mean);
         let (centre, shift, variance) = if still {
-            (moving_mean, None, moving_variance)
+            (moving_mean.in_f32(), None, moving_variance.in_f32())
         } else {
             let axes: Vec<isize> = (0..rank as isize - 1).collect();
             let mean_of = |y: &Tensor| match x.mask() {
                 Some(mask) if rank > 2 => mean_where(y, &mask, &axes),
                 _ => y.mean_axes(&axes),
             };
-            let mean = mean_of(x);
+            let mean = mean_of(&wide);
             let centre = mean.stop_gradient();
             let shift = mean - &centre;
             // The mean square of distances to any constant, less the square of its distance to the mean, is the variance.
-            let variance = mean_of(&(x - &centre).square()) - shift.square();
+            let variance = mean_of(&(&wide - &centre).square()) - shift.square();
             self.follow(&moving("mean"), &centre);
             self.follow(&moving("variance"), &variance);
             (centre, Some(shift), variance)
         };
         let mut factor = (variance + self.epsilon).rsqrt();
         if self.scale {
-            factor = factor * weight(x, name, "gamma", &[channels], &ones());
+            factor = factor * weight(x, name, "gamma", &[channels], &ones()).in_f32();
         }
-        let beta = self.center.then(|| weight(x, name, "beta", &[channels], &zeros()));
+        let beta = self.center.then(|| weight(x, name, "beta", &[channels], &zeros()).in_f32());
         let offset = match (beta, shift) {
             (Some(beta), Some(shift)) => Some(beta - shift * &factor),
             (None, Some(shift)) => Some(-(shift * &factor)),
             (beta, None) => beta,
         };
-        let y = (x - centre) * factor;
-        if let Some(offset) = offset { y + offset } else { y }
+        let y = (wide - centre) * factor;
+        offset.map_or_else(|| y.clone(), |offset| &y + offset).rounded_like(x)
     }
 }

@@ -79,11 +79,11 @@ fn standardize(x: &Tensor, axes: &[isize], epsilon: f64) -> Tensor {
     centred * (variance + epsilon).rsqrt()
 }
 
-/// `y gamma + beta` along the last axis in the type of `x`, with the parameters that are wanted, of the same type: gamma is 1 at first, beta 0.
+/// `y gamma + beta` along the last axis, rounded to the type of `x`, with the parameters that are wanted: gamma is 1 at first, beta 0.
 #[track_caller]
 fn scale_and_center(y: Tensor, x: &Tensor, name: &str, features: usize, scale: bool, center: bool) -> Tensor {
-    let y = if scale { &y * weight(x, name, "gamma", &[features], &ones()).rounded_like(&y) } else { y };
-    let y = if center { &y + weight(x, name, "beta", &[features], &zeros()).rounded_like(&y) } else { y };
+    let y = if scale { &y * weight(x, name, "gamma", &[features], &ones()).in_f32() } else { y };
+    let y = if center { &y + weight(x, name, "beta", &[features], &zeros()).in_f32() } else { y };
     y.rounded_like(x)
 }
 
