@@ -1,5 +1,7 @@
 //! Helpers of the unit tests: runs declared steps by the reference interpreter.
 
+pub(crate) mod reference;
+
 use crate::dsl::{GraphBuilder, Step, Tensor, TypeSpec};
 use ir::eval::{RunResults, run};
 use ir::{DType, Scalar, Value};

@@ -2,7 +2,7 @@
 
 use super::Tensor;
 use super::error::Failure;
-use ir::op::contraction::{Conv, Dot, WeightedMean};
+use ir::op::contraction::{Conv, ConvInputGrad, Dot, WeightedMean};
 use ir::op::window::Window;
 use ir::{Builder, NodeId, Op, Shape};
 use std::borrow::Borrow;
@@ -101,5 +101,19 @@ impl Tensor {
     #[track_caller]
     pub fn conv(&self, kernel: impl Borrow<Tensor>, window: Window, groups: usize) -> Tensor {
         self.builder().emit(Op::Conv(Conv { window, groups }), &[self, kernel.borrow()])
+    }
+
+    /// Transposed convolution of `[n, spatial..., c]` with a kernel `[k..., out/groups, c]`: `[n, output..., out]`, the gradient of a convolution of such a tensor by its input.
+    /// A convolution by the window takes the extents `output` to this tensor's; [`crate::nn::Conv2dTranspose`] is the layer.
+    #[track_caller]
+    pub fn conv_transpose(
+        &self,
+        kernel: impl Borrow<Tensor>,
+        window: Window,
+        groups: usize,
+        output: impl AsRef<[usize]>,
+    ) -> Tensor {
+        let op = ConvInputGrad { window, groups, input: output.as_ref().to_vec() };
+        self.builder().emit(Op::ConvInputGrad(op), &[self, kernel.borrow()])
     }
 }

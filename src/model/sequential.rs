@@ -3,9 +3,10 @@
 use super::Model;
 use crate::dsl::{Tensor, TypeSpec};
 use crate::nn::{
-    Activation, ActivationLayer, AvgPool1d, AvgPool2d, BatchNorm, Conv1d, Conv2d, Dense, Dropout, Embedding, Extents2d,
-    Flatten, GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, Gru, Layer, LayerId, LayerNorm, Lstm, MaxPool1d,
-    MaxPool2d, Reshape, SimpleRnn,
+    Activation, ActivationLayer, AvgPool1d, AvgPool2d, BatchNorm, Conv1d, Conv2d, Conv2dTranspose, Conv3d, Dense,
+    DepthwiseConv2d, Dropout, Embedding, Extents2d, Extents3d, Flatten, GlobalAvgPool1d, GlobalAvgPool2d,
+    GlobalMaxPool1d, Gru, Layer, LayerId, LayerNorm, Lstm, MaxPool1d, MaxPool2d, MaxPool3d, Reshape, SeparableConv2d,
+    SimpleRnn, UpSampling2d,
 };
 use ir::{DType, Loc};
 use std::sync::Arc;
@@ -83,6 +84,12 @@ layers! {
     max_pool2d(size: impl Into<Extents2d>) => MaxPool2d::new(size), "Appends a [`MaxPool2d`] layer whose stride is its size.";
     avg_pool2d(size: impl Into<Extents2d>) => AvgPool2d::new(size), "Appends an [`AvgPool2d`] layer whose stride is its size.";
     global_avg_pool2d() => GlobalAvgPool2d, "Appends a [`GlobalAvgPool2d`] layer.";
+    conv2d_transpose(filters: usize, kernel_size: impl Into<Extents2d>) => Conv2dTranspose::new(filters, kernel_size), "Appends a [`Conv2dTranspose`] layer with stride 1 and valid padding.";
+    depthwise_conv2d(kernel_size: impl Into<Extents2d>) => DepthwiseConv2d::new(kernel_size), "Appends a [`DepthwiseConv2d`] layer with stride 1 and valid padding.";
+    separable_conv2d(filters: usize, kernel_size: impl Into<Extents2d>) => SeparableConv2d::new(filters, kernel_size), "Appends a [`SeparableConv2d`] layer with stride 1 and valid padding.";
+    up_sampling2d(size: impl Into<Extents2d>) => UpSampling2d::new(size), "Appends an [`UpSampling2d`] layer that repeats pixels.";
+    conv3d(filters: usize, kernel_size: impl Into<Extents3d>) => Conv3d::new(filters, kernel_size), "Appends a [`Conv3d`] layer with stride 1 and valid padding.";
+    max_pool3d(size: impl Into<Extents3d>) => MaxPool3d::new(size), "Appends a [`MaxPool3d`] layer whose stride is its size.";
     conv1d(filters: usize, kernel_size: usize) => Conv1d::new(filters, kernel_size), "Appends a [`Conv1d`] layer with stride 1 and valid padding.";
     max_pool1d(size: usize) => MaxPool1d::new(size), "Appends a [`MaxPool1d`] layer whose stride is its size.";
     avg_pool1d(size: usize) => AvgPool1d::new(size), "Appends an [`AvgPool1d`] layer whose stride is its size.";

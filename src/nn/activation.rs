@@ -1,5 +1,11 @@
 //! Activations: functions of a tensor, and as a value that layers hold.
 
+mod piecewise;
+
+pub use piecewise::{
+    hard_shrink, hard_sigmoid, hard_silu, hard_tanh, relu6, soft_shrink, sparse_plus, sparse_sigmoid, threshold,
+};
+
 use crate::dsl::Tensor;
 use ir::DType;
 use std::f64::consts::PI;
@@ -12,7 +18,8 @@ const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 /// From there on the factor of `x` in a GELU is 0 or 1, even in `f64`.
 const GELU_SATURATED: f64 = 30.0;
 
-/// An activation: what a layer applies to its result. Elementwise on floats, except the softmaxes, which act along the last axis.
+/// An activation: what a layer applies to its result. Elementwise on floats, except the softmaxes and [`Activation::Glu`], which act
+/// along the last axis.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Activation {
     /// `x`.
@@ -47,6 +54,34 @@ pub enum Activation {
     HardSigmoid,
     /// `x tanh(softplus(x))` (arXiv 1908.08681).
     Mish,
+    /// `x` where positive, else `alpha * (exp(x / alpha) - 1)` (arXiv 1704.07483).
+    Celu(f64),
+    /// `exp(x)`.
+    Exponential,
+    /// `a sigmoid(b)` of the halves `a` and `b` of the last axis, which must be even (arXiv 1612.08083): a gated linear unit.
+    Glu,
+    /// `log(sigmoid(x))`.
+    LogSigmoid,
+    /// `(x + sqrt(x² + b)) / 2` (arXiv 2112.11687); `b` above 0, 4 in Keras.
+    Squareplus(f64),
+    /// `x - tanh(x)`.
+    TanhShrink,
+    /// `x` restricted to [0, 6].
+    Relu6,
+    /// `x` restricted to [-1, 1].
+    HardTanh,
+    /// `x` times its hard sigmoid (arXiv 1905.02244), also called hard swish.
+    HardSilu,
+    /// `x` where its magnitude is above the threshold, else 0.
+    HardShrink(f64),
+    /// `x` moved towards 0 by the threshold, 0 where its magnitude is not above it.
+    SoftShrink(f64),
+    /// `x` where it is above the first number, else the second: PyTorch's `Threshold`.
+    Threshold(f64, f64),
+    /// 0 up to -1, `x` from 1 on, `(x + 1)² / 4` between.
+    SparsePlus,
+    /// `(x + 1) / 2` restricted to [0, 1]: the slope of [`Activation::SparsePlus`].
+    SparseSigmoid,
 }
 
 impl Activation {
@@ -69,6 +104,20 @@ impl Activation {
             Self::LogSoftmax => "log_softmax",
             Self::HardSigmoid => "hard_sigmoid",
             Self::Mish => "mish",
+            Self::Celu(_) => "celu",
+            Self::Exponential => "exponential",
+            Self::Glu => "glu",
+            Self::LogSigmoid => "log_sigmoid",
+            Self::Squareplus(_) => "squareplus",
+            Self::TanhShrink => "tanh_shrink",
+            Self::Relu6 => "relu6",
+            Self::HardTanh => "hard_tanh",
+            Self::HardSilu => "hard_silu",
+            Self::HardShrink(_) => "hard_shrink",
+            Self::SoftShrink(_) => "soft_shrink",
+            Self::Threshold(..) => "threshold",
+            Self::SparsePlus => "sparse_plus",
+            Self::SparseSigmoid => "sparse_sigmoid",
         }
     }
 
@@ -92,6 +141,20 @@ impl Activation {
             Self::LogSoftmax => x.log_softmax(-1),
             Self::HardSigmoid => hard_sigmoid(x),
             Self::Mish => mish(x),
+            Self::Celu(alpha) => celu(x, alpha),
+            Self::Exponential => x.exp(),
+            Self::Glu => glu(x),
+            Self::LogSigmoid => log_sigmoid(x),
+            Self::Squareplus(b) => squareplus(x, b),
+            Self::TanhShrink => tanh_shrink(x),
+            Self::Relu6 => relu6(x),
+            Self::HardTanh => hard_tanh(x),
+            Self::HardSilu => hard_silu(x),
+            Self::HardShrink(lambda) => hard_shrink(x, lambda),
+            Self::SoftShrink(lambda) => soft_shrink(x, lambda),
+            Self::Threshold(limit, below) => threshold(x, limit, below),
+            Self::SparsePlus => sparse_plus(x),
+            Self::SparseSigmoid => sparse_sigmoid(x),
         }
     }
 }
@@ -151,15 +214,60 @@ pub fn softsign(x: &Tensor) -> Tensor {
     (&wide / (wide.abs() + 1)).rounded_like(x)
 }
 
-/// `x / 6 + 1/2` restricted to [0, 1].
-#[track_caller]
-pub fn hard_sigmoid(x: &Tensor) -> Tensor {
-    (x * (1.0 / 6.0) + 0.5).clamp(0.0, 1.0)
-}
-
 /// `x tanh(softplus(x))` (arXiv 1908.08681).
 #[track_caller]
 pub fn mish(x: &Tensor) -> Tensor {
     let wide = x.in_f32();
     (&wide * wide.softplus().tanh()).rounded_like(x)
+}
+
+/// `x` where positive, else `alpha * (exp(x / alpha) - 1)` (arXiv 1704.07483); alpha other than 0. The slope is 1 at 0 whatever alpha is.
+#[track_caller]
+pub fn celu(x: &Tensor, alpha: f64) -> Tensor {
+    if alpha == 0.0 || !alpha.is_finite() {
+        return x.fail("celu", format!("alpha must be finite and not 0, it is {alpha}"));
+    }
+    let above = x.gt(0);
+    let not_above = above.logical_not().select(x, 0);
+    above.select(x, (not_above * (1.0 / alpha)).expm1() * alpha)
+}
+
+/// `a sigmoid(b)` of the halves `a` and `b` of the last axis (Dauphin et al., arXiv 1612.08083): `[..., 2 n]` to `[..., n]`.
+#[track_caller]
+pub fn glu(x: &Tensor) -> Tensor {
+    let Some(shape) = x.shape() else { return x.clone() };
+    let Some(&width) = shape.last().filter(|width| width.is_multiple_of(2)) else {
+        return x.fail("glu", "the last axis must have an even extent: its halves are the values and their gates");
+    };
+    let half = |from: usize| x.slice_axis(-1, from..from + width / 2).with_mask_of(x);
+    let (values, gates) = (half(0).in_f32(), half(width / 2).in_f32());
+    (values * gates.sigmoid()).rounded_like(x)
+}
+
+/// `log(sigmoid(x))`, which neither overflows nor loses what is left of 1.
+#[track_caller]
+pub fn log_sigmoid(x: &Tensor) -> Tensor {
+    -(-x).softplus()
+}
+
+/// `(x + sqrt(x² + b)) / 2` (Barron, arXiv 2112.11687); `b` above 0. Far below 0 it is what the difference would lose: `b / 2` by the sum of root and magnitude.
+#[track_caller]
+pub fn squareplus(x: &Tensor, b: f64) -> Tensor {
+    if !(b > 0.0 && b.is_finite()) {
+        return x.fail("squareplus", format!("b must be finite and above 0, not {b}"));
+    }
+    let wide = x.in_f32();
+    let above = wide.gt(0);
+    // Not `abs`, whose slope at 0 is neither side's.
+    let magnitude = above.select(&wide, &-&wide);
+    let root = (magnitude.square() + b).sqrt();
+    let small = (b / 2.0) / (magnitude + root);
+    above.select(&(wide + &small), &small).rounded_like(x)
+}
+
+/// `x - tanh(x)`.
+#[track_caller]
+pub fn tanh_shrink(x: &Tensor) -> Tensor {
+    let wide = x.in_f32();
+    (&wide - wide.tanh()).rounded_like(x)
 }

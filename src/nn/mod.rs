@@ -22,11 +22,16 @@ pub mod metric;
 
 pub use activation::Activation;
 pub use layer::{
-    ActivationLayer, AttentionMask, AvgPool1d, AvgPool2d, BatchNorm, Bidirectional, Conv1d, Conv2d, Dense, Dropout,
-    Embedding, Extents2d, Flatten, GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GlobalMaxPool2d, GroupNorm, Gru,
-    Inputs, Layer, LayerId, LayerNorm, LearnedPositions, Lstm, Masking, MaxPool1d, MaxPool2d, Merge,
-    MultiHeadAttention, Padding, Padding1d, Recurrent, Regularizer, Reshape, Returned, RmsNorm, Rotary, SimpleRnn,
-    TiedHead, TransformerBlock, WithPolicy, attention, attention_weights,
+    ActivationLayer, AlphaDropout, AttentionMask, AvgPool1d, AvgPool2d, AvgPool3d, BatchNorm, Bidirectional, Conv1d,
+    Conv1dTranspose, Conv2d, Conv2dTranspose, Conv3d, Conv3dTranspose, Cropping1d, Cropping2d, Cropping3d, Dense,
+    DepthwiseConv1d, DepthwiseConv2d, Dropout, Embedding, Extents2d, Extents3d, Flatten, GaussianDropout,
+    GaussianNoise, GlobalAvgPool1d, GlobalAvgPool2d, GlobalAvgPool3d, GlobalMaxPool1d, GlobalMaxPool2d,
+    GlobalMaxPool3d, GroupNorm, Gru, Inputs, Interpolation, Layer, LayerId, LayerNorm, LayerScale, LearnedPositions,
+    Lstm, Masking, MaxPool1d, MaxPool2d, MaxPool3d, Merge, MultiHeadAttention, PRelu, Padding, Padding1d, Padding3d,
+    PermuteAxes, PixelShuffle, PixelUnshuffle, Recurrent, Regularizer, RepeatVector, Reshape, Returned, RmsNorm,
+    Rotary, SeparableConv1d, SeparableConv2d, SimpleRnn, SpatialDropout, StochasticDepth, TiedHead, TransformerBlock,
+    UnitNorm, UpSampling1d, UpSampling2d, UpSampling3d, WithPolicy, ZeroPadding1d, ZeroPadding2d, ZeroPadding3d,
+    attention, attention_weights,
 };
 pub use loss::{
     BatchHardTriplet, BinaryCrossEntropy, BinaryFocalCrossEntropy, CategoricalCrossEntropy,

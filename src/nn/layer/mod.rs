@@ -25,7 +25,7 @@
 //! Sequences of a batch that are shorter than the longest are filled. A mask, `bool[batch, time]`, says which steps count; it goes along with a tensor.
 //!
 //! - [`Embedding::mask_zero`] and [`Masking`] set it, and [`Tensor::with_mask`] does for any tensor.
-//! - What keeps steps where they are hands it on: elementwise ops and activations, [`Dropout`], [`Dense`], [`TiedHead`], normalizations, [`LearnedPositions`],
+//! - What keeps steps where they are hands it on: elementwise ops and activations, [`Dropout`], [`Merge`], [`Dense`], [`TiedHead`], normalizations, [`LearnedPositions`],
 //!   attention (the queries' mask), [`TransformerBlock`], recurrent layers that return sequences.
 //! - These use it: recurrent layers carry their state through steps that don't count; attention hides such keys; [`GlobalAvgPool1d`] and [`GlobalMaxPool1d`] leave such
 //!   positions out, [`BatchNorm`] leaves them out of its statistics, and losses and metrics out of their means.
@@ -36,37 +36,52 @@
 
 mod activation;
 mod attention;
+mod border;
 mod conv;
 mod dense;
 mod dropout;
 mod embedding;
 mod inputs;
+mod merge;
+mod noise;
 mod norm;
 mod policy;
 mod pool;
 mod recurrent;
 mod regularizer;
+mod resize;
+mod scale;
 mod shape;
+mod stateless;
 mod transformer;
 mod window;
 
-pub use activation::ActivationLayer;
+pub use activation::{ActivationLayer, PRelu};
 pub use attention::{AttentionMask, LearnedPositions, MultiHeadAttention, Rotary, attention, attention_weights};
-pub use conv::{Conv1d, Conv2d};
+pub use border::{Cropping1d, Cropping2d, Cropping3d, ZeroPadding1d, ZeroPadding2d, ZeroPadding3d};
+pub use conv::{
+    Conv1d, Conv1dTranspose, Conv2d, Conv2dTranspose, Conv3d, Conv3dTranspose, DepthwiseConv1d, DepthwiseConv2d,
+    SeparableConv1d, SeparableConv2d,
+};
 pub use dense::Dense;
-pub use dropout::Dropout;
+pub use dropout::{Dropout, SpatialDropout, StochasticDepth};
 pub use embedding::{Embedding, TiedHead};
 pub use inputs::Inputs;
-pub use norm::{BatchNorm, GroupNorm, LayerNorm, RmsNorm};
+pub use merge::Merge;
+pub use noise::{AlphaDropout, GaussianDropout, GaussianNoise};
+pub use norm::{BatchNorm, GroupNorm, LayerNorm, RmsNorm, UnitNorm};
 pub use policy::WithPolicy;
 pub use pool::{
-    AvgPool1d, AvgPool2d, GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GlobalMaxPool2d, MaxPool1d, MaxPool2d,
+    AvgPool1d, AvgPool2d, AvgPool3d, GlobalAvgPool1d, GlobalAvgPool2d, GlobalAvgPool3d, GlobalMaxPool1d,
+    GlobalMaxPool2d, GlobalMaxPool3d, MaxPool1d, MaxPool2d, MaxPool3d,
 };
-pub use recurrent::{Bidirectional, Gru, Lstm, Masking, Merge, Recurrent, Returned, SimpleRnn};
+pub use recurrent::{Bidirectional, Gru, Lstm, Masking, Recurrent, Returned, SimpleRnn};
 pub use regularizer::Regularizer;
-pub use shape::{Flatten, Reshape};
+pub use resize::{Interpolation, PixelShuffle, PixelUnshuffle, UpSampling1d, UpSampling2d, UpSampling3d};
+pub use scale::LayerScale;
+pub use shape::{Flatten, PermuteAxes, RepeatVector, Reshape};
 pub use transformer::TransformerBlock;
-pub use window::{Extents2d, Padding, Padding1d};
+pub use window::{Extents2d, Extents3d, Padding, Padding1d, Padding3d};
 
 pub use crate::dsl::LayerId;
 use crate::dsl::{GraphBuilder, Policy, Tensor, TypeSpec};
@@ -273,6 +288,8 @@ fn weight(x: &Tensor, name: &str, part: &str, dims: &[usize], init: &crate::dsl:
     x.builder().param(&format!("{name}/{part}"), TypeSpec::new(dtype, dims), init.clone())
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod sharing {
     mod tests;

@@ -1,5 +1,6 @@
 //! Layers that change the shape of a sample.
 
+use super::stateless::stateless_layer;
 use super::{Layer, LayerId};
 use crate::dsl::Tensor;
 
@@ -64,3 +65,55 @@ impl Layer for Reshape {
         x.reshape(dims)
     }
 }
+
+/// The axes of a sample in another order.
+///
+/// ```
+/// use gradc::dsl::{f32, GraphBuilder};
+/// use gradc::nn::{Layer, PermuteAxes};
+/// let x = GraphBuilder::new("example").input("x", f32([8, 10, 64]));
+/// assert_eq!(PermuteAxes::new([2, 1]).apply(&x).shape().unwrap().dims(), [8, 64, 10]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct PermuteAxes {
+    order: Vec<usize>,
+}
+
+impl PermuteAxes {
+    /// Axis `i` of the result is axis `order[i - 1]` of the input. Axes count from 1, as in Keras's `Permute`: axis 0 is the batch, which stays.
+    pub fn new(order: impl AsRef<[usize]>) -> Self {
+        Self { order: order.as_ref().to_vec() }
+    }
+
+    #[track_caller]
+    fn permute(&self, x: &Tensor) -> Tensor {
+        let all: Vec<isize> = std::iter::once(0).chain(self.order.iter().map(|&axis| axis as isize)).collect();
+        x.permute(all)
+    }
+}
+
+stateless_layer!(PermuteAxes, "permute", "Permute", PermuteAxes::permute);
+
+/// Each sample `count` times: `[batch, features]` to `[batch, count, features]`.
+#[derive(Clone, Copy, Debug)]
+pub struct RepeatVector {
+    count: usize,
+}
+
+impl RepeatVector {
+    /// That many times, at least once.
+    pub fn new(count: usize) -> Self {
+        Self { count }
+    }
+
+    #[track_caller]
+    fn repeat(&self, x: &Tensor) -> Tensor {
+        let Some(shape) = x.shape() else { return x.clone() };
+        match shape.dims() {
+            &[batch, features] => x.unsqueeze(1).broadcast_to([batch, self.count, features]),
+            _ => x.fail("repeat_vector", format!("the input must be [batch, features], not {shape}")),
+        }
+    }
+}
+
+stateless_layer!(RepeatVector, "repeat_vector", "RepeatVector", RepeatVector::repeat);

@@ -250,3 +250,106 @@ fn layers_check_their_input() {
         assert!(text.starts_with(&place) && text.ends_with(want), "{text}\nnot at {place} or lacks\n{want}");
     }
 }
+
+/// `f` of 4 samples of 64 positions of 16 channels, all ones, in training.
+fn noisy(layer: &impl Layer) -> Vec<f64> {
+    let g = GraphBuilder::new("test");
+    g.set_training(true);
+    g.output("y", &layer.apply(&g.ones(f64([4, 64, 16]))));
+    Runner::new(&g.finish().unwrap_or_else(|e| panic!("{e}"))).step(&[])["y"].to_f64_vec()
+}
+
+/// Mean and standard deviation.
+fn moments(x: &[f64]) -> (f64, f64) {
+    let mean = x.iter().sum::<f64>() / x.len() as f64;
+    (mean, (x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / x.len() as f64).sqrt())
+}
+
+#[test]
+fn noise_has_its_mean_and_deviation() {
+    // 4096 elements: five standard deviations of a mean, and of a deviation, are below a tenth of the deviation.
+    for (found, mean, deviation) in [
+        (noisy(&GaussianNoise::new(0.5)), 1.0, 0.5),
+        (noisy(&GaussianDropout::new(0.2)), 1.0, 0.5),
+        (noisy(&Dropout::new(0.5)), 1.0, 1.0),
+    ] {
+        let (m, d) = moments(&found);
+        assert!((m - mean).abs() < 0.1 * deviation && (d - deviation).abs() < 0.1 * deviation, "{m} {d}");
+    }
+    // Of standard normal elements alpha dropout keeps mean and deviation.
+    let g = GraphBuilder::new("test");
+    g.set_training(true);
+    g.output("y", &AlphaDropout::new(0.3).apply(&g.random_normal(f64([64, 64]))));
+    let (m, d) = moments(&Runner::new(&g.finish().unwrap()).step(&[])["y"].to_f64_vec());
+    assert!(m.abs() < 0.1 && (d - 1.0).abs() < 0.1, "{m} {d}");
+}
+
+#[test]
+fn channels_and_samples_drop_as_a_whole() {
+    let channels = noisy(&SpatialDropout::new(0.5));
+    for (i, &y) in channels.iter().enumerate() {
+        assert_eq!(y, channels[i / 1024 * 1024 + i % 16], "element {i} is not as the first position of its channel");
+    }
+    let dropped = channels.iter().filter(|&&y| y == 0.0).count();
+    assert!(channels.iter().all(|&y| y == 0.0 || y == 2.0) && dropped > 0 && dropped < channels.len());
+    let samples: Vec<Vec<f64>> = noisy(&StochasticDepth::new(0.5)).chunks(1024).map(<[f64]>::to_vec).collect();
+    assert!(samples.iter().all(|sample| sample.iter().all(|&y| y == sample[0] && (y == 0.0 || y == 2.0))));
+    let x = f64([4, 8, 2]);
+    for layer in [&SpatialDropout::new(0.5) as &dyn Layer, &StochasticDepth::new(0.5), &AlphaDropout::new(0.5)] {
+        let step = apply(&layer, x.clone(), false);
+        assert_eq!(step.graph.len(), 1, "{} does something without training", layer.kind());
+    }
+}
+
+#[test]
+fn output_shapes_of_layers_that_enlarge_are_keras_s() {
+    let image = [2, 5, 4, 6];
+    assert_eq!(output_shape(&Conv2dTranspose::new(8, 3), &image), [2, 7, 6, 8]);
+    assert_eq!(output_shape(&Conv2dTranspose::new(8, 2).stride(3), &image), [2, 15, 12, 8]);
+    assert_eq!(output_shape(&Conv2dTranspose::new(8, 3).stride(2).padding(Padding::Same), &image), [2, 10, 8, 8]);
+    assert_eq!(output_shape(&SeparableConv2d::new(8, 3).padding(Padding::Same).stride(2), &image), [2, 3, 2, 8]);
+    assert_eq!(output_shape(&DepthwiseConv2d::new(3).depth_multiplier(2), &image), [2, 3, 2, 12]);
+    assert_eq!(output_shape(&Conv3d::new(8, (1, 2, 3)), &[2, 5, 5, 5, 3]), [2, 5, 4, 3, 8]);
+    assert_eq!(output_shape(&GlobalMaxPool3d, &[2, 5, 5, 5, 3]), [2, 3]);
+    assert_eq!(output_shape(&GlobalAvgPool3d, &[2, 5, 5, 5, 3]), [2, 3]);
+    let step = apply(&SeparableConv2d::new(8, 3).depth_multiplier(2), f32([2, 5, 4, 6]), false);
+    let types: Vec<String> = step.states.iter().map(|s| format!("{}: {}", s.name, s.ty)).collect();
+    let wants = ["depthwise_kernel: f32[3,3,6,2]", "pointwise_kernel: f32[1,1,12,8]", "bias: f32[8]"];
+    assert_eq!(types, wants.map(|part| format!("separable_conv2d/{part}")));
+    assert_eq!(step.parameter_count(), 3 * 3 * 12 + 12 * 8 + 8);
+}
+
+#[test]
+fn newer_layers_check_their_input() {
+    let g = GraphBuilder::new("test");
+    let image = g.input("image", f32([2, 4, 4, 3]));
+    let line = line!() + 1;
+    let _ = Conv2dTranspose::new(8, 3).padding(Padding::Both(5.into())).apply(&image);
+    let _ = Conv2dTranspose::new(8, 3).stride(2).output_padding(2).apply(&image);
+    let _ = Conv3d::new(8, 3).apply(&image);
+    let _ = DepthwiseConv2d::new(3).depth_multiplier(0).apply(&image);
+    let _ = Cropping2d::new([(1, 1), (2, 2)]).apply(&image);
+    let _ = PixelShuffle::new(2).apply(&image);
+    let _ = PRelu::new().shared_axes([4]).apply(&image);
+    let _ = Activation::Glu.apply(&image);
+    let _ = AlphaDropout::new(1.0).apply(&image);
+    let _ = UpSampling2d::new(0).apply(&image);
+    let texts: Vec<String> = g.finish().unwrap_err().diagnostics.iter().map(ToString::to_string).collect();
+    let wants = [
+        "conv2d_transpose of f32[2,4,4,3]: padding 5 takes away all of the result's height 6",
+        "conv2d_transpose of f32[2,4,4,3]: the output padding along the height must be below the stride 2",
+        "conv3d of f32[2,4,4,3]: the input must be [batch, depth, height, width, channels], it has 4 axes",
+        "depthwise_conv2d of f32[2,4,4,3]: the depth multiplier 0 must be at least 1, and its product with 3 channels fit memory",
+        "cropping2d of f32[2,4,4,3]: cutting 2 and 2 elements leaves none of the 4 along spatial axis 1",
+        "pixel_shuffle of f32[2,4,4,3]: the square of the factor 2 must divide the 3 channels",
+        "p_re_lu of f32[2,4,4,3]: shared axis 4 is out of range: valid are 1 to 3",
+        "glu of f32[2,4,4,3]: the last axis must have an even extent: its halves are the values and their gates",
+        "alpha_dropout of f32[2,4,4,3]: the rate must be at least 0 and below 1",
+        "up_sampling2d of f32[2,4,4,3]: factors [0, 0] must be at least 1, and what they make of the input fit memory",
+    ];
+    assert_eq!(texts.len(), wants.len(), "{texts:#?}");
+    for (i, (text, want)) in texts.iter().zip(wants).enumerate() {
+        let place = format!("src/nn/layer/tests.rs:{}:", line + i as u32);
+        assert!(text.starts_with(&place) && text.ends_with(want), "{text}\nnot at {place} or lacks\n{want}");
+    }
+}

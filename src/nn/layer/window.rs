@@ -29,6 +29,18 @@ pub enum Padding1d {
     Both(usize),
 }
 
+/// How a window over a volume treats the border.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Padding3d {
+    /// Only places where the whole window lies inside.
+    #[default]
+    Valid,
+    /// As many output elements as `ceil(input / stride)`: what is missing is split, the odd one goes after.
+    Same,
+    /// That many planes, rows and columns at each end: below the window's extent.
+    Both(Extents3d),
+}
+
 /// Extents along height and width: one number for both, or a pair.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Extents2d(pub usize, pub usize);
@@ -51,6 +63,101 @@ impl From<[usize; 2]> for Extents2d {
     }
 }
 
+/// Extents along depth, height and width: one number for all, or three.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Extents3d(pub usize, pub usize, pub usize);
+
+impl From<usize> for Extents3d {
+    fn from(n: usize) -> Self {
+        Self(n, n, n)
+    }
+}
+
+impl From<(usize, usize, usize)> for Extents3d {
+    fn from((d, h, w): (usize, usize, usize)) -> Self {
+        Self(d, h, w)
+    }
+}
+
+impl From<[usize; 3]> for Extents3d {
+    fn from([d, h, w]: [usize; 3]) -> Self {
+        Self(d, h, w)
+    }
+}
+
+/// Extents along each spatial axis.
+pub(super) trait SpatialExtents: Copy {
+    /// One number an axis.
+    fn list(self) -> Vec<usize>;
+}
+
+impl SpatialExtents for usize {
+    fn list(self) -> Vec<usize> {
+        vec![self]
+    }
+}
+
+impl SpatialExtents for Extents2d {
+    fn list(self) -> Vec<usize> {
+        vec![self.0, self.1]
+    }
+}
+
+impl SpatialExtents for Extents3d {
+    fn list(self) -> Vec<usize> {
+        vec![self.0, self.1, self.2]
+    }
+}
+
+/// How much is added along one spatial axis.
+#[derive(Clone, Copy)]
+pub(super) enum Ends {
+    Valid,
+    Same,
+    Causal,
+    /// Before and after.
+    Both(usize),
+}
+
+/// How a window treats the border, axis by axis.
+pub(super) trait Border: Copy {
+    /// What is added along spatial axis `i`.
+    fn along(self, i: usize) -> Ends;
+}
+
+impl Border for Padding1d {
+    fn along(self, _: usize) -> Ends {
+        match self {
+            Self::Valid => Ends::Valid,
+            Self::Same => Ends::Same,
+            Self::Causal => Ends::Causal,
+            Self::Both(n) => Ends::Both(n),
+        }
+    }
+}
+
+macro_rules! borders {
+    ($($padding:ty),*) => { $(
+        impl Border for $padding {
+            fn along(self, i: usize) -> Ends {
+                match self {
+                    Self::Valid => Ends::Valid,
+                    Self::Same => Ends::Same,
+                    Self::Both(extents) => Ends::Both(extents.list()[i]),
+                }
+            }
+        }
+    )* };
+}
+
+borders!(Padding, Padding3d);
+
+/// Checks that `x` is a batch of volumes, `[batch, depth, height, width, channels]` of floats.
+#[track_caller]
+pub(super) fn volume(op: &str, x: &Tensor) -> Result<TensorType, Tensor> {
+    floats(op, x, 5, "[batch, depth, height, width, channels]")
+}
+
 /// Checks that `x` is a batch of images, `[batch, height, width, channels]` of floats.
 #[track_caller]
 pub(super) fn image(op: &str, x: &Tensor) -> Result<TensorType, Tensor> {
@@ -61,6 +168,16 @@ pub(super) fn image(op: &str, x: &Tensor) -> Result<TensorType, Tensor> {
 #[track_caller]
 pub(super) fn sequence(op: &str, x: &Tensor) -> Result<TensorType, Tensor> {
     floats(op, x, 3, "[batch, length, features]")
+}
+
+/// Checks that `x` has as many spatial axes as a layer with such extents takes.
+#[track_caller]
+pub(super) fn spatial<E: SpatialExtents>(op: &str, x: &Tensor, size: E) -> Result<TensorType, Tensor> {
+    match size.list().len() {
+        1 => sequence(op, x),
+        2 => image(op, x),
+        _ => volume(op, x),
+    }
 }
 
 #[track_caller]
@@ -78,6 +195,7 @@ fn floats(op: &str, x: &Tensor, rank: usize, axes: &str) -> Result<TensorType, T
 }
 
 /// One axis of a window.
+#[derive(Clone, Copy)]
 struct WindowAxis {
     /// What messages call it.
     name: &'static str,
@@ -112,50 +230,99 @@ impl WindowAxis {
     }
 }
 
-/// The window of a two-dimensional layer over an image of type `ty`.
-pub(super) fn window(
-    ty: &TensorType,
-    size: Extents2d,
-    stride: Extents2d,
-    dilation: Extents2d,
-    padding: Padding,
-) -> Result<Window, String> {
-    let (size, stride, dilation) = ([size.0, size.1], [stride.0, stride.1], [dilation.0, dilation.1]);
+/// The axes of a window over so many elements along each spatial axis.
+fn axes<E: SpatialExtents>(input: &[usize], size: E, stride: E, dilation: E) -> Result<Vec<WindowAxis>, String> {
+    let (size, stride, dilation) = (size.list(), stride.list(), dilation.list());
     if size.contains(&0) || stride.contains(&0) || dilation.contains(&0) {
         return Err(format!("window {size:?}, stride {stride:?} and dilation {dilation:?} must be at least 1"));
     }
-    let mut pad = vec![(0, 0); 2];
-    for i in 0..2 {
-        let name = ["height", "width"][i];
-        let axis = WindowAxis { name, input: ty.shape[i + 1], size: size[i], stride: stride[i], dilation: dilation[i] };
-        pad[i] = match padding {
-            Padding::Valid => (0, 0),
-            Padding::Same => axis.same(),
-            Padding::Both(Extents2d(h, w)) => ([h, w][i], [h, w][i]),
-        };
-        axis.check(pad[i])?;
-    }
-    Ok(Window { size: size.to_vec(), stride: stride.to_vec(), pad, dilation: dilation.to_vec() })
+    let names: &[&str] = match size.len() {
+        1 => &["length"],
+        2 => &["height", "width"],
+        _ => &["depth", "height", "width"],
+    };
+    let axis = |(i, name): (usize, &&'static str)| WindowAxis {
+        name,
+        input: input[i],
+        size: size[i],
+        stride: stride[i],
+        dilation: dilation[i],
+    };
+    Ok(names.iter().enumerate().map(axis).collect())
 }
 
-/// The window of a one-dimensional layer over sequences of length `input`.
-pub(super) fn window1d(
-    input: usize,
-    size: usize,
-    stride: usize,
-    dilation: usize,
-    padding: Padding1d,
+/// The window along these axes with that padding.
+fn joined(axes: &[WindowAxis], pad: Vec<(usize, usize)>) -> Window {
+    let list = |f: fn(&WindowAxis) -> usize| axes.iter().map(f).collect();
+    Window { size: list(|a| a.size), stride: list(|a| a.stride), pad, dilation: list(|a| a.dilation) }
+}
+
+/// The window of a layer over an input of type `ty`, `[batch, spatial..., channels]`.
+pub(super) fn window<E: SpatialExtents, P: Border>(
+    ty: &TensorType,
+    size: E,
+    stride: E,
+    dilation: E,
+    padding: P,
 ) -> Result<Window, String> {
-    if [size, stride, dilation].contains(&0) {
-        return Err(format!("window {size}, stride {stride} and dilation {dilation} must be at least 1"));
+    let axes = axes(&ty.shape[1..ty.shape.rank() - 1], size, stride, dilation)?;
+    let mut pad = vec![];
+    for (i, axis) in axes.iter().enumerate() {
+        let ends = match padding.along(i) {
+            Ends::Valid => (0, 0),
+            Ends::Same => axis.same(),
+            Ends::Causal => (axis.extent() - 1, 0),
+            Ends::Both(n) => (n, n),
+        };
+        axis.check(ends)?;
+        pad.push(ends);
     }
-    let axis = WindowAxis { name: "length", input, size, stride, dilation };
-    let pad = match padding {
-        Padding1d::Valid => (0, 0),
-        Padding1d::Same => axis.same(),
-        Padding1d::Causal => (axis.extent() - 1, 0),
-        Padding1d::Both(n) => (n, n),
-    };
-    axis.check(pad)?;
-    Ok(Window { size: vec![size], stride: vec![stride], pad: vec![pad], dilation: vec![dilation] })
+    Ok(joined(&axes, pad))
+}
+
+/// The window of a transposed convolution of an input of type `ty`, and the result's spatial extents: those whose convolution by the window has the input's.
+///
+/// As Keras and PyTorch have them: `(input - 1) stride + extent` without what padding takes away, and `output_padding` more, which is below the stride. Without it, and with
+/// [`Padding::Valid`], a stride over the extent counts in its place (Keras); with [`Padding::Same`] the result has `input stride` elements.
+pub(super) fn transposed<E: SpatialExtents, P: Border>(
+    ty: &TensorType,
+    [size, stride, dilation]: [E; 3],
+    padding: P,
+    output_padding: Option<E>,
+) -> Result<(Window, Vec<usize>), String> {
+    let input = &ty.shape[1..ty.shape.rank() - 1];
+    let (axes, more) = (axes(input, size, stride, dilation)?, output_padding.map(E::list));
+    let (mut pad, mut output) = (vec![], vec![]);
+    for (i, axis) in axes.into_iter().enumerate() {
+        let (extent, more) = (axis.extent(), more.as_ref().map(|more| more[i]));
+        let too_large = || format!("the {} of the result is more than memory can hold", axis.name);
+        let reach =
+            (axis.input - 1).checked_mul(axis.stride).and_then(|n| n.checked_add(extent)).ok_or_else(too_large)?;
+        if more.is_some_and(|more| more >= axis.stride) {
+            return Err(format!("the output padding along the {} must be below the stride {}", axis.name, axis.stride));
+        }
+        let (ends, extent) = match (padding.along(i), more) {
+            (Ends::Valid, None) => ((0, 0), reach.saturating_add(axis.stride.saturating_sub(extent))),
+            (Ends::Valid, Some(more)) => ((0, 0), reach.saturating_add(more)),
+            (Ends::Same, None) => {
+                let whole = axis.input.checked_mul(axis.stride).ok_or_else(too_large)?;
+                (WindowAxis { input: whole, ..axis }.same(), whole)
+            }
+            (Ends::Both(n), more) => match reach.saturating_add(more.unwrap_or(0)).checked_sub(n.saturating_mul(2)) {
+                Some(left) if left > 0 => ((n, n), left),
+                _ => return Err(format!("padding {n} takes away all of the result's {} {reach}", axis.name)),
+            },
+            (Ends::Same, Some(_)) => return Err("with padding `Same` the stride says how large the result is".into()),
+            (Ends::Causal, _) => return Err("a transposed convolution has no causal padding".into()),
+        };
+        pad.push((axis, ends));
+        output.push(extent);
+    }
+    let (axes, pad): (Vec<WindowAxis>, Vec<(usize, usize)>) = pad.into_iter().unzip();
+    let window = joined(&axes, pad);
+    match window.output(&output) {
+        Ok(back) if back == input => Ok((window, output)),
+        Ok(back) => Err(format!("a convolution of {output:?} places would give {back:?}, not the input's {input:?}")),
+        Err(rule) => Err(rule.to_string()),
+    }
 }

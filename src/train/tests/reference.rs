@@ -1,83 +1,17 @@
 //! Losses, their gradients and metrics against values that PyTorch and scikit-learn computed in `f64` (`tools/reference_losses.py`), at extents that are multiples of nothing.
 
-use crate::compile::CompileOptions;
-use crate::dsl::{GraphBuilder, Step, Tensor};
-use crate::io::load_tensors;
+use crate::dsl::{GraphBuilder, Tensor};
 use crate::nn::loss::SmoothedEntropy;
 use crate::nn::metric::Reported;
 use crate::nn::*;
+use crate::testing::reference::{self, Case, cases};
 use crate::testing::{NamedValues, Runner, assert_close};
 use crate::train::accumulated;
-use ir::{DType, Value};
-use std::collections::BTreeMap;
-use std::path::Path;
+use ir::DType;
 
-/// The cases of a file, by number: tensors by name.
-fn cases(file: &str) -> BTreeMap<usize, NamedValues> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(format!("{file}.safetensors"));
-    let mut cases: BTreeMap<usize, NamedValues> = BTreeMap::new();
-    for (name, value) in load_tensors(path).unwrap() {
-        let (case, name) = name.split_once('/').unwrap();
-        cases.entry(case.parse().unwrap()).or_default().insert(name.into(), value);
-    }
-    assert!(cases.len() >= 20, "{file} has {} cases", cases.len());
-    cases
-}
-
-/// What a loss is made of: tensors by name, and settings.
-struct Case<'a> {
-    tensors: &'a BTreeMap<String, Tensor>,
-    values: &'a NamedValues,
-}
-
-impl Case<'_> {
-    fn tensor(&self, name: &str) -> &Tensor {
-        &self.tensors[name]
-    }
-
-    fn setting(&self, name: &str) -> f64 {
-        self.values[name].get(0).as_f64()
-    }
-}
-
-/// The step of a case: outputs `loss`, and `d...` of the sum of losses for each gradient that the case has.
-fn declare(values: &NamedValues, loss: &dyn Fn(&Case<'_>) -> Tensor) -> Step {
-    let g = GraphBuilder::new("case");
-    let is_gradient = |name: &str| name.strip_prefix('d').is_some_and(|by| values.contains_key(by));
-    let is_input = |name: &str, value: &Value| value.ty().shape.rank() > 0 && name != "loss" && !is_gradient(name);
-    let inputs = values.iter().filter(|(name, value)| is_input(name, value));
-    let tensors = inputs.map(|(name, value)| (name.clone(), g.input(name, value.ty()))).collect();
-    let losses = loss(&Case { tensors: &tensors, values });
-    g.output("loss", &losses);
-    for (name, tensor) in &tensors {
-        let gradient = format!("d{name}");
-        if values.contains_key(&gradient) {
-            g.output(&gradient, &g.gradients(&losses.sum(), &[tensor])[0]);
-        }
-    }
-    g.finish().unwrap_or_else(|e| panic!("{e}"))
-}
-
-/// Compares values and gradients of all cases, interpreted and as machine code.
+/// Compares a loss and its gradients with all cases of a file.
 fn check(file: &str, loss: impl Fn(&Case<'_>) -> Tensor) {
-    for (number, values) in cases(&format!("losses/{file}")) {
-        let step = declare(&values, &loss);
-        let inputs: Vec<(&str, Value)> =
-            step.graph.inputs().map(|(_, input)| (input.name.as_str(), values[&input.name].clone())).collect();
-        let mut program = step.compile(&CompileOptions::threads(1)).unwrap();
-        let compiled = program.run(inputs.iter().map(|(name, value)| (*name, value))).unwrap();
-        let interpreted = Runner::new(&step).step(&inputs);
-        for (results, engine) in [(interpreted, "interpreter"), (compiled, "machine code")] {
-            for (name, found) in results {
-                let (found, want) = (found.to_f64_vec(), values[&name].to_f64_vec());
-                assert_eq!(found.len(), want.len(), "{file} {number} {name}");
-                for (i, (found, want)) in found.iter().zip(&want).enumerate() {
-                    let near = (found - want).abs() <= 1e-10 * want.abs().max(1.0);
-                    assert!(near, "{file}, case {number}, {name}[{i}] by {engine}: {found}, not {want}");
-                }
-            }
-        }
-    }
+    reference::check(&format!("losses/{file}"), loss);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Convolution layers.
 
-mod conv1d;
+mod depthwise;
+mod transposed;
 
-pub use conv1d::Conv1d;
+pub use depthwise::{DepthwiseConv1d, DepthwiseConv2d, SeparableConv1d, SeparableConv2d};
+pub use transposed::{Conv1dTranspose, Conv2dTranspose, Conv3dTranspose};
 
-use super::window::{image, window};
-use super::{Extents2d, Layer, LayerId, Padding, Regularizer, weight};
-use crate::dsl::{Initializer, Tensor, glorot_uniform, zeros};
-use crate::nn::Activation;
+use super::window::{Extents3d, Padding3d, window};
+use super::{Extents2d, Padding, Padding1d};
+use crate::dsl::Tensor;
 
 /// The options of layers with kernel, bias and activation.
 macro_rules! weighted_layer_options {
@@ -53,18 +54,59 @@ macro_rules! weighted_layer_options {
 }
 pub(super) use weighted_layer_options;
 
-/// The options of the window of a convolution, whose extents are given as `$extent`.
-macro_rules! convolution_options {
-    ($ty:ident, $extent:ty, $padding:ty) => {
+/// A layer with a window, kernel, bias and activation: its struct, `new` with Keras's defaults, options, and the trait. What it computes is its method `convolve`; `$given` is what
+/// `new` takes for `$size`, `$own` are what else it takes, `$field` other numbers with their defaults.
+macro_rules! convolution_layer {
+    (
+        $(#[$doc:meta])*
+        $ty:ident, $base:literal, $kind:literal, $given:ty => $size:ty, $one:expr, $padding:ty, [$($own:ident),*], [$($field:ident: $of:ty = $default:expr),*]
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $ty {
+            $($own: usize,)*
+            $($field: $of,)*
+            kernel_size: $size,
+            stride: $size,
+            dilation: $size,
+            padding: $padding,
+            name: String,
+            id: crate::nn::LayerId,
+            activation: crate::nn::Activation,
+            use_bias: bool,
+            kernel_initializer: crate::dsl::Initializer,
+            bias_initializer: crate::dsl::Initializer,
+            kernel_regularizer: crate::nn::Regularizer,
+        }
+
         impl $ty {
+            /// With Keras's defaults: stride 1, valid padding, one group, no activation, Glorot-uniform kernel, zero bias.
+            pub fn new($($own: usize,)* kernel_size: $given) -> Self {
+                Self {
+                    $($own,)*
+                    $($field: $default,)*
+                    kernel_size: kernel_size.into(),
+                    stride: $one,
+                    dilation: $one,
+                    padding: <$padding>::Valid,
+                    name: $base.into(),
+                    id: crate::nn::LayerId::new(),
+                    activation: crate::nn::Activation::Linear,
+                    use_bias: true,
+                    kernel_initializer: crate::dsl::glorot_uniform(),
+                    bias_initializer: crate::dsl::zeros(),
+                    kernel_regularizer: crate::nn::Regularizer::default(),
+                }
+            }
+
             /// How far the window moves.
-            pub fn stride(mut self, stride: $extent) -> Self {
+            pub fn stride(mut self, stride: $given) -> Self {
                 self.stride = stride.into();
                 self
             }
 
             /// The distance between neighbouring taps.
-            pub fn dilation(mut self, dilation: $extent) -> Self {
+            pub fn dilation(mut self, dilation: $given) -> Self {
                 self.dilation = dilation.into();
                 self
             }
@@ -75,6 +117,59 @@ macro_rules! convolution_options {
                 self
             }
 
+            /// The kernel of that name `[size..., inner...]`, with the penalty on it.
+            #[track_caller]
+            fn kernel(&self, x: &crate::dsl::Tensor, name: &str, part: &str, inner: [usize; 2]) -> crate::dsl::Tensor {
+                let dims = [crate::nn::layer::window::SpatialExtents::list(self.kernel_size), inner.to_vec()].concat();
+                let kernel = crate::nn::layer::weight(x, name, part, &dims, &self.kernel_initializer);
+                self.kernel_regularizer.apply(&kernel);
+                kernel
+            }
+
+            /// With the bias added, and the activation of it.
+            #[track_caller]
+            fn finish(&self, y: crate::dsl::Tensor, x: &crate::dsl::Tensor, name: &str, filters: usize) -> crate::dsl::Tensor {
+                if !self.use_bias {
+                    return self.activation.apply(&y);
+                }
+                self.activation.apply(&(y + crate::nn::layer::weight(x, name, "bias", &[filters], &self.bias_initializer)))
+            }
+        }
+
+        impl crate::nn::Layer for $ty {
+            fn base(&self) -> &str {
+                &self.name
+            }
+
+            fn kind(&self) -> &str {
+                $kind
+            }
+
+            fn id(&self) -> Option<&crate::nn::LayerId> {
+                Some(&self.id)
+            }
+
+            #[track_caller]
+            fn call(&self, x: &crate::dsl::Tensor, name: &str) -> crate::dsl::Tensor {
+                match crate::nn::layer::window::spatial($base, x, self.kernel_size) {
+                    Ok(ty) => match self.convolve(x, &ty, name) {
+                        Ok(y) => y,
+                        Err(rule) => x.fail($base, rule),
+                    },
+                    Err(poisoned) => poisoned,
+                }
+            }
+        }
+
+        crate::nn::layer::conv::weighted_layer_options!($ty);
+    };
+}
+use convolution_layer;
+
+/// The option of convolutions in groups.
+macro_rules! groups_option {
+    ($ty:ident) => {
+        impl $ty {
             /// In how many groups the channels are split; must divide the input's channels and the filters.
             pub fn groups(mut self, groups: usize) -> Self {
                 self.groups = groups;
@@ -83,7 +178,7 @@ macro_rules! convolution_options {
         }
     };
 }
-use convolution_options;
+use groups_option;
 
 /// The rule that the groups of a convolution keep.
 fn check_groups(groups: usize, channels: usize, filters: usize) -> Result<(), String> {
@@ -93,87 +188,49 @@ fn check_groups(groups: usize, channels: usize, filters: usize) -> Result<(), St
     Ok(())
 }
 
-/// Convolution of images `[batch, height, width, channels]` with kernels `[kh, kw, channels/groups, filters]`.
-///
-/// ```
-/// use gradc::nn::{Conv2d, Padding};
-/// let layer = Conv2d::new(64, 3).padding(Padding::Same).stride(2).use_bias(false);
-/// ```
-#[derive(Clone, Debug)]
-pub struct Conv2d {
-    filters: usize,
-    kernel_size: Extents2d,
-    stride: Extents2d,
-    dilation: Extents2d,
-    padding: Padding,
-    groups: usize,
-    name: String,
-    id: LayerId,
-    activation: Activation,
-    use_bias: bool,
-    kernel_initializer: Initializer,
-    bias_initializer: Initializer,
-    kernel_regularizer: Regularizer,
+/// The extent of the last axis of an input `[batch, spatial..., channels]`.
+fn channels(ty: &ir::TensorType) -> usize {
+    ty.shape[ty.shape.rank() - 1]
 }
 
-impl Conv2d {
-    /// With Keras's defaults: stride 1, valid padding, one group, no activation, Glorot-uniform kernel, zero bias.
-    pub fn new(filters: usize, kernel_size: impl Into<Extents2d>) -> Self {
-        Self {
-            filters,
-            kernel_size: kernel_size.into(),
-            stride: Extents2d(1, 1),
-            dilation: Extents2d(1, 1),
-            padding: Padding::Valid,
-            groups: 1,
-            name: "conv2d".into(),
-            id: LayerId::new(),
-            activation: Activation::Linear,
-            use_bias: true,
-            kernel_initializer: glorot_uniform(),
-            bias_initializer: zeros(),
-            kernel_regularizer: Regularizer::default(),
+macro_rules! convolutions {
+    ($($(#[$doc:meta])* $ty:ident, $base:literal, $kind:literal, $given:ty => $size:ty, $one:expr, $padding:ty;)*) => { $(
+        convolution_layer!($(#[$doc])* $ty, $base, $kind, $given => $size, $one, $padding, [filters], [groups: usize = 1]);
+        groups_option!($ty);
+
+        impl $ty {
+            #[track_caller]
+            fn convolve(&self, x: &Tensor, ty: &ir::TensorType, name: &str) -> Result<Tensor, String> {
+                let channels = channels(ty);
+                check_groups(self.groups, channels, self.filters)?;
+                let window = window(ty, self.kernel_size, self.stride, self.dilation, self.padding)?;
+                let kernel = self.kernel(x, name, "kernel", [channels / self.groups, self.filters]);
+                Ok(self.finish(x.conv(&kernel, window, self.groups), x, name, self.filters))
+            }
         }
-    }
+    )* };
 }
 
-impl Layer for Conv2d {
-    fn base(&self) -> &str {
-        &self.name
-    }
-
-    fn kind(&self) -> &str {
-        "Conv2D"
-    }
-
-    fn id(&self) -> Option<&LayerId> {
-        Some(&self.id)
-    }
-
-    #[track_caller]
-    fn call(&self, x: &Tensor, name: &str) -> Tensor {
-        let ty = match image("conv2d", x) {
-            Ok(ty) => ty,
-            Err(poisoned) => return poisoned,
-        };
-        let channels = ty.shape[3];
-        if let Err(rule) = check_groups(self.groups, channels, self.filters) {
-            return x.fail("conv2d", rule);
-        }
-        let window = match window(&ty, self.kernel_size, self.stride, self.dilation, self.padding) {
-            Ok(window) => window,
-            Err(rule) => return x.fail("conv2d", rule),
-        };
-        let dims = [self.kernel_size.0, self.kernel_size.1, channels / self.groups, self.filters];
-        let kernel = weight(x, name, "kernel", &dims, &self.kernel_initializer);
-        self.kernel_regularizer.apply(&kernel);
-        let mut y = x.conv(&kernel, window, self.groups);
-        if self.use_bias {
-            y = y + weight(x, name, "bias", &[self.filters], &self.bias_initializer);
-        }
-        self.activation.apply(&y)
-    }
+convolutions! {
+    /// Convolution of sequences `[batch, length, channels]` with kernels `[size, channels/groups, filters]`: `[batch, length', filters]`. Over time, over positions of a text.
+    ///
+    /// ```
+    /// use gradc::nn::{Conv1d, Padding1d};
+    /// let layer = Conv1d::new(64, 5).padding(Padding1d::Causal).dilation(2);
+    /// ```
+    Conv1d, "conv1d", "Conv1D", usize => usize, 1, Padding1d;
+    /// Convolution of images `[batch, height, width, channels]` with kernels `[kh, kw, channels/groups, filters]`.
+    ///
+    /// ```
+    /// use gradc::nn::{Conv2d, Padding};
+    /// let layer = Conv2d::new(64, 3).padding(Padding::Same).stride(2).use_bias(false);
+    /// ```
+    Conv2d, "conv2d", "Conv2D", impl Into<Extents2d> => Extents2d, Extents2d(1, 1), Padding;
+    /// Convolution of volumes `[batch, depth, height, width, channels]` with kernels `[kd, kh, kw, channels/groups, filters]`.
+    ///
+    /// ```
+    /// use gradc::nn::{Conv3d, Padding3d};
+    /// let layer = Conv3d::new(16, 3).padding(Padding3d::Same).stride([1, 2, 2]);
+    /// ```
+    Conv3d, "conv3d", "Conv3D", impl Into<Extents3d> => Extents3d, Extents3d(1, 1, 1), Padding3d;
 }
-
-convolution_options!(Conv2d, impl Into<Extents2d>, Padding);
-weighted_layer_options!(Conv2d);

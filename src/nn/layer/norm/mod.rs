@@ -4,11 +4,13 @@ mod batch;
 mod group;
 mod layer;
 mod rms;
+mod unit;
 
 pub use batch::BatchNorm;
 pub use group::GroupNorm;
 pub use layer::LayerNorm;
 pub use rms::RmsNorm;
+pub use unit::UnitNorm;
 
 use super::weight;
 use crate::dsl::{Tensor, ones, zeros};

@@ -1,12 +1,12 @@
 //! Pooling over all positions.
 
 use crate::dsl::Tensor;
-use crate::nn::layer::window::{image, sequence};
+use crate::nn::layer::window::{image, sequence, volume};
 use crate::nn::mask::{max_where, mean_where};
 use crate::nn::{Layer, LayerId};
 
 macro_rules! global_pooling {
-    ($($ty:ident, $base:literal, $kind:literal, $method:ident, $doc:literal;)*) => { $(
+    ($($ty:ident, $base:literal, $kind:literal, $check:ident, $method:ident, $axes:expr, $doc:literal;)*) => { $(
         #[doc = $doc]
         #[derive(Clone, Copy, Debug, Default)]
         pub struct $ty;
@@ -26,8 +26,8 @@ macro_rules! global_pooling {
 
             #[track_caller]
             fn call(&self, x: &Tensor, _: &str) -> Tensor {
-                match image($base, x) {
-                    Ok(_) => x.$method([1, 2]),
+                match $check($base, x) {
+                    Ok(_) => x.$method($axes),
                     Err(poisoned) => poisoned,
                 }
             }
@@ -36,10 +36,14 @@ macro_rules! global_pooling {
 }
 
 global_pooling! {
-    GlobalAvgPool2d, "global_average_pooling2d", "GlobalAveragePooling2D", mean_axes,
+    GlobalAvgPool2d, "global_average_pooling2d", "GlobalAveragePooling2D", image, mean_axes, [1, 2],
         "The mean of each channel over an image: `[batch, height, width, channels]` to `[batch, channels]`.";
-    GlobalMaxPool2d, "global_max_pooling2d", "GlobalMaxPooling2D", max_axes,
+    GlobalMaxPool2d, "global_max_pooling2d", "GlobalMaxPooling2D", image, max_axes, [1, 2],
         "The largest of each channel over an image: `[batch, height, width, channels]` to `[batch, channels]`.";
+    GlobalAvgPool3d, "global_average_pooling3d", "GlobalAveragePooling3D", volume, mean_axes, [1, 2, 3],
+        "The mean of each channel over a volume: `[batch, depth, height, width, channels]` to `[batch, channels]`.";
+    GlobalMaxPool3d, "global_max_pooling3d", "GlobalMaxPooling3D", volume, max_axes, [1, 2, 3],
+        "The largest of each channel over a volume: `[batch, depth, height, width, channels]` to `[batch, channels]`.";
 }
 
 #[track_caller]

@@ -2,14 +2,17 @@
 
 mod global;
 
-pub use global::{GlobalAvgPool1d, GlobalAvgPool2d, GlobalMaxPool1d, GlobalMaxPool2d};
+pub use global::{
+    GlobalAvgPool1d, GlobalAvgPool2d, GlobalAvgPool3d, GlobalMaxPool1d, GlobalMaxPool2d, GlobalMaxPool3d,
+};
 
-use super::window::{image, sequence, window, window1d};
-use super::{Extents2d, Layer, LayerId, Padding, Padding1d};
+use super::stateless::stateless_layer;
+use super::window::{Extents3d, Padding3d, spatial, window};
+use super::{Extents2d, Padding, Padding1d};
 use crate::dsl::Tensor;
 
 macro_rules! pooling {
-    ($ty:ident, $base:literal, $kind:literal, $method:ident, $size:ty, $given:ty, $padding:ty, $check:ident, $window:expr, $doc:literal) => {
+    ($($ty:ident, $base:literal, $kind:literal, $method:ident, $given:ty => $size:ty, $one:expr, $padding:ty, $doc:literal;)*) => { $(
         #[doc = $doc]
         #[derive(Clone, Debug)]
         pub struct $ty {
@@ -35,71 +38,35 @@ macro_rules! pooling {
                 self.padding = padding;
                 self
             }
-        }
-
-        impl Layer for $ty {
-            fn base(&self) -> &str {
-                $base
-            }
-
-            fn kind(&self) -> &str {
-                $kind
-            }
-
-            fn id(&self) -> Option<&LayerId> {
-                None
-            }
 
             #[track_caller]
-            fn call(&self, x: &Tensor, _: &str) -> Tensor {
-                let ty = match $check($base, x) {
+            fn pool(&self, x: &Tensor) -> Tensor {
+                let ty = match spatial($base, x, self.size) {
                     Ok(ty) => ty,
                     Err(poisoned) => return poisoned,
                 };
-                match $window(&ty, self.size, self.stride.unwrap_or(self.size), self.padding) {
+                match window(&ty, self.size, self.stride.unwrap_or(self.size), $one, self.padding) {
                     Ok(window) => x.$method(window),
                     Err(rule) => x.fail($base, rule),
                 }
             }
         }
-    };
+
+        stateless_layer!($ty, $base, $kind, $ty::pool);
+    )* };
 }
 
-macro_rules! pooling2d {
-    ($ty:ident, $base:literal, $kind:literal, $method:ident, $doc:literal) => {
-        pooling!(
-            $ty,
-            $base,
-            $kind,
-            $method,
-            Extents2d,
-            impl Into<Extents2d>,
-            Padding,
-            image,
-            |ty, size, stride, padding| window(ty, size, stride, Extents2d(1, 1), padding),
-            $doc
-        );
-    };
+pooling! {
+    MaxPool1d, "max_pooling1d", "MaxPooling1D", max_pool, usize => usize, 1, Padding1d,
+        "The largest element of each window of a sequence.";
+    AvgPool1d, "average_pooling1d", "AveragePooling1D", avg_pool, usize => usize, 1, Padding1d,
+        "The mean of each window of a sequence.";
+    MaxPool2d, "max_pooling2d", "MaxPooling2D", max_pool, impl Into<Extents2d> => Extents2d, Extents2d(1, 1), Padding,
+        "The largest element of each window of an image.";
+    AvgPool2d, "average_pooling2d", "AveragePooling2D", avg_pool, impl Into<Extents2d> => Extents2d, Extents2d(1, 1), Padding,
+        "The mean of each window of an image.";
+    MaxPool3d, "max_pooling3d", "MaxPooling3D", max_pool, impl Into<Extents3d> => Extents3d, Extents3d(1, 1, 1), Padding3d,
+        "The largest element of each window of a volume.";
+    AvgPool3d, "average_pooling3d", "AveragePooling3D", avg_pool, impl Into<Extents3d> => Extents3d, Extents3d(1, 1, 1), Padding3d,
+        "The mean of each window of a volume.";
 }
-
-macro_rules! pooling1d {
-    ($ty:ident, $base:literal, $kind:literal, $method:ident, $doc:literal) => {
-        pooling!(
-            $ty,
-            $base,
-            $kind,
-            $method,
-            usize,
-            usize,
-            Padding1d,
-            sequence,
-            |ty: &ir::TensorType, size, stride, padding| window1d(ty.shape[1], size, stride, 1, padding),
-            $doc
-        );
-    };
-}
-
-pooling2d!(MaxPool2d, "max_pooling2d", "MaxPooling2D", max_pool, "The largest element of each window of an image.");
-pooling2d!(AvgPool2d, "average_pooling2d", "AveragePooling2D", avg_pool, "The mean of each window of an image.");
-pooling1d!(MaxPool1d, "max_pooling1d", "MaxPooling1D", max_pool, "The largest element of each window of a sequence.");
-pooling1d!(AvgPool1d, "average_pooling1d", "AveragePooling1D", avg_pool, "The mean of each window of a sequence.");

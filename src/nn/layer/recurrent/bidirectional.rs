@@ -2,21 +2,7 @@
 
 use super::cell::{Recurrent, zero_where_masked};
 use crate::dsl::Tensor;
-use crate::nn::layer::{Layer, LayerId};
-
-/// How the results of two directions become one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Merge {
-    /// Side by side: `2 * units` features.
-    #[default]
-    Concat,
-    /// Their sum.
-    Sum,
-    /// Their product.
-    Mul,
-    /// Their mean.
-    Average,
-}
+use crate::nn::layer::{Layer, LayerId, Merge};
 
 /// Two layers alike, one from the first step to the last and one the other way, with weights of their own: `forward_..` and `backward_..` under the layer's name.
 /// With `return_sequences` the results at steps that don't count are 0, as in Keras: the two directions would carry different ones there.
@@ -74,12 +60,7 @@ impl<R: Recurrent> Layer for Bidirectional<R> {
             }
         };
         let (a, b) = (direction(false), direction(true));
-        let merged = match self.merge {
-            Merge::Concat => a.concat(&[&b], -1),
-            Merge::Sum => a + b,
-            Merge::Mul => a * b,
-            Merge::Average => (a + b) * 0.5,
-        };
+        let merged = self.merge.join(&a, &[b]);
         if self.layer.returns_sequences() { merged.with_mask_of(x) } else { merged }
     }
 }

@@ -18,7 +18,7 @@ mod simple;
 #[cfg(test)]
 mod tests;
 
-pub use bidirectional::{Bidirectional, Merge};
+pub use bidirectional::Bidirectional;
 pub use cell::{Recurrent, Returned};
 pub use gru::Gru;
 pub use lstm::Lstm;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::dsl::{GraphBuilder, Tensor, bool_, f64, i32};
 use crate::model::{Model, Sequential};
+use crate::nn::Merge;
 use crate::nn::{Activation, Embedding, Layer};
 use crate::testing::{Runner, assert_close, check_gradients, constant, random, random_runner, value};
 

@@ -1,0 +1,66 @@
+//! Layers that move elements.
+
+use super::check;
+use crate::dsl::Tensor;
+use crate::nn::*;
+use crate::testing::reference::Case;
+
+/// A setting for each spatial axis.
+pub(super) fn settings<const N: usize>(c: &Case<'_>, name: &str) -> [usize; N] {
+    std::array::from_fn(|axis| c.count(&format!("{name}{axis}")))
+}
+
+#[test]
+fn upsampling() {
+    for (suffix, interpolation) in [("", Interpolation::Nearest), ("_bilinear", Interpolation::Bilinear)] {
+        check(&format!("up_sampling1d{suffix}"), |c| {
+            UpSampling1d::new(c.count("factor0")).interpolation(interpolation).apply(c.tensor("x"))
+        });
+        check(&format!("up_sampling2d{suffix}"), |c| {
+            UpSampling2d::new(settings(c, "factor")).interpolation(interpolation).apply(c.tensor("x"))
+        });
+        check(&format!("up_sampling3d{suffix}"), |c| {
+            UpSampling3d::new(settings(c, "factor")).interpolation(interpolation).apply(c.tensor("x"))
+        });
+    }
+}
+
+/// Pairs of settings for each spatial axis.
+fn ends<const N: usize>(c: &Case<'_>, before: &str, after: &str) -> [(usize, usize); N] {
+    let (before, after) = (settings::<N>(c, before), settings::<N>(c, after));
+    std::array::from_fn(|axis| (before[axis], after[axis]))
+}
+
+#[test]
+fn borders() {
+    check("borders1d", |c| {
+        let padded = ZeroPadding1d::new(ends(c, "before", "after")).apply(c.tensor("x"));
+        Cropping1d::new(ends(c, "first", "last")).apply(&padded)
+    });
+    check("borders2d", |c| {
+        let padded = ZeroPadding2d::new(ends(c, "before", "after")).apply(c.tensor("x"));
+        Cropping2d::new(ends(c, "first", "last")).apply(&padded)
+    });
+    check("borders3d", |c| {
+        let padded = ZeroPadding3d::new(ends(c, "before", "after")).apply(c.tensor("x"));
+        Cropping3d::new(ends(c, "first", "last")).apply(&padded)
+    });
+}
+
+#[test]
+fn channels_and_positions() {
+    check("pixel_shuffle", |c| PixelShuffle::new(c.count("factor")).apply(c.tensor("x")));
+    check("pixel_unshuffle", |c| PixelUnshuffle::new(c.count("factor")).apply(c.tensor("x")));
+    check("shapes", |c| PermuteAxes::new([2, 1]).apply(&RepeatVector::new(c.count("count")).apply(c.tensor("x"))));
+}
+
+#[test]
+fn merges() {
+    let ways = [Merge::Concat, Merge::Sum, Merge::Sub, Merge::Mul, Merge::Average, Merge::Max, Merge::Min];
+    check("merges", |c| {
+        let inputs = ["a", "b", "c"].map(|name| c.tensor(name));
+        let results = ways.map(|way| way.apply(inputs));
+        let others: Vec<&Tensor> = results[1..].iter().collect();
+        results[0].concat(&others, -1)
+    });
+}

@@ -1,0 +1,392 @@
+"""Writes the reference values of layers, activations and functions of tensors under tests/reference/layers.
+
+Run: `python3 tools/reference_layers.py [name...]` (needs torch, safetensors). Values are those of PyTorch's own functions where it has them, in PyTorch's layout with the axes
+moved; where it has none, the formulas of the papers or of Keras's documentation in its operations. All in f64. A file holds the cases of one function: `<case>/x` and its like are
+the inputs, `<case>/<layer>/<part>` the parameters, `<case>/y` the result, `<case>/dx` and its like the gradients of the sum of results, each weighted by the cosine of its number;
+settings are scalars.
+"""
+import pathlib
+import sys
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "tests" / "reference" / "layers"
+CASES = 22
+random = torch.Generator()
+
+
+def normal(*dims, scale=1.0):
+    return torch.randn(*dims, generator=random, dtype=torch.float64) * scale
+
+
+def scalar(value):
+    return torch.tensor(float(value), dtype=torch.float64)
+
+
+def cycle(values, case):
+    return values[case % len(values)]
+
+
+def write(name, case_of):
+    """Writes a file of cases: `case_of(i)` gives tensors by name, the names that gradients are by, the settings, and the result as a function of the tensors with gradients."""
+    random.manual_seed(sum(name.encode()))
+    tensors = {}
+    for i in range(CASES):
+        inputs, by, settings, function = case_of(i)
+        leaves = [inputs[key].clone().requires_grad_(True) for key in by]
+        y = function(*leaves)
+        weights = torch.arange(y.numel(), dtype=torch.float64).cos().reshape(y.shape)
+        gradients = torch.autograd.grad((y * weights).sum(), leaves, allow_unused=True)
+        for key, value in inputs.items():
+            tensors[f"{i}/{key}"] = value.to(torch.int32) if value.dtype == torch.int64 else value
+        for key, value in settings.items():
+            tensors[f"{i}/{key}"] = scalar(value)
+        tensors[f"{i}/y"] = y.detach()
+        for key, leaf, gradient in zip(by, leaves, gradients):
+            tensors[f"{i}/d{key}"] = torch.zeros_like(leaf) if gradient is None else gradient
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path = FOLDER / f"{name}.safetensors"
+    save_file({key: value.contiguous().clone() for key, value in tensors.items()}, path)
+    print(f"{path.name}: {CASES} cases, {path.stat().st_size} bytes")
+
+
+# Extents that are multiples of nothing.
+def sequence(i, channels=None):
+    return [cycle([1, 2, 3], i), cycle([7, 1, 5, 3, 2], i), channels or cycle([1, 3, 2, 5], i)]
+
+
+def image(i, channels=None):
+    return [cycle([1, 2], i), cycle([3, 5, 2, 1], i), cycle([2, 3, 1, 5, 3], i), channels or cycle([1, 3, 2], i)]
+
+
+def volume(i, channels=None):
+    return [cycle([1, 2], i), cycle([2, 1, 3], i), cycle([3, 2, 1, 2], i), cycle([2, 3, 1, 3, 2], i), channels or cycle([1, 2, 3, 1], i)]
+
+
+def first(x):
+    """Channels from the last axis to PyTorch's place."""
+    return x.movedim(-1, 1).contiguous()
+
+
+def last(x):
+    return x.movedim(1, -1)
+
+
+ACTIVATIONS = {
+    "celu": lambda x: F.celu(x, 1.5),
+    "exponential": torch.exp,
+    "log_sigmoid": F.logsigmoid,
+    "squareplus": lambda x: (x + torch.sqrt(x * x + 4.0)) / 2,
+    "tanh_shrink": F.tanhshrink,
+    "relu6": lambda x: F.relu6(3 * x),
+    "hard_tanh": F.hardtanh,
+    "hard_silu": F.hardswish,
+    "hard_shrink": lambda x: F.hardshrink(x, 0.5),
+    "soft_shrink": lambda x: F.softshrink(x, 0.5),
+    "threshold": lambda x: F.threshold(x, 0.1, 20.0),
+    "sparse_plus": lambda x: torch.where(x <= -1, torch.zeros_like(x), torch.where(x < 1, (x + 1) ** 2 / 4, x)),
+    "sparse_sigmoid": lambda x: torch.clamp(0.5 * (x + 1), 0, 1),
+}
+
+
+def activations(i):
+    """All of them of one tensor, one after the other along a new first axis."""
+    x = normal(*cycle([sequence, image, lambda i: [3, 1 + i]], i)(i), scale=2.0)
+    return {"x": x}, ["x"], {}, lambda x: torch.stack([f(x) for f in ACTIVATIONS.values()])
+
+
+def glu(i):
+    x = normal(*cycle([sequence, image], i)(i, channels=2 * cycle([1, 3, 2, 5], i)))
+    return {"x": x}, ["x"], {}, lambda x: F.glu(x, -1)
+
+
+def p_re_lu(i):
+    """One alpha for each channel, as in PyTorch."""
+    x = normal(*cycle([sequence, image], i)(i))
+    alpha = normal(x.shape[-1])
+    shape = [1] * (x.dim() - 2) + [-1]
+    return {"x": x, "p_re_lu/alpha": alpha.reshape(shape)}, ["x", "p_re_lu/alpha"], {}, lambda x, a: last(F.prelu(first(x), a.reshape(-1)))
+
+
+def p_re_lu_of_elements(i):
+    x = normal(*cycle([sequence, image], i)(i))
+    alpha = normal(*x.shape[1:])
+    return {"x": x, "p_re_lu/alpha": alpha}, ["x", "p_re_lu/alpha"], {}, lambda x, a: torch.where(x > 0, x, x * a)
+
+
+def layer_scale(i):
+    x = normal(*cycle([sequence, image], i)(i))
+    return {"x": x, "layer_scale/gamma": normal(x.shape[-1])}, ["x", "layer_scale/gamma"], {}, lambda x, g: x * g
+
+
+def unit_normalization(i):
+    x = normal(*cycle([sequence, image], i)(i), scale=3.0)
+    return {"x": x}, ["x"], {}, lambda x: F.normalize(x, dim=-1, eps=1e-6)
+
+
+def up_sampling(of, mode):
+    def case_of(i):
+        x = normal(*of(i))
+        factors = [1 + (i + k) % (4 if x.dim() < 5 else 3) for k in range(x.dim() - 2)]
+        function = lambda x: last(F.interpolate(first(x), scale_factor=[float(f) for f in factors], mode=mode))
+        return {"x": x}, ["x"], {f"factor{k}": f for k, f in enumerate(factors)}, function
+
+    return case_of
+
+
+def borders(of):
+    """Zeros around it, and then its ends cut off."""
+
+    def case_of(i):
+        x = normal(*of(i))
+        axes = x.dim() - 2
+        pads = [((i + k) % 3, (i // 2 + k) % 4) for k in range(axes)]
+        crops = [((i // 3 + k) % 2, 0) if x.shape[k + 1] + sum(pads[k]) > 1 else (0, 0) for k in range(axes)]
+        settings = {}
+        for k in range(axes):
+            settings |= {f"before{k}": pads[k][0], f"after{k}": pads[k][1], f"first{k}": crops[k][0], f"last{k}": crops[k][1]}
+
+        def function(x):
+            around = [0, 0] + [n for pair in reversed(pads) for n in pair]
+            y = F.pad(x, around)
+            for k, (before, after) in enumerate(crops):
+                y = y.narrow(k + 1, before, y.shape[k + 1] - before - after)
+            return y
+
+        return {"x": x}, ["x"], settings, function
+
+    return case_of
+
+
+def pixel_shuffle(i):
+    factor = 1 + i % 3
+    x = normal(*image(i, channels=factor * factor * cycle([1, 2, 3], i)))
+    return {"x": x}, ["x"], {"factor": factor}, lambda x: last(F.pixel_shuffle(first(x), factor))
+
+
+def pixel_unshuffle(i):
+    factor = 1 + i % 3
+    n, h, w, c = image(i)
+    x = normal(n, h * factor, w * factor, c)
+    return {"x": x}, ["x"], {"factor": factor}, lambda x: last(F.pixel_unshuffle(first(x), factor))
+
+
+def shapes(i):
+    """A vector repeated, and the axes of what that gives exchanged."""
+    x = normal(cycle([1, 2, 3], i), cycle([5, 1, 3, 7], i))
+    count = 1 + i % 5
+    return {"x": x}, ["x"], {"count": count}, lambda x: x[:, None].expand(-1, count, -1).permute(0, 2, 1)
+
+
+def merges(i):
+    """Each way to join three tensors, along the last axis."""
+    dims = cycle([sequence, image], i)(i)
+    a, b, c = (normal(*dims) for _ in range(3))
+
+    def function(a, b, c):
+        stacked = torch.stack([a, b, c])
+        parts = [a, b, c, a + b + c, a - b - c, a * b * c, stacked.mean(0), torch.maximum(torch.maximum(a, b), c), torch.minimum(torch.minimum(a, b), c)]
+        return torch.cat(parts, -1)
+
+    return {"a": a, "b": b, "c": c}, ["a", "b", "c"], {}, function
+
+
+def windows(axes, i):
+    """A window that fits any input here with padding `Both`: its size, stride, dilation and padding along each axis."""
+    size = [cycle([3, 2, 1, 4, 3] if axes < 3 else [2, 3, 1], i + k) for k in range(axes)]
+    stride = [cycle([1, 2, 3, 1], i + 2 * k) for k in range(axes)]
+    dilation = [cycle([1, 1, 2], i + k) for k in range(axes)]
+    return size, stride, dilation, [d * (n - 1) for n, d in zip(size, dilation)]
+
+
+def listed(**lists):
+    return {f"{name}{k}": n for name, values in lists.items() for k, n in enumerate(values)}
+
+
+def inputs_of(axes, i, channels):
+    x = normal(1 + i % 2, *[cycle([5, 3, 4, 2] if axes < 3 else [3, 2, 1], i + k) for k in range(axes)], channels)
+    return x
+
+
+CONVOLUTION = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+
+
+def kernel_first(w):
+    """A kernel `[size..., in, out]` as PyTorch has it, `[out, in, size...]`."""
+    return w.movedim((-1, -2), (0, 1)).contiguous()
+
+
+def convolved(x, w, b, window, groups):
+    """A convolution of `x` padded by hand, since PyTorch's own padding is the same at both ends."""
+    size, stride, dilation, pad = window
+    return last(CONVOLUTION[x.dim() - 2](first(x), kernel_first(w), b, stride, pad, dilation, groups))
+
+
+def conv3d(i):
+    groups = cycle([1, 2, 1, 3], i)
+    channels, filters = groups * cycle([1, 2], i), groups * cycle([2, 1, 3], i)
+    window = windows(3, i)
+    x, w, b = inputs_of(3, i, channels), normal(*window[0], channels // groups, filters), normal(filters)
+    settings = listed(size=window[0], stride=window[1], dilation=window[2], pad=window[3]) | {"groups": groups, "filters": filters}
+    named = {"x": x, "conv3d/kernel": w, "conv3d/bias": b}
+    return named, list(named), settings, lambda x, w, b: convolved(x, w, b, window, groups)
+
+
+def depthwise(axes):
+    def case_of(i):
+        channels, multiplier, name = cycle([3, 1, 4, 2], i), cycle([1, 2, 1, 3], i), f"depthwise_conv{axes}d"
+        window = windows(axes, i)
+        x, w, b = inputs_of(axes, i, channels), normal(*window[0], channels, multiplier), normal(channels * multiplier)
+        settings = listed(size=window[0], stride=window[1], dilation=window[2], pad=window[3]) | {"multiplier": multiplier}
+        named = {"x": x, f"{name}/kernel": w, f"{name}/bias": b}
+        function = lambda x, w, b: convolved(x, w.reshape(*window[0], 1, channels * multiplier), b, window, channels)
+        return named, list(named), settings, function
+
+    return case_of
+
+
+def separable(axes):
+    def case_of(i):
+        channels, multiplier, filters, name = cycle([3, 1, 4, 2], i), cycle([1, 2, 1, 3], i), cycle([2, 5, 1], i), f"separable_conv{axes}d"
+        window = windows(axes, i)
+        between = channels * multiplier
+        x, w, p, b = inputs_of(axes, i, channels), normal(*window[0], channels, multiplier), normal(*[1] * axes, between, filters), normal(filters)
+        settings = listed(size=window[0], stride=window[1], dilation=window[2], pad=window[3]) | {"multiplier": multiplier, "filters": filters}
+        named = {"x": x, f"{name}/depthwise_kernel": w, f"{name}/pointwise_kernel": p, f"{name}/bias": b}
+
+        def function(x, w, p, b):
+            y = convolved(x, w.reshape(*window[0], 1, between), None, window, channels)
+            return last(CONVOLUTION[axes](first(y), kernel_first(p), b))
+
+        return named, list(named), settings, function
+
+    return case_of
+
+
+def transposed(axes):
+    """With the padding that PyTorch has, and an output padding where the stride allows one."""
+
+    def case_of(i):
+        groups, name = cycle([1, 2, 1, 3], i), f"conv{axes}d_transpose"
+        channels, filters = groups * cycle([1, 2], i), groups * cycle([2, 1, 3], i)
+        size, stride, dilation, _ = windows(axes, i)
+        x = inputs_of(axes, i, channels)
+        more = [(i // 2) % s for s in stride]
+        pad = []
+        for k in range(axes):
+            extent = dilation[k] * (size[k] - 1) + 1
+            reach = (x.shape[k + 1] - 1) * stride[k] + extent + more[k]
+            pad.append(min(i % 3, extent - 1, (reach - 1) // 2))
+        w, b = normal(*size, filters // groups, channels), normal(filters)
+        settings = listed(size=size, stride=stride, dilation=dilation, pad=pad, more=more) | {"groups": groups, "filters": filters}
+        named = {"x": x, f"{name}/kernel": w, f"{name}/bias": b}
+        function = lambda x, w, b: last(TRANSPOSED[axes](first(x), kernel_first(w), b, stride, pad, more, groups, dilation))
+        return named, list(named), settings, function
+
+    return case_of
+
+
+def transposed_same(i):
+    """Keras's padding `same`: `input stride` places, cut out of all that the windows reach."""
+    channels, filters, name = cycle([1, 3, 2], i), cycle([2, 1, 3], i), "conv2d_transpose"
+    size, stride = [cycle([3, 2, 5, 1], i + k) for k in range(2)], [cycle([1, 2, 3], i + 2 * k) for k in range(2)]
+    x, w, b = inputs_of(2, i, channels), normal(*size, filters, channels), normal(filters)
+    named = {"x": x, f"{name}/kernel": w, f"{name}/bias": b}
+
+    def function(x, w, b):
+        y = F.conv_transpose2d(first(x), kernel_first(w), b, stride)
+        for k in range(2):
+            whole, before = x.shape[k + 1] * stride[k], max(size[k] - stride[k], 0) // 2
+            short = max(whole - y.shape[k + 2], 0)
+            if short:
+                # A stride over the window: what no window reaches has the bias alone.
+                shape = list(y.shape)
+                shape[k + 2] = short
+                y = torch.cat([y, b.reshape(1, -1, 1, 1).expand(shape)], k + 2)
+            y = y.narrow(k + 2, before, whole)
+        return last(y)
+
+    return named, list(named), listed(size=size, stride=stride) | {"filters": filters}, function
+
+
+def pool3d(function):
+    def case_of(i):
+        x = inputs_of(3, i, cycle([1, 3, 2], i))
+        # PyTorch refuses windows larger than the input without its padding.
+        size = [min(cycle([2, 3, 1], i + k), x.shape[k + 1]) for k in range(3)]
+        stride, pad = [cycle([1, 2, 3], i + 2 * k) for k in range(3)], [n // 2 for n in size]
+        return {"x": x}, ["x"], listed(size=size, stride=stride, pad=pad), lambda x: last(function(first(x), size, stride, pad))
+
+    return case_of
+
+
+EQUATIONS = ["ab,bc->ac", "ab,cb", "abc,abd->acd", "ab,cd->adbc", "ab,ac->abc", "a,b,a->b", "ab,cbd,ad->ac", "abc->ca", "ab->"]
+
+
+def einsum(i):
+    """All equations of three tensors of letters' extents."""
+    extents = {"a": cycle([2, 1, 3], i), "b": cycle([3, 2, 1, 5], i), "c": cycle([4, 1, 3], i), "d": cycle([2, 3, 1], i)}
+    sides = [equation.split("->")[0].split(",") for equation in EQUATIONS]
+    named = {f"x{k}_{j}": normal(*[extents[c] for c in side]) for k, operands in enumerate(sides) for j, side in enumerate(operands)}
+
+    def function(*leaves):
+        given = iter(leaves)
+        results = [torch.einsum(equation, *[next(given) for _ in side]) for equation, side in zip(EQUATIONS, sides)]
+        return torch.cat([y.reshape(-1) for y in results])
+
+    return named, list(named), {}, function
+
+
+def sort(i):
+    """Both orders, and the largest elements, along each axis."""
+    x = normal(*cycle([sequence, image, lambda i: [3, 1 + i]], i)(i))
+    axis = i % x.dim()
+    k = 1 + i % x.shape[axis]
+
+    def function(x):
+        parts = [x.sort(dim=axis, stable=True).values, x.sort(dim=axis, descending=True, stable=True).values, x.topk(k, axis).values, x.cumsum(axis)]
+        return torch.cat(parts, axis)
+
+    return {"x": x}, ["x"], {"axis": axis, "k": k}, function
+
+
+FILES = {
+    "einsum": einsum,
+    "sort": sort,
+    "conv3d": conv3d,
+    "depthwise_conv1d": depthwise(1),
+    "depthwise_conv2d": depthwise(2),
+    "separable_conv1d": separable(1),
+    "separable_conv2d": separable(2),
+    "conv1d_transpose": transposed(1),
+    "conv2d_transpose": transposed(2),
+    "conv3d_transpose": transposed(3),
+    "conv2d_transpose_same": transposed_same,
+    "max_pooling3d": pool3d(F.max_pool3d),
+    "average_pooling3d": pool3d(lambda x, size, stride, pad: F.avg_pool3d(x, size, stride, pad, count_include_pad=False)),
+    "activations": activations,
+    "glu": glu,
+    "p_re_lu": p_re_lu,
+    "p_re_lu_of_elements": p_re_lu_of_elements,
+    "layer_scale": layer_scale,
+    "unit_normalization": unit_normalization,
+    "up_sampling1d": up_sampling(sequence, "nearest"),
+    "up_sampling2d": up_sampling(image, "nearest"),
+    "up_sampling3d": up_sampling(volume, "nearest"),
+    "up_sampling1d_bilinear": up_sampling(sequence, "linear"),
+    "up_sampling2d_bilinear": up_sampling(image, "bilinear"),
+    "up_sampling3d_bilinear": up_sampling(volume, "trilinear"),
+    "borders1d": borders(sequence),
+    "borders2d": borders(image),
+    "borders3d": borders(volume),
+    "pixel_shuffle": pixel_shuffle,
+    "pixel_unshuffle": pixel_unshuffle,
+    "shapes": shapes,
+    "merges": merges,
+}
+
+for name in sys.argv[1:] or FILES:
+    write(name, FILES[name])
