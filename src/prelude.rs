@@ -18,6 +18,6 @@ pub use crate::nn::{
     MeanSquaredError, MultiHeadAttention, NegativeLogLikelihood, Padding, Padding1d, PoissonNll, Regularizer, RmsNorm,
     SimpleRnn, SparseCategoricalCrossEntropy, SparseCategoricalFocalCrossEntropy, TiedHead, TransformerBlock,
 };
-pub use crate::optim::{Adagrad, Adam, AdamW, Groups, Optimizer, RmsProp, Schedule, Select, Sgd};
+pub use crate::optim::{Adagrad, Adam, AdamW, Groups, LossScale, Optimizer, RmsProp, Schedule, Select, Sgd};
 pub use crate::train::callback::{CsvLogger, EarlyStopping, LearningRateSchedule, ModelCheckpoint, ReduceLrOnPlateau};
 pub use crate::train::{Compile, Evaluation, Fit, History, TrainError, Trainer};

@@ -19,7 +19,8 @@ use std::fmt;
 /// # Ok::<(), ModelErrors>(())
 /// ```
 ///
-/// `bf16` has the exponents of `f32`. Those of `f16` are fewer: gradients below 6e-8 are 0.
+/// `bf16` has the exponents of `f32`. Those of `f16` are fewer: gradients below 6e-8 are 0, so the loss must be scaled
+/// ([`crate::optim::Optimizer::loss_scale`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Policy {
     compute: DType,

@@ -153,6 +153,9 @@ impl Optimizer for Groups {
         if self.groups.is_empty() {
             return Err("there is no group".into());
         }
+        if self.optimizers().any(|optimizer| optimizer.scaling().is_some()) {
+            return Err("a step has one loss: scale it with the groups' own `loss_scale`, not in one of them".into());
+        }
         self.optimizers().try_for_each(Optimizer::check)
     }
 

@@ -1,6 +1,7 @@
 //! From a loss to a training step: gradients of parameters, what is done to them, updates.
 
 use super::groups::no_parameter;
+use super::loss_scale::Scaled;
 use super::rates::{Member, member_of, members};
 use super::{Optimizer, Update};
 use crate::dsl::{GraphBuilder, ModelErrors, Parameter, Select, StateRole, Step, Tensor, TypeSpec, constant};
@@ -50,17 +51,30 @@ impl<'o> Updates<'o> {
         trained.collect()
     }
 
-    /// Updates parameters by their gradients.
+    /// Updates parameters by their gradients, or by those of the scaled loss.
     #[track_caller]
-    fn update(&mut self, trained: &[Trained], gradients: Vec<Tensor>) {
+    fn update(&mut self, trained: &[Trained], mut gradients: Vec<Tensor>, scaled: Option<&Scaled>) {
         for one in trained {
             self.scalars_of(one);
         }
-        let contexts: Vec<Update<'_>> = trained.iter().map(|one| self.context(one)).collect();
+        let mut contexts: Vec<Update<'_>> = trained.iter().map(|one| self.context(one)).collect();
+        if let Some(scaled) = scaled {
+            let (unscaled, finite) = scaled.unscale(&gradients);
+            gradients = unscaled;
+            contexts = contexts.into_iter().map(|cx| scaled.context(cx, &finite)).collect();
+        }
         let gradients = self.optimizer.prepare(&contexts, gradients);
         for ((one, cx), gradient) in trained.iter().zip(&contexts).zip(&gradients) {
-            one.tensor.builder().set_update(&one.parameter.name, &self.optimizer.update(cx, &one.tensor, gradient));
+            let new = cx.when_due(&self.optimizer.update(cx, &one.tensor, gradient), &one.tensor);
+            one.tensor.builder().set_update(&one.parameter.name, &new);
         }
+    }
+
+    /// The scaled loss, if the optimizer scales it.
+    #[track_caller]
+    fn scaled(&self, g: &GraphBuilder) -> Option<Scaled> {
+        let name = self.members.first().map_or(self.optimizer.name(), |member| &member.name);
+        Scaled::declare(g, self.optimizer, name)
     }
 
     /// Updates the used rows of a parameter by their gradients, if the optimizer can.
@@ -89,7 +103,7 @@ impl<'o> Updates<'o> {
     fn context<'a>(&'a self, one: &'a Trained) -> Update<'a> {
         let (lr, t) = self.scalars[&(one.member, one.parameter.dtype)].clone();
         let optimizer = &self.members[one.member].name;
-        Update { optimizer, parameter: &one.parameter, lr, t, made: self.step.clone(), due: None }
+        Update { optimizer, parameter: &one.parameter, lr, t, made: self.step.clone(), due: None, counts: None }
     }
 }
 
@@ -188,16 +202,18 @@ impl GraphBuilder {
         if trained.is_empty() {
             self.fail("minimize", &[loss], "all parameters are frozen");
         }
+        let scaled = updates.scaled(self);
+        let loss = &scaled.as_ref().map_or_else(|| loss.clone(), |scaled| scaled.loss(loss));
         // Before gradients make further uses.
         let by_rows: Vec<_> = trained.iter().map(|one| self.rows_of(&one.parameter.name, &one.tensor)).collect();
         let mut rest = Vec::new();
         for (one, rows) in trained.into_iter().zip(by_rows) {
-            if !rows.is_some_and(|rows| updates.update_rows(&one, rows, loss)) {
+            if !rows.is_some_and(|rows| scaled.is_none() && updates.update_rows(&one, rows, loss)) {
                 rest.push(one);
             }
         }
         let wrt: Vec<&Tensor> = rest.iter().map(|one| &one.tensor).collect();
-        updates.update(&rest, self.gradients(loss, &wrt));
+        updates.update(&rest, self.gradients(loss, &wrt), scaled.as_ref());
     }
 
     /// Whether the optimizer can update these parameters; a diagnostic says so if not.
@@ -264,6 +280,11 @@ impl GraphBuilder {
         if !self.admits("apply_gradients", &chosen, optimizer) {
             return;
         }
+        if optimizer.scaling().is_some() {
+            let rule = "these gradients are there already: the loss is scaled where `minimize` takes them";
+            self.fail("apply_gradients", &[], rule);
+            return;
+        }
         let all_double = chosen.iter().all(|(parameter, _)| parameter.dtype == DType::F64);
         let dtype = if all_double { DType::F64 } else { DType::F32 };
         let whole = chosen.len() == known.len();
@@ -273,7 +294,7 @@ impl GraphBuilder {
             let mut updates = Updates::declare(self, dtype, optimizer, whole);
             let trained = updates.trained(chosen);
             let gradients = trained.iter().filter_map(|one| of.get(&one.parameter.name).cloned()).collect();
-            updates.update(&trained, gradients);
+            updates.update(&trained, gradients, None);
         });
     }
 }

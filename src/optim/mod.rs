@@ -17,6 +17,7 @@ mod adam;
 mod clip;
 mod decay;
 mod groups;
+mod loss_scale;
 mod minimize;
 mod rates;
 mod rmsprop;
@@ -30,6 +31,7 @@ pub use adagrad::Adagrad;
 pub use adam::{Adam, AdamW};
 pub use clip::Clip;
 pub use groups::Groups;
+pub use loss_scale::LossScale;
 pub(crate) use rates::{LearningRate, learning_rates, steps_per_update};
 pub use rmsprop::RmsProp;
 pub use schedule::Schedule;
@@ -66,6 +68,11 @@ pub trait Optimizer: Send + Sync {
     /// How many steps' gradients an update is made of.
     fn steps_per_update(&self) -> u64 {
         1
+    }
+
+    /// How the loss is scaled whose gradients it gets: see [`Optimizer::loss_scale`].
+    fn scaling(&self) -> Option<&LossScale> {
+        None
     }
 
     /// Which batch normalizations of a model use their moving statistics in training, and leave them as they are.
@@ -151,6 +158,25 @@ pub trait Optimizer: Send + Sync {
         Self: Sized,
     {
         Tuned::new(self, Setting::Norm(name.into()))
+    }
+
+    /// This optimizer with gradients of the scaled loss, divided by the scale, and without an update in steps in which one of them isn't finite: what models in `f16`
+    /// ([`crate::dsl::Policy::mixed_f16`]) need, since smaller gradients than 6e-8 are 0 there. Clipping, accumulation and statistics see gradients of the loss itself, whatever the order of
+    /// the settings. The scale is the state `NAME/loss_scale`, by the optimizer's name, or that of the first in groups.
+    ///
+    /// ```
+    /// use gradc::prelude::*;
+    /// let model = Sequential::new([784]).dense(128).relu().dense(10).with_policy(Policy::mixed_f16());
+    /// let optimizer = Adam::default().loss_scale(LossScale::dynamic());
+    /// let step = model.training_graph(32, &SparseCategoricalCrossEntropy, &[], &optimizer)?;
+    /// assert!(step.state("adam/loss_scale").is_some());
+    /// # Ok::<(), ModelErrors>(())
+    /// ```
+    fn loss_scale(self, scale: LossScale) -> Tuned<Self>
+    where
+        Self: Sized,
+    {
+        Tuned::new(self, Setting::LossScale(scale))
     }
 
     /// This optimizer under another name, which its states begin with. Without a name of its own, a second Adam in a graph is called `adam_1`.

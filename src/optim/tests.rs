@@ -1,6 +1,7 @@
 //! Tests of optimizers against the formulas, computed step by step in `f64`. The loss `Σ p g` has the gradient `g`, an input.
 
 mod groups;
+mod loss_scale;
 mod tuned;
 
 use super::*;

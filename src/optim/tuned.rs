@@ -1,8 +1,8 @@
-//! Settings that every optimizer may have: clipping, accumulation, averages of weights, statistics, a name.
+//! Settings that every optimizer may have: clipping, accumulation, averages of weights, statistics, a scaled loss, a name.
 
 use super::clip::global_norm;
 use super::rates::steps_per_update;
-use super::{Clip, Groups, Optimizer, Schedule, Update};
+use super::{Clip, Groups, LossScale, Optimizer, Schedule, Update};
 use crate::dsl::setting::decay;
 use crate::dsl::{Select, Tensor};
 
@@ -16,6 +16,7 @@ pub(super) enum Setting {
     Average(f64),
     /// The output that the gradients' norm is.
     Norm(String),
+    LossScale(LossScale),
     Name(String),
 }
 
@@ -46,6 +47,7 @@ impl<O: Optimizer> Optimizer for Tuned<O> {
         match &self.setting {
             Setting::Clip(clip) => clip.check(),
             Setting::Accumulate(0) => Err("an update needs the gradients of at least 1 step".into()),
+            Setting::LossScale(scale) => scale.check(),
             Setting::Average(rate) => decay("the decay of averages", *rate),
             Setting::Name(_) if self.groups().is_some() => Err("groups have no name: name their optimizers".into()),
             Setting::Name(name) if name.is_empty() || name.contains('/') => {
@@ -62,6 +64,10 @@ impl<O: Optimizer> Optimizer for Tuned<O> {
     fn steps_per_update(&self) -> u64 {
         let steps = if let Setting::Accumulate(steps) = self.setting { steps } else { 1 };
         steps * self.optimizer.steps_per_update()
+    }
+
+    fn scaling(&self) -> Option<&LossScale> {
+        if let Setting::LossScale(scale) = &self.setting { Some(scale) } else { self.optimizer.scaling() }
     }
 
     fn frozen_statistics(&self) -> Vec<Select> {
@@ -90,7 +96,7 @@ impl<O: Optimizer> Optimizer for Tuned<O> {
                 self.optimizer.prepare(updates, gradients)
             }
             Setting::Clip(clip) => clip.apply(&self.optimizer.prepare(updates, gradients)),
-            Setting::Accumulate(_) | Setting::Average(_) | Setting::Name(_) => {
+            Setting::Accumulate(_) | Setting::Average(_) | Setting::LossScale(_) | Setting::Name(_) => {
                 self.optimizer.prepare(updates, gradients)
             }
         }
@@ -108,7 +114,9 @@ impl<O: Optimizer> Optimizer for Tuned<O> {
                 follow(&cx.every(steps_per_update(&self.optimizer, cx.parameter())), &new, decay);
                 new
             }
-            Setting::Clip(_) | Setting::Norm(_) | Setting::Name(_) => self.optimizer.update(cx, parameter, gradient),
+            Setting::Clip(_) | Setting::Norm(_) | Setting::LossScale(_) | Setting::Name(_) => {
+                self.optimizer.update(cx, parameter, gradient)
+            }
         }
     }
 
@@ -116,7 +124,7 @@ impl<O: Optimizer> Optimizer for Tuned<O> {
     #[track_caller]
     fn update_rows(&self, cx: &Update<'_>, p: &Tensor, indices: &Tensor, gradient: &Tensor) -> Option<Tensor> {
         match self.setting {
-            Setting::Clip(_) | Setting::Accumulate(_) | Setting::Norm(_) => None,
+            Setting::Clip(_) | Setting::Accumulate(_) | Setting::Norm(_) | Setting::LossScale(_) => None,
             Setting::Average(decay) => {
                 let new = self.optimizer.update_rows(cx, p, indices, gradient)?;
                 follow(cx, &new, decay);

@@ -16,6 +16,8 @@ pub struct Update<'a> {
     pub(super) made: Tensor,
     /// Whether this step makes an update, if not every step does.
     pub(super) due: Option<Tensor>,
+    /// Whether this step's gradients count at all, if not every step's do.
+    pub(super) counts: Option<Tensor>,
 }
 
 impl<'a> Update<'a> {
@@ -25,8 +27,10 @@ impl<'a> Update<'a> {
         let (Some(dtype), 2..) = (self.t.dtype(), steps) else { return self.clone() };
         let steps = i64::try_from(steps).unwrap_or(i64::MAX);
         let made = &self.made / steps;
-        let due = self.made.remainder(steps).eq(steps - 1);
-        Self { t: (&made + 1).cast(dtype), made, due: Some(due), lr: self.lr.clone(), ..*self }
+        let last = self.made.remainder(steps).eq(steps - 1);
+        let due = self.counts.as_ref().map_or_else(|| last.clone(), |counts| counts.and(&last));
+        let (lr, counts) = (self.lr.clone(), self.counts.clone());
+        Self { t: (&made + 1).cast(dtype), made, due: Some(due), lr, counts, ..*self }
     }
 
     /// The parameter: its name, its layer, its shape.
@@ -58,7 +62,12 @@ impl<'a> Update<'a> {
     #[track_caller]
     pub(super) fn keep_between(&self, slot: &str, between: &Tensor) {
         let (g, Some(due), Some(ty)) = (between.builder(), &self.due, between.ty()) else { return };
-        g.set_update(&self.slot_name(slot), &due.select(&g.zeros(ty), between));
+        let name = self.slot_name(slot);
+        let kept = match (&self.counts, g.find_state(&name)) {
+            (Some(counts), Some(before)) => counts.select(between, &before),
+            _ => between.clone(),
+        };
+        g.set_update(&name, &due.select(&g.zeros(ty), &kept));
     }
 
     /// Says what the memory is after the update. In a step that only adds to the gradient (see [`super::Optimizer::accumulate`]) it stays as it is.
