@@ -16,18 +16,26 @@ pub struct ObjectOptions {
     pub targets: Vec<Target>,
     /// What states start with instead of what the model says: trained weights.
     pub values: BTreeMap<String, Value>,
+    /// How many bytes the loops' arena may have, as [`CompileOptions::memory_limit`] says it. What the caller gives is that and each thread's scratch memory.
+    pub memory_limit: Option<usize>,
 }
 
 impl ObjectOptions {
     /// Code for this processor, states that start as the model says.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), targets: vec![], values: BTreeMap::new() }
+        Self { name: name.into(), targets: vec![], values: BTreeMap::new(), memory_limit: None }
     }
 
     /// With other processors.
     #[must_use]
     pub fn targets(self, targets: impl IntoIterator<Item = Target>) -> Self {
         Self { targets: targets.into_iter().collect(), ..self }
+    }
+
+    /// With a limit of memory.
+    #[must_use]
+    pub fn memory_limit(self, bytes: usize) -> Self {
+        Self { memory_limit: Some(bytes), ..self }
     }
 
     /// Those of one of several entries.
@@ -141,7 +149,8 @@ fn entry_point(
         false => options.targets.clone(),
     };
     let lower_for = |target: Target| {
-        let compile = CompileOptions { target: Some(target.clone()), ..CompileOptions::default() };
+        let mut compile = CompileOptions { target: Some(target.clone()), ..CompileOptions::default() };
+        compile.passes.memory_limit = options.memory_limit;
         Ok::<_, AotError>(Variant { target, program: lower(graph, &compile)? })
     };
     Ok(EntryPoint {

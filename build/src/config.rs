@@ -20,6 +20,7 @@ pub struct Config {
     native: bool,
     weights: Option<PathBuf>,
     out_dir: Option<PathBuf>,
+    memory_limit: Option<usize>,
 }
 
 impl Config {
@@ -56,6 +57,12 @@ impl Config {
     #[must_use]
     pub fn weights(self, path: impl Into<PathBuf>) -> Self {
         Self { weights: Some(path.into()), ..self }
+    }
+
+    /// How many bytes the arena of a step may have, scratch memory of threads apart: activations are computed again as far as that needs it.
+    #[must_use]
+    pub fn memory_limit(self, bytes: usize) -> Self {
+        Self { memory_limit: Some(bytes), ..self }
     }
 
     /// The folder to write to, in place of cargo's `OUT_DIR`.
@@ -103,7 +110,8 @@ impl Config {
         name: &str,
         graphs: impl IntoIterator<Item = &'g Graph>,
     ) -> Result<ObjectOptions, ScriptError> {
-        let options = ObjectOptions::named(name).targets(self.targets()?);
+        let memory_limit = self.memory_limit;
+        let options = ObjectOptions { memory_limit, ..ObjectOptions::named(name).targets(self.targets()?) };
         Ok(options.values(self.values(graphs)?))
     }
 

@@ -37,6 +37,16 @@ pub enum PassError {
         /// What the program is.
         is: Stage,
     },
+    /// The arena can't be made as small as asked.
+    #[error("the memory limit is {limit} bytes, but the smallest arena reached has {reached}: {} bytes too many{}", .reached - .limit, largest(.live))]
+    MemoryLimit {
+        /// The bytes that were allowed.
+        limit: usize,
+        /// The bytes of the smallest arena that was reached, with all that could be computed again.
+        reached: usize,
+        /// The largest tensors that are in memory when most is, by the estimate.
+        live: Vec<LiveTensor>,
+    },
     /// An error, with the pass it happened in.
     #[error("in pass `{pass}`: {source}")]
     In {
@@ -52,6 +62,24 @@ impl std::fmt::Debug for PassError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, f)
     }
+}
+
+/// A tensor in memory.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LiveTensor {
+    /// What computes it, with its type, or which input it is.
+    pub what: String,
+    /// Its size.
+    pub bytes: usize,
+    /// Where in the user's source it comes from.
+    pub loc: Option<Loc>,
+}
+
+/// The list of tensors in a message.
+fn largest(live: &[LiveTensor]) -> String {
+    let item = |t: &LiveTensor| format!("{}{}, {} bytes", at(&t.loc), t.what, t.bytes);
+    let items: Vec<String> = live.iter().map(item).collect();
+    if items.is_empty() { String::new() } else { format!("; the largest then in memory: {}", items.join("; ")) }
 }
 
 impl PassError {

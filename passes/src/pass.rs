@@ -26,19 +26,26 @@ impl PassContext {
 pub struct PassOptions {
     /// `fold` evaluates a node only if its result has at most that many elements.
     pub fold_elements: usize,
+    /// The arena has at most that many bytes: inputs, constants, outputs and all that lies between, not states, which have memory of their own. Activations
+    /// are computed again in the backward pass as far as that needs it. `None`: nothing is computed again for memory's sake.
+    ///
+    /// [`crate::compile`] keeps it, or fails with [`PassError::MemoryLimit`]; `rematerialize` by itself brings its estimate below it.
+    pub memory_limit: Option<usize>,
 }
 
 impl Default for PassOptions {
     fn default() -> Self {
-        Self { fold_elements: 4096 }
+        Self { fold_elements: 4096, memory_limit: None }
     }
 }
 
 /// The function of a pass.
 #[derive(Clone, Copy, Debug)]
 pub enum PassFn {
-    /// From graph to graph.
+    /// From graph to graph, and on the bodies of scans likewise.
     Graph(fn(&mut Graph, &PassContext) -> Result<(), PassError>),
+    /// From graph to graph, but not on the bodies of scans.
+    Step(fn(&mut Graph, &PassContext) -> Result<(), PassError>),
     /// From a graph to loops.
     Lower(fn(&Graph, &PassContext) -> Result<Program, PassError>),
     /// From loops to loops.

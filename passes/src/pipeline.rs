@@ -6,7 +6,7 @@ use crate::clean_up::{CLEAN, CSE, CSE_AGAIN, DCE, FOLD, SIMPLIFY, SIMPLIFY_AGAIN
 use crate::pass::graph_pass;
 use crate::{
     Pass, PassContext, PassError, PassFn, Stage, autodiff, collapse, cse, decompose, fma, fuse, fuse_loops, hoist,
-    legalize, lower, pair, parallelize, plan_memory, schedule, tile, unroll, vectorize, widen,
+    legalize, lower, pair, parallelize, plan_memory, rematerialize, schedule, tile, unroll, vectorize, widen,
 };
 use kernel::Program;
 
@@ -80,6 +80,13 @@ pub const PIPELINE: &[Pass] = &[
         (Stage::Fused, Stage::Scheduled),
         "Needs clusters, and numbers them for lower.",
     ),
+    Pass {
+        name: "rematerialize",
+        run: PassFn::Step(rematerialize::run),
+        requires: Stage::Scheduled,
+        ensures: Stage::Scheduled,
+        why: "After schedule: what is in memory when is known, and a cluster that runs twice is the same kernel with the same bits.",
+    },
     // Graph to loops.
     Pass {
         name: "lower",

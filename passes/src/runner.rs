@@ -1,6 +1,6 @@
 //! Runs passes: checks stages, verifies after each where asked, times each, records what changed, stops where asked.
 
-use crate::pipeline::{PIPELINE, find};
+use crate::pipeline::find;
 use crate::verify::{BeforePass, Verified};
 use crate::{Module, Pass, PassContext, PassError, PassFn, Stage};
 use ir::Graph;
@@ -89,18 +89,10 @@ pub struct Outcome {
     pub report: Report,
 }
 
-/// Runs the whole pipeline, or the part of it that [`RunOptions::stop`] says, on a graph.
-///
-/// # Errors
-/// What a pass can't do, or an invariant it broke; the error names the pass. A stop after a pass that isn't in the pipeline.
-pub fn compile(graph: Graph, cx: &PassContext, options: &RunOptions) -> Result<Outcome, PassError> {
-    run(Module::Graph(graph), PIPELINE, cx, options)
-}
-
 /// Runs passes in the given order.
 ///
 /// # Errors
-/// As [`compile`]; and a pass whose required stage the program hasn't reached.
+/// What a pass can't do, or an invariant it broke; the error names the pass. A stop after a pass that isn't in the pipeline; a pass whose required stage the program hasn't reached.
 pub fn run(module: Module, passes: &[Pass], cx: &PassContext, options: &RunOptions) -> Result<Outcome, PassError> {
     run_watched(module, passes, cx, options, &mut |_, _| {})
 }
@@ -146,7 +138,7 @@ impl Reached {
 }
 
 /// How many of the passes run.
-fn count(passes: &[Pass], stop: &Stop) -> Result<usize, PassError> {
+pub(crate) fn count(passes: &[Pass], stop: &Stop) -> Result<usize, PassError> {
     Ok(match stop {
         Stop::End => passes.len(),
         Stop::AfterCount(n) => passes.len().min(*n),
@@ -198,6 +190,10 @@ fn apply(module: Module, pass: &Pass, cx: &PassContext) -> Result<Module, PassEr
     match (pass.run, module) {
         (PassFn::Graph(f), Module::Graph(mut graph)) => {
             apply_to_graph(f, &mut graph, cx)?;
+            Ok(Module::Graph(graph))
+        }
+        (PassFn::Step(f), Module::Graph(mut graph)) => {
+            f(&mut graph, cx)?;
             Ok(Module::Graph(graph))
         }
         (PassFn::Lower(f), Module::Graph(graph)) => Ok(Module::Program(f(&graph, cx)?)),

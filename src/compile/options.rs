@@ -65,6 +65,34 @@ impl CompileOptions {
         self.target.clone().map_or_else(host_as_allowed, Ok)
     }
 
+    /// With a limit of memory: the program's arena has at most that many bytes. Activations that wait for the backward pass are computed again there, as
+    /// little as the limit needs, and what is cheap to compute first; the results are the same, bit by bit. Compiling takes longer: the last passes run up
+    /// to seven times, all of which [`CompileReport::passes`](super::CompileReport::passes) lists.
+    ///
+    /// What counts is the arena: inputs, constants, outputs and all that lies between, [`arena`](passes::plan_memory::MemoryReport::arena) of
+    /// [`CompileReport::memory`](super::CompileReport::memory). States (parameters, an optimizer's moments) have memory of their own, which no limit
+    /// changes, and so has each thread's scratch. What recurrent layers leave for the way back is kept.
+    ///
+    /// A limit that can't be kept is an error, [`PassError::MemoryLimit`](passes::PassError::MemoryLimit), which says by how many bytes, and what the largest tensors are.
+    ///
+    /// ```
+    /// use gradc::compile::CompileOptions;
+    /// use gradc::prelude::*;
+    /// let mut model = Sequential::new([64]);
+    /// for _ in 0..8 {
+    ///     model = model.dense(64).tanh();
+    /// }
+    /// let step = model.training_graph(256, &MeanSquaredError, &[], &Sgd::new(0.1))?;
+    /// let arena = step.compile(&CompileOptions::default())?.report().memory.arena;
+    /// let less = step.compile(&CompileOptions::default().memory_limit(arena * 3 / 4))?;
+    /// assert!(less.report().memory.arena <= arena * 3 / 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.passes.memory_limit = Some(bytes);
+        self
+    }
+
     /// With another seed.
     pub fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }

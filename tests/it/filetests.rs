@@ -5,7 +5,7 @@
 //! graph "case" { .. }
 //! ```
 //!
-//! A line `; target: avx512` (or `avx2`, `avx512_bf16`) runs the passes for that machine. A case for passes on loops is a program in the kernel's text instead. What the passes make of a case must also compute the same as the
+//! A line `; target: avx512` (or `avx2`, `avx512_bf16`) runs the passes for that machine, `; memory_limit: 4096` with that limit. A case for passes on loops is a program in the kernel's text instead. What the passes make of a case must also compute the same as the
 //! case did, checked by the interpreters. A negative test says `; error: text` at the end of the offending
 //! line or on the line after it, or in the header if no line is to blame. `INSTA_UPDATE=always` writes the snapshots anew.
 
@@ -105,7 +105,9 @@ fn context(case: &FileTest) -> PassContext {
         Some("avx512_bf16") => Target::avx512().with_instruction_set(InstructionSet::Avx512Bf16).unwrap(),
         Some(other) => panic!("{}: there is no target {other}", case.name()),
     };
-    PassContext::new(target)
+    let mut context = PassContext::new(target);
+    context.options.memory_limit = case.header("memory_limit").first().map(|bytes| bytes.parse().unwrap());
+    context
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod halves;
 mod least;
 mod machine;
 mod memory;
+mod memory_limit;
 mod models;
 mod names;
 mod oracle;

@@ -25,8 +25,11 @@ pub struct Explanation {
 /// # Errors
 /// If it doesn't compile or run, or the machine can't be measured.
 pub fn explain(workload: &Workload, settings: &Settings, machine: &MachineLimits) -> Result<Explanation, BenchError> {
-    let options = CompileOptions::threads(settings.threads);
     let step = workload.step()?;
+    let mut options = CompileOptions::threads(settings.threads);
+    if let Some(limit) = settings.memory_limit {
+        options = limit.apply(&step.graph, options)?;
+    }
     let mut program = step.compile(&options)?;
     workload.fill(&step, &mut program)?;
     let profile = profile(&step, &mut program, &options, RUNS, None)?;

@@ -2,7 +2,7 @@
 
 use super::process::{age_s, peak_rss_mb};
 use super::subject::LoadedWorkload;
-use super::{BenchError, MachineLimits, StepWork, Workload, WorkloadKind};
+use super::{ArenaLimit, BenchError, MachineLimits, StepWork, Workload, WorkloadKind};
 use serde_json::{Value as Json, json};
 use std::time::Instant;
 
@@ -22,6 +22,8 @@ pub struct Settings {
     pub threads: usize,
     /// How long samples are taken, in seconds. A tenth of it goes before them as warm-up.
     pub seconds: f64,
+    /// How large the arena may be.
+    pub memory_limit: Option<ArenaLimit>,
 }
 
 /// What shows that a step computes what it should.
@@ -79,7 +81,7 @@ pub struct Measurement {
 /// If it doesn't compile or run, or a result is not finite.
 pub fn measure(workload: &Workload, settings: &Settings) -> Result<Measurement, BenchError> {
     check(settings)?;
-    let mut subject = LoadedWorkload::new(workload, settings.threads)?;
+    let mut subject = LoadedWorkload::within(workload, settings.threads, settings.memory_limit)?;
     let start = Instant::now();
     let first = subject.step()?;
     let (first_step_s, start_to_step1_s) = (start.elapsed().as_secs_f64(), age_s());
@@ -290,7 +292,8 @@ mod tests {
 
     #[test]
     fn impossible_settings_are_refused() {
-        for settings in [Settings { threads: 0, seconds: 1.0 }, Settings { threads: 1, seconds: f64::NAN }] {
+        for (threads, seconds) in [(0, 1.0), (1, f64::NAN)] {
+            let settings = Settings { threads, seconds, memory_limit: None };
             assert!(matches!(check(&settings), Err(BenchError::Setting(_))));
         }
     }

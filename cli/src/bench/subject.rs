@@ -1,6 +1,6 @@
 //! A workload made runnable, and its states and inputs written.
 
-use super::{BenchError, StepWork, Workload, WorkloadKind, contraction_flops};
+use super::{ArenaLimit, BenchError, StepWork, Workload, WorkloadKind, contraction_flops};
 use gradc::compile::{CompileOptions, CompiledProgram, run_passes};
 use gradc::dsl::Step;
 use ir::Value;
@@ -38,12 +38,23 @@ impl LoadedWorkload {
     /// # Errors
     /// If it doesn't compile or load.
     pub fn new(workload: &Workload, threads: usize) -> Result<Self, BenchError> {
+        Self::within(workload, threads, None)
+    }
+
+    /// The same, with an arena that is at most so large.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; an arena that can't be made so small.
+    pub fn within(workload: &Workload, threads: usize, limit: Option<ArenaLimit>) -> Result<Self, BenchError> {
         let start = Instant::now();
         let step = workload.step()?;
         let build_s = start.elapsed().as_secs_f64();
 
+        let mut options = CompileOptions::threads(threads);
+        if let Some(limit) = limit {
+            options = limit.apply(&step.graph, options)?;
+        }
         let start = Instant::now();
-        let options = CompileOptions::threads(threads);
         let mut program = step.compile(&options)?;
         let compile_s = start.elapsed().as_secs_f64();
 

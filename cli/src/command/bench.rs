@@ -2,8 +2,8 @@
 
 use super::print;
 use crate::bench::{
-    BenchError, INFERENCE, KERNELS, MachineLimits, OPS, Settings, WORKLOADS, Workload, WorkloadKind, add_limit,
-    compare, explain, measure,
+    ArenaLimit, BenchError, INFERENCE, KERNELS, MachineLimits, OPS, Settings, WORKLOADS, Workload, WorkloadKind,
+    add_limit, compare, explain, measure,
 };
 use clap::Args;
 use serde_json::Value as Json;
@@ -31,6 +31,9 @@ pub(super) struct Bench {
     /// Threads that run a step; pin the process to as many cores with `taskset`
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
+    /// How large the arena of a step may be: bytes (`64M`) or a part of what it takes otherwise (`60%`). Activations are computed again as far as that needs it
+    #[arg(long, value_name = "BYTES|%", conflicts_with_all = ["peak", "compare"])]
+    memory_limit: Option<ArenaLimit>,
     /// How long to take samples
     #[arg(long, value_name = "S", default_value_t = 3.0)]
     seconds: f64,
@@ -51,7 +54,7 @@ impl Bench {
             let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
             return print(&compare(&text).map_err(|e| format!("{}: {e}", path.display()))?.to_string());
         }
-        let settings = Settings { threads: self.threads, seconds: self.seconds };
+        let settings = Settings { threads: self.threads, seconds: self.seconds, memory_limit: self.memory_limit };
         if self.peak {
             let machine = MachineLimits::measure(settings.threads)?;
             let lines = || machine.to_json().iter().map(|json| format!("{json}\n")).collect();
@@ -97,6 +100,7 @@ impl Bench {
         let (threads, seconds) = (self.threads.to_string(), self.seconds.to_string());
         let output = Command::new(std::env::current_exe()?)
             .args(["bench", "--workload", workload.name, "--threads", &threads, "--seconds", &seconds, "--json"])
+            .args(self.memory_limit.iter().flat_map(|limit| ["--memory-limit".into(), limit.to_string()]))
             .stderr(Stdio::inherit())
             .output()?;
         if !output.status.success() {
@@ -217,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_tables_read_fields_that_the_lines_have() {
-        let settings = Settings { threads: 1, seconds: 0.0 };
+        let settings = Settings { threads: 1, seconds: 0.0, memory_limit: None };
         let line = |name: &str| measure(Workload::named(name).unwrap(), &settings).unwrap().to_json();
         let json = line("mlp_tiny");
         assert!(MODELS.iter().all(|c| !json[c.field].is_null()), "{json}");

@@ -43,6 +43,9 @@ pub(super) struct Build {
     /// Samples in a batch; without it, the model's usual number
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// How many bytes the arena of a step may have, scratch memory of threads apart: activations are computed again as far as that needs it
+    #[arg(long, value_name = "BYTES")]
+    memory_limit: Option<usize>,
     /// Values that states start with, by name; states that the file doesn't have start as the model says. What the step doesn't have is left out
     #[arg(long, value_name = "FILE.safetensors")]
     weights: Option<PathBuf>,
@@ -97,7 +100,8 @@ impl Build {
     }
 
     fn files(&self) -> Result<Vec<Files>, Box<dyn Error>> {
-        let options = ObjectOptions::named(self.name()?).targets(self.targets()?);
+        let memory_limit = self.memory_limit;
+        let options = ObjectOptions { memory_limit, ..ObjectOptions::named(self.name()?).targets(self.targets()?) };
         let weights = self.weights.as_ref().map(load_tensors).transpose()?.unwrap_or_default();
         if self.is_file() {
             if self.batch.is_some() {

@@ -1,6 +1,7 @@
 //! `gradc dump`: a model's training step after a pass, as text or as a picture.
 
 use super::print;
+use crate::bench::ArenaLimit;
 use ::passes::{Module, Stop};
 use clap::{Args, ValueEnum};
 use gradc::compile::{CompileOptions, run_passes};
@@ -27,6 +28,9 @@ pub(super) struct Dump {
     /// Samples in a batch; without it, the model's usual number
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// How large the arena may be: bytes (`64M`) or a part of what it takes otherwise (`60%`)
+    #[arg(long, value_name = "BYTES|%")]
+    memory_limit: Option<ArenaLimit>,
     /// Show where each node comes from in the source
     #[arg(long)]
     locations: bool,
@@ -131,7 +135,11 @@ impl Dump {
             Some("none") => Stop::AfterCount(0),
             Some(name) => Stop::AfterPass(name.into()),
         };
-        let module = run_passes(step.graph, &CompileOptions::default(), stop)?.module;
+        let mut options = CompileOptions::default();
+        if let Some(limit) = self.memory_limit {
+            options = limit.apply(&step.graph, options)?;
+        }
+        let module = run_passes(step.graph, &options, stop)?.module;
         match (self.format, &module) {
             (Format::Dot, Module::Graph(graph)) => Ok(ir::dot::to_dot(graph)),
             (Format::Dot, Module::Program(_)) => {
@@ -151,7 +159,8 @@ mod tests {
     use super::*;
 
     fn dump(model: BuiltIn, after: Option<&str>, format: Format) -> Result<String, String> {
-        let dump = Dump { model, after: after.map(String::from), format, batch: None, locations: false };
+        let dump =
+            Dump { model, after: after.map(String::from), format, batch: None, memory_limit: None, locations: false };
         dump.text().map_err(|e| e.to_string())
     }
 

@@ -2,7 +2,7 @@
 
 use super::dump::BuiltIn;
 use super::{print, read_graph};
-use crate::bench::{MachineLimits, Workload, profile, stream::unit};
+use crate::bench::{ArenaLimit, MachineLimits, Workload, profile, stream::unit};
 use clap::{Args, ValueEnum};
 use gradc::compile::{CompileOptions, CompiledProgram};
 use gradc::dsl::{StateRole, StateSpec, Step, zeros};
@@ -21,6 +21,9 @@ pub(super) struct Profile {
     /// Steps to run; the times are their medians
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
+    /// How large the arena may be: bytes (`64M`) or a part of what it takes otherwise (`60%`)
+    #[arg(long, value_name = "BYTES|%")]
+    memory_limit: Option<ArenaLimit>,
     /// Write the last steps as a trace for chrome://tracing or Perfetto: a row for each thread
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -35,8 +38,7 @@ pub(super) struct Profile {
 impl Profile {
     pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
         let threads = usize::from(self.threads);
-        let options = CompileOptions::threads(threads);
-        let (step, mut program) = load(&self.model, &options)?;
+        let (step, options, mut program) = load(&self.model, CompileOptions::threads(threads), self.memory_limit)?;
         let machine = if self.no_limits { None } else { Some(MachineLimits::measure(threads)?) };
         let profile = profile(&step, &mut program, &options, self.steps as usize, machine)?;
         print(&profile.to_string())?;
@@ -48,26 +50,44 @@ impl Profile {
     }
 }
 
-/// The step of that name or in that file, compiled, with values in its states and inputs.
-fn load(model: &str, options: &CompileOptions) -> Result<(Step, CompiledProgram), Box<dyn Error>> {
-    if let Ok(workload) = Workload::named(model) {
-        let step = workload.step()?;
-        let mut program = step.compile(options)?;
-        workload.fill(&step, &mut program)?;
-        return Ok((step, program));
+/// The step of that name or in that file, compiled, with values in its states and inputs, and the options with the limit.
+fn load(
+    model: &str,
+    mut options: CompileOptions,
+    limit: Option<ArenaLimit>,
+) -> Result<(Step, CompileOptions, CompiledProgram), Box<dyn Error>> {
+    let workload = Workload::named(model).ok();
+    let step = match workload {
+        Some(workload) => workload.step()?,
+        None => built_in_or_file(model)?,
+    };
+    if let Some(limit) = limit {
+        options = limit.apply(&step.graph, options)?;
     }
-    let step = match BuiltIn::from_str(model, false) {
+    let mut program = step.compile(&options)?;
+    match workload {
+        Some(workload) => workload.fill(&step, &mut program)?,
+        None => fill(&step, &mut program)?,
+    }
+    Ok((step, options, program))
+}
+
+fn built_in_or_file(model: &str) -> Result<Step, Box<dyn Error>> {
+    Ok(match BuiltIn::from_str(model, false) {
         Ok(built_in) => built_in.step(built_in.batch())?,
         Err(_) if Path::new(model).is_file() => from_file(Path::new(model))?,
         Err(_) => return Err(unknown(model).into()),
-    };
-    let mut program = step.compile(options)?;
+    })
+}
+
+/// Gives inputs values.
+fn fill(step: &Step, program: &mut CompiledProgram) -> Result<(), Box<dyn Error>> {
     for (number, (_, input)) in step.graph.inputs().enumerate() {
         // Numbers from 0 to 1; as integers and truth values they are 0, which is an index that every table has.
         let value = |i: usize| ir::Scalar::F32(unit(number as u64, i)).cast(input.ty.dtype);
         program.set_input(&input.name, &Value::from_fn(input.ty.clone(), value))?;
     }
-    Ok((step, program))
+    Ok(())
 }
 
 /// A step from a graph as text; its states start at 0.
@@ -98,12 +118,12 @@ mod tests {
 
     #[test]
     fn models_workloads_and_files_load() {
-        let options = CompileOptions::threads(1);
+        let load = |name: &str| load(name, CompileOptions::threads(1), Some(ArenaLimit::Percent(100.0)));
         for name in ["mlp_tiny", "mlp", "infer_mlp_small_b1"] {
-            let (_, mut program) = load(name, &options).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let (.., mut program) = load(name).unwrap_or_else(|e| panic!("{name}: {e}"));
             program.step().unwrap();
         }
-        let error = load("no_such_model", &options).unwrap_err().to_string();
+        let error = load("no_such_model").err().unwrap().to_string();
         assert!(error.contains("cnn, ") && error.contains("k_sgemm_64"), "{error}");
     }
 
@@ -113,13 +133,14 @@ mod tests {
         let path = dir.path().join("step.ir");
         let step = BuiltIn::Logreg.step(4).unwrap();
         std::fs::write(&path, step.graph.to_string()).unwrap();
-        let (read, mut program) = load(path.to_str().unwrap(), &CompileOptions::threads(1)).unwrap();
+        let load = || load(path.to_str().unwrap(), CompileOptions::threads(1), None);
+        let (read, _, mut program) = load().unwrap();
         assert_eq!(read.graph.to_string(), step.graph.to_string());
         program.step().unwrap();
         // All weights are 0: every class has the same probability.
         assert!((program.scalar("loss").unwrap() - 10f64.ln()).abs() < 1e-6);
         std::fs::write(&path, "graph broken").unwrap();
-        let error = load(path.to_str().unwrap(), &CompileOptions::threads(1)).unwrap_err().to_string();
+        let error = load().err().unwrap().to_string();
         assert!(error.contains("step.ir"), "{error}");
     }
 }

@@ -327,6 +327,21 @@ impl Graph {
         self.move_results([(old, new)]);
     }
 
+    /// Makes one operand of a node another one.
+    ///
+    /// # Panics
+    /// If the node has no operand of that number, if the new one has another type than the old one, or if it depends on the node.
+    pub fn set_operand(&mut self, id: NodeId, i: usize, operand: NodeId) {
+        let old = self.operands(id)[i];
+        assert_eq!(self.ty(old), self.ty(operand), "an operand is replaced by one of the same type");
+        if old == operand {
+            return;
+        }
+        self.touch();
+        self.dag[id.raw()].operands[i] = operand;
+        self.uses.change(id, i, old, operand);
+    }
+
     /// Removes a node that nothing uses.
     ///
     /// # Panics

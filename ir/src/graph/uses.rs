@@ -42,7 +42,6 @@ impl Uses {
     }
 
     /// An operand of a node becomes another one.
-    #[cfg(test)]
     pub(super) fn change(&mut self, user: NodeId, i: usize, old: NodeId, new: NodeId) {
         self.take(user, i, old);
         self.push(new, Use { user, operand: i as u32 });

@@ -18,6 +18,7 @@ mod expr;
 mod index;
 mod loops;
 mod lowering;
+mod measure;
 mod opaque;
 mod random;
 mod scan;
@@ -28,6 +29,7 @@ mod window;
 mod work;
 
 pub(crate) use lowering::Lowering;
+pub(crate) use measure::{ClusterWork, measure};
 
 use crate::fuse::cluster::{ClusterKind, Clusters};
 use crate::{PassContext, PassError};
@@ -44,6 +46,17 @@ pub fn run(graph: &Graph, context: &PassContext) -> Result<Program, PassError> {
 }
 
 fn lower<'g>(graph: &'g Graph, target: &Target, is_body: bool) -> Result<Lowering<'g>, PassError> {
+    let mut lowering = start(graph, target, is_body);
+    let clusters = Clusters::of(graph);
+    for &cluster in clusters.nodes.keys() {
+        lower_cluster(&mut lowering, &clusters, cluster)?;
+    }
+    copy_remaining_results(&mut lowering)?;
+    Ok(lowering)
+}
+
+/// A program with the buffers of ports and nothing else.
+fn start<'g>(graph: &'g Graph, target: &Target, is_body: bool) -> Lowering<'g> {
     let mut lowering = Lowering {
         graph,
         target: target.clone(),
@@ -57,19 +70,20 @@ fn lower<'g>(graph: &'g Graph, target: &Target, is_body: bool) -> Result<Lowerin
         is_body,
     };
     lowering.declare_ports();
-    let clusters = Clusters::of(graph);
-    for (&cluster, nodes) in &clusters.nodes {
-        lowering.start(nodes);
-        match clusters.kind(graph, cluster) {
-            ClusterKind::Loop => loops::lower(&mut lowering, cluster, nodes)?,
-            ClusterKind::Contraction(anchor) => contraction::lower(&mut lowering, cluster, anchor, nodes)?,
-            ClusterKind::Window(anchor) => window::lower(&mut lowering, cluster, anchor, nodes)?,
-            ClusterKind::Opaque(anchor) => opaque::lower(&mut lowering, cluster, anchor)?,
-            ClusterKind::Scan(anchor) => scan::lower(&mut lowering, anchor, nodes)?,
-        }
+    lowering
+}
+
+/// Adds the kernels and launches of a cluster.
+fn lower_cluster(lowering: &mut Lowering<'_>, clusters: &Clusters, cluster: u32) -> Result<(), PassError> {
+    let nodes = clusters.nodes.get(&cluster).map_or(&[][..], Vec::as_slice);
+    lowering.start(nodes);
+    match clusters.kind(lowering.graph, cluster) {
+        ClusterKind::Loop => loops::lower(lowering, cluster, nodes),
+        ClusterKind::Contraction(anchor) => contraction::lower(lowering, cluster, anchor, nodes),
+        ClusterKind::Window(anchor) => window::lower(lowering, cluster, anchor, nodes),
+        ClusterKind::Opaque(anchor) => opaque::lower(lowering, cluster, anchor),
+        ClusterKind::Scan(anchor) => scan::lower(lowering, anchor, nodes),
     }
-    copy_remaining_results(&mut lowering)?;
-    Ok(lowering)
 }
 
 /// Results that no cluster computes to a buffer of their own: ports passed through, and second names.

@@ -90,7 +90,7 @@ fn order_checks(graph: &Graph, clusters: &Clusters, tasks: &mut Tasks) {
 }
 
 /// The operand whose elements a node checks.
-fn checked_index(graph: &Graph, node: NodeId) -> Option<NodeId> {
+pub(crate) fn checked_index(graph: &Graph, node: NodeId) -> Option<NodeId> {
     match (graph.op(node), graph.operands(node)) {
         (Op::Gather(_) | Op::TakeAlongAxis(_) | Op::ScatterAdd(_), [_, index, ..]) | (Op::CheckIndex(_), [index]) => {
             Some(*index)

@@ -83,7 +83,7 @@ fn what_changes_code_changes_the_key() {
     let (one, other) = (step(2), step(3));
     let same = CompileOptions { threads: 3, seed: 9, cache: Cache::Off, ..base.clone() };
     assert_eq!(key(&one, &base), key(&step(2), &same), "threads and seeds don't change code");
-    let passes = passes::PassOptions { fold_elements: 1 };
+    let passes = passes::PassOptions { fold_elements: 1, ..Default::default() };
     let host = base.target_or_host().unwrap();
     let small = kernel::Caches { l1_bytes: 1, ..host.caches() };
     let changed = [
@@ -91,6 +91,7 @@ fn what_changes_code_changes_the_key() {
         key(&one, &CompileOptions { target: Some(host.clone().with_caches(small)), ..base.clone() }),
         key(&one, &CompileOptions { passes, ..base.clone() }),
         key(&one, &CompileOptions { verify: false, ..base.clone() }),
+        key(&one, &base.clone().memory_limit(1 << 20)),
     ];
     assert!(changed.iter().all(|k| *k != key(&one, &base)));
     assert_eq!(key(&one, &base).to_string().len(), 64);

@@ -101,7 +101,7 @@ pub fn elements(value: &Value) -> Option<&[f32]> {
 
 /// Options that name every choice.
 pub fn options(target: Option<Target>) -> (CompileOptions, Stop) {
-    let passes = PassOptions { fold_elements: 16 };
+    let passes = PassOptions { fold_elements: 16, memory_limit: Some(1 << 30) };
     let options = CompileOptions { target, passes, snapshots: Snapshots::None, ..CompileOptions::threads(1) };
     (options, Stop::AfterPass("fuse".into()))
 }
