@@ -20,6 +20,8 @@ pub struct Executable {
     states: Attached,
     /// The addresses of all launches' parameters.
     pub(crate) args: Vec<*mut u8>,
+    /// The buffers' addresses, while `args` is made of them.
+    starts: Vec<*mut u8>,
     ports: Ports,
     checks: Vec<Check>,
 }
@@ -79,7 +81,7 @@ impl Executable {
         let team = Box::new(Team::new(threads, object.scratch_bytes())?);
         let step = loaded.step();
         let checks = loaded.checks().to_vec();
-        Ok(Self { loaded, step, team, arena, states: Attached::None, args: vec![], ports, checks })
+        Ok(Self { loaded, step, team, arena, states: Attached::None, args: vec![], starts: vec![], ports, checks })
     }
 
     /// Runs on these states from now on; they may have more than the program asks for. Gives those that it had for itself. Nothing is copied.
@@ -87,9 +89,8 @@ impl Executable {
     /// # Errors
     /// A state that the program has is missing there, or of another type; it keeps what it had, and the error has the states.
     pub fn attach(&mut self, states: States) -> Result<Option<States>, Refused> {
-        match self.addresses(&states) {
-            Ok(args) => self.args = args,
-            Err(why) => return Err(Refused { why, states: Box::new(states) }),
+        if let Err(why) = self.point_at(&states) {
+            return Err(Refused { why, states: Box::new(states) });
         }
         Ok(match std::mem::replace(&mut self.states, Attached::Own(states)) {
             Attached::Own(before) => Some(before),
@@ -106,14 +107,14 @@ impl Executable {
             let what = format!("the program changes the state `{name}`, so that it can't share states with others");
             return Err(LoadError::States(what));
         }
-        self.args = self.addresses(&states)?;
+        self.point_at(&states)?;
         self.states = Attached::Shared(states);
         Ok(())
     }
 
     /// Takes the program's states away, unless it shares them; it can't run until it gets some.
     pub fn detach(&mut self) -> Option<States> {
-        self.args = vec![];
+        self.args.clear();
         match std::mem::replace(&mut self.states, Attached::None) {
             Attached::Own(states) => Some(states),
             _ => None,
@@ -133,12 +134,13 @@ impl Executable {
         }
     }
 
-    /// The addresses of all launches' parameters, launch after launch.
-    fn addresses(&self, states: &States) -> Result<Vec<*mut u8>, LoadError> {
+    /// The addresses of all launches' parameters, launch after launch, on these states. The memory of the tables is used again, so that programs pass states along without an allocation.
+    /// Without all of the program's states the addresses stay what they were.
+    fn point_at(&mut self, states: &States) -> Result<(), LoadError> {
         let object = self.loaded.object();
-        let mut starts = Vec::with_capacity(object.buffers().len());
+        self.starts.clear();
         for buffer in object.buffers() {
-            starts.push(match buffer.state() {
+            self.starts.push(match buffer.state() {
                 None => self.arena.address(buffer.offset.unwrap_or(0)),
                 Some(name) => match states.address(name) {
                     Some(address) if states.holds(name, buffer.dtype, buffer.len) => address,
@@ -149,7 +151,10 @@ impl Executable {
                 },
             });
         }
-        Ok(object.launches().iter().flat_map(|l| &l.args).map(|id| starts[id.0 as usize]).collect())
+        let starts = &self.starts;
+        self.args.clear();
+        self.args.extend(object.launches().iter().flat_map(|l| &l.args).map(|id| starts[id.0 as usize]));
+        Ok(())
     }
 
     /// Runs the program once. Allocates nothing.

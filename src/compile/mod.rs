@@ -39,7 +39,7 @@ pub use options::CompileOptions;
 pub use program::CompiledProgram;
 pub use programs::ProgramCache;
 pub use report::{CompileReport, KernelReport};
-pub(crate) use values::{Elements, read, write};
+pub(crate) use values::{Elements, first, read, write};
 
 pub use kernel::Target;
 pub use passes::{PassOptions, Snapshots, Stop};

@@ -1,7 +1,7 @@
 //! A compiled step with its memory.
 
 use super::indices::IndexedInputs;
-use super::values::{Elements, read, with_input, write};
+use super::values::{Elements, first, read, with_input, write, write_float};
 use super::{CompileError, CompileReport, RunError};
 use crate::dsl::{StateSpec, Step};
 use ir::{DType, TensorType, Value};
@@ -145,14 +145,8 @@ impl CompiledProgram {
     /// # Errors
     /// If there is no such output, or it is no `f32` or `f64`.
     pub fn scalar(&self, name: &str) -> Result<f64, PortError> {
-        match self.outputs.get(name).map(|ty| ty.dtype) {
-            Some(DType::F64) => Ok(self.output::<f64>(name)?[0]),
-            Some(DType::Bf16 | DType::F16) => {
-                let (dtype, bits) = (self.outputs[name].dtype, self.output::<u16>(name)?[0]);
-                Ok(ir::Scalar::from_bits(bits.into(), dtype).as_f64())
-            }
-            _ => Ok(self.output::<f32>(name)?[0].into()),
-        }
+        let dtype = self.outputs.get(name).map(|ty| ty.dtype).filter(|dtype| dtype.is_float());
+        first(&self.executable, name, dtype.unwrap_or(DType::F32))
     }
 
     /// The elements of a state.
@@ -170,6 +164,18 @@ impl CompiledProgram {
     pub fn state_value(&self, name: &str) -> Result<Value, RunError> {
         let ty = self.state_type(name)?;
         read(self.executable.states().ok_or_else(|| no_states(name))?, name, ty)
+    }
+
+    /// The first element of a state, widened, without an allocation.
+    pub(crate) fn state_number(&self, name: &str) -> Result<f64, RunError> {
+        let dtype = self.state_type(name)?.dtype;
+        Ok(first(self.executable.states().ok_or_else(|| no_states(name))?, name, dtype)?)
+    }
+
+    /// Writes a state that is one float, without an allocation.
+    pub(crate) fn set_state_number(&mut self, name: &str, number: f64) -> Result<(), RunError> {
+        let dtype = self.state_type(name)?.dtype;
+        Ok(write_float(self.executable.states_mut().ok_or_else(|| no_states(name))?, name, dtype, number)?)
     }
 
     /// Copies a tensor into a state.

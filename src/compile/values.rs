@@ -1,7 +1,7 @@
 //! Between host tensors and a program's memory.
 
 use super::RunError;
-use ir::{DType, Data, TensorType, Value};
+use ir::{DType, Data, Scalar, TensorType, Value};
 use runtime::{Element, Executable, PortError, States};
 
 /// The elements of an input, to write in place.
@@ -93,6 +93,27 @@ pub(crate) fn write(memory: &mut impl Sink, name: &str, expected: &TensorType, v
         }
     }?;
     Ok(())
+}
+
+/// The first element of an output or a state, widened.
+pub(crate) fn first(memory: &impl TensorSource, name: &str, dtype: DType) -> Result<f64, PortError> {
+    Ok(match dtype {
+        DType::F32 => memory.get::<f32>(name)?[0].into(),
+        DType::F64 => memory.get(name)?[0],
+        DType::I64 => memory.get::<i64>(name)?[0] as f64,
+        DType::I32 => memory.get::<i32>(name)?[0].into(),
+        DType::U8 | DType::Bool => memory.get::<u8>(name)?[0].into(),
+        DType::Bf16 | DType::F16 => Scalar::from_bits(memory.get::<u16>(name)?[0].into(), dtype).as_f64(),
+    })
+}
+
+/// Writes an output or a state of one float.
+pub(super) fn write_float(memory: &mut impl Sink, name: &str, dtype: DType, number: f64) -> Result<(), PortError> {
+    match dtype {
+        DType::F64 => memory.put(name, &[number]),
+        DType::Bf16 | DType::F16 => memory.put(name, &[Scalar::from_f64(number, dtype).to_bits() as u16]),
+        _ => memory.put(name, &[number as f32]),
+    }
 }
 
 /// The elements of an output or a state as a tensor.

@@ -4,13 +4,51 @@ use super::shuffle::permutation;
 use super::source::{BatchReader, Epoch};
 use super::{Column, DataError, Dataset};
 use ir::TensorType;
+use std::ops::Range;
 
 /// Some samples of columns that somebody keeps: a batch, without a copy.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchView<'a> {
     data: &'a Dataset,
-    rows: &'a [usize],
+    rows: RowRefs<'a>,
     first: usize,
+}
+
+/// Where samples are stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RowRefs<'a> {
+    /// One after the other, from the first on.
+    Span { first: usize, len: usize },
+    /// At these rows.
+    List(&'a [usize]),
+}
+
+impl RowRefs<'_> {
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::Span { len, .. } => len,
+            Self::List(rows) => rows.len(),
+        }
+    }
+
+    pub(crate) fn get(self, i: usize) -> usize {
+        match self {
+            Self::Span { first, .. } => first + i,
+            Self::List(rows) => rows[i],
+        }
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
+        (0..self.len()).map(move |i| self.get(i))
+    }
+
+    /// Those of a range, which ends at [`Self::len`] at the latest.
+    pub(crate) fn part(self, range: Range<usize>) -> Self {
+        match self {
+            Self::Span { first, .. } => Self::Span { first: first + range.start, len: range.len() },
+            Self::List(rows) => Self::List(&rows[range]),
+        }
+    }
 }
 
 impl<'a> BatchView<'a> {
@@ -22,7 +60,7 @@ impl<'a> BatchView<'a> {
         let stored = data.stored();
         match rows.iter().find(|row| **row >= stored) {
             Some(row) => Err(DataError::Dataset(format!("row {row} of {stored}: there is no such sample"))),
-            None => Ok(Self { data, rows, first }),
+            None => Ok(Self { data, rows: RowRefs::List(rows), first }),
         }
     }
 
@@ -33,7 +71,7 @@ impl<'a> BatchView<'a> {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.len() == 0
     }
 
     /// The samples as a data set, which shares the columns.
@@ -41,14 +79,19 @@ impl<'a> BatchView<'a> {
         self.data.at_rows(self.rows)
     }
 
+    /// All samples of a data set.
+    pub(super) fn whole(data: &'a Dataset) -> Self {
+        Self { data, rows: data.row_refs(), first: 0 }
+    }
+
     /// The stored positions of the samples.
-    pub(crate) fn rows(&self) -> &'a [usize] {
+    pub(crate) fn rows(&self) -> RowRefs<'a> {
         self.rows
     }
 
     /// The number by which messages name sample `i` of the batch.
     pub(crate) fn sample(&self, i: usize) -> usize {
-        self.first + self.rows[i]
+        self.first + self.rows.get(i)
     }
 
     /// The column of that name, if there is one.
@@ -91,6 +134,6 @@ impl BatchReader for Batches<'_> {
     fn next_batch(&mut self) -> Result<Option<BatchView<'_>>, DataError> {
         let rows = &self.order[self.at..self.order.len().min(self.at + self.size)];
         self.at += rows.len();
-        Ok((!rows.is_empty()).then_some(BatchView { data: self.data, rows, first: 0 }))
+        Ok((!rows.is_empty()).then_some(BatchView { data: self.data, rows: RowRefs::List(rows), first: 0 }))
     }
 }

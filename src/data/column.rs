@@ -1,6 +1,7 @@
 //! A column of a data set: one array whose first axis counts the samples, and its conversion to what a program takes.
 
-use super::DataError;
+use super::batches::RowRefs;
+use super::{ArrayView, DataError};
 use crate::model::TARGET;
 use ir::{DType, Data, Scalar, Shape, TensorType, Value};
 use runtime::Element;
@@ -186,7 +187,7 @@ impl Column {
     pub(crate) fn gather<T: Item>(
         &self,
         name: &str,
-        rows: &[usize],
+        rows: RowRefs<'_>,
         dtype: DType,
         out: &mut [T],
     ) -> Result<(), DataError> {
@@ -196,18 +197,18 @@ impl Column {
             (Data::U8(bytes), _) if self.unit && dtype.is_float() => {
                 let table: [T; 256] =
                     std::array::from_fn(|byte| T::from_bits(Scalar::F32(byte as f32 / 255.0).cast(dtype).to_bits()));
-                for (&row, sample) in samples {
+                for (row, sample) in samples {
                     let stored = &bytes[row * size..(row + 1) * size];
                     sample.iter_mut().zip(stored).for_each(|(to, byte)| *to = table[usize::from(*byte)]);
                 }
             }
             (data, Some(stored)) if data.dtype() == dtype => {
-                for (&row, sample) in samples {
+                for (row, sample) in samples {
                     sample.copy_from_slice(&stored[row * size..(row + 1) * size]);
                 }
             }
             (data, _) => {
-                for (&row, sample) in samples {
+                for (row, sample) in samples {
                     for (i, to) in sample.iter_mut().enumerate() {
                         let value = data.get(row * size + i);
                         let converted = convert(value, dtype).ok_or_else(|| DataError::Element {
@@ -242,7 +243,7 @@ pub(super) fn copy_sample(to: &mut Data, at: usize, from: &Data, row: usize, siz
 }
 
 /// An element in another type, where that has a meaning.
-fn convert(value: Scalar, to: DType) -> Option<Scalar> {
+pub(super) fn convert(value: Scalar, to: DType) -> Option<Scalar> {
     let from = value.dtype();
     let converted = value.cast(to);
     let possible = match (from, to) {
@@ -262,10 +263,13 @@ pub(crate) trait Item: Element {
 
     /// Stored elements of this very type.
     fn view(data: &Data) -> Option<&[Self]>;
+
+    /// A caller's elements of this very type.
+    fn elements(array: ArrayView<'_>) -> Option<&[Self]>;
 }
 
 macro_rules! items {
-    ($($ty:ty, $from:expr, $view:expr;)*) => { $(
+    ($($ty:ty, $from:expr, $view:expr, $array:pat => $elements:expr;)*) => { $(
         impl Item for $ty {
             fn from_bits(bits: u64) -> Self {
                 $from(bits)
@@ -274,17 +278,25 @@ macro_rules! items {
             fn view(data: &Data) -> Option<&[Self]> {
                 $view(data)
             }
+
+            fn elements(array: ArrayView<'_>) -> Option<&[Self]> {
+                match array {
+                    $array => $elements,
+                    #[allow(unreachable_patterns, reason = "of a type that no array has, all are")]
+                    _ => None,
+                }
+            }
         }
     )* };
 }
 
 items! {
-    f32, |bits| f32::from_bits(bits as u32), <f32 as Stored>::view;
-    f64, f64::from_bits, <f64 as Stored>::view;
-    i32, |bits| bits as u32 as i32, <i32 as Stored>::view;
-    i64, |bits| bits as i64, <i64 as Stored>::view;
-    u8, |bits| bits as u8, <u8 as Stored>::view;
-    u16, |bits| bits as u16, |_| None;
+    f32, |bits| f32::from_bits(bits as u32), <f32 as Stored>::view, ArrayView::F32(elements) => Some(elements);
+    f64, f64::from_bits, <f64 as Stored>::view, ArrayView::F64(elements) => Some(elements);
+    i32, |bits| bits as u32 as i32, <i32 as Stored>::view, ArrayView::I32(elements) => Some(elements);
+    i64, |bits| bits as i64, <i64 as Stored>::view, ArrayView::I64(elements) => Some(elements);
+    u8, |bits| bits as u8, <u8 as Stored>::view, ArrayView::U8(elements) => Some(elements);
+    u16, |bits| bits as u16, |_| None, _ => None;
 }
 
 #[cfg(test)]
@@ -293,7 +305,7 @@ mod tests {
 
     fn gathered<T: Item + Default>(column: &Column, rows: &[usize], dtype: DType) -> Result<Vec<T>, DataError> {
         let mut out = vec![T::default(); rows.len() * column.sample().shape.numel()];
-        column.gather("x", rows, dtype, &mut out)?;
+        column.gather("x", RowRefs::List(rows), dtype, &mut out)?;
         Ok(out)
     }
 

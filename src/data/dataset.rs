@@ -1,6 +1,6 @@
 //! Data sets: named columns of inputs and a target, and views of them.
 
-use super::batches::Batches;
+use super::batches::{Batches, RowRefs};
 use super::folds::check_fraction;
 use super::shuffle::permutation;
 use super::source::{BatchReader, Epoch, Source};
@@ -206,8 +206,16 @@ impl Dataset {
     }
 
     /// The samples stored at `rows`.
-    pub(super) fn at_rows(&self, rows: &[usize]) -> Self {
-        Self { columns: self.columns.clone(), rows: Rows::List(rows.into()) }
+    pub(super) fn at_rows(&self, rows: RowRefs<'_>) -> Self {
+        Self { columns: self.columns.clone(), rows: Rows::List(rows.iter().collect()) }
+    }
+
+    /// Where all samples are stored, without a copy.
+    pub(super) fn row_refs(&self) -> RowRefs<'_> {
+        match &self.rows {
+            Rows::Range(range) => RowRefs::Span { first: range.start, len: range.len() },
+            Rows::List(list) => RowRefs::List(list),
+        }
     }
 
     /// The samples of a column as one array, in the stored type: bytes stay bytes.

@@ -5,8 +5,9 @@ use super::programs::TrainingSetup;
 use super::trainer::concatenate;
 use crate::compile::CompiledProgram;
 use crate::nn::metric::{Accumulate, ConfusionMatrix, Metric, Mode, StatefulMetric};
-use ir::{Data, TensorType, Value};
+use ir::{Data, Value};
 use std::fmt;
+use std::sync::Arc;
 
 /// The loss and the metrics of a data set: of all of its samples, however they were split into batches. Prints as `loss 0.0543, accuracy 98.31 %`, and confusion matrices as tables
 /// below.
@@ -130,72 +131,83 @@ pub(super) struct Totals {
 
 /// The accumulated statistics of a metric.
 struct MetricTotals {
-    metric: Metric,
-    parts: Vec<Part>,
-}
-
-/// An accumulated statistic: the name of the step's output that holds a batch's.
-struct Part {
-    output: String,
-    total: Total,
-}
-
-enum Total {
-    /// A sum, with the type that batches have it in; `None` before the first one.
-    Sum(Option<(TensorType, Vec<f64>)>),
-    Rows(Vec<Value>),
-}
-
-impl Part {
-    fn new((output, how): (String, Accumulate)) -> Self {
-        let total = match how {
-            Accumulate::Mean | Accumulate::Sum(_) => Total::Sum(None),
-            Accumulate::Rows(_) => Total::Rows(Vec::new()),
-        };
-        Self { output, total }
-    }
-
-    /// Takes a batch's statistic in.
-    fn add(&mut self, batch: Value) {
-        match &mut self.total {
-            Total::Sum(Some((_, sums))) => {
-                sums.iter_mut().zip(batch.to_f64_vec()).for_each(|(sum, x)| *sum += x);
-            }
-            Total::Sum(first) => *first = Some((batch.ty().clone(), batch.to_f64_vec())),
-            Total::Rows(parts) => parts.push(batch),
-        }
-    }
-
-    fn finish(&self) -> Result<Value, TrainError> {
-        match &self.total {
-            Total::Sum(Some((ty, sums))) => {
-                let wrong = |e: ir::ValueError| TrainError::Setting(format!("`{}`: {e}", self.output));
-                Value::new(ty.clone(), Data::F64(sums.clone())).map_err(wrong)
-            }
-            Total::Sum(None) => Err(TrainError::Setting(format!("`{}` was never measured", self.output))),
-            Total::Rows(parts) => concatenate(parts),
-        }
-    }
+    name: String,
+    kind: Arc<dyn StatefulMetric>,
+    ports: Vec<(String, Accumulate)>,
+    /// Of each port that is a sum, the sum; its memory is used again after a reset.
+    sums: Vec<Option<Value>>,
+    /// Of each port that is rows, those of all batches.
+    rows: Vec<Vec<Value>>,
+    batches: usize,
 }
 
 impl MetricTotals {
     fn new(metric: &Metric) -> Self {
-        Self { parts: metric.ports().into_iter().map(Part::new).collect(), metric: metric.clone() }
+        let ports = metric.ports();
+        let (sums, rows) = (vec![None; ports.len()], vec![vec![]; ports.len()]);
+        Self { name: metric.name(), kind: metric.kind(), ports, sums, rows, batches: 0 }
+    }
+
+    fn reset(&mut self) {
+        self.rows.iter_mut().for_each(Vec::clear);
+        self.batches = 0;
+    }
+
+    /// Takes a batch's statistics in.
+    fn add(&mut self, program: &CompiledProgram) -> Result<(), TrainError> {
+        for (i, (output, how)) in self.ports.iter().enumerate() {
+            match (how, &mut self.sums[i]) {
+                (Accumulate::Rows(_), _) => self.rows[i].push(program.output_value(output)?),
+                (_, Some(sum)) => add_to(sum, program.output::<f64>(output)?, self.batches == 0),
+                (_, first) => *first = Some(program.output_value(output)?),
+            }
+        }
+        self.batches += 1;
+        Ok(())
     }
 
     /// True if its number takes no more work than that of one batch.
     fn is_cheap(&self) -> bool {
-        self.parts.iter().all(|part| matches!(part.total, Total::Sum(_)))
+        self.ports.iter().all(|(_, how)| !matches!(how, Accumulate::Rows(_)))
+    }
+
+    /// What `f` makes of the accumulated statistics.
+    fn of_statistics<R>(&self, f: impl FnOnce(&[Value]) -> R) -> Result<R, TrainError> {
+        if self.batches == 0 {
+            return Err(TrainError::Setting(format!("`{}` was never measured", self.name)));
+        }
+        if let [Some(sum)] = &self.sums[..] {
+            return Ok(f(std::slice::from_ref(sum)));
+        }
+        let parts = self.sums.iter().zip(&self.rows);
+        let of = |(sum, rows): (&Option<Value>, &Vec<Value>)| match sum {
+            Some(sum) => Ok(sum.clone()),
+            None => concatenate(rows),
+        };
+        Ok(f(&parts.map(of).collect::<Result<Vec<_>, _>>()?))
+    }
+
+    fn number(&self) -> Option<f64> {
+        self.of_statistics(|statistics| self.kind.value(statistics)).ok()
     }
 
     fn value(&self) -> Result<MetricValue, TrainError> {
-        let statistics: Vec<Value> = self.parts.iter().map(Part::finish).collect::<Result<_, _>>()?;
-        Ok(MetricValue {
-            name: self.metric.name(),
-            value: self.metric.value(&statistics),
-            in_percent: self.metric.in_percent(),
-            confusion_matrix: self.metric.confusion_matrix(&statistics),
+        self.of_statistics(|statistics| MetricValue {
+            name: self.name.clone(),
+            value: self.kind.value(statistics),
+            in_percent: self.kind.in_percent(),
+            confusion_matrix: self.kind.confusion_matrix(statistics),
         })
+    }
+}
+
+/// Adds a batch's statistic to a sum, or begins a new one in its place.
+fn add_to(sum: &mut Value, batch: &[f64], anew: bool) {
+    if let Data::F64(sums) = sum.data_mut() {
+        match anew {
+            true => sums.copy_from_slice(batch),
+            false => sums.iter_mut().zip(batch).for_each(|(sum, x)| *sum += x),
+        }
     }
 }
 
@@ -215,25 +227,43 @@ impl Totals {
         }
         self.samples += samples;
         self.weight += weight;
-        for part in self.metrics.iter_mut().flat_map(|metric| &mut metric.parts) {
-            part.add(program.output_value(&part.output)?);
+        self.metrics.iter_mut().try_for_each(|metric| metric.add(program))
+    }
+
+    /// Begins anew.
+    pub(super) fn reset(&mut self) {
+        (self.loss, self.weight, self.samples) = (0.0, 0.0, 0);
+        self.output_losses.iter_mut().for_each(|(_, sum)| *sum = 0.0);
+        self.metrics.iter_mut().for_each(MetricTotals::reset);
+    }
+
+    /// The loss, the loss of an output or a metric, once there was a step.
+    pub(super) fn value(&self, name: &str) -> Option<f64> {
+        if self.samples == 0 {
+            return None;
         }
-        Ok(())
+        let loss = std::iter::once(("loss", self.loss));
+        let of_outputs = self.output_losses.iter().map(|(name, sum)| (name.as_str(), *sum));
+        let found = loss.chain(of_outputs).find(|(known, _)| *known == name).map(|(_, sum)| self.mean(sum));
+        found.or_else(|| self.metrics.iter().find(|metric| metric.name == name)?.number())
+    }
+
+    /// Of a sum over samples. Where nothing counted, the sums are 0, and so are the means.
+    fn mean(&self, sum: f64) -> f64 {
+        sum / self.weight.max(f64::MIN_POSITIVE)
     }
 
     /// The losses, and those of the metrics that are asked for.
     fn evaluation(&self, which: impl Fn(&MetricTotals) -> bool) -> Result<Evaluation, TrainError> {
-        // Where nothing counted, the sums are 0, and so are the means.
-        let mean = |sum: f64| sum / self.weight.max(f64::MIN_POSITIVE);
         let of_output = |(name, sum): &(String, f64)| MetricValue {
             name: name.clone(),
-            value: mean(*sum),
+            value: self.mean(*sum),
             in_percent: false,
             confusion_matrix: None,
         };
         let metrics = self.metrics.iter().filter(|metric| which(metric)).map(MetricTotals::value);
         let metrics = self.output_losses.iter().map(|loss| Ok(of_output(loss))).chain(metrics);
-        Ok(Evaluation { loss: mean(self.loss), metrics: metrics.collect::<Result<_, _>>()? })
+        Ok(Evaluation { loss: self.mean(self.loss), metrics: metrics.collect::<Result<_, _>>()? })
     }
 
     /// What can be shown while an epoch is under way: metrics that are made of all samples wait for its end.
@@ -257,7 +287,15 @@ impl Totals {
 pub(super) fn accumulated(metric: &Metric, batches: &[crate::testing::NamedValues]) -> MetricValue {
     let mut totals = MetricTotals::new(metric);
     for batch in batches {
-        totals.parts.iter_mut().for_each(|part| part.add(batch[&part.output].clone()));
+        for (i, (output, how)) in totals.ports.iter().enumerate() {
+            let part = batch[output].clone();
+            match (how, &mut totals.sums[i]) {
+                (Accumulate::Rows(_), _) => totals.rows[i].push(part),
+                (_, Some(sum)) => add_to(sum, &part.to_f64_vec(), false),
+                (_, first) => *first = Some(part),
+            }
+        }
+        totals.batches += 1;
     }
     totals.value().unwrap()
 }

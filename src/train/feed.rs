@@ -1,39 +1,42 @@
-//! From a batch into a program's inputs, and through a step.
+//! From samples into a program's inputs, and through a step.
 
 use super::TrainError;
 use super::weights::SampleWeights;
 use crate::compile::{CompiledProgram, Elements, RunError};
-use crate::data::BatchView;
+use crate::data::Samples;
 use crate::model::SAMPLE_WEIGHT;
+use std::ops::Range;
 
-/// Copies the samples of a batch into all of the program's inputs.
+/// Copies samples of a range into all of the program's inputs, which may have room for more: the last one fills the rest then.
 pub(super) fn feed(
     program: &mut CompiledProgram,
-    batch: &BatchView<'_>,
+    samples: &Samples<'_>,
+    range: Range<usize>,
     weights: &SampleWeights,
 ) -> Result<(), TrainError> {
     program.feed(|name, ty, mut elements| {
         if name == SAMPLE_WEIGHT && !weights.classes.is_empty() {
-            return Ok(weights.write(batch, ty.dtype, &mut elements)?);
+            return Ok(weights.write(samples, ty.dtype, &mut elements)?);
         }
-        let (column, dtype) = (batch.column(name, ty)?, ty.dtype);
+        let range = range.clone();
         match elements {
-            Elements::F32(out) => column.gather(name, batch.rows(), dtype, out),
-            Elements::F64(out) => column.gather(name, batch.rows(), dtype, out),
-            Elements::I64(out) => column.gather(name, batch.rows(), dtype, out),
-            Elements::I32(out) => column.gather(name, batch.rows(), dtype, out),
-            Elements::Byte(out) => column.gather(name, batch.rows(), dtype, out),
-            Elements::Bits16(out) => column.gather(name, batch.rows(), dtype, out),
+            Elements::F32(out) => samples.copy(range, name, ty, out),
+            Elements::F64(out) => samples.copy(range, name, ty, out),
+            Elements::I64(out) => samples.copy(range, name, ty, out),
+            Elements::I32(out) => samples.copy(range, name, ty, out),
+            Elements::Byte(out) => samples.copy(range, name, ty, out),
+            Elements::Bits16(out) => samples.copy(range, name, ty, out),
         }?;
         Ok(())
     })
 }
 
-/// Runs a step on a batch, which has been fed. An element that is out of range is named by its sample.
-pub(super) fn step(program: &mut CompiledProgram, batch: &BatchView<'_>) -> Result<(), TrainError> {
+/// Runs a step on samples that have been fed, of which the first is sample `from`. An element that is out of range is named by its sample.
+pub(super) fn run(program: &mut CompiledProgram, samples: &Samples<'_>, from: usize) -> Result<(), TrainError> {
     program.step().map_err(|error| match error {
-        RunError::Index { input: name, place, value, error } if !place.is_empty() && place[0] < batch.len() => {
-            TrainError::Index { name, sample: batch.sample(place[0]), place: place[1..].to_vec(), value, error }
+        RunError::Index { input: name, place, value, error } if !place.is_empty() => {
+            let sample = samples.name_of(from + place[0]);
+            TrainError::Index { name, sample, place: place[1..].to_vec(), value, error }
         }
         other => other.into(),
     })

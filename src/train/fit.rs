@@ -1,17 +1,12 @@
 //! Fitting: epochs of steps over a data set.
 
-use super::callback::{Callback, Control};
-use super::evaluation::{Measured, Totals};
-use super::feed::{feed, step as run_step};
-use super::programs::Purpose;
+use super::callback::{Callback, Control, StepPlace};
+use super::evaluation::Measured;
 use super::progress::{Progress, Reporter};
-use super::rates::follow;
-use super::statistics::Statistics;
 use super::trainer::DEFAULT_BATCH;
 use super::weights::SampleWeights;
 use super::{EpochRecord, History, TrainError, Trainer};
 use crate::data::{BatchReader, Dataset, Epoch, Source};
-use crate::model::Batch;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -41,6 +36,48 @@ impl<'a> Fit<'a> {
     /// That many passes over the data.
     pub fn epochs(epochs: usize) -> Self {
         Self { epochs, ..Self::default() }
+    }
+
+    /// The steps of an epoch over these data: what a schedule counts that changes by the epoch.
+    ///
+    /// # Errors
+    /// A stream that doesn't know its length; a batch of no samples; a split that can't be.
+    pub fn steps_per_epoch(&self, data: &dyn Source) -> Result<u64, TrainError> {
+        let batch = self.batch.unwrap_or(DEFAULT_BATCH);
+        let split = split(data, self)?;
+        let train: &dyn Source = split.as_ref().map_or(data, |(train, _)| train);
+        match steps_of(train, batch.max(1), self.drop_last) {
+            Some(steps) if batch > 0 => Ok(steps as u64),
+            Some(_) => Err(TrainError::Setting("a batch needs at least 1 sample".into())),
+            None => {
+                let what =
+                    "nobody knows how many samples an epoch of these data has: give the schedule a number of steps";
+                Err(TrainError::Setting(what.into()))
+            }
+        }
+    }
+
+    /// The steps of all epochs over these data: how long a schedule lasts that ends with the training. (A schedule counts updates: an optimizer that accumulates `n` steps makes an
+    /// `n`th of them.)
+    ///
+    /// ```
+    /// use gradc::data::array;
+    /// use gradc::prelude::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let data = Dataset::new(array([20, 1], vec![0.5f32; 20])?, array([20, 1], vec![1.0f32; 20])?)?;
+    /// let fit = Fit::epochs(5).batch(8).silent();
+    /// assert_eq!((fit.steps_per_epoch(&data)?, fit.steps(&data)?), (3, 15));
+    /// let rate = Schedule::cosine(0.1, fit.steps(&data)?).warmup(fit.steps_per_epoch(&data)?);
+    /// let mut trainer = Sequential::new([1]).dense(1).compile(Sgd::new(rate), MeanSquaredError, [])?;
+    /// trainer.fit(&data, fit)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Fit::steps_per_epoch`].
+    pub fn steps(&self, data: &dyn Source) -> Result<u64, TrainError> {
+        Ok(self.steps_per_epoch(data)? * self.epochs as u64)
     }
 
     /// Samples in a batch; without this call 32. The last batch of an epoch has as many as are left, in a program of its own size, so
@@ -199,7 +236,7 @@ fn run_epochs(
 ) -> Result<(), TrainError> {
     for epoch in 1..=options.epochs {
         observers.each(trainer, history, |callback, control| callback.epoch_begin(epoch, control))?;
-        let record = run_epoch(trainer, epoch, train, validation, options, reporter)?;
+        let record = run_epoch(trainer, epoch, (train, validation), options, reporter, history, observers)?;
         reporter.epoch_done(&record);
         let told = observers.each(trainer, history, |callback, control| callback.epoch_end(&record, control));
         history.epochs.push(record);
@@ -227,10 +264,11 @@ fn split(data: &dyn Source, options: &Fit<'_>) -> Result<Option<(Dataset, Datase
 fn run_epoch(
     trainer: &mut Trainer,
     epoch: usize,
-    train: &dyn Source,
-    validation: Option<&dyn Source>,
+    (train, validation): (&dyn Source, Option<&dyn Source>),
     options: &Fit<'_>,
     reporter: &mut Reporter,
+    history: &mut History,
+    observers: &mut Observers<'_>,
 ) -> Result<EpochRecord, TrainError> {
     let start = Instant::now();
     let steps = steps_of(train, trainer.batch, options.drop_last);
@@ -238,11 +276,12 @@ fn run_epoch(
     let pass = Epoch { batch: trainer.batch, shuffle: !options.in_order, seed: options.seed, number };
     let weights = SampleWeights { classes: options.class_weight.clone(), ..trainer.sample_weights(train) };
     reporter.epoch_begin(epoch, steps);
-    let mut statistics = Statistics::new(&trainer.statistics);
-    let mut batches = train.open(pass)?;
-    let totals = train_epoch(trainer, epoch, &mut *batches, &weights, options.drop_last, reporter, &mut statistics)?;
+    trainer.reset_metrics();
+    let batches = train.open(pass)?;
+    TrainingPass { epoch, batches, weights, drop_last: options.drop_last }
+        .run(trainer, reporter, history, observers)?;
     let trained = start.elapsed().as_secs_f64();
-    let evaluation = totals.finish()?;
+    let evaluation = trainer.logs().evaluation()?;
     let mut values: Vec<(String, f64)> = evaluation.values().map(|(name, value)| (name.to_string(), value)).collect();
     if let Some(data) = validation {
         let evaluation = match options.averages {
@@ -251,9 +290,9 @@ fn run_epoch(
         };
         values.extend(evaluation.values().map(|(name, value)| (format!("val_{name}"), value)));
     }
-    values.extend(statistics.means());
+    values.extend(trainer.training.statistics.means());
     values.extend(trainer.last_rates()?);
-    let samples_per_second = totals.samples() as f64 / trained.max(1e-9);
+    let samples_per_second = trainer.logs().samples() as f64 / trained.max(1e-9);
     Ok(EpochRecord { epoch, values, seconds: start.elapsed().as_secs_f64(), samples_per_second })
 }
 
@@ -270,37 +309,43 @@ fn passes_so_far(trainer: &mut Trainer, steps: Option<usize>) -> Result<u64, Tra
 }
 
 /// One pass over the training samples.
-fn train_epoch(
-    trainer: &mut Trainer,
+struct TrainingPass<'d> {
     epoch: usize,
-    batches: &mut dyn BatchReader,
-    weights: &SampleWeights,
+    batches: Box<dyn BatchReader + 'd>,
+    weights: SampleWeights,
     drop_last: bool,
-    reporter: &mut Reporter,
-    statistics: &mut Statistics,
-) -> Result<Totals, TrainError> {
-    let mut taken = trainer.steps()?;
-    let mut totals = Totals::new(&trainer.programs.subject);
-    let mut step = 0;
-    while let Some(batch) = batches.next_batch()?.filter(|batch| !drop_last || batch.len() == trainer.batch) {
-        step += 1;
-        let size = Batch { size: batch.len(), weighted: weights.any() };
-        let weight = weights.sum(&batch)?;
-        let program = trainer.programs.activate((Purpose::Training, size))?;
-        feed(program, &batch, weights)?;
-        follow(program, &trainer.rates, taken)?;
-        taken += 1;
-        run_step(program, &batch)?;
-        let loss = program.scalar("loss")?;
-        if !loss.is_finite() {
-            return Err(TrainError::Diverged { epoch, step, loss, history: Box::default() });
+}
+
+impl TrainingPass<'_> {
+    /// All steps, or those until a callback stops.
+    fn run(
+        &mut self,
+        trainer: &mut Trainer,
+        reporter: &mut Reporter,
+        history: &mut History,
+        observers: &mut Observers<'_>,
+    ) -> Result<(), TrainError> {
+        let epoch = self.epoch;
+        // Who stopped before the first step wants the epoch whole.
+        let stopped_before = history.stopped.is_some();
+        let mut step = 0;
+        while let Some(batch) = self.batches.next_batch()?.filter(|b| !self.drop_last || b.len() == trainer.batch) {
+            step += 1;
+            let at = StepPlace { epoch, step };
+            observers.each(trainer, history, |callback, control| callback.batch_begin(at, control))?;
+            let loss = trainer.take_step(&batch.into(), &self.weights)?;
+            if !loss.is_finite() {
+                return Err(TrainError::Diverged { epoch, step, loss, history: Box::default() });
+            }
+            reporter.step_done(step, &trainer.training.totals)?;
+            observers.each(trainer, history, |callback, control| callback.batch_end(at, control))?;
+            if history.stopped.is_some() && !stopped_before {
+                break;
+            }
         }
-        totals.add(batch.len(), weight, program)?;
-        statistics.add(program)?;
-        reporter.step_done(step, &totals)?;
+        if step == 0 {
+            return Err(TrainError::Setting(format!("epoch {epoch} has no batch: the data have too few samples")));
+        }
+        Ok(())
     }
-    if step == 0 {
-        return Err(TrainError::Setting(format!("epoch {epoch} has no batch: the data have too few samples")));
-    }
-    Ok(totals)
 }

@@ -4,13 +4,13 @@
 //! can read what isn't the newest.
 
 use super::TrainError;
-use crate::compile::{CompileError, CompileOptions, CompiledProgram, ProgramCache, States, read, write};
+use crate::compile::{CompileError, CompileOptions, CompiledProgram, ProgramCache, States, first, read, write};
 use crate::dsl::{ModelErrors, StateRole, StateSpec, Step};
 use crate::model::{Batch, Criteria, Model, loss_name, trace};
 use crate::nn::metric::Reported;
 use crate::nn::{Metric, Objective};
 use crate::optim::Optimizer;
-use ir::{Loc, Value};
+use ir::{Loc, TensorType, Value};
 use std::collections::BTreeMap;
 
 /// What a program is for.
@@ -163,6 +163,18 @@ impl Programs {
         Ok(())
     }
 
+    /// A block of its own with the values that these states have now.
+    pub(super) fn copy_of(&mut self, states: &[StateSpec]) -> Result<States, TrainError> {
+        self.learn(states)?;
+        self.take_back()?;
+        let sizes = states.iter().map(|state| (state.name.clone(), state.ty.dtype, state.ty.shape.numel()));
+        let mut block = States::new(sizes).map_err(CompileError::from)?;
+        if let Some(all) = &self.states {
+            block.copy_from(all);
+        }
+        Ok(block)
+    }
+
     /// The values of all states whose role is accepted.
     pub(super) fn states(&mut self, keep: impl Fn(StateRole) -> bool) -> Result<BTreeMap<String, Value>, TrainError> {
         self.take_back()?;
@@ -171,8 +183,18 @@ impl Programs {
         kept.map(|state| Ok((state.name.clone(), read(block, &state.name, &state.ty)?))).collect()
     }
 
+    /// The first element of a state, if there is one of that name, without an allocation once a program has run.
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<f64>, TrainError> {
+        Ok(self.state_of(name)?.map(|(block, ty)| first(block, name, ty.dtype)).transpose()?)
+    }
+
     /// The value of one state, if there is one of that name.
     pub(super) fn state(&mut self, name: &str) -> Result<Option<Value>, TrainError> {
+        Ok(self.state_of(name)?.map(|(block, ty)| read(block, name, ty)).transpose()?)
+    }
+
+    /// The block that holds a state, and the state's type.
+    fn state_of(&mut self, name: &str) -> Result<Option<(&States, &TensorType)>, TrainError> {
         let block = match self.holder {
             Some(signature) => self.cache.get(signature).and_then(|program| program.block()),
             None => {
@@ -180,8 +202,7 @@ impl Programs {
                 self.states.as_ref()
             }
         };
-        let found = block.zip(self.specs.get(name));
-        Ok(found.map(|(block, state)| read(block, name, &state.ty)).transpose()?)
+        Ok(block.zip(self.specs.get(name).map(|state| &state.ty)))
     }
 
     /// New values of states, all or none.

@@ -4,7 +4,7 @@ use super::{TrainError, Trainer};
 use crate::compile::CompiledProgram;
 use crate::dsl::{LEARNING_RATE, StateRole};
 use crate::optim::{LearningRate, check_rate};
-use ir::{DType, Scalar, Shape, Value};
+use ir::{Scalar, Shape, Value};
 use std::collections::BTreeMap;
 
 impl Trainer {
@@ -103,9 +103,7 @@ pub(super) fn follow(program: &mut CompiledProgram, rates: &[LearningRate], step
     for rate in rates.iter().filter(|rate| !rate.schedule.is_constant()) {
         let value = rate.at(steps);
         check_rate(value).map_err(TrainError::Setting)?;
-        let dtype = program.states().iter().find(|s| s.name == rate.state).map(|s| s.ty.dtype);
-        let value = Value::splat(Scalar::from_f64(value, dtype.unwrap_or(DType::F32)), Shape::scalar());
-        program.set_state(&rate.state, &value)?;
+        program.set_state_number(&rate.state, value)?;
     }
     Ok(())
 }

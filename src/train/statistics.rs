@@ -24,6 +24,18 @@ impl Statistics {
         Ok(())
     }
 
+    /// Begins anew.
+    pub(super) fn reset(&mut self) {
+        self.sums.iter_mut().for_each(|(_, sum)| *sum = 0.0);
+        self.steps = 0;
+    }
+
+    /// The mean of that name, once there was a step.
+    pub(super) fn mean(&self, name: &str) -> Option<f64> {
+        let found = self.sums.iter().find(|(known, _)| known == name && self.steps > 0);
+        found.map(|(_, sum)| sum / self.steps as f64)
+    }
+
     /// The means over the steps, by name.
     pub(super) fn means(&self) -> impl Iterator<Item = (String, f64)> {
         let steps = self.steps.max(1) as f64;

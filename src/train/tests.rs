@@ -121,6 +121,93 @@ fn the_same_seed_gives_the_same_bits_at_any_number_of_threads() {
     assert_ne!(run(1, SEED).0, run(1, SEED + 1).0);
 }
 
+#[test]
+fn steps_of_an_own_loop_are_those_of_fit() {
+    let data = sectors(23);
+    let make = || {
+        let rate = Schedule::cosine(0.05, 6);
+        let trainer = model().compile(Adam::new(rate), SparseCategoricalCrossEntropy, [Accuracy, Auc]).unwrap();
+        trainer.with_options(CompileOptions::threads(1)).unwrap()
+    };
+    let (mut fitted, mut stepped) = (make(), make());
+    let history = fitted.fit(&data, Fit::epochs(2).batch(10).shuffle(false).silent()).unwrap();
+    for epoch in 0..2 {
+        stepped.reset_metrics();
+        for batch in data.batches(10) {
+            stepped.train_step(&batch).unwrap();
+        }
+        for name in ["loss", "accuracy", "auc"] {
+            assert_eq!(stepped.logs().get(name), Some(history.get(name)[epoch]), "{name}");
+        }
+    }
+    assert_eq!((stepped.logs().samples(), stepped.logs().get("f1")), (23, None));
+    assert_eq!(weight_bits(&mut stepped), weight_bits(&mut fitted));
+    // Evaluation counts apart from training, and both begin anew when told.
+    for batch in data.batches(32) {
+        stepped.test_step(&batch).unwrap();
+    }
+    let (x, y) = (data.value("x").unwrap(), data.value("y").unwrap());
+    let tested = stepped.test_step(&[("x", (&x).into()), ("y", (&y).into())]).unwrap();
+    assert_eq!(tested.samples(), 46);
+    let tested = tested.evaluation().unwrap();
+    assert!((tested.loss - fitted.evaluate(&data).unwrap().loss).abs() < 1e-6, "{tested}");
+    assert_eq!(stepped.logs().samples(), 23);
+    stepped.reset_metrics();
+    assert!(stepped.logs().get("loss").is_none() && stepped.logs().evaluation().is_err());
+    let predicted = stepped.predict_step(&[("x", (&x).into())]).unwrap().get::<f32>("output").unwrap().to_vec();
+    let want = fitted.predict(&data).unwrap().to_f64_vec();
+    assert!(predicted.iter().zip(want).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-5));
+    let error = stepped.train_step(&[("x", (&x).into())]).unwrap_err().to_string();
+    assert!(error.contains("`y` has no data"), "{error}");
+}
+
+/// All sizes up to 64 take seven programs; a sample's outputs don't depend on what others hold, and clones on threads give the same bits.
+#[test]
+fn a_predictor_takes_any_number_of_samples_on_any_thread() {
+    let mut trainer = trainer().with_batch(64).unwrap();
+    trainer.fit(&sectors(200), Fit::epochs(2).batch(50).silent()).unwrap();
+    let predictor = trainer.predictor().unwrap();
+    let data = sectors(150);
+    let all = predictor.predict(&data).unwrap();
+    let want = trainer.predict(&data).unwrap().to_f64_vec();
+    assert!(all.ty() == trainer.predict(&data).unwrap().ty());
+    assert!(all.to_f64_vec().iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-5));
+    let mut of_64 = vec![0.0f32; 64 * 3];
+    for n in 1..=64 {
+        let out = &mut of_64[..n * 3];
+        predictor.predict_into(&data.part(0..n).unwrap(), &mut [("output", out)]).unwrap();
+        assert!(out.iter().zip(&want).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-5), "{n} samples");
+    }
+    assert_eq!(predictor.programs(), 7);
+    // 37 samples beside 3 others, in one program.
+    let (few, more) = (
+        predictor.predict(&data.part(0..37).unwrap()).unwrap(),
+        predictor.predict(&data.part(0..40).unwrap()).unwrap(),
+    );
+    assert_eq!(few.to_f64_vec(), more.to_f64_vec()[..37 * 3]);
+    let of_thread = || bits(&predictor.clone().predict(&data).unwrap());
+    let threads = std::thread::scope(|s| [s.spawn(of_thread), s.spawn(of_thread)].map(|t| t.join().unwrap()));
+    assert_eq!(threads, [bits(&all), bits(&all)]);
+    // It keeps its weights while the trainer goes on.
+    trainer.fit(&sectors(200), Fit::epochs(2).batch(50).silent()).unwrap();
+    assert_eq!(of_thread(), bits(&all));
+    assert_ne!(bits(&trainer.predict(&data).unwrap()), bits(&all));
+    let error = predictor.predict_into(&data, &mut [("output", &mut of_64)]).unwrap_err().to_string();
+    assert!(error.contains("`output` of 150 samples has 450 elements, not 192"), "{error}");
+    assert!(predictor.predict_into::<f32>(&data, &mut [("logits", &mut [])]).is_err());
+}
+
+#[test]
+fn steps_of_a_fit_are_known_before() {
+    let data = sectors(23);
+    let steps = |fit: Fit<'_>| fit.steps(&data).unwrap();
+    assert_eq!(steps(Fit::epochs(3).batch(10)), 9);
+    assert_eq!(steps(Fit::epochs(3).batch(10).drop_last(true)), 6);
+    assert_eq!(steps(Fit::epochs(3).batch(10).validation_split(0.2)), 6);
+    assert_eq!(steps(Fit::epochs(2)), 2);
+    assert!(Fit::epochs(3).batch(0).steps(&data).is_err());
+}
+
 /// A trainer is made here and trains there.
 #[test]
 fn a_trainer_goes_to_another_thread() {

@@ -1,17 +1,17 @@
 //! A model with a loss, metrics and an optimizer.
 
 use super::evaluation::Totals;
-use super::feed::{feed, step};
 use super::fit::{Fit, fit};
 use super::programs::{Programs, Purpose, TrainingSetup};
 use super::rates::is_rate;
+use super::step::{Measurements, sizes_of_inputs, step_of};
 use super::weights::SampleWeights;
 use super::{Evaluation, History, TrainError};
 use crate::compile::{CompileOptions, CompileReport};
 use crate::data::{Epoch, Source};
 use crate::dsl::{KEY, ModelErrors, STEP, StateRole};
 use crate::io::{load_metadata, load_tensors, save_with_metadata, select};
-use crate::model::{Batch, Model, SAMPLE_WEIGHT};
+use crate::model::{Model, SAMPLE_WEIGHT};
 use crate::nn::{Metric, Objective};
 use crate::optim::{LearningRate, Optimizer, learning_rates};
 use ir::{Loc, Scalar, Shape, TensorType, Value};
@@ -63,6 +63,11 @@ pub struct Trainer {
     pub(super) statistics: Vec<String>,
     /// Those of the optimizer, in its order.
     pub(super) rates: Vec<LearningRate>,
+    /// The names of the model's inputs, and the elements of a sample of each.
+    pub(super) inputs: Vec<(String, usize)>,
+    /// What steps of training, and those of evaluation in loops of one's own, have measured so far.
+    pub(super) training: Measurements,
+    pub(super) testing: Measurements,
     /// Samples in a batch of the last training.
     pub(super) batch: usize,
     /// Samples in a batch of evaluation and prediction, where somebody chose.
@@ -84,6 +89,9 @@ impl Trainer {
         let (rates, statistics) = (learning_rates(&*subject.optimizer), subject.optimizer.statistics());
         let programs = Programs::new(subject, CompileOptions::default())?;
         Ok(Self {
+            inputs: sizes_of_inputs(&*programs.subject.model),
+            training: Measurements::new(&programs, &statistics),
+            testing: Measurements::new(&programs, &[]),
             programs,
             statistics,
             rates,
@@ -127,7 +135,7 @@ impl Trainer {
     }
 
     /// A pass of evaluation or prediction.
-    fn pass(&self) -> Epoch {
+    pub(super) fn pass(&self) -> Epoch {
         Epoch::in_order(self.evaluation_batch.unwrap_or(self.batch))
     }
 
@@ -151,18 +159,16 @@ impl Trainer {
         let weights = self.sample_weights(data);
         let mut batches = data.open(self.pass())?;
         while let Some(batch) = batches.next_batch()? {
-            let size = Batch { size: batch.len(), weighted: weights.any() };
-            let program = self.programs.activate((Purpose::Evaluation, size))?;
-            feed(program, &batch, &weights)?;
-            step(program, &batch)?;
-            totals.add(batch.len(), weights.sum(&batch)?, program)?;
+            let (count, samples) = (batch.len(), batch.into());
+            let program = step_of(&mut self.programs, Purpose::Evaluation, &samples, &weights, &self.inputs)?;
+            totals.add(count, weights.sum(&samples, &self.inputs)?, program)?;
         }
         totals.finish()
     }
 
     /// What samples count: by the data's column of weights, if it has one that is no input of the model.
     pub(super) fn sample_weights(&self, data: &dyn Source) -> SampleWeights {
-        let input = |name: &str| self.programs.subject.model.inputs().iter().any(|(input, _)| input == name);
+        let input = |name: &str| self.inputs.iter().any(|(input, _)| input == name);
         let column = data.schema().field(SAMPLE_WEIGHT).is_some() && !input(SAMPLE_WEIGHT);
         SampleWeights { column, ..SampleWeights::default() }
     }
@@ -190,9 +196,8 @@ impl Trainer {
         let mut batches = data.open(self.pass())?;
         let names = self.programs.subject.model.outputs();
         while let Some(batch) = batches.next_batch()? {
-            let program = self.programs.activate((Purpose::Inference, batch.len().into()))?;
-            feed(program, &batch, &SampleWeights::default())?;
-            step(program, &batch)?;
+            let none = SampleWeights::default();
+            let program = step_of(&mut self.programs, Purpose::Inference, &batch.into(), &none, &self.inputs)?;
             for name in &names {
                 parts.entry(name.clone()).or_default().push(program.output_value(name)?);
             }
@@ -310,7 +315,7 @@ impl Trainer {
     /// # Errors
     /// None that a trainer without a failed step has.
     pub fn steps(&mut self) -> Result<u64, TrainError> {
-        Ok(self.programs.state(STEP)?.map_or(0.0, |value| value.get(0).as_f64()) as u64)
+        Ok(self.programs.number(STEP)?.unwrap_or(0.0) as u64)
     }
 
     /// What compiling did and took, of each program compiled so far: `training`, `evaluation` or `inference`, the samples of a batch, the

@@ -2,8 +2,8 @@
 
 use super::TrainError;
 use crate::compile::Elements;
-use crate::data::{BatchView, Column, DataError, Item};
-use crate::model::{SAMPLE_WEIGHT, TARGET};
+use crate::data::{DataError, Item, Samples};
+use crate::model::SAMPLE_WEIGHT;
 use ir::{DType, Scalar};
 use std::collections::BTreeMap;
 
@@ -34,55 +34,54 @@ impl SampleWeights {
     }
 
     /// What sample `i` of a batch counts.
-    fn of(&self, batch: &BatchView<'_>, i: usize) -> Result<f64, DataError> {
-        let own = if self.column { weight(batch, i)? } else { 1.0 };
-        Ok(if self.classes.is_empty() { own } else { own * self.of_class(batch, i)? })
+    fn of(&self, samples: &Samples<'_>, i: usize) -> Result<f64, DataError> {
+        let own = if self.column { weight(samples, i)? } else { 1.0 };
+        Ok(if self.classes.is_empty() { own } else { own * self.of_class(samples, i)? })
     }
 
     /// What the class of sample `i` counts.
-    fn of_class(&self, batch: &BatchView<'_>, i: usize) -> Result<f64, DataError> {
+    fn of_class(&self, samples: &Samples<'_>, i: usize) -> Result<f64, DataError> {
         let refuse = |what: String| DataError::Dataset(format!("weights of classes: {what}"));
-        let column = batch.find(TARGET).ok_or_else(|| refuse(format!("there is no column `{TARGET}`")))?;
-        let class = column.class(batch.rows()[i], batch.sample(i)).map_err(refuse)?;
+        let class = samples.class(i).map_err(refuse)?;
         Ok(self.classes.get(&class).copied().unwrap_or(1.0))
     }
 
     /// What the samples of a batch count together.
-    pub(super) fn sum(&self, batch: &BatchView<'_>) -> Result<f64, DataError> {
+    pub(super) fn sum(&self, samples: &Samples<'_>, inputs: &[(String, usize)]) -> Result<f64, DataError> {
+        let count = samples.len(inputs)?;
         if !self.any() {
-            return Ok(batch.len() as f64);
+            return Ok(count as f64);
         }
-        (0..batch.len()).map(|i| self.of(batch, i)).sum()
+        (0..count).map(|i| self.of(samples, i)).sum()
     }
 
     /// Writes them into a program's input, if classes count differently: the column alone is copied as others are.
-    pub(super) fn write(&self, batch: &BatchView<'_>, dtype: DType, out: &mut Elements<'_>) -> Result<(), DataError> {
+    pub(super) fn write(&self, samples: &Samples<'_>, dtype: DType, out: &mut Elements<'_>) -> Result<(), DataError> {
         match out {
-            Elements::F32(out) => self.fill(batch, dtype, out),
-            Elements::F64(out) => self.fill(batch, dtype, out),
-            Elements::Bits16(out) => self.fill(batch, dtype, out),
+            Elements::F32(out) => self.fill(samples, dtype, out),
+            Elements::F64(out) => self.fill(samples, dtype, out),
+            Elements::Bits16(out) => self.fill(samples, dtype, out),
             Elements::I64(_) | Elements::I32(_) | Elements::Byte(_) => {
                 Err(DataError::Dataset(format!("`{SAMPLE_WEIGHT}` must be floats, not {dtype}")))
             }
         }
     }
 
-    fn fill<T: Item>(&self, batch: &BatchView<'_>, dtype: DType, out: &mut [T]) -> Result<(), DataError> {
-        for (i, to) in out.iter_mut().enumerate().take(batch.len()) {
-            *to = T::from_bits(Scalar::F64(self.of(batch, i)?).cast(dtype).to_bits());
+    fn fill<T: Item>(&self, samples: &Samples<'_>, dtype: DType, out: &mut [T]) -> Result<(), DataError> {
+        for (i, to) in out.iter_mut().enumerate() {
+            *to = T::from_bits(Scalar::F64(self.of(samples, i)?).cast(dtype).to_bits());
         }
         Ok(())
     }
 }
 
 /// What the column says of sample `i`.
-fn weight(batch: &BatchView<'_>, i: usize) -> Result<f64, DataError> {
-    let found = batch.find(SAMPLE_WEIGHT).and_then(|column: &Column| column.number(batch.rows()[i]));
-    match found {
+fn weight(samples: &Samples<'_>, i: usize) -> Result<f64, DataError> {
+    match samples.number(SAMPLE_WEIGHT, i) {
         Some(weight) if weight >= 0.0 && weight.is_finite() => Ok(weight),
         found => {
             let found = found.map_or("something else".into(), |x| x.to_string());
-            let sample = batch.sample(i);
+            let sample = samples.name_of(i);
             let rule =
                 format!("sample {sample} of `{SAMPLE_WEIGHT}` is {found}: a weight must be finite and at least 0");
             Err(DataError::Dataset(rule))

@@ -199,7 +199,7 @@ impl Metric {
     }
 
     /// What computes it.
-    fn kind(&self) -> Arc<dyn StatefulMetric> {
+    pub(crate) fn kind(&self) -> Arc<dyn StatefulMetric> {
         use classification::{ClassScore, ScoreKind};
         use ranking::{Area, Ranking};
         let score = |kind, average: &Average| Arc::new(ClassScore { kind, average: *average });

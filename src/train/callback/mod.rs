@@ -1,4 +1,4 @@
-//! What happens between epochs: stopping early, saving the best, changing the learning rate, logging.
+//! What happens between epochs and steps: stopping early, saving the best, changing the learning rate, logging.
 
 mod checkpoint;
 mod csv_logger;
@@ -15,9 +15,9 @@ pub use early_stopping::EarlyStopping;
 pub use learning_rate::{LearningRateSchedule, ReduceLrOnPlateau};
 pub use monitor::Monitor;
 
-use super::{EpochRecord, Measured, TrainError, Trainer};
+use super::{EpochRecord, Measured, StepLogs, TrainError, Trainer};
 
-/// Something to do between epochs. A `&mut` of a callback is one too, for a look at it after training.
+/// Something to do between epochs, or between steps. A `&mut` of a callback is one too, for a look at it after training.
 pub trait Callback {
     /// Before the first epoch.
     ///
@@ -34,6 +34,51 @@ pub trait Callback {
     /// What ends the training.
     fn epoch_begin(&mut self, epoch: usize, control: &mut Control<'_>) -> Result<(), TrainError> {
         let _ = (epoch, control);
+        Ok(())
+    }
+
+    /// Before a step of training.
+    ///
+    /// # Errors
+    /// What ends the training.
+    fn batch_begin(&mut self, at: StepPlace, control: &mut Control<'_>) -> Result<(), TrainError> {
+        let _ = (at, control);
+        Ok(())
+    }
+
+    /// After a step of training: [`Control::logs`] has its loss, and what the epoch has measured so far.
+    ///
+    /// ```
+    /// use gradc::data::array;
+    /// use gradc::prelude::*;
+    /// use gradc::train::callback::StepPlace;
+    /// use gradc::train::{Callback, Control, EpochRecord};
+    /// /// Ends the training as soon as it is good enough.
+    /// struct Until(f64);
+    /// impl Callback for Until {
+    ///     fn batch_end(&mut self, at: StepPlace, control: &mut Control<'_>) -> Result<(), TrainError> {
+    ///         if control.logs().loss() < self.0 {
+    ///             control.stop(format!("good enough at step {} of epoch {}", at.step, at.epoch));
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///     fn epoch_end(&mut self, _: &EpochRecord, _: &mut Control<'_>) -> Result<(), TrainError> {
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let data = Dataset::new(array([2, 1], vec![0.0f32, 1.0])?, array([2, 1], vec![1.0f32, 3.0])?)?;
+    /// let mut trainer = Sequential::new([1]).dense(1).compile(Sgd::new(0.3), MeanSquaredError, [])?;
+    /// let history = trainer.fit(&data, Fit::epochs(500).callback(Until(1e-3)).silent())?;
+    /// assert!(history.stopped.unwrap().starts_with("good enough at step 1 of epoch"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What ends the training.
+    fn batch_end(&mut self, at: StepPlace, control: &mut Control<'_>) -> Result<(), TrainError> {
+        let _ = (at, control);
         Ok(())
     }
 
@@ -62,6 +107,14 @@ impl<C: Callback + ?Sized> Callback for &mut C {
         (**self).epoch_begin(epoch, control)
     }
 
+    fn batch_begin(&mut self, at: StepPlace, control: &mut Control<'_>) -> Result<(), TrainError> {
+        (**self).batch_begin(at, control)
+    }
+
+    fn batch_end(&mut self, at: StepPlace, control: &mut Control<'_>) -> Result<(), TrainError> {
+        (**self).batch_end(at, control)
+    }
+
     fn epoch_end(&mut self, record: &EpochRecord, control: &mut Control<'_>) -> Result<(), TrainError> {
         (**self).epoch_end(record, control)
     }
@@ -69,6 +122,15 @@ impl<C: Callback + ?Sized> Callback for &mut C {
     fn end(&mut self, control: &mut Control<'_>) -> Result<(), TrainError> {
         (**self).end(control)
     }
+}
+
+/// Which step of a training it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StepPlace {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// The step within the epoch, from 1.
+    pub step: usize,
 }
 
 /// What a callback can do.
@@ -84,12 +146,17 @@ impl Control<'_> {
         self.measured
     }
 
-    /// The trainer, with its weights and its learning rate.
+    /// The loss of the last step, and what the steps of this epoch have measured so far.
+    pub fn logs(&self) -> StepLogs<'_> {
+        self.trainer.logs()
+    }
+
+    /// The trainer, with its weights and its learning rates: to read or set them, to save weights or a checkpoint.
     pub fn trainer(&mut self) -> &mut Trainer {
         self.trainer
     }
 
-    /// Ends the training after this epoch, for a reason that is shown.
+    /// Ends the training after this epoch, for a reason that is shown; asked for before or after a step, after that step: the epoch is evaluated and told of then, as far as it has come.
     pub fn stop(&mut self, reason: impl Into<String>) {
         *self.stopped = Some(reason.into());
     }

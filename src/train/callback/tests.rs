@@ -98,3 +98,47 @@ fn watching_what_is_not_measured_is_an_error() {
     let error = trainer(0.1).fit(&data(), Fit::epochs(1).callback(EarlyStopping::new("val_loss")).silent());
     assert!(matches!(error, Err(TrainError::Monitor { .. })), "{error:?}");
 }
+
+/// Notes each step, and stops in the middle of the second epoch.
+#[derive(Default)]
+struct Steps(Vec<(usize, usize, f64)>);
+
+impl Callback for Steps {
+    fn batch_begin(&mut self, at: StepPlace, control: &mut Control<'_>) -> Result<(), TrainError> {
+        assert_eq!(control.logs().get("mae").is_some(), at.step > 1);
+        if at.epoch == 2 {
+            control.trainer().set_learning_rate(0.0)?;
+        }
+        Ok(())
+    }
+
+    fn batch_end(&mut self, at: StepPlace, control: &mut Control<'_>) -> Result<(), TrainError> {
+        self.0.push((at.epoch, at.step, control.logs().loss()));
+        if (at.epoch, at.step) == (2, 3) {
+            control.stop("enough");
+        }
+        Ok(())
+    }
+
+    fn epoch_end(&mut self, record: &EpochRecord, control: &mut Control<'_>) -> Result<(), TrainError> {
+        assert_eq!(control.logs().get("mae"), record.get("mae"));
+        Ok(())
+    }
+}
+
+#[test]
+fn steps_are_told_of_and_can_be_the_last() {
+    let (data, mut trainer, mut steps) = (data(), trainer(0.1), Steps::default());
+    let options = Fit::epochs(9).batch(2).shuffle(false).callback(&mut steps).silent();
+    let history = trainer.fit(&data, options).unwrap();
+    assert_eq!((history.stopped.as_deref(), history.epochs.len()), (Some("enough"), 2));
+    let places: Vec<_> = steps.0.iter().map(|(epoch, step, _)| (*epoch, *step)).collect();
+    assert_eq!(places, [(1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (2, 2), (2, 3)]);
+    let mean = |of: &[(usize, usize, f64)]| of.iter().map(|step| step.2).sum::<f64>() / of.len() as f64;
+    for (record, of) in history.epochs.iter().zip([&steps.0[..4], &steps.0[4..]]) {
+        assert!((record.get("loss").unwrap() - mean(of)).abs() < 1e-12, "{record:?}");
+    }
+    // With a rate of 0 the second epoch changed nothing.
+    let of_three = trainer.evaluate(&data.take(6).unwrap()).unwrap().loss;
+    assert!((history.last("loss").unwrap() - of_three).abs() < 1e-6);
+}

@@ -1,0 +1,210 @@
+//! Predictions from any thread, of any number of samples, by one block of weights.
+
+use super::feed::{feed, run};
+use super::programs::Purpose;
+use super::trainer::concatenate;
+use super::weights::SampleWeights;
+use super::{TrainError, Trainer};
+use crate::compile::{CompileOptions, CompiledProgram, RunError, States};
+use crate::data::Samples;
+use crate::dsl::Step;
+use ir::{Shape, Value};
+use runtime::Element;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A trained model that only predicts, by the weights that it had when [`Trainer::predictor`] made it. Cheap to clone, and used by any number of threads at once: they read one block of weights, and no lock is held
+/// while a step runs.
+///
+/// Any number of samples is cut into batches of the trainer's size, and what is left is computed by the program of the next power of two, whose further places repeat the last
+/// sample: a batch of 64 takes seven programs for all sizes, each compiled when it is first needed. The same samples give the same bits again. A sample's last bits may depend on how many others
+/// come with it, since sums of another size may be cut otherwise; a model that mixes samples of a batch sees the repeated ones.
+///
+/// ```
+/// use gradc::prelude::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut trainer = Sequential::new([4]).dense(16).tanh().dense(2).compile(Adam::default(), MeanSquaredError, [])?;
+/// let predictor = trainer.predictor()?;
+/// let threads: Vec<_> = (0..2)
+///     .map(|_| {
+///         let predictor = predictor.clone();
+///         std::thread::spawn(move || {
+///             let mut output = [0.0f32; 2];
+///             predictor.predict_into(&[("x", (&[0.1f32, 0.2, 0.3, 0.4]).into())], &mut [("output", &mut output)])?;
+///             Ok::<_, TrainError>(output)
+///         })
+///     })
+///     .collect();
+/// let outputs: Result<Vec<_>, _> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+/// assert!(outputs?.windows(2).all(|pair| pair[0] == pair[1]));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Predictor(Arc<Served>);
+
+/// What clones of a predictor share.
+struct Served {
+    inputs: Vec<(String, usize)>,
+    outputs: Vec<String>,
+    options: CompileOptions,
+    states: Arc<States>,
+    /// From the smallest to the largest.
+    sizes: Vec<ServedSize>,
+}
+
+/// The programs of one size of a batch.
+struct ServedSize {
+    samples: usize,
+    step: Step,
+    /// Those that no thread runs at the moment.
+    idle: Mutex<Vec<CompiledProgram>>,
+}
+
+impl std::fmt::Debug for Predictor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sizes: Vec<usize> = self.0.sizes.iter().map(|size| size.samples).collect();
+        write!(f, "Predictor({}, batches of {sizes:?})", self.0.outputs.join(", "))
+    }
+}
+
+impl Trainer {
+    /// What predicts by a copy of the weights of the moment, while this trainer goes on or is dropped. Its largest batch is that of [`Trainer::with_batch`], else of the last training,
+    /// else 32.
+    ///
+    /// # Errors
+    /// A model that breaks rules, or with an output that doesn't count samples along its first axis; if memory isn't to be had.
+    pub fn predictor(&mut self) -> Result<Predictor, TrainError> {
+        let largest = self.pass().batch;
+        let powers = std::iter::successors(Some(1usize), |size| size.checked_mul(2)).take_while(|size| *size < largest);
+        let mut sizes = Vec::new();
+        for samples in powers.chain([largest]) {
+            let step = self.programs.subject.declare((Purpose::Inference, samples.into()))?;
+            check_outputs(&step, samples)?;
+            sizes.push(ServedSize { samples, step, idle: Mutex::default() });
+        }
+        let states = self.programs.copy_of(&sizes[0].step.states)?;
+        Ok(Predictor(Arc::new(Served {
+            inputs: self.inputs.clone(),
+            outputs: self.programs.subject.model.outputs(),
+            options: self.programs.options().clone(),
+            states: Arc::new(states),
+            sizes,
+        })))
+    }
+}
+
+/// All outputs have a row for each sample.
+fn check_outputs(step: &Step, samples: usize) -> Result<(), TrainError> {
+    for (name, node) in step.graph.outputs() {
+        let ty = step.graph.ty(*node);
+        if ty.shape.first() != Some(&samples) {
+            let what =
+                format!("the output `{name}`, {ty}, has no row for each of {samples} samples: predict by the trainer");
+            return Err(TrainError::Setting(what));
+        }
+    }
+    Ok(())
+}
+
+impl Predictor {
+    /// Writes outputs by name, sample after sample, each into room for exactly all samples: `output`, of a model that has one. The samples are a
+    /// [`Dataset`](crate::data::Dataset), a [`BatchView`](crate::data::BatchView) or arrays by name.
+    ///
+    /// # Errors
+    /// Data that don't fit the model, an output that there isn't or that has other elements or another size, a program that can't be compiled.
+    pub fn predict_into<'s, T: Element>(
+        &self,
+        samples: impl Into<Samples<'s>>,
+        outputs: &mut [(&str, &mut [T])],
+    ) -> Result<(), TrainError> {
+        self.run(&samples.into(), |program, at, count, all| {
+            for (name, out) in &mut *outputs {
+                let (rows, room) = (program.output::<T>(name).map_err(RunError::from)?, out.len());
+                let row = rows.len() / at.1;
+                if room != all * row {
+                    let what = format!("`{name}` of {all} samples has {} elements, not {room}", all * row);
+                    return Err(TrainError::Setting(what));
+                }
+                out[at.0 * row..(at.0 + count) * row].copy_from_slice(&rows[..count * row]);
+            }
+            Ok(())
+        })
+    }
+
+    /// The output of a model that has one, for all samples, along the first axis.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict_into`]; a model with several outputs.
+    pub fn predict<'s>(&self, samples: impl Into<Samples<'s>>) -> Result<Value, TrainError> {
+        let [name] = &self.0.outputs[..] else {
+            let names = self.0.outputs.join(", ");
+            return Err(TrainError::Setting(format!("the model has the outputs {names}: `predict_into` gives each")));
+        };
+        let mut parts = Vec::new();
+        self.run(&samples.into(), |program, _, count, _| {
+            parts.push(first_rows(&program.output_value(name)?, count)?);
+            Ok(())
+        })?;
+        concatenate(&parts)
+    }
+
+    /// Bytes of the weights, and of the memory of programs that are idle.
+    pub fn bytes(&self) -> usize {
+        let of_size = |size: &ServedSize| lock(&size.idle).iter().map(|p| p.report().memory.arena).sum::<usize>();
+        self.0.states.bytes() + self.0.sizes.iter().map(of_size).sum::<usize>()
+    }
+
+    /// How many programs there are, of all sizes, that are idle.
+    pub fn programs(&self) -> usize {
+        self.0.sizes.iter().map(|size| lock(&size.idle).len()).sum()
+    }
+
+    /// Runs batch after batch. `take` gets a program that has run, the first sample and the room of its batch, the number of its samples, and that of all.
+    fn run(
+        &self,
+        samples: &Samples<'_>,
+        mut take: impl FnMut(&CompiledProgram, (usize, usize), usize, usize) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        let Served { inputs, sizes, .. } = &*self.0;
+        let all = samples.len(inputs)?;
+        let mut at = 0;
+        while at < all {
+            let left = all - at;
+            let Some(size) = sizes.iter().find(|size| size.samples >= left).or(sizes.last()) else { break };
+            let count = left.min(size.samples);
+            let mut program = self.program(size)?;
+            let done = feed(&mut program, samples, at..at + count, &SampleWeights::default())
+                .and_then(|()| run(&mut program, samples, at))
+                .and_then(|()| take(&program, (at, size.samples), count, all));
+            lock(&size.idle).push(program);
+            done?;
+            at += count;
+        }
+        Ok(())
+    }
+
+    /// A program that no other thread has: an idle one, or another.
+    fn program(&self, size: &ServedSize) -> Result<CompiledProgram, TrainError> {
+        let idle = lock(&size.idle).pop();
+        if let Some(program) = idle {
+            return Ok(program);
+        }
+        let mut program = size.step.compile_without_states(&self.0.options)?;
+        program.share(Arc::clone(&self.0.states))?;
+        Ok(program)
+    }
+}
+
+/// A list of programs is whole whatever happened to a thread that had it.
+fn lock(idle: &Mutex<Vec<CompiledProgram>>) -> MutexGuard<'_, Vec<CompiledProgram>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn first_rows(value: &Value, rows: usize) -> Result<Value, TrainError> {
+    let wrong =
+        |e: &dyn std::fmt::Display| TrainError::Setting(format!("the first {rows} rows of {}: {e}", value.ty()));
+    let dims = [&[rows], value.ty().shape.get(1..).unwrap_or_default()].concat();
+    let shape = Shape::new(&dims).map_err(|e| wrong(&e))?;
+    let data = value.data().range(0..shape.numel());
+    Value::new(value.ty().with_shape(shape), data).map_err(|e| wrong(&e))
+}
