@@ -30,6 +30,7 @@
 mod axes;
 mod builder;
 mod contract;
+mod einsum;
 mod elementwise;
 mod error;
 mod index;
@@ -48,6 +49,7 @@ mod scan;
 mod scope;
 mod select;
 pub(crate) mod setting;
+mod sort;
 mod step;
 mod tensor;
 #[cfg(test)]

@@ -364,3 +364,40 @@ fn broken_scans_name_the_line() {
         assert!(found.starts_with(&format!("src/dsl/tests.rs:{line}:")) && found.contains(want), "{found}");
     }
 }
+
+#[test]
+fn letters_that_do_not_fit_are_named() {
+    let g = GraphBuilder::new("test");
+    let (a, b) = (g.input("a", f32([2, 3])), g.input("b", f32([4, 5])));
+    let equations = ["ij->i", "ij,jk->ik", "ii,jk->k", "ij,kl->m", "i,kl->k", "i.,kl->k", "ij,kl->kk"];
+    for equation in equations {
+        assert!(a.einsum(equation, &[&b]).is_poisoned(), "{equation}");
+    }
+    let texts: Vec<String> = g.finish().unwrap_err().diagnostics.iter().map(ToString::to_string).collect();
+    let wants = [
+        "it has letters for 1 tensors, there are 2",
+        "`j` has the extents 3 and 4",
+        "`i` stands twice in tensor 0",
+        "`m` of the result is in no tensor",
+        "tensor 0 has 2 axes, and 1 letters",
+        "`.` is no letter",
+        "`k` stands twice in the result",
+    ];
+    assert_eq!(texts.len(), wants.len(), "{texts:#?}");
+    for (text, want) in texts.iter().zip(wants) {
+        assert!(text.contains("src/dsl/tests.rs") && text.ends_with(want), "{text} lacks {want}");
+    }
+}
+
+#[test]
+fn order_has_nans_last_and_keeps_equals() {
+    let x = [2.0, f64::NAN, -1.0, 2.0, f64::NEG_INFINITY, f64::NAN, f64::INFINITY, -0.0, 0.0];
+    let order = |descending| eval(|g| constant(g, &[9], &x).argsort(0, descending));
+    assert_eq!(order(false), [4.0, 2.0, 7.0, 8.0, 0.0, 3.0, 6.0, 1.0, 5.0]);
+    assert_eq!(order(true), [1.0, 5.0, 6.0, 0.0, 3.0, 7.0, 8.0, 2.0, 4.0]);
+    assert_eq!(eval(|g| constant(g, &[3, 1], &[1.0, 3.0, 2.0]).top_k(2, 0).1), [1.0, 2.0]);
+    let g = GraphBuilder::new("test");
+    let x = g.input("x", f32([3]));
+    assert!(x.top_k(4, 0).0.is_poisoned() && x.top_k(0, 0).0.is_poisoned() && x.sort(1, false).is_poisoned());
+    assert!(g.finish().unwrap_err().to_string().contains("top_k of f32[3]: it gives from 1 to 3 elements"));
+}

@@ -1,6 +1,7 @@
 //! Layers and activations against values and gradients that PyTorch computed in `f64` (`tools/reference_layers.py`), at extents that are multiples of nothing.
 
 mod conv;
+mod function;
 mod shape;
 
 use crate::dsl::Tensor;
