@@ -170,7 +170,7 @@ impl Column {
 
     fn find_class(&self, row: usize) -> Option<usize> {
         if let Some(number) = self.number(row) {
-            return (number >= 0.0 && number.fract() == 0.0).then_some(number as usize);
+            return class_of(number);
         }
         let sample = self.sample();
         let size = sample.shape.numel();
@@ -240,6 +240,11 @@ pub(super) fn copy_sample(to: &mut Data, at: usize, from: &Data, row: usize, siz
         };
     }
     copy!(F32, F64, Bf16, F16, I64, I32, U8, Bool);
+}
+
+/// The class that a number is: a whole one, not below 0.
+pub(super) fn class_of(number: f64) -> Option<usize> {
+    (number >= 0.0 && number.fract() == 0.0).then_some(number as usize)
 }
 
 /// An element in another type, where that has a meaning.

@@ -1,6 +1,6 @@
 //! The samples of one step, from wherever a caller has them: a data set, a batch of a source, or arrays by name.
 
-use super::column::{Item, convert};
+use super::column::{Item, class_of, convert};
 use super::{BatchView, DataError, Dataset};
 use crate::model::TARGET;
 use ir::{DType, Data, Scalar, Shape, TensorType, Value};
@@ -237,9 +237,8 @@ impl Samples<'_> {
                 column.class(batch.rows().get(i), batch.sample(i))
             }
             Self::Arrays(_) => {
-                let class = self.number(TARGET, i).ok_or_else(no_column)?;
-                let is_class = class >= 0.0 && class.fract() == 0.0;
-                is_class.then_some(class as usize).ok_or_else(|| format!("sample {i} of `{TARGET}` is no class"))
+                let number = self.number(TARGET, i).ok_or_else(no_column)?;
+                class_of(number).ok_or_else(|| format!("sample {i} of `{TARGET}` is no class"))
             }
         }
     }

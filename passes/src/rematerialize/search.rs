@@ -77,9 +77,14 @@ impl OrderSearch<'_> {
         OrderCost::of(self.facts, order)
     }
 
+    fn cost_now(&mut self) -> OrderCost {
+        self.work += self.order.len();
+        OrderCost::of(self.facts, &self.order)
+    }
+
     /// Drops the value that is worth it most; `false` if none is, or none has to be.
     fn improve(&mut self) -> bool {
-        let now = self.cost(&self.order.clone());
+        let now = self.cost_now();
         let excess = now.excess(self.target);
         if excess == 0 || self.work > MOST_WORK {
             return false;
@@ -179,7 +184,7 @@ impl OrderSearch<'_> {
 
     /// Takes runs from a place on away again that have become superfluous, the dearest first.
     fn prune(&mut self, from: usize) {
-        let now = self.cost(&self.order.clone());
+        let now = self.cost_now();
         let (mut excess, mut total, mut most) = (now.excess(self.target), now.cost, now.most());
         let mut runs: Vec<usize> = (from..self.order.len()).filter(|&at| self.order[at].again).collect();
         let cost = |at: usize| self.facts.clusters[self.order[at].cluster].cost;
