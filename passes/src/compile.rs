@@ -128,7 +128,7 @@ impl Attempts<'_> {
         if arena <= self.limit {
             return Ok(());
         }
-        let (estimated, _) = rematerialize::estimate(self.scheduled, self.cx, 0)?;
+        let (estimated, _) = rematerialize::estimate(&recomputed(self.scheduled, &within(self.cx, None))?, self.cx, 0)?;
         // What the plan needs beyond the estimate it needs within the limit, too.
         let mut budget = (self.limit + estimated).saturating_sub(arena);
         let (mut fits, mut too_much, mut last) = (None, estimated, arena);

@@ -112,6 +112,8 @@ pub(super) struct Fuser<'g> {
     pub(super) to_results: BTreeSet<NodeId>,
     /// Nodes that are computed wherever they are used, though they aren't trivial, and how many such nodes follow one another there.
     pub(super) recomputed: BTreeMap<NodeId, usize>,
+    /// Clusters that are a copy in a wider type and nothing else.
+    pub(super) copies: BTreeSet<u32>,
     /// Random nodes, and what is computed from them and constants alone, place by place.
     pub(super) drawn: BTreeSet<NodeId>,
     /// Nodes that results depend on.

@@ -37,7 +37,10 @@ impl Fuser<'_> {
     fn try_join(&mut self, node: NodeId, cluster: u32, stored: bool) -> bool {
         let sites = self.sites(node, cluster);
         let Some(info) = self.info(cluster) else { return false };
-        if info.size as f64 + self.cost(node) > MAX_SIZE as f64 || !self.parts_stay_few(info) {
+        if self.copies.contains(&cluster)
+            || info.size as f64 + self.cost(node) > MAX_SIZE as f64
+            || !self.parts_stay_few(info)
+        {
             return false;
         }
         let is_drawn = self.drawn.contains(&node);
@@ -214,6 +217,7 @@ impl Fuser<'_> {
         let Some(info) = self.info(cluster) else { return false };
         let with_anchor = |n: NodeId| n == node || info.nodes.contains(&n);
         info.kind == ClusterKind::Loop
+            && !self.copies.contains(&cluster)
             && !info.draws
             && info.reduced.is_empty()
             && info.space == self.graph.ty(node).shape
@@ -292,6 +296,7 @@ impl Fuser<'_> {
             || !fit_together(&infos, &reduced)
             || self.graph.ty(node).shape != lead.space
             || self.any_waits(clusters)
+            || clusters.iter().any(|c| self.copies.contains(c))
         {
             return false;
         }

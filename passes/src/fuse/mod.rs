@@ -5,7 +5,8 @@
 //! repeated work: elementwise chains with several results, producers into reductions, reductions with what follows them, rows that
 //! are reduced and used again (softmax, layer norm, cross-entropy and their gradients), and the elementwise ops after a
 //! contraction or a window. Reductions of one tensor that don't wait for each other are one cluster. What is cheap to compute from a tensor
-//! that is kept anyway has no cluster: it is computed again wherever it is used. Movement ops, constants and what is trivially computed from inputs stay outside: they become index
+//! that is kept anyway has no cluster: it is computed again wherever it is used. So is `f32` of a 16-bit tensor, with a few ops on it, that loops far apart read: what is kept is the 16 bits.
+//! A copy in `f32` that several contractions read is a cluster of its own, which `rematerialize` may run for each. Movement ops, constants and what is trivially computed from inputs stay outside: they become index
 //! arithmetic and expressions wherever they are used. Random numbers, and what is made of them alone, have clusters of their own. Concatenations, and padded tensors unless a user's loops can be cut where the padding ends, are
 //! results of a cluster: one loop for each part, in which what the part is made of is computed, and what the whole is used for if that is done place by place.
 //!
@@ -24,6 +25,7 @@
 pub(crate) mod cluster;
 mod cut;
 mod fuser;
+mod half;
 mod join;
 mod reach;
 mod recompute;
@@ -63,6 +65,7 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
         results,
         to_results: BTreeSet::new(),
         recomputed: BTreeMap::new(),
+        copies: BTreeSet::new(),
         drawn,
         live,
         cache_bytes: context.target.caches().l2_bytes,
@@ -169,8 +172,13 @@ impl Fuser<'_> {
         let parts = matches!(self.graph.op(node), Op::Concat(_) | Op::Pad(_));
         let copied = !parts && matches!(family, Family::Source | Family::Movement);
         let may_repeat = !parts && !copied && !forced;
-        if may_repeat && self.repeats_kept(node) {
+        if may_repeat && (self.repeats_kept(node) || self.repeats_half(node)) {
             self.recompute(node);
+            return;
+        }
+        if self.is_copy_for_several(node) {
+            self.start(node, ClusterKind::Loop);
+            self.copies.extend(self.graph.cluster(node));
             return;
         }
         if copied || !self.join_users(node) {

@@ -7,7 +7,7 @@ use ir::{NodeId, Op};
 use std::collections::BTreeSet;
 
 /// Smaller tensors stay in the cache: keeping them costs nothing.
-const MIN_BYTES: usize = 64 << 10;
+pub(super) const MIN_BYTES: usize = 64 << 10;
 /// A broadcast of at most this part of a tensor's elements stays in the cache while the tensor is walked.
 const SMALL_PART: usize = 8;
 /// How many nodes are looked at to find out whether one depends on another.
@@ -16,7 +16,7 @@ const MAX_SEARCH: usize = 256;
 /// A node is computed again by at most so many clusters.
 const MAX_CLUSTERS: usize = 8;
 /// So many nodes that are computed again may follow one another.
-const MAX_IN_A_ROW: usize = 3;
+pub(super) const MAX_IN_A_ROW: usize = 3;
 
 impl Fuser<'_> {
     /// Leaves a node to be computed wherever it is used.
@@ -31,7 +31,7 @@ impl Fuser<'_> {
     }
 
     /// True if computing a node again doesn't add up: few clusters do it, each at one place, and few such nodes follow one another.
-    fn adds_up_little(&self, node: NodeId) -> bool {
+    pub(super) fn adds_up_little(&self, node: NodeId) -> bool {
         let users = self.user_clusters(node);
         let once = |cluster: u32| {
             let sites = self.sites(node, cluster);
@@ -105,7 +105,7 @@ impl Fuser<'_> {
     }
 
     /// A constant, or a broadcast of something much smaller.
-    fn is_small(&self, node: NodeId, operand: NodeId) -> bool {
+    pub(super) fn is_small(&self, node: NodeId, operand: NodeId) -> bool {
         match self.graph.op(operand) {
             Op::Full(_) => true,
             Op::Broadcast(_) => {

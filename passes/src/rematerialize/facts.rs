@@ -1,5 +1,6 @@
 //! What deciding needs to know of a scheduled graph: which values clusters read and make, and what running them takes.
 
+use super::copies::is_copy;
 use crate::fuse::cluster::{ClusterKind, Clusters, clustered_operands, outputs, reaches_result};
 use crate::lower::{ClusterWork, measure};
 use crate::schedule::checked_index;
@@ -32,6 +33,8 @@ pub(super) struct ClusterFacts {
     repeats: bool,
     /// Whether a result may take the memory of an operand that it is the last to read.
     pub(super) in_place: bool,
+    /// Whether it only makes pairs of 16-bit elements, or `f32` of them.
+    pub(super) copies: bool,
 }
 
 /// A state: its size, and the cluster that computes its next value.
@@ -62,7 +65,16 @@ impl GraphFacts {
     /// # Errors
     /// If a cluster can't be lowered, which is a defect of an earlier pass.
     pub(super) fn of(graph: &Graph, context: &PassContext) -> Result<Self, PassError> {
-        let (clusters, work) = (Clusters::of(graph), measure(graph, context)?);
+        Ok(Self::with_work(graph, &measure(graph, context)?))
+    }
+
+    /// The facts of a scheduled graph but for what runs of clusters take, which is found out by lowering all of them.
+    pub(super) fn without_work(graph: &Graph) -> Self {
+        Self::with_work(graph, &BTreeMap::new())
+    }
+
+    fn with_work(graph: &Graph, work: &BTreeMap<u32, ClusterWork>) -> Self {
+        let clusters = Clusters::of(graph);
         let port_bytes = |id: &NodeId| matches!(graph.op(*id), Op::Input(_) | Op::Constant(_));
         let persistent = graph.ids().filter(port_bytes).map(|id| graph.ty(id).size_bytes()).sum();
         let mut facts = Self { values: vec![], clusters: vec![], persistent, states: BTreeMap::new() };
@@ -85,7 +97,7 @@ impl GraphFacts {
             ));
         }
         facts.note_states(graph);
-        Ok(facts)
+        facts
     }
 
     /// Which clusters compute next values of states, and which of these take no memory.
@@ -133,6 +145,7 @@ fn cluster_facts(
         scratch_bytes,
         repeats: !matches!(kind, ClusterKind::Scan(_)) && nodes.iter().all(|&n| checked_index(graph, n).is_none()),
         in_place: matches!(kind, ClusterKind::Loop),
+        copies: kind == ClusterKind::Loop && is_copy(graph, nodes),
     }
 }
 

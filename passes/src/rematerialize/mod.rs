@@ -5,7 +5,10 @@
 //! computes one runs again right before the next use, with those that compute what it reads, as far as that isn't in memory. Which, a search decides by what a
 //! run costs (operations and traffic of its kernels) and how much memory it saves, over how many runs. A copy of a cluster is lowered to the
 //! same kernels, so that all bits are the same; random numbers are functions of a counter and a key, so that they are the same, too. Results, and what loops over sequences
-//! (`scan`) leave for the way back, are kept. Without a limit nothing changes.
+//! (`scan`) leave for the way back, are kept.
+//!
+//! Limit or not, pairs of `bf16`, and copies in `f32` of 16-bit tensors, are made right before they are used, and made again for a use much later, where that leaves less in memory
+//! than waiting copies. Where there are none, nothing changes without a limit.
 //!
 //! After T. Chen et al., "Training deep nets with sublinear memory cost" (arXiv 1604.06174); which values, by cost for memory, as in M. Kirisame et al.,
 //! "Dynamic tensor rematerialization" (arXiv 2006.09616), but ahead of time.
@@ -17,6 +20,7 @@
 //! `%1 = exp %0 @0` is read by clusters 1 and 9, and clusters 2 to 8 need memory: a copy of cluster 0 runs before cluster 9, which reads the copy's result.
 
 mod apply;
+mod copies;
 mod facts;
 mod order;
 mod search;
@@ -31,9 +35,16 @@ use order::{ClusterRun, OrderCost, walk};
 /// # Errors
 /// If a cluster can't be lowered, which is a defect of an earlier pass.
 pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
-    let Some(target) = context.options.memory_limit else { return Ok(()) };
-    let facts = GraphFacts::of(graph, context)?;
-    let order = search::search(&facts, target);
+    let limit = context.options.memory_limit;
+    let facts = match limit {
+        Some(_) => GraphFacts::of(graph, context)?,
+        None if copies::may_copy(graph) => GraphFacts::without_work(graph),
+        None => return Ok(()),
+    };
+    let mut order = copies::at_uses(&facts);
+    if let Some(limit) = limit {
+        order = search::search(&facts, order, limit);
+    }
     if order.iter().any(|run| run.again) {
         apply::apply(graph, &facts, &order)?;
     }

@@ -18,10 +18,8 @@ const MOST_WORK: usize = 10_000_000;
 /// Where the target can't be reached at once, this part less is tried, again and again.
 const STEP: usize = 10;
 
-/// The order of a graph's clusters, with runs added until at most `target` bytes are in use at once, or nothing more helps.
-pub(super) fn search(facts: &GraphFacts, target: usize) -> Vec<ClusterRun> {
-    let scheduled: Vec<ClusterRun> =
-        (0..facts.clusters.len()).map(|cluster| ClusterRun { cluster, again: false }).collect();
+/// An order of a graph's clusters, with runs added until at most `target` bytes are in use at once, or nothing more helps.
+pub(super) fn search(facts: &GraphFacts, scheduled: Vec<ClusterRun>, target: usize) -> Vec<ClusterRun> {
     let most = |order: &[ClusterRun]| OrderCost::of(facts, order).most();
     let mut search = OrderSearch { facts, target, order: scheduled.clone(), work: 0 };
     search.run();
