@@ -258,6 +258,10 @@ def indexed(r):
         i = r.indices(r.dims[0], [n])
         j = i.numpy()
         return [r.x(), r.operand([n] + r.dims[1:])], lambda x, w: x.index_add(0, i, w), lambda x, w: x.at[j].add(w)
+    if r.op == "sort":
+        return [r.x()], lambda x: x.sort(r.number(0)).values, lambda x: jnp.sort(x, r.number(0))
+    if r.op == "top_k":
+        return [r.x()], lambda x: x.topk(r.number(1), r.number(0)).values, None
     if r.op == "one_hot":
         i = r.indices(r.dims[-1], r.dims[:-1])
         j = i.numpy()
@@ -275,25 +279,35 @@ def contractions(r):
             return (a.mT if ta else a) @ (b.mT if tb else b)
         return [a, b], f, f
     if r.op == "conv":
-        height, width, outputs = r.list(0)
+        *size, outputs = r.list(0)
         stride, pad, groups = r.number(1), r.number(2), r.number(3)
-        inputs = r.dims[-1] // groups
-        # Each in the layout that it likes best: torch channels last, seen as NCHW.
-        x = r.x().permute(0, 3, 1, 2)
-        w = r.operand([outputs, inputs, height, width]).contiguous(memory_format=torch.channels_last)
+        x = channels_last(r.x())
+        w = channels_last(r.operand([outputs, *size, r.dims[-1] // groups]))
+        conv = F.conv2d if len(size) == 2 else F.conv3d
+        axes = "DHW"[-len(size):]
 
         def g(x, w):
-            return jax.lax.conv_general_dilated(x, w, (stride,) * 2, [(pad, pad)] * 2,
-                                                dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups)
-        g.operands = lambda x, w: (np.ascontiguousarray(x.transpose(0, 2, 3, 1)), np.ascontiguousarray(w.transpose(2, 3, 1, 0)))
-        return [x, w], lambda x, w: F.conv2d(x, w, stride=stride, padding=pad, groups=groups), g
+            return jax.lax.conv_general_dilated(x, w, (stride,) * len(size), [(pad, pad)] * len(size), feature_group_count=groups,
+                                                dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"))
+        g.operands = lambda x, w: (np.ascontiguousarray(np.moveaxis(x, 1, -1)), np.ascontiguousarray(np.moveaxis(w, (0, 1), (-1, -2))))
+        return [x, w], lambda x, w: conv(x, w, stride=stride, padding=pad, groups=groups), g
+    if r.op == "conv_transpose":
+        *size, outputs = r.list(0)
+        stride, pad, groups = r.number(1), r.number(2), r.number(3)
+        x, w = channels_last(r.x()), channels_last(r.operand([r.dims[-1], *size, outputs // groups]))
+        return [x, w], lambda x, w: F.conv_transpose2d(x, w, stride=stride, padding=pad, groups=groups), None
     if r.op in ("max_pool", "avg_pool"):
         size, stride, pad = r.list(0), r.number(1), r.number(2)
-        x = r.x().permute(0, 3, 1, 2)
+        x, axes = channels_last(r.x()), len(size)
         if r.op == "max_pool":
-            return [x], lambda x: F.max_pool2d(x, size, stride, pad), None
-        return [x], lambda x: F.avg_pool2d(x, size, stride, pad, count_include_pad=False), None
+            return [x], lambda x: (F.max_pool2d if axes == 2 else F.max_pool3d)(x, size, stride, pad), None
+        return [x], lambda x: (F.avg_pool2d if axes == 2 else F.avg_pool3d)(x, size, stride, pad, count_include_pad=False), None
     return None
+
+
+def channels_last(x):
+    """Each framework has the layout that it likes best: torch channels last in memory, seen as `NC...`."""
+    return x.movedim(-1, 1)
 
 
 def layers(r):
@@ -309,6 +323,10 @@ def layers(r):
         gamma, beta = torch.ones(n), torch.zeros(n)
         return ([x, w, gamma, beta],
                 lambda x, w, g, b: F.relu(F.batch_norm(F.conv2d(x, w, padding=1), None, None, g, b, True, eps=EPSILON)), None)
+    if r.op == "separable_conv":
+        x = channels_last(r.x())
+        w, p = channels_last(r.operand([features, 3, 3, 1])), channels_last(r.operand([n, 1, 1, features]))
+        return [x, w, p, r.operand([n])], lambda x, w, p, b: F.conv2d(F.conv2d(x, w, padding=1, groups=features), p, b), None
     if r.op in ("attention", "causal_attention"):
         q, k, v = r.x(), r.x(), r.x()
 

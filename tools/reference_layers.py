@@ -353,6 +353,162 @@ def sort(i):
     return {"x": x}, ["x"], {"axis": axis, "k": k}, function
 
 
+ADAPTIVE = {"average": (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d), "max": (F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d)}
+
+
+def adaptive(kind, axes):
+    """Extents that divide each other, that don't, and more results than elements."""
+
+    def case_of(i):
+        x = normal(1 + i % 2, *[cycle([5, 7, 4, 6, 3] if axes < 3 else [3, 4, 2, 5], i + k) for k in range(axes)], cycle([1, 3, 2], i))
+        output = [cycle([3, 1, 2, 4, 7, 5], i + 2 * k) for k in range(axes)]
+        return {"x": x}, ["x"], listed(output=output), lambda x: last(ADAPTIVE[kind][axes - 1](first(x), output))
+
+    return case_of
+
+
+def lp_pool(axes):
+    def case_of(i):
+        x = normal(1 + i % 2, *[cycle([5, 7, 4, 6], i + k) for k in range(axes)], cycle([1, 3, 2], i))
+        p, size, stride = cycle([2, 1, 4, 3], i), [cycle([2, 3, 1], i + k) for k in range(axes)], [cycle([2, 1, 3], i + k) for k in range(axes)]
+        function = F.lp_pool1d if axes == 1 else F.lp_pool2d
+        arguments = (size[0], stride[0]) if axes == 1 else (size, stride)
+        # PyTorch takes powers of `x` itself.
+        return {"x": x}, ["x"], listed(size=size, stride=stride) | {"p": p}, lambda x: last(function(first(x.abs() if p % 2 else x), p, *arguments))
+
+    return case_of
+
+
+def max_unpool(i):
+    size = [cycle([2, 3, 1], i), cycle([2, 1, 3, 2], i)]
+    n, rows, columns, c = image(i)
+    extra = [(i // 2 + k) % s for k, s in enumerate(size)]
+    x = normal(n, rows * size[0] + extra[0], columns * size[1] + extra[1], c)
+    values = normal(n, rows, columns, c)
+
+    def function(values):
+        _, places = F.max_pool2d(first(x), size, return_indices=True)
+        return last(F.max_unpool2d(first(values), places, size, output_size=first(x).shape))
+
+    return {"x": x, "values": values}, ["values"], listed(size=size), function
+
+
+def padded_by(mode, axes):
+    def case_of(i):
+        x = normal(1 + i % 2, *[cycle([4, 5, 3, 6] if axes < 3 else [3, 4, 3, 2], i + k) for k in range(axes)], cycle([1, 3, 2], i))
+        pads = [((i + k) % 3, (i // 2 + k) % 3) for k in range(axes)]
+        pads = [tuple(min(n, x.shape[k + 1] - 1) for n in pair) for k, pair in enumerate(pads)]
+        settings = {key: n for k, pair in enumerate(pads) for key, n in zip((f"before{k}", f"after{k}"), pair)}
+        around = [n for pair in reversed(pads) for n in pair]
+        return {"x": x}, ["x"], settings, lambda x: last(F.pad(first(x), around, mode=mode))
+
+    return case_of
+
+
+def local_response_normalization(i):
+    x = normal(*cycle([sequence, image], i)(i, channels=cycle([1, 3, 7, 5], i)), scale=2.0)
+    size, alpha, beta, k = cycle([1, 2, 3, 5, 4], i), cycle([1e-4, 0.5, 2.0], i), cycle([0.75, 0.5], i), cycle([1.0, 2.0], i)
+    settings = {"size": size, "alpha": alpha, "beta": beta, "k": k}
+    return {"x": x}, ["x"], settings, lambda x: last(F.local_response_norm(first(x), size, alpha, beta, k))
+
+
+def bilinear(i):
+    dims = cycle([[3], [2, 5], [1], [2, 1, 3]], i)
+    n, m, units = cycle([3, 1, 4], i), cycle([2, 5, 3, 1], i), cycle([2, 1, 3], i)
+    named = {"a": normal(*dims, n), "b": normal(*dims, m), "bilinear/kernel": normal(n, m, units), "bilinear/bias": normal(units)}
+    return named, list(named), {"units": units}, lambda a, b, w, bias: F.bilinear(a, b, w.permute(2, 0, 1).contiguous(), bias)
+
+
+DENSE_EQUATIONS = [("abc,cd->abd", "d"), ("abc,cde->abde", "de"), ("abc,bcd->ad", "d"), ("abc,bd->adc", "dc"), ("abc,bc->ab", "b")]
+
+
+def einsum_dense(i):
+    """The equations of the list, one after the other; `d` and `e` are the kernel's own letters."""
+    equation, bias_axes = cycle(DENSE_EQUATIONS, i)
+    extents = {"a": cycle([2, 1, 3], i), "b": cycle([3, 2, 4, 1], i), "c": cycle([2, 3, 1], i), "d": cycle([4, 2, 1], i), "e": cycle([2, 3], i)}
+    left, y = equation.split("->")
+    kernel = left.split(",")[1]
+    begin = min(y.index(c) for c in bias_axes)
+    bias = [extents[c] if c in bias_axes else 1 for c in y[begin:]]
+    named = {
+        "x": normal(*[extents[c] for c in "abc"]),
+        "einsum_dense/kernel": normal(*[extents[c] for c in kernel]),
+        "einsum_dense/bias": normal(*bias),
+    }
+    settings = {"equation": i % len(DENSE_EQUATIONS), "d": extents["d"], "e": extents["e"]}
+    return named, list(named), settings, lambda x, w, b: torch.einsum(equation, x, w) + b
+
+
+def spectral_normalization(i):
+    """A dense layer's, as PyTorch's parametrization computes it in a step of training."""
+    width, units, iterations = cycle([3, 5, 2, 1], i), cycle([4, 2, 1], i), cycle([1, 2, 3], i)
+    x, w, b, start = normal(cycle([1, 3, 2], i), width), normal(width, units), normal(units), normal(units)
+    named = {"x": x, "dense/kernel": w, "dense/bias": b}
+
+    def function(x, w, b):
+        u = start
+        with torch.no_grad():
+            for _ in range(iterations):
+                v = F.normalize(w @ u, dim=0)
+                u = F.normalize(w.T @ v, dim=0)
+        return x @ (w / torch.dot(v, w @ u)) + b
+
+    return named | {"dense/kernel_u": start}, list(named), {"units": units, "iterations": iterations}, function
+
+
+def patches(i):
+    """Windows side by side, channels last; the window fits any input here."""
+    n, c = cycle([1, 2], i), cycle([1, 3, 2], i)
+    size, stride, dilation = [cycle([3, 2, 1], i + k) for k in range(2)], [cycle([1, 2, 3], i + k) for k in range(2)], [cycle([1, 1, 2], i + k) for k in range(2)]
+    pad = [min(cycle([0, 1, 2], i + k), dilation[k] * (size[k] - 1)) for k in range(2)]
+    extents = [dilation[k] * (size[k] - 1) + 1 + cycle([2, 0, 3, 1], i + k) for k in range(2)]
+    output = [(extents[k] + 2 * pad[k] - dilation[k] * (size[k] - 1) - 1) // stride[k] + 1 for k in range(2)]
+    settings = listed(size=size, stride=stride, dilation=dilation, pad=pad, extents=extents)
+    return n, c, extents, output, size, (size, dilation, pad, stride), settings
+
+
+def unfold(i):
+    n, c, extents, output, size, arguments, settings = patches(i)
+
+    def function(x):
+        y = F.unfold(first(x), *arguments).reshape(n, c, *size, *output)
+        return y.permute(0, 4, 5, 2, 3, 1).reshape(n, *output, size[0] * size[1] * c)
+
+    return {"x": normal(n, *extents, c)}, ["x"], settings, function
+
+
+def fold(i):
+    n, c, extents, output, size, arguments, settings = patches(i)
+
+    def function(x):
+        y = x.reshape(n, *output, *size, c).permute(0, 5, 3, 4, 1, 2).reshape(n, c * size[0] * size[1], output[0] * output[1])
+        return last(F.fold(y, extents, *arguments))
+
+    return {"x": normal(n, *output, size[0] * size[1] * c)}, ["x"], settings, function
+
+
+def sparsemax(i):
+    """By the order of the paper's algorithm 1."""
+    x = normal(*cycle([sequence, image, lambda i: [3, 1 + i]], i)(i), scale=cycle([1.0, 3.0], i))
+
+    def function(x):
+        z, _ = x.sort(dim=-1, descending=True)
+        k = torch.arange(1, x.shape[-1] + 1, dtype=torch.float64)
+        count = (1 + k * z > z.cumsum(-1)).sum(-1, keepdim=True)
+        threshold = (z.cumsum(-1).gather(-1, count - 1) - 1) / count
+        return (x - threshold).clamp(min=0)
+
+    return {"x": x}, ["x"], {}, function
+
+
+def r_re_lu(i):
+    """At inference."""
+    x = normal(*cycle([sequence, image], i)(i))
+    lower = cycle([0.1, 0.125, -0.5], i)
+    upper = lower + cycle([0.2, 0.0], i)
+    return {"x": x}, ["x"], {"lower": lower, "upper": upper}, lambda x: F.rrelu(x, lower, upper, training=False)
+
+
 FILES = {
     "einsum": einsum,
     "sort": sort,
@@ -386,6 +542,32 @@ FILES = {
     "pixel_unshuffle": pixel_unshuffle,
     "shapes": shapes,
     "merges": merges,
+    "adaptive_average_pooling1d": adaptive("average", 1),
+    "adaptive_max_pooling1d": adaptive("max", 1),
+    "reflection_pad1d": padded_by("reflect", 1),
+    "replication_pad1d": padded_by("replicate", 1),
+    "circular_pad1d": padded_by("circular", 1),
+    "adaptive_average_pooling2d": adaptive("average", 2),
+    "adaptive_max_pooling2d": adaptive("max", 2),
+    "reflection_pad2d": padded_by("reflect", 2),
+    "replication_pad2d": padded_by("replicate", 2),
+    "circular_pad2d": padded_by("circular", 2),
+    "adaptive_average_pooling3d": adaptive("average", 3),
+    "adaptive_max_pooling3d": adaptive("max", 3),
+    "reflection_pad3d": padded_by("reflect", 3),
+    "replication_pad3d": padded_by("replicate", 3),
+    "circular_pad3d": padded_by("circular", 3),
+    "lp_pooling1d": lp_pool(1),
+    "lp_pooling2d": lp_pool(2),
+    "max_unpooling2d": max_unpool,
+    "local_response_normalization": local_response_normalization,
+    "bilinear": bilinear,
+    "einsum_dense": einsum_dense,
+    "spectral_normalization": spectral_normalization,
+    "unfold": unfold,
+    "fold": fold,
+    "sparsemax": sparsemax,
+    "r_re_lu": r_re_lu,
 }
 
 for name in sys.argv[1:] or FILES:

@@ -44,6 +44,7 @@ mod operators;
 mod policy;
 mod random;
 mod reduce;
+mod reparametrize;
 pub mod sampling;
 mod scan;
 mod scope;

@@ -99,6 +99,7 @@ impl GraphBuilder {
         let asked = ty.into();
         let kept = self.variable_dtype(asked.dtype);
         let master = self.port(name, TypeSpec { dtype: kept, ..asked.clone() }, init, StateRole::Parameter);
+        let master = self.reparametrized(name, master);
         if kept == asked.dtype {
             return master;
         }

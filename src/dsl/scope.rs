@@ -1,6 +1,7 @@
 //! What layers leave in a graph while they are applied: penalties, masks, logits, maps of attention, and whether the graph is for training.
 
 use super::layer::LayerScope;
+use super::reparametrize::Reparametrization;
 use super::{GraphBuilder, Parameter, Policy, Select, Tensor};
 use ir::{Loc, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,8 @@ pub(crate) struct Scope {
     pub(super) policy: Option<Policy>,
     /// The parameters, by the nodes that are their rounded values.
     pub(super) masters: BTreeMap<NodeId, NodeId>,
+    /// What layers get in place of parameters, the outermost first.
+    pub(super) reparametrizations: Vec<Reparametrization>,
     pub(crate) penalties: Vec<NodeId>,
     pub(crate) logits: BTreeMap<NodeId, (Squash, NodeId)>,
     /// Which steps of a tensor count, `[batch, time]` of truth values.

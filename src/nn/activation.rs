@@ -82,6 +82,8 @@ pub enum Activation {
     SparsePlus,
     /// `(x + 1) / 2` restricted to [0, 1]: the slope of [`Activation::SparsePlus`].
     SparseSigmoid,
+    /// [`sparsemax`] along the last axis.
+    Sparsemax,
 }
 
 impl Activation {
@@ -118,6 +120,7 @@ impl Activation {
             Self::Threshold(..) => "threshold",
             Self::SparsePlus => "sparse_plus",
             Self::SparseSigmoid => "sparse_sigmoid",
+            Self::Sparsemax => "sparsemax",
         }
     }
 
@@ -155,6 +158,7 @@ impl Activation {
             Self::Threshold(limit, below) => threshold(x, limit, below),
             Self::SparsePlus => sparse_plus(x),
             Self::SparseSigmoid => sparse_sigmoid(x),
+            Self::Sparsemax => sparsemax(x),
         }
     }
 }
@@ -270,4 +274,23 @@ pub fn squareplus(x: &Tensor, b: f64) -> Tensor {
 pub fn tanh_shrink(x: &Tensor) -> Tensor {
     let wide = x.in_f32();
     (&wide - wide.tanh()).rounded_like(x)
+}
+
+/// The point of the probability simplex nearest to `x` along the last axis (Martins and Astudillo, arXiv 1602.02068): probabilities of which many are 0. It compares all pairs along the
+/// axis, so that it costs the square of its extent.
+#[track_caller]
+pub fn sparsemax(x: &Tensor) -> Tensor {
+    let Some(shape) = x.shape() else { return x.clone() };
+    if shape.rank() == 0 {
+        return x.fail("sparsemax", "a scalar has no axis of probabilities");
+    }
+    let wide = x.in_f32();
+    // An element has a share unless those above it alone fill the simplex: the paper's condition, without an order.
+    let distances = wide.stop_gradient();
+    let above = (distances.unsqueeze(-2) - distances.unsqueeze(-1)).relu().sum_axes([-1]);
+    let counts = above.lt(1);
+    let Some(dtype) = wide.dtype() else { return x.poisoned() };
+    let count = counts.cast(dtype).sum_keepdims([-1]);
+    let threshold = (counts.select(&wide, 0).sum_keepdims([-1]) - 1.0) / count;
+    counts.select(&(wide - threshold), 0).with_mask_of(x).rounded_like(x)
 }

@@ -22,16 +22,19 @@ pub mod metric;
 
 pub use activation::Activation;
 pub use layer::{
-    ActivationLayer, AlphaDropout, AttentionMask, AvgPool1d, AvgPool2d, AvgPool3d, BatchNorm, Bidirectional, Conv1d,
-    Conv1dTranspose, Conv2d, Conv2dTranspose, Conv3d, Conv3dTranspose, Cropping1d, Cropping2d, Cropping3d, Dense,
-    DepthwiseConv1d, DepthwiseConv2d, Dropout, Embedding, Extents2d, Extents3d, Flatten, GaussianDropout,
-    GaussianNoise, GlobalAvgPool1d, GlobalAvgPool2d, GlobalAvgPool3d, GlobalMaxPool1d, GlobalMaxPool2d,
-    GlobalMaxPool3d, GroupNorm, Gru, Inputs, Interpolation, Layer, LayerId, LayerNorm, LayerScale, LearnedPositions,
-    Lstm, Masking, MaxPool1d, MaxPool2d, MaxPool3d, Merge, MultiHeadAttention, PRelu, Padding, Padding1d, Padding3d,
-    PermuteAxes, PixelShuffle, PixelUnshuffle, Recurrent, Regularizer, RepeatVector, Reshape, Returned, RmsNorm,
-    Rotary, SeparableConv1d, SeparableConv2d, SimpleRnn, SpatialDropout, StochasticDepth, TiedHead, TransformerBlock,
-    UnitNorm, UpSampling1d, UpSampling2d, UpSampling3d, WithPolicy, ZeroPadding1d, ZeroPadding2d, ZeroPadding3d,
-    attention, attention_weights,
+    ActivationLayer, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d, AlphaDropout, AttentionMask, AvgPool1d, AvgPool2d, AvgPool3d, BatchNorm, Bidirectional,
+    Bilinear, CircularPad1d, CircularPad2d, CircularPad3d, Conv1d, Conv1dTranspose, Conv2d, Conv2dTranspose, Conv3d,
+    Conv3dTranspose, Cropping1d, Cropping2d, Cropping3d, Dense, DepthwiseConv1d, DepthwiseConv2d, Dropout, EinsumDense,
+    Embedding, Extents2d, Extents3d, FeatureAlphaDropout, Flatten, Fold, GaussianDropout, GaussianNoise,
+    GlobalAvgPool1d, GlobalAvgPool2d, GlobalAvgPool3d, GlobalMaxPool1d, GlobalMaxPool2d, GlobalMaxPool3d, GroupNorm,
+    Gru, Inputs, Interpolation, Layer, LayerId, LayerNorm, LayerScale, LearnedPositions, LocalResponseNorm, LpPool1d,
+    LpPool2d, Lstm, Masking, MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool2d, Merge, MultiHeadAttention, PRelu, Padding,
+    Padding1d, Padding3d, PermuteAxes, PixelShuffle, PixelUnshuffle, RRelu, Recurrent, ReflectionPad1d,
+    ReflectionPad2d, ReflectionPad3d, Regularizer, RepeatVector, ReplicationPad1d, ReplicationPad2d, ReplicationPad3d,
+    Reshape, Returned, RmsNorm, Rotary, SeparableConv1d, SeparableConv2d, SimpleRnn, SpatialDropout,
+    SpectralNormalization, StochasticDepth, TiedHead, TransformerBlock, Unfold, UnitNorm, UpSampling1d, UpSampling2d,
+    UpSampling3d, WithPolicy, ZeroPadding1d, ZeroPadding2d, ZeroPadding3d, attention, attention_weights,
 };
 pub use loss::{
     BatchHardTriplet, BinaryCrossEntropy, BinaryFocalCrossEntropy, CategoricalCrossEntropy,

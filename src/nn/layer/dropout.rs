@@ -55,15 +55,11 @@ impl Dropout {
     /// Dropout in which elements stand or fall together along the axes that `shared` says.
     #[track_caller]
     fn drop_together(&self, x: &Tensor, shared: impl Fn(usize) -> bool) -> Tensor {
-        self.drop(x, |ty| {
-            let extent = |(axis, &extent): (usize, &usize)| if shared(axis) { 1 } else { extent };
-            let dims: Vec<usize> = ty.shape.iter().enumerate().map(extent).collect();
-            x.builder().random_uniform(TypeSpec::new(ty.dtype, dims))
-        })
+        self.drop(x, |ty| x.builder().random_uniform(shared_along(ty, shared)))
     }
 
     #[track_caller]
-    fn drop(&self, x: &Tensor, uniform: impl Fn(&TensorType) -> Tensor) -> Tensor {
+    fn drop(&self, x: &Tensor, uniform: impl FnOnce(&TensorType) -> Tensor) -> Tensor {
         let Some(ty) = x.ty() else { return x.clone() };
         if !(0.0..1.0).contains(&self.rate) {
             return x.fail("dropout", format!("the rate must be at least 0 and below 1, not {}", self.rate));
@@ -74,6 +70,12 @@ impl Dropout {
         let keep = uniform(&ty).ge(self.rate);
         keep.select(&(x * (1.0 / (1.0 - self.rate))), 0)
     }
+}
+
+/// The type of what elements share along the axes that `shared` says.
+pub(super) fn shared_along(ty: &TensorType, shared: impl Fn(usize) -> bool) -> TypeSpec {
+    let extent = |(axis, &extent): (usize, &usize)| if shared(axis) { 1 } else { extent };
+    TypeSpec::new(ty.dtype, ty.shape.iter().enumerate().map(extent).collect::<Vec<usize>>())
 }
 
 /// Dropout of whole channels: in training each channel of each sample is 0 everywhere with probability `rate`, the others are scaled by `1 / (1 - rate)`

@@ -40,11 +40,13 @@ mod border;
 mod conv;
 mod dense;
 mod dropout;
+mod einsum_dense;
 mod embedding;
 mod inputs;
 mod merge;
 mod noise;
 mod norm;
+mod patches;
 mod policy;
 mod pool;
 mod recurrent;
@@ -52,34 +54,42 @@ mod regularizer;
 mod resize;
 mod scale;
 mod shape;
+mod spectral;
 mod stateless;
 mod transformer;
 mod window;
 
 pub use activation::{ActivationLayer, PRelu};
 pub use attention::{AttentionMask, LearnedPositions, MultiHeadAttention, Rotary, attention, attention_weights};
-pub use border::{Cropping1d, Cropping2d, Cropping3d, ZeroPadding1d, ZeroPadding2d, ZeroPadding3d};
+pub use border::{
+    CircularPad1d, CircularPad2d, CircularPad3d, Cropping1d, Cropping2d, Cropping3d, ReflectionPad1d, ReflectionPad2d,
+    ReflectionPad3d, ReplicationPad1d, ReplicationPad2d, ReplicationPad3d, ZeroPadding1d, ZeroPadding2d, ZeroPadding3d,
+};
 pub use conv::{
     Conv1d, Conv1dTranspose, Conv2d, Conv2dTranspose, Conv3d, Conv3dTranspose, DepthwiseConv1d, DepthwiseConv2d,
     SeparableConv1d, SeparableConv2d,
 };
 pub use dense::Dense;
 pub use dropout::{Dropout, SpatialDropout, StochasticDepth};
+pub use einsum_dense::{Bilinear, EinsumDense};
 pub use embedding::{Embedding, TiedHead};
 pub use inputs::Inputs;
 pub use merge::Merge;
-pub use noise::{AlphaDropout, GaussianDropout, GaussianNoise};
-pub use norm::{BatchNorm, GroupNorm, LayerNorm, RmsNorm, UnitNorm};
+pub use noise::{AlphaDropout, FeatureAlphaDropout, GaussianDropout, GaussianNoise, RRelu};
+pub use norm::{BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, RmsNorm, UnitNorm};
+pub use patches::{Fold, Unfold};
 pub use policy::WithPolicy;
 pub use pool::{
+    AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d,
     AvgPool1d, AvgPool2d, AvgPool3d, GlobalAvgPool1d, GlobalAvgPool2d, GlobalAvgPool3d, GlobalMaxPool1d,
-    GlobalMaxPool2d, GlobalMaxPool3d, MaxPool1d, MaxPool2d, MaxPool3d,
+    GlobalMaxPool2d, GlobalMaxPool3d, LpPool1d, LpPool2d, MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool2d,
 };
 pub use recurrent::{Bidirectional, Gru, Lstm, Masking, Recurrent, Returned, SimpleRnn};
 pub use regularizer::Regularizer;
 pub use resize::{Interpolation, PixelShuffle, PixelUnshuffle, UpSampling1d, UpSampling2d, UpSampling3d};
 pub use scale::LayerScale;
 pub use shape::{Flatten, PermuteAxes, RepeatVector, Reshape};
+pub use spectral::SpectralNormalization;
 pub use transformer::TransformerBlock;
 pub use window::{Extents2d, Extents3d, Padding, Padding1d, Padding3d};
 

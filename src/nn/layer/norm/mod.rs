@@ -3,12 +3,14 @@
 mod batch;
 mod group;
 mod layer;
+mod response;
 mod rms;
 mod unit;
 
 pub use batch::BatchNorm;
 pub use group::GroupNorm;
 pub use layer::LayerNorm;
+pub use response::LocalResponseNorm;
 pub use rms::RmsNorm;
 pub use unit::UnitNorm;
 

@@ -1,15 +1,38 @@
 //! Pooling layers.
 
+mod adaptive;
 mod global;
+mod power;
 
+pub use adaptive::{
+    AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d,
+};
 pub use global::{
     GlobalAvgPool1d, GlobalAvgPool2d, GlobalAvgPool3d, GlobalMaxPool1d, GlobalMaxPool2d, GlobalMaxPool3d,
 };
 
+pub use power::{LpPool1d, LpPool2d, MaxUnpool2d};
+
 use super::stateless::stateless_layer;
-use super::window::{Extents3d, Padding3d, spatial, window};
+use super::window::{Border, Extents3d, Padding3d, SpatialExtents, spatial, window};
 use super::{Extents2d, Padding, Padding1d};
-use crate::dsl::Tensor;
+use crate::dsl::{Tensor, Window};
+
+/// What `pool` makes of `x` and a window of that size, stride and dilation.
+#[track_caller]
+fn pooled<E: SpatialExtents, P: Border>(
+    op: &str,
+    x: &Tensor,
+    [size, stride, dilation]: [E; 3],
+    padding: P,
+    pool: impl FnOnce(Window) -> Tensor,
+) -> Tensor {
+    match spatial(op, x, size).map(|ty| window(&ty, size, stride, dilation, padding)) {
+        Ok(Ok(window)) => pool(window),
+        Ok(Err(rule)) => x.fail(op, rule),
+        Err(poisoned) => poisoned,
+    }
+}
 
 macro_rules! pooling {
     ($($ty:ident, $base:literal, $kind:literal, $method:ident, $given:ty => $size:ty, $one:expr, $padding:ty, $doc:literal;)*) => { $(
@@ -41,14 +64,8 @@ macro_rules! pooling {
 
             #[track_caller]
             fn pool(&self, x: &Tensor) -> Tensor {
-                let ty = match spatial($base, x, self.size) {
-                    Ok(ty) => ty,
-                    Err(poisoned) => return poisoned,
-                };
-                match window(&ty, self.size, self.stride.unwrap_or(self.size), $one, self.padding) {
-                    Ok(window) => x.$method(window),
-                    Err(rule) => x.fail($base, rule),
-                }
+                let window = [self.size, self.stride.unwrap_or(self.size), $one];
+                pooled($base, x, window, self.padding, |window| x.$method(window))
             }
         }
 

@@ -1,7 +1,9 @@
 //! Layers and activations against values and gradients that PyTorch computed in `f64` (`tools/reference_layers.py`), at extents that are multiples of nothing.
 
 mod conv;
+mod dense;
 mod function;
+mod pool;
 mod shape;
 
 use crate::dsl::Tensor;
@@ -43,6 +45,8 @@ fn activations() {
         results[0].stack(&results[1..].iter().collect::<Vec<_>>(), 0)
     });
     check("glu", |c| Activation::Glu.apply(c.tensor("x")));
+    check("sparsemax", |c| Activation::Sparsemax.apply(c.tensor("x")));
+    check("r_re_lu", |c| RRelu::new(c.setting("lower"), c.setting("upper")).apply(c.tensor("x")));
 }
 
 #[test]
@@ -52,4 +56,8 @@ fn learned_activations_and_scales() {
     check("p_re_lu_of_elements", |c| PRelu::new().apply(c.tensor("x")));
     check("layer_scale", |c| LayerScale::new(1e-5).apply(c.tensor("x")));
     check("unit_normalization", |c| UnitNorm.apply(c.tensor("x")));
+    check("local_response_normalization", |c| {
+        let layer = LocalResponseNorm::new(c.count("size")).alpha(c.setting("alpha")).beta(c.setting("beta"));
+        layer.k(c.setting("k")).apply(c.tensor("x"))
+    });
 }

@@ -48,6 +48,40 @@ fn borders() {
 }
 
 #[test]
+fn borders_of_the_input_itself() {
+    macro_rules! each {
+        ($($file:literal: $layer:ident;)*) => { $(
+            check($file, |c| $layer::new(ends(c, "before", "after")).apply(c.tensor("x")));
+        )* };
+    }
+    each! {
+        "reflection_pad1d": ReflectionPad1d;
+        "reflection_pad2d": ReflectionPad2d;
+        "reflection_pad3d": ReflectionPad3d;
+        "replication_pad1d": ReplicationPad1d;
+        "replication_pad2d": ReplicationPad2d;
+        "replication_pad3d": ReplicationPad3d;
+        "circular_pad1d": CircularPad1d;
+        "circular_pad2d": CircularPad2d;
+        "circular_pad3d": CircularPad3d;
+    }
+}
+
+#[test]
+fn windows_as_rows() {
+    let both = |c: &Case<'_>| Padding::Both(settings::<2>(c, "pad").into());
+    check("unfold", |c| {
+        let layer = Unfold::new(settings::<2>(c, "size")).stride(settings::<2>(c, "stride"));
+        layer.dilation(settings::<2>(c, "dilation")).padding(both(c)).apply(c.tensor("x"))
+    });
+    check("fold", |c| {
+        let layer = Fold::new(settings::<2>(c, "extents"), settings::<2>(c, "size"));
+        let layer = layer.stride(settings::<2>(c, "stride")).dilation(settings::<2>(c, "dilation"));
+        layer.padding(both(c)).apply(c.tensor("x"))
+    });
+}
+
+#[test]
 fn channels_and_positions() {
     check("pixel_shuffle", |c| PixelShuffle::new(c.count("factor")).apply(c.tensor("x")));
     check("pixel_unshuffle", |c| PixelUnshuffle::new(c.count("factor")).apply(c.tensor("x")));

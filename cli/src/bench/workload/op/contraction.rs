@@ -7,8 +7,10 @@ pub(super) fn build(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
     match parts.op {
         // The shape is `[batch x] rows x contracted x columns`.
         "matmul_nn" | "matmul_nt" | "matmul_tn" | "matmul_tt" => product(parts, g),
-        // Filters `height x width x outputs`, stride, padding on each side, groups.
+        // Filters `[depth x] height x width x outputs`, stride, padding on each side, groups.
         "conv" => convolution(parts, g),
+        // Filters, stride, padding on each side, groups; the result has `stride` times as many positions.
+        "conv_transpose" => transposed(parts, g),
         // Window, stride, padding on each side.
         "max_pool" | "avg_pool" => pooling(parts, g),
         _ => None,
@@ -32,16 +34,29 @@ fn product(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
 
 fn window(parts: &RowFields, size: &[usize], first: usize) -> Option<Window> {
     let (stride, pad): (usize, usize) = (parts.number(first)?, parts.number(first + 1)?);
-    Some(Window { stride: vec![stride; 2], pad: vec![(pad, pad); 2], ..Window::new(size) })
+    let axes = size.len();
+    Some(Window { stride: vec![stride; axes], pad: vec![(pad, pad); axes], ..Window::new(size) })
 }
 
 fn convolution(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
     let filters = parts.list(0)?;
-    let &[height, width, outputs] = filters.as_slice() else { return None };
+    let (outputs, size) = filters.split_last()?;
     let groups: usize = parts.number(3)?;
     let x = parts.x(g);
-    let kernel = parts.operand(g, "w", &[height, width, *parts.dims.last()? / groups, outputs]);
-    let result = x.conv(&kernel, window(parts, &[height, width], 1)?, groups);
+    let kernel = parts.operand(g, "w", &[size, &[*parts.dims.last()? / groups, *outputs]].concat());
+    let result = x.conv(&kernel, window(parts, size, 1)?, groups);
+    Some(BuiltOp { result, by: vec![x, kernel] })
+}
+
+fn transposed(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
+    let filters = parts.list(0)?;
+    let (outputs, size) = filters.split_last()?;
+    let (stride, groups): (usize, usize) = (parts.number(1)?, parts.number(3)?);
+    let (channels, spatial) = parts.dims.get(1..)?.split_last()?;
+    let output: Vec<usize> = spatial.iter().map(|extent| extent * stride).collect();
+    let x = parts.x(g);
+    let kernel = parts.operand(g, "w", &[size, &[*outputs / groups, *channels]].concat());
+    let result = x.conv_transpose(&kernel, window(parts, size, 1)?, groups, output);
     Some(BuiltOp { result, by: vec![x, kernel] })
 }
 

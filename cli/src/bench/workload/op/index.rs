@@ -44,6 +44,16 @@ pub(super) fn build(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
             let (x, w) = (parts.x(g), parts.operand(g, "w", &rows));
             Some(BuiltOp { result: x.scatter_add(indices(dims[0], &[count]), &w), by: vec![x, w] })
         }
+        // Along an axis.
+        "sort" => {
+            let x = parts.x(g);
+            Some(BuiltOp { result: x.sort(parts.number(0)?, false), by: vec![x] })
+        }
+        // Along an axis, that many.
+        "top_k" => {
+            let x = parts.x(g);
+            Some(BuiltOp { result: x.top_k(parts.number(1)?, parts.number(0)?).0, by: vec![x] })
+        }
         "one_hot" => {
             let (depth, rows) = (*dims.last()?, &dims[..dims.len() - 1]);
             Some(BuiltOp { result: indices(depth, rows).one_hot(depth, parts.dtype), by: vec![] })

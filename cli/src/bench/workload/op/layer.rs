@@ -3,7 +3,8 @@
 use super::{BuiltOp, RowFields};
 use gradc::dsl::{GraphBuilder, Tensor};
 use gradc::nn::{
-    AttentionMask, BatchNorm, Conv2d, Dense, Gru, Layer, Lstm, MultiHeadAttention, Padding, SimpleRnn, attention,
+    AttentionMask, BatchNorm, Conv2d, Dense, Gru, Layer, Lstm, MultiHeadAttention, Padding, SeparableConv2d, SimpleRnn,
+    attention,
 };
 
 pub(super) fn build(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
@@ -21,6 +22,7 @@ pub(super) fn build(parts: &RowFields, g: &GraphBuilder) -> Option<BuiltOp> {
             let conv = Conv2d::new(units().unwrap_or(1), 3).padding(Padding::Same).use_bias(false);
             BatchNorm::new().epsilon(1e-5).apply(&conv.apply(x)).relu()
         }),
+        "separable_conv" => apply(&|x| SeparableConv2d::new(units().unwrap_or(1), 3).padding(Padding::Same).apply(x)),
         "multi_head" => apply(&|x| {
             let heads = units().unwrap_or(1);
             MultiHeadAttention::new(heads, parts.dims[2] / heads).causal(true).apply(x)
