@@ -171,6 +171,7 @@ fn c_type(dtype: DType) -> &'static str {
         DType::Bf16 | DType::F16 => "uint16_t",
         DType::I64 => "int64_t",
         DType::I32 => "int32_t",
+        DType::I8 => "int8_t",
         DType::U8 | DType::Bool => "uint8_t",
     }
 }

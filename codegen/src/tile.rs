@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 pub(crate) type TileFunctions = BTreeMap<TileShape, u32>;
 
 /// Why there is no function for a tile.
-pub(crate) const NO_TILE: &str = "a micro tile of pairs of bf16 needs an instruction that the target doesn't have";
+pub(crate) const NO_TILE: &str =
+    "a micro tile of pairs of bf16, or of quads of bytes, needs an instruction that the target doesn't have";
 
 /// The shapes of all tiles of a kernel. Those that are malformed are left out: whoever emits the kernel says so.
 pub(crate) fn shapes(kernel: &Kernel) -> Vec<TileShape> {
@@ -45,7 +46,7 @@ pub(crate) struct TileLoop {
 /// Everything that the code of a tile depends on, besides the target.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct TileShape {
-    /// The type of the factors: `i32` are pairs of `bf16`.
+    /// The type of the right factor: `i32` are pairs of `bf16`, `i8` quads, by quads of `u8`.
     pub(crate) factors: DType,
     /// The type of the sums.
     pub(crate) sums: DType,
@@ -68,14 +69,14 @@ impl TileShape {
     /// If the tile breaks a rule of the kernel IR.
     pub(crate) fn of(kernel: &Kernel, micro: &Micro) -> Result<Self, EmitError> {
         let [a, b, c] = [micro.a.buf, micro.b.buf, micro.c.buf].map(|buf| kernel.dtype_of(buf));
-        let (Some(factors), Some(sums)) = (a, a.and_then(Micro::sum_type)) else {
-            return malformed("a micro tile whose factors are none of f32, f64 and i32");
+        let (Some(factors), Some(sums)) = (b, a.zip(b).and_then(|(a, b)| Micro::sum_type(a, b))) else {
+            return malformed("a micro tile whose factors are of types that no tile multiplies");
         };
-        if b != a || c != Some(sums) {
-            return malformed("a micro tile whose factors differ in type, or whose sums have another one");
+        if c != Some(sums) {
+            return malformed("a micro tile whose sums have another type than its products");
         }
-        if micro.b.stride != 1 || micro.reduce.is_empty() || micro.m == 0 || micro.n == 0 {
-            return malformed("a micro tile with a column stride other than 1, without a reduction, or empty");
+        if micro.b.stride != Micro::step_elements(factors) || micro.reduce.is_empty() || micro.m == 0 || micro.n == 0 {
+            return malformed("a micro tile whose columns are apart, without a reduction, or empty");
         }
         let size = factors.size_bytes() as i64;
         let reduce =

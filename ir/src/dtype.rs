@@ -19,6 +19,8 @@ pub enum DType {
     I64,
     /// Two's complement 32-bit integer, wrapping.
     I32,
+    /// Two's complement 8-bit integer, wrapping.
+    I8,
     /// Unsigned 8-bit integer, wrapping.
     U8,
     /// A truth value, stored as one byte that is 0 or 1.
@@ -27,8 +29,8 @@ pub enum DType {
 
 impl DType {
     /// Every element type, in the order of the declaration.
-    pub const ALL: [Self; 8] =
-        [Self::F32, Self::F64, Self::Bf16, Self::F16, Self::I64, Self::I32, Self::U8, Self::Bool];
+    pub const ALL: [Self; 9] =
+        [Self::F32, Self::F64, Self::Bf16, Self::F16, Self::I64, Self::I32, Self::I8, Self::U8, Self::Bool];
 
     /// The name used in text: `f32`, `i64`, `bool`...
     pub fn name(self) -> &'static str {
@@ -39,6 +41,7 @@ impl DType {
             Self::F16 => "f16",
             Self::I64 => "i64",
             Self::I32 => "i32",
+            Self::I8 => "i8",
             Self::U8 => "u8",
             Self::Bool => "bool",
         }
@@ -55,7 +58,7 @@ impl DType {
             Self::F64 | Self::I64 => 8,
             Self::F32 | Self::I32 => 4,
             Self::Bf16 | Self::F16 => 2,
-            Self::U8 | Self::Bool => 1,
+            Self::I8 | Self::U8 | Self::Bool => 1,
         }
     }
 
@@ -71,7 +74,7 @@ impl DType {
 
     /// True for the integer types; `Bool` is not one.
     pub fn is_int(self) -> bool {
-        matches!(self, Self::I64 | Self::I32 | Self::U8)
+        matches!(self, Self::I64 | Self::I32 | Self::I8 | Self::U8)
     }
 
     /// True for floats and integers.

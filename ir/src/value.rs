@@ -19,6 +19,8 @@ pub enum Data {
     I64(Vec<i64>),
     /// `i32` elements.
     I32(Vec<i32>),
+    /// `i8` elements.
+    I8(Vec<i8>),
     /// `u8` elements.
     U8(Vec<u8>),
     /// Truth values.
@@ -60,6 +62,7 @@ macro_rules! for_each_data {
             Data::F16($v) => $body,
             Data::I64($v) => $body,
             Data::I32($v) => $body,
+            Data::I8($v) => $body,
             Data::U8($v) => $body,
             Data::Bool($v) => $body,
         }
@@ -76,6 +79,7 @@ impl Data {
             Self::F16(_) => DType::F16,
             Self::I64(_) => DType::I64,
             Self::I32(_) => DType::I32,
+            Self::I8(_) => DType::I8,
             Self::U8(_) => DType::U8,
             Self::Bool(_) => DType::Bool,
         }
@@ -103,6 +107,7 @@ impl Data {
             Self::F16(v) => Scalar::F16(v[i]),
             Self::I64(v) => Scalar::I64(v[i]),
             Self::I32(v) => Scalar::I32(v[i]),
+            Self::I8(v) => Scalar::I8(v[i]),
             Self::U8(v) => Scalar::U8(v[i]),
             Self::Bool(v) => Scalar::Bool(v[i]),
         }
@@ -120,6 +125,7 @@ impl Data {
             (Self::F16(v), Scalar::F16(x)) => v[i] = x,
             (Self::I64(v), Scalar::I64(x)) => v[i] = x,
             (Self::I32(v), Scalar::I32(x)) => v[i] = x,
+            (Self::I8(v), Scalar::I8(x)) => v[i] = x,
             (Self::U8(v), Scalar::U8(x)) => v[i] = x,
             (Self::Bool(v), Scalar::Bool(x)) => v[i] = x,
             (data, value) => panic!("a {} element in {} data", value.dtype(), data.dtype()),
@@ -138,7 +144,7 @@ impl Data {
                 }
             };
         }
-        part!(F32, F64, Bf16, F16, I64, I32, U8, Bool)
+        part!(F32, F64, Bf16, F16, I64, I32, I8, U8, Bool)
     }
 
     /// Appends elements of the same type; those of another type are left out.
@@ -151,7 +157,7 @@ impl Data {
                 }
             };
         }
-        append!(F32, F64, Bf16, F16, I64, I32, U8, Bool);
+        append!(F32, F64, Bf16, F16, I64, I32, I8, U8, Bool);
     }
 
     /// `len` times the same element.
@@ -163,6 +169,7 @@ impl Data {
             Scalar::F16(v) => Self::F16(vec![v; len]),
             Scalar::I64(v) => Self::I64(vec![v; len]),
             Scalar::I32(v) => Self::I32(vec![v; len]),
+            Scalar::I8(v) => Self::I8(vec![v; len]),
             Scalar::U8(v) => Self::U8(vec![v; len]),
             Scalar::Bool(v) => Self::Bool(vec![v; len]),
         }
@@ -177,6 +184,7 @@ impl Data {
             Self::F16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::I8(v) => v.iter().map(|x| x.cast_unsigned()).collect(),
             Self::U8(v) => v.clone(),
             Self::Bool(v) => v.iter().map(|&x| u8::from(x)).collect(),
         }

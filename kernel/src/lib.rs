@@ -38,7 +38,7 @@ pub use fresh::Fresh;
 pub use interval::{Interval, Ranges};
 pub use ir::{DType, Data, Scalar, ScalarOp, scalar};
 pub use kernel::{Access, Code, Kernel, Local, Param};
-pub use micro::{Micro, ReduceDim, TileOperand, TileSums, dot_pair};
+pub use micro::{Micro, ReduceDim, TileOperand, TileSums, dot_pair, dot_quad};
 pub use stmt::{LoopKind, Stmt};
 pub use target::{Caches, InstructionSet, Target, TargetError, TileTarget, parse_size};
 pub use typing::{MAX_LANES, TypeError, Types, ValueType, check_foldable};

@@ -49,7 +49,8 @@ pub struct TileSums {
 ///
 /// This is also how the interpreter runs it; every emitter keeps the order of each sum, so results agree to the bit. The
 /// element type is that of `a`, `b` and `c` alike, `f32` or `f64`; or factors are `i32`, each of which holds a pair of `bf16`, and sums are `f32`: a step then
-/// is [`dot_pair`]. Only machines whose [`crate::Target`] has `bf16_pairs` run that. `b`'s column stride is 1. Sums are at distinct places of a buffer that no
+/// is [`dot_pair`]. Only machines whose [`crate::Target`] has `bf16_pairs` run that. Or `a` is `u8`, `b` is `i8`, each place that is read has four elements side by
+/// side, and sums are `i32`: a step then is [`dot_quad`], for machines with `byte_quads`. `b`'s columns are side by side: their stride is 1, of quads 4. Sums are at distinct places of a buffer that no
 /// factor stands in, and may be computed in any order (invariant 8 of [`mod@crate::verify`]).
 ///
 /// What happens with sums is no part of a tile: loops behind it read them from where they are, scratch memory most often, and are vectorized as others are.
@@ -81,13 +82,19 @@ pub struct Micro {
 }
 
 impl Micro {
-    /// The type of the sum for factors of a type; `None` if no tile multiplies those.
-    pub fn sum_type(factors: DType) -> Option<DType> {
-        match factors {
-            DType::F32 | DType::F64 => Some(factors),
-            DType::I32 => Some(DType::F32),
+    /// The type of the sum for factors of these types; `None` if no tile multiplies those.
+    pub fn sum_type(a: DType, b: DType) -> Option<DType> {
+        match (a, b) {
+            (DType::F32, DType::F32) | (DType::F64, DType::F64) => Some(a),
+            (DType::I32, DType::I32) => Some(DType::F32),
+            (DType::U8, DType::I8) => Some(DType::I32),
             _ => None,
         }
+    }
+
+    /// How many elements of a factor, side by side, a step multiplies.
+    pub fn step_elements(factor: DType) -> i64 {
+        if factor.size_bytes() == 1 { QUAD } else { 1 }
     }
 }
 
@@ -99,6 +106,14 @@ pub fn dot_pair(a: i32, b: i32, sum: f32) -> f32 {
     let ([a0, a1], [b0, b1]) = (halves(a), halves(b));
     let sum = flushed(a1.mul_add(b1, flushed(sum)));
     flushed(a0.mul_add(b0, sum))
+}
+
+/// Elements of a quad.
+const QUAD: i64 = 4;
+
+/// What a step adds to a sum where factors are `u8` and `i8`: four products, wrapping. This is the instruction `vpdpbusd`.
+pub fn dot_quad(a: [u8; 4], b: [i8; 4], sum: i32) -> i32 {
+    a.into_iter().zip(b).fold(sum, |sum, (a, b)| sum.wrapping_add(i32::from(a) * i32::from(b)))
 }
 
 /// Zero with the sign of a number below the least normal one; any other number as it is.

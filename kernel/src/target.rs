@@ -50,6 +50,8 @@ pub enum InstructionSet {
     Avx2,
     /// Also AVX-512 F, VL, DQ and BW (level 4): 512-bit vectors in 32 registers, and masks.
     Avx512,
+    /// Also products of four bytes at a time (AVX512-VNNI).
+    Avx512Vnni,
     /// Also products of pairs of `bf16` (AVX512-BF16).
     Avx512Bf16,
     /// AArch64 with Advanced SIMD: 128-bit vectors in 32 registers, fused multiply-add.
@@ -58,15 +60,17 @@ pub enum InstructionSet {
 
 impl InstructionSet {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::X86_64, Self::Fma, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::Aarch64];
+    pub const ALL: [Self; 7] =
+        [Self::X86_64, Self::Fma, Self::Avx2, Self::Avx512, Self::Avx512Vnni, Self::Avx512Bf16, Self::Aarch64];
 
-    /// Its name in text and in options: `x86-64`, `fma`, `avx2`, `avx512`, `avx512-bf16`, `aarch64`.
+    /// Its name in text and in options: `x86-64`, `fma`, `avx2`, `avx512`, `avx512-vnni`, `avx512-bf16`, `aarch64`.
     pub fn name(self) -> &'static str {
         match self {
             Self::X86_64 => "x86-64",
             Self::Fma => "fma",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Avx512Vnni => "avx512-vnni",
             Self::Avx512Bf16 => "avx512-bf16",
             Self::Aarch64 => "aarch64",
         }
@@ -351,7 +355,7 @@ impl Target {
         match self.set {
             InstructionSet::X86_64 | InstructionSet::Fma => TileTarget::PORTABLE,
             InstructionSet::Avx2 => TileTarget::AVX2,
-            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 => TileTarget::AVX512,
+            InstructionSet::Avx512 | InstructionSet::Avx512Vnni | InstructionSet::Avx512Bf16 => TileTarget::AVX512,
             InstructionSet::Aarch64 => TileTarget { registers: 32, ..TileTarget::PORTABLE },
         }
     }
@@ -364,6 +368,11 @@ impl Target {
     /// Whether tiles may multiply pairs of `bf16` ([`crate::dot_pair`]).
     pub fn bf16_pairs(&self) -> bool {
         self.set == InstructionSet::Avx512Bf16
+    }
+
+    /// Whether tiles may multiply quads of bytes ([`crate::dot_quad`]).
+    pub fn byte_quads(&self) -> bool {
+        self.set.includes(InstructionSet::Avx512Vnni)
     }
 
     /// How many elements of a type a vector holds.
@@ -420,8 +429,8 @@ mod tests {
     fn code_runs_where_its_instructions_are() {
         let all = InstructionSet::ALL.map(Target::linux);
         let pairs = all.iter().flat_map(|code| all.iter().map(move |host| code.runs_on(host)));
-        // Five of x86-64 in a chain, and one of its own.
-        assert_eq!(pairs.filter(|runs| *runs).count(), 5 + 4 + 3 + 2 + 1 + 1);
+        // Six of x86-64 in a chain, and one of its own.
+        assert_eq!(pairs.filter(|runs| *runs).count(), 6 + 5 + 4 + 3 + 2 + 1 + 1);
         let apple = Target::generic("aarch64-apple-darwin".parse().unwrap()).unwrap();
         assert!(!apple.runs_on(&Target::aarch64()), "functions with many arguments are called otherwise");
         assert_eq!(Target::avx512().limited_to(InstructionSet::Avx2), Target::avx2());
@@ -438,7 +447,7 @@ mod tests {
         let unknown = "avx".parse::<InstructionSet>().unwrap_err().to_string();
         assert_eq!(
             unknown,
-            r#"there is no instruction set "avx"; there are x86-64, fma, avx2, avx512, avx512-bf16, aarch64"#
+            r#"there is no instruction set "avx"; there are x86-64, fma, avx2, avx512, avx512-vnni, avx512-bf16, aarch64"#
         );
     }
 

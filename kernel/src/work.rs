@@ -86,9 +86,11 @@ impl Counter {
             Stmt::Micro(micro) => {
                 let tile = times * (micro.m * micro.n) as f64;
                 let steps: f64 = micro.reduce.iter().map(|d| d.extent as f64).product();
-                self.operations += 2.0 * tile * steps;
-                touch(&mut self.loaded, micro.a.buf, times * micro.m as f64 * steps);
-                touch(&mut self.loaded, micro.b.buf, times * micro.n as f64 * steps);
+                // As many products a step as elements of a factor.
+                let elements = steps * micro.b.stride as f64;
+                self.operations += 2.0 * tile * elements;
+                touch(&mut self.loaded, micro.a.buf, times * micro.m as f64 * elements);
+                touch(&mut self.loaded, micro.b.buf, times * micro.n as f64 * elements);
                 touch(&mut self.stored, micro.c.buf, tile);
                 if micro.c.accumulate {
                     self.operations += tile;

@@ -25,6 +25,7 @@ pub mod parallelize;
 mod pass;
 pub mod pipeline;
 pub mod plan_memory;
+pub mod quad;
 pub mod rematerialize;
 pub mod runner;
 pub mod schedule;

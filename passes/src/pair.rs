@@ -39,7 +39,7 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
         }
         let Some(plan) = plan(graph, node) else { continue };
         let operands = [0, 1].map(|i| graph.operands(node)[i]);
-        let [Some(left), Some(right)] = operands.map(|operand| source(graph, operand)) else { continue };
+        let [Some(left), Some(right)] = operands.map(|operand| source(graph, operand, DType::Bf16)) else { continue };
         let loc = graph.loc(node).cloned();
         let mut build = Builder::new(graph, loc);
         let mut factors = [0; 2].map(|_| node);
@@ -107,16 +107,16 @@ fn is_rounded(graph: &Graph, sum: NodeId) -> bool {
     true
 }
 
-/// The `bf16` tensor that an `f32` one is made of without rounding, and the ops that move its elements, the last one first.
-fn source(graph: &Graph, mut node: NodeId) -> Option<(NodeId, Vec<Op>)> {
+/// The tensor of a narrow type that a wider one is made of without rounding, and the ops that move its elements, the last one first.
+pub(crate) fn source(graph: &Graph, mut node: NodeId, narrow: DType) -> Option<(NodeId, Vec<Op>)> {
     let mut moves = vec![];
     loop {
         let &[operand] = graph.operands(node) else { return None };
         match graph.op(node) {
-            Op::Cast(_) if graph.ty(operand).dtype == DType::Bf16 => return Some((operand, moves)),
+            Op::Cast(_) if graph.ty(operand).dtype == narrow => return Some((operand, moves)),
             Op::Pad(pad) => {
-                let value = pad.value.cast(DType::Bf16);
-                if value.cast(DType::F32) != pad.value {
+                let value = pad.value.cast(narrow);
+                if value.cast(pad.value.dtype()) != pad.value {
                     return None;
                 }
                 moves.push(Op::Pad(Pad { value, ..pad.clone() }));
@@ -128,8 +128,8 @@ fn source(graph: &Graph, mut node: NodeId) -> Option<(NodeId, Vec<Op>)> {
     }
 }
 
-/// The same elements, moved as `bf16`.
-fn rebuilt(build: &mut Builder<'_>, (source, moves): (NodeId, Vec<Op>)) -> Result<NodeId, PassError> {
+/// The same elements, moved in the narrow type.
+pub(crate) fn rebuilt(build: &mut Builder<'_>, (source, moves): (NodeId, Vec<Op>)) -> Result<NodeId, PassError> {
     let mut node = source;
     for op in moves.into_iter().rev() {
         node = build.add(op, &[node])?;
@@ -167,6 +167,6 @@ fn pairs(build: &mut Builder<'_>, x: NodeId, (mut axis, groups): (usize, usize))
     Ok(build.reshape(pairs, shape(&whole)?)?)
 }
 
-fn shape(dims: &[usize]) -> Result<Shape, PassError> {
+pub(crate) fn shape(dims: &[usize]) -> Result<Shape, PassError> {
     Shape::new(dims).map_err(|e| PassError::Unsupported { what: e.to_string(), loc: None })
 }

@@ -6,7 +6,7 @@ use crate::clean_up::{CLEAN, CSE, CSE_AGAIN, DCE, FOLD, SIMPLIFY, SIMPLIFY_AGAIN
 use crate::pass::graph_pass;
 use crate::{
     Pass, PassContext, PassError, PassFn, Stage, autodiff, collapse, cse, decompose, fma, fuse, fuse_loops, hoist,
-    legalize, lower, pair, parallelize, plan_memory, rematerialize, schedule, tile, unroll, vectorize, widen,
+    legalize, lower, pair, parallelize, plan_memory, quad, rematerialize, schedule, tile, unroll, vectorize, widen,
 };
 use kernel::Program;
 
@@ -60,6 +60,12 @@ pub const PIPELINE: &[Pass] = &[
         pair::run,
         CLEAN,
         "After widen and legalize, which have made contractions of f32 and padded them; before fuse, which joins the making of pairs with what comes before.",
+    ),
+    graph_pass(
+        "quad",
+        quad::run,
+        CLEAN,
+        "After legalize, which has padded convolutions; before fuse, which joins conversions with what comes before.",
     ),
     graph_pass(
         "fma",

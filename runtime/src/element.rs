@@ -7,7 +7,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A Rust type that the elements of a buffer can be viewed as: `f32`, `f64`, `i32`, `i64`, `u8` (for `u8`, and for `bool` as 0 and 1), `u16`
+/// A Rust type that the elements of a buffer can be viewed as: `f32`, `f64`, `i32`, `i64`, `i8`, `u8` (for `u8`, and for `bool` as 0 and 1), `u16`
 /// (the bits of `bf16` and `f16`). Every bit pattern is a value of each of them.
 pub trait Element: sealed::Sealed + Copy + Send + Sync + 'static {
     /// The type's name, for messages.
@@ -40,6 +40,7 @@ element!(f32, DType::F32);
 element!(f64, DType::F64);
 element!(i32, DType::I32);
 element!(i64, DType::I64);
+element!(i8, DType::I8);
 element!(u16, DType::Bf16 | DType::F16);
 
 impl sealed::Sealed for u8 {}

@@ -48,7 +48,8 @@ fn processor_has(set: InstructionSet) -> bool {
             InstructionSet::Avx512 => {
                 processor_has(InstructionSet::Avx2) && has!("avx512f" "avx512vl" "avx512dq" "avx512bw")
             }
-            InstructionSet::Avx512Bf16 => processor_has(InstructionSet::Avx512) && has!("avx512bf16"),
+            InstructionSet::Avx512Vnni => processor_has(InstructionSet::Avx512) && has!("avx512vnni"),
+            InstructionSet::Avx512Bf16 => processor_has(InstructionSet::Avx512Vnni) && has!("avx512bf16"),
             InstructionSet::Aarch64 => false,
         }
     }

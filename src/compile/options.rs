@@ -17,7 +17,7 @@ pub struct CompileOptions {
     pub verify_code: bool,
     /// The machine that code is for; `None` for the one this process runs on, held to what the environment allows. The variable `GRADC_TARGET` names
     /// the most of its instructions that may be used: `x86-64`, `baseline` (or `fma`: what every x86-64 machine with fused multiply-add has), `avx2`, `avx512`,
-    /// `avx512-bf16`. `GRADC_CACHES` gives the sizes of three levels of cache, as `32K,512K,32M`, where the system doesn't tell the right ones.
+    /// `avx512-vnni`, `avx512-bf16`. `GRADC_CACHES` gives the sizes of three levels of cache, as `32K,512K,32M`, where the system doesn't tell the right ones.
     pub target: Option<Target>,
     /// Choices of single passes.
     pub passes: PassOptions,

@@ -10,6 +10,7 @@ pub(crate) enum Elements<'a> {
     F64(&'a mut [f64]),
     I64(&'a mut [i64]),
     I32(&'a mut [i32]),
+    SignedByte(&'a mut [i8]),
     /// `u8`, and truth values as 0 and 1.
     Byte(&'a mut [u8]),
     /// The bits of `bf16` or `f16`.
@@ -28,6 +29,7 @@ pub(super) fn with_input<E: From<PortError>>(
         DType::F64 => f(Elements::F64(executable.input_mut(name)?)),
         DType::I64 => f(Elements::I64(executable.input_mut(name)?)),
         DType::I32 => f(Elements::I32(executable.input_mut(name)?)),
+        DType::I8 => f(Elements::SignedByte(executable.input_mut(name)?)),
         DType::U8 => f(Elements::Byte(executable.input_mut(name)?)),
         DType::Bf16 | DType::F16 => f(Elements::Bits16(executable.input_mut(name)?)),
         DType::Bool => {
@@ -84,6 +86,7 @@ pub(crate) fn write(memory: &mut impl Sink, name: &str, expected: &TensorType, v
         Data::F64(v) => memory.put(name, v),
         Data::I64(v) => memory.put(name, v),
         Data::I32(v) => memory.put(name, v),
+        Data::I8(v) => memory.put(name, v),
         Data::U8(v) => memory.put(name, v),
         data @ Data::Bool(_) => memory.put(name, &data.to_bytes()),
         data @ (Data::Bf16(_) | Data::F16(_)) => {
@@ -102,6 +105,7 @@ pub(crate) fn first(memory: &impl TensorSource, name: &str, dtype: DType) -> Res
         DType::F64 => memory.get(name)?[0],
         DType::I64 => memory.get::<i64>(name)?[0] as f64,
         DType::I32 => memory.get::<i32>(name)?[0].into(),
+        DType::I8 => memory.get::<i8>(name)?[0].into(),
         DType::U8 | DType::Bool => memory.get::<u8>(name)?[0].into(),
         DType::Bf16 | DType::F16 => Scalar::from_bits(memory.get::<u16>(name)?[0].into(), dtype).as_f64(),
     })
@@ -123,6 +127,7 @@ pub(crate) fn read(memory: &impl TensorSource, name: &str, ty: &TensorType) -> R
         DType::F64 => Data::F64(memory.get(name)?.to_vec()),
         DType::I64 => Data::I64(memory.get(name)?.to_vec()),
         DType::I32 => Data::I32(memory.get(name)?.to_vec()),
+        DType::I8 => Data::I8(memory.get(name)?.to_vec()),
         DType::U8 | DType::Bool => Data::from_bytes(ty.dtype, memory.get(name)?),
         DType::Bf16 | DType::F16 => {
             let bits: &[u16] = memory.get(name)?;

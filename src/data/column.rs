@@ -55,7 +55,7 @@ macro_rules! stored {
     )* };
 }
 
-stored!(f32 => F32, f64 => F64, i32 => I32, i64 => I64, u8 => U8, bool => Bool);
+stored!(f32 => F32, f64 => F64, i32 => I32, i64 => I64, i8 => I8, u8 => U8, bool => Bool);
 
 impl Column {
     /// The samples of an array with at least one axis.
@@ -131,7 +131,7 @@ impl Column {
                 }
             };
         }
-        each!(F32, F64, Bf16, F16, I64, I32, U8, Bool);
+        each!(F32, F64, Bf16, F16, I64, I32, I8, U8, Bool);
     }
 
     /// A new column of samples of others, which all have the first one's type.
@@ -239,7 +239,7 @@ pub(super) fn copy_sample(to: &mut Data, at: usize, from: &Data, row: usize, siz
             }
         };
     }
-    copy!(F32, F64, Bf16, F16, I64, I32, U8, Bool);
+    copy!(F32, F64, Bf16, F16, I64, I32, I8, U8, Bool);
 }
 
 /// The class that a number is: a whole one, not below 0.
@@ -300,6 +300,7 @@ items! {
     f64, f64::from_bits, <f64 as Stored>::view, ArrayView::F64(elements) => Some(elements);
     i32, |bits| bits as u32 as i32, <i32 as Stored>::view, ArrayView::I32(elements) => Some(elements);
     i64, |bits| bits as i64, <i64 as Stored>::view, ArrayView::I64(elements) => Some(elements);
+    i8, |bits| bits as u8 as i8, <i8 as Stored>::view, ArrayView::I8(elements) => Some(elements);
     u8, |bits| bits as u8, <u8 as Stored>::view, ArrayView::U8(elements) => Some(elements);
     u16, |bits| bits as u16, |_| None, _ => None;
 }

@@ -18,6 +18,8 @@ pub enum ArrayView<'a> {
     I32(&'a [i32]),
     /// Of `i64`.
     I64(&'a [i64]),
+    /// Of `i8`.
+    I8(&'a [i8]),
     /// Of `u8`.
     U8(&'a [u8]),
     /// Truth values.
@@ -33,6 +35,7 @@ impl<'a> From<&'a Value> for ArrayView<'a> {
             Data::F64(elements) => Self::F64(elements),
             Data::I32(elements) => Self::I32(elements),
             Data::I64(elements) => Self::I64(elements),
+            Data::I8(elements) => Self::I8(elements),
             Data::U8(elements) => Self::U8(elements),
             Data::Bool(elements) => Self::Bool(elements),
             Data::Bf16(_) | Data::F16(_) => Self::Value(value),
@@ -62,7 +65,7 @@ macro_rules! views {
     )* };
 }
 
-views!(f32 => F32, f64 => F64, i32 => I32, i64 => I64, u8 => U8, bool => Bool);
+views!(f32 => F32, f64 => F64, i32 => I32, i64 => I64, i8 => I8, u8 => U8, bool => Bool);
 
 impl ArrayView<'_> {
     fn len(self) -> usize {
@@ -71,6 +74,7 @@ impl ArrayView<'_> {
             Self::F64(elements) => elements.len(),
             Self::I32(elements) => elements.len(),
             Self::I64(elements) => elements.len(),
+            Self::I8(elements) => elements.len(),
             Self::U8(elements) => elements.len(),
             Self::Bool(elements) => elements.len(),
             Self::Value(value) => value.data().len(),
@@ -83,6 +87,7 @@ impl ArrayView<'_> {
             Self::F64(_) => DType::F64,
             Self::I32(_) => DType::I32,
             Self::I64(_) => DType::I64,
+            Self::I8(_) => DType::I8,
             Self::U8(_) => DType::U8,
             Self::Bool(_) => DType::Bool,
             Self::Value(value) => value.ty().dtype,
@@ -95,6 +100,7 @@ impl ArrayView<'_> {
             Self::F64(elements) => Scalar::F64(elements[i]),
             Self::I32(elements) => Scalar::I32(elements[i]),
             Self::I64(elements) => Scalar::I64(elements[i]),
+            Self::I8(elements) => Scalar::I8(elements[i]),
             Self::U8(elements) => Scalar::U8(elements[i]),
             Self::Bool(elements) => Scalar::Bool(elements[i]),
             Self::Value(value) => value.get(i),

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Both names of each element type.
-const DTYPES: [(DType, Dtype); 8] = [
+const DTYPES: [(DType, Dtype); 9] = [
     (DType::F32, Dtype::F32),
     (DType::F64, Dtype::F64),
     (DType::Bf16, Dtype::BF16),
     (DType::F16, Dtype::F16),
     (DType::I64, Dtype::I64),
     (DType::I32, Dtype::I32),
+    (DType::I8, Dtype::I8),
     (DType::U8, Dtype::U8),
     (DType::Bool, Dtype::BOOL),
 ];

@@ -24,6 +24,7 @@ pub(super) fn feed(
             Elements::F64(out) => samples.copy(range, name, ty, out),
             Elements::I64(out) => samples.copy(range, name, ty, out),
             Elements::I32(out) => samples.copy(range, name, ty, out),
+            Elements::SignedByte(out) => samples.copy(range, name, ty, out),
             Elements::Byte(out) => samples.copy(range, name, ty, out),
             Elements::Bits16(out) => samples.copy(range, name, ty, out),
         }?;

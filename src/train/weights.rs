@@ -61,7 +61,7 @@ impl SampleWeights {
             Elements::F32(out) => self.fill(samples, dtype, out),
             Elements::F64(out) => self.fill(samples, dtype, out),
             Elements::Bits16(out) => self.fill(samples, dtype, out),
-            Elements::I64(_) | Elements::I32(_) | Elements::Byte(_) => {
+            Elements::I64(_) | Elements::I32(_) | Elements::SignedByte(_) | Elements::Byte(_) => {
                 Err(DataError::Dataset(format!("`{SAMPLE_WEIGHT}` must be floats, not {dtype}")))
             }
         }

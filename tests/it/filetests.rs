@@ -102,6 +102,7 @@ fn context(case: &FileTest) -> PassContext {
         None => Target::baseline(),
         Some("avx2") => Target::avx2(),
         Some("avx512") => Target::avx512(),
+        Some("avx512_vnni") => Target::avx512().with_instruction_set(InstructionSet::Avx512Vnni).unwrap(),
         Some("avx512_bf16") => Target::avx512().with_instruction_set(InstructionSet::Avx512Bf16).unwrap(),
         Some(other) => panic!("{}: there is no target {other}", case.name()),
     };

@@ -57,6 +57,7 @@ fn write(executable: &mut Executable, name: &str, value: &Value, is_state: bool)
         Data::F64(v) => put(executable, name, v, is_state),
         Data::I64(v) => put(executable, name, v, is_state),
         Data::I32(v) => put(executable, name, v, is_state),
+        Data::I8(v) => put(executable, name, v, is_state),
         Data::U8(v) => put(executable, name, v, is_state),
         Data::Bool(v) => put(executable, name, &v.iter().map(|&b| u8::from(b)).collect::<Vec<u8>>(), is_state),
         data @ (Data::Bf16(_) | Data::F16(_)) => {
@@ -77,6 +78,7 @@ fn read(executable: &Executable, name: &str, ty: &TensorType, is_state: bool) ->
         DType::F64 => Data::F64(get(executable, name, is_state).to_vec()),
         DType::I64 => Data::I64(get(executable, name, is_state).to_vec()),
         DType::I32 => Data::I32(get(executable, name, is_state).to_vec()),
+        DType::I8 => Data::I8(get(executable, name, is_state).to_vec()),
         DType::U8 => Data::U8(get(executable, name, is_state).to_vec()),
         DType::Bool => Data::Bool(get::<u8>(executable, name, is_state).iter().map(|&b| b != 0).collect()),
         DType::Bf16 | DType::F16 => {
@@ -147,7 +149,7 @@ fn threads_don_t_change_a_bit() {
 /// Loops with one were scalar, and left to the portable emitter.
 #[test]
 fn quotients_and_shifts_of_integers_are_vector_code() {
-    for (dtype, op) in [DType::I32, DType::U8, DType::I64].into_iter().flat_map(|dtype| {
+    for (dtype, op) in [DType::I32, DType::I8, DType::U8, DType::I64].into_iter().flat_map(|dtype| {
         [ScalarOp::DIV, ScalarOp::REM, ScalarOp::SHL, ScalarOp::SHR].into_iter().map(move |op| (dtype, op))
     }) {
         for n in [1, 5, 16, 1003] {
@@ -185,7 +187,8 @@ fn quotients_and_shifts_of_integers_are_vector_code() {
 fn halves_are_rounded_as_the_interpreter_rounds_them() {
     check_most(6000, 150, 50, |seed| {
         let half = if seed % 2 == 0 { DType::Bf16 } else { DType::F16 };
-        let dtypes = vec![half, half, half, DType::F32, DType::F64, DType::I32, DType::I64, DType::U8, DType::Bool];
+        let dtypes =
+            vec![half, half, half, DType::F32, DType::F64, DType::I32, DType::I64, DType::I8, DType::U8, DType::Bool];
         let graph = random_graph(seed, &Limits { steps: 2 + (seed % 20) as usize, dtypes, ..Limits::default() });
         let ports = values(&graph, seed);
         let target = [Target::baseline(), Target::avx2(), Target::avx512()][seed as usize / 2 % 3].clone();

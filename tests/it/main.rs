@@ -28,6 +28,7 @@ mod oracle;
 mod pairs;
 mod parameters;
 mod pipeline;
+mod quads;
 mod random;
 mod reference;
 mod regressions;

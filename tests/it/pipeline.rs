@@ -74,7 +74,7 @@ fn random_graphs_become_loops() {
 /// Without `f32` among them the results are near enough to show a wrong constant or a lost term.
 #[test]
 fn random_f64_graphs_become_loops() {
-    check(40, &[DType::F64, DType::F64, DType::I32, DType::I64, DType::U8, DType::Bool]);
+    check(40, &[DType::F64, DType::F64, DType::I32, DType::I64, DType::I8, DType::U8, DType::Bool]);
 }
 
 /// Kernels of equal layers were copies of one another in every pass: what a pass took for each grew with the memory that all of them filled.

@@ -107,7 +107,7 @@ fn ports(graph: &Graph) -> NamedValues {
 /// Each case in `f32`, for each target, and in another type.
 #[test]
 fn pooling_is_the_same_over_windows_of_all_kinds() {
-    let others = [DType::F64, DType::Bf16, DType::I32, DType::I64, DType::U8];
+    let others = [DType::F64, DType::Bf16, DType::I32, DType::I64, DType::I8, DType::U8];
     let targets = [Target::baseline(), Target::avx2(), Target::avx512()];
     for (number, case) in cases().into_iter().enumerate() {
         for (dtype, targets) in [(DType::F32, &targets[..]), (others[number % 5], &targets[number % 3..=number % 3])] {

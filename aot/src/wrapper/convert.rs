@@ -13,7 +13,7 @@ impl FunctionEmitter<'_, '_> {
             DType::F32 => self.b.ins().fdemote(types::F32, value),
             DType::Bf16 => self.half(value, 7, 127),
             DType::F16 => self.half(value, 10, 15),
-            DType::F64 | DType::I64 | DType::I32 | DType::U8 | DType::Bool => value,
+            DType::F64 | DType::I64 | DType::I32 | DType::I8 | DType::U8 | DType::Bool => value,
         }
     }
 
@@ -22,7 +22,7 @@ impl FunctionEmitter<'_, '_> {
         match dtype {
             DType::I64 => word,
             DType::I32 => self.b.ins().ireduce(types::I32, word),
-            DType::U8 => self.b.ins().ireduce(types::I8, word),
+            DType::I8 | DType::U8 => self.b.ins().ireduce(types::I8, word),
             DType::Bool => self.b.ins().icmp_imm_u(IntCC::NotEqual, word, 0),
             DType::F64 => self.to_float(word),
             DType::F32 => self.b.ins().fcvt_from_sint(types::F32, word),

@@ -26,6 +26,8 @@ enum Word {
     Leaf1C,
     /// Leaf 7, `ebx`.
     Leaf7B,
+    /// Leaf 7, `ecx`.
+    Leaf7C,
     /// Leaf 7, subleaf 1, `eax`.
     Leaf7SubA,
     /// Leaf 0x80000001, `ecx`.
@@ -35,7 +37,7 @@ enum Word {
 }
 
 /// Bits that a set needs beside those of the sets before it.
-const NEEDS: [(InstructionSet, &[(Word, u32)]); 5] = [
+const NEEDS: [(InstructionSet, &[(Word, u32)]); 6] = [
     // SSE3, SSSE3, SSE4.1, SSE4.2, POPCNT.
     (InstructionSet::X86_64, &[(Word::Leaf1C, 1 | 1 << 9 | 1 << 19 | 1 << 20 | 1 << 23)]),
     // FMA, OSXSAVE, AVX; the system saves 128 and 256 bits.
@@ -47,6 +49,7 @@ const NEEDS: [(InstructionSet, &[(Word, u32)]); 5] = [
     ),
     // F, DQ, BW, VL; the system saves masks and 512 bits.
     (InstructionSet::Avx512, &[(Word::Leaf7B, 1 << 16 | 1 << 17 | 1 << 30 | 1 << 31), (Word::Xcr0, 0b1110_0000)]),
+    (InstructionSet::Avx512Vnni, &[(Word::Leaf7C, 1 << 11)]),
     (InstructionSet::Avx512Bf16, &[(Word::Leaf7SubA, 1 << 5)]),
 ];
 
@@ -114,6 +117,7 @@ fn read(e: &mut FunctionEmitter<'_, '_>, cpuid: FuncId, xgetbv: FuncId) -> Vec<(
     let one = ask(e, 1, 0, 2);
     // Processors without leaf 7 have no AVX, and don't get further than the first word.
     let seven = ask(e, 7, 0, 1);
+    let seven_c = ask(e, 7, 0, 2);
     let most = ask(e, 7, 0, 0);
     let sub = ask(e, 7, 1, 0);
     let extended = ask(e, 0x8000_0001, 0, 2);
@@ -132,6 +136,7 @@ fn read(e: &mut FunctionEmitter<'_, '_>, cpuid: FuncId, xgetbv: FuncId) -> Vec<(
     vec![
         (Word::Leaf1C, one),
         (Word::Leaf7B, seven),
+        (Word::Leaf7C, seven_c),
         (Word::Leaf7SubA, sub),
         (Word::ExtendedC, extended),
         (Word::Xcr0, xcr0),

@@ -20,6 +20,7 @@ fn multiply_adds(graph: &Graph, id: NodeId) -> f64 {
     let operands = graph.operands(id);
     let (op, each) = match graph.op(id) {
         Op::PairProduct(op) => (op.contraction(), 2.0),
+        Op::QuadProduct(op) => (op.contraction(), 1.0),
         op => (op.clone(), 1.0),
     };
     let products = match &op {
@@ -35,7 +36,7 @@ fn multiply_adds(graph: &Graph, id: NodeId) -> f64 {
                 Op::ConvWeightGrad(_) => (operands[1], id),
                 _ => (id, operands[1]),
             };
-            let filters = dims(kernel).last().copied().unwrap_or(1);
+            let filters = dims(output).last().copied().unwrap_or(1);
             numel(output) * numel(kernel) / filters as f64
         }
     };

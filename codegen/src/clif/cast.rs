@@ -72,9 +72,10 @@ impl Emitter<'_, '_> {
             }
             (false, DType::Bool) => self.b.ins().icmp_imm_u(IntCC::NotEqual, x, 0),
             (true, _) if to.is_float() => self.float_to_float(x, from, to),
-            (true, DType::U8) => {
+            (true, DType::I8 | DType::U8) => {
                 let wide = self.b.ins().fcvt_to_sint_sat(types::I32, x);
-                let (low, high) = (self.b.ins().iconst(types::I32, 0), self.b.ins().iconst(types::I32, 255));
+                let limits = [kernel::Scalar::lowest(to), kernel::Scalar::highest(to)];
+                let [low, high] = limits.map(|limit| self.b.ins().iconst(types::I32, limit.as_i64()));
                 let wide = self.b.ins().smax(wide, low);
                 let wide = self.b.ins().smin(wide, high);
                 self.b.ins().ireduce(types::I8, wide)
@@ -117,6 +118,7 @@ impl Emitter<'_, '_> {
     fn int_to_float(&mut self, x: Value, from: DType, to: DType) -> Value {
         let wide = match from {
             DType::U8 | DType::Bool => self.b.ins().uextend(types::I32, x),
+            DType::I8 => self.b.ins().sextend(types::I32, x),
             _ => x,
         };
         match to {

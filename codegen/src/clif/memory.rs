@@ -113,7 +113,7 @@ impl Emitter<'_, '_> {
         let dtype = self.buffer_dtype(buf)?;
         let at = self.address(buf, index)?;
         let size = dtype.size_bytes() as i64;
-        let contiguous = stride == 1 && dtype != DType::U8;
+        let contiguous = stride == 1 && !matches!(dtype, DType::I8 | DType::U8);
         let chunk = if lanes > 1 && contiguous { natural_chunk(dtype, lanes) } else { 1 };
         let mut parts = Parts::new();
         for part in 0..lanes / chunk {

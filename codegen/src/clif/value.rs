@@ -42,7 +42,7 @@ pub(super) fn natural_chunk(dtype: DType, lanes: u16) -> u16 {
     let full = match dtype {
         DType::F32 | DType::I32 | DType::Bool => 4,
         DType::F64 | DType::I64 => 2,
-        DType::Bf16 | DType::F16 | DType::U8 => 1,
+        DType::Bf16 | DType::F16 | DType::I8 | DType::U8 => 1,
     };
     if lanes.is_multiple_of(full) {
         full
@@ -64,7 +64,7 @@ pub(super) fn clif_type(dtype: DType, chunk: u16) -> Type {
         (DType::F64, _) => types::F64,
         (DType::I64, _) => types::I64,
         (DType::I32, _) => types::I32,
-        (DType::U8 | DType::Bool, _) => types::I8,
+        (DType::I8 | DType::U8 | DType::Bool, _) => types::I8,
     }
 }
 
@@ -73,6 +73,6 @@ pub(super) fn bits_type(dtype: DType) -> Type {
     match dtype {
         DType::F32 | DType::I32 | DType::Bf16 | DType::F16 => types::I32,
         DType::F64 | DType::I64 => types::I64,
-        DType::U8 | DType::Bool => types::I8,
+        DType::I8 | DType::U8 | DType::Bool => types::I8,
     }
 }

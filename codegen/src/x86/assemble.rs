@@ -61,6 +61,18 @@ static AVX2: [TileCodes; 2] = [
     },
 ];
 
+/// Of quads.
+static VNNI: TileCodes = TileCodes {
+    load: Code::EVEX_Vmovups_zmm_k1z_zmmm512,
+    load_masked: Code::EVEX_Vmovups_zmm_k1z_zmmm512,
+    store: Code::EVEX_Vmovups_zmmm512_k1z_zmm,
+    store_masked: Code::EVEX_Vmovups_zmmm512_k1z_zmm,
+    broadcast: Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32,
+    zero: Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
+    add: Code::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32,
+    multiply_add: Code::EVEX_Vpdpbusd_zmm_k1z_zmm_zmmm512b32,
+};
+
 static AVX512: [TileCodes; 2] = [
     TileCodes {
         load: Code::EVEX_Vmovups_zmm_k1z_zmmm512,
@@ -91,11 +103,13 @@ static AVX512: [TileCodes; 2] = [
 pub(crate) fn assemble(shape: &TileShape, target: &Target) -> Result<Vec<u8>, EmitError> {
     let encoding = Encoding::of(target);
     let table = if encoding == Encoding::Vex { &AVX2 } else { &AVX512 };
-    let codes = &table[usize::from(shape.sums == DType::F64)];
+    let of_quads = shape.factors == DType::I8;
+    let codes = if of_quads { &VNNI } else { &table[usize::from(shape.sums == DType::F64)] };
     let mut tile = Tile { asm: Asm::new(0, false)?, shape, encoding, codes };
-    if !tile.fits() || (tile.multiplies_pairs() && !target.bf16_pairs()) {
+    let is_missing = tile.multiplies_pairs() && !target.bf16_pairs() || of_quads && !target.byte_quads();
+    if !tile.fits() || is_missing {
         return unsupported(
-            "a tile that doesn't fit the registers, or of pairs, for which the target has no instruction",
+            "a tile that doesn't fit the registers, or of pairs or quads, for which the target has no instruction",
         );
     }
     tile.prepare_mask()?;
@@ -148,6 +162,10 @@ impl Tile<'_> {
 
     fn multiplies_pairs(&self) -> bool {
         self.shape.factors == DType::I32
+    }
+
+    fn multiplies_quads(&self) -> bool {
+        self.shape.factors == DType::I8
     }
 
     /// Sums, a row of `b`, a broadcast element and, with 256 bits, a mask must fit the registers; each loop needs a counter.
@@ -329,13 +347,13 @@ impl Tile<'_> {
         }
         for row in 0..self.shape.m {
             let element = at(A, a + self.shape.a_row * row as i64)?;
-            if vectors == 1 && self.encoding == Encoding::Evex {
+            if vectors == 1 && self.encoding == Encoding::Evex && !self.multiplies_quads() {
                 self.multiply(self.sum(row, 0), self.factor(0), Operand::Mem(element.broadcasting(true)))?;
                 continue;
             }
             self.broadcast_load(element)?;
             for vector in 0..vectors {
-                self.multiply(self.sum(row, vector), self.factor(vector), self.vector(self.broadcast()))?;
+                self.multiply_broadcast(self.sum(row, vector), self.factor(vector))?;
             }
         }
         Ok(())
@@ -348,7 +366,7 @@ impl Tile<'_> {
             let (sum, place) = (self.sum(0, vector), at(B, b + (vector * self.encoding.bytes()) as i64)?);
             if self.is_partial(vector) {
                 self.load(self.factor(0), place, true)?;
-                self.multiply(sum, self.factor(0), self.vector(self.broadcast()))?;
+                self.multiply_broadcast(sum, self.factor(0))?;
             } else {
                 self.multiply(sum, self.broadcast(), Operand::Mem(place))?;
             }
@@ -358,6 +376,13 @@ impl Tile<'_> {
 
     fn broadcast_load(&mut self, from: PhysMem) -> Result<(), EmitError> {
         self.op(self.codes.broadcast, &[self.vector(self.broadcast()), Operand::Mem(from)])
+    }
+
+    /// Adds the product of the broadcast element and a vector of the right factor to a sum. Of quads, the first operand is the one without sign.
+    fn multiply_broadcast(&mut self, sum: usize, factor: usize) -> Result<(), EmitError> {
+        let left = self.broadcast();
+        let (x, y) = if self.multiplies_quads() { (left, factor) } else { (factor, left) };
+        self.multiply(sum, x, self.vector(y))
     }
 
     /// Adds a product to a sum; the second factor is a register, a vector in memory, or an element there that is broadcast.

@@ -34,9 +34,9 @@ impl Unit<'_> {
                 self.apply(ScalarOp::NE, &[val.clone(), zero])
             }
             // These are kept as the wider type.
-            (DType::U8, _) => self.cast_kept(val, DType::I32, to),
+            (DType::I8 | DType::U8, _) => self.cast_kept(val, DType::I32, to),
             (DType::Bf16 | DType::F16, _) => self.cast_kept(val, DType::F32, to),
-            (_, DType::U8) => self.cast_to_u8(val),
+            (_, DType::I8 | DType::U8) => self.cast_to_byte(val, to),
             (from, DType::Bf16 | DType::F16) => {
                 let single = if from == DType::F64 { self.demote_to_odd(val)? } else { self.cast(val, DType::F32)? };
                 let parts = self.map_parts(&single, 4, &mut |u, x, width| u.round_to_short(x, to, width))?;
@@ -163,17 +163,18 @@ impl Unit<'_> {
     }
 
     /// Floats saturate, integers wrap.
-    fn cast_to_u8(&mut self, val: &Val) -> Result<Val, EmitError> {
+    fn cast_to_byte(&mut self, val: &Val, to: DType) -> Result<Val, EmitError> {
         let number = self.cast(val, DType::I32)?;
         let limited = if val.dtype.is_float() {
-            let (low, high) = (self.constant(Scalar::I32(0), val.lanes)?, self.constant(Scalar::I32(255), val.lanes)?);
+            let limits = [Scalar::lowest(to), Scalar::highest(to)].map(|limit| limit.cast(DType::I32));
+            let (low, high) = (self.constant(limits[0], val.lanes)?, self.constant(limits[1], val.lanes)?);
             let above = self.apply(ScalarOp::MAX, &[number, low])?;
             self.apply(ScalarOp::MIN, &[above, high])?
         } else {
-            let byte = self.constant(Scalar::I32(255), val.lanes)?;
-            self.apply(ScalarOp::AND, &[number, byte])?
+            let parts = self.map_parts(&number, 4, &mut |u, x, width| u.wrap_byte(to, x, width))?;
+            Val { parts, ..number }
         };
-        Ok(Val { dtype: DType::U8, ..limited })
+        Ok(Val { dtype: to, constant: None, ..limited })
     }
 
     /// `f32` lanes rounded to the nearest number of a 16-bit type, ties to even, still as `f32`; NaN stays NaN.

@@ -67,6 +67,8 @@ impl Unit<'_> {
             Scalar::Bool(value) => self.splat_truth(value, size),
             Scalar::Bf16(value) => self.splat_bits(u64::from(value.to_f32().to_bits()), size),
             Scalar::F16(value) => self.splat_bits(u64::from(value.to_f32().to_bits()), size),
+            // Lanes of 32 bits repeat the sign.
+            Scalar::I8(value) => self.splat_bits(i32::from(value).cast_unsigned().into(), size),
             other => self.splat_bits(other.to_bits(), size),
         };
         let parts = std::iter::repeat_n(reg, usize::from(lanes.div_ceil(self.per_part(size)))).collect();
@@ -223,12 +225,19 @@ impl Unit<'_> {
     fn normalize(&mut self, result: DType, from: DType, part: VReg, width: Width) -> Result<VReg, EmitError> {
         match (result, from) {
             (DType::Bf16 | DType::F16, _) if from == result => self.round_to_short(part, result, width),
-            (DType::U8, DType::U8) => {
-                let mask = self.splat_bits(0xff, 4);
-                self.op(&super::forms::AND[0], width, &[part, mask], None)
-            }
+            (DType::I8 | DType::U8, _) if from == result => self.wrap_byte(result, part, width),
             _ => Ok(part),
         }
+    }
+
+    /// The lowest 8 bits of 32-bit lanes as a number of an 8-bit type.
+    pub(super) fn wrap_byte(&mut self, dtype: DType, part: VReg, width: Width) -> Result<VReg, EmitError> {
+        if dtype == DType::U8 {
+            let mask = self.splat_bits(0xff, 4);
+            return self.op(&super::forms::AND[0], width, &[part, mask], None);
+        }
+        let upper = self.op(&super::forms::SHL_BY[0], width, &[part], Some(24))?;
+        self.op(&super::forms::SAR_BY, width, &[upper], Some(24))
     }
 
     /// `yes` where the condition holds, else `no`.

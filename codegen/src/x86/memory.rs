@@ -3,7 +3,7 @@
 
 use super::forms::{
     BROADCAST, BYTES_TO_LANES, Form, ISUB, MASKED_LOAD, MOVE, MOVE_BYTES, MOVE_DOUBLE, PERMUTE_WORDS, SHL_BY, SHR_BY,
-    STORE, STORE_BYTES, STORE_DOUBLE, STREAM, WORDS_TO_LANES, of_size,
+    SIGNED_BYTES_TO_LANES, STORE, STORE_BYTES, STORE_DOUBLE, STREAM, WORDS_TO_LANES, of_size,
 };
 use super::index::At;
 use super::lir::{Arg, Class, Inst, Machine, VReg};
@@ -83,7 +83,11 @@ impl Unit<'_> {
             self.raw(Code::EVEX_Vptestmb_kr_k1_xmm_xmmm128, smallvec![Arg::Mask(dst), packed, packed]);
             return Ok(dst);
         }
-        let form = if dtype == DType::Bf16 { &WORDS_TO_LANES } else { &BYTES_TO_LANES };
+        let form = match dtype {
+            DType::Bf16 => &WORDS_TO_LANES,
+            DType::I8 => &SIGNED_BYTES_TO_LANES,
+            _ => &BYTES_TO_LANES,
+        };
         let from = if dtype == DType::Bf16 { width.half() } else { Width::X };
         let dst = self.vector();
         let Some(code) = form.code(self.encoding, width) else { return unsupported("an extension of bytes") };
@@ -469,7 +473,12 @@ impl Unit<'_> {
             return Ok(dst);
         }
         // 0 or 1 in each lane of a mask.
-        let lanes = if dtype == DType::Bool { self.op(&SHR_BY[0], width, &[part], Some(31))? } else { part };
+        let lanes = match dtype {
+            DType::Bool => self.op(&SHR_BY[0], width, &[part], Some(31))?,
+            // The instructions that follow saturate.
+            DType::I8 => self.wrap_byte(DType::U8, part, width)?,
+            _ => part,
+        };
         let words = self.pack_halves(lanes, width)?;
         let args = smallvec![Arg::Vec(dst, Width::X), Arg::Vec(words, Width::X), Arg::Vec(words, Width::X)];
         self.raw(Code::VEX_Vpackuswb_xmm_xmm_xmmm128, args);

@@ -318,7 +318,7 @@ impl<'k> Unit<'k> {
 /// Bytes of a lane in a register.
 pub(super) fn lane_size(dtype: DType) -> Result<usize, EmitError> {
     match dtype {
-        DType::F32 | DType::I32 | DType::U8 | DType::Bf16 | DType::F16 | DType::Bool => Ok(4),
+        DType::F32 | DType::I32 | DType::I8 | DType::U8 | DType::Bf16 | DType::F16 | DType::Bool => Ok(4),
         DType::F64 | DType::I64 => Ok(8),
     }
 }

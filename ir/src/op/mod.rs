@@ -25,7 +25,7 @@ pub mod window;
 use crate::{BuildError, Builder, EvalError, NodeId, RuleError, ScalarOp, TensorType, Value};
 use attr::{Attr, AttrMap};
 use batch::Batching;
-use contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, Pair, PairProduct, WeightedMean};
+use contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, Pair, PairProduct, QuadProduct, WeightedMean};
 use control::{Gradient, StopGradient};
 use cumsum::CumSum;
 use elementwise::Cast;
@@ -238,6 +238,7 @@ ops! {
     WeightedMean(WeightedMean),
     Pair(Pair),
     PairProduct(PairProduct),
+    QuadProduct(QuadProduct),
 }
 
 impl Op {

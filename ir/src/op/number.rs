@@ -55,6 +55,10 @@ macro_rules! with_number {
                 type $T = i32;
                 $body
             }
+            crate::DType::I8 => {
+                type $T = i8;
+                $body
+            }
             crate::DType::U8 => {
                 type $T = u8;
                 $body
@@ -195,4 +199,4 @@ macro_rules! integer {
         }
     )* };
 }
-integer!(i64: I64, i32: I32, u8: U8);
+integer!(i64: I64, i32: I32, i8: I8, u8: U8);

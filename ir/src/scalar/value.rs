@@ -19,6 +19,8 @@ pub enum Scalar {
     I64(i64),
     /// An `i32`.
     I32(i32),
+    /// An `i8`.
+    I8(i8),
     /// A `u8`.
     U8(u8),
     /// A truth value.
@@ -35,6 +37,7 @@ impl Scalar {
             Self::F16(_) => DType::F16,
             Self::I64(_) => DType::I64,
             Self::I32(_) => DType::I32,
+            Self::I8(_) => DType::I8,
             Self::U8(_) => DType::U8,
             Self::Bool(_) => DType::Bool,
         }
@@ -50,6 +53,7 @@ impl Scalar {
             DType::F16 => Self::F16(f16::from_f32(demote_to_odd(value))),
             DType::I64 => Self::I64(value as i64),
             DType::I32 => Self::I32(value as i32),
+            DType::I8 => Self::I8(value as i8),
             DType::U8 => Self::U8(value as u8),
             DType::Bool => Self::Bool(value != 0.0),
         }
@@ -64,6 +68,7 @@ impl Scalar {
             DType::F16 => Self::F16(f16::from_f32(value as f32)),
             DType::I64 => Self::I64(value),
             DType::I32 => Self::I32(value as i32),
+            DType::I8 => Self::I8(value as i8),
             DType::U8 => Self::U8(value as u8),
             DType::Bool => Self::Bool(value != 0),
         }
@@ -78,6 +83,7 @@ impl Scalar {
             Self::F16(v) => v.to_f64(),
             Self::I64(v) => v as f64,
             Self::I32(v) => f64::from(v),
+            Self::I8(v) => f64::from(v),
             Self::U8(v) => f64::from(v),
             Self::Bool(v) => f64::from(u8::from(v)),
         }
@@ -88,6 +94,7 @@ impl Scalar {
         match self {
             Self::I64(v) => v,
             Self::I32(v) => i64::from(v),
+            Self::I8(v) => i64::from(v),
             Self::U8(v) => i64::from(v),
             Self::Bool(v) => i64::from(v),
             _ => self.as_f64() as i64,
@@ -121,6 +128,7 @@ impl Scalar {
             Self::F16(v) => u64::from(v.to_bits()),
             Self::I64(v) => v as u64,
             Self::I32(v) => u64::from(v as u32),
+            Self::I8(v) => u64::from(v.cast_unsigned()),
             Self::U8(v) => u64::from(v),
             Self::Bool(v) => u64::from(v),
         }
@@ -135,6 +143,7 @@ impl Scalar {
             DType::F16 => Self::F16(f16::from_bits(bits as u16)),
             DType::I64 => Self::I64(bits as i64),
             DType::I32 => Self::I32(bits as u32 as i32),
+            DType::I8 => Self::I8(bits as u8 as i8),
             DType::U8 => Self::U8(bits as u8),
             DType::Bool => Self::Bool(bits as u8 != 0),
         }
@@ -155,6 +164,7 @@ impl Scalar {
         match dtype {
             DType::I64 => Self::I64(i64::MIN),
             DType::I32 => Self::I32(i32::MIN),
+            DType::I8 => Self::I8(i8::MIN),
             DType::U8 | DType::Bool => Self::zero(dtype),
             _ => Self::from_f64(f64::NEG_INFINITY, dtype),
         }
@@ -165,6 +175,7 @@ impl Scalar {
         match dtype {
             DType::I64 => Self::I64(i64::MAX),
             DType::I32 => Self::I32(i32::MAX),
+            DType::I8 => Self::I8(i8::MAX),
             DType::U8 => Self::U8(u8::MAX),
             DType::Bool => Self::Bool(true),
             _ => Self::from_f64(f64::INFINITY, dtype),
@@ -221,6 +232,7 @@ impl fmt::Display for Scalar {
         match *self {
             Self::I64(v) => write!(f, "{v}"),
             Self::I32(v) => write!(f, "{v}"),
+            Self::I8(v) => write!(f, "{v}"),
             Self::U8(v) => write!(f, "{v}"),
             Self::Bool(v) => write!(f, "{v}"),
             v if v.is_nan() => {
@@ -250,6 +262,7 @@ impl Scalar {
         match dtype {
             DType::I64 => text.parse().ok().map(Self::I64),
             DType::I32 => text.parse().ok().map(Self::I32),
+            DType::I8 => text.parse().ok().map(Self::I8),
             DType::U8 => text.parse().ok().map(Self::U8),
             DType::F64 if text == "nan" => Some(Self::F64(f64::NAN)),
             DType::F64 => text.parse().ok().map(Self::F64),

@@ -147,7 +147,7 @@ fn an_op_on_stacks_computes_each_element_as_the_op_on_it() {
     // Windows and convolutions have one axis for images; a table that differs from step to step is no table; the rest isn't there when scans are taken apart.
     let windows = ["pool_argmax", "pool_max", "pool_max_grad", "pool_max_take", "pool_sum", "pool_sum_grad", "unpool"];
     let others = ["conv", "conv_input_grad", "conv_weight_grad", "gather", "scatter_add", "weighted_mean"];
-    let pairs = ["pair_conv", "pair_conv_weight_grad", "pair_dot"];
+    let pairs = ["pair_conv", "pair_conv_weight_grad", "pair_dot", "quad_conv", "quad_dot"];
     let random = ["random_normal", "random_uniform"];
     assert_eq!(without, [&windows[..], &others, &pairs, &random].concat().into_iter().collect());
 }

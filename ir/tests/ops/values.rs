@@ -1,7 +1,7 @@
 //! The reference evaluation on small tensors, worked out by hand.
 
 use crate::tensors::{shape, tensor, ty};
-use ir::op::contraction::{Dot, Pair, PairContraction, PairProduct};
+use ir::op::contraction::{Dot, Pair, PairContraction, PairProduct, QuadContraction, QuadProduct};
 use ir::op::control::{Gradient, StopGradient};
 use ir::op::cumsum::CumSum;
 use ir::op::elementwise::Cast;
@@ -70,6 +70,21 @@ fn pairs_of_bf16() {
     assert_eq!(dot(&pair(&[f64::INFINITY], &[1.0]), &ones(1)), f64::INFINITY);
     let tiny = pair(&[1e-39], &[0.0]);
     assert_eq!(dot(&tiny, &pair(&[1e38], &[0.0])), 0.0, "denormals are taken for zeros");
+}
+
+#[test]
+fn quads_of_bytes() {
+    let dot = QuadContraction::Dot(Dot { batch: vec![], contract: vec![(1, 0)] });
+    let (x, w) = (tensor("u8[1,8]", &[255.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 255.0]), count("i8[2,3,4]"));
+    let lowest = tensor("i8[2,1,4]", &[-128.0; 8]);
+    let product = |w: &Value| eval(&Op::QuadProduct(QuadProduct { of: dot.clone() }), &[&x, w]).unwrap().to_f64_vec();
+    // Columns start at 0, 4 and 8, the second half of the sum at 12, 16 and 20.
+    let column = |first: f64, second: f64| {
+        let sum = |from: f64, of: [f64; 4]| of.iter().zip(0..).map(|(x, i)| x * (from + f64::from(i))).sum::<f64>();
+        sum(first, [255.0, 1.0, 2.0, 3.0]) + sum(second, [4.0, 5.0, 6.0, 255.0])
+    };
+    assert_eq!(product(&w), [column(0.0, 12.0), column(4.0, 16.0), column(8.0, 20.0)]);
+    assert_eq!(product(&lowest), [-128.0 * 531.0]);
 }
 
 #[test]

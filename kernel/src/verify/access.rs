@@ -1,7 +1,8 @@
 //! Every access to memory of a kernel, as an affine index over loops, with its place in the program's order.
 
 use crate::{
-    Affine, BufRef, Expr, IndexExpr, IndexVar, Interval, Kernel, Micro, Stmt, TileOperand, TileSums, TypeError, Types,
+    Affine, BufRef, DType, Expr, IndexExpr, IndexVar, Interval, Kernel, Micro, Stmt, TileOperand, TileSums, TypeError,
+    Types,
 };
 use std::collections::BTreeMap;
 
@@ -85,10 +86,12 @@ pub(super) fn lanes_extra(lanes: u16, stride: i64) -> Option<Interval> {
 /// The interval that rows or columns and the reduction add to a factor's index.
 pub(super) fn operand_extra(
     operand: &TileOperand,
+    element: DType,
     tile: usize,
     reduce: impl Iterator<Item = (usize, i64)>,
 ) -> Option<Interval> {
     let mut sum = Interval::of_extent(tile)?.scale(operand.stride)?;
+    sum = sum.plus(Interval { lo: 0, hi: Micro::step_elements(element) - 1 })?;
     for (extent, stride) in reduce {
         sum = sum.plus(Interval::of_extent(extent)?.scale(stride)?)?;
     }
@@ -160,8 +163,12 @@ impl Collector<'_> {
 
     fn micro(&mut self, micro: &Micro) {
         let number = self.stmt;
-        let a = operand_extra(&micro.a, micro.m, micro.reduce.iter().map(|r| (r.extent, r.a_stride)));
-        let b = operand_extra(&micro.b, micro.n, micro.reduce.iter().map(|r| (r.extent, r.b_stride)));
+        let [of_a, of_b] = [micro.a.buf, micro.b.buf].map(|buf| self.types.element(buf).ok());
+        let extra = |operand, element: Option<DType>, tile, reduce: Vec<(usize, i64)>| {
+            operand_extra(operand, element?, tile, reduce.into_iter())
+        };
+        let a = extra(&micro.a, of_a, micro.m, micro.reduce.iter().map(|r| (r.extent, r.a_stride)).collect());
+        let b = extra(&micro.b, of_b, micro.n, micro.reduce.iter().map(|r| (r.extent, r.b_stride)).collect());
         self.push(micro.a.buf, false, &micro.a.base, a, Some(number));
         self.push(micro.b.buf, false, &micro.b.base, b, Some(number));
         let (rows, columns) = (Interval::of_extent(micro.m), Interval::of_extent(micro.n));

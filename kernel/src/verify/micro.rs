@@ -9,15 +9,18 @@ impl Checker<'_> {
         if micro.m == 0 || micro.n == 0 || micro.reduce.is_empty() || micro.reduce.iter().any(|r| r.extent == 0) {
             self.fail(8, "a micro has at least one row, one column, and one reduction whose extent is at least 1");
         }
-        if micro.b.stride != 1 {
-            self.fail(8, format!("columns of b are contiguous, not {} apart", micro.b.stride));
-        }
         let a = self.factor(&micro.a, micro.m, micro.reduce.iter().map(|r| (r.extent, r.a_stride)));
         let b = self.factor(&micro.b, micro.n, micro.reduce.iter().map(|r| (r.extent, r.b_stride)));
-        let sum = a.and_then(Micro::sum_type);
-        if a != b || sum.is_none() {
+        let sum = a.zip(b).and_then(|(a, b)| Micro::sum_type(a, b));
+        if sum.is_none() {
             let show = |d: Option<DType>| d.map_or("nothing", DType::name);
-            self.fail(8, format!("factors are both f32, both f64 or both i32, not {} and {}", show(a), show(b)));
+            self.fail(
+                8,
+                format!("factors are both f32, both f64, both i32, or u8 and i8, not {} and {}", show(a), show(b)),
+            );
+        }
+        if b.is_some_and(|b| micro.b.stride != Micro::step_elements(b)) {
+            self.fail(8, format!("columns of b are contiguous, not {} apart", micro.b.stride));
         }
         self.sums(micro, sum);
         self.stmt += 1;
@@ -54,11 +57,12 @@ impl Checker<'_> {
         reduce: impl Iterator<Item = (usize, i64)>,
     ) -> Option<DType> {
         self.access(operand.buf, false);
-        let extra = operand_extra(operand, tile, reduce);
+        let element = self.types.element(operand.buf).ok();
+        let extra = element.and_then(|element| operand_extra(operand, element, tile, reduce));
         if extra.is_none() {
             self.fail(8, "a factor's index may leave 64 bits, or an extent is 0");
         }
         self.bounds(operand.buf, &operand.base, extra, "a factor");
-        self.types.element(operand.buf).ok()
+        element
     }
 }

@@ -43,7 +43,10 @@ pub(super) fn uses(body: &[Stmt], from_tiles: bool) -> BTreeMap<BufRef, AccessRa
 fn span(micro: &Micro, factor: &TileOperand, count: usize, which: usize) -> Option<i64> {
     let along = |extent: usize, stride: i64| (stride >= 0).then(|| (extent as i64 - 1).checked_mul(stride)).flatten();
     let reduced = micro.reduce.iter().map(|d| along(d.extent, [d.a_stride, d.b_stride][which]));
-    reduced.chain([along(count, factor.stride)]).try_fold(0i64, |sum, span| sum.checked_add(span?))
+    // As many elements as columns of the right factor are apart are multiplied in a step.
+    reduced
+        .chain([along(count, factor.stride), Some(micro.b.stride - 1)])
+        .try_fold(0i64, |sum, span| sum.checked_add(span?))
 }
 
 /// How far the stretch moves that an iteration of the loop over `var` uses, if no two iterations' stretches overlap.

@@ -51,7 +51,7 @@ impl CostModel<'_> {
 
     /// A fused multiply-add of a vector is one thing; of 512 bits, two: processors have one unit for them where they have two for 256.
     fn tile(&self, micro: &kernel::Micro) -> u64 {
-        let element = self.kernel.dtype_of(micro.a.buf).map_or(4, kernel::DType::size_bytes);
+        let element = self.kernel.dtype_of(micro.c.buf).map_or(4, kernel::DType::size_bytes);
         let lanes = self.target.vector_bytes() / element;
         let weight = if self.target.vector_bytes() == 64 { 2 } else { 1 };
         let steps: u64 = micro.reduce.iter().map(|d| d.extent as u64).fold(1, u64::saturating_mul);

@@ -132,7 +132,7 @@ fn constant_operands_agree_with_the_definition() {
         ScalarOp::MUL_HALVES,
     ];
     for op in ops {
-        for dtype in [DType::F32, DType::F64, DType::I32, DType::I64, DType::U8] {
+        for dtype in [DType::F32, DType::F64, DType::I32, DType::I64, DType::I8, DType::U8] {
             if operand_types(op, dtype).is_some() {
                 for on_left in [false, true] {
                     check_constant(op, dtype, on_left);
@@ -208,8 +208,9 @@ fn quotients_beside_whole_numbers_are_truncated_right() {
         let whole = by.wrapping_mul((random.next() as u32 >> bits) as i32);
         pairs.extend((-1..=1).map(|beside| [whole.wrapping_add(beside), by].map(Scalar::I32)));
     }
-    let bytes = (0..1 << 16).map(|pair: u32| [pair as u8, (pair >> 8) as u8].map(Scalar::U8));
-    for (dtype, pairs) in [(DType::I32, pairs), (DType::U8, bytes.collect())] {
+    let bytes = |dtype| (0..1 << 16).map(move |pair: u64| [pair, pair >> 8].map(|bits| Scalar::from_bits(bits, dtype)));
+    let of_bytes = [DType::I8, DType::U8].map(|dtype| (dtype, bytes(dtype).collect()));
+    for (dtype, pairs) in [(DType::I32, pairs)].into_iter().chain(of_bytes) {
         for op in [ScalarOp::DIV, ScalarOp::REM] {
             let mut columns: Vec<Vec<Scalar>> = (0..2).map(|o| pairs.iter().map(|pair| pair[o]).collect()).collect();
             while !columns[0].len().is_multiple_of(240) {
@@ -243,8 +244,10 @@ fn quotients_by_constants_are_truncated_right() {
             }
         }
     }
-    let bytes: Vec<Scalar> = (0..=u8::MAX).map(Scalar::U8).collect();
-    for op in [ScalarOp::DIV, ScalarOp::REM] {
-        check_by_constants(op, &bytes, &bytes, false);
+    for dtype in [DType::I8, DType::U8] {
+        let bytes: Vec<Scalar> = (0..256).map(|bits| Scalar::from_bits(bits, dtype)).collect();
+        for op in [ScalarOp::DIV, ScalarOp::REM] {
+            check_by_constants(op, &bytes, &bytes, false);
+        }
     }
 }

@@ -8,7 +8,7 @@ use runtime::{Backend, Executable, LoadOptions};
 use std::fmt::Write;
 
 /// What inputs and values are made of.
-const TYPES: [DType; 8] = DType::ALL;
+const TYPES: [DType; 9] = DType::ALL;
 const LEN: usize = 144;
 /// The numbers of both outputs.
 const Y: usize = TYPES.len();

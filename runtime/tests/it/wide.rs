@@ -158,3 +158,55 @@ fn tiles_of_pairs_are_the_interpreter_s_to_the_bit() {
         }
     }
 }
+
+/// A tile of quads with random extents and strides; its sums are stored, or added to what stands there.
+fn quads(random: &mut RandomValues, (rows, columns): (usize, usize)) -> String {
+    let (m, n) = (random.within(1, rows), random.within(1, columns));
+    let dims: Vec<usize> = (0..random.within(1, 3)).map(|_| random.within(1, 13)).collect();
+    let depth: usize = dims.iter().product();
+    let a_row = 4 * depth + random.within(0, 2);
+    let b_step = 4 * n + random.within(0, 3);
+    let (mut strides, mut below) = (vec![], 1);
+    for &extent in dims.iter().rev() {
+        strides.insert(0, format!("({extent}, {}, {})", 4 * below, below * b_step));
+        below *= extent;
+    }
+    let c_row = n + random.within(0, 5);
+    let add = if random.next().is_multiple_of(2) { " add" } else { "" };
+    let (an, bn, cn) = (m * a_row, depth * b_step, m * c_row);
+    format!(
+        "program \"g\" b0: u8[{an}] input \"a\" b1: i8[{bn}] input \"b\" b2: i32[{cn}] state \"c\"
+        kernel g(p0: read u8[{an}], p1: read i8[{bn}], p2: readwrite i32[{cn}]) {{
+          micro {m}x{n} a=p0[0] stride {a_row}, b=p1[0] stride 4, reduce=[{}], c{add}=p2[0] stride {c_row}
+        }} launch g(b0, b1, b2)",
+        strides.join(", ")
+    )
+}
+
+#[test]
+fn tiles_of_quads_are_the_interpreter_s() {
+    let (has, lacks): (Vec<Target>, Vec<Target>) = fusing_machines().into_iter().partition(Target::byte_quads);
+    for seed in 0..150 {
+        let mut random = RandomValues::new(seed);
+        let text = quads(&mut random, [(14, 30), (5, 70), (1, 140)][seed as usize % 3]);
+        let program = program(&text);
+        let mut bytes = |of: usize| (0..program.buffers[of].len).map(|_| random.next() as u8).collect::<Vec<u8>>();
+        let (a, b) = (bytes(0), bytes(1).into_iter().map(u8::cast_signed).collect::<Vec<i8>>());
+        let c: Vec<i32> = (0..program.buffers[2].len).map(|_| random.next() as i32).collect();
+        let inputs = [("a", Data::U8(a.clone())), ("b", Data::I8(b.clone()))].map(|(name, data)| (name.into(), data));
+        let states = BTreeMap::from([("c".to_string(), Data::I32(c.clone()))]);
+        let (_, after) = eval::eval(&program, &BTreeMap::from(inputs), &states).unwrap();
+        for target in &lacks {
+            let options = LoadOptions { target: Some(target.clone()), ..LoadOptions::default() };
+            assert!(Executable::load(program.clone(), &options).is_err(), "{target} has no such instruction");
+        }
+        for target in &has {
+            let mut executable = load_for(&program, target);
+            executable.write_input("a", &a).unwrap();
+            executable.write_input("b", &b).unwrap();
+            executable.write_state("c", &c).unwrap();
+            executable.step().unwrap();
+            assert_eq!(Data::I32(executable.state::<i32>("c").unwrap().to_vec()), after["c"], "seed {seed}\n{text}");
+        }
+    }
+}

@@ -373,6 +373,13 @@ pub(in crate::x86) static SHR_BY: [Form; 2] = [
         [EVEX_Vpsrlq_xmm_k1z_xmmm128b64_imm8, EVEX_Vpsrlq_ymm_k1z_ymmm256b64_imm8, EVEX_Vpsrlq_zmm_k1z_zmmm512b64_imm8]
     ),
 ];
+/// Right shift of 32-bit lanes by the immediate, the sign moving in.
+pub(in crate::x86) static SAR_BY: Form = form!(
+    4,
+    false,
+    [VEX_Vpsrad_xmm_xmm_imm8, VEX_Vpsrad_ymm_ymm_imm8],
+    [EVEX_Vpsrad_xmm_k1z_xmmm128b32_imm8, EVEX_Vpsrad_ymm_k1z_ymmm256b32_imm8, EVEX_Vpsrad_zmm_k1z_zmmm512b32_imm8]
+);
 /// Left shift, lane by lane.
 pub(in crate::x86) static SHL: [Form; 2] = [
     form!(

@@ -211,6 +211,13 @@ pub(in crate::x86) static BYTES_TO_LANES: Form = form!(
     [VEX_Vpmovzxbd_xmm_xmmm32, VEX_Vpmovzxbd_ymm_xmmm64],
     [EVEX_Vpmovzxbd_xmm_k1z_xmmm32, EVEX_Vpmovzxbd_ymm_k1z_xmmm64, EVEX_Vpmovzxbd_zmm_k1z_xmmm128]
 );
+/// Bytes to lanes of 32 bits, sign-extended.
+pub(in crate::x86) static SIGNED_BYTES_TO_LANES: Form = form!(
+    0,
+    false,
+    [VEX_Vpmovsxbd_xmm_xmmm32, VEX_Vpmovsxbd_ymm_xmmm64],
+    [EVEX_Vpmovsxbd_xmm_k1z_xmmm32, EVEX_Vpmovsxbd_ymm_k1z_xmmm64, EVEX_Vpmovsxbd_zmm_k1z_xmmm128]
+);
 pub(in crate::x86) static WORDS_TO_LANES: Form = form!(
     0,
     false,

@@ -53,12 +53,16 @@ fn shift(
         return a.refuse("a shift");
     }
     let bits = a.dtype.size_bytes() as i64 * 8;
+    let mut regs = a.regs.clone();
+    if a.dtype == DType::I8 {
+        // Lanes of 32 bits repeat the sign: zeros move in, whichever way, and a negative number of places is none below 8.
+        let byte = u.splat_bits(0xff, 4);
+        regs[0] = u.op(&AND[0], a.width, &[regs[0], byte], None)?;
+    }
     match a.constants[1].map(kernel::Scalar::as_i64) {
-        Some(by) if (0..bits).contains(&by) => {
-            u.op(of_size(by_constant, a.size), a.width, &[a.regs[0]], Some(by as u8))
-        }
+        Some(by) if (0..bits).contains(&by) => u.op(of_size(by_constant, a.size), a.width, &[regs[0]], Some(by as u8)),
         Some(_) => Ok(u.splat_bits(0, 4)),
-        None => u.op(of_size(by_lane, a.size), a.width, &a.regs, None),
+        None => u.op(of_size(by_lane, a.size), a.width, &regs, None),
     }
 }
 
@@ -66,7 +70,7 @@ fn shift(
 fn mul_halves(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
     match a.dtype {
         DType::I64 => u.op(&MULU[1], a.width, &a.regs, None),
-        DType::I32 | DType::U8 => {
+        DType::I32 | DType::I8 | DType::U8 => {
             let ones = u.splat_bits((1 << (4 * a.dtype.size_bytes())) - 1, a.size);
             let (x, y) = (
                 u.op(of_size(&AND, a.size), a.width, &[a.regs[0], ones], None)?,

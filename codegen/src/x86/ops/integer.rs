@@ -17,7 +17,7 @@ pub(super) const OPS: &[(ScalarOp, Emit)] = &[(ScalarOp::REM, rem)];
 pub(super) fn div(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
     let quotient = quotient(u, a)?;
     // By 0 it is the least number of 32 bits, whose lowest byte is 0.
-    if a.dtype == DType::U8 { Ok(quotient) } else { zero_where_by_zero(u, a, quotient) }
+    if a.dtype.size_bytes() == 1 { Ok(quotient) } else { zero_where_by_zero(u, a, quotient) }
 }
 
 fn rem(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
@@ -31,7 +31,7 @@ fn rem(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
 fn quotient(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
     let float = match a.dtype {
         DType::I32 => DType::F64,
-        DType::U8 => DType::F32,
+        DType::I8 | DType::U8 => DType::F32,
         _ => return a.refuse("a quotient"),
     };
     let whole = |reg: VReg| Val { dtype: DType::I32, size: 4, lanes: a.lanes, parts: smallvec![reg], constant: None };

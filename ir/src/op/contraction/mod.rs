@@ -10,9 +10,11 @@ mod dot;
 mod eval;
 mod mean;
 mod pair;
+mod quad;
 
 pub use conv::Conv;
 pub use conv_grad::{ConvInputGrad, ConvWeightGrad};
 pub use dot::Dot;
 pub use mean::WeightedMean;
 pub use pair::{Pair, PairContraction, PairProduct};
+pub use quad::{QuadContraction, QuadProduct};

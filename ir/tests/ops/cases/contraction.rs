@@ -2,7 +2,10 @@
 
 use super::window::window;
 use super::{Case, given, random};
-use ir::op::contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, Pair, PairContraction, PairProduct, WeightedMean};
+use ir::op::contraction::{
+    Conv, ConvInputGrad, ConvWeightGrad, Dot, Pair, PairContraction, PairProduct, QuadContraction, QuadProduct,
+    WeightedMean,
+};
 use ir::{DType, Op, Scalar, Value};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -10,6 +13,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(convolutions());
     cases.extend(means());
     cases.extend(pairs());
+    cases.extend(quads());
     cases
 }
 
@@ -64,6 +68,22 @@ fn pairs() -> Vec<Case> {
         product(PairContraction::Dot(dot), random([2, 3]), random([3, 2])),
         product(PairContraction::Conv(conv), random([1, 3, 2]), random([2, 2, 3])),
         product(PairContraction::ConvWeightGrad(by_kernel), random([1, 3, 2]), random([1, 3, 3])),
+    ]
+}
+
+/// Without a gradient, too.
+fn quads() -> Vec<Case> {
+    let bytes = |x: Value, dtype: DType, first: i64| {
+        Value::from_fn(x.ty().with_dtype(dtype), |i| Scalar::from_i64(first + 37 * i as i64, dtype))
+    };
+    let product = |of: QuadContraction, a, b| {
+        Case::new(Op::QuadProduct(QuadProduct { of }), vec![bytes(a, DType::U8, 250), bytes(b, DType::I8, -128)])
+    };
+    let dot = Dot { batch: vec![], contract: vec![(1, 0)] };
+    let conv = Conv { window: window([2], [1], [(1, 0)], [1]), groups: 1 };
+    vec![
+        product(QuadContraction::Dot(dot), random([2, 12]), random([3, 2, 4])),
+        product(QuadContraction::Conv(conv), random([1, 3, 8]), random([2, 2, 3, 4])),
     ]
 }
 

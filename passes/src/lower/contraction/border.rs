@@ -12,6 +12,7 @@ impl BatchedMatmul {
         let graph = lowering.graph;
         match &numbers(graph.op(anchor)) {
             Op::Conv(op) if !unpadded(&op.window.pad) => {
+                // Only spatial extents are asked for, which quads leave.
                 regions(self, op, graph.ty(graph.operands(anchor)[0]), graph.ty(anchor))
             }
             _ => vec![self.clone()],

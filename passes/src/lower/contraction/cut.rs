@@ -69,7 +69,8 @@ impl Cutter<'_> {
 
     /// Whether the left factor is packed before.
     pub(super) fn packs_left(&self, spec: &BatchedMatmul) -> bool {
-        !self.is_along_rows(spec) && left::is_worth_it(spec, self.dtype, self.target)
+        // Quads, whose sums are integers, stand along the reduction.
+        self.dtype.is_float() && !self.is_along_rows(spec) && left::is_worth_it(spec, self.dtype, self.target)
     }
 
     /// Whether tiles go along the rows of the result rather than down its columns: where sums are so short that it is the result that takes the time,

@@ -71,9 +71,11 @@ fn lower_parts(
     let results = outputs(lowering.graph, cluster, nodes);
     let largest =
         parts.iter().max_by_key(|part| BatchedMatmul::size(&part.m) * BatchedMatmul::size(&part.k)).unwrap_or(&whole);
-    if !matches!(dtype, DType::F32 | DType::F64) || largest.n.is_empty() || is_row_of_dots(largest) {
-        if matches!(lowering.graph.op(anchor), Op::PairProduct(_)) {
-            return Err(lowering.defect(anchor, "pairs are multiplied in tiles only"));
+    let of_several = matches!(lowering.graph.op(anchor), Op::PairProduct(_) | Op::QuadProduct(_));
+    let in_tiles = of_several || matches!(dtype, DType::F32 | DType::F64);
+    if !in_tiles || largest.n.is_empty() || is_row_of_dots(largest) {
+        if of_several {
+            return Err(lowering.defect(anchor, "pairs and quads are multiplied in tiles only"));
         }
         return plain::lower(lowering, cluster, anchor, &results, largest);
     }

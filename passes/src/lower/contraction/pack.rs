@@ -8,7 +8,7 @@ use crate::lower::expr::ValueEmitter;
 use crate::lower::subview::Subview;
 use crate::lower::tile::TileRun;
 use ir::{DType, NodeId};
-use kernel::{Access, Affine, BufferId, Target};
+use kernel::{Access, Affine, BufferId, Micro, Target};
 
 /// Elements of a cache line of `f32`.
 const LINE: usize = 16;
@@ -16,7 +16,7 @@ const LINE: usize = 16;
 const MIN_ROWS: usize = 48;
 
 /// A packed right factor. Element (outer, k, column j of the panel that starts at column c of width w) stands at
-/// `outer + c * depth + k * w + j`.
+/// `outer + c * depth + k * w + j`, in quads if the factors are of those; the length counts elements.
 pub(super) struct PackedFactor {
     pub(super) buffer: BufferId,
     pub(super) len: usize,
@@ -90,7 +90,7 @@ pub(super) fn pack(
         stride *= dim.extent as i64;
     }
     outer.reverse();
-    let len = stride as usize;
+    let len = stride as usize * Micro::step_elements(dtype) as usize;
     let packed = PackedFactor { buffer: lowering.temp(dtype, len), len, depth, outer };
     for &run in columns {
         emit(lowering, cluster, anchor, spec, &packed, run)?;
@@ -134,8 +134,12 @@ fn emit(
             (from, to) = (from.plus_term(var, dim.b), to.plus_term(var, stride));
         }
         panel(&mut emit, &mut from, &mut to);
-        let (from, to) = (Subview { buf: source, offset: from }, Subview { buf: target, offset: to });
-        copy_columns(&mut emit.cx, &from, &to, PanelColumns { width: run.size, step: 1 }, &[(0, 0)]);
+        // Quads are copied as so many columns of a byte.
+        let elements = Micro::step_elements(ty.dtype);
+        let from = Subview { buf: source, offset: from.scale(elements) };
+        let to = Subview { buf: target, offset: to.scale(elements) };
+        let width = run.size * elements as usize;
+        copy_columns(&mut emit.cx, &from, &to, PanelColumns { width, step: 1 }, &[(0, 0)]);
     } else {
         panel(&mut emit, &mut from, &mut to);
         let (from, to) = (Subview { buf: source, offset: from }, Subview { buf: target, offset: to });

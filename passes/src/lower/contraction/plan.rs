@@ -8,7 +8,7 @@ use crate::PassError;
 use crate::lower::Lowering;
 use crate::lower::tile::{TileRun, block, even_block};
 use ir::{DType, NodeId, Shape};
-use kernel::BufferId;
+use kernel::{BufferId, Micro};
 
 /// As many iterations are enough for threads to share evenly.
 pub(super) const SHARES: usize = 16;
@@ -56,8 +56,8 @@ pub(super) struct ContractionPlan {
     pub(super) group_bytes: usize,
     /// The type of the sums.
     pub(super) dtype: DType,
-    /// The type of the factors' elements; `i32` if those are pairs.
-    pub(super) factors: DType,
+    /// The type of the left factor's elements, and of the right one's; `i32` if those are pairs, `u8` and `i8` if quads.
+    pub(super) factors: [DType; 2],
 }
 
 pub(super) fn plan(
@@ -123,7 +123,7 @@ pub(super) fn plan(
         row_tiles,
         group_bytes,
         dtype,
-        factors: lowering.graph.ty(lowering.graph.operands(anchor)[1]).dtype,
+        factors: [0, 1].map(|i| lowering.graph.ty(lowering.graph.operands(anchor)[i]).dtype),
     };
     if plan.own.is_empty() && plan.parts.len() == 1 && plan.tiles_of_panel() == 1 && !plan.streams {
         // Nothing comes back to a block of the panel while it is in the cache.
@@ -163,6 +163,11 @@ impl Region {
 }
 
 impl ContractionPlan {
+    /// Elements of a factor that a step multiplies.
+    pub(super) fn step_elements(&self) -> usize {
+        Micro::step_elements(self.factors[1]) as usize
+    }
+
     /// How many tiles one panel of columns serves before the next.
     pub(super) fn tiles_of_panel(&self) -> usize {
         let all = || self.parts.iter().flat_map(|p| &p.rows).map(|r| r.count).sum();

@@ -2,7 +2,7 @@
 
 use crate::PassError;
 use crate::lower::Lowering;
-use ir::op::contraction::{Conv, ConvWeightGrad, Dot};
+use ir::op::contraction::{Conv, ConvWeightGrad, Dot, QuadProduct};
 use ir::{NodeId, Op, TensorType};
 
 /// A dimension of the iteration space. A stride of 0 means that the tensor doesn't depend on it.
@@ -66,7 +66,7 @@ impl BatchedMatmul {
     /// The form of a contraction node, without regard to padding.
     pub(super) fn of(lowering: &Lowering<'_>, anchor: NodeId) -> Result<Self, PassError> {
         let graph = lowering.graph;
-        let [a, b] = [0, 1].map(|i| graph.ty(graph.operands(anchor)[i]));
+        let [a, b] = &factors(lowering, anchor)?;
         let c = graph.ty(anchor);
         let mut spec = match &numbers(graph.op(anchor)) {
             Op::Dot(op) => Self::dot(op, a, b, c),
@@ -181,10 +181,21 @@ impl BatchedMatmul {
     }
 }
 
-/// A contraction as if each pair in its factors were one number.
+/// The types of the factors, as if each pair or quad in them were one number.
+pub(super) fn factors(lowering: &Lowering<'_>, anchor: NodeId) -> Result<[TensorType; 2], PassError> {
+    let graph = lowering.graph;
+    let [a, b] = [0, 1].map(|i| graph.ty(graph.operands(anchor)[i]));
+    match graph.op(anchor) {
+        Op::QuadProduct(_) => QuadProduct::factors(a, b).map_err(|e| lowering.defect(anchor, &e.to_string())),
+        _ => Ok([a.clone(), b.clone()]),
+    }
+}
+
+/// A contraction as if each pair or quad in its factors were one number.
 pub(super) fn numbers(op: &Op) -> Op {
     match op {
         Op::PairProduct(op) => op.contraction(),
+        Op::QuadProduct(op) => op.contraction(),
         op => op.clone(),
     }
 }

@@ -80,7 +80,7 @@ pub(super) fn emit_panels(
     let part = &plan.parts[0];
     let mut tiles = Tiles::new(lowering, plan, RightFactor::Ahead);
     let steps = part.depth_block * inner_steps(&part.spec);
-    tiles.factor = RightFactor::Own(tiles.emit.cx.local(plan.factors, steps * run.size));
+    tiles.factor = RightFactor::Own(tiles.emit.cx.local(plan.factors[1], steps * run.size * plan.step_elements()));
     let (position, panel) = tiles.open((run.count > 1).then_some(run.count));
     tiles.emit.cx.floor = 1;
     tiles.panel(&position, part, run, (&panel.unwrap_or_default(), None))?;
@@ -98,7 +98,7 @@ pub(super) fn emit_masked_panels(
     let mut tiles = Tiles::new(lowering, plan, RightFactor::Ahead);
     let block = |panel: &MaskedPanel| panel.rows.depth_block * inner_steps(&panel.rows.spec) * panel.columns.size;
     let largest = panels.iter().map(block).max().unwrap_or(0);
-    tiles.factor = RightFactor::Own(tiles.emit.cx.local(plan.factors, largest));
+    tiles.factor = RightFactor::Own(tiles.emit.cx.local(plan.factors[1], largest * plan.step_elements()));
     let (position, _) = tiles.open(None);
     tiles.emit.cx.floor = 1;
     let depth = tiles.emit.cx.depth();
@@ -254,8 +254,10 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
             first.extent = segment.run.size;
         }
         let step = self.plan.whole.n.last().map_or(1, |d| d.b);
-        let from = Subview { buf: source, offset: from };
-        pack::copy(&mut self.emit.cx, from, block.into(), &dims, PanelColumns { width, step });
+        let elements = self.plan.step_elements();
+        dims.iter_mut().for_each(|dim| dim.b *= elements as i64);
+        let from = Subview { buf: source, offset: from.scale(elements as i64) };
+        pack::copy(&mut self.emit.cx, from, block.into(), &dims, PanelColumns { width: width * elements, step });
         Ok(())
     }
 
@@ -362,13 +364,13 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
     /// One register tile.
     fn micro(&mut self, at: &Position, segment: &Segment<'_>, height: usize, width: usize) -> Result<(), PassError> {
         let a = match &self.plan.left {
-            Some(left) => self.emit.cx.param(left.buffer, self.plan.factors, left.len, Access::Read),
+            Some(left) => self.emit.cx.param(left.buffer, self.plan.factors[0], left.len, Access::Read),
             None => self.operand(0)?,
         };
         let b = match (self.factor, &self.plan.packed) {
             (RightFactor::Own(block), _) => block,
             (RightFactor::Ahead, Some(packed)) => {
-                self.emit.cx.param(packed.buffer, self.plan.factors, packed.len, Access::Read)
+                self.emit.cx.param(packed.buffer, self.plan.factors[1], packed.len, Access::Read)
             }
             (RightFactor::Ahead, None) => self.operand(1)?,
         };
@@ -378,11 +380,16 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
             (base, stride) = (base.add(&at.step.scale(height as i64)), 1);
             reduce.iter_mut().for_each(|dim| dim.a_stride = height as i64);
         }
+        // Places have been counted in quads, if the factors are of those.
+        let elements = self.plan.step_elements() as i64;
+        for dim in &mut reduce {
+            (dim.a_stride, dim.b_stride) = (dim.a_stride * elements, dim.b_stride * elements);
+        }
         let micro = Micro {
             m: height,
             n: width,
-            a: TileOperand { buf: a, base, stride },
-            b: TileOperand { buf: b, base: at.b.clone(), stride: 1 },
+            a: TileOperand { buf: a, base: base.scale(elements), stride: stride * elements },
+            b: TileOperand { buf: b, base: at.b.scale(elements), stride: elements },
             reduce,
             c: TileSums {
                 buf: self.emit.cx.sums(self.plan.dtype, height * width),

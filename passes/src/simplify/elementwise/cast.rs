@@ -42,6 +42,7 @@ fn holds(wide: DType, narrow: DType) -> bool {
     // Bits of precision, sign included for integers; and the range of floats by exponent bits.
     let integer = |d: DType| match d {
         DType::Bool => 1,
+        DType::I8 => 7,
         DType::U8 => 8,
         DType::I32 => 31,
         _ => 63,
@@ -55,7 +56,7 @@ fn holds(wide: DType, narrow: DType) -> bool {
     match (wide.is_float(), narrow.is_float()) {
         (true, true) => float(wide).0 >= float(narrow).0 && float(wide).1 >= float(narrow).1,
         (true, false) => float(wide).0 >= integer(narrow),
-        (false, false) => integer(wide) >= integer(narrow),
+        (false, false) => integer(wide) >= integer(narrow) && (narrow != DType::I8 || wide != DType::U8),
         (false, true) => false,
     }
 }
