@@ -36,7 +36,12 @@ impl Emitter<'_, '_> {
     /// Vectors to vectors of lanes of the same width, where there is an instruction.
     fn cast_vector(&mut self, x: Value, from: DType, chunk: u16, to: DType) -> Option<Value> {
         let ty = clif_type(to, chunk);
-        match (from, to, chunk) {
+        if to.is_short_float() {
+            let single = if from == DType::F32 { x } else { self.cast_vector(x, from, chunk, DType::F32)? };
+            return Some(self.round_to_short(single, to));
+        }
+        match (if from.is_short_float() { DType::F32 } else { from }, to, chunk) {
+            (DType::F32, DType::F32, _) => Some(x),
             (DType::F32, DType::I32, 4) => Some(self.b.ins().fcvt_to_sint_sat(ty, x)),
             (DType::I32, DType::F32, 4) => Some(self.b.ins().fcvt_from_sint(ty, x)),
             (DType::F32, DType::Bool, 4) | (DType::F64, DType::Bool, 2) => {

@@ -69,7 +69,11 @@ impl Emitter<'_, '_> {
         let part = if chunk == 1 {
             self.scalar_constant(scalar)?
         } else {
-            let bits = if dtype == DType::Bool { 0u64.wrapping_sub(scalar.to_bits()) } else { scalar.to_bits() };
+            let bits = match dtype {
+                DType::Bool => 0u64.wrapping_sub(scalar.to_bits()),
+                DType::Bf16 | DType::F16 => scalar.cast(DType::F32).to_bits(),
+                _ => scalar.to_bits(),
+            };
             let width = 16 / usize::from(chunk);
             let bytes: Vec<u8> = (0..chunk).flat_map(|_| bits.to_le_bytes()[..width].to_vec()).collect();
             self.vector_constant(&bytes, dtype, chunk)

@@ -131,14 +131,17 @@ impl Emitter<'_, '_> {
     fn load_part(&mut self, dtype: DType, at: Address, chunk: u16) -> Result<Value, EmitError> {
         let offset = at.offset as i32;
         match (dtype, chunk) {
-            (DType::F16, _) => {
-                let half = self.b.ins().uload16(types::I32, memory_flags(), at.base, offset);
-                Ok(self.f16_to_f32(half))
-            }
-            (DType::Bf16, _) => {
-                let half = self.b.ins().uload16(types::I32, memory_flags(), at.base, offset);
-                let bits = self.b.ins().ishl_imm_u(half, 16);
-                Ok(self.reinterpret(bits, types::F32))
+            (DType::F16 | DType::Bf16, _) => {
+                let half = if chunk == 4 {
+                    self.b.ins().uload16x4(memory_flags(), at.base, offset)
+                } else {
+                    self.b.ins().uload16(types::I32, memory_flags(), at.base, offset)
+                };
+                if dtype == DType::F16 {
+                    return Ok(self.f16_to_f32(half));
+                }
+                let bits = self.shifted_left(half, 16);
+                Ok(self.as_floats(bits))
             }
             (DType::Bool, 4) => {
                 let bytes = self.b.ins().load(types::I32, memory_flags(), at.base, offset);
@@ -176,14 +179,22 @@ impl Emitter<'_, '_> {
     fn store_part(&mut self, dtype: DType, chunk: u16, part: Value, at: Address) -> Result<(), EmitError> {
         let offset = at.offset as i32;
         match (dtype, chunk) {
-            (DType::F16, _) => {
-                let half = self.f32_to_f16(part);
-                self.b.ins().istore16(memory_flags(), half, at.base, offset);
-            }
-            (DType::Bf16, _) => {
-                let bits = self.reinterpret(part, types::I32);
-                let half = self.b.ins().ushr_imm_u(bits, 16);
-                self.b.ins().istore16(memory_flags(), half, at.base, offset);
+            (DType::F16 | DType::Bf16, _) => {
+                let half = if dtype == DType::F16 {
+                    self.f32_to_f16(part)
+                } else {
+                    let bits = self.as_ints(part);
+                    self.shifted_right(bits, 16)
+                };
+                if chunk == 1 {
+                    self.b.ins().istore16(memory_flags(), half, at.base, offset);
+                    return Ok(());
+                }
+                // No half exceeds 16 bits: nothing saturates.
+                let halves = self.b.ins().unarrow(half, half);
+                let pairs = self.reinterpret(halves, types::I64X2);
+                let low = self.b.ins().extractlane(pairs, 0);
+                self.b.ins().store(memory_flags(), low, at.base, offset);
             }
             (DType::Bool, 4) => {
                 // -1 or 0 in every lane: packed with saturation to bytes, the lowest bit of each kept.

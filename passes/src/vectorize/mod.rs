@@ -208,12 +208,12 @@ impl Vectorizer {
     }
 
     /// How many elements of the largest type among the loop's vectors a register holds, 16-bit floats having the lanes of the `f32` that they are computed
-    /// in, and bytes those of 32 bits where there is nothing else; `None` where nothing has a vector, or where types of two sizes would have to be converted lane by lane.
+    /// in, and bytes, where vectors of them can be masked, those of 32 bits if there is nothing else; `None` where nothing has a vector, or where types of two sizes would have
+    /// to be converted lane by lane.
     fn lanes(&self, l: CandidateLoop<'_>) -> Option<u16> {
         let mut sizes = BTreeSet::new();
-        let (mut short, mut bytes) = (false, false);
+        let mut bytes = false;
         let mut note = |dtype: DType| {
-            short |= dtype.is_short_float();
             bytes |= dtype.size_bytes() == 1;
             let size = if dtype.is_short_float() { 4 } else { dtype.size_bytes() };
             sizes.extend(Some(size).filter(|size| matches!(size, 4 | 8)));
@@ -231,11 +231,10 @@ impl Vectorizer {
             Expr::Cast(dtype, _) => note(*dtype),
             _ => {}
         });
-        if sizes.is_empty() && bytes {
+        if sizes.is_empty() && bytes && self.target.masked() {
             sizes.insert(4);
-            short = true;
         }
-        if (short || sizes.len() > 1) && !self.target.masked() {
+        if sizes.len() > 1 && !self.target.masked() {
             return None;
         }
         let lanes = self.target.vector_bytes() / sizes.last()?;

@@ -49,8 +49,9 @@ fn config(folder: &Path) -> gradc_build::Config {
     gradc_build::Config::new().target(host().triple().to_string()).out_dir(folder)
 }
 
+/// This machine, whatever `GRADC_TARGET` says: programs of their own don't ask for it.
 fn host() -> Target {
-    CompileOptions::default().target_or_host().unwrap()
+    runtime::host_target().unwrap()
 }
 
 /// The target that the program's code was compiled for, of those that this processor can run.
