@@ -252,6 +252,30 @@ impl Executable {
         self.write(PortKind::Input, name, values)
     }
 
+    /// Has `f` write a `bool` input in place, as bytes, and checks them afterwards: where one is neither 0 nor 1, or `f` fails, all are 0.
+    ///
+    /// # Errors
+    /// If there is no such input, or it is not `bool`; a byte that is neither 0 nor 1; what `f` fails with.
+    pub fn fill_truth<E: From<PortError>>(
+        &mut self,
+        name: &str,
+        f: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let kind = PortKind::Input;
+        let port = self.port::<u8>(kind, name)?;
+        let (dtype, offset, len) = (port.dtype, port.offset, port.len);
+        if dtype != DType::Bool {
+            let name = name.to_owned();
+            return Err(PortError::WrongType { kind, name, expected: dtype, found: "bool" }.into());
+        }
+        let bytes = self.arena.slice_mut::<u8>(offset, len);
+        let checked = f(bytes).and_then(|()| Ok(check_values(kind, name, (dtype, len), bytes)?));
+        if checked.is_err() {
+            bytes.fill(0);
+        }
+        checked
+    }
+
     /// The elements of an output, as the last step left them.
     ///
     /// # Errors

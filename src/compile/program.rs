@@ -2,7 +2,8 @@
 
 use super::indices::IndexedInputs;
 use super::values::{Elements, first, read, with_input, write, write_float};
-use super::{CompileError, CompileReport, RunError};
+use super::{CompileError, CompileReport, RunError, StepOutputs};
+use crate::data::ArrayView;
 use crate::dsl::{StateSpec, Step};
 use ir::{DType, TensorType, Value};
 use runtime::{Element, Executable, PortError, PortKind, Refused, States};
@@ -41,8 +42,7 @@ impl CompiledProgram {
         }
     }
 
-    /// Runs one step on the given inputs and gives the outputs. To run without copies, write to [`Self::input_mut`], call
-    /// [`Self::step`], read [`Self::output`].
+    /// Runs one step on the given inputs and gives the outputs, in memory of their own. [`Self::run_on`] allocates nothing.
     ///
     /// # Errors
     /// An input that is missing, unknown or of another type; a check that failed in the step.
@@ -60,6 +60,60 @@ impl CompiledProgram {
         }
         self.step()?;
         self.outputs.keys().map(|name| Ok((name.clone(), self.output_value(name)?))).collect()
+    }
+
+    /// Runs one step on elements that the caller keeps; the outputs are read where the step wrote them, or copied into the caller's memory. Allocates nothing. (Who can make
+    /// an input's elements in place writes to [`Self::input_mut`] and calls [`Self::step`]: not a byte is copied then.)
+    ///
+    /// ```
+    /// use gradc::compile::CompileOptions;
+    /// use gradc::dsl::{GraphBuilder, f32};
+    /// let g = GraphBuilder::new("rows");
+    /// g.output("sums", &g.input("x", f32([2, 3])).sum_axes([1]));
+    /// let mut program = g.finish()?.compile(&CompileOptions::default())?;
+    /// let (x, mut sums) = ([1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], [0.0f32; 2]);
+    /// program.run_on(&[("x", (&x).into())])?.copy_to("sums", &mut sums)?;
+    /// assert_eq!(sums, [6.0, 15.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An input that is missing, unknown, of another element type or number of elements; a check that failed in the step.
+    pub fn run_on(&mut self, inputs: &[(&str, ArrayView<'_>)]) -> Result<StepOutputs<'_>, RunError> {
+        for (name, elements) in inputs {
+            self.copy_in(name, *elements)?;
+        }
+        let is_given = |name: &str| inputs.iter().any(|(given, _)| *given == name);
+        if let Some((name, ty)) = self.inputs.iter().find(|(name, _)| !is_given(name)) {
+            return Err(RunError::Missing { name: name.clone(), ty: ty.clone() });
+        }
+        self.step()?;
+        Ok(StepOutputs::of(self))
+    }
+
+    /// Copies elements into an input.
+    fn copy_in(&mut self, name: &str, elements: ArrayView<'_>) -> Result<(), RunError> {
+        let executable = &mut self.executable;
+        match elements {
+            ArrayView::F32(v) => executable.write_input(name, v),
+            ArrayView::F64(v) => executable.write_input(name, v),
+            ArrayView::I64(v) => executable.write_input(name, v),
+            ArrayView::I32(v) => executable.write_input(name, v),
+            ArrayView::U8(v) => executable.write_input(name, v),
+            ArrayView::I8(v) => executable.write_input(name, v),
+            ArrayView::Bool(v) => executable.fill_truth(name, |bytes| match bytes.len() == v.len() {
+                true => {
+                    bytes.iter_mut().zip(v).for_each(|(byte, truth)| *byte = u8::from(*truth));
+                    Ok(())
+                }
+                false => {
+                    let (kind, name, expected) = (PortKind::Input, name.to_string(), bytes.len());
+                    Err(PortError::WrongLength { kind, name, expected, found: v.len() })
+                }
+            }),
+            ArrayView::Value(value) => return self.set_input(name, value),
+        }?;
+        Ok(())
     }
 
     /// Runs one step on what the inputs hold.
@@ -264,6 +318,11 @@ impl CompiledProgram {
     /// The block of memory that holds the states, if the program has any at the moment.
     pub(crate) fn block(&self) -> Option<&States> {
         self.executable.states()
+    }
+
+    /// The same, to write to, if no other program reads them.
+    pub(crate) fn block_mut(&mut self) -> Option<&mut States> {
+        self.executable.states_mut()
     }
 
     fn state_type(&self, name: &str) -> Result<&TensorType, RunError> {

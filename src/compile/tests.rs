@@ -1,6 +1,6 @@
 //! Declared steps through all passes, as native code.
 
-use super::{CompileError, CompileOptions, ProgramCache, RunError};
+use super::{CompileError, CompileOptions, ProgramCache, RunError, StepOutputs};
 use crate::data::array;
 use crate::dsl::{GraphBuilder, Step, TypeSpec, bool_, f32, i32, i64, uniform};
 use crate::optim::Adam;
@@ -174,4 +174,29 @@ fn a_failed_check_leaves_states_as_they_were() {
     assert_eq!(states(&program), before);
     program.run(&inputs()).unwrap();
     assert_ne!(states(&program), before);
+}
+
+/// Inputs of all kinds that a caller keeps; truth values that are none change nothing.
+#[test]
+fn a_step_runs_on_borrowed_elements() {
+    let g = GraphBuilder::new("select");
+    let keep = g.input("keep", bool_([3]));
+    g.output("y", &keep.select(&g.input("x", f32([3])), 0.0));
+    let mut program = g.finish().unwrap().compile(&options()).unwrap();
+    let (x, mut y) = ([1.0f32, 2.0, 3.0], [0.0f32; 3]);
+    let outputs = program.run_on(&[("x", (&x).into()), ("keep", (&[true, false, true]).into())]).unwrap();
+    outputs.copy_to("y", &mut y).unwrap();
+    assert_eq!((y, outputs.get::<f32>("y").unwrap()), ([1.0, 0.0, 3.0], &[1.0f32, 0.0, 3.0][..]));
+    let message = |result: Result<StepOutputs<'_>, RunError>| result.map(drop).unwrap_err().to_string();
+    let bytes = [0u8, 1, 1];
+    program.run_on(&[("x", (&x).into()), ("keep", (&bytes).into())]).unwrap().copy_to("y", &mut y).unwrap();
+    assert_eq!(y, [0.0, 2.0, 3.0]);
+    let error = message(program.run_on(&[("x", (&x).into()), ("keep", (&[0u8, 2, 0]).into())]));
+    assert!(error.contains("element 1 is 2, neither 0 nor 1"), "{error}");
+    assert!(message(program.run_on(&[("x", (&x).into())])).contains("keep"));
+    assert!(message(program.run_on(&[("keep", (&[true; 2]).into())])).contains("has 3 elements, not 2"));
+    assert!(message(program.run_on(&[("x", (&[1i32; 3]).into())])).contains("has elements of f32, not i32"));
+    assert!(message(program.run_on(&[("z", (&x).into())])).contains("no input named `z`"));
+    let outputs = program.run_on(&[("x", (&x).into()), ("keep", (&bytes).into())]).unwrap();
+    assert!(outputs.copy_to("y", &mut [0.0f32; 2]).unwrap_err().to_string().contains("has 3 elements, not 2"));
 }

@@ -32,12 +32,7 @@ pub(super) fn with_input<E: From<PortError>>(
         DType::I8 => f(Elements::SignedByte(executable.input_mut(name)?)),
         DType::U8 => f(Elements::Byte(executable.input_mut(name)?)),
         DType::Bf16 | DType::F16 => f(Elements::Bits16(executable.input_mut(name)?)),
-        DType::Bool => {
-            // Truth values go in by a copy, which checks them.
-            let mut bytes = vec![0u8; ty.shape.numel()];
-            f(Elements::Byte(&mut bytes))?;
-            Ok(executable.write_input(name, &bytes)?)
-        }
+        DType::Bool => executable.fill_truth(name, |bytes| f(Elements::Byte(bytes))),
     }
 }
 
@@ -108,6 +103,18 @@ pub(crate) fn first(memory: &impl TensorSource, name: &str, dtype: DType) -> Res
         DType::I8 => memory.get::<i8>(name)?[0].into(),
         DType::U8 | DType::Bool => memory.get::<u8>(name)?[0].into(),
         DType::Bf16 | DType::F16 => Scalar::from_bits(memory.get::<u16>(name)?[0].into(), dtype).as_f64(),
+    })
+}
+
+/// Whether no element of an output or a state is infinite or NaN.
+pub(crate) fn is_finite(memory: &impl TensorSource, name: &str, dtype: DType) -> Result<bool, PortError> {
+    Ok(match dtype {
+        DType::F32 => memory.get::<f32>(name)?.iter().all(|x| x.is_finite()),
+        DType::F64 => memory.get::<f64>(name)?.iter().all(|x| x.is_finite()),
+        DType::Bf16 | DType::F16 => {
+            memory.get::<u16>(name)?.iter().all(|bits| Scalar::from_bits((*bits).into(), dtype).as_f64().is_finite())
+        }
+        DType::I64 | DType::I32 | DType::I8 | DType::U8 | DType::Bool => true,
     })
 }
 

@@ -99,6 +99,11 @@ impl<'a> BatchView<'a> {
         self.data.column(name)
     }
 
+    /// The names of the columns.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.data.names()
+    }
+
     /// The column for a program's input, whose samples fit it.
     pub(crate) fn column(&self, name: &str, input: &TensorType) -> Result<&'a Column, DataError> {
         let column = self.data.required(name)?;

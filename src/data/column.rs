@@ -2,7 +2,6 @@
 
 use super::batches::RowRefs;
 use super::{ArrayView, DataError};
-use crate::model::TARGET;
 use ir::{DType, Data, Scalar, Shape, TensorType, Value};
 use runtime::Element;
 use std::sync::Arc;
@@ -158,14 +157,14 @@ impl Column {
         (self.value.data().len() == self.rows() && row < self.rows()).then(|| self.value.get(row).as_f64())
     }
 
-    /// The class of the target stored at `row`: a whole number that isn't negative, or the place of the largest of several floats, one-hot.
+    /// The class of the label stored at `row`: a whole number that isn't negative, or the place of the largest of several floats, one-hot.
     ///
     /// # Errors
-    /// That it is neither, in words that name it `sample`.
-    pub(crate) fn class(&self, row: usize, sample: usize) -> Result<usize, String> {
+    /// That it is neither, in words that call the column `name` and the label `sample`.
+    pub(crate) fn class(&self, name: &str, row: usize, sample: usize) -> Result<usize, String> {
         let ty = self.sample();
         self.find_class(row)
-            .ok_or_else(|| format!("sample {sample} of `{TARGET}`, {ty}, is neither one class nor one-hot"))
+            .ok_or_else(|| format!("sample {sample} of `{name}`, {ty}, is neither one class nor one-hot"))
     }
 
     fn find_class(&self, row: usize) -> Option<usize> {

@@ -28,7 +28,7 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::k_folds`], and if `y` holds no classes, or one of them has fewer than `k` samples.
     pub fn stratified_k_folds(&self, k: usize, seed: u64) -> Result<Vec<(Self, Self)>, DataError> {
-        let classes = self.by_class(seed)?;
+        let classes = self.by_class(TARGET, seed)?;
         if let Some((class, places)) = classes.iter().find(|(_, places)| places.len() < k) {
             let what = format!("class {class} has {} samples: too few for {k} folds", places.len());
             return Err(DataError::Dataset(what));
@@ -46,7 +46,7 @@ impl Dataset {
     pub fn stratified_split(&self, fraction: f64, seed: u64) -> Result<(Self, Self), DataError> {
         check_fraction(fraction)?;
         let mut test = vec![false; self.len()];
-        for places in self.by_class(seed)?.into_values() {
+        for places in self.by_class(TARGET, seed)?.into_values() {
             let n = places.len();
             let count = ((n as f64 * fraction).round() as usize).clamp(usize::from(n > 1), n - usize::from(n > 1));
             places[..count].iter().for_each(|place| test[*place] = true);
@@ -60,17 +60,25 @@ impl Dataset {
     /// # Errors
     /// If the column `y` holds no classes.
     pub fn balanced_weights(&self) -> Result<Vec<(usize, f64)>, DataError> {
-        let classes = self.by_class(0)?;
+        self.balanced_weights_of(TARGET)
+    }
+
+    /// The same for the classes in another column, for [`Fit::class_weight_of`](crate::train::Fit::class_weight_of).
+    ///
+    /// # Errors
+    /// If the column isn't there, or holds no classes.
+    pub fn balanced_weights_of(&self, column: &str) -> Result<Vec<(usize, f64)>, DataError> {
+        let classes = self.by_class(column, 0)?;
         let share = self.len() as f64 / classes.len() as f64;
         Ok(classes.into_iter().map(|(class, places)| (class, share / places.len() as f64)).collect())
     }
 
     /// The places of each class's samples, in a random order.
-    fn by_class(&self, seed: u64) -> Result<BTreeMap<usize, Vec<usize>>, DataError> {
-        let column = self.required(TARGET)?;
+    fn by_class(&self, name: &str, seed: u64) -> Result<BTreeMap<usize, Vec<usize>>, DataError> {
+        let column = self.required(name)?;
         let mut classes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for place in permutation(self.len(), seed, 0) {
-            let class = column.class(self.row(place), place).map_err(DataError::Dataset)?;
+            let class = column.class(name, self.row(place), place).map_err(DataError::Dataset)?;
             classes.entry(class).or_default().push(place);
         }
         Ok(classes)
@@ -158,7 +166,7 @@ mod tests {
         assert!(uneven().stratified_k_folds(4, 0).unwrap_err().to_string().contains("class 2 has 3 samples"));
         let hot = (0..36).flat_map(|i| if i % 3 == 0 { [0.0f32, 1.0] } else { [1.0, 0.0] }).collect();
         let data = uneven().with("y", Column::new(array([36, 2], hot).unwrap()).unwrap()).unwrap();
-        let classes = |data: &Dataset| data.by_class(0).unwrap()[&1].len();
+        let classes = |data: &Dataset| data.by_class(TARGET, 0).unwrap()[&1].len();
         assert_eq!(classes(&data.stratified_split(0.25, 5).unwrap().1), 3);
         let prices = array([36], vec![0.5f32; 36]).unwrap();
         let data = uneven().with("y", Column::new(prices).unwrap()).unwrap();

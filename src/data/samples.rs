@@ -2,7 +2,6 @@
 
 use super::column::{Item, class_of, convert};
 use super::{BatchView, DataError, Dataset};
-use crate::model::TARGET;
 use ir::{DType, Data, Scalar, Shape, TensorType, Value};
 use std::ops::Range;
 
@@ -231,21 +230,28 @@ impl Samples<'_> {
         }
     }
 
-    /// The class of sample `i`, by its target.
+    /// The class of sample `i`, by a column of labels.
     ///
     /// # Errors
     /// That it has none, in words.
-    pub(crate) fn class(&self, i: usize) -> Result<usize, String> {
-        let no_column = || format!("there is no column `{TARGET}`");
+    pub(crate) fn class(&self, name: &str, i: usize) -> Result<usize, String> {
+        let no_column = || format!("there is no column `{name}` of labels; there are {}", self.names().join(", "));
         match self {
             Self::Batch(batch) => {
-                let column = batch.find(TARGET).ok_or_else(no_column)?;
-                column.class(batch.rows().get(i), batch.sample(i))
+                let column = batch.find(name).ok_or_else(no_column)?;
+                column.class(name, batch.rows().get(i), batch.sample(i))
             }
             Self::Arrays(_) => {
-                let number = self.number(TARGET, i).ok_or_else(no_column)?;
-                class_of(number).ok_or_else(|| format!("sample {i} of `{TARGET}` is no class"))
+                let number = self.number(name, i).ok_or_else(no_column)?;
+                class_of(number).ok_or_else(|| format!("sample {i} of `{name}` is no class"))
             }
+        }
+    }
+
+    fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Batch(batch) => batch.names().collect(),
+            Self::Arrays(arrays) => arrays.iter().map(|(name, _)| *name).collect(),
         }
     }
 

@@ -40,9 +40,10 @@ pub enum TrainError {
     /// Weights could not be saved or loaded.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// The loss is no number any more. Callbacks have been told that training is over: one that keeps the best weights has put them back.
+    /// The loss is no number any more. The trainer has all states (weights, moments, the number of steps, rates) of the epoch with the lowest loss, that of validation if there is
+    /// one, or those from before. Callbacks have been told that training is over: one that keeps the best weights by another measure has put its own back.
     #[error(
-        "the loss is {loss} in epoch {epoch} at step {step}: the training has diverged (a lower learning rate or gradient clipping may help)"
+        "the loss is {loss} in epoch {epoch} at step {step}: the training has diverged (a lower learning rate or gradient clipping may help); the weights are those {}", kept(*best)
     )]
     Diverged {
         /// The epoch, from 1.
@@ -53,6 +54,16 @@ pub enum TrainError {
         loss: f64,
         /// The epochs before.
         history: Box<History>,
+        /// The epoch whose states the trainer has, from 1; 0 if they are those from before the call of `fit`.
+        best: usize,
+    },
+    /// There is no state of that name.
+    #[error("the model has no state `{name}`; {}", told(near))]
+    State {
+        /// The name.
+        name: String,
+        /// Names of states that are like it, the nearest first.
+        near: Vec<String>,
     },
     /// A callback watches something that isn't measured.
     #[error("a callback watches `{name}`, which isn't measured; there are {}", known.join(", "))]
@@ -81,6 +92,24 @@ pub enum TrainError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+/// Whose weights there are after a training has diverged.
+fn kept(best: usize) -> String {
+    match best {
+        0 => "from before".into(),
+        epoch => format!("of epoch {epoch}, the best"),
+    }
+}
+
+/// Names that somebody may have meant.
+fn told(near: &[String]) -> String {
+    let quoted: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
+    match &quoted[..] {
+        [] => "none is called alike".into(),
+        [one] => format!("near it is {one}"),
+        several => format!("near it are {}", several.join(", ")),
+    }
 }
 
 /// Where an element stands in a sample that has several.

@@ -2,7 +2,7 @@
 
 use super::TrainError;
 use super::programs::TrainingSetup;
-use super::trainer::concatenate;
+use super::rows::concatenate;
 use crate::compile::CompiledProgram;
 use crate::nn::metric::{Accumulate, ConfusionMatrix, Metric, Mode, StatefulMetric};
 use ir::{Data, Value};

@@ -1,13 +1,14 @@
 //! Fitting: epochs of steps over a data set.
 
+use super::best::BestEpoch;
 use super::callback::{Callback, Control, StepPlace};
 use super::evaluation::Measured;
 use super::progress::{Progress, Reporter};
 use super::trainer::DEFAULT_BATCH;
-use super::weights::SampleWeights;
+use super::weights::{ClassWeights, SampleWeights};
 use super::{EpochRecord, History, TrainError, Trainer};
 use crate::data::{BatchReader, Dataset, Epoch, Source};
-use std::collections::BTreeMap;
+use crate::model::TARGET;
 use std::time::Instant;
 
 /// How to fit: epochs, the size of a batch, validation, callbacks.
@@ -28,7 +29,7 @@ pub struct Fit<'a> {
     drop_last: bool,
     seed: u64,
     progress: Progress,
-    class_weight: BTreeMap<usize, f64>,
+    class_weight: ClassWeights,
     callbacks: Vec<Box<dyn Callback + 'a>>,
 }
 
@@ -126,8 +127,19 @@ impl<'a> Fit<'a> {
     /// What a sample of each of these classes counts in the training's loss and metrics, besides its weight if there is a column of weights; other classes count 1, and
     /// in validation all do. The column `y` holds a sample's class, as a number or one-hot. [`balanced_weights`](Dataset::balanced_weights) gives those
     /// by which all classes count alike.
-    pub fn class_weight(mut self, weights: impl IntoIterator<Item = (usize, f64)>) -> Self {
-        self.class_weight = weights.into_iter().collect();
+    pub fn class_weight(self, weights: impl IntoIterator<Item = (usize, f64)>) -> Self {
+        self.class_weight_of(TARGET, weights)
+    }
+
+    /// The same by the classes in another column: of a model with several outputs, whose labels have the outputs' names, or of labels that no output has. What
+    /// several columns say is multiplied, and counts for the whole sample: in the losses of all outputs, and in all metrics.
+    ///
+    /// ```
+    /// use gradc::train::Fit;
+    /// let fit = Fit::epochs(5).class_weight_of("kind", [(1, 4.0)]).class_weight_of("colour", [(0, 0.5)]);
+    /// ```
+    pub fn class_weight_of(mut self, column: &str, weights: impl IntoIterator<Item = (usize, f64)>) -> Self {
+        self.class_weight.insert(column.into(), weights.into_iter().collect());
         self
     }
 
@@ -180,13 +192,16 @@ pub(super) fn fit(trainer: &mut Trainer, data: &dyn Source, mut options: Fit<'_>
     let callbacks = std::mem::take(&mut options.callbacks);
     let mut observers = Observers { callbacks, measured };
     observers.each(trainer, &mut history, |callback, control| callback.begin(control))?;
-    let run = run_epochs(trainer, (train, validation), &options, &mut reporter, &mut history, &mut observers);
+    let mut best = BestEpoch::new(trainer)?;
+    let run =
+        run_epochs(trainer, (train, validation), &options, &mut reporter, &mut history, (&mut observers, &mut best));
+    let best = if let Err(TrainError::Diverged { .. }) = run { best.restore(trainer)? } else { 0 };
     // Also where an epoch failed: what a callback keeps for the end, the best weights for instance, is what one has then.
     let ended = observers.each(trainer, &mut history, |callback, control| callback.end(control));
     match run {
         Ok(()) => ended.map(|()| history),
         Err(TrainError::Diverged { epoch, step, loss, .. }) => {
-            Err(TrainError::Diverged { epoch, step, loss, history: Box::new(history) })
+            Err(TrainError::Diverged { epoch, step, loss, history: Box::new(history), best })
         }
         Err(error) => Err(error),
     }
@@ -232,12 +247,13 @@ fn run_epochs(
     options: &Fit<'_>,
     reporter: &mut Reporter,
     history: &mut History,
-    observers: &mut Observers<'_>,
+    (observers, best): (&mut Observers<'_>, &mut BestEpoch),
 ) -> Result<(), TrainError> {
     for epoch in 1..=options.epochs {
         observers.each(trainer, history, |callback, control| callback.epoch_begin(epoch, control))?;
         let record = run_epoch(trainer, epoch, (train, validation), options, reporter, history, observers)?;
         reporter.epoch_done(&record);
+        best.update(trainer, &record)?;
         let told = observers.each(trainer, history, |callback, control| callback.epoch_end(&record, control));
         history.epochs.push(record);
         told?;
@@ -335,7 +351,7 @@ impl TrainingPass<'_> {
             observers.each(trainer, history, |callback, control| callback.batch_begin(at, control))?;
             let loss = trainer.take_step(&batch.into(), &self.weights)?;
             if !loss.is_finite() {
-                return Err(TrainError::Diverged { epoch, step, loss, history: Box::default() });
+                return Err(TrainError::Diverged { epoch, step, loss, history: Box::default(), best: 0 });
             }
             reporter.step_done(step, &trainer.training.totals)?;
             observers.each(trainer, history, |callback, control| callback.batch_end(at, control))?;

@@ -13,6 +13,7 @@
 //! ```
 
 mod averages;
+mod best;
 pub mod callback;
 mod error;
 mod evaluation;
@@ -24,6 +25,8 @@ mod predictor;
 mod programs;
 mod progress;
 mod rates;
+mod rows;
+mod states;
 mod statistics;
 mod step;
 #[cfg(test)]
@@ -41,5 +44,5 @@ pub use generate::{Generator, Sampling};
 pub use history::{EpochRecord, History};
 pub use predictor::Predictor;
 pub use progress::Progress;
-pub use step::{StepLogs, StepOutputs};
+pub use step::StepLogs;
 pub use trainer::{Compile, Trainer};

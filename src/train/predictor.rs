@@ -1,16 +1,17 @@
 //! Predictions from any thread, of any number of samples, by one block of weights.
 
 use super::feed::{feed, run};
-use super::programs::Purpose;
-use super::trainer::concatenate;
+use super::rows::{concatenate, first_rows};
+use super::step::room_for;
 use super::weights::SampleWeights;
 use super::{TrainError, Trainer};
 use crate::compile::{CompileOptions, CompiledProgram, RunError, States};
 use crate::data::Samples;
 use crate::dsl::Step;
-use ir::{Shape, Value};
+use crate::model::{Model, trace};
+use ir::{Loc, Value};
 use runtime::Element;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A trained model that only predicts, by the weights that it had when [`Trainer::predictor`] made it. Cheap to clone, and used by any number of threads at once: they read one block of weights, and no lock is held
 /// while a step runs.
@@ -44,6 +45,9 @@ pub struct Predictor(Arc<Served>);
 
 /// What clones of a predictor share.
 struct Served {
+    model: Arc<dyn Model>,
+    /// Where the user compiled it.
+    at: Loc,
     inputs: Vec<(String, usize)>,
     outputs: Vec<String>,
     options: CompileOptions,
@@ -55,7 +59,8 @@ struct Served {
 /// The programs of one size of a batch.
 struct ServedSize {
     samples: usize,
-    step: Step,
+    /// Declared when first needed.
+    step: OnceLock<Step>,
     /// Those that no thread runs at the moment.
     idle: Mutex<Vec<CompiledProgram>>,
 }
@@ -72,29 +77,30 @@ impl Trainer {
     /// else 32.
     ///
     /// # Errors
-    /// A model that breaks rules, or with an output that doesn't count samples along its first axis; if memory isn't to be had.
+    /// A model that breaks rules, or with an output that doesn't count samples along its first axis, in its largest batch; if memory isn't to be had.
     pub fn predictor(&mut self) -> Result<Predictor, TrainError> {
         let largest = self.pass().batch;
         let powers = std::iter::successors(Some(1usize), |size| size.checked_mul(2)).take_while(|size| *size < largest);
-        let mut sizes = Vec::new();
-        for samples in powers.chain([largest]) {
-            let step = self.programs.subject.declare((Purpose::Inference, samples.into()))?;
-            check_outputs(&step, samples)?;
-            sizes.push(ServedSize { samples, step, idle: Mutex::default() });
-        }
-        let states = self.programs.copy_of(&sizes[0].step.states)?;
+        let (model, at) = (Arc::clone(&self.programs.subject.model), self.programs.subject.at.clone());
+        let step = declare(&*model, largest, &at)?;
+        let states = self.programs.copy_of(&step.states)?;
+        let size = |samples, step| ServedSize { samples, step, idle: Mutex::default() };
+        let smaller = powers.map(|samples| size(samples, OnceLock::new()));
         Ok(Predictor(Arc::new(Served {
             inputs: self.inputs.clone(),
-            outputs: self.programs.subject.model.outputs(),
+            outputs: model.outputs(),
             options: self.programs.options().clone(),
             states: Arc::new(states),
-            sizes,
+            sizes: smaller.chain([size(largest, step.into())]).collect(),
+            model,
+            at,
         })))
     }
 }
 
-/// All outputs have a row for each sample.
-fn check_outputs(step: &Step, samples: usize) -> Result<(), TrainError> {
+/// The graph for so many samples, whose outputs all have a row for each.
+fn declare(model: &dyn Model, samples: usize, at: &Loc) -> Result<Step, TrainError> {
+    let step = trace::inference(model, samples, at)?;
     for (name, node) in step.graph.outputs() {
         let ty = step.graph.ty(*node);
         if ty.shape.first() != Some(&samples) {
@@ -103,7 +109,7 @@ fn check_outputs(step: &Step, samples: usize) -> Result<(), TrainError> {
             return Err(TrainError::Setting(what));
         }
     }
-    Ok(())
+    Ok(step)
 }
 
 impl Predictor {
@@ -142,7 +148,7 @@ impl Predictor {
         };
         let mut parts = Vec::new();
         self.run(&samples.into(), |program, _, count, _| {
-            parts.push(first_rows(&program.output_value(name)?, count)?);
+            parts.push(first_rows(program.output_value(name)?, count)?);
             Ok(())
         })?;
         concatenate(&parts)
@@ -169,9 +175,10 @@ impl Predictor {
         let all = samples.len(inputs)?;
         let mut at = 0;
         while at < all {
-            let left = all - at;
-            let Some(size) = sizes.iter().find(|size| size.samples >= left).or(sizes.last()) else { break };
-            let count = left.min(size.samples);
+            let largest = sizes.last().map_or(1, |size| size.samples);
+            let count = largest.min(all - at);
+            let room = room_for(count, largest);
+            let Some(size) = sizes.iter().find(|size| size.samples == room) else { break };
             let mut program = self.program(size)?;
             let done = feed(&mut program, samples, at..at + count, &SampleWeights::default())
                 .and_then(|()| run(&mut program, samples, at))
@@ -189,7 +196,14 @@ impl Predictor {
         if let Some(program) = idle {
             return Ok(program);
         }
-        let mut program = size.step.compile_without_states(&self.0.options)?;
+        let step = match size.step.get() {
+            Some(step) => step,
+            None => {
+                let step = declare(&*self.0.model, size.samples, &self.0.at)?;
+                size.step.get_or_init(|| step)
+            }
+        };
+        let mut program = step.compile_without_states(&self.0.options)?;
         program.share(Arc::clone(&self.0.states))?;
         Ok(program)
     }
@@ -198,13 +212,4 @@ impl Predictor {
 /// A list of programs is whole whatever happened to a thread that had it.
 fn lock(idle: &Mutex<Vec<CompiledProgram>>) -> MutexGuard<'_, Vec<CompiledProgram>> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn first_rows(value: &Value, rows: usize) -> Result<Value, TrainError> {
-    let wrong =
-        |e: &dyn std::fmt::Display| TrainError::Setting(format!("the first {rows} rows of {}: {e}", value.ty()));
-    let dims = [&[rows], value.ty().shape.get(1..).unwrap_or_default()].concat();
-    let shape = Shape::new(&dims).map_err(|e| wrong(&e))?;
-    let data = value.data().range(0..shape.numel());
-    Value::new(value.ty().with_shape(shape), data).map_err(|e| wrong(&e))
 }

@@ -4,7 +4,10 @@
 //! can read what isn't the newest.
 
 use super::TrainError;
-use crate::compile::{CompileError, CompileOptions, CompiledProgram, ProgramCache, States, first, read, write};
+use super::states::near;
+use crate::compile::{
+    CompileError, CompileOptions, CompiledProgram, ProgramCache, RunError, States, first, is_finite, read, write,
+};
 use crate::dsl::{ModelErrors, StateRole, StateSpec, Step};
 use crate::model::{Batch, Criteria, Model, loss_name, trace};
 use crate::nn::metric::Reported;
@@ -12,6 +15,7 @@ use crate::nn::{Metric, Objective};
 use crate::optim::Optimizer;
 use ir::{Loc, TensorType, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a program is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -26,7 +30,7 @@ pub(super) type ProgramKey = (Purpose, Batch);
 
 /// What programs are traced from.
 pub(super) struct TrainingSetup {
-    pub(super) model: Box<dyn Model>,
+    pub(super) model: Arc<dyn Model>,
     pub(super) objective: Box<dyn Objective>,
     pub(super) metrics: Vec<Metric>,
     pub(super) optimizer: Box<dyn Optimizer>,
@@ -175,6 +179,39 @@ impl Programs {
         Ok(block)
     }
 
+    /// A block of its own with the values that all states have now.
+    pub(super) fn copy_of_all(&mut self) -> Result<States, TrainError> {
+        let all: Vec<StateSpec> = self.specs.values().cloned().collect();
+        self.copy_of(&all)
+    }
+
+    /// Copies the values that states have now into a block that has them.
+    pub(super) fn copy_to(&mut self, block: &mut States) -> Result<(), TrainError> {
+        block.copy_from(self.block()?);
+        Ok(())
+    }
+
+    /// Copies the values of a block into the states that it has.
+    pub(super) fn copy_from(&mut self, block: &States) -> Result<(), TrainError> {
+        self.block_mut()?.copy_from(block);
+        Ok(())
+    }
+
+    /// Whether no element of a parameter or a running statistic is infinite or NaN.
+    pub(super) fn has_finite_weights(&mut self) -> Result<bool, TrainError> {
+        self.block()?;
+        let Self { specs, states, holder, cache, .. } = self;
+        let held = holder.and_then(|signature| cache.get(signature)).and_then(|program| program.block());
+        let Some(block) = held.or(states.as_ref()) else { return Ok(true) };
+        let weights = specs.values().filter(|s| matches!(s.role, StateRole::Parameter | StateRole::Buffer));
+        for state in weights {
+            if !is_finite(block, &state.name, state.ty.dtype)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The values of all states whose role is accepted.
     pub(super) fn states(&mut self, keep: impl Fn(StateRole) -> bool) -> Result<BTreeMap<String, Value>, TrainError> {
         self.take_back()?;
@@ -190,38 +227,52 @@ impl Programs {
 
     /// The value of one state, if there is one of that name.
     pub(super) fn state(&mut self, name: &str) -> Result<Option<Value>, TrainError> {
-        Ok(self.state_of(name)?.map(|(block, ty)| read(block, name, ty)).transpose()?)
+        Ok(self.state_of(name)?.map(|(block, ty)| read(block, name, &ty)).transpose()?)
     }
 
     /// The block that holds a state, and the state's type.
-    fn state_of(&mut self, name: &str) -> Result<Option<(&States, &TensorType)>, TrainError> {
+    fn state_of(&mut self, name: &str) -> Result<Option<(&States, TensorType)>, TrainError> {
+        match self.specs.get(name).map(|state| state.ty.clone()) {
+            Some(ty) => Ok(Some((self.block()?, ty))),
+            None => Ok(None),
+        }
+    }
+
+    /// The block that holds all states, in whichever program's hands.
+    pub(super) fn block(&mut self) -> Result<&States, TrainError> {
+        Ok(self.block_mut()?)
+    }
+
+    /// The same, to write to.
+    pub(super) fn block_mut(&mut self) -> Result<&mut States, TrainError> {
+        if self.holder.is_none() {
+            self.take_back()?;
+        }
         let block = match self.holder {
-            Some(signature) => self.cache.get(signature).and_then(|program| program.block()),
-            None => {
-                self.take_back()?;
-                self.states.as_ref()
-            }
+            Some(signature) => self.cache.get(signature).and_then(CompiledProgram::block_mut),
+            None => self.states.as_mut(),
         };
-        Ok(block.zip(self.specs.get(name).map(|state| &state.ty)))
+        block.ok_or_else(|| TrainError::Setting("the states are gone".into()))
+    }
+
+    /// Refuses a name that no state has.
+    pub(super) fn check_name(&self, name: &str) -> Result<(), TrainError> {
+        match self.specs.contains_key(name) {
+            true => Ok(()),
+            false => Err(TrainError::State { name: name.into(), near: near(name, self.specs.keys()) }),
+        }
     }
 
     /// New values of states, all or none.
     pub(super) fn set_states(&mut self, values: BTreeMap<String, Value>) -> Result<(), TrainError> {
         for (name, value) in &values {
-            let Some(state) = self.specs.get(name) else {
-                let known: Vec<&str> = self.specs.keys().map(String::as_str).collect();
-                return Err(TrainError::Setting(format!(
-                    "the model has no state `{name}`; it has {}",
-                    known.join(", ")
-                )));
-            };
-            if state.ty != *value.ty() {
-                let (expected, found) = (&state.ty, value.ty());
-                return Err(TrainError::Setting(format!("state `{name}` is {expected}, not {found}")));
+            self.check_name(name)?;
+            if let Some(state) = self.specs.get(name).filter(|state| state.ty != *value.ty()) {
+                let (name, expected, found) = (name.clone(), state.ty.clone(), value.ty().clone());
+                return Err(RunError::Type { name, expected, found }.into());
             }
         }
-        self.take_back()?;
-        let Some(block) = &mut self.states else { return Ok(()) };
+        let block = self.block_mut()?;
         for (name, value) in values {
             write(block, &name, value.ty(), &value)?;
         }

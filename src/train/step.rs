@@ -7,11 +7,10 @@ use super::rates::follow;
 use super::statistics::Statistics;
 use super::weights::SampleWeights;
 use super::{Evaluation, TrainError, Trainer};
-use crate::compile::{CompiledProgram, RunError};
+use crate::compile::{CompiledProgram, StepOutputs};
 use crate::data::Samples;
 use crate::dsl::STEP;
 use crate::model::{Batch, Model, SAMPLE_WEIGHT};
-use runtime::Element;
 
 /// What a trainer's steps have measured since [`Trainer::reset_metrics`].
 pub(super) struct Measurements {
@@ -70,20 +69,6 @@ impl<'a> StepLogs<'a> {
     }
 }
 
-/// The outputs of a step of prediction, as it left them.
-#[derive(Clone, Copy, Debug)]
-pub struct StepOutputs<'a>(&'a CompiledProgram);
-
-impl<'a> StepOutputs<'a> {
-    /// The elements of an output, sample after sample: `output`, of a model that has one.
-    ///
-    /// # Errors
-    /// If there is no such output, or its elements are no `T`.
-    pub fn get<T: Element>(&self, name: &str) -> Result<&'a [T], TrainError> {
-        Ok(self.0.output(name).map_err(RunError::from)?)
-    }
-}
-
 impl Trainer {
     /// One step of training on these samples: as [`Trainer::fit`] takes it, with the learning rate that a schedule has for it. Means and metrics go on until
     /// [`Trainer::reset_metrics`]. The samples are a [`Dataset`](crate::data::Dataset), a [`BatchView`](crate::data::BatchView) of a source, or arrays by name; a column
@@ -129,9 +114,10 @@ impl Trainer {
         let samples = samples.into();
         let weights = self.own_weights(&samples);
         let Self { programs, inputs, testing, .. } = self;
-        let program = step_of(programs, Purpose::Evaluation, &samples, &weights, inputs)?;
+        let count = samples.len(inputs)?;
+        let program = step_of(programs, Purpose::Evaluation, (&samples, count), &weights, inputs)?;
         testing.loss = program.scalar("loss")?;
-        testing.totals.add(samples.len(inputs)?, weights.sum(&samples, inputs)?, program)?;
+        testing.totals.add(count, weights.sum(&samples, inputs)?, program)?;
         Ok(StepLogs(&self.testing))
     }
 
@@ -141,8 +127,9 @@ impl Trainer {
     /// As [`Trainer::train_step`].
     pub fn predict_step<'b>(&mut self, samples: impl Into<Samples<'b>>) -> Result<StepOutputs<'_>, TrainError> {
         let Self { programs, inputs, .. } = self;
-        let program = step_of(programs, Purpose::Inference, &samples.into(), &SampleWeights::default(), inputs)?;
-        Ok(StepOutputs(program))
+        let (samples, none) = (samples.into(), SampleWeights::default());
+        let count = samples.len(inputs)?;
+        Ok(StepOutputs::of(step_of(programs, Purpose::Inference, (&samples, count), &none, inputs)?))
     }
 
     /// What the steps of training have measured since the last reset; in a call of `fit`, those of the epoch so far.
@@ -176,22 +163,27 @@ impl Trainer {
 
     /// What samples count in a step of one's own.
     fn own_weights(&self, samples: &Samples<'_>) -> SampleWeights {
-        let is_input = self.inputs.iter().any(|(name, _)| name == SAMPLE_WEIGHT);
-        SampleWeights { column: samples.has(SAMPLE_WEIGHT) && !is_input, ..SampleWeights::default() }
+        let column = samples.has(SAMPLE_WEIGHT) && self.has_no_weights_of_its_own();
+        SampleWeights { column, ..SampleWeights::default() }
     }
 }
 
-/// Runs a step that isn't training; its program, with the outputs.
+/// The places of the program that so many samples are predicted by, where batches have `batch` samples: a power of two or `batch`. Where there are more places than
+/// samples, the last one fills the rest.
+pub(super) fn room_for(samples: usize, batch: usize) -> usize {
+    if samples < batch { samples.next_power_of_two().min(batch) } else { samples }
+}
+
+/// Runs a step that isn't training on samples and as many places; its program, with the outputs.
 pub(super) fn step_of<'p>(
     programs: &'p mut Programs,
     purpose: Purpose,
-    samples: &Samples<'_>,
+    (samples, room): (&Samples<'_>, usize),
     weights: &SampleWeights,
     inputs: &[(String, usize)],
 ) -> Result<&'p CompiledProgram, TrainError> {
-    let size = Batch { size: samples.len(inputs)?, weighted: weights.any() };
-    let program = programs.activate((purpose, size))?;
-    feed(program, samples, 0..size.size, weights)?;
+    let program = programs.activate((purpose, Batch { size: room, weighted: weights.any() }))?;
+    feed(program, samples, 0..samples.len(inputs)?, weights)?;
     run(program, samples, 0)?;
     Ok(program)
 }

@@ -249,7 +249,7 @@ fn parameters_and_moments_exist_once() {
     let mut trainer = trainer();
     trainer.fit(&sectors(20), Fit::epochs(2).batch(8).validate(&sectors(16)).silent()).unwrap();
     trainer.predict(&sectors(8)).unwrap();
-    trainer.predict(&sectors(5)).unwrap();
+    trainer.predict(&sectors(3)).unwrap();
     let programs: Vec<_> = trainer.programs.iter().collect();
     assert!(programs.len() >= 5, "{programs:?}");
     let blocks: Vec<&States> = programs.iter().filter_map(|(_, program)| program.block()).collect();

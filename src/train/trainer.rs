@@ -4,19 +4,21 @@ use super::evaluation::Totals;
 use super::fit::{Fit, fit};
 use super::programs::{Programs, Purpose, TrainingSetup};
 use super::rates::is_rate;
-use super::step::{Measurements, sizes_of_inputs, step_of};
+use super::rows::{concatenate, first_rows};
+use super::step::{Measurements, room_for, sizes_of_inputs, step_of};
 use super::weights::SampleWeights;
 use super::{Evaluation, History, TrainError};
-use crate::compile::{CompileOptions, CompileReport};
+use crate::compile::{CompileOptions, CompileReport, CompiledProgram};
 use crate::data::{Epoch, Source};
 use crate::dsl::{KEY, ModelErrors, STEP, StateRole};
 use crate::io::{load_metadata, load_tensors, save_with_metadata, select};
 use crate::model::{Model, SAMPLE_WEIGHT};
 use crate::nn::{Metric, Objective};
 use crate::optim::{LearningRate, Optimizer, learning_rates};
-use ir::{Loc, Scalar, Shape, TensorType, Value};
+use ir::{Loc, TensorType, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Samples in a batch, where nothing else is said.
 pub(super) const DEFAULT_BATCH: usize = 32;
@@ -43,7 +45,7 @@ pub trait Compile: Model + Clone + 'static {
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Trainer, ModelErrors> {
         let subject = TrainingSetup {
-            model: Box::new(self.clone()),
+            model: Arc::new(self.clone()),
             objective: Box::new(loss),
             metrics: metrics.into_iter().collect(),
             optimizer: Box::new(optimizer),
@@ -139,7 +141,8 @@ impl Trainer {
         Epoch::in_order(self.evaluation_batch.unwrap_or(self.batch))
     }
 
-    /// Trains. Shows its progress unless the options say otherwise. A column [`SAMPLE_WEIGHT`] of the data gives each sample a weight in loss and metrics,
+    /// Trains. Shows its progress unless the options say otherwise. A training whose loss becomes infinite or NaN gives its history in [`TrainError::Diverged`], and leaves this
+    /// trainer with the states of the best epoch, of which it keeps a copy for that. A column [`SAMPLE_WEIGHT`] of the data gives each sample a weight in loss and metrics,
     /// which are then means over the sum of weights.
     ///
     /// # Errors
@@ -152,6 +155,8 @@ impl Trainer {
     /// The loss and the metrics on a data set: of all samples, whatever the size of the last batch, weighted if there is a column
     /// [`SAMPLE_WEIGHT`].
     ///
+    /// A last batch of fewer samples has a program of its own size: a metric or a loss of one's own may be of the batch as a whole, which samples that fill it would change.
+    ///
     /// # Errors
     /// Data that don't fit the model, a step that can't be compiled, a label that is no class.
     pub fn evaluate(&mut self, data: &dyn Source) -> Result<Evaluation, TrainError> {
@@ -160,7 +165,7 @@ impl Trainer {
         let mut batches = data.open(self.pass())?;
         while let Some(batch) = batches.next_batch()? {
             let (count, samples) = (batch.len(), batch.into());
-            let program = step_of(&mut self.programs, Purpose::Evaluation, &samples, &weights, &self.inputs)?;
+            let program = step_of(&mut self.programs, Purpose::Evaluation, (&samples, count), &weights, &self.inputs)?;
             totals.add(count, weights.sum(&samples, &self.inputs)?, program)?;
         }
         totals.finish()
@@ -168,9 +173,13 @@ impl Trainer {
 
     /// What samples count: by the data's column of weights, if it has one that is no input of the model.
     pub(super) fn sample_weights(&self, data: &dyn Source) -> SampleWeights {
-        let input = |name: &str| self.inputs.iter().any(|(input, _)| input == name);
-        let column = data.schema().field(SAMPLE_WEIGHT).is_some() && !input(SAMPLE_WEIGHT);
+        let column = data.schema().field(SAMPLE_WEIGHT).is_some() && self.has_no_weights_of_its_own();
         SampleWeights { column, ..SampleWeights::default() }
+    }
+
+    /// False for a model with an input [`SAMPLE_WEIGHT`], whose samples all count alike.
+    pub(super) fn has_no_weights_of_its_own(&self) -> bool {
+        self.inputs.iter().all(|(input, _)| input != SAMPLE_WEIGHT)
     }
 
     /// The output of a model that has one, for all samples, along the first axis. Targets in the data set are not looked at.
@@ -189,17 +198,28 @@ impl Trainer {
 
     /// The model's outputs for all samples, along the first axis, by the outputs' names. Targets in the data set are not looked at.
     ///
+    /// A last batch of fewer samples is computed by the program of the next power of two, as a [`Predictor`](super::Predictor) does it and with the same bits, unless an
+    /// output doesn't have a row for each sample.
+    ///
     /// # Errors
     /// Data that don't fit the model, a step that can't be compiled.
     pub fn predict_outputs(&mut self, data: &dyn Source) -> Result<BTreeMap<String, Value>, TrainError> {
         let mut parts: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-        let mut batches = data.open(self.pass())?;
+        let (pass, none) = (self.pass(), SampleWeights::default());
+        let mut batches = data.open(pass)?;
         let names = self.programs.subject.model.outputs();
         while let Some(batch) = batches.next_batch()? {
-            let none = SampleWeights::default();
-            let program = step_of(&mut self.programs, Purpose::Inference, &batch.into(), &none, &self.inputs)?;
+            let (count, samples) = (batch.len(), batch.into());
+            let Self { programs, inputs, .. } = self;
+            let room = match room_for(count, pass.batch) {
+                room if has_rows(programs.activate((Purpose::Inference, room.into()))?, room) => room,
+                _ => count,
+            };
+            let program = step_of(programs, Purpose::Inference, (&samples, room), &none, inputs)?;
             for name in &names {
-                parts.entry(name.clone()).or_default().push(program.output_value(name)?);
+                let output = program.output_value(name)?;
+                let output = if room > count { first_rows(output, count)? } else { output };
+                parts.entry(name.clone()).or_default().push(output);
             }
         }
         parts.into_iter().map(|(name, parts)| Ok((name, concatenate(&parts)?))).collect()
@@ -326,6 +346,11 @@ impl Trainer {
     }
 }
 
+/// Whether all outputs have a row for each of so many samples.
+fn has_rows(program: &CompiledProgram, samples: usize) -> bool {
+    program.outputs().values().all(|ty| ty.shape.first() == Some(&samples))
+}
+
 fn is_weight(role: StateRole) -> bool {
     matches!(role, StateRole::Parameter | StateRole::Buffer)
 }
@@ -335,17 +360,4 @@ fn is_weight(role: StateRole) -> bool {
 fn is_kept_for_training(name: &str, weights: &BTreeMap<String, TensorType>) -> bool {
     let of_weight = || name.splitn(3, '/').nth(2).is_some_and(|weight| weights.contains_key(weight));
     [STEP, KEY].contains(&name) || !weights.contains_key(name) && (is_rate(name) || of_weight())
-}
-
-/// Batches of outputs, one after the other along the first axis.
-pub(super) fn concatenate(parts: &[Value]) -> Result<Value, TrainError> {
-    let wrong =
-        |e: &dyn std::fmt::Display| TrainError::Setting(format!("outputs of batches can't be put together: {e}"));
-    let first = parts.first().ok_or_else(|| wrong(&"there are none"))?.ty();
-    let rows = parts.iter().map(|part| part.ty().shape.first().copied().unwrap_or(1)).sum();
-    let dims = [&[rows], first.shape.get(1..).unwrap_or_default()].concat();
-    let shape = Shape::new(&dims).map_err(|e| wrong(&e))?;
-    let mut elements = parts.iter().flat_map(|part| (0..part.data().len()).map(|i| part.get(i)));
-    let zero = Scalar::zero(first.dtype);
-    Ok(Value::from_fn(TensorType::new(first.dtype, shape), |_| elements.next().unwrap_or(zero)))
 }

@@ -12,9 +12,12 @@ use std::collections::BTreeMap;
 pub(super) struct SampleWeights {
     /// Whether there is a column of weights.
     pub(super) column: bool,
-    /// What classes count; those that aren't named count 1.
-    pub(super) classes: BTreeMap<usize, f64>,
+    /// By columns of labels, what classes count; those that aren't named count 1.
+    pub(super) classes: ClassWeights,
 }
+
+/// What classes count, by the columns that hold them.
+pub(super) type ClassWeights = BTreeMap<String, BTreeMap<usize, f64>>;
 
 impl SampleWeights {
     /// Whether samples count differently.
@@ -23,8 +26,8 @@ impl SampleWeights {
     }
 
     /// Refuses weights of classes that no class can have.
-    pub(super) fn check(classes: &BTreeMap<usize, f64>) -> Result<(), TrainError> {
-        match classes.iter().find(|(_, weight)| !(weight.is_finite() && **weight >= 0.0)) {
+    pub(super) fn check(classes: &ClassWeights) -> Result<(), TrainError> {
+        match classes.values().flatten().find(|(_, weight)| !(weight.is_finite() && **weight >= 0.0)) {
             Some((class, weight)) => {
                 let rule = format!("class {class} has the weight {weight}: it must be finite and at least 0");
                 Err(TrainError::Setting(rule))
@@ -36,14 +39,11 @@ impl SampleWeights {
     /// What sample `i` of a batch counts.
     fn of(&self, samples: &Samples<'_>, i: usize) -> Result<f64, DataError> {
         let own = if self.column { weight(samples, i)? } else { 1.0 };
-        Ok(if self.classes.is_empty() { own } else { own * self.of_class(samples, i)? })
-    }
-
-    /// What the class of sample `i` counts.
-    fn of_class(&self, samples: &Samples<'_>, i: usize) -> Result<f64, DataError> {
-        let refuse = |what: String| DataError::Dataset(format!("weights of classes: {what}"));
-        let class = samples.class(i).map_err(refuse)?;
-        Ok(self.classes.get(&class).copied().unwrap_or(1.0))
+        self.classes.iter().try_fold(own, |weight, (column, classes)| {
+            let refuse = |what: String| DataError::Dataset(format!("weights of classes: {what}"));
+            let class = samples.class(column, i).map_err(refuse)?;
+            Ok(weight * classes.get(&class).copied().unwrap_or(1.0))
+        })
     }
 
     /// What the samples of a batch count together.
@@ -92,6 +92,7 @@ fn weight(samples: &Samples<'_>, i: usize) -> Result<f64, DataError> {
 #[cfg(test)]
 mod tests {
     use crate::data::{Column, array};
+    use crate::dsl::f32;
     use crate::prelude::*;
 
     /// Points on a line; every third is of class 1.
@@ -219,6 +220,35 @@ mod tests {
         assert_ne!(loss(&data, &[(1, 4.0)]), loss(&data, &[]));
     }
 
+    /// Two outputs, whose labels are in columns of their names.
+    #[test]
+    fn classes_of_several_columns_count_together() {
+        let labels = |every: usize| array([12], (0..12).map(|i| i32::from(i % every == 0)).collect()).unwrap();
+        let data = Dataset::unlabelled(points(12).value("x").unwrap().clone()).unwrap();
+        let data = data.with("a", Column::new(labels(2)).unwrap()).unwrap();
+        let data = data.with("b", Column::new(labels(3)).unwrap()).unwrap();
+        let losses = |data: &Dataset, fit: Fit<'_>| {
+            let model = Functional::with_outputs([("x", f32([1]))], ["a", "b"], |x| {
+                [Dense::new(2).apply(&x[0]), Dense::new(2).apply(&x[0])]
+            });
+            let loss = || SparseCategoricalCrossEntropy;
+            let losses = Losses::new().output("a", loss(), 1.0).output("b", loss(), 0.5);
+            let mut trainer = model.compile(Sgd::new(0.0), losses, []).unwrap();
+            trainer.fit(data, fit.batch(5).shuffle(false).silent()).map(|history| history.last("loss").unwrap())
+        };
+        let both = Fit::epochs(1).class_weight_of("a", [(1, 2.0)]).class_weight_of("b", [(0, 0.5)]);
+        let product =
+            |i: usize| f32::from(1 + u8::from(i.is_multiple_of(2))) * if i.is_multiple_of(3) { 1.0 } else { 0.5 };
+        let same = weighted(data.clone(), (0..12).map(product).collect());
+        let loss = losses(&data, both).unwrap();
+        assert_eq!(loss, losses(&same, Fit::epochs(1)).unwrap());
+        assert_ne!(loss, losses(&data, Fit::epochs(1)).unwrap());
+        let error = losses(&data, Fit::epochs(1).class_weight([(1, 2.0)])).unwrap_err().to_string();
+        assert!(error.contains("there is no column `y` of labels; there are x, a, b"), "{error}");
+        // The weights by which the classes of a column count alike.
+        assert_eq!(data.balanced_weights_of("b").unwrap(), [(0, 0.75), (1, 1.5)]);
+    }
+
     /// A new process evaluates with the programs that it is told to.
     #[test]
     fn the_batch_of_evaluation_can_be_chosen() {
@@ -235,7 +265,7 @@ mod tests {
         let sizes = fresh.reports().into_iter().map(|(purpose, size, _)| (purpose, size)).collect::<Vec<_>>();
         let of = |purpose: &str, size| (purpose.to_string(), size);
         let evaluation = [of("evaluation", 10), of("evaluation", 20)];
-        let inference = [of("inference", 10), of("inference", 20)];
+        let inference = [of("inference", 16), of("inference", 20)];
         assert_eq!(sizes, [vec![of("training", 25)], evaluation.into(), inference.into()].concat());
         assert!(trainer(0.1).with_batch(0).is_err());
     }

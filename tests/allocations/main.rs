@@ -7,7 +7,7 @@
 mod counting;
 
 use counting::{allocations, is_listed};
-use gradc::data::ArrayView;
+use gradc::data::{ArrayView, Column};
 use gradc::prelude::*;
 
 /// Points on a line in two classes.
@@ -27,6 +27,40 @@ fn round(trainer: &mut Trainer, batches: &[Dataset], x: &[f32], y: &[i32]) -> f6
     assert!(trainer.test_step(&batches[0]).unwrap().get("accuracy").is_some());
     assert_eq!(trainer.predict_step(&arrays).unwrap().get::<f32>("output").unwrap().len(), 2 * y.len());
     trainer.logs().get("accuracy").unwrap() + trainer.logs().get("loss").unwrap()
+}
+
+/// Of all kinds, truth values among them, which come as such or as bytes; by columns of a data set, too.
+fn steps_on_borrowed_elements() {
+    let g = GraphBuilder::new("select");
+    g.output("y", &g.input("keep", bool_([3])).select(&g.input("x", f32([3])), 0.0));
+    let mut program = g.finish().unwrap().compile(&CompileOptions::threads(1)).unwrap();
+    let (x, keep, bytes, mut y) = ([1.0f32, 2.0, 3.0], [true, false, true], [0u8, 1, 0], [0.0f32; 3]);
+    let mut run = || {
+        for keep in [ArrayView::from(&keep), ArrayView::from(&bytes)] {
+            let outputs = program.run_on(&[("x", ArrayView::from(&x)), ("keep", keep)]).unwrap();
+            outputs.copy_to("y", &mut y).unwrap();
+        }
+        assert_eq!(y, [0.0, 2.0, 0.0]);
+    };
+    run();
+    let before = allocations();
+    (0..20).for_each(|_| run());
+    assert_eq!(allocations(), before, "steps on borrowed elements");
+    let model = Functional::with_inputs([("x", f32([1])), ("keep", bool_([1]))], |inputs| {
+        Dense::new(1).apply(&inputs[1].select(&inputs[0], 0.0))
+    });
+    let mut trainer = model.compile(Sgd::new(0.1), MeanSquaredError, []).unwrap();
+    let column = Column::new(array([3, 1], keep.to_vec()).unwrap()).unwrap();
+    let data = Dataset::unlabelled(array([3, 1], x.to_vec()).unwrap()).unwrap().with("keep", column).unwrap();
+    let mut predict = || {
+        let outputs = trainer.predict_step(&data).unwrap();
+        let output = outputs.get::<f32>("output").unwrap();
+        assert!(output[0] != 0.0 && output[1] == 0.0 && output[2] == 3.0 * output[0], "{output:?}");
+    };
+    predict();
+    let before = allocations();
+    (0..20).for_each(|_| predict());
+    assert_eq!(allocations(), before, "a column of truth values");
 }
 
 fn main() {
@@ -62,6 +96,7 @@ fn main() {
     let before = allocations();
     (0..20).for_each(|_| predict_all());
     assert_eq!(allocations(), before, "predictions");
+    steps_on_borrowed_elements();
     // `fit` takes the same steps: what it allocates doesn't depend on how many an epoch has.
     let mut of_fit = |data: &Dataset| {
         let fit = || Fit::epochs(1).batch(5).shuffle(false).silent();

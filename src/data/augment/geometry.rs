@@ -49,7 +49,7 @@ pub(super) fn crop<P: Pixel>(image: &mut [P], extents: Extents, (dy, dx): (isize
 
 /// Turned counterclockwise about the middle.
 pub(super) fn rotate<P: Pixel>(image: &mut [P], extents: Extents, radians: f64) {
-    let (sin, cos) = (radians.sin() as f32, radians.cos() as f32);
+    let (sin, cos) = (libm::sin(radians) as f32, libm::cos(radians) as f32);
     let middle = ((extents.height - 1) as f32 / 2.0, (extents.width - 1) as f32 / 2.0);
     resample(image, extents, |y, x, pixel, old| {
         let (down, right) = (y as f32 - middle.0, x as f32 - middle.1);

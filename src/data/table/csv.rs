@@ -1,6 +1,7 @@
 //! CSV files as tables.
 
 use super::cells::{Cells, Texts};
+use super::lines::Lines;
 use super::{Preprocessing, STREAMED, Table, TableBuilder, stream, tables};
 use crate::data::{DataError, Stream};
 use std::fs::File;
@@ -74,11 +75,13 @@ impl Csv {
             .delimiter(self.separator)
             .has_headers(self.header)
             .trim(csv::Trim::All)
-            .from_path(&self.path)
-            .map_err(|e| self.wrap(e))?;
+            .from_reader(Lines::new(File::open(&self.path).map_err(|e| DataError::io(&self.path, e))?));
         let mut names = None;
         if self.header {
-            names = Some(reader.headers().map_err(|e| self.wrap(e))?.iter().map(String::from).collect());
+            match reader.headers() {
+                Ok(headers) => names = Some(headers.iter().map(String::from).collect()),
+                Err(e) => return Err(self.wrap(e, reader.get_mut())),
+            }
         }
         let record = csv::StringRecord::new();
         let mut source = CsvTables { csv: self.clone(), reader, record, rows, builder: None };
@@ -88,8 +91,8 @@ impl Csv {
         Ok(tables(move || source.read()))
     }
 
-    fn wrap(&self, error: csv::Error) -> DataError {
-        let line = error.position().map(csv::Position::line);
+    fn wrap(&self, error: csv::Error, lines: &mut Lines<File>) -> DataError {
+        let line = error.position().map(|position| lines.at(position.byte()));
         let what = match error.kind() {
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
                 format!("{len} fields, where the lines before have {expected_len}")
@@ -108,7 +111,7 @@ impl Csv {
 /// The file's rows, some at a time.
 struct CsvTables {
     csv: Csv,
-    reader: csv::Reader<File>,
+    reader: csv::Reader<Lines<File>>,
     record: csv::StringRecord,
     rows: usize,
     builder: Option<TableBuilder>,
@@ -125,8 +128,14 @@ impl CsvTables {
 
     fn read(&mut self) -> Result<Option<Table>, DataError> {
         let mut read = 0;
-        while read < self.rows && self.reader.read_record(&mut self.record).map_err(|e| self.csv.wrap(e))? {
-            let line = self.record.position().map_or(0, csv::Position::line);
+        while read < self.rows {
+            match self.reader.read_record(&mut self.record) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(e) => return Err(self.csv.wrap(e, self.reader.get_mut())),
+            }
+            let byte = self.record.position().map_or(0, csv::Position::byte);
+            let line = self.reader.get_mut().at(byte);
             let mut builder = match self.builder.take() {
                 Some(builder) => builder,
                 None => self.builder((0..self.record.len()).map(|i| i.to_string()).collect())?,

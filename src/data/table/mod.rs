@@ -4,6 +4,7 @@ mod cells;
 mod csv;
 mod feature_space;
 mod fit;
+mod lines;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod preprocessing;

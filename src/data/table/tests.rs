@@ -48,6 +48,14 @@ fn errors_name_line_and_column() {
     assert_eq!(message(b"", |c| c.header(false)), "F: the file has no samples");
     assert_eq!(message(b"a,b\n1,\xff\n", |c| c), "F:2: field 2 is not UTF-8");
     assert_eq!(message(b"a,a\n1,2\n", |c| c), "F: two columns are called `a`");
+    // Blank lines are skipped, and counted all the same; a cell in quotes may have several lines.
+    for text in ["\n\na,b\n1,2\n\n\"1\n\n\",2\n\n3\n", "\r\n\r\na,b\r\n1,2\r\n\r\n\"1\r\n\r\n\",2\r\n\r\n3\r\n"] {
+        assert_eq!(message(text.as_bytes(), |c| c), "F:10: 1 fields, where the lines before have 2");
+    }
+    assert_eq!(message(b"a,b\n\n1,2\n\n\n1,\xff\n", |c| c), "F:6: field 2 is not UTF-8");
+    let blank = file(b"a,b\n\n1,2\n\n\n1,x\n");
+    let error = FeatureSpace::new().numbers(["a", "b"]).fit(&Csv::new(blank.path()).read().unwrap()).unwrap_err();
+    assert!(error.to_string().ends_with(":6: column `b`: \"x\" is no finite number"), "{error}");
     let file = file(b"a,b,y\n1,2,u\n1,x,v\n,4,\n");
     let message = |features: FeatureSpace, rows: &[usize]| {
         let table = Csv::new(file.path()).read().unwrap();
