@@ -509,7 +509,24 @@ def r_re_lu(i):
     return {"x": x}, ["x"], {"lower": lower, "upper": upper}, lambda x: F.rrelu(x, lower, upper, training=False)
 
 
+FILL_MODES = ["zeros", "border", "reflection"]
+
+
+def grid_sample(i):
+    """All modes in turn; places in and outside of the image, none of them where two elements are equally near."""
+    x = normal(*image(i))
+    grid = normal(x.shape[0], cycle([2, 1, 3], i), cycle([1, 3], i), 2, scale=cycle([0.6, 2.5], i))
+    fill, nearest, align = i % 3, i % 4 == 3, i % 5 % 2 == 1
+
+    def function(x, grid):
+        mode = "nearest" if nearest else "bilinear"
+        return last(F.grid_sample(first(x), grid, mode=mode, padding_mode=FILL_MODES[fill], align_corners=align))
+
+    return {"x": x, "grid": grid}, ["x", "grid"], {"fill": fill, "nearest": nearest, "align": align}, function
+
+
 FILES = {
+    "grid_sample": grid_sample,
     "einsum": einsum,
     "sort": sort,
     "conv3d": conv3d,

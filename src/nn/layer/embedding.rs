@@ -52,8 +52,8 @@ impl Embedding {
     }
 
     /// Whether an optimizer that can (see [`crate::optim::Optimizer::update_rows`]) updates only the rows that a batch uses, row by row, as PyTorch's `sparse=True`. A row that
-    /// is used several times in a batch is moved once for each use, which rounds otherwise than moving it once by the sum. With other optimizers, with clipped gradients, and where
-    /// the table is used elsewhere too ([`TiedHead`]), the update is that of the whole table.
+    /// is used several times in a batch is moved once for each use, which rounds otherwise than moving it once by the sum. With other optimizers, with clipped or accumulated
+    /// gradients, whose sum over all uses of a row must be known first, and where the table is used elsewhere too ([`TiedHead`]), the update is that of the whole table.
     pub fn sparse(mut self, on: bool) -> Self {
         self.sparse = on;
         self

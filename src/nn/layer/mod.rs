@@ -36,6 +36,7 @@
 
 mod activation;
 mod attention;
+mod augment;
 mod border;
 mod conv;
 mod dense;
@@ -61,6 +62,10 @@ mod window;
 
 pub use activation::{ActivationLayer, PRelu};
 pub use attention::{AttentionMask, LearnedPositions, MultiHeadAttention, Rotary, attention, attention_weights};
+pub use augment::{
+    FillMode, GridSample, RandomBrightness, RandomContrast, RandomFlip, RandomRotation, RandomTranslation, RandomZoom,
+    grid_sample,
+};
 pub use border::{
     CircularPad1d, CircularPad2d, CircularPad3d, Cropping1d, Cropping2d, Cropping3d, ReflectionPad1d, ReflectionPad2d,
     ReflectionPad3d, ReplicationPad1d, ReplicationPad2d, ReplicationPad3d, ZeroPadding1d, ZeroPadding2d, ZeroPadding3d,

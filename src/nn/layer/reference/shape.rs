@@ -10,6 +10,18 @@ pub(super) fn settings<const N: usize>(c: &Case<'_>, name: &str) -> [usize; N] {
     std::array::from_fn(|axis| c.count(&format!("{name}{axis}")))
 }
 
+/// In the order of the generator's list.
+const FILL_MODES: [FillMode; 3] = [FillMode::Constant, FillMode::Nearest, FillMode::Reflect];
+
+#[test]
+fn images_at_places_of_a_grid() {
+    check("grid_sample", |c| {
+        let interpolation = [Interpolation::Bilinear, Interpolation::Nearest][c.count("nearest")];
+        let how = GridSample { interpolation, fill: FILL_MODES[c.count("fill")], align_corners: c.count("align") == 1 };
+        grid_sample(c.tensor("x"), c.tensor("grid"), how)
+    });
+}
+
 #[test]
 fn upsampling() {
     for (suffix, interpolation) in [("", Interpolation::Nearest), ("_bilinear", Interpolation::Bilinear)] {
