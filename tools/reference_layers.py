@@ -5,6 +5,7 @@ moved; where it has none, the formulas of the papers or of Keras's documentation
 the inputs, `<case>/<layer>/<part>` the parameters, `<case>/y` the result, `<case>/dx` and its like the gradients of the sum of results, each weighted by the cosine of its number;
 settings are scalars.
 """
+import math
 import pathlib
 import sys
 
@@ -525,6 +526,196 @@ def grid_sample(i):
     return {"x": x, "grid": grid}, ["x", "grid"], {"fill": fill, "nearest": nearest, "align": align}, function
 
 
+def cell(kind):
+    """One step of PyTorch's cells, whose gates stand in rows: Keras's kernels are their transposes, a GRU's gates in another order."""
+    gates = {"lstm": 4, "gru": 3, "simple_rnn": 1}[kind]
+    order = [1, 0, 2] if kind == "gru" else list(range(gates))
+
+    def rows(w, units):
+        return torch.cat([w[:, k * units : (k + 1) * units] for k in order], 1).T
+
+    def case_of(i):
+        batch, features, units = cycle([1, 3, 2], i), cycle([3, 1, 5, 2], i), cycle([2, 4, 1, 3, 5], i)
+        bias = normal(2, gates * units) if kind == "gru" else normal(gates * units)
+        named = {"x": normal(batch, features), "h": normal(batch, units)} | ({"c": normal(batch, units)} if kind == "lstm" else {})
+        named |= {f"{kind}/kernel": normal(features, gates * units), f"{kind}/recurrent_kernel": normal(units, gates * units), f"{kind}/bias": bias}
+
+        def function(x, *others):
+            *states, w, u, b = others
+            b = b if kind == "gru" else torch.stack([b, torch.zeros_like(b)])
+            weights = rows(w, units), rows(u, units), rows(b[:1], units).reshape(-1), rows(b[1:], units).reshape(-1)
+            if kind == "lstm":
+                return torch.cat(torch.lstm_cell(x, states, *weights), -1)
+            return (torch.gru_cell if kind == "gru" else torch.rnn_tanh_cell)(x, states[0], *weights)
+
+        return named, list(named), {"units": units}, function
+
+    return case_of
+
+
+def conv_lstm(axes):
+    """Keras's layer, step by step."""
+
+    def case_of(i):
+        channels, filters, steps, name = cycle([1, 2, 3], i), cycle([2, 1, 3], i), cycle([2, 3, 1], i), f"conv_lstm{axes}d"
+        size, stride = [cycle([3, 2, 1] if axes < 3 else [2, 1], i + k) for k in range(axes)], [cycle([1, 2, 1], i + k) for k in range(axes)]
+        extents = [size[k] + cycle([1, 2, 0], i + k) for k in range(axes)]
+        sequences, backwards = i % 2, i // 2 % 2
+        named = {
+            "x": normal(cycle([1, 2], i), steps, *extents, channels),
+            f"{name}/kernel": normal(*size, channels, 4 * filters),
+            f"{name}/recurrent_kernel": normal(*size, filters, 4 * filters),
+            f"{name}/bias": normal(4 * filters),
+        }
+
+        def function(x, w, u, b):
+            around = [n for s in reversed(size) for n in ((s - 1) // 2, s // 2)]
+            h = c = None
+            results = []
+            for t in reversed(range(steps)) if backwards else range(steps):
+                z = CONVOLUTION[axes](first(x[:, t]), kernel_first(w), b, stride)
+                if h is not None:
+                    z = z + CONVOLUTION[axes](F.pad(h, around), kernel_first(u))
+                gates = z.split(filters, 1)
+                new = torch.sigmoid(gates[0]) * torch.tanh(gates[2])
+                c = new if c is None else torch.sigmoid(gates[1]) * c + new
+                h = torch.sigmoid(gates[3]) * torch.tanh(c)
+                results.append(last(h))
+            return torch.stack(results, 1) if sequences else results[-1]
+
+        settings = listed(size=size, stride=stride) | {"filters": filters, "sequences": sequences, "backwards": backwards}
+        return named, list(named), settings, function
+
+    return case_of
+
+
+def heads_of(i):
+    """Heads of queries and of keys and values, their size, the batch, the length and the width."""
+    return cycle([4, 2, 6, 3], i), cycle([2, 1, 3, 1, 2, 2, 3, 3], i), cycle([2, 3, 1], i), cycle([1, 2], i), cycle([5, 3, 7, 1], i), cycle([3, 4, 2], i)
+
+
+def multi_head(name, width, heads, shared, size):
+    """The parameters of an attention layer of one sequence."""
+    columns = (heads + 2 * shared) * size
+    return {
+        f"{name}/qkv/kernel": normal(width, columns),
+        f"{name}/qkv/bias": normal(columns),
+        f"{name}/output/kernel": normal(heads * size, width),
+        f"{name}/output/bias": normal(width),
+    }
+
+
+def attended(x, w, b, o, c, heads, shared, size, causal, bias=None):
+    """By PyTorch's function, whose heads share keys and values."""
+    n, length, _ = x.shape
+    parts = (x @ w + b).split([heads * size, shared * size, shared * size], -1)
+    q, k, v = (part.reshape(n, length, -1, size).transpose(1, 2) for part in parts)
+    if bias is not None and causal:
+        bias = bias.masked_fill(~torch.ones(length, length, dtype=torch.bool).tril(), -torch.inf)
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=bool(causal) and bias is None, enable_gqa=True)
+    return y.transpose(1, 2).reshape(n, length, heads * size) @ o + c
+
+
+def group_query_attention(i):
+    """At lengths that are cut into groups too, in blocks where a block is given."""
+    heads, shared, size, batch, length, width = heads_of(i)
+    length, causal, block = cycle([length, length, 131], i) if size < 3 else length, i % 2, cycle([0, 0, 0, 2, 3], i)
+    if length > 100:
+        batch, heads, shared, size, width = 1, 2, 1, 1, 1
+    settings = {"heads": heads, "shared": shared, "size": size, "causal": causal, "block": block}
+    named = {"x": normal(batch, length, width)} | multi_head("multi_head_attention", width, heads, shared, size)
+    return named, list(named), settings, lambda *leaves: attended(*leaves, heads, shared, size, causal)
+
+
+def bucket(distance, causal, buckets, most):
+    """T5's bucket of a distance, as in the paper's code."""
+    after, far = 0, max(-distance, 0)
+    if not causal:
+        buckets //= 2
+        after, far = (buckets if distance > 0 else 0), abs(distance)
+    exact = buckets // 2
+    if far < exact:
+        return after + far
+    return after + min(exact + int(math.log(far / exact) / math.log(most / exact) * (buckets - exact)), buckets - 1)
+
+
+def relative_position_bias(i):
+    heads, shared, size, batch, length, width = heads_of(i)
+    length, causal, buckets, most = length + 4, i % 2, cycle([8, 6, 32], i), cycle([7, 20, 12], i)
+    most = max(most, buckets)
+    settings = {"heads": heads, "shared": shared, "size": size, "causal": causal, "buckets": buckets, "most": most}
+    places = torch.tensor([[bucket(k - q, causal, buckets, most) for k in range(length)] for q in range(length)])
+    named = {"x": normal(batch, length, width)} | multi_head("multi_head_attention", width, heads, shared, size)
+    named |= {"multi_head_attention/relative_position_bias/embeddings": normal(buckets, heads)}
+
+    def function(*leaves):
+        *others, table = leaves
+        return attended(*others, heads, shared, size, causal, table[places].permute(2, 0, 1))
+
+    return named, list(named), settings, function
+
+
+def additive_attention(i):
+    """Keras's layer; some cases with keys that are left out, and the first one always seen."""
+    batch, queries, keys, size, width = cycle([1, 2, 3], i), cycle([3, 1, 5], i), cycle([3, 4, 1, 5], i), cycle([2, 3, 1], i), cycle([2, 1, 4], i)
+    causal, masked = i % 3 == 2, i % 2
+    keys = queries if causal else keys
+    mask = (torch.rand(batch, keys, generator=random) > 0.4 * masked).double()
+    mask[:, 0] = 1
+    named = {"q": normal(batch, queries, size), "v": normal(batch, keys, width), "k": normal(batch, keys, size), "additive_attention/scale": normal(size)}
+
+    def function(q, v, k, scale):
+        scores = (torch.tanh(q[:, :, None] + k[:, None]) * scale).sum(-1)
+        seen = (mask > 0)[:, None].expand(scores.shape)
+        if causal:
+            seen = seen & torch.ones(queries, keys, dtype=torch.bool).tril()
+        return scores.masked_fill(~seen, -torch.inf).softmax(-1) @ v
+
+    return named | {"mask": mask}, list(named), {"causal": causal}, function
+
+
+def decoder_block(i):
+    """PyTorch's decoder layer with the normalization first, with masks of what both sequences are filled up with."""
+    heads, size, batch, length, memory_length, hidden = cycle([1, 2, 3], i), cycle([2, 1], i), cycle([1, 2], i), cycle([3, 5, 1, 4], i), cycle([4, 2, 3], i), cycle([3, 5], i)
+    width = heads * size
+    layer = torch.nn.TransformerDecoderLayer(width, heads, hidden, 0.0, "gelu", batch_first=True, norm_first=True).double()
+    masks = {}
+    for name, n in ("mask", length), ("memory_mask", memory_length):
+        masks[name] = (torch.rand(batch, n, generator=random) > 0.3).double()
+        masks[name][:, 0] = 1
+    at = "transformer_block"
+    shapes = {
+        "norm1/gamma": [width], "norm1/beta": [width],
+        "attention/qkv/kernel": [width, 3 * width], "attention/qkv/bias": [3 * width],
+        "attention/output/kernel": [width, width], "attention/output/bias": [width],
+        "cross_norm/gamma": [width], "cross_norm/beta": [width],
+        "cross_attention/query/kernel": [width, width], "cross_attention/query/bias": [width],
+        "cross_attention/key_value/kernel": [width, 2 * width], "cross_attention/key_value/bias": [2 * width],
+        "cross_attention/output/kernel": [width, width], "cross_attention/output/bias": [width],
+        "norm2/gamma": [width], "norm2/beta": [width],
+        "dense1/kernel": [width, hidden], "dense1/bias": [hidden], "dense2/kernel": [hidden, width], "dense2/bias": [width],
+    }
+    named = {"x": normal(batch, length, width), "memory": normal(batch, memory_length, width)} | {f"{at}/{part}": normal(*dims) for part, dims in shapes.items()}
+
+    def function(x, memory, *leaves):
+        p = dict(zip(shapes, leaves))
+        parameters = {
+            "self_attn.in_proj_weight": p["attention/qkv/kernel"].T, "self_attn.in_proj_bias": p["attention/qkv/bias"],
+            "self_attn.out_proj.weight": p["attention/output/kernel"].T, "self_attn.out_proj.bias": p["attention/output/bias"],
+            "multihead_attn.in_proj_weight": torch.cat([p["cross_attention/query/kernel"].T, p["cross_attention/key_value/kernel"].T]),
+            "multihead_attn.in_proj_bias": torch.cat([p["cross_attention/query/bias"], p["cross_attention/key_value/bias"]]),
+            "multihead_attn.out_proj.weight": p["cross_attention/output/kernel"].T, "multihead_attn.out_proj.bias": p["cross_attention/output/bias"],
+            "linear1.weight": p["dense1/kernel"].T, "linear1.bias": p["dense1/bias"], "linear2.weight": p["dense2/kernel"].T, "linear2.bias": p["dense2/bias"],
+        }
+        for number, name in (1, "norm1"), (2, "cross_norm"), (3, "norm2"):
+            parameters |= {f"norm{number}.weight": p[f"{name}/gamma"], f"norm{number}.bias": p[f"{name}/beta"]}
+        hidden_keys = {"tgt_key_padding_mask": masks["mask"] == 0, "memory_key_padding_mask": masks["memory_mask"] == 0}
+        arguments = {"tgt_mask": ~torch.ones(length, length, dtype=torch.bool).tril()} | hidden_keys
+        return torch.func.functional_call(layer, parameters, (x, memory), arguments)
+
+    return named | masks, list(named), {"heads": heads, "hidden": hidden}, function
+
+
 FILES = {
     "grid_sample": grid_sample,
     "einsum": einsum,
@@ -559,6 +750,16 @@ FILES = {
     "pixel_unshuffle": pixel_unshuffle,
     "shapes": shapes,
     "merges": merges,
+    "lstm_cell": cell("lstm"),
+    "gru_cell": cell("gru"),
+    "simple_rnn_cell": cell("simple_rnn"),
+    "conv_lstm1d": conv_lstm(1),
+    "conv_lstm2d": conv_lstm(2),
+    "conv_lstm3d": conv_lstm(3),
+    "group_query_attention": group_query_attention,
+    "relative_position_bias": relative_position_bias,
+    "additive_attention": additive_attention,
+    "decoder_block": decoder_block,
     "adaptive_average_pooling1d": adaptive("average", 1),
     "adaptive_max_pooling1d": adaptive("max", 1),
     "reflection_pad1d": padded_by("reflect", 1),

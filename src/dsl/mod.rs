@@ -56,6 +56,7 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 mod types;
+mod while_loop;
 mod window;
 
 pub use builder::{GraphBuilder, KEY, LEARNING_RATE, STEP};
@@ -75,3 +76,4 @@ pub use select::{Parameter, Select};
 pub use step::{StateRole, StateSpec, Step};
 pub use tensor::{Operand, Tensor};
 pub use types::{TypeSpec, bf16, bool_, f16, f32, f64, i8, i32, i64, u8};
+pub use while_loop::while_loop;

@@ -1,11 +1,14 @@
 //! Order: sorting, and the largest elements.
 //!
 //! An element's place is the number of those that come before it: a count over all pairs, which is a fused loop without an intermediate tensor. It costs `n²` comparisons along an
-//! axis of `n`, all of them in vectors; for axes of some thousand elements.
+//! axis of `n`, all of them in vectors; for axes of some thousand elements. A few of the largest are picked one after the other.
 
 use super::axes::resolve_axis;
-use super::{Tensor, TypeSpec};
+use super::{Scan, Tensor, TypeSpec};
 use ir::DType;
+
+/// From how many elements for each that is wanted the largest are picked one after the other, which takes two passes for each, instead of counted over all pairs.
+const PAIRS_BY_PICKS: usize = 4;
 
 impl Tensor {
     /// The elements along an axis in ascending order, or descending. Not numbers count as the largest, as in NumPy and PyTorch. The gradient of an element goes to where it came from.
@@ -63,28 +66,66 @@ impl Tensor {
         if !ty.dtype.is_number() || extent > i32::MAX as usize {
             return self.fail(op, "the elements must be numbers, and their positions fit an `i32`");
         }
-        let places = self.stop_gradient().swap_axes(axis, -1).places(extent, descending);
+        let fixed = self.stop_gradient();
+        let few = count.saturating_mul(PAIRS_BY_PICKS) <= extent && extent <= i32::MAX as usize / 2;
+        if descending && few && ty.dtype.is_float() {
+            return fixed.swap_axes(axis, -1).picks(extent, count).swap_axes(axis, -1);
+        }
+        // Along other axes than the last one the loop over that one stays the innermost.
+        let after = rank - 1 - axis as usize;
+        let places = fixed.places(axis, after, extent, descending);
         let g = self.builder();
+        let along = |pair: [usize; 2], which: usize| {
+            g.iota(TypeSpec::new(DType::I32, [pair.to_vec(), vec![1; after]].concat()), which)
+        };
         // The element whose place is `r`, for each `r`: there is one.
-        let ty = |dims: [usize; 2]| TypeSpec::new(DType::I32, dims);
-        let is_at = places.unsqueeze(-2).eq(g.iota(ty([count, 1]), 0));
-        (is_at.cast(DType::I32) * g.iota(ty([1, extent]), 1)).sum_axes([-1]).swap_axes(axis, -1)
+        let is_at = places.unsqueeze(axis).eq(along([count, 1], 0));
+        (is_at.cast(DType::I32) * along([1, extent], 1)).sum_axes([axis + 1])
     }
 
-    /// For each element along the last axis how many come before it, as `i32`.
+    /// For each element along an axis, with `after` axes after it, how many come before it, as `i32`.
     #[track_caller]
-    fn places(&self, extent: usize, descending: bool) -> Tensor {
+    fn places(&self, axis: isize, after: usize, extent: usize, descending: bool) -> Tensor {
         let g = self.builder();
-        let (own, other) = (self.unsqueeze(-1), self.unsqueeze(-2));
+        let (own, other) = (self.unsqueeze(axis + 1), self.unsqueeze(axis));
         let (own_nan, other_nan) = (own.ne(&own), other.ne(&other));
         let further = if descending {
             other.gt(&own).or(other_nan.and(own_nan.logical_not()))
         } else {
             other.lt(&own).or(own_nan.and(other_nan.logical_not()))
         };
-        let square = TypeSpec::new(DType::I32, [extent, extent]);
+        let square = TypeSpec::new(DType::I32, [vec![extent, extent], vec![1; after]].concat());
         let earlier = g.iota(square.clone(), 1).lt(g.iota(square, 0));
         let equal = other.eq(&own).or(own_nan.and(&other_nan)).and(earlier);
-        further.or(equal).cast(DType::I32).sum_axes([-1])
+        further.or(equal).cast(DType::I32).sum_axes([axis + 1])
+    }
+
+    /// The positions of the `count` largest elements along the last axis, one after the other: each is the first of the largest that come after the one before.
+    #[track_caller]
+    fn picks(&self, extent: usize, count: usize) -> Tensor {
+        let (g, Some(ty)) = (self.builder(), self.ty()) else { return self.clone() };
+        let row = TypeSpec::new(DType::I32, [extent]);
+        // Of not numbers, which come first, and of all others the largest is taken by value, then by place; not numbers have the first places.
+        let nan = self.ne(self);
+        let values = nan.select(&g.full(f64::INFINITY, TypeSpec::new(ty.dtype, &ty.shape[..])), self);
+        let places = nan.select(&g.iota(row.clone(), 0), &(g.iota(row, 0) + extent as i32));
+        let outer = [&ty.shape[..ty.shape.rank() - 1], &[1]].concat();
+        let first = (
+            g.full(f64::INFINITY, TypeSpec::new(ty.dtype, &outer[..])),
+            g.full(-1.0, TypeSpec::new(DType::I32, &outer[..])),
+        );
+        let (_, picked) = Scan::new().named("pick").length(count).run(&[&first.0, &first.1], &[], |last, _| {
+            let (value, place) = (&last[0], &last[1]);
+            let is_left = values.lt(value).or(values.eq(value).and(places.gt(place)));
+            let best = is_left.select(&values, f64::NEG_INFINITY).max_keepdims([-1]);
+            let is_best = is_left.and(values.eq(&best));
+            let at = is_best.select(&places, i32::MAX).min_keepdims([-1]);
+            (vec![best, at.clone()], vec![at])
+        });
+        let Some(picked) = picked.first() else { return self.poisoned() };
+        let after = picked.ge(extent as i32);
+        let positions = after.select(&(picked - extent as i32), picked).squeeze([-1]);
+        let rank = ty.shape.rank() as isize;
+        positions.permute((1..rank).chain([0]).collect::<Vec<_>>())
     }
 }

@@ -401,3 +401,26 @@ fn order_has_nans_last_and_keeps_equals() {
     assert!(x.top_k(4, 0).0.is_poisoned() && x.top_k(0, 0).0.is_poisoned() && x.sort(1, false).is_poisoned());
     assert!(g.finish().unwrap_err().to_string().contains("top_k of f32[3]: it gives from 1 to 3 elements"));
 }
+
+#[test]
+fn few_of_many_are_those_that_come_first_in_order() {
+    let (inf, nan) = (f64::INFINITY, f64::NAN);
+    let rows = [
+        [1.0, nan, 3.0, inf, -inf, 3.0, nan, inf],
+        [-inf, -inf, -inf, -inf, -inf, -inf, -inf, -inf],
+        [2.0, 2.0, 2.0, 7.0, -1.0, 7.0, 0.0, -0.0],
+    ];
+    let numbers = rows.concat();
+    for dtype in [DType::F64, DType::F32, DType::I32] {
+        for (dims, axis) in [([3, 8], 1), ([8, 3], 0)] {
+            let all = |g: &GraphBuilder| {
+                let x = g.constant(value(TypeSpec::new(dtype, dims), &numbers));
+                // Two of eight are picked, eight are counted.
+                let picked = x.top_k(2, axis).1.flatten_from(0);
+                picked.concat(&[&x.argsort(axis, true).slice_axis(axis, 0..2).flatten_from(0)], 0)
+            };
+            let found = eval(all);
+            assert_eq!(found[..6], found[6..], "{dtype} {dims:?}");
+        }
+    }
+}

@@ -13,6 +13,7 @@
 //! ```
 
 mod averages;
+mod beam;
 mod best;
 pub mod callback;
 mod error;
@@ -34,6 +35,7 @@ mod tests;
 mod trainer;
 mod weights;
 
+pub use beam::{Beam, BeamGenerator, BeamSearch, Hypothesis};
 pub use callback::{Callback, Control};
 pub use error::TrainError;
 #[cfg(test)]

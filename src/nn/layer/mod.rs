@@ -61,7 +61,10 @@ mod transformer;
 mod window;
 
 pub use activation::{ActivationLayer, PRelu};
-pub use attention::{AttentionMask, LearnedPositions, MultiHeadAttention, Rotary, attention, attention_weights};
+pub use attention::{
+    AdditiveAttention, AttentionMask, LearnedPositions, MultiHeadAttention, RelativePositionBias, Rotary, attention,
+    attention_weights,
+};
 pub use augment::{
     FillMode, GridSample, RandomBrightness, RandomContrast, RandomFlip, RandomRotation, RandomTranslation, RandomZoom,
     grid_sample,
@@ -89,7 +92,10 @@ pub use pool::{
     AvgPool1d, AvgPool2d, AvgPool3d, GlobalAvgPool1d, GlobalAvgPool2d, GlobalAvgPool3d, GlobalMaxPool1d,
     GlobalMaxPool2d, GlobalMaxPool3d, LpPool1d, LpPool2d, MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool2d,
 };
-pub use recurrent::{Bidirectional, Gru, Lstm, Masking, Recurrent, Returned, SimpleRnn};
+pub use recurrent::{
+    Bidirectional, ConvLstm1d, ConvLstm2d, ConvLstm3d, Gru, GruCell, Lstm, LstmCell, Masking, Recurrent, Returned,
+    SimpleRnn, SimpleRnnCell,
+};
 pub use regularizer::Regularizer;
 pub use resize::{Interpolation, PixelShuffle, PixelUnshuffle, UpSampling1d, UpSampling2d, UpSampling3d};
 pub use scale::LayerScale;

@@ -1,7 +1,7 @@
 //! The transformer's block.
 
 use super::attention::{MultiHeadAttention, Rotary};
-use super::{Dense, Dropout, Layer, LayerId, LayerNorm, RmsNorm};
+use super::{Dense, Dropout, Layer, LayerId, LayerNorm, RmsNorm, wrong_inputs};
 use crate::dsl::{Initializer, Tensor, glorot_uniform};
 use crate::nn::Activation;
 
@@ -10,6 +10,19 @@ use crate::nn::Activation;
 ///
 /// Parameters: `norm1/gamma`, `norm1/beta`, `attention/...` as [`MultiHeadAttention`], `norm2/...`, `dense1/kernel [width, hidden]`,
 /// `dense1/bias`, `dense2/kernel [hidden, width]`, `dense2/bias`.
+///
+/// Applied to two sequences, `(&x, &memory)`, it is a decoder's block: between both parts stands `x += attention(norm(x), memory)`, with the parameters `cross_norm/...` and
+/// `cross_attention/...`. Masks of `x` and of `memory` hide keys.
+///
+/// ```
+/// use gradc::dsl::{f32, GraphBuilder};
+/// use gradc::nn::{Layer, TransformerBlock};
+/// let g = GraphBuilder::new("translation");
+/// let (source, target) = (g.input("source", f32([2, 12, 64])), g.input("target", f32([2, 9, 64])));
+/// let memory = TransformerBlock::new(4).apply(&source);
+/// let y = TransformerBlock::new(4).causal(true).apply((&target, &memory));
+/// assert_eq!(y.shape().unwrap().dims(), [2, 9, 64]);
+/// ```
 ///
 /// ```
 /// use gradc::dsl::i32;
@@ -37,6 +50,7 @@ pub struct TransformerBlock {
     root_mean_square: bool,
     epsilon: f64,
     rotary: Option<Rotary>,
+    key_value_heads: Option<usize>,
     use_bias: bool,
     kernel_initializer: Initializer,
 }
@@ -56,6 +70,7 @@ impl TransformerBlock {
             root_mean_square: false,
             epsilon: 1e-5,
             rotary: None,
+            key_value_heads: None,
             use_bias: true,
             kernel_initializer: glorot_uniform(),
         }
@@ -109,6 +124,12 @@ impl TransformerBlock {
         self
     }
 
+    /// With fewer heads of keys and values: see [`MultiHeadAttention::key_value_heads`].
+    pub fn key_value_heads(mut self, heads: usize) -> Self {
+        self.key_value_heads = Some(heads);
+        self
+    }
+
     /// With or without biases in attention and dense layers.
     pub fn use_bias(mut self, use_bias: bool) -> Self {
         self.use_bias = use_bias;
@@ -125,13 +146,27 @@ impl TransformerBlock {
     #[track_caller]
     pub fn apply_at(&self, x: &Tensor, position: &Tensor, capacity: usize) -> Tensor {
         x.builder().layer(self.id(), self.base(), self.kind(), |name| {
-            self.block(x, name, |attention, x, name| attention.call_at(x, name, position, capacity))
+            self.block(x, None, name, |attention, x, name| attention.call_at(x, name, position, capacity))
         })
     }
 
-    /// Both parts of the block, the attention computed by `attend`.
+    /// [`TransformerBlock::apply_at`] of a decoder's block, which also attends to `memory [batch, length, width]`.
     #[track_caller]
-    fn block(&self, x: &Tensor, name: &str, attend: impl Fn(&MultiHeadAttention, &Tensor, &str) -> Tensor) -> Tensor {
+    pub fn apply_across_at(&self, x: &Tensor, memory: &Tensor, position: &Tensor, capacity: usize) -> Tensor {
+        x.builder().layer(self.id(), self.base(), self.kind(), |name| {
+            self.block(x, Some(memory), name, |attention, x, name| attention.call_at(x, name, position, capacity))
+        })
+    }
+
+    /// The parts of the block, the attention to itself computed by `attend`.
+    #[track_caller]
+    fn block(
+        &self,
+        x: &Tensor,
+        memory: Option<&Tensor>,
+        name: &str,
+        attend: impl Fn(&MultiHeadAttention, &Tensor, &str) -> Tensor,
+    ) -> Tensor {
         let width = match super::window::sequence(&self.name, x) {
             Ok(ty) => ty.shape[2],
             Err(poisoned) => return poisoned,
@@ -142,20 +177,40 @@ impl TransformerBlock {
         let part = |part: &str| format!("{name}/{part}");
         let attended = attend(&self.attention(width), &self.norm(x, &part("norm1")), &part("attention"));
         let x = x + self.drop(&attended, name);
+        let x = memory.map_or_else(|| x.clone(), |memory| self.across(&x, memory, width, name));
         let hidden = self.dense(self.hidden.unwrap_or(4 * width)).activation(self.activation);
         let y = hidden.call(&self.norm(&x, &part("norm2")), &part("dense1"));
         let y = self.dense(width).call(&y, &part("dense2"));
         &x + self.drop(&y, name)
     }
 
+    /// What the attention to `memory` makes of `x`.
+    #[track_caller]
+    fn across(&self, x: &Tensor, memory: &Tensor, width: usize, name: &str) -> Tensor {
+        let normed = self.norm(x, &format!("{name}/cross_norm"));
+        let attention = self.plain_attention(width).causal(false);
+        let attended =
+            attention.call_many(&[normed, memory.clone()], &format!("{name}/cross_attention")).swap_remove(0);
+        x + self.drop(&attended, name)
+    }
+
     fn attention(&self, width: usize) -> MultiHeadAttention {
+        let attention = self.plain_attention(width);
+        match self.rotary {
+            Some(rotary) => attention.rotary(rotary),
+            None => attention,
+        }
+    }
+
+    /// Without rotations, which are of one sequence's positions.
+    fn plain_attention(&self, width: usize) -> MultiHeadAttention {
         let attention = MultiHeadAttention::new(self.heads, width / self.heads)
             .causal(self.causal)
             .dropout(self.dropout)
             .use_bias(self.use_bias)
             .kernel_initializer(self.kernel_initializer.clone());
-        match self.rotary {
-            Some(rotary) => attention.rotary(rotary),
+        match self.key_value_heads {
+            Some(heads) => attention.key_value_heads(heads),
             None => attention,
         }
     }
@@ -194,7 +249,16 @@ impl Layer for TransformerBlock {
 
     #[track_caller]
     fn call(&self, x: &Tensor, name: &str) -> Tensor {
-        self.block(x, name, MultiHeadAttention::call)
+        self.block(x, None, name, MultiHeadAttention::call)
+    }
+
+    #[track_caller]
+    fn call_many(&self, inputs: &[Tensor], name: &str) -> Vec<Tensor> {
+        match inputs {
+            [x] => vec![self.call(x, name)],
+            [x, memory] => vec![self.block(x, Some(memory), name, MultiHeadAttention::call)],
+            _ => wrong_inputs(&self.name, inputs, "one sequence, or one and what it attends to"),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::function::{AttentionMask, Shares};
 use crate::dsl::{Scan, Tensor, TypeSpec};
 use crate::nn::layer::Dropout;
 use ir::{DType, TensorType};
+use std::ops::Range;
 
 /// Scores of one head that are computed at once: those of a context of 1024, 4 MiB of `f32`.
 const MOST_SCORES: usize = 1 << 20;
@@ -52,7 +53,7 @@ pub(super) fn attend([q, k, v]: [&Tensor; 3], mask: &AttentionMask, dropout: &Dr
             v: parts.next(),
             visible: mask.keys.as_ref().and_then(|_| parts.next()),
             number: parts.next().filter(|_| is_dropped),
-            causal: mask.causal,
+            mask,
         };
         (vec![], head.blocks(&extents, dropout).into_iter().collect())
     });
@@ -114,7 +115,7 @@ struct Head<'t> {
     visible: Option<&'t Tensor>,
     /// The head's number, where random numbers are drawn.
     number: Option<&'t Tensor>,
-    causal: bool,
+    mask: &'t AttentionMask,
 }
 
 impl Head<'_> {
@@ -123,18 +124,18 @@ impl Head<'_> {
     fn blocks(&self, extents: &AttentionExtents, dropout: &Dropout) -> Option<Tensor> {
         let (q, k, v) = (self.q?, self.k?, self.v?);
         let numbers = q.builder().iota(TypeSpec::new(DType::I32, [extents.blocks]), 0);
-        if !self.causal {
+        if !self.mask.causal {
             return self.group([q, k, v], &numbers, extents, dropout);
         }
         // The blocks of a group multiply by the keys up to the group's end.
-        let groups = causal::groups_of_blocks(extents.blocks);
-        let seen: Vec<_> = groups
-            .iter()
-            .scan(0, |start, blocks| {
-                let end = (blocks.end * extents.rows).min(extents.keys);
-                Some(std::mem::replace(start, end)..end)
-            })
-            .collect();
+        let mut groups = causal::groups_of_blocks(extents.blocks);
+        let end = |blocks: &Range<usize>| (blocks.end * extents.rows).div_ceil(self.mask.rows).min(extents.keys);
+        if groups.windows(2).any(|pair| end(&pair[0]) == end(&pair[1])) {
+            // Rows of one position, whose heads share keys: no group sees fewer.
+            groups = std::iter::once(0..extents.blocks).collect();
+        }
+        let seen: Vec<_> =
+            groups.iter().scan(0, |start, blocks| Some(std::mem::replace(start, end(blocks))..end(blocks))).collect();
         let [k, v] = [k, v].map(|x| causal::up_to_each(x, 0, &seen));
         let results: Option<Vec<Tensor>> = (groups.iter().zip(&k).zip(&v))
             .map(|((blocks, k), v)| {
@@ -172,10 +173,10 @@ impl Head<'_> {
     /// Which of the first keys the queries of a block see: broadcasts to `[rows, keys]`.
     #[track_caller]
     fn visible_in(&self, block: &Tensor, rows: usize, keys: usize) -> Option<Tensor> {
-        let causal = self.causal.then(|| {
+        let causal = self.mask.causal.then(|| {
             let ty = TypeSpec::new(DType::I32, [rows, keys]);
             let g = block.builder();
-            (g.iota(ty.clone(), 0) + block * rows as i32).ge(g.iota(ty, 1))
+            (g.iota(ty.clone(), 0) + block * rows as i32).ge(self.mask.first_row(g.iota(ty, 1)))
         });
         let padding = self.visible.map(|visible| causal::part(visible, 0, &(0..keys)).unsqueeze(0));
         match (causal, padding) {

@@ -1,7 +1,7 @@
 //! Attention of one new position to those before it, whose keys and values are kept: what generating text one symbol at a time needs.
 
 use super::MultiHeadAttention;
-use super::function::{masked_weights, weighted_values};
+use super::function::{AttentionMask, Grouped, masked_weights, scores, weighted_values};
 use crate::dsl::{StateRole, Tensor, TypeSpec, zeros};
 use crate::nn::Layer;
 use ir::DType;
@@ -29,7 +29,7 @@ impl MultiHeadAttention {
             return x.fail("multi_head_attention", "a step takes one position, [batch, 1, width]");
         }
         let position = &position.check_index(capacity);
-        let qkv = self.project(x, name, "qkv", 3);
+        let qkv = self.project(x, name, "qkv", &self.all_heads());
         let rotate = |t: &Tensor| match &self.rotary {
             Some(rotary) => rotary.apply_at(t, position, capacity),
             None => t.clone(),
@@ -38,8 +38,16 @@ impl MultiHeadAttention {
         let keep =
             |part: &str, new: &Tensor| remember(&format!("{name}/cache/{part}"), new, &places.eq(position), capacity);
         let (k, v) = (keep("key", &rotate(&qkv[1])), keep("value", &qkv[2]));
-        let weights = masked_weights(&rotate(&qkv[0]), &k, Some(&places.le(position)), false);
-        self.output(x, name, &weighted_values(&weights, &v))
+        let bias = self.bias.as_ref().map(|bias| bias.apply_at(x, position, capacity));
+        let mask = bias.iter().fold(AttentionMask::none(), AttentionMask::bias);
+        let Some(k_ty) = k.ty() else { return k };
+        let grouped = match Grouped::of(&rotate(&qkv[0]), &k_ty, &mask) {
+            Ok(grouped) => grouped,
+            Err(rule) => return x.fail(self.base(), rule),
+        };
+        let scores = grouped.mask.biased(scores(&grouped.q, &k), &(0..grouped.mask.rows), capacity);
+        let weights = masked_weights(&scores, Some(&places.le(position)), false);
+        self.output(x, name, &grouped.in_heads(&weighted_values(&weights, &v)))
     }
 }
 

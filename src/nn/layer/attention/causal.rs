@@ -32,7 +32,7 @@ fn cut(extent: usize, count: usize, step: usize) -> Vec<Range<usize>> {
     (0..extent).step_by(size).map(|start| start..(start + size).min(extent)).collect()
 }
 
-/// Attention as the function of that name defines it, under a causal mask. Operands have been checked.
+/// Attention as the function of that name defines it, under a causal mask, in groups of positions. Operands have been checked.
 #[track_caller]
 pub(super) fn attend(
     [q, k, v]: [&Tensor; 3],
@@ -43,9 +43,12 @@ pub(super) fn attend(
     let (keys, values) = (up_to_each(k, 1, groups), up_to_each(v, 1, groups));
     let results: Vec<Tensor> = (groups.iter().zip(keys).zip(values))
         .map(|((rows, k), v)| {
-            let q = part(q, 1, rows);
-            let truth = mask.truth(&q, rows.clone(), rows.end);
-            weighted_mean(&scores(&q, &k), &v, truth.as_ref(), mask.keys.is_some(), dropout)
+            let keys = rows.end;
+            let rows = rows.start * mask.rows..rows.end * mask.rows;
+            let q = part(q, 1, &rows);
+            let truth = mask.truth(&q, rows.clone(), keys);
+            let scores = mask.biased(scores(&q, &k), &rows, keys);
+            weighted_mean(&scores, &v, truth.as_ref(), mask.keys.is_some(), dropout)
         })
         .collect();
     joined(&results, 1)

@@ -1,9 +1,11 @@
 //! The layer of several heads.
 
-use super::function::{AttentionMask, attend, attention_weights, weighted_values};
+use super::function::{AttentionMask, Grouped, attend, attention_weights, weighted_values};
 use super::position::Rotary;
+use super::relative::RelativePositionBias;
 use crate::dsl::{Initializer, Tensor, glorot_uniform};
 use crate::nn::layer::{Dense, Dropout, Layer, LayerId, wrong_inputs};
+use std::sync::Arc;
 
 /// Attention by several heads (arXiv 1706.03762): projections to queries, keys and values, [`super::attention`] of each head, a projection of all
 /// heads' results. `[batch, length, width]` to `[batch, length, output width]`.
@@ -34,6 +36,9 @@ pub struct MultiHeadAttention {
     use_bias: bool,
     dropout: f64,
     pub(super) rotary: Option<Rotary>,
+    pub(super) bias: Option<Arc<RelativePositionBias>>,
+    /// Heads of keys and values, if fewer.
+    key_value_heads: Option<usize>,
     /// Queries of a block, if somebody chose.
     block: Option<usize>,
     kernel_initializer: Initializer,
@@ -53,6 +58,8 @@ impl MultiHeadAttention {
             use_bias: true,
             dropout: 0.0,
             rotary: None,
+            bias: None,
+            key_value_heads: None,
             block: None,
             kernel_initializer: glorot_uniform(),
         }
@@ -94,6 +101,19 @@ impl MultiHeadAttention {
         self
     }
 
+    /// With fewer heads of keys and values, each shared by as many heads of queries that follow each other (Ainslie et al., "GQA", arXiv 2305.13245; Keras's `GroupQueryAttention`); 1 is
+    /// multi-query attention (Shazeer, arXiv 1911.02150). Their number divides that of the heads. Kernels are narrower: `qkv/kernel [width, (heads + 2 key_value_heads) size]`.
+    pub fn key_value_heads(mut self, heads: usize) -> Self {
+        self.key_value_heads = Some(heads);
+        self
+    }
+
+    /// With a learned number for each head and distance of positions added to the scores. Layers that are given the same one share its table, as T5's do.
+    pub fn relative_position_bias(mut self, bias: &Arc<RelativePositionBias>) -> Self {
+        self.bias = Some(Arc::clone(bias));
+        self
+    }
+
     /// With scores computed in blocks of that many queries, each again for the gradient, instead of all at once: less memory, more time. Without it a
     /// layer does so by itself where a head has more than 2^20 scores (a context above 1024), in blocks of about 2^17 scores. 0 counts as 1.
     pub fn block(mut self, queries: usize) -> Self {
@@ -117,17 +137,33 @@ impl MultiHeadAttention {
             let rule = format!("{} heads of {} features are more than memory can hold", self.heads, self.size);
             return Err(x.fail(&self.name, rule));
         }
+        if self.key_value_heads.is_some_and(|shared| shared == 0 || !self.heads.is_multiple_of(shared)) {
+            let shared = self.key_value_heads.unwrap_or(0);
+            return Err(
+                x.fail(&self.name, format!("{shared} heads of keys and values must divide {} heads", self.heads))
+            );
+        }
         crate::nn::layer::window::sequence(&self.name, x).map(|_| ())
     }
 
-    /// `count` tensors `[batch, length, heads, size]`, by one product with the kernel `part`.
+    /// How many heads queries, keys and values have.
+    pub(super) fn all_heads(&self) -> [usize; 3] {
+        let shared = self.key_value_heads.unwrap_or(self.heads);
+        [self.heads, shared, shared]
+    }
+
+    /// Tensors `[batch, length, heads, size]` of so many heads each, by one product with the kernel `part`.
     #[track_caller]
-    pub(super) fn project(&self, x: &Tensor, name: &str, part: &str, count: usize) -> Vec<Tensor> {
-        let y = self.dense(count * self.heads * self.size).call(x, &format!("{name}/{part}"));
-        let Some(shape) = y.shape() else { return vec![y; count] };
-        let dims = [shape[0], shape[1], count, self.heads, self.size].map(|d| d as isize);
-        let y = y.reshape(dims);
-        (0..count).map(|i| y.slice_axis(2, i..i + 1).squeeze([2])).collect()
+    pub(super) fn project(&self, x: &Tensor, name: &str, part: &str, heads: &[usize]) -> Vec<Tensor> {
+        let all: usize = heads.iter().sum();
+        let y = self.dense(all * self.size).call(x, &format!("{name}/{part}"));
+        let Some(shape) = y.shape() else { return vec![y; heads.len()] };
+        let y = y.reshape([shape[0], shape[1], all, self.size].map(|d| d as isize));
+        let ends = heads.iter().scan(0, |end, heads| {
+            *end += heads;
+            Some(*end - heads..*end)
+        });
+        if let [_] = heads { vec![y] } else { ends.map(|heads| y.slice_axis(2, heads)).collect() }
     }
 
     fn dense(&self, units: usize) -> Dense {
@@ -138,6 +174,10 @@ impl MultiHeadAttention {
     fn attend(&self, x: &Tensor, name: &str, [q, k, v]: [&Tensor; 3], mask: &AttentionMask) -> Tensor {
         let rotate = |t: &Tensor| self.rotary.as_ref().map_or_else(|| t.clone(), |rotary| rotary.apply(t));
         let (q, k) = (rotate(q), rotate(k));
+        let mask = &match (&self.bias, q.shape(), k.shape()) {
+            (Some(bias), Some(q), Some(k)) => mask.clone().bias(&bias.apply(x, q[1], k[1])),
+            _ => mask.clone(),
+        };
         let dropout = Dropout::new(self.dropout);
         if !x.builder().watches_attention() {
             let attended = attend([&q, &k, v], mask, &dropout, self.block);
@@ -145,7 +185,11 @@ impl MultiHeadAttention {
         }
         let weights = attention_weights(&q, &k, mask);
         x.builder().output_attention(name, &weights);
-        self.output(x, name, &weighted_values(&dropout.call(&weights, name), v))
+        let v = match k.ty().map(|k| Grouped::of(&q, &k, mask)) {
+            Some(Ok(grouped)) => grouped.repeated(v),
+            _ => v.clone(),
+        };
+        self.output(x, name, &weighted_values(&dropout.call(&weights, name), &v))
     }
 
     /// The projection of all heads' results `[batch, length, heads, size]`.
@@ -180,11 +224,14 @@ impl Layer for MultiHeadAttention {
         if let Some(poisoned) = inputs.iter().find_map(|x| self.check(x).err()) {
             return vec![poisoned];
         }
-        let project = |x: &Tensor, part: &str, count: usize| self.project(x, name, part, count);
+        let project = |x: &Tensor, part: &str, heads: &[usize]| self.project(x, name, part, heads);
+        let all = self.all_heads();
+        let (own, others) = all.split_at(1);
+        let one = &others[..1];
         let (projected, keys) = match inputs {
-            [x] => (project(x, "qkv", 3), x),
-            [x, memory] => ([project(x, "query", 1), project(memory, "key_value", 2)].concat(), memory),
-            [q, k, v] => ([project(q, "query", 1), project(k, "key", 1), project(v, "value", 1)].concat(), k),
+            [x] => (project(x, "qkv", &all), x),
+            [x, memory] => ([project(x, "query", own), project(memory, "key_value", others)].concat(), memory),
+            [q, k, v] => ([project(q, "query", own), project(k, "key", one), project(v, "value", one)].concat(), k),
             _ => return wrong_inputs(&self.name, inputs, "one to three tensors"),
         };
         let mask = if self.causal { AttentionMask::causal() } else { AttentionMask::none() };

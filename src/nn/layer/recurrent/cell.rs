@@ -120,12 +120,12 @@ pub(super) fn one_bias<C: Cell>(cell: &C, x: &Tensor, name: &str) -> Option<Tens
 /// No cell has more gates, side by side: as many times the units can be counted.
 const MAX_GATES: usize = 8;
 
-/// Checks that the input is a batch of sequences of floats.
+/// Checks that the input is floats with so many axes.
 #[track_caller]
-fn check(x: &Tensor, units: usize) -> Option<TensorType> {
+fn check(x: &Tensor, units: usize, rank: usize, axes: &str) -> Option<TensorType> {
     let ty = x.ty()?;
-    if ty.shape.rank() != 3 || !ty.dtype.is_float() {
-        x.fail("a recurrent layer", "the input must be [batch, time, features] of floats");
+    if ty.shape.rank() != rank || !ty.dtype.is_float() {
+        x.fail("a recurrent layer", format!("the input must be {axes} of floats"));
         return None;
     }
     if units == 0 {
@@ -161,7 +161,7 @@ fn first_states<C: Cell>(x: &Tensor, ty: &TensorType, units: usize, given: &[Ten
 pub(super) fn run<C: Cell>(cell: &C, x: &Tensor, name: &str, given: &[Tensor], backward: bool) -> Returned {
     let o = cell.options();
     let poisoned = Returned::poisoned(x);
-    let Some(ty) = check(x, o.units) else { return poisoned };
+    let Some(ty) = check(x, o.units, 3, "[batch, time, features]") else { return poisoned };
     let Some(first) = first_states::<C>(x, &ty, o.units, given) else { return poisoned };
     let mask = x.mask();
     let width = C::GATES * o.units;
@@ -201,6 +201,25 @@ pub(super) fn run<C: Cell>(cell: &C, x: &Tensor, name: &str, given: &[Tensor], b
     };
     let sequence = mask.map_or_else(|| sequence.clone(), |mask| sequence.with_mask(&mask));
     Returned { sequence, states }
+}
+
+/// One step of a cell's layer on its own: of `x [batch, features]` and the states, or zeros if there are none, the next states.
+#[track_caller]
+pub(super) fn one_step<C: Cell>(cell: &C, inputs: &[Tensor], name: &str) -> Vec<Tensor> {
+    let [x, given @ ..] = inputs else { return vec![] };
+    let o = cell.options();
+    let poisoned = || vec![x.poisoned(); C::STATES];
+    let Some(ty) = check(x, o.units, 2, "[batch, features]") else { return poisoned() };
+    let Some(states) = first_states::<C>(x, &ty, o.units, given) else { return poisoned() };
+    let width = C::GATES * o.units;
+    let kernel = weight(x, name, "kernel", &[ty.shape[1], width], &o.kernel_initializer);
+    let recurrent = weight(x, name, "recurrent_kernel", &[o.units, width], &o.recurrent_initializer);
+    let (bias, state_bias) = cell.biases(x, name);
+    let mut projected = x.matmul(&kernel);
+    if let Some(bias) = bias {
+        projected = projected + bias;
+    }
+    cell.step(&projected, &states, &recurrent, state_bias.as_ref())
 }
 
 /// A sequence `[batch, time, units]` with 0 at the steps that don't count.
@@ -356,6 +375,58 @@ macro_rules! recurrent_layer {
     };
 }
 
+/// A layer's cell: the struct that has the layer, and the trait.
+macro_rules! cell_layer {
+    ($ty:ident, $layer:ident, $kind:literal, $doc:literal) => {
+        #[doc = $doc]
+        #[derive(Clone, Debug)]
+        pub struct $ty {
+            layer: $layer,
+        }
+
+        impl $ty {
+            /// The cell of a layer of so many units, with its defaults.
+            pub fn new(units: usize) -> Self {
+                Self::of($layer::new(units))
+            }
+
+            /// The cell of that layer: the same weights, under the layer's name.
+            pub fn of(layer: $layer) -> Self {
+                Self { layer }
+            }
+
+            /// The layer, to apply it to whole sequences with the cell's weights.
+            pub fn layer(&self) -> &$layer {
+                &self.layer
+            }
+        }
+
+        impl crate::nn::layer::Layer for $ty {
+            fn base(&self) -> &str {
+                self.layer.base()
+            }
+
+            fn kind(&self) -> &str {
+                $kind
+            }
+
+            fn id(&self) -> Option<&crate::nn::layer::LayerId> {
+                self.layer.id()
+            }
+
+            #[track_caller]
+            fn call(&self, x: &crate::dsl::Tensor, name: &str) -> crate::dsl::Tensor {
+                self.call_many(std::slice::from_ref(x), name).swap_remove(0)
+            }
+
+            #[track_caller]
+            fn call_many(&self, inputs: &[crate::dsl::Tensor], name: &str) -> Vec<crate::dsl::Tensor> {
+                crate::nn::layer::recurrent::cell::one_step(&self.layer, inputs, name)
+            }
+        }
+    };
+}
+
 /// The activation of the gates as a method.
 macro_rules! gated_layer {
     ($ty:ident) => {
@@ -369,5 +440,6 @@ macro_rules! gated_layer {
     };
 }
 
+pub(super) use cell_layer;
 pub(super) use gated_layer;
 pub(super) use recurrent_layer;

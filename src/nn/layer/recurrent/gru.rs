@@ -1,6 +1,6 @@
 //! Gated recurrent units (Cho et al., arXiv 1406.1078).
 
-use super::cell::{Cell, Options, gate, gated_layer, one_bias, recurrent_layer};
+use super::cell::{Cell, Options, cell_layer, gate, gated_layer, one_bias, recurrent_layer};
 use crate::dsl::Tensor;
 use crate::nn::layer::weight;
 
@@ -72,3 +72,9 @@ impl Cell for Gru {
 
 recurrent_layer!(Gru, "GRU");
 gated_layer!(Gru);
+cell_layer!(
+    GruCell,
+    Gru,
+    "GRUCell",
+    "One step of a [`Gru`]: of `(&x, &h)`, `x [batch, features]` and the state `[batch, units]`, the next `h`; of `&x` alone that after zeros. Keras's and PyTorch's `GRUCell`."
+);

@@ -1,6 +1,6 @@
 //! Long short-term memory (Hochreiter and Schmidhuber, Neural Computation 9, 1997), with forget gates (Gers et al., 2000).
 
-use super::cell::{Cell, Options, gate, gated_layer, one_bias, recurrent_layer};
+use super::cell::{Cell, Options, cell_layer, gate, gated_layer, one_bias, recurrent_layer};
 use crate::dsl::{Initializer, Tensor};
 
 /// `c' = f c + i tanh(z_c)`, `h' = o tanh(c')`, with gates `i, f, c, o` side by side in `z = x · kernel + h · recurrent_kernel + bias`; kernel
@@ -46,3 +46,9 @@ impl Cell for Lstm {
 
 recurrent_layer!(Lstm, "LSTM");
 gated_layer!(Lstm);
+cell_layer!(
+    LstmCell,
+    Lstm,
+    "LSTMCell",
+    "One step of an [`Lstm`]: of `(&x, &h, &c)`, `x [batch, features]` and states `[batch, units]`, the next `[h, c]`; of `&x` alone that after zeros. Keras's and PyTorch's `LSTMCell`."
+);

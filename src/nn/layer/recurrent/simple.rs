@@ -1,6 +1,6 @@
 //! The fully connected recurrence (Elman, "Finding Structure in Time", Cognitive Science 14, 1990).
 
-use super::cell::{Cell, Options, one_bias, recurrent_layer};
+use super::cell::{Cell, Options, cell_layer, one_bias, recurrent_layer};
 use crate::dsl::Tensor;
 
 /// `h' = tanh(x · kernel + h · recurrent_kernel + bias)`; kernel `[features, units]`, recurrent kernel `[units, units]`.
@@ -34,3 +34,9 @@ impl Cell for SimpleRnn {
 }
 
 recurrent_layer!(SimpleRnn, "SimpleRNN");
+cell_layer!(
+    SimpleRnnCell,
+    SimpleRnn,
+    "SimpleRNNCell",
+    "One step of a [`SimpleRnn`]: of `(&x, &h)`, `x [batch, features]` and the state `[batch, units]`, the next `h`; of `&x` alone that after zeros. Keras's `SimpleRNNCell`, PyTorch's `RNNCell`."
+);

@@ -1,9 +1,11 @@
 //! Layers and activations against values and gradients that PyTorch computed in `f64` (`tools/reference_layers.py`), at extents that are multiples of nothing.
 
+mod attention;
 mod conv;
 mod dense;
 mod function;
 mod pool;
+mod recurrent;
 mod shape;
 
 use crate::dsl::Tensor;
