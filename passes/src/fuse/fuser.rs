@@ -114,6 +114,8 @@ pub(super) struct Fuser<'g> {
     pub(super) recomputed: BTreeMap<NodeId, usize>,
     /// Clusters that are a copy in a wider type and nothing else.
     pub(super) copies: BTreeSet<u32>,
+    /// Casts that contractions make of a factor while they pack it.
+    pub(super) converted: BTreeSet<NodeId>,
     /// Random nodes, and what is computed from them and constants alone, place by place.
     pub(super) drawn: BTreeSet<NodeId>,
     /// Nodes that results depend on.

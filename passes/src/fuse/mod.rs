@@ -6,7 +6,7 @@
 //! are reduced and used again (softmax, layer norm, cross-entropy and their gradients), and the elementwise ops after a
 //! contraction or a window. Reductions of one tensor that don't wait for each other are one cluster. What is cheap to compute from a tensor
 //! that is kept anyway has no cluster: it is computed again wherever it is used. So is `f32` of a 16-bit tensor, with a few ops on it, that loops far apart read: what is kept is the 16 bits.
-//! A copy in `f32` that several contractions read is a cluster of its own, which `rematerialize` may run for each. Movement ops, constants and what is trivially computed from inputs stay outside: they become index
+//! A copy in `f32` that several contractions read is a cluster of its own, which `rematerialize` may run for each; gradients of kernels convert their right factor where they pack it. Movement ops, constants and what is trivially computed from inputs stay outside: they become index
 //! arithmetic and expressions wherever they are used. Random numbers, and what is made of them alone, have clusters of their own. Concatenations, and padded tensors unless a user's loops can be cut where the padding ends, are
 //! results of a cluster: one loop for each part, in which what the part is made of is computed, and what the whole is used for if that is done place by place.
 //!
@@ -48,10 +48,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Runs the pass.
 ///
 /// # Errors
-/// None of its own.
+/// If a copy of a node doesn't type, which no node of a valid graph does.
 pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
     graph.clear_clusters();
-    let forced = forced(graph);
+    let converted = half::converted_when_packed(graph)?;
+    let forced = forced(graph, &converted);
     let drawn = drawn(graph);
     let results = graph.outputs().iter().chain(graph.updates()).map(|(_, id)| *id).collect();
     let live = graph.live();
@@ -66,6 +67,7 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
         to_results: BTreeSet::new(),
         recomputed: BTreeMap::new(),
         copies: BTreeSet::new(),
+        converted,
         drawn,
         live,
         cache_bytes: context.target.caches().l2_bytes,
@@ -106,8 +108,8 @@ fn drawn(graph: &Graph) -> BTreeSet<NodeId> {
     drawn
 }
 
-/// What contractions, scans and running sums read: through reshapes, which share memory, down to the node that has to be computed.
-fn forced(graph: &Graph) -> BTreeSet<NodeId> {
+/// What contractions, scans and running sums read: through reshapes, which share memory, and conversions of what is packed, down to the node that has to be computed.
+fn forced(graph: &Graph, converted: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
     let mut forced = BTreeSet::new();
     let reads = |n: &NodeId| {
         matches!(graph.op(*n).family(), Family::Contraction | Family::Loop) || matches!(graph.op(*n), Op::CumSum(_))
@@ -115,7 +117,7 @@ fn forced(graph: &Graph) -> BTreeSet<NodeId> {
     for node in graph.ids().filter(reads) {
         for &operand in graph.operands(node).iter().filter(|&&o| !starts_alike(graph, node, o)) {
             let mut root = operand;
-            while matches!(graph.op(root), Op::Reshape(_)) {
+            while matches!(graph.op(root), Op::Reshape(_)) || converted.contains(&root) {
                 root = graph.operands(root)[0];
             }
             forced.insert(root);
@@ -145,7 +147,7 @@ impl Fuser<'_> {
         let inline = match family {
             Family::Source => is_port(self.graph.op(node)) || !forced,
             Family::Movement => !forced && self.is_read_through(node),
-            Family::Elementwise => !forced && self.trivial(node),
+            Family::Elementwise => self.converted.contains(&node) || !forced && self.trivial(node),
             _ => false,
         };
         if inline {
@@ -176,7 +178,7 @@ impl Fuser<'_> {
             self.recompute(node);
             return;
         }
-        if self.is_copy_for_several(node) {
+        if self.is_copy_apart(node) {
             self.start(node, ClusterKind::Loop);
             self.copies.extend(self.graph.cluster(node));
             return;

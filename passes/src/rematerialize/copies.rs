@@ -1,4 +1,4 @@
-//! Runs what makes wider copies right before each use: what waits between two uses is what a copy is made of.
+//! Runs what makes copies in another type right before each use: what waits between two uses is what a copy is made of.
 //!
 //! Contractions read pairs of `bf16` or, where no instruction takes these, `f32`. Making such a copy takes as long as reading it, and it has the size of what it is made of, or
 //! twice that. One that is read in the forward and in the backward pass, or only in the latter, need not wait if its source is in memory then anyway, or is smaller.
@@ -8,23 +8,28 @@ use super::order::ClusterRun;
 use ir::{DType, Family, Graph, NodeId, Op};
 use std::collections::BTreeSet;
 
-/// True if nodes of a cluster only make pairs of 16-bit elements, or `f32` of them, and move them.
+/// True if nodes of a cluster only make pairs of 16-bit elements, or `f32` of them, or round inputs and states to 16 bits, and move them.
 pub(super) fn is_copy(graph: &Graph, nodes: &[NodeId]) -> bool {
     let moves = |node: &NodeId| graph.op(*node).family() == Family::Movement;
-    nodes.iter().any(|&node| widens(graph, node)) && nodes.iter().all(|node| moves(node) || widens(graph, *node))
+    nodes.iter().any(|&node| copies(graph, node)) && nodes.iter().all(|node| moves(node) || copies(graph, *node))
 }
 
-fn widens(graph: &Graph, node: NodeId) -> bool {
-    match (graph.op(node), graph.operands(node)) {
-        (Op::Pair(_), _) => true,
-        (Op::Cast(cast), [operand]) => cast.dtype == DType::F32 && graph.ty(*operand).dtype.is_short_float(),
+fn copies(graph: &Graph, node: NodeId) -> bool {
+    let &[operand, ..] = graph.operands(node) else { return false };
+    let (from, to) = (graph.ty(operand).dtype, graph.ty(node).dtype);
+    match graph.op(node) {
+        Op::Pair(_) => true,
+        Op::Cast(_) if to.is_short_float() => {
+            from == DType::F32 && matches!(graph.op(operand), Op::Input(_) | Op::State(_))
+        }
+        Op::Cast(_) => to == DType::F32 && from.is_short_float(),
         _ => false,
     }
 }
 
-/// True if a graph may have clusters that only make wider copies.
+/// True if a graph may have clusters that only make such copies.
 pub(super) fn may_copy(graph: &Graph) -> bool {
-    graph.ids().any(|node| graph.cluster(node).is_some() && widens(graph, node))
+    graph.ids().any(|node| graph.cluster(node).is_some() && copies(graph, node))
 }
 
 /// Between two uses of a copy, so many clusters run at least that it is worth making again.

@@ -33,7 +33,7 @@ pub(super) struct ClusterFacts {
     repeats: bool,
     /// Whether a result may take the memory of an operand that it is the last to read.
     pub(super) in_place: bool,
-    /// Whether it only makes pairs of 16-bit elements, or `f32` of them.
+    /// Whether it only makes copies in another type that are made as fast as they are read.
     pub(super) copies: bool,
 }
 

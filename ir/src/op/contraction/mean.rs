@@ -5,17 +5,17 @@ use crate::op::OpRecord;
 use crate::op::attr::{Attr, AttrMap};
 use crate::op::batch::{Along, AxisRule, Batching};
 use crate::{
-    Arity, BuildError, BuildResult, Builder, Cotangent, EvalError, Family, NodeId, Op, OpDef, OpRules,
+    Arity, BuildError, BuildResult, Builder, Cotangent, DType, EvalError, Family, NodeId, Op, OpDef, OpRules,
     OperandGradients, RuleError, ScalarOp, Shape, TensorType, Value,
 };
 
 /// The dot product of weights and values, divided by a third operand, one number for each sum over the right operand's free axes: its axes are the
-/// batch axes and the left operand's free ones. Text: `weighted_mean %weights, %values, %whole {batch=[(0,0)], contract=[(2,1)]}`.
+/// batch axes and the left operand's free ones. It may be `f32` where the others have 16 bits. Text: `weighted_mean %weights, %values, %whole {batch=[(0,0)], contract=[(2,1)]}`.
 ///
 /// The value is that of `dot` and `div`, which the pass `autodiff` puts in its place; what it stands for is its gradient. By the rule of the quotient, that of the
 /// divisor is made of the results; it is made of the gradients of the weights here, which is the same number. Where weights come from a softmax
 /// the two cancel, all of them if one weight outweighs the others, and then they do to the last bit: what is left isn't the rounding of
-/// two sums in different order, many times what is right.
+/// two sums in different order, many times what is right. For the same reason the divisor's gradient is computed, and given, in the divisor's type.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WeightedMean {
     /// Which axes run together, and which are summed over.
@@ -29,8 +29,16 @@ impl WeightedMean {
     /// If the operands don't fit one another.
     pub fn expand(&self, build: &mut Builder<'_>, [weights, values, whole]: [NodeId; 3]) -> BuildResult {
         let sums = build.add(Op::Dot(self.dot.clone()), &[weights, values])?;
-        let whole = self.spread(build, whole, sums)?;
-        build.binary(ScalarOp::DIV, sums, whole)
+        self.divided(build, sums, whole)
+    }
+
+    /// Something like the result, divided by the divisor in that one's type and then of its own again.
+    fn divided(&self, build: &mut Builder<'_>, x: NodeId, whole: NodeId) -> BuildResult {
+        let (own, wide) = (build.ty(x).dtype, build.ty(whole).dtype);
+        let whole = self.spread(build, whole, x)?;
+        let x = build.cast(x, wide)?;
+        let quotient = build.binary(ScalarOp::DIV, x, whole)?;
+        build.cast(quotient, own)
     }
 
     /// The divisor, repeated for each element of a tensor like the result.
@@ -75,7 +83,8 @@ impl OpRules for WeightedMean {
             return Err(format!("a mean needs floats, not {weights}: cast the operands").into());
         }
         let dims: Vec<usize> = self.kept(weights.shape.rank()).iter().map(|&axis| weights.shape[axis]).collect();
-        let want = weights.with_shape(Shape::new(dims)?);
+        let is_wide = weights.dtype.is_short_float() && whole.dtype == DType::F32;
+        let want = TensorType::new(if is_wide { DType::F32 } else { weights.dtype }, Shape::new(dims)?);
         if *whole != want {
             return Err(format!("the divisor must be {want}, one number for each sum, not {whole}").into());
         }
@@ -85,13 +94,14 @@ impl OpRules for WeightedMean {
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
         let (sums, whole) = (self.dot.eval(&operands[..2], ty)?, operands[2]);
         let each = ty.shape.numel() / whole.ty().shape.numel();
-        Ok(Value::from_fn(ty.clone(), |i| ScalarOp::DIV.eval(&[sums.get(i), whole.get(i / each)])))
+        let wide = whole.ty().dtype;
+        let quotient = |i| ScalarOp::DIV.eval(&[sums.get(i).cast(wide), whole.get(i / each)]).cast(ty.dtype);
+        Ok(Value::from_fn(ty.clone(), quotient))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
         let (weights, values, whole) = (cx.operands[0], cx.operands[1], cx.operands[2]);
-        let divisor = self.spread(&mut cx.build, whole, cx.dy)?;
-        let share = cx.build.binary(ScalarOp::DIV, cx.dy, divisor)?;
+        let share = self.divided(&mut cx.build, cx.dy, whole)?;
         let by_weights = self.dot.left_gradient(&mut cx.build, share, weights, values)?;
         let by_values = self.dot.right_gradient(&mut cx.build, share, weights, values)?;
         let by_whole = self.divisor_gradient(&mut cx.build, by_weights, [weights, whole])?;
@@ -109,6 +119,8 @@ impl WeightedMean {
     ) -> Result<NodeId, BuildError> {
         let mut summed: Vec<usize> = self.dot.contract.iter().map(|&(left, _)| left).collect();
         summed.sort_unstable();
+        let wide = build.ty(whole).dtype;
+        let [weights, by_weights] = [build.cast(weights, wide)?, build.cast(by_weights, wide)?];
         let products = build.binary(ScalarOp::MUL, weights, by_weights)?;
         let sums = build.reduce_sum(products, &summed)?;
         let kept = self.kept(build.ty(weights).shape.rank());

@@ -117,7 +117,7 @@ fn emit(
     (from, to) = (from.add(&rows.scale(row.a)), to.add(&rows.scale(packed.stride(row))));
     let steps = Dim { extent: together, b: step.a, ..step };
     let (from, to) = (Subview { buf: source, offset: from }, Subview { buf: target, offset: to });
-    pack::copy(&mut emit.cx, from, to, &[steps], PanelColumns { width: run.size, step: row.a });
+    pack::copy(&mut emit.cx, from, to, &[steps], PanelColumns { width: run.size, step: row.a, to: None });
     emit.finish("pack".into());
     Ok(())
 }

@@ -7,8 +7,8 @@ use crate::lower::cx::KernelCx;
 use crate::lower::expr::ValueEmitter;
 use crate::lower::subview::Subview;
 use crate::lower::tile::TileRun;
-use ir::{DType, NodeId};
-use kernel::{Access, Affine, BufferId, Micro, Target};
+use ir::{DType, Graph, NodeId, Op};
+use kernel::{Access, Affine, BufferId, Expr, Micro, Target};
 
 /// Elements of a cache line of `f32`.
 const LINE: usize = 16;
@@ -29,6 +29,15 @@ impl PackedFactor {
     /// What one step along an outer dimension adds to the packed index; 0 for dimensions that the factor doesn't have.
     pub(super) fn outer_stride(&self, dim: &Dim) -> i64 {
         self.outer.iter().find(|(d, _)| d == dim).map_or(0, |(_, stride)| *stride)
+    }
+}
+
+/// The node whose elements are in memory as a contraction's right factor: that, or the 16-bit floats that it is `f32` of, which are converted where they are packed.
+pub(super) fn in_memory(graph: &Graph, anchor: NodeId) -> NodeId {
+    let factor = graph.operands(anchor)[1];
+    match (graph.op(factor), graph.operands(factor)) {
+        (Op::Cast(_), &[half]) if graph.cluster(factor).is_none() => half,
+        _ => factor,
     }
 }
 
@@ -107,9 +116,11 @@ fn emit(
     packed: &PackedFactor,
     run: TileRun,
 ) -> Result<(), PassError> {
-    let operand = lowering.graph.operands(anchor)[1];
-    let ty = lowering.graph.ty(operand).clone();
-    let buffer = lowering.operand_buffer(operand)?;
+    let dtype = lowering.graph.ty(lowering.graph.operands(anchor)[1]).dtype;
+    let factor = in_memory(lowering.graph, anchor);
+    let ty = lowering.graph.ty(factor).clone();
+    let buffer = lowering.operand_buffer(factor)?;
+    let converted = (ty.dtype != dtype).then_some(dtype);
     let column = spec.n[spec.n.len() - 1];
     let mut emit = ValueEmitter::new(lowering, Some(cluster));
     let (mut from, mut to) = (Affine::constant(spec.origin.b), Affine::default());
@@ -120,7 +131,7 @@ fn emit(
     }
     emit.cx.floor = 1;
     let source = emit.cx.param(buffer, ty.dtype, ty.shape.numel(), Access::Read);
-    let target = emit.cx.param(packed.buffer, ty.dtype, packed.len, Access::Write);
+    let target = emit.cx.param(packed.buffer, dtype, packed.len, Access::Write);
     let panel = |emit: &mut ValueEmitter<'_, '_>, from: &mut Affine, to: &mut Affine| {
         let panel = emit.cx.open(run.count);
         let first = Affine::term(panel, run.size as i64).plus(run.start as i64);
@@ -135,15 +146,15 @@ fn emit(
         }
         panel(&mut emit, &mut from, &mut to);
         // Quads are copied as so many columns of a byte.
-        let elements = Micro::step_elements(ty.dtype);
+        let elements = Micro::step_elements(dtype);
         let from = Subview { buf: source, offset: from.scale(elements) };
         let to = Subview { buf: target, offset: to.scale(elements) };
         let width = run.size * elements as usize;
-        copy_columns(&mut emit.cx, &from, &to, PanelColumns { width, step: 1 }, &[(0, 0)]);
+        copy_columns(&mut emit.cx, &from, &to, PanelColumns { width, step: 1, to: converted }, &[(0, 0)]);
     } else {
         panel(&mut emit, &mut from, &mut to);
         let (from, to) = (Subview { buf: source, offset: from }, Subview { buf: target, offset: to });
-        copy(&mut emit.cx, from, to, &spec.k, PanelColumns { width: run.size, step: column.b });
+        copy(&mut emit.cx, from, to, &spec.k, PanelColumns { width: run.size, step: column.b, to: converted });
     }
     emit.finish("pack".into());
     Ok(())
@@ -154,6 +165,8 @@ fn emit(
 pub(super) struct PanelColumns {
     pub(super) width: usize,
     pub(super) step: i64,
+    /// The type that elements are converted to, if it isn't that of the factor in memory.
+    pub(super) to: Option<DType>,
 }
 
 /// Loops that copy a block of the right factor into a panel: the steps of `dims`, whose first may be a part of the reduction's.
@@ -200,8 +213,12 @@ fn copy_columns(cx: &mut KernelCx, from: &Subview, to: &Subview, columns: PanelC
     let column = cx.open(columns.width);
     let first = (from.offset.clone().plus_term(column, columns.step), to.offset.clone().plus_term(column, 1));
     for &(source_at, target_at) in elements {
-        let value = cx.load(from.buf, &first.0.clone().plus(source_at));
-        cx.store(to.buf, &first.1.clone().plus(target_at), value.expr);
+        let value = cx.load(from.buf, &first.0.clone().plus(source_at)).expr;
+        let value = match columns.to {
+            Some(dtype) => Expr::Cast(dtype, Box::new(value)),
+            None => value,
+        };
+        cx.store(to.buf, &first.1.clone().plus(target_at), value);
     }
 }
 

@@ -58,6 +58,8 @@ pub(super) struct ContractionPlan {
     pub(super) dtype: DType,
     /// The type of the left factor's elements, and of the right one's; `i32` if those are pairs, `u8` and `i8` if quads.
     pub(super) factors: [DType; 2],
+    /// Whether the right factor is in memory in 16 bits, and converted where it is packed.
+    pub(super) converts: bool,
 }
 
 pub(super) fn plan(
@@ -82,14 +84,17 @@ pub(super) fn plan(
             Region { spec, rows: tiling.rows, depth_block }
         })
         .collect();
-    let packs = once || pack::is_worth_it(&whole, &tiling.columns, dtype, &target);
+    let right = lowering.graph.operands(anchor)[1];
+    let converts = pack::in_memory(lowering.graph, anchor) != right;
+    let packs = once || converts || pack::is_worth_it(&whole, &tiling.columns, dtype, &target);
     let along_rows = chunks.is_none() && parts.len() == 1 && cutter.is_along_rows(&whole);
     let streams = chunks.is_none() && parts.len() == 1 && !packs && cutter.is_streamed(&whole);
     let shares = packs && !once && !along_rows && parts.len() == 1;
     let is_own = |run: &TileRun| {
         let steps = parts[0].depth_block * inner_steps(&parts[0].spec);
-        let is_own = shares && pack::is_own(&whole, (steps, run.size), dtype, &target);
-        is_own && panels(&whole, run) >= SHARED_PANELS
+        let is_own = || pack::is_own(&whole, (steps, run.size), dtype, &target) && panels(&whole, run) >= SHARED_PANELS;
+        // A copy of all of it in `f32` would take twice the memory that the factor does.
+        shares && (converts || is_own())
     };
     let (own, columns): (Vec<TileRun>, Vec<TileRun>) = tiling.columns.iter().partition(|run| is_own(run));
     let rows_inside = parts.len() > 1 || (!own.is_empty() && whole.m.len() > 1);
@@ -124,6 +129,7 @@ pub(super) fn plan(
         group_bytes,
         dtype,
         factors: [0, 1].map(|i| lowering.graph.ty(lowering.graph.operands(anchor)[i]).dtype),
+        converts,
     };
     if plan.own.is_empty() && plan.parts.len() == 1 && plan.tiles_of_panel() == 1 && !plan.streams {
         // Nothing comes back to a block of the panel while it is in the cache.

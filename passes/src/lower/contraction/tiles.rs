@@ -248,6 +248,7 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         block: BufRef,
     ) -> Result<(), PassError> {
         let source = self.operand(1)?;
+        let to = self.plan.converts.then_some(self.plan.factors[1]);
         let from = std::mem::take(&mut position.b);
         let mut dims = segment.part.spec.k.clone();
         if let Some(first) = dims.first_mut() {
@@ -257,7 +258,8 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
         let elements = self.plan.step_elements();
         dims.iter_mut().for_each(|dim| dim.b *= elements as i64);
         let from = Subview { buf: source, offset: from.scale(elements as i64) };
-        pack::copy(&mut self.emit.cx, from, block.into(), &dims, PanelColumns { width: width * elements, step });
+        let columns = PanelColumns { width: width * elements, step, to };
+        pack::copy(&mut self.emit.cx, from, block.into(), &dims, columns);
         Ok(())
     }
 
@@ -355,7 +357,10 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
     /// The buffer of an operand, as a parameter.
     fn operand(&mut self, which: usize) -> Result<BufRef, PassError> {
         let graph = self.emit.lowering.graph;
-        let node = graph.operands(self.plan.anchor)[which];
+        let node = match which {
+            1 => pack::in_memory(graph, self.plan.anchor),
+            _ => graph.operands(self.plan.anchor)[which],
+        };
         let buffer = self.emit.lowering.operand_buffer(node)?;
         let ty = graph.ty(node);
         Ok(self.emit.cx.param(buffer, ty.dtype, ty.shape.numel(), Access::Read))

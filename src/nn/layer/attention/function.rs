@@ -319,7 +319,7 @@ pub(super) fn weighted_mean(
 pub(super) struct Shares {
     /// Exponentials of the scores' distances from the largest one; of the type of the scores.
     pub(super) parts: Tensor,
-    /// Their sums, without the last axis, at least 1.
+    /// Their sums, without the last axis, at least 1; `f32` of 16-bit scores, as in a softmax.
     pub(super) whole: Tensor,
 }
 
@@ -327,8 +327,9 @@ impl Shares {
     /// The shares of scores under a mask that broadcasts to them; `may_be_blind` if a whole row may be hidden.
     #[track_caller]
     pub(super) fn of(scores: &Tensor, mask: Option<&Tensor>, may_be_blind: bool) -> Self {
-        let parts = masked(scores, mask).below_max(-1).exp();
-        let whole = parts.sum_axes([-1]);
+        let parts = masked(&scores.in_f32(), mask).below_max(-1).exp().rounded_like(scores);
+        // Of what multiplies the values, so that weights add up to 1.
+        let whole = parts.in_f32().sum_axes([-1]);
         match mask {
             Some(mask) if may_be_blind => Self { parts: mask.select(&parts, 0), whole },
             _ => Self { parts, whole },

@@ -3,12 +3,13 @@
 use crate::dsl::{DType, Policy, StateRole, Step, Tensor, f32, i32};
 use crate::model::{Functional, Model, Sequential};
 use crate::nn::{
-    BatchNorm, Bidirectional, Dense, Embedding, GroupNorm, Gru, Layer, LayerNorm, LearnedPositions, Lstm,
-    MeanSquaredError, MultiHeadAttention, Regularizer, RmsNorm, SparseCategoricalCrossEntropy, TiedHead,
-    TransformerBlock, WithPolicy,
+    BatchNorm, Bidirectional, Conv1dTranspose, Conv2dTranspose, Conv3d, Conv3dTranspose, Dense, DepthwiseConv1d,
+    DepthwiseConv2d, Embedding, GaussianNoise, GroupNorm, Gru, Interpolation, Layer, LayerNorm, LearnedPositions, Lstm,
+    MeanSquaredError, MultiHeadAttention, PRelu, PixelShuffle, Regularizer, RmsNorm, SeparableConv2d,
+    SparseCategoricalCrossEntropy, SpatialDropout, TiedHead, TransformerBlock, UpSampling2d, WithPolicy,
 };
-use crate::optim::{Adam, Optimizer, Sgd};
-use crate::testing::{Runner, assert_close, value};
+use crate::optim::{Adam, LossScale, Optimizer, Sgd};
+use crate::testing::{Runner, assert_close, random, value};
 use ir::Scalar;
 
 /// A number rounded to `bf16`.
@@ -133,4 +134,55 @@ fn a_model_is_a_layer_of_another_one_with_a_policy() {
     let inner = Sequential::new([4]).add(Sequential::new([4]).dense(3)).with_policy(Policy::mixed_f16());
     let found = types(&|| inner.inference_graph(1).unwrap());
     assert!(found.iter().all(|(_, dtype)| *dtype == DType::F16), "{found:?}");
+}
+
+/// The losses of two steps of a model of one layer, a mean over all positions and a dense layer.
+fn two_losses(dims: &[usize], layer: fn(&Tensor) -> Tensor, policy: Policy) -> Vec<f64> {
+    let model = move |x: &Tensor| {
+        let h = layer(x);
+        let axes: Vec<isize> = (1..h.shape().map_or(0, |shape| shape.rank()) as isize - 1).collect();
+        Dense::new(3).apply(&h.mean_axes(axes))
+    };
+    let model = WithPolicy::new(Functional::new(f32(dims), model), policy);
+    let scaled = Sgd::new(0.1).loss_scale(LossScale::fixed(128.0));
+    let plain = Sgd::new(0.1);
+    let sgd: &dyn Optimizer = if policy.compute_dtype() == DType::F16 { &scaled } else { &plain };
+    let mut runner = Runner::new(&model.training_graph(4, &MeanSquaredError, &[], sgd).unwrap());
+    let count = 4 * dims.iter().product::<usize>();
+    let mut step = || {
+        let x = value(f32([&[4], dims].concat()), &random(7, count));
+        let out = runner.step(&[("x", x), ("y", value(f32([4, 3]), &random(8, 12)))]);
+        out["loss"].to_f64_vec()[0]
+    };
+    vec![step(), step()]
+}
+
+#[test]
+fn layers_of_images_and_noise_train_in_16_bits() {
+    type Case = (&'static str, &'static [usize], fn(&Tensor) -> Tensor);
+    let image: &[usize] = &[6, 6, 4];
+    let cases: [Case; 12] = [
+        ("depthwise 1d", &[8, 4], |x| DepthwiseConv1d::new(3).apply(x)),
+        ("depthwise 2d", image, |x| DepthwiseConv2d::new(3).apply(x)),
+        ("separable", image, |x| SeparableConv2d::new(5, 3).apply(x)),
+        ("transposed 1d", &[8, 4], |x| Conv1dTranspose::new(5, 3).apply(x)),
+        ("transposed 2d", image, |x| Conv2dTranspose::new(5, 3).stride(2).apply(x)),
+        ("transposed 3d", &[4, 4, 4, 2], |x| Conv3dTranspose::new(3, 3).apply(x)),
+        ("3d", &[4, 4, 4, 2], |x| Conv3d::new(5, 3).apply(x)),
+        ("prelu", image, |x| PRelu::new().apply(&Dense::new(5).apply(x))),
+        ("spatial dropout", image, |x| SpatialDropout::new(0.25).apply(&Dense::new(5).apply(x))),
+        ("pixel shuffle", image, |x| PixelShuffle::new(2).apply(&Dense::new(8).apply(x))),
+        ("bilinear", image, |x| {
+            UpSampling2d::new(2).interpolation(Interpolation::Bilinear).apply(&Dense::new(5).apply(x))
+        }),
+        ("gaussian noise", image, |x| GaussianNoise::new(0.1).apply(&Dense::new(5).apply(x))),
+    ];
+    for (name, dims, layer) in cases {
+        let [exact, bf16, f16] = [Policy::float32(), Policy::mixed_bf16(), Policy::mixed_f16()]
+            .map(|policy| two_losses(dims, layer, policy));
+        assert!((exact[1] - exact[0]).abs() > 1e-4, "{name}: {exact:?}");
+        for got in [&bf16, &f16] {
+            assert!(got.iter().zip(&exact).all(|(g, w)| (g - w).abs() < 0.01 * w), "{name}: {got:?}, not {exact:?}");
+        }
+    }
 }
