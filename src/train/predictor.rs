@@ -79,22 +79,43 @@ impl Trainer {
     /// # Errors
     /// A model that breaks rules, or with an output that doesn't count samples along its first axis, in its largest batch; if memory isn't to be had.
     pub fn predictor(&mut self) -> Result<Predictor, TrainError> {
+        let mut sizes = self.prediction_sizes();
+        let largest = sizes.pop().unwrap_or(1);
+        let step = self.prediction_step(largest)?;
+        let states = self.programs.copy_of(&step.states)?;
+        let steps = sizes.into_iter().map(|samples| (samples, OnceLock::new())).chain([(largest, step.into())]);
+        Ok(self.predictor_of(steps, states))
+    }
+
+    /// The sizes of batches that predictors have, from the smallest to the largest; at least one.
+    pub(super) fn prediction_sizes(&self) -> Vec<usize> {
         let largest = self.pass().batch;
         let powers = std::iter::successors(Some(1usize), |size| size.checked_mul(2)).take_while(|size| *size < largest);
+        powers.chain([largest]).collect()
+    }
+
+    /// What predicts a batch of that size.
+    pub(super) fn prediction_step(&self, samples: usize) -> Result<Step, TrainError> {
+        declare(&*self.programs.subject.model, samples, &self.programs.subject.at)
+    }
+
+    /// A predictor that runs these steps on these states. Steps that aren't there yet are the model's.
+    pub(super) fn predictor_of(
+        &self,
+        steps: impl IntoIterator<Item = (usize, OnceLock<Step>)>,
+        states: States,
+    ) -> Predictor {
+        let size = |(samples, step)| ServedSize { samples, step, idle: Mutex::default() };
         let (model, at) = (Arc::clone(&self.programs.subject.model), self.programs.subject.at.clone());
-        let step = declare(&*model, largest, &at)?;
-        let states = self.programs.copy_of(&step.states)?;
-        let size = |samples, step| ServedSize { samples, step, idle: Mutex::default() };
-        let smaller = powers.map(|samples| size(samples, OnceLock::new()));
-        Ok(Predictor(Arc::new(Served {
+        Predictor(Arc::new(Served {
             inputs: self.inputs.clone(),
             outputs: model.outputs(),
             options: self.programs.options().clone(),
             states: Arc::new(states),
-            sizes: smaller.chain([size(largest, step.into())]).collect(),
+            sizes: steps.into_iter().map(size).collect(),
             model,
             at,
-        })))
+        }))
     }
 }
 

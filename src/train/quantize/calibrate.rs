@@ -1,0 +1,127 @@
+//! The ranges of activations.
+
+use super::rewrite::{Site, with_graph};
+use super::{Calibration, Quantization, setting};
+use crate::compile::States;
+use crate::data::{Epoch, Source};
+use crate::dsl::Step;
+use crate::train::feed::{feed, run};
+use crate::train::weights::SampleWeights;
+use crate::train::{TrainError, Trainer};
+use ir::op::reduce::ReduceKind;
+use ir::{Builder, Graph};
+use std::sync::Arc;
+
+/// What bytes stand for: `scale * (byte - zero)`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct ActivationRange {
+    pub(super) scale: f32,
+    pub(super) zero: u8,
+}
+
+impl ActivationRange {
+    /// Bytes for all numbers between these and 0, which has a byte of its own: zeros of padding and of rectifiers are exact.
+    fn of(least: f32, greatest: f32) -> Self {
+        let (least, greatest) = (least.min(0.0), greatest.max(0.0));
+        let scale = (f64::from(greatest) - f64::from(least)) / 255.0;
+        // So that neither it nor its reciprocal is out of range.
+        let scale = if scale > 1e-30 { scale } else { 1.0 };
+        let zero = (-f64::from(least) / scale).round_ties_even() as u8;
+        Self { scale: scale as f32, zero }
+    }
+
+    /// The least and the greatest number.
+    pub(super) fn bounds(&self) -> (f32, f32) {
+        let number = |byte: f32| self.scale * (byte - f32::from(self.zero));
+        (number(0.0), number(255.0))
+    }
+}
+
+/// The least and the greatest of what a contraction gets, on the batches so far.
+#[derive(Clone, Copy)]
+struct Extremes {
+    least: f32,
+    greatest: f32,
+}
+
+/// The range of each contraction's left factor.
+pub(super) fn ranges(
+    trainer: &Trainer,
+    (step, sites, states): (&Step, &[Site], States),
+    data: &dyn Source,
+    options: Quantization,
+) -> Result<Vec<ActivationRange>, TrainError> {
+    let rate = match options.calibration {
+        Calibration::MinMax => None,
+        Calibration::MovingAverage(rate) if rate > 0.0 && rate <= 1.0 => Some(rate),
+        Calibration::MovingAverage(rate) => {
+            return Err(setting(&format!("a moving average of ranges needs a rate above 0 and at most 1, not {rate}")));
+        }
+    };
+    let watched = with_graph(step, watched(&step.graph, sites)?);
+    let mut program = watched.compile_without_states(trainer.programs.options())?;
+    program.share(Arc::new(states))?;
+    let mut extremes: Vec<Option<Extremes>> = vec![None; sites.len()];
+    let size = trainer.pass().batch;
+    let mut batches = data.open(Epoch::in_order(size))?;
+    let mut seen = 0;
+    while seen < options.batches
+        && let Some(batch) = batches.next_batch()?
+    {
+        let (count, samples) = (batch.len(), batch.into());
+        feed(&mut program, &samples, 0..count, &SampleWeights::default())?;
+        run(&mut program, &samples, 0)?;
+        for (number, (site, range)) in sites.iter().zip(&mut extremes).enumerate() {
+            let [least, greatest] = ["least", "greatest"].map(|name| program.output::<f32>(&port(name, number)));
+            let (least, greatest) = (first(least)?, first(greatest)?);
+            if !least.is_finite() || !greatest.is_finite() {
+                let place = site.loc.as_ref().map_or(String::new(), |loc| format!("{loc}: "));
+                let what =
+                    format!("{place}`{}` gets values from {least} to {greatest}: there is no range", site.kernel);
+                return Err(setting(&what));
+            }
+            *range = Some(joined(*range, Extremes { least, greatest }, rate));
+        }
+        seen += 1;
+    }
+    let known: Option<Vec<Extremes>> = extremes.into_iter().collect();
+    let known = known.ok_or_else(|| setting("calibration needs at least one sample"))?;
+    Ok(known.into_iter().map(|Extremes { least, greatest }| ActivationRange::of(least, greatest)).collect())
+}
+
+fn joined(before: Option<Extremes>, now: Extremes, rate: Option<f32>) -> Extremes {
+    let Some(before) = before else { return now };
+    match rate {
+        None => Extremes { least: before.least.min(now.least), greatest: before.greatest.max(now.greatest) },
+        Some(rate) => {
+            let mean = |before: f32, now: f32| before * (1.0 - rate) + now * rate;
+            Extremes { least: mean(before.least, now.least), greatest: mean(before.greatest, now.greatest) }
+        }
+    }
+}
+
+fn first(output: Result<&[f32], runtime::PortError>) -> Result<f32, TrainError> {
+    let output = output.map_err(crate::compile::RunError::from)?;
+    output.first().copied().ok_or_else(|| setting("an output without an element"))
+}
+
+fn port(name: &str, site: usize) -> String {
+    format!("{name}/{site}")
+}
+
+/// The graph with the extremes of what contractions get as its outputs, instead of its own.
+fn watched(graph: &Graph, sites: &[Site]) -> Result<Graph, TrainError> {
+    let mut graph = graph.clone();
+    graph.clear_results();
+    for (number, site) in sites.iter().enumerate() {
+        let rank = graph.ty(site.x).shape.rank();
+        let axes: Vec<usize> = (0..rank).collect();
+        for (name, kind) in [("least", ReduceKind::Min), ("greatest", ReduceKind::Max)] {
+            let mut build = Builder::new(&mut graph, site.loc.clone());
+            let extreme = build.reduce(kind, site.x, &axes).map_err(|e| setting(&e.to_string()))?;
+            graph.set_output(port(name, number), extreme);
+        }
+    }
+    graph.sweep();
+    Ok(graph)
+}
