@@ -1,6 +1,6 @@
 //! What deciding needs to know of a scheduled graph: which values clusters read and make, and what running them takes.
 
-use super::copies::is_copy;
+use super::kind::only_copies;
 use crate::fuse::cluster::{ClusterKind, Clusters, clustered_operands, outputs, reaches_result};
 use crate::lower::{ClusterWork, measure};
 use crate::schedule::checked_index;
@@ -145,7 +145,7 @@ fn cluster_facts(
         scratch_bytes,
         repeats: !matches!(kind, ClusterKind::Scan(_)) && nodes.iter().all(|&n| checked_index(graph, n).is_none()),
         in_place: matches!(kind, ClusterKind::Loop),
-        copies: kind == ClusterKind::Loop && is_copy(graph, nodes),
+        copies: kind == ClusterKind::Loop && only_copies(graph, nodes),
     }
 }
 

@@ -22,6 +22,7 @@
 mod apply;
 mod copies;
 mod facts;
+mod kind;
 mod order;
 mod search;
 
@@ -38,7 +39,7 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
     let limit = context.options.memory_limit;
     let facts = match limit {
         Some(_) => GraphFacts::of(graph, context)?,
-        None if copies::may_copy(graph) => GraphFacts::without_work(graph),
+        None if kind::may_copy(graph) => GraphFacts::without_work(graph),
         None => return Ok(()),
     };
     let mut order = copies::at_uses(&facts);
