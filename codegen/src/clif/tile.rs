@@ -85,7 +85,8 @@ struct Tile<'s, 'f> {
     columns: Vec<(i64, u16)>,
     /// Whether the sums fill the registers. Measured on Zen 4, in GFLOP/s of 59: a tight 6 x 8 tile reaches 48 with a broadcast load for
     /// each product and no unrolling, 33 with shared broadcasts and four steps in a row; a roomy 4 x 8 tile 46 and 52. On Zen 5, of 69: a 5 x 8 tile,
-    /// of which four steps in a row spill, 54 and 46; a product of 17x257 and 257x33, in tiles of 3 x 12, takes 7.8 us as tight and 7.6 as roomy ones.
+    /// of which four steps in a row spill, 54 and 46. On Zen 4 a product of
+    /// 17x257 and 257x33, in tiles of 3 x 12, takes 7.8 us as tight and 7.6 as roomy ones.
     tight: bool,
     /// The sums, row by row, in each the columns.
     sums: Vec<Vec<Variable>>,
