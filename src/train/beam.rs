@@ -248,10 +248,10 @@ impl BeamGenerator {
         if length == 0 || prompts.iter().any(|prompt| prompt.as_ref().len() != length) {
             return wrong("prompts must be of one length, at least 1".into());
         }
-        if prompts.len() * search.width > self.rows {
+        if prompts.len().saturating_mul(search.width) > self.rows {
             return wrong(format!("{} prompts by {} are over {} sequences", prompts.len(), search.width, self.rows));
         }
-        if length + search.max_tokens - search.max_tokens.min(1) > self.context {
+        if length.saturating_add(search.max_tokens.saturating_sub(1)) > self.context {
             let (tokens, context) = (search.max_tokens, self.context);
             return wrong(format!("{length} tokens and {tokens} more are over the context {context}"));
         }
