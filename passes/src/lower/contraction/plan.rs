@@ -105,10 +105,9 @@ pub(super) fn plan(
     };
     let row_bytes = BatchedMatmul::size(&whole.k) * dtype.size_bytes();
     let tallest = tiling.rows.first().map_or(1, |r| r.size);
-    let row_tiles = (target.caches().l2_bytes / 2 / (row_bytes * tallest)).max(4);
     let (partial, group_bytes) = (None, target.caches().l2_bytes / 2);
-    let dims: Vec<usize> = chunks.into_iter().chain(lowering.graph.ty(anchor).shape.iter().copied()).collect();
-    let shape = Shape::new(dims).map_err(|e| lowering.defect(anchor, &e.to_string()))?;
+    let row_tiles = (group_bytes / (row_bytes * tallest)).max(4);
+    let shape = shape_with_chunks(lowering, anchor, chunks)?;
     let mut plan = ContractionPlan {
         cluster,
         anchor,
@@ -144,6 +143,12 @@ pub(super) fn plan(
         None => is_cut.then(|| partial_buffer(lowering, anchor, &plan.results)),
     };
     Ok(plan)
+}
+
+/// The extents of what tiles compute: the result's, with the chunks as its outermost axis if the reduction is cut into those.
+fn shape_with_chunks(lowering: &Lowering<'_>, anchor: NodeId, chunks: Option<usize>) -> Result<Shape, PassError> {
+    let dims: Vec<usize> = chunks.into_iter().chain(lowering.graph.ty(anchor).shape.iter().copied()).collect();
+    Shape::new(dims).map_err(|e| lowering.defect(anchor, &e.to_string()))
 }
 
 /// How many panels of a run there are for threads to share.
