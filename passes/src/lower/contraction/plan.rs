@@ -103,10 +103,8 @@ pub(super) fn plan(
         [part] if cutter.packs_left(&part.spec) => left::pack(lowering, (cluster, anchor), &part.spec, &part.rows)?,
         _ => None,
     };
-    let row_bytes = BatchedMatmul::size(&whole.k) * dtype.size_bytes();
-    let tallest = tiling.rows.first().map_or(1, |r| r.size);
     let (partial, group_bytes) = (None, target.caches().l2_bytes / 2);
-    let row_tiles = (group_bytes / (row_bytes * tallest)).max(4);
+    let row_tiles = row_tiles(&whole, tiling.rows.first(), dtype, group_bytes);
     let shape = shape_with_chunks(lowering, anchor, chunks)?;
     let mut plan = ContractionPlan {
         cluster,
@@ -143,6 +141,12 @@ pub(super) fn plan(
         None => is_cut.then(|| partial_buffer(lowering, anchor, &plan.results)),
     };
     Ok(plan)
+}
+
+/// How many tiles of rows, as high as the first, have a part of the left factor of so many bytes.
+fn row_tiles(whole: &BatchedMatmul, first: Option<&TileRun>, dtype: DType, bytes: usize) -> usize {
+    let row_bytes = BatchedMatmul::size(&whole.k) * dtype.size_bytes();
+    (bytes / (row_bytes * first.map_or(1, |run| run.size))).max(4)
 }
 
 /// The extents of what tiles compute: the result's, with the chunks as its outermost axis if the reduction is cut into those.
