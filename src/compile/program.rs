@@ -316,11 +316,12 @@ impl CompiledProgram {
     }
 
     /// The block of memory that holds the states, if the program has any at the moment.
+    #[cfg(test)]
     pub(crate) fn block(&self) -> Option<&States> {
         self.executable.states()
     }
 
-    /// The same, to write to, if no other program reads them.
+    /// The block of memory that holds the states, to write to, if the program has any at the moment and no other program reads them.
     pub(crate) fn block_mut(&mut self) -> Option<&mut States> {
         self.executable.states_mut()
     }

@@ -199,13 +199,12 @@ impl Programs {
 
     /// Whether no element of a parameter or a running statistic is infinite or NaN.
     pub(super) fn has_finite_weights(&mut self) -> Result<bool, TrainError> {
-        self.block()?;
-        let Self { specs, states, holder, cache, .. } = self;
-        let held = holder.and_then(|signature| cache.get(signature)).and_then(|program| program.block());
-        let Some(block) = held.or(states.as_ref()) else { return Ok(true) };
-        let weights = specs.values().filter(|s| matches!(s.role, StateRole::Parameter | StateRole::Buffer));
-        for state in weights {
-            if !is_finite(block, &state.name, state.ty.dtype)? {
+        let is_weight = |state: &&StateSpec| matches!(state.role, StateRole::Parameter | StateRole::Buffer);
+        let named = |state: &StateSpec| (state.name.clone(), state.ty.dtype);
+        let weights: Vec<_> = self.specs.values().filter(is_weight).map(named).collect();
+        let block = self.block()?;
+        for (name, dtype) in weights {
+            if !is_finite(block, &name, dtype)? {
                 return Ok(false);
             }
         }

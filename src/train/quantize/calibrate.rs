@@ -2,7 +2,7 @@
 
 use super::rewrite::{Site, with_graph};
 use super::{Calibration, Quantization, setting};
-use crate::compile::States;
+use crate::compile::{RunError, States};
 use crate::data::{Epoch, Source};
 use crate::dsl::Step;
 use crate::train::feed::{feed, run};
@@ -72,8 +72,8 @@ pub(super) fn ranges(
         feed(&mut program, &samples, 0..count, &SampleWeights::default())?;
         run(&mut program, &samples, 0)?;
         for (number, (site, range)) in sites.iter().zip(&mut extremes).enumerate() {
-            let [least, greatest] = ["least", "greatest"].map(|name| program.output::<f32>(&port(name, number)));
-            let (least, greatest) = (first(least)?, first(greatest)?);
+            let extreme = |name: &str| program.scalar(&port(name, number)).map(|x| x as f32).map_err(RunError::from);
+            let (least, greatest) = (extreme("least")?, extreme("greatest")?);
             if !least.is_finite() || !greatest.is_finite() {
                 let place = site.loc.as_ref().map_or(String::new(), |loc| format!("{loc}: "));
                 let what =
@@ -98,11 +98,6 @@ fn joined(before: Option<Extremes>, now: Extremes, rate: Option<f32>) -> Extreme
             Extremes { least: mean(before.least, now.least), greatest: mean(before.greatest, now.greatest) }
         }
     }
-}
-
-fn first(output: Result<&[f32], runtime::PortError>) -> Result<f32, TrainError> {
-    let output = output.map_err(crate::compile::RunError::from)?;
-    output.first().copied().ok_or_else(|| setting("an output without an element"))
 }
 
 fn port(name: &str, site: usize) -> String {

@@ -51,8 +51,8 @@ impl ByteKernel {
         let rows = kernel.data().len() / columns;
         let number = |row: usize, column: usize| kernel.get(row * columns + column).as_f64() as f32;
         let largest = |column: usize| (0..rows).map(|row| number(row, column).abs()).fold(0.0, f32::max);
-        let scales: Vec<f32> = (0..columns).map(|c| largest(c) / GREATEST).collect();
-        let scales: Vec<f32> = scales.into_iter().map(|scale| if scale > 1e-30 { scale } else { 1.0 }).collect();
+        let scale = |column: usize| Some(largest(column) / GREATEST).filter(|&scale| scale > 1e-30).unwrap_or(1.0);
+        let scales: Vec<f32> = (0..columns).map(scale).collect();
         let byte = |row: usize, column: usize| {
             (number(row, column) / scales[column]).round_ties_even().clamp(-GREATEST, GREATEST) as i8
         };
