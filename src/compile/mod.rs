@@ -41,7 +41,7 @@ pub use outputs::StepOutputs;
 pub use program::CompiledProgram;
 pub use programs::ProgramCache;
 pub use report::{CompileReport, KernelReport};
-pub(crate) use values::{Elements, first, is_finite, read, write};
+pub(crate) use values::{Elements, first, is_finite, read, write, write_initial};
 
 pub use kernel::Target;
 pub use passes::{PassOptions, Snapshots, Stop};

@@ -1,7 +1,7 @@
 //! A compiled step with its memory.
 
 use super::indices::IndexedInputs;
-use super::values::{Elements, first, read, with_input, write, write_float};
+use super::values::{Elements, first, read, with_input, write, write_float, write_initial};
 use super::{CompileError, CompileReport, RunError, StepOutputs};
 use crate::data::ArrayView;
 use crate::dsl::{StateSpec, Step};
@@ -268,7 +268,7 @@ impl CompiledProgram {
     fn fill(&mut self, seed: u64, which: impl Fn(&StateSpec) -> bool) -> Result<(), RunError> {
         for state in self.states.iter().filter(|state| which(state)) {
             let states = self.executable.states_mut().ok_or_else(|| no_states(&state.name))?;
-            write(states, &state.name, &state.ty, &state.initial(seed))?;
+            write_initial(states, state, seed)?;
         }
         Ok(())
     }

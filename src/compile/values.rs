@@ -1,6 +1,7 @@
 //! Between host tensors and a program's memory.
 
 use super::RunError;
+use crate::dsl::StateSpec;
 use ir::{DType, Data, Scalar, TensorType, Value};
 use runtime::{Element, Executable, PortError, States};
 
@@ -91,6 +92,14 @@ pub(crate) fn write(memory: &mut impl Sink, name: &str, expected: &TensorType, v
         }
     }?;
     Ok(())
+}
+
+/// Gives a state the value that it has before the first run.
+pub(crate) fn write_initial(states: &mut States, state: &StateSpec, seed: u64) -> Result<(), RunError> {
+    if state.ty.dtype == DType::F32 && state.init.write(&state.ty, (seed, &state.name), states.get_mut(&state.name)?) {
+        return Ok(());
+    }
+    write(states, &state.name, &state.ty, &state.initial(seed))
 }
 
 /// The first element of an output or a state, widened.

@@ -200,15 +200,39 @@ fn orthogonal_matrix(stream: u64, rows: usize, cols: usize) -> Vec<f64> {
     (0..rows * cols).map(|i| vectors[i % cols * rows + i / cols]).collect()
 }
 
-/// A value of these elements, by position. Models are large and mostly of these two types: no detour for them.
-fn by_position(ty: &TensorType, mut f: impl FnMut(u64) -> f64) -> Value {
-    let positions = 0..ty.shape.numel() as u64;
-    let data = match ty.dtype {
-        DType::F32 => Data::F32(positions.map(|i| f(i) as f32).collect()),
-        DType::F64 => Data::F64(positions.map(f).collect()),
-        dtype => return Value::from_fn(ty.clone(), |i| Scalar::from_f64(f(i as u64), dtype)),
-    };
-    Value::new(ty.clone(), data).expect("as many elements of its type as the shape has")
+/// Where elements go that are made one by one, in order of position. Models are large and mostly `f32`: no detour for those.
+trait Place {
+    /// What is there then.
+    type Filled;
+
+    /// Puts the element that `f` gives at each position.
+    fn fill(self, f: impl FnMut(u64) -> f64) -> Self::Filled;
+}
+
+/// A value of its own.
+impl Place for &TensorType {
+    type Filled = Value;
+
+    fn fill(self, mut f: impl FnMut(u64) -> f64) -> Value {
+        let positions = 0..self.shape.numel() as u64;
+        let data = match self.dtype {
+            DType::F32 => Data::F32(positions.map(|i| f(i) as f32).collect()),
+            DType::F64 => Data::F64(positions.map(f).collect()),
+            dtype => return Value::from_fn(self.clone(), |i| Scalar::from_f64(f(i as u64), dtype)),
+        };
+        Value::new(self.clone(), data).expect("as many elements of its type as the shape has")
+    }
+}
+
+/// Memory that is there already.
+impl Place for &mut [f32] {
+    type Filled = ();
+
+    fn fill(self, mut f: impl FnMut(u64) -> f64) {
+        for (i, element) in (0..).zip(self) {
+            *element = f(i) as f32;
+        }
+    }
 }
 
 impl Initializer {
@@ -284,27 +308,42 @@ impl Initializer {
     pub fn value(&self, ty: &TensorType, seed: u64, name: &str) -> Value {
         match self.fill(ty) {
             Fill::Blocks([value]) => Value::splat(Scalar::from_f64(*value, ty.dtype), ty.shape.clone()),
-            Fill::Blocks(values) => {
+            Fill::Given(value) => value.clone(),
+            Fill::Seed => Value::from_fn(ty.clone(), |_| Scalar::from_i64(seed as i64, ty.dtype)),
+            fill => fill.put(ty, (seed, name), ty).expect("given values and seeds have been dealt with"),
+        }
+    }
+
+    /// Writes that value where the state itself stands, if it is made of `f32` one by one: no copy of it is made.
+    pub(crate) fn write(&self, ty: &TensorType, (seed, name): (u64, &str), state: &mut [f32]) -> bool {
+        self.fill(ty).put(ty, (seed, name), state).is_some()
+    }
+}
+
+impl Fill<'_> {
+    /// Puts the elements for a state of type `ty`; `None` for given ones and seeds, which are not made.
+    fn put<P: Place>(&self, ty: &TensorType, (seed, name): (u64, &str), place: P) -> Option<P::Filled> {
+        Some(match *self {
+            Self::Blocks(values) => {
                 let extent = ty.shape.last().copied().unwrap_or(1);
-                by_position(ty, |i| values[i as usize % extent * values.len() / extent])
+                place.fill(|i| values[i as usize % extent * values.len() / extent])
             }
-            Fill::Sample(sample) => {
+            Self::Sample(sample) => {
                 let stream = stream_of(seed, name);
                 let (of, mut e) = (|draw| Sample { draw, ..sample }, HostEvaluator::default());
                 // A loop for each, so that what is drawn isn't asked at every element.
                 match sample.draw {
-                    Draw::Uniform => by_position(ty, |i| of(Draw::Uniform).value(&mut e, stream, i)),
-                    Draw::Normal => by_position(ty, |i| of(Draw::Normal).value(&mut e, stream, i)),
-                    Draw::TruncatedNormal => by_position(ty, |i| of(Draw::TruncatedNormal).value(&mut e, stream, i)),
+                    Draw::Uniform => place.fill(|i| of(Draw::Uniform).value(&mut e, stream, i)),
+                    Draw::Normal => place.fill(|i| of(Draw::Normal).value(&mut e, stream, i)),
+                    Draw::TruncatedNormal => place.fill(|i| of(Draw::TruncatedNormal).value(&mut e, stream, i)),
                 }
             }
-            Fill::Orthogonal { gain, rows, cols } => {
+            Self::Orthogonal { gain, rows, cols } => {
                 let matrix = orthogonal_matrix(stream_of(seed, name), rows, cols);
-                by_position(ty, |i| gain * matrix[i as usize])
+                place.fill(|i| gain * matrix[i as usize])
             }
-            Fill::Given(value) => value.clone(),
-            Fill::Seed => Value::from_fn(ty.clone(), |_| Scalar::from_i64(seed as i64, ty.dtype)),
-        }
+            Self::Given(_) | Self::Seed => return None,
+        })
     }
 }
 

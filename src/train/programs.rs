@@ -7,6 +7,7 @@ use super::TrainError;
 use super::states::near;
 use crate::compile::{
     CompileError, CompileOptions, CompiledProgram, ProgramCache, RunError, States, first, is_finite, read, write,
+    write_initial,
 };
 use crate::dsl::{ModelErrors, StateRole, StateSpec, Step};
 use crate::model::{Batch, Criteria, Model, loss_name, trace};
@@ -119,7 +120,7 @@ impl Programs {
     fn fill(&self, block: &mut States, which: impl Fn(&StateSpec) -> bool) -> Result<(), TrainError> {
         let seed = self.cache.options().seed;
         for state in self.specs.values().filter(|state| which(state)) {
-            write(block, &state.name, &state.ty, &state.initial(seed))?;
+            write_initial(block, state, seed)?;
         }
         Ok(())
     }
