@@ -55,6 +55,7 @@ mod step;
 mod tensor;
 #[cfg(test)]
 mod tests;
+mod trigonometric;
 mod types;
 mod while_loop;
 mod window;

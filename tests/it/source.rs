@@ -4,7 +4,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace by import name, with their folders.
-pub(crate) const CRATES: [(&str, &str); 15] = [
+pub(crate) const CRATES: [(&str, &str); 16] = [
     ("ir", "ir"),
     ("kernel", "kernel"),
     ("passes", "passes"),
@@ -15,6 +15,7 @@ pub(crate) const CRATES: [(&str, &str); 15] = [
     (ROOT, "."),
     ("aot", "aot"),
     ("gradc_build", "build"),
+    ("gradc_onnx", "onnx"),
     ("gradc_cli", "cli"),
     ("gradc_tests", "tests"),
     ("gradc_benches", "benches"),
