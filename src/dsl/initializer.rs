@@ -201,7 +201,7 @@ fn orthogonal_matrix(stream: u64, rows: usize, cols: usize) -> Vec<f64> {
 }
 
 /// Where elements go that are made one by one, in order of position. Models are large and mostly `f32`: no detour for those.
-trait Place {
+trait Fillable {
     /// What is there then.
     type Filled;
 
@@ -210,7 +210,7 @@ trait Place {
 }
 
 /// A value of its own.
-impl Place for &TensorType {
+impl Fillable for &TensorType {
     type Filled = Value;
 
     fn fill(self, mut f: impl FnMut(u64) -> f64) -> Value {
@@ -225,7 +225,7 @@ impl Place for &TensorType {
 }
 
 /// Memory that is there already.
-impl Place for &mut [f32] {
+impl Fillable for &mut [f32] {
     type Filled = ();
 
     fn fill(self, mut f: impl FnMut(u64) -> f64) {
@@ -322,25 +322,25 @@ impl Initializer {
 
 impl Fill<'_> {
     /// Puts the elements for a state of type `ty`; `None` for given ones and seeds, which are not made.
-    fn put<P: Place>(&self, ty: &TensorType, (seed, name): (u64, &str), place: P) -> Option<P::Filled> {
+    fn put<P: Fillable>(&self, ty: &TensorType, (seed, name): (u64, &str), to: P) -> Option<P::Filled> {
         Some(match *self {
             Self::Blocks(values) => {
                 let extent = ty.shape.last().copied().unwrap_or(1);
-                place.fill(|i| values[i as usize % extent * values.len() / extent])
+                to.fill(|i| values[i as usize % extent * values.len() / extent])
             }
             Self::Sample(sample) => {
                 let stream = stream_of(seed, name);
                 let (of, mut e) = (|draw| Sample { draw, ..sample }, HostEvaluator::default());
                 // A loop for each, so that what is drawn isn't asked at every element.
                 match sample.draw {
-                    Draw::Uniform => place.fill(|i| of(Draw::Uniform).value(&mut e, stream, i)),
-                    Draw::Normal => place.fill(|i| of(Draw::Normal).value(&mut e, stream, i)),
-                    Draw::TruncatedNormal => place.fill(|i| of(Draw::TruncatedNormal).value(&mut e, stream, i)),
+                    Draw::Uniform => to.fill(|i| of(Draw::Uniform).value(&mut e, stream, i)),
+                    Draw::Normal => to.fill(|i| of(Draw::Normal).value(&mut e, stream, i)),
+                    Draw::TruncatedNormal => to.fill(|i| of(Draw::TruncatedNormal).value(&mut e, stream, i)),
                 }
             }
             Self::Orthogonal { gain, rows, cols } => {
                 let matrix = orthogonal_matrix(stream_of(seed, name), rows, cols);
-                place.fill(|i| gain * matrix[i as usize])
+                to.fill(|i| gain * matrix[i as usize])
             }
             Self::Given(_) | Self::Seed => return None,
         })
