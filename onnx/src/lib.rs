@@ -4,10 +4,13 @@
 //! extents that a model leaves open are given, what a model computes of them is computed at import. Which operators there are, and what of the standard's own tests
 //! each passes, is in `docs/onnx.md`.
 //!
+//! [`export`] goes the other way: the graph of a prediction as a model.
+//!
 //! What isn't provided is refused, with the operator, the node, the reason, and what to do: [`ImportError`].
 
 mod call;
 mod error;
+mod export;
 mod fold;
 mod import;
 mod importer;
@@ -18,6 +21,7 @@ mod stored;
 mod table;
 
 pub use error::{ImportError, Refusal};
+pub use export::{ExportError, export};
 pub use import::{FinishError, Import, Imported, Survey};
 pub use item::KnownTensor;
 

@@ -18,7 +18,7 @@ fn allowed(krate: &str) -> &'static [&'static str] {
         "aot" => &[ROOT, "ir", "kernel", "codegen", "runtime"],
         "gradc_build" => &[ROOT, "aot", "ir", "kernel"],
         "gradc_onnx" => &[ROOT, "ir"],
-        "gradc_cli" => &[ROOT, "aot", "ir", "kernel", "passes", "runtime"],
+        "gradc_cli" => &[ROOT, "aot", "gradc_onnx", "ir", "kernel", "passes", "runtime"],
         "gradc_tests" => {
             &[ROOT, "aot", "gradc_build", "gradc_cli", "ir", "kernel", "passes", "runtime", "random_graphs"]
         }

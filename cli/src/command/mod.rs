@@ -7,6 +7,8 @@ mod build;
 mod cache;
 mod data;
 mod dump;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod passes;
 mod profile;
 
@@ -41,6 +43,12 @@ enum Command {
     Cache(cache::CacheFiles),
     /// Get data sets
     Data(data::Data),
+    /// Read an ONNX model: its operators, its shapes, what isn't provided
+    #[cfg(feature = "onnx")]
+    Import(onnx::ImportModel),
+    /// Run an ONNX model once
+    #[cfg(feature = "onnx")]
+    Run(onnx::RunModel),
 }
 
 /// Runs the command line of this process.
@@ -54,6 +62,10 @@ pub fn main() -> ExitCode {
         Command::Build(build) => build.run(),
         Command::Cache(cache) => cache.run(),
         Command::Data(data) => data.run(),
+        #[cfg(feature = "onnx")]
+        Command::Import(import) => import.run(),
+        #[cfg(feature = "onnx")]
+        Command::Run(run) => run.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
