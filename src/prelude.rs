@@ -20,4 +20,4 @@ pub use crate::nn::{
 };
 pub use crate::optim::{Adagrad, Adam, AdamW, Groups, LossScale, Optimizer, RmsProp, Schedule, Select, Sgd};
 pub use crate::train::callback::{CsvLogger, EarlyStopping, LearningRateSchedule, ModelCheckpoint, ReduceLrOnPlateau};
-pub use crate::train::{Compile, Evaluation, Fit, History, Predictor, Quantization, TrainError, Trainer};
+pub use crate::train::{Checkpoints, Compile, Evaluation, Fit, History, Predictor, Quantization, TrainError, Trainer};

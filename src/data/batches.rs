@@ -79,6 +79,19 @@ impl<'a> BatchView<'a> {
         self.data.at_rows(self.rows)
     }
 
+    /// CRC-32 of the elements in all columns, by which a batch is known again.
+    pub(crate) fn digest(&self) -> u32 {
+        let mut digest = crc32fast::Hasher::new();
+        for (name, column) in self.data.columns() {
+            let size = column.sample().shape.numel();
+            digest.update(name.as_bytes());
+            for row in self.rows.iter() {
+                digest.update(&column.value().data().range(row * size..(row + 1) * size).to_bytes());
+            }
+        }
+        digest.finalize()
+    }
+
     /// All samples of a data set.
     pub(super) fn whole(data: &'a Dataset) -> Self {
         Self { data, rows: data.row_refs(), first: 0 }
@@ -137,8 +150,14 @@ impl<'d> Batches<'d> {
 
 impl BatchReader for Batches<'_> {
     fn next_batch(&mut self) -> Result<Option<BatchView<'_>>, DataError> {
-        let rows = &self.order[self.at..self.order.len().min(self.at + self.size)];
+        let rows = &self.order[self.at..self.order.len().min(self.at.saturating_add(self.size))];
         self.at += rows.len();
         Ok((!rows.is_empty()).then_some(BatchView { data: self.data, rows: RowRefs::List(rows), first: 0 }))
+    }
+
+    fn skip(&mut self, batches: usize) -> Result<usize, DataError> {
+        let left = (self.order.len() - self.at).div_ceil(self.size);
+        self.at = self.order.len().min(self.at.saturating_add(batches.saturating_mul(self.size)));
+        Ok(batches.min(left))
     }
 }

@@ -58,4 +58,17 @@ pub trait BatchReader {
     /// # Errors
     /// What could not be read. The pass is over then.
     fn next_batch(&mut self) -> Result<Option<BatchView<'_>>, DataError>;
+
+    /// Passes over so many batches; how many there were. Reads them, where nothing better is known.
+    ///
+    /// # Errors
+    /// What could not be read. The pass is over then.
+    fn skip(&mut self, batches: usize) -> Result<usize, DataError> {
+        for done in 0..batches {
+            if self.next_batch()?.is_none() {
+                return Ok(done);
+            }
+        }
+        Ok(batches)
+    }
 }

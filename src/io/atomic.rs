@@ -39,6 +39,20 @@ pub fn check_destination(path: impl AsRef<Path>) -> Result<(), IoError> {
     temporary(path).map(drop)
 }
 
+/// How the names of temporary files begin.
+const TEMPORARY: &str = ".gradc-";
+
+/// Removes the temporary files that killed processes have left in a folder. Nobody else may be writing files there.
+pub(crate) fn remove_leftovers(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// The folder that a path's file lies in.
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -47,7 +61,7 @@ fn folder(path: &Path) -> &Path {
 /// A temporary file beside where `path` is to be.
 fn temporary(path: &Path) -> Result<NamedTempFile, IoError> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".gradc-");
+    builder.prefix(TEMPORARY);
     #[cfg(unix)]
     {
         // As any new file, as far as the user's mask allows; a temporary file would be readable by its owner alone.

@@ -1,14 +1,15 @@
 //! Tensors in safetensors files: an 8-byte length, a JSON header with type, shape and place of each tensor, the elements.
 
-use super::{IoError, write_atomically};
-use ir::{DType, Data, Shape, TensorType, Value};
-use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
+use super::tensor_file::{checksum, read_header};
+use super::{IoError, TensorFile, write_atomically};
+use ir::{DType, Scalar, Shape, TensorType, Value};
+use safetensors::{Dtype, View};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Both names of each element type.
-const DTYPES: [(DType, Dtype); 9] = [
+pub(super) const DTYPES: [(DType, Dtype); 9] = [
     (DType::F32, Dtype::F32),
     (DType::F64, Dtype::F64),
     (DType::Bf16, Dtype::BF16),
@@ -19,6 +20,18 @@ const DTYPES: [(DType, Dtype); 9] = [
     (DType::U8, Dtype::U8),
     (DType::Bool, Dtype::BOOL),
 ];
+
+/// The name under which texts stand in the header.
+pub(super) const METADATA: &str = "gradc";
+
+/// The tensor of 4 bytes that holds the checksum of the file, in which these bytes count as zeros. Readers that know nothing of it see a tensor more.
+pub(super) const SEAL: &str = "@checksum";
+
+/// How names of tensors begin that are no states of a model: the checksum, and what a checkpoint holds of its run.
+pub(crate) const RESERVED: char = '@';
+
+/// Bytes of a header that are read and written at most: a limit of the memory that a hostile file can take.
+pub const MAX_HEADER: usize = 8 << 20;
 
 /// A tensor to be written.
 struct WrittenTensor<'a>(&'a Value);
@@ -45,7 +58,7 @@ impl View for WrittenTensor<'_> {
 /// Saves tensors by name, atomically: see [`write_atomically`]. The same tensors give the same bytes.
 ///
 /// # Errors
-/// If the file can't be written.
+/// If the file can't be written, or its header would have more than [`MAX_HEADER`] bytes.
 pub fn save_tensors(path: impl AsRef<Path>, tensors: &BTreeMap<String, Value>) -> Result<(), IoError> {
     save_with_metadata(path, tensors, &BTreeMap::new())
 }
@@ -54,18 +67,61 @@ pub fn save_tensors(path: impl AsRef<Path>, tensors: &BTreeMap<String, Value>) -
 /// the one name `gradc`, as JSON, in the order of their names.
 ///
 /// # Errors
-/// If the file can't be written.
+/// As [`save_tensors`].
 pub fn save_with_metadata(
     path: impl AsRef<Path>,
     tensors: &BTreeMap<String, Value>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), IoError> {
     let path = path.as_ref();
-    let views = tensors.iter().map(|(name, value)| (name, WrittenTensor(value)));
+    write_atomically(path, &encode(path, tensors, metadata, false)?)
+}
+
+/// The same with a checksum of the whole file in it, which [`TensorFile::check_seal`] compares.
+///
+/// # Errors
+/// As [`save_tensors`].
+pub fn save_sealed(
+    path: impl AsRef<Path>,
+    tensors: &BTreeMap<String, Value>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), IoError> {
+    let path = path.as_ref();
+    write_atomically(path, &encode(path, tensors, metadata, true)?)
+}
+
+/// The bytes of a file.
+fn encode(
+    path: &Path,
+    tensors: &BTreeMap<String, Value>,
+    metadata: &BTreeMap<String, String>,
+    sealed: bool,
+) -> Result<Vec<u8>, IoError> {
+    let unsealed = Value::splat(Scalar::U8(0), Shape::new([4]).unwrap_or_default());
+    let views = tensors.iter().map(|(name, value)| (name.as_str(), WrittenTensor(value)));
+    let views = views.chain(sealed.then_some((SEAL, WrittenTensor(&unsealed))));
     let texts =
         (!metadata.is_empty()).then(|| [(METADATA.to_string(), serde_json::json!(metadata).to_string())].into());
-    let bytes = safetensors::serialize(views, texts).map_err(|e| malformed(path, &[], &e))?;
-    write_atomically(path, &bytes)
+    let malformed = |what: String| IoError::Malformed { path: path.into(), offset: 8, what };
+    let mut bytes = safetensors::serialize(views, texts).map_err(|e| malformed(e.to_string()))?;
+    if sealed {
+        seal(path, &mut bytes)?;
+    }
+    let header = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+    match header > MAX_HEADER as u64 {
+        true => Err(malformed(format!("a header of {header} bytes, more than the {MAX_HEADER} that are read again"))),
+        false => Ok(bytes),
+    }
+}
+
+/// Writes the checksum of a file's bytes into its place, whatever stands there.
+pub(crate) fn seal(path: &Path, bytes: &mut [u8]) -> Result<(), IoError> {
+    let (start, header) = read_header(path, bytes)?;
+    if let Some((from, to)) = header.info(SEAL).map(|info| info.data_offsets).filter(|(from, to)| to - from == 4) {
+        let sum = checksum(bytes, start + from..start + to);
+        bytes[start + from..start + to].copy_from_slice(&sum.to_le_bytes());
+    }
+    Ok(())
 }
 
 /// The texts that stand beside a file's tensors; none if it was written without.
@@ -73,48 +129,16 @@ pub fn save_with_metadata(
 /// # Errors
 /// If the file can't be read or is damaged.
 pub fn load_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>, IoError> {
-    let path = path.as_ref();
-    let bytes = read_file(path)?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| malformed(path, &bytes, &e))?;
-    let Some(text) = header.metadata().as_ref().and_then(|texts| texts.get(METADATA)) else {
-        return Ok(BTreeMap::new());
-    };
-    let wrong =
-        |e| IoError::Malformed { path: path.into(), offset: 8, what: format!("`{METADATA}` in the metadata: {e}") };
-    serde_json::from_str(text).map_err(wrong)
+    TensorFile::open(path)?.metadata()
 }
 
-/// The name under which texts stand in the header.
-const METADATA: &str = "gradc";
-
-fn read_file(path: &Path) -> Result<Vec<u8>, IoError> {
-    std::fs::read(path).map_err(|source| IoError::File { path: path.into(), what: "it could not be read", source })
-}
-
-/// Loads all tensors of a file.
+/// Loads all tensors of a file; [`TensorFile`] gives single ones.
 ///
 /// # Errors
 /// If the file can't be read, is damaged (with the offset), or holds a tensor of a type or a shape that there is none of here.
 pub fn load_tensors(path: impl AsRef<Path>) -> Result<BTreeMap<String, Value>, IoError> {
-    let path = path.as_ref();
-    let bytes = read_file(path)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| malformed(path, &bytes, &e))?;
-    let mut tensors = BTreeMap::new();
-    for (name, view) in file.iter() {
-        let fail = |what: String| IoError::Tensor { path: path.into(), name: name.into(), what };
-        let dtype = DTYPES.iter().find(|(_, theirs)| *theirs == view.dtype()).map(|(ours, _)| *ours);
-        let dtype = dtype.ok_or_else(|| fail(format!("elements of {} are not supported", view.dtype())))?;
-        let shape = Shape::new(view.shape()).map_err(|e| fail(e.to_string()))?;
-        if dtype == DType::Bool
-            && let Some(at) = view.data().iter().position(|byte| *byte > 1)
-        {
-            return Err(fail(format!("element {at} is the byte {}, no truth value", view.data()[at])));
-        }
-        let data = Data::from_bytes(dtype, view.data());
-        let value = Value::new(TensorType::new(dtype, shape), data).map_err(|e| fail(e.to_string()))?;
-        tensors.insert(name.to_string(), value);
-    }
-    Ok(tensors)
+    let file = TensorFile::open(path)?;
+    file.names().map(|name| Ok((name.to_string(), file.tensor(name)?))).collect()
 }
 
 /// The tensors for `wanted` states, each of the state's type. With `exact`, the file may hold no others.
@@ -148,34 +172,9 @@ pub fn select(
     Ok(tensors)
 }
 
-/// The library's errors, with the place in the file.
-fn malformed(path: &Path, bytes: &[u8], error: &SafeTensorError) -> IoError {
-    use SafeTensorError as E;
-    let length = bytes.first_chunk().map(|b| u64::from_le_bytes(*b));
-    let offset = match error {
-        E::HeaderTooSmall => bytes.len() as u64,
-        E::HeaderTooLarge | E::InvalidHeaderLength => 0,
-        // In one line of JSON, column n is byte n - 1 of the header.
-        E::InvalidHeaderDeserialization(e) => 8 + e.column().saturating_sub(1) as u64,
-        E::InvalidHeader(e) => 8 + e.valid_up_to() as u64,
-        E::MetadataIncompleteBuffer => bytes.len() as u64,
-        _ => 8,
-    };
-    let what = match (error, length) {
-        (E::HeaderTooSmall, _) => format!("a safetensors file has at least 8 bytes, this one {}", bytes.len()),
-        (E::InvalidHeaderLength | E::HeaderTooLarge, Some(n)) => {
-            format!("the header is to have {n} bytes, the file has {}", bytes.len())
-        }
-        (E::MetadataIncompleteBuffer, _) => "the file ends before, or goes on after, the last tensor".into(),
-        _ => error.to_string(),
-    };
-    IoError::Malformed { path: path.into(), offset, what }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ir::Scalar;
 
     fn tensors() -> BTreeMap<String, Value> {
         let all = DType::ALL.into_iter().enumerate();
@@ -233,6 +232,43 @@ mod tests {
         let lie = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
         std::fs::write(&path, lie).unwrap();
         assert!(matches!(load_tensors(&path), Err(IoError::Malformed { offset: 0, .. })));
+    }
+
+    /// Wherever a bit of a sealed file is turned, it is noticed; without a seal there is nothing to compare.
+    #[test]
+    fn every_turned_bit_of_a_sealed_file_is_noticed() {
+        let (_dir, path) = saved();
+        assert!(!TensorFile::open(&path).unwrap().check_seal().unwrap());
+        save_sealed(&path, &tensors(), &[("note".to_string(), "text".to_string())].into()).unwrap();
+        assert!(TensorFile::open(&path).unwrap().check_seal().unwrap());
+        assert_eq!((load_tensors(&path).unwrap(), load_metadata(&path).unwrap()["note"].as_str()), (tensors(), "text"));
+        let whole = std::fs::read(&path).unwrap();
+        for bit in 0..8 * whole.len() {
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let checked = TensorFile::from_bytes("f", damaged).and_then(|file| file.check_seal());
+            assert!(!matches!(checked, Ok(true)), "bit {bit}");
+        }
+    }
+
+    /// Extents and places whose sums go beyond all numbers, and a header that would take too much memory.
+    #[test]
+    fn headers_that_promise_too_much_are_refused() {
+        let file = |header: String| {
+            let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+            TensorFile::from_bytes("f", bytes).map(drop).unwrap_err()
+        };
+        let (most, mut from, mut entries) = (u64::MAX / 8, 0, vec![]);
+        for i in 0..8 {
+            entries
+                .push(format!(r#""t{i}":{{"dtype":"U8","shape":[{most}],"data_offsets":[{from},{}]}}"#, from + most));
+            from += most;
+        }
+        assert!(matches!(file(format!("{{{}}}", entries.join(","))), IoError::Malformed { .. }));
+        let error = file(r#"{"t":{"dtype":"F32","shape":[1152921504606846976],"data_offsets":[0,4]}}"#.into());
+        assert!(matches!(error, IoError::Malformed { .. }), "{error}");
+        let error = file(format!("{{{}}}", " ".repeat(MAX_HEADER))).to_string();
+        assert!(error.contains("more than the 8388608 that are read"), "{error}");
     }
 
     #[test]

@@ -1,21 +1,35 @@
 //! The states of the best epoch so far, which a training that diverges goes back to.
 
 use super::{EpochRecord, TrainError, Trainer};
+use crate::compile::read;
+use ir::{TensorType, Value};
 use runtime::States;
+use std::collections::BTreeMap;
 
 /// A copy of all states: weights, moments, the number of steps, rates.
 pub(super) struct BestEpoch {
     /// From 1; 0 before the first.
-    epoch: usize,
+    pub(super) epoch: usize,
     /// Its loss: of validation where there is one, else of training.
-    loss: f64,
+    pub(super) loss: f64,
     states: States,
 }
 
 impl BestEpoch {
     /// What there is before the first epoch.
     pub(super) fn new(trainer: &mut Trainer) -> Result<Self, TrainError> {
-        Ok(Self { epoch: 0, loss: f64::INFINITY, states: trainer.programs.copy_of_all()? })
+        Self::of(trainer, 0, f64::INFINITY)
+    }
+
+    /// The states that the trainer has now, as those of an epoch with that loss.
+    pub(super) fn of(trainer: &mut Trainer, epoch: usize, loss: f64) -> Result<Self, TrainError> {
+        Ok(Self { epoch, loss, states: trainer.programs.copy_of_all()? })
+    }
+
+    /// The states' values, of these types.
+    pub(super) fn values(&self, types: &BTreeMap<String, TensorType>) -> Result<BTreeMap<String, Value>, TrainError> {
+        let held = types.iter().filter(|(name, ty)| self.states.holds(name, ty.dtype, ty.shape.numel()));
+        held.map(|(name, ty)| Ok((name.clone(), read(&self.states, name, ty)?))).collect()
     }
 
     /// Takes an epoch in: its states are kept if its loss is less than all before, and the weights are finite.

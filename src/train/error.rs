@@ -1,6 +1,6 @@
 //! What can go wrong in training.
 
-use super::History;
+use super::{CheckpointError, History};
 use crate::compile::{CompileError, RunError};
 use crate::data::DataError;
 use crate::dsl::ModelErrors;
@@ -40,6 +40,9 @@ pub enum TrainError {
     /// Weights could not be saved or loaded.
     #[error(transparent)]
     Io(#[from] IoError),
+    /// A run's checkpoint could not be written, or the run can't go on from one.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// The loss is no number any more. The trainer has all states (weights, moments, the number of steps, rates) of the epoch with the lowest loss, that of validation if there is
     /// one, or those from before. Callbacks have been told that training is over: one that keeps the best weights by another measure has put its own back.
     #[error(

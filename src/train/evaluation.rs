@@ -121,24 +121,24 @@ impl Measured {
 /// What the batches so far measured: sums of losses, each weighted with what its batch counts (the number of its samples, or the sum of their weights), and the metrics'
 /// statistics.
 pub(super) struct Totals {
-    loss: f64,
+    pub(super) loss: f64,
     /// Of each output, if there are several.
-    output_losses: Vec<(String, f64)>,
-    weight: f64,
-    samples: usize,
-    metrics: Vec<MetricTotals>,
+    pub(super) output_losses: Vec<(String, f64)>,
+    pub(super) weight: f64,
+    pub(super) samples: usize,
+    pub(super) metrics: Vec<MetricTotals>,
 }
 
 /// The accumulated statistics of a metric.
-struct MetricTotals {
+pub(super) struct MetricTotals {
     name: String,
     kind: Arc<dyn StatefulMetric>,
-    ports: Vec<(String, Accumulate)>,
+    pub(super) ports: Vec<(String, Accumulate)>,
     /// Of each port that is a sum, the sum; its memory is used again after a reset.
-    sums: Vec<Option<Value>>,
+    pub(super) sums: Vec<Option<Value>>,
     /// Of each port that is rows, those of all batches.
-    rows: Vec<Vec<Value>>,
-    batches: usize,
+    pub(super) rows: Vec<Vec<Value>>,
+    pub(super) batches: usize,
 }
 
 impl MetricTotals {

@@ -1,15 +1,14 @@
 //! Fitting: epochs of steps over a data set.
 
-use super::best::BestEpoch;
-use super::callback::{Callback, Control, StepPlace};
-use super::evaluation::Measured;
-use super::progress::{Progress, Reporter};
+use super::callback::Callback;
+use super::checkpoint::Checkpoints;
+use super::progress::Progress;
+use super::run::{EpochOptions, Run, RunData};
 use super::trainer::DEFAULT_BATCH;
 use super::weights::{ClassWeights, SampleWeights};
-use super::{EpochRecord, History, TrainError, Trainer};
-use crate::data::{BatchReader, Dataset, Epoch, Source};
+use super::{History, TrainError, Trainer};
+use crate::data::{Dataset, Source};
 use crate::model::TARGET;
-use std::time::Instant;
 
 /// How to fit: epochs, the size of a batch, validation, callbacks.
 ///
@@ -31,6 +30,8 @@ pub struct Fit<'a> {
     progress: Progress,
     class_weight: ClassWeights,
     callbacks: Vec<Box<dyn Callback + 'a>>,
+    checkpoints: Option<Checkpoints<'a>>,
+    resume: bool,
 }
 
 impl<'a> Fit<'a> {
@@ -149,6 +150,39 @@ impl<'a> Fit<'a> {
         self
     }
 
+    /// Keeps checkpoints of this run, which begins anew: the folder must have none. After each epoch, and more often on request.
+    pub fn checkpoints(mut self, checkpoints: impl Into<Checkpoints<'a>>) -> Self {
+        (self.checkpoints, self.resume) = (Some(checkpoints.into()), false);
+        self
+    }
+
+    /// The same, but goes on from the folder's newest whole checkpoint, if it has one: the same program, started again after it was killed at any moment, gives the very weights and
+    /// history that it would have given undisturbed. Model, optimizer, data, the size of a batch, shuffling and callbacks must be as they were; `epochs` may be more. A damaged checkpoint
+    /// is passed over. A run that had come to its end only gives its result again.
+    ///
+    /// ```
+    /// use gradc::data::array;
+    /// use gradc::prelude::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path();
+    /// let data = Dataset::new(array([4, 1], vec![0.0f32, 1.0, 2.0, 3.0])?, array([4, 1], vec![1.0f32, 3.0, 5.0, 7.0])?)?;
+    /// let run = |epochs| {
+    ///     let mut trainer = Sequential::new([1]).dense(1).compile(Adam::new(0.1), MeanSquaredError, [])?;
+    ///     let options = Fit::epochs(epochs).batch(2).resume(Checkpoints::new(dir).every_steps(1)).silent();
+    ///     trainer.fit(&data, options)
+    /// };
+    /// assert!(run(2)?.resumed.is_none());
+    /// let history = run(5)?;
+    /// assert!(history.resumed.is_some() && history.epochs.len() == 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resume(mut self, checkpoints: impl Into<Checkpoints<'a>>) -> Self {
+        (self.checkpoints, self.resume) = (Some(checkpoints.into()), true);
+        self
+    }
+
     /// How progress is shown.
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = progress;
@@ -159,110 +193,38 @@ impl<'a> Fit<'a> {
     pub fn silent(self) -> Self {
         self.progress(Progress::Silent)
     }
-}
 
-/// Trains; see [`Trainer::fit`].
-pub(super) fn fit(trainer: &mut Trainer, data: &dyn Source, mut options: Fit<'_>) -> Result<History, TrainError> {
-    let split = split(data, &options)?;
-    let (train, validation): (&dyn Source, Option<&dyn Source>) = match &split {
-        Some((train, validation)) => (train, Some(validation)),
-        None => (data, options.validation),
-    };
-    SampleWeights::check(&options.class_weight)?;
-    let batch = options.batch.unwrap_or(DEFAULT_BATCH);
-    if batch == 0 {
-        return Err(TrainError::Setting("a batch needs at least 1 sample".into()));
-    }
-    if let Some(n) = train.samples().filter(|n| options.drop_last && *n < batch) {
-        let what = "no batch is left when the last one is dropped";
-        return Err(TrainError::Setting(format!("{n} samples make no batch of {batch}: {what}")));
-    }
-    if options.averages {
-        trainer.averages()?;
-    }
-    trainer.batch = batch;
-    let unit = if trainer.programs.subject.model.inputs().iter().any(|(_, ty)| ty.dims.len() == 3) {
-        "images"
-    } else {
-        "samples"
-    };
-    let measured = measured(trainer, validation.is_some());
-    let mut reporter = Reporter::new(options.progress, options.epochs, unit, &measured);
-    let mut history = History::default();
-    let callbacks = std::mem::take(&mut options.callbacks);
-    let mut observers = Observers { callbacks, measured };
-    observers.each(trainer, &mut history, |callback, control| callback.begin(control))?;
-    let mut best = BestEpoch::new(trainer)?;
-    let run =
-        run_epochs(trainer, (train, validation), &options, &mut reporter, &mut history, (&mut observers, &mut best));
-    let best = if let Err(TrainError::Diverged { .. }) = run { best.restore(trainer)? } else { 0 };
-    // Also where an epoch failed: what a callback keeps for the end, the best weights for instance, is what one has then.
-    let ended = observers.each(trainer, &mut history, |callback, control| callback.end(control));
-    match run {
-        Ok(()) => ended.map(|()| history),
-        Err(TrainError::Diverged { epoch, step, loss, .. }) => {
-            Err(TrainError::Diverged { epoch, step, loss, history: Box::new(history), best })
+    /// Trains; see [`Trainer::fit`].
+    pub(super) fn run(mut self, trainer: &mut Trainer, data: &dyn Source) -> Result<History, TrainError> {
+        let split = split(data, &self)?;
+        let (train, validation): (&dyn Source, Option<&dyn Source>) = match &split {
+            Some((train, validation)) => (train, Some(validation)),
+            None => (data, self.validation),
+        };
+        SampleWeights::check(&self.class_weight)?;
+        let batch = self.batch.unwrap_or(DEFAULT_BATCH);
+        if batch == 0 {
+            return Err(TrainError::Setting("a batch needs at least 1 sample".into()));
         }
-        Err(error) => Err(error),
-    }
-}
-
-/// The callbacks, and what they can watch.
-struct Observers<'a> {
-    callbacks: Vec<Box<dyn Callback + 'a>>,
-    measured: Vec<Measured>,
-}
-
-impl<'a> Observers<'a> {
-    /// Calls all of them, in order, until one fails.
-    fn each(
-        &mut self,
-        trainer: &mut Trainer,
-        history: &mut History,
-        mut call: impl FnMut(&mut (dyn Callback + 'a), &mut Control<'_>) -> Result<(), TrainError>,
-    ) -> Result<(), TrainError> {
-        let Self { callbacks, measured } = self;
-        callbacks.iter_mut().try_for_each(|callback| {
-            call(&mut **callback, &mut Control { trainer, stopped: &mut history.stopped, measured })
-        })
-    }
-}
-
-/// What an epoch measures.
-fn measured(trainer: &Trainer, validation: bool) -> Vec<Measured> {
-    let subject = &trainer.programs.subject;
-    let mut all = Measured::of(subject, "");
-    if validation {
-        all.extend(Measured::of(subject, "val_"));
-    }
-    let unjudged = trainer.statistics.iter().chain(trainer.rates.iter().map(|rate| &rate.state));
-    all.extend(unjudged.map(|name| Measured { name: name.clone(), mode: None, in_percent: false }));
-    all
-}
-
-/// All epochs, or those until one fails or a callback stops.
-fn run_epochs(
-    trainer: &mut Trainer,
-    (train, validation): (&dyn Source, Option<&dyn Source>),
-    options: &Fit<'_>,
-    reporter: &mut Reporter,
-    history: &mut History,
-    (observers, best): (&mut Observers<'_>, &mut BestEpoch),
-) -> Result<(), TrainError> {
-    for epoch in 1..=options.epochs {
-        observers.each(trainer, history, |callback, control| callback.epoch_begin(epoch, control))?;
-        let record = run_epoch(trainer, epoch, (train, validation), options, reporter, history, observers)?;
-        reporter.epoch_done(&record);
-        best.update(trainer, &record)?;
-        let told = observers.each(trainer, history, |callback, control| callback.epoch_end(&record, control));
-        history.epochs.push(record);
-        told?;
-        if let Some(reason) = &history.stopped {
-            reporter.note(reason);
-            break;
+        if let Some(n) = train.samples().filter(|n| self.drop_last && *n < batch) {
+            let what = "no batch is left when the last one is dropped";
+            return Err(TrainError::Setting(format!("{n} samples make no batch of {batch}: {what}")));
         }
+        if self.averages {
+            trainer.averages()?;
+        }
+        trainer.batch = batch;
+        let options = EpochOptions {
+            epochs: self.epochs,
+            averages: self.averages,
+            shuffle: !self.in_order,
+            drop_last: self.drop_last,
+            seed: self.seed,
+            classes: std::mem::take(&mut self.class_weight),
+        };
+        let run = Run::new(trainer, RunData { train, validation }, options, self.progress, self.callbacks);
+        run.fit(self.checkpoints.map(|checkpoints| (checkpoints, self.resume)))
     }
-    Ok(())
 }
 
 /// What is trained on, and what is evaluated after each epoch, where that is a part of the data.
@@ -277,91 +239,7 @@ fn split(data: &dyn Source, options: &Fit<'_>) -> Result<Option<(Dataset, Datase
     }
 }
 
-fn run_epoch(
-    trainer: &mut Trainer,
-    epoch: usize,
-    (train, validation): (&dyn Source, Option<&dyn Source>),
-    options: &Fit<'_>,
-    reporter: &mut Reporter,
-    history: &mut History,
-    observers: &mut Observers<'_>,
-) -> Result<EpochRecord, TrainError> {
-    let start = Instant::now();
-    let steps = steps_of(train, trainer.batch, options.drop_last);
-    let number = 1 + passes_so_far(trainer, steps)?;
-    let pass = Epoch { batch: trainer.batch, shuffle: !options.in_order, seed: options.seed, number };
-    let weights = SampleWeights { classes: options.class_weight.clone(), ..trainer.sample_weights(train) };
-    reporter.epoch_begin(epoch, steps);
-    trainer.reset_metrics();
-    let batches = train.open(pass)?;
-    TrainingPass { epoch, batches, weights, drop_last: options.drop_last }
-        .run(trainer, reporter, history, observers)?;
-    let trained = start.elapsed().as_secs_f64();
-    let evaluation = trainer.logs().evaluation()?;
-    let mut values: Vec<(String, f64)> = evaluation.values().map(|(name, value)| (name.to_string(), value)).collect();
-    if let Some(data) = validation {
-        let evaluation = match options.averages {
-            true => trainer.with_averages(|trainer| trainer.evaluate(data))?,
-            false => trainer.evaluate(data)?,
-        };
-        values.extend(evaluation.values().map(|(name, value)| (format!("val_{name}"), value)));
-    }
-    values.extend(trainer.training.statistics.means());
-    values.extend(trainer.last_rates()?);
-    let samples_per_second = trainer.logs().samples() as f64 / trained.max(1e-9);
-    Ok(EpochRecord { epoch, values, seconds: start.elapsed().as_secs_f64(), samples_per_second })
-}
-
 /// The steps of an epoch, where it is known before how many samples there are.
-fn steps_of(train: &dyn Source, batch: usize, drop_last: bool) -> Option<usize> {
+pub(super) fn steps_of(train: &dyn Source, batch: usize, drop_last: bool) -> Option<usize> {
     train.samples().map(|samples| if drop_last { samples / batch } else { samples.div_ceil(batch) })
-}
-
-/// How many passes over the data the steps so far would make. Counted by steps, which a checkpoint keeps, so that each epoch has an order of its own in whichever
-/// call of `fit` it runs, and a training that goes on from a checkpoint has those that it would have had. Where nobody knows how many steps a pass has, the steps
-/// themselves tell passes apart.
-fn passes_so_far(trainer: &mut Trainer, steps: Option<usize>) -> Result<u64, TrainError> {
-    Ok(trainer.steps()? / steps.unwrap_or(1).max(1) as u64)
-}
-
-/// One pass over the training samples.
-struct TrainingPass<'d> {
-    epoch: usize,
-    batches: Box<dyn BatchReader + 'd>,
-    weights: SampleWeights,
-    drop_last: bool,
-}
-
-impl TrainingPass<'_> {
-    /// All steps, or those until a callback stops.
-    fn run(
-        &mut self,
-        trainer: &mut Trainer,
-        reporter: &mut Reporter,
-        history: &mut History,
-        observers: &mut Observers<'_>,
-    ) -> Result<(), TrainError> {
-        let epoch = self.epoch;
-        // Who stopped before the first step wants the epoch whole.
-        let stopped_before = history.stopped.is_some();
-        let mut step = 0;
-        while let Some(batch) = self.batches.next_batch()?.filter(|b| !self.drop_last || b.len() == trainer.batch) {
-            step += 1;
-            let at = StepPlace { epoch, step };
-            observers.each(trainer, history, |callback, control| callback.batch_begin(at, control))?;
-            let loss = trainer.take_step(&batch.into(), &self.weights)?;
-            if !loss.is_finite() {
-                return Err(TrainError::Diverged { epoch, step, loss, history: Box::default(), best: 0 });
-            }
-            reporter.step_done(step, &trainer.training.totals)?;
-            observers.each(trainer, history, |callback, control| callback.batch_end(at, control))?;
-            if history.stopped.is_some() && !stopped_before {
-                break;
-            }
-        }
-        if step == 0 {
-            return Err(TrainError::Setting(format!("epoch {epoch} has no batch: the data have too few samples")));
-        }
-        Ok(())
-    }
 }

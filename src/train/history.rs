@@ -1,5 +1,7 @@
 //! What training measured, epoch by epoch.
 
+use std::path::PathBuf;
+
 /// One epoch.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EpochRecord {
@@ -28,6 +30,8 @@ pub struct History {
     pub epochs: Vec<EpochRecord>,
     /// Why it ended before the last epoch that was asked for.
     pub stopped: Option<String>,
+    /// The checkpoint that the run went on from, if it did: epochs before it are those of the process that wrote it.
+    pub resumed: Option<PathBuf>,
 }
 
 impl History {

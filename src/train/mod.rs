@@ -16,6 +16,7 @@ mod averages;
 mod beam;
 mod best;
 pub mod callback;
+mod checkpoint;
 mod error;
 mod evaluation;
 mod feed;
@@ -28,6 +29,7 @@ mod progress;
 mod quantize;
 mod rates;
 mod rows;
+mod run;
 mod states;
 mod statistics;
 mod step;
@@ -38,6 +40,7 @@ mod weights;
 
 pub use beam::{Beam, BeamGenerator, BeamSearch, Hypothesis};
 pub use callback::{Callback, Control};
+pub use checkpoint::{CheckpointError, Checkpoints};
 pub use error::TrainError;
 #[cfg(test)]
 use evaluation::accumulated;

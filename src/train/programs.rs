@@ -220,6 +220,17 @@ impl Programs {
         kept.map(|state| Ok((state.name.clone(), read(block, &state.name, &state.ty)?))).collect()
     }
 
+    /// What a checkpoint holds: all states but those that a step leaves for the next one alone.
+    pub(super) fn kept_states(&mut self) -> Result<BTreeMap<String, Value>, TrainError> {
+        self.states(|role| role != StateRole::Cache)
+    }
+
+    /// The types of what a checkpoint holds.
+    pub(super) fn kept_types(&self) -> BTreeMap<String, TensorType> {
+        let kept = self.specs.values().filter(|state| state.role != StateRole::Cache);
+        kept.map(|state| (state.name.clone(), state.ty.clone())).collect()
+    }
+
     /// The first element of a state, if there is one of that name, without an allocation once a program has run.
     pub(super) fn number(&mut self, name: &str) -> Result<Option<f64>, TrainError> {
         Ok(self.state_of(name)?.map(|(block, ty)| first(block, name, ty.dtype)).transpose()?)

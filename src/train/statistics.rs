@@ -5,8 +5,8 @@ use crate::compile::CompiledProgram;
 
 /// Outputs that an optimizer adds to a step (see [`crate::optim::Optimizer::statistics`]), summed over the steps so far.
 pub(super) struct Statistics {
-    sums: Vec<(String, f64)>,
-    steps: usize,
+    pub(super) sums: Vec<(String, f64)>,
+    pub(super) steps: usize,
 }
 
 impl Statistics {

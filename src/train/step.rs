@@ -17,7 +17,7 @@ pub(super) struct Measurements {
     pub(super) totals: Totals,
     pub(super) statistics: Statistics,
     /// The loss of the last step.
-    loss: f64,
+    pub(super) loss: f64,
 }
 
 impl Measurements {

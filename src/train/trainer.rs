@@ -1,7 +1,7 @@
 //! A model with a loss, metrics and an optimizer.
 
 use super::evaluation::Totals;
-use super::fit::{Fit, fit};
+use super::fit::Fit;
 use super::programs::{Programs, Purpose, TrainingSetup};
 use super::rates::is_rate;
 use super::rows::{concatenate, first_rows};
@@ -11,12 +11,12 @@ use super::{Evaluation, History, TrainError};
 use crate::compile::{CompileOptions, CompileReport, CompiledProgram};
 use crate::data::{Epoch, Source};
 use crate::dsl::{KEY, ModelErrors, STEP, StateRole};
-use crate::io::{load_metadata, load_tensors, save_with_metadata, select};
+use crate::io::{IoError, RESERVED, TensorFile, save_sealed, save_with_metadata, select};
 use crate::model::{Model, SAMPLE_WEIGHT};
 use crate::nn::{Metric, Objective};
 use crate::optim::{LearningRate, Optimizer, learning_rates};
 use ir::{Loc, TensorType, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -149,7 +149,7 @@ impl Trainer {
     /// Data that don't fit the model, a step that can't be compiled, a label that is no class, a loss that is no number any more,
     /// a callback's failure.
     pub fn fit(&mut self, data: &dyn Source, options: Fit<'_>) -> Result<History, TrainError> {
-        fit(self, data, options)
+        options.run(self, data)
     }
 
     /// The loss and the metrics on a data set: of all samples, whatever the size of the last batch, weighted if there is a column
@@ -283,37 +283,41 @@ impl Trainer {
     /// # Errors
     /// A file that can't be read, is damaged, lacks a weight, has one of another type, or has weights of other layers. Nothing has changed then.
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
-        self.load(path, is_weight, is_kept_for_training)
+        self.load(path, is_weight, kept_for_training)
     }
 
-    /// Saves all there is to go on training from: weights, the optimizer's moments, the number of steps, the learning rate.
+    /// Saves all states: weights, the optimizer's moments, the number of steps, the learning rate, with a checksum. For loops of one's own; a run of [`Self::fit`] is more than that, and
+    /// [`Fit::checkpoints`] keeps it.
     ///
     /// # Errors
     /// If it can't be written.
     pub fn save_checkpoint(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
-        Ok(save_with_metadata(path, &self.programs.states(|_| true)?, &self.metadata)?)
+        Ok(save_sealed(path, &self.programs.kept_states()?, &self.metadata)?)
     }
 
-    /// Loads what [`Self::save_checkpoint`] saved.
+    /// Loads what [`Self::save_checkpoint`] saved, or the states in a run's checkpoint.
     ///
     /// # Errors
     /// As [`Self::load_weights`].
     pub fn load_checkpoint(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
-        self.load(path, |_| true, |_, _| false)
+        self.load(path, |role| role != StateRole::Cache, |_, _| BTreeSet::new())
     }
 
-    /// Loads the states that `keep` accepts; `ignore` tells of a tensor's name whether it may stand beside them.
+    /// Loads the states that `keep` accepts; `ignore` gives the names of the tensors that may stand beside them.
     fn load(
         &mut self,
         path: impl AsRef<Path>,
         keep: impl Fn(StateRole) -> bool,
-        ignore: impl Fn(&str, &BTreeMap<String, TensorType>) -> bool,
+        ignore: impl Fn(&TensorFile, &BTreeMap<String, TensorType>) -> BTreeSet<String>,
     ) -> Result<(), TrainError> {
         let path = path.as_ref();
         let wanted = self.programs.states(keep)?.into_iter().map(|(name, value)| (name, value.ty().clone())).collect();
-        let mut tensors = load_tensors(path)?;
-        tensors.retain(|name, _| !ignore(name, &wanted));
-        let metadata = load_metadata(path)?;
+        let file = TensorFile::open(path)?;
+        file.check_seal()?;
+        let ignored = ignore(&file, &wanted);
+        let kept = file.names().filter(|name| !name.starts_with(RESERVED) && !ignored.contains(*name));
+        let tensors: Result<BTreeMap<_, _>, IoError> = kept.map(|name| Ok((name.into(), file.tensor(name)?))).collect();
+        let (tensors, metadata) = (tensors?, file.metadata()?);
         self.programs.set_states(select(path, tensors, &wanted, true)?)?;
         self.metadata.extend(metadata);
         Ok(())
@@ -323,6 +327,16 @@ impl Trainer {
     /// [`Preprocessing`](crate::data::Preprocessing) does.
     pub fn set_metadata(&mut self, name: impl Into<String>, text: impl Into<String>) {
         self.metadata.insert(name.into(), text.into());
+    }
+
+    /// All texts.
+    pub(super) fn all_metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// Takes texts of a file in.
+    pub(super) fn extend_metadata(&mut self, metadata: BTreeMap<String, String>) {
+        self.metadata.extend(metadata);
     }
 
     /// The text of that name, set or loaded.
@@ -355,9 +369,16 @@ fn is_weight(role: StateRole) -> bool {
     matches!(role, StateRole::Parameter | StateRole::Buffer)
 }
 
-/// Whether a tensor of that name is no weight but kept for going on with training: the count of steps, a learning rate, the random key, or an optimizer's
-/// memory of one of the weights, `adam/m/dense/kernel`.
-fn is_kept_for_training(name: &str, weights: &BTreeMap<String, TensorType>) -> bool {
-    let of_weight = || name.splitn(3, '/').nth(2).is_some_and(|weight| weights.contains_key(weight));
-    [STEP, KEY].contains(&name) || !weights.contains_key(name) && (is_rate(name) || of_weight())
+/// The tensors that are no weights but kept for going on with training: the count of steps, learning rates, the random key, and optimizers' memories: of single weights,
+/// `adam/m/dense/kernel`, and of all together, `adam/loss_scale`.
+fn kept_for_training(file: &TensorFile, weights: &BTreeMap<String, TensorType>) -> BTreeSet<String> {
+    let others = || file.names().filter(|name| !weights.contains_key(*name));
+    let of_weight = |name: &&str| name.splitn(3, '/').nth(2).is_some_and(|weight| weights.contains_key(weight));
+    let first = |name: &str| name.split('/').next().map(String::from);
+    let optimizers: BTreeSet<String> = others().filter(of_weight).filter_map(first).collect();
+    let of_optimizer = |name: &str| {
+        name.split_once('/').is_some_and(|(optimizer, rest)| optimizers.contains(optimizer) && !rest.contains('/'))
+    };
+    let kept = |name: &&str| [STEP, KEY].contains(name) || is_rate(name) || of_weight(name) || of_optimizer(name);
+    others().filter(kept).map(String::from).collect()
 }

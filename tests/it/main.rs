@@ -18,6 +18,7 @@ mod fitting;
 mod floors;
 mod fusion;
 mod halves;
+mod interrupted;
 mod least;
 mod machine;
 mod memory;

@@ -1,6 +1,6 @@
 //! Stops when nothing improves any more.
 
-use super::{Callback, Control, Mode, Monitor};
+use super::{Callback, CallbackState, Control, Mode, Monitor};
 use crate::train::{EpochRecord, TrainError};
 use ir::Value;
 use std::collections::BTreeMap;
@@ -68,5 +68,19 @@ impl Callback for EarlyStopping {
             Some(weights) => control.trainer().set_weights(weights),
             None => Ok(()),
         }
+    }
+
+    fn state(&self) -> CallbackState {
+        let mut state = self.monitor.state();
+        for (name, weight) in self.best.iter().flatten() {
+            state.set_tensor(name, weight.clone());
+        }
+        state
+    }
+
+    fn load_state(&mut self, state: &CallbackState) -> Result<(), TrainError> {
+        self.monitor.load_state(state);
+        self.best = (!state.tensors().is_empty()).then(|| state.tensors().clone());
+        Ok(())
     }
 }

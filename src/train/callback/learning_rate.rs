@@ -1,9 +1,10 @@
 //! Changes the learning rate between epochs. Nothing is compiled anew: the rate is a state of the program.
 
-use super::{Callback, Control, Mode, Monitor};
+use super::{Callback, CallbackState, Control, Mode, Monitor};
 use crate::train::{EpochRecord, TrainError};
 
-/// The learning rate as a function of the epoch, from 1, and the rate so far; each, if the optimizer's groups have several. (An optimizer's own schedule changes it step by step.)
+/// The learning rate as a function of the epoch, from 1, and the rate so far; each, if the optimizer's groups have several. (An optimizer's own schedule changes it step by step.) A checkpoint
+/// holds the rates, but not what the function may remember.
 pub struct LearningRateSchedule<F> {
     rate: F,
 }
@@ -90,6 +91,15 @@ impl Callback for ReduceLrOnPlateau {
                 trainer.set_learning_rate_of(&name, (rate * self.factor).max(self.min_lr.min(rate)))?;
             }
         }
+        Ok(())
+    }
+
+    fn state(&self) -> CallbackState {
+        self.monitor.state()
+    }
+
+    fn load_state(&mut self, state: &CallbackState) -> Result<(), TrainError> {
+        self.monitor.load_state(state);
         Ok(())
     }
 }

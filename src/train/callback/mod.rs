@@ -5,6 +5,7 @@ mod csv_logger;
 mod early_stopping;
 mod learning_rate;
 mod monitor;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ pub use csv_logger::CsvLogger;
 pub use early_stopping::EarlyStopping;
 pub use learning_rate::{LearningRateSchedule, ReduceLrOnPlateau};
 pub use monitor::Monitor;
+pub use state::CallbackState;
 
 use super::{EpochRecord, Measured, StepLogs, TrainError, Trainer};
 
@@ -96,6 +98,55 @@ pub trait Callback {
         let _ = control;
         Ok(())
     }
+
+    /// What it has to remember when a run goes on from a checkpoint (see [`Fit::checkpoints`](super::Fit::checkpoints)); nothing, unless it says so. The learning rate, weights and whatever else are states
+    /// of the trainer are in the checkpoint anyway. Called after [`Self::batch_end`] or [`Self::epoch_end`] of all callbacks.
+    ///
+    /// ```
+    /// use gradc::train::callback::CallbackState;
+    /// use gradc::train::{Callback, Control, EpochRecord, TrainError};
+    /// /// Counts epochs whose loss was below 1.
+    /// #[derive(Default)]
+    /// struct GoodEpochs(u32);
+    /// impl Callback for GoodEpochs {
+    ///     fn epoch_end(&mut self, record: &EpochRecord, _: &mut Control<'_>) -> Result<(), TrainError> {
+    ///         self.0 += u32::from(record.get("loss").is_some_and(|loss| loss < 1.0));
+    ///         Ok(())
+    ///     }
+    ///     fn state(&self) -> CallbackState {
+    ///         let mut state = CallbackState::default();
+    ///         state.set_number("good", self.0.into());
+    ///         state
+    ///     }
+    ///     fn load_state(&mut self, state: &CallbackState) -> Result<(), TrainError> {
+    ///         self.0 = state.number("good").unwrap_or(0.0) as u32;
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let mut resumed = GoodEpochs::default();
+    /// resumed.load_state(&GoodEpochs(7).state())?;
+    /// assert_eq!(resumed.0, 7);
+    /// # Ok::<(), TrainError>(())
+    /// ```
+    fn state(&self) -> CallbackState {
+        CallbackState::default()
+    }
+
+    /// Remembers what [`Self::state`] gave. Called after [`Self::begin`], and before anything else; [`Self::epoch_begin`] isn't called again for an epoch that had begun.
+    ///
+    /// # Errors
+    /// What ends the training.
+    fn load_state(&mut self, state: &CallbackState) -> Result<(), TrainError> {
+        let _ = state;
+        Ok(())
+    }
+
+    /// By which a checkpoint knows the callback again; the type's name.
+    fn name(&self) -> String {
+        let name = std::any::type_name::<Self>();
+        let name = name.split('<').next().unwrap_or(name);
+        name.rsplit("::").next().unwrap_or(name).into()
+    }
 }
 
 impl<C: Callback + ?Sized> Callback for &mut C {
@@ -121,6 +172,18 @@ impl<C: Callback + ?Sized> Callback for &mut C {
 
     fn end(&mut self, control: &mut Control<'_>) -> Result<(), TrainError> {
         (**self).end(control)
+    }
+
+    fn state(&self) -> CallbackState {
+        (**self).state()
+    }
+
+    fn load_state(&mut self, state: &CallbackState) -> Result<(), TrainError> {
+        (**self).load_state(state)
+    }
+
+    fn name(&self) -> String {
+        (**self).name()
     }
 }
 

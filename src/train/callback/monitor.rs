@@ -1,7 +1,12 @@
 //! Watching a value: whether it has got better.
 
-use super::Mode;
+use super::{CallbackState, Mode};
 use crate::train::{EpochRecord, Measured, TrainError};
+
+/// The names under which a monitor remembers.
+const BEST: &str = "monitor/best";
+const EPOCH: &str = "monitor/epoch";
+const SINCE: &str = "monitor/since";
 
 /// The best value so far of something that is measured each epoch.
 #[derive(Clone, PartialEq, Debug)]
@@ -68,6 +73,23 @@ impl Monitor {
     /// Starts counting epochs without improvement anew.
     pub fn restart(&mut self) {
         self.since = 0;
+    }
+
+    /// What it remembers, for [`super::Callback::state`]: the best value, its epoch, the epochs without improvement.
+    pub fn state(&self) -> CallbackState {
+        let mut state = CallbackState::default();
+        state.set_number(SINCE, self.since as f64);
+        if let Some((best, epoch)) = self.best {
+            state.set_number(BEST, best);
+            state.set_number(EPOCH, epoch as f64);
+        }
+        state
+    }
+
+    /// Remembers what [`Self::state`] gave.
+    pub fn load_state(&mut self, state: &CallbackState) {
+        self.since = state.number(SINCE).unwrap_or(0.0) as usize;
+        self.best = state.number(BEST).map(|best| (best, state.number(EPOCH).unwrap_or(0.0) as usize));
     }
 
     /// Takes an epoch's value in. True if it is the best so far.

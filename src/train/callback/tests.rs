@@ -43,27 +43,6 @@ fn saves_the_best_epoch() {
 }
 
 #[test]
-fn a_checkpoint_with_the_optimizer_goes_on_from_there() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("best.safetensors");
-    let with_momentum = || {
-        let model = Sequential::new([1]).dense(1);
-        let trainer = model.compile(Sgd::new(0.05).momentum(0.9), MeanSquaredError, [Metric::Mae]).unwrap();
-        trainer.with_options(CompileOptions::threads(1)).unwrap()
-    };
-    let (data, mut first, mut second) = (data(), with_momentum(), with_momentum());
-    // The loss falls from epoch to epoch: the last one is the best.
-    let checkpoint = ModelCheckpoint::new(&path, "loss").with_optimizer();
-    first.fit(&data, Fit::epochs(3).batch(8).shuffle(false).callback(checkpoint).silent()).unwrap();
-    second.load_checkpoint(&path).unwrap();
-    let further = |trainer: &mut Trainer| {
-        let history = trainer.fit(&data, Fit::epochs(2).batch(8).shuffle(false).silent()).unwrap();
-        history.get("loss")
-    };
-    assert_eq!(further(&mut first), further(&mut second));
-}
-
-#[test]
 fn changes_the_rate_without_compiling_anew() {
     let (data, mut trainer) = (data(), trainer(0.5));
     let halve = LearningRateSchedule::new(|epoch, lr| if epoch == 1 { lr } else { lr / 2.0 });
