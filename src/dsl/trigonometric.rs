@@ -59,12 +59,17 @@ impl Tensor {
         (x.sign() * near.select(&small, &(&root * 0.5 * &root))).rounded_like(self)
     }
 
-    /// The hyperbolic cosine; floats.
+    /// The hyperbolic cosine; floats. Its slope keeps its digits near 0.
     #[track_caller]
     pub fn cosh(&self) -> Tensor {
         let x = self.in_f32();
-        let root = (x.abs() * 0.5).exp();
-        (&root * 0.5 * &root + (-x.abs()).exp() * 0.5).rounded_like(self)
+        let a = x.abs();
+        let near = a.lt(20.0);
+        let e = near.select(&a, 1.0).expm1();
+        // Not the sum of both exponentials, whose slopes cancel.
+        let small = e.square() / (&e + 1.0) * 0.5 + 1.0;
+        let root = (a * 0.5).exp();
+        near.select(&small, &(&root * 0.5 * &root)).rounded_like(self)
     }
 
     /// The number whose hyperbolic sine it is; floats. It keeps its digits near 0.
