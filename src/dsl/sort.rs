@@ -1,19 +1,22 @@
 //! Order: sorting, and the largest elements.
 //!
-//! An element's place is the number of those that come before it: a count over all pairs, which is a fused loop without an intermediate tensor. It costs `n²` comparisons along an
-//! axis of `n`, all of them in vectors; for axes of some thousand elements. A few of the largest are picked one after the other.
+//! An order is an op of its own, whose work grows with the number of elements; but on short axes an element's place is the number of those that come before it, a count over all
+//! pairs in vectors, fused with what stands around, and a few of the largest are picked one after the other.
 
 use super::axes::resolve_axis;
 use super::{Scan, Tensor, TypeSpec};
-use ir::DType;
+use ir::op::argsort::ArgSort;
+use ir::{DType, Op};
 
-/// From how many elements for each that is wanted the largest are picked one after the other, which takes two passes for each, instead of counted over all pairs.
+/// On axes of at most so many elements all pairs are compared.
+const PAIRS: usize = 64;
+/// From how many elements for each that is wanted the largest are picked one after the other, which takes two passes for each, instead of put in order with all others.
 const PAIRS_BY_PICKS: usize = 4;
+/// The most that are picked: each more is two more passes over a row.
+const PICKS: usize = 16;
 
 impl Tensor {
     /// The elements along an axis in ascending order, or descending. Not numbers count as the largest, as in NumPy and PyTorch. The gradient of an element goes to where it came from.
-    ///
-    /// It costs the square of the axis's extent in comparisons.
     ///
     /// ```
     /// use gradc::dsl::{f32, GraphBuilder};
@@ -67,13 +70,24 @@ impl Tensor {
             return self.fail(op, "the elements must be numbers, and their positions fit an `i32`");
         }
         let fixed = self.stop_gradient();
-        let few = count.saturating_mul(PAIRS_BY_PICKS) <= extent && extent <= i32::MAX as usize / 2;
+        let few = count <= PICKS && count * PAIRS_BY_PICKS <= extent && extent <= i32::MAX as usize / 2;
         if descending && few && ty.dtype.is_float() {
             return fixed.swap_axes(axis, -1).picks(extent, count).swap_axes(axis, -1);
         }
+        if extent > PAIRS {
+            let order = fixed.emit(Op::ArgSort(ArgSort { axis: axis as usize, descending }));
+            return order.slice_axis(axis, 0..count);
+        }
+        fixed.by_pairs(axis, extent, count, descending)
+    }
+
+    /// The positions of the first `count` elements in order: of that place among the `extent` along the axis.
+    #[track_caller]
+    fn by_pairs(&self, axis: isize, extent: usize, count: usize, descending: bool) -> Tensor {
+        let Some(rank) = self.shape().map(|shape| shape.rank()) else { return self.clone() };
         // Along other axes than the last one the loop over that one stays the innermost.
         let after = rank - 1 - axis as usize;
-        let places = fixed.places(axis, after, extent, descending);
+        let places = self.places(axis, after, extent, descending);
         let g = self.builder();
         let along = |pair: [usize; 2], which: usize| {
             g.iota(TypeSpec::new(DType::I32, [pair.to_vec(), vec![1; after]].concat()), which)

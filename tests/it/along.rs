@@ -1,11 +1,11 @@
-//! What goes along an axis: elements taken by index, and running sums. In every element type, along every axis, of even and odd shapes: what the interpreter gives, after each
+//! What goes along an axis: elements taken by index, running sums, and orders. In every element type, along every axis, of even and odd shapes: what the interpreter gives, after each
 //! pass for each target, and as machine code.
 
 use crate::autodiff::transform;
 use crate::machine::{load, step};
 use crate::oracle::{Agreement, NamedValues, difference, evaluate, random_ports};
 use crate::pipeline::first_fault;
-use gradc::dsl::{f32, i32};
+use gradc::dsl::{f32, i32, zeros};
 use gradc::nn::sparse_cross_entropy;
 use gradc::prelude::*;
 use ir::op::cumsum::BLOCK;
@@ -245,6 +245,67 @@ fn running_sums_of_computed_elements_and_in_loops() {
         let want = evaluate(&graph, &ports).unwrap();
         let got = step(&mut load(&graph, 2), &graph, &ports).unwrap();
         assert_eq!(difference(&want, &got, Agreement::Within(1e-12)), None, "{graph}");
+    }
+}
+
+/// What is ordered, and along which axis: one element, more than a byte counts, columns, and lines that are shared by threads.
+const ORDERED: [(&str, usize); 5] = [("[1]", 0), ("[301]", 0), ("[65,7]", 0), ("[2,67,3]", 1), ("[70,9]", 1)];
+
+#[test]
+fn orders_are_the_same_everywhere_in_every_type() {
+    for dtype in ["f32", "f64", "bf16", "f16", "i64", "i32", "i8", "u8"] {
+        for (at, (shape, axis)) in ORDERED.into_iter().enumerate() {
+            let (first, second) = (at % 2, 1 - at % 2);
+            let graph = parsed(&format!(
+                "graph \"order\" {{
+                   %0 = input {{name=\"x\"}} : {dtype}{shape}
+                   %1 = argsort %0 {{axis={axis}, descending={first}}} : i32{shape}
+                   %2 = argsort %0 {{axis={axis}, descending={second}}} : i32{shape}
+                   output \"y\" = %1
+                   output \"z\" = %2
+                 }}"
+            ));
+            let ty = graph.ty(graph.inputs().next().unwrap().0).clone();
+            let ports = |element: &dyn Fn(usize) -> Scalar| {
+                NamedValues::from([("x".to_string(), Value::from_fn(ty.clone(), element))])
+            };
+            // Few different ones, many of which are equal; then all that a type has, by their bits: all bytes of a key count.
+            agrees(&graph, &ports(&|at| Scalar::from_f64(((at * 7) % 23) as f64 - 11.0, ty.dtype)));
+            agrees(
+                &graph,
+                &ports(&|at| Scalar::from_bits((at as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 3, ty.dtype)),
+            );
+            let edges = [0.0, f64::NAN, -0.0, f64::INFINITY, -1.5, f64::NEG_INFINITY, -f64::NAN, 1e-7, -1e-7];
+            if ty.dtype.is_float() {
+                agrees(&graph, &ports(&|at| Scalar::from_f64(edges[at * 5 % 9], ty.dtype)));
+            }
+        }
+    }
+}
+
+/// A million elements, as a stable sort of the standard library has them, with the gradient where they came from.
+#[test]
+fn a_million_elements_are_sorted() {
+    let n = 1_000_000;
+    let g = GraphBuilder::new("sort");
+    let x = g.param("x", f32([n]), zeros());
+    let sorted = x.sort(0, false);
+    g.output("sorted", &sorted);
+    let place = g.input("place", f32([n]));
+    let loss = (sorted * place).sum();
+    let gradient = g.gradients(&loss, &[&x]).remove(0);
+    g.output("gradient", &gradient);
+    let step = g.finish().unwrap();
+    let elements: Vec<f32> = (0..n as u32).map(|i| (i.wrapping_mul(2_654_435_769) >> 12) as f32 - 5e5).collect();
+    let mut program = step.compile(&CompileOptions::threads(2)).unwrap();
+    program.set_state("x", &array([n], elements.clone()).unwrap()).unwrap();
+    let places = array([n], (0..n).map(|i| i as f32).collect()).unwrap();
+    let found = program.run([("place", &places)]).unwrap();
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|&a, &b| elements[a].total_cmp(&elements[b]));
+    let (sorted, gradient) = (found["sorted"].as_f32().unwrap(), found["gradient"].as_f32().unwrap());
+    for (place, &from) in order.iter().enumerate() {
+        assert_eq!((sorted[place], gradient[from]), (elements[from], place as f32), "{place}");
     }
 }
 

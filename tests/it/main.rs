@@ -37,6 +37,7 @@ mod rules;
 mod runner;
 mod saturation;
 mod scan;
+mod scripts;
 mod seeds;
 mod sizes;
 mod source;

@@ -2,6 +2,7 @@
 //!
 //! The list below is the one place that names all ops. Everything else, text too, asks the record or the rules, or matches a family.
 
+pub mod argsort;
 pub mod attr;
 mod axes;
 pub mod batch;
@@ -23,6 +24,7 @@ pub(crate) mod walk;
 pub mod window;
 
 use crate::{BuildError, Builder, EvalError, NodeId, RuleError, ScalarOp, TensorType, Value};
+use argsort::ArgSort;
 use attr::{Attr, AttrMap};
 use batch::Batching;
 use contraction::{Conv, ConvInputGrad, ConvWeightGrad, Dot, Pair, PairProduct, QuadProduct, WeightedMean};
@@ -45,7 +47,7 @@ pub enum Family {
     Source,
     /// Each element of the result from the elements at the same place.
     Elementwise,
-    /// Axes folded by an associative op; or each element with those before it.
+    /// Axes folded by an associative op; or each element with those before it, or with all along an axis.
     Reduce,
     /// A reduction over a sliding window, or the gradient of one.
     Window,
@@ -209,6 +211,7 @@ ops! {
     Cast(Cast),
     Reduce(Reduce),
     ArgReduce(ArgReduce),
+    ArgSort(ArgSort),
     CumSum(CumSum),
     Pool(Pool),
     PoolSumGrad(PoolSumGrad),

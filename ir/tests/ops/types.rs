@@ -2,6 +2,7 @@
 
 use crate::cases;
 use crate::tensors::{shape, ty};
+use ir::op::argsort::ArgSort;
 use ir::op::control::{Gradient, StopGradient};
 use ir::op::elementwise::Cast;
 use ir::op::movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
@@ -112,6 +113,12 @@ fn reductions() {
         gives(arg(0), &["u8[2147483648]"], "i32[]");
         refuses(arg(0), &["u8[2147483649]"], "positions on axis 0 of [2147483649] do not fit i32");
     }
+    let order = |axis| Op::ArgSort(ArgSort { axis, descending: false });
+    gives(order(1), &["f16[2,3]"], "i32[2,3]");
+    refuses(order(2), &["f32[2,3]"], "axis 2 is out of range for rank 2");
+    refuses(order(0), &["bool[2]"], "the operand must hold numbers, it is bool[2]");
+    gives(order(0), &["u8[2147483647]"], "i32[2147483647]");
+    refuses(order(0), &["u8[2147483648]"], "positions on axis 0 of [2147483648] do not fit i32");
 }
 
 #[test]

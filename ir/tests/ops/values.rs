@@ -1,6 +1,7 @@
 //! The reference evaluation on small tensors, worked out by hand.
 
 use crate::tensors::{shape, tensor, ty};
+use ir::op::argsort::ArgSort;
 use ir::op::contraction::{Dot, Pair, PairContraction, PairProduct, QuadContraction, QuadProduct};
 use ir::op::control::{Gradient, StopGradient};
 use ir::op::cumsum::CumSum;
@@ -168,6 +169,21 @@ fn positions() {
         gives(arg(kind, 0), &[tensor("f64[2]", &[-0.0, 0.0])], "i32[]", &[0.0]);
     }
     gives(arg(ArgKind::Max, 0), &[tensor("i64[2]", &[-3.0, -2.0])], "i32[]", &[1.0]);
+}
+
+#[test]
+fn orders() {
+    let order = |axis, descending| Op::ArgSort(ArgSort { axis, descending });
+    let x = tensor("f32[2,3]", &[1.0, 5.0, 5.0, 4.0, -2.0, -2.0]);
+    gives(order(1, false), std::slice::from_ref(&x), "i32[2,3]", &[0.0, 1.0, 2.0, 1.0, 2.0, 0.0]);
+    gives(order(1, true), std::slice::from_ref(&x), "i32[2,3]", &[1.0, 2.0, 0.0, 0.0, 1.0, 2.0]);
+    gives(order(0, false), &[x], "i32[2,3]", &[0.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
+    // NaNs are above infinity, zeros of either sign are equal, and what is equal keeps its order.
+    let edges = tensor("f64[6]", &[NAN, 0.0, f64::INFINITY, -0.0, NAN, f64::NEG_INFINITY]);
+    gives(order(0, false), std::slice::from_ref(&edges), "i32[6]", &[5.0, 1.0, 3.0, 2.0, 0.0, 4.0]);
+    gives(order(0, true), &[edges], "i32[6]", &[0.0, 4.0, 2.0, 1.0, 3.0, 5.0]);
+    gives(order(0, false), &[tensor("i64[3]", &[7.0, -3.0, -2.0])], "i32[3]", &[1.0, 2.0, 0.0]);
+    gives(order(0, true), &[tensor("u8[3]", &[7.0, 200.0, 7.0])], "i32[3]", &[1.0, 0.0, 2.0]);
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(crate) fn anchor_kind(graph: &Graph, node: NodeId) -> Option<ClusterKind> {
         (Family::Contraction, _) => Some(ClusterKind::Contraction(node)),
         (Family::Window, _) => Some(ClusterKind::Window(node)),
         (Family::Loop, _) => Some(ClusterKind::Scan(node)),
-        (_, Op::ScatterAdd(_) | Op::CumSum(_)) => Some(ClusterKind::Opaque(node)),
+        (_, Op::ScatterAdd(_) | Op::CumSum(_) | Op::ArgSort(_)) => Some(ClusterKind::Opaque(node)),
         _ => None,
     }
 }

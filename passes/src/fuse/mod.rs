@@ -108,11 +108,12 @@ fn drawn(graph: &Graph) -> BTreeSet<NodeId> {
     drawn
 }
 
-/// What contractions, scans and running sums read: through reshapes, which share memory, and conversions of what is packed, down to the node that has to be computed.
+/// What contractions, scans, running sums and orders read: through reshapes, which share memory, and conversions of what is packed, down to the node that has to be computed.
 fn forced(graph: &Graph, converted: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
     let mut forced = BTreeSet::new();
     let reads = |n: &NodeId| {
-        matches!(graph.op(*n).family(), Family::Contraction | Family::Loop) || matches!(graph.op(*n), Op::CumSum(_))
+        let op = graph.op(*n);
+        matches!(op.family(), Family::Contraction | Family::Loop) || matches!(op, Op::CumSum(_) | Op::ArgSort(_))
     };
     for node in graph.ids().filter(reads) {
         for &operand in graph.operands(node).iter().filter(|&&o| !starts_alike(graph, node, o)) {

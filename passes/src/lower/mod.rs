@@ -10,6 +10,7 @@
 //! # Example
 //! `%2 = relu %1 : f32[8] @0` becomes a kernel with one loop, and one launch of it.
 
+mod argsort;
 mod buffers;
 mod contraction;
 mod cumsum;

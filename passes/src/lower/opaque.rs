@@ -1,8 +1,8 @@
-//! Ops with a kernel of their own: scatter-add and plain copies.
+//! Ops with a kernel of their own: scatter-add, running sums, orders, and plain copies.
 
 use super::cx::{Placed, flatten};
 use super::expr::ValueEmitter;
-use super::{Lowering, cumsum};
+use super::{Lowering, argsort, cumsum};
 use crate::PassError;
 use ir::{NodeId, Op, ScalarOp};
 use kernel::{Access, Affine, BufferKind};
@@ -11,6 +11,7 @@ use kernel::{Access, Affine, BufferKind};
 pub(super) fn lower(lowering: &mut Lowering<'_>, cluster: u32, anchor: NodeId) -> Result<(), PassError> {
     match lowering.graph.op(anchor).clone() {
         Op::ScatterAdd(_) => scatter_add(lowering, cluster, anchor),
+        Op::ArgSort(op) => argsort::lower(lowering, anchor, &op),
         Op::CumSum(op) => cumsum::lower(lowering, anchor, &op),
         op => Err(lowering.defect(anchor, &format!("`{op}` has no kernel"))),
     }

@@ -5,6 +5,7 @@ mod index;
 mod window;
 
 use crate::derivatives::harness::RandomWeights;
+use ir::op::argsort::ArgSort;
 use ir::op::cumsum::CumSum;
 use ir::op::elementwise::Cast;
 use ir::op::movement::{Broadcast, Concat, Pad, Permute, Reshape, Reverse, Slice};
@@ -89,6 +90,9 @@ fn reductions() -> Vec<Case> {
     cases.push(reduce(ReduceKind::Prod, &[0], random([9])));
     for kind in [ArgKind::Max, ArgKind::Min] {
         cases.push(Case::new(Op::ArgReduce(ArgReduce { kind, axis: 1 }), vec![random([2, 3])]));
+    }
+    for (axis, descending) in [(0, false), (1, true)] {
+        cases.push(Case::new(Op::ArgSort(ArgSort { axis, descending }), vec![random([3, 4])]));
     }
     for (axis, exclusive, reverse) in [(0, false, false), (1, true, false), (2, false, true), (1, true, true)] {
         cases.push(Case::new(Op::CumSum(CumSum { axis, exclusive, reverse }), vec![random([2, 4, 3])]));
