@@ -1,8 +1,7 @@
 //! What changed images teach: `cargo run --release --example augmentation`.
 //!
 //! A network sees 1,000 of the digits that come with gradc, once as they are and once turned and moved a little, anew in each pass, by a stream's threads; the test
-//! digits say what that was worth. With a folder of four files like MNIST's as argument it learns the images there as they are changed, flipped as well, for 20 passes:
-//! clothes, for instance, that `scripts/fetch_fashion_mnist.sh data/fashion` fetches.
+//! digits say what that was worth. The example `fashion` does it with clothes.
 
 use gradc::data::{Augment, Source, mnist};
 use gradc::prelude::*;
@@ -38,13 +37,6 @@ fn accuracy(train: &dyn Source, test: &Dataset, epochs: usize) -> Result<f64, Bo
 
 #[allow(clippy::print_stdout)] // An example speaks to whoever runs it.
 fn main() -> Result<(), Box<dyn Error>> {
-    if let Some(folder) = std::env::args().nth(1) {
-        let (train, test) = mnist::load_from(folder)?;
-        let changes = Augment::new().flip_horizontal().crop(2).cutout(8);
-        let stream = train.stream().shuffle(train.len()).augment(changes).workers(1).prefetch(4);
-        println!("Changed anew in each pass: {:.2} % of the test images", accuracy(&stream, &test, 20)?);
-        return Ok(());
-    }
     let (train, test) = mnist::load()?;
     let few = train.take(1000)?;
     let changed = few.stream().shuffle(few.len()).augment(Augment::new().rotate(12.0).crop(3)).workers(1).prefetch(4);

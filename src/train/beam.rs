@@ -234,19 +234,39 @@ impl BeamGenerator {
         Ok(Self { program, context: model.context(), rows })
     }
 
-    /// The best sequences that follow each of the prompts, which are of one length.
+    /// The best sequences that follow each of the prompts. Those of one length are searched together, lengths one after the other: all sequences of a step stand at one position.
     ///
     /// # Errors
-    /// Prompts that are empty or of several lengths, more sequences than there is room for, more positions than the context has, a token that is none of the vocabulary.
+    /// A prompt that is empty, more sequences than there is room for, more positions than the context has, a token that is none of the vocabulary.
     pub fn search<P: AsRef<[i32]>>(
         &mut self,
         prompts: &[P],
         search: &BeamSearch,
     ) -> Result<Vec<Vec<Hypothesis>>, TrainError> {
-        let Some(length) = prompts.first().map(|prompt| prompt.as_ref().len()) else { return Ok(vec![]) };
+        let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (at, prompt) in prompts.iter().enumerate() {
+            by_length.entry(prompt.as_ref().len()).or_default().push(at);
+        }
+        let mut found = vec![vec![]; prompts.len()];
+        for (length, places) in by_length {
+            let alike: Vec<&[i32]> = places.iter().map(|&at| prompts[at].as_ref()).collect();
+            for (at, results) in places.into_iter().zip(self.search_alike(length, &alike, search)?) {
+                found[at] = results;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The same for prompts of that length.
+    fn search_alike(
+        &mut self,
+        length: usize,
+        prompts: &[&[i32]],
+        search: &BeamSearch,
+    ) -> Result<Vec<Vec<Hypothesis>>, TrainError> {
         let wrong = |what: String| Err(TrainError::Setting(what));
-        if length == 0 || prompts.iter().any(|prompt| prompt.as_ref().len() != length) {
-            return wrong("prompts must be of one length, at least 1".into());
+        if length == 0 {
+            return wrong("a prompt needs at least 1 token".into());
         }
         if prompts.len().saturating_mul(search.width) > self.rows {
             return wrong(format!("{} prompts by {} are over {} sequences", prompts.len(), search.width, self.rows));
@@ -256,7 +276,7 @@ impl BeamGenerator {
             return wrong(format!("{length} tokens and {tokens} more are over the context {context}"));
         }
         for position in 0..length - 1 {
-            let tokens: Vec<i32> = prompts.iter().map(|prompt| prompt.as_ref()[position]).collect();
+            let tokens: Vec<i32> = prompts.iter().map(|prompt| prompt[position]).collect();
             self.step(&tokens, position)?;
         }
         search.run(prompts, |beams| {

@@ -175,6 +175,11 @@ impl Predictor {
         concatenate(&parts)
     }
 
+    /// The block of weights.
+    pub(super) fn states(&self) -> &States {
+        &self.0.states
+    }
+
     /// Bytes of the weights, and of the memory of programs that are idle.
     pub fn bytes(&self) -> usize {
         let of_size = |size: &ServedSize| lock(&size.idle).iter().map(|p| p.report().memory.arena).sum::<usize>();

@@ -13,6 +13,7 @@ mod conventions;
 mod depth;
 mod differential;
 mod errors;
+mod fashion;
 mod filetests;
 mod fitting;
 mod floors;

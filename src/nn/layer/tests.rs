@@ -301,6 +301,43 @@ fn channels_and_samples_drop_as_a_whole() {
     }
 }
 
+/// Channels become the limit or stay, as wholes, and both are moved so that mean and deviation of normal elements are kept.
+#[test]
+fn alpha_dropout_of_features_takes_whole_channels() {
+    let (rate, limit) = (0.25f64, -1.758_099_340_847_376_6);
+    let scale = 1.0 / ((1.0 - rate) * (1.0 + rate * limit * limit)).sqrt();
+    let [kept, dropped] = [1.0, limit].map(|x| x * scale - scale * limit * rate);
+    let found = noisy(&FeatureAlphaDropout::new(rate));
+    let is = |y: f64, want: f64| (y - want).abs() < 1e-12;
+    for (i, &y) in found.iter().enumerate() {
+        assert_eq!(y, found[i / 1024 * 1024 + i % 16], "element {i} is not as the first position of its channel");
+        assert!(is(y, kept) || is(y, dropped), "{y}, not {kept} or {dropped}");
+    }
+    // Of 64 channels; which ones differs between samples.
+    let gone: Vec<bool> = (0..64).map(|i| is(found[i / 16 * 1024 + i % 16], dropped)).collect();
+    let count = gone.iter().filter(|gone| **gone).count();
+    assert!((4..32).contains(&count) && gone[..16] != gone[16..32], "{gone:?}");
+}
+
+/// In training, elements below 0 have slopes of their own, of the whole range; those above stay.
+#[test]
+fn randomized_rectifiers_draw_a_slope_for_each_element() {
+    let g = GraphBuilder::new("test");
+    g.set_training(true);
+    let ones = g.ones(f64([4, 64, 16]));
+    let y = RRelu::new(0.2, 0.6).apply(&ones.concat(&[&-&ones], 0));
+    g.output("y", &y);
+    g.output("d", &g.gradients(&y.sum(), &[&ones]).remove(0));
+    let found = Runner::new(&g.finish().unwrap()).step(&[]);
+    let y = found["y"].to_f64_vec();
+    let (above, below) = y.split_at(4096);
+    assert!(above.iter().all(|&y| y == 1.0) && below.iter().all(|&y| (-0.6..=-0.2).contains(&y)));
+    let (mean, deviation) = moments(below);
+    assert!((mean + 0.4).abs() < 0.01 && (deviation - 0.4 / 12f64.sqrt()).abs() < 0.01, "{mean} {deviation}");
+    // The slope is the derivative.
+    assert_close(&found["d"].to_f64_vec(), &below.iter().map(|y| 1.0 + y).collect::<Vec<f64>>(), 1e-12);
+}
+
 #[test]
 fn output_shapes_of_layers_that_enlarge_are_keras_s() {
     let image = [2, 5, 4, 6];

@@ -97,7 +97,7 @@ fn a_language_model_keeps_the_keys_and_values_of_what_is_continued() {
         *value = crate::dsl::normal(0.0, 0.7).value(value.ty(), 3, name);
     }
     let options = CompileOptions::threads(1);
-    let prompts = [[3, 1], [2, 4]];
+    let prompts = [vec![3, 1], vec![2], vec![2, 4], vec![1, 4, 1]];
     let search = BeamSearch::new(3, 6).end(0).length_penalty(0.6);
     let found = BeamGenerator::new(&model, &weights, 6, &options).unwrap().search(&prompts, &search).unwrap();
     // The same search, with each text fed from its beginning.
@@ -114,15 +114,16 @@ fn a_language_model_keeps_the_keys_and_values_of_what_is_continued() {
         }
         Ok(logits)
     });
+    assert_eq!(found.len(), prompts.len());
     for (found, want) in found.iter().flatten().zip(want.unwrap().iter().flatten()) {
         assert_eq!((&found.tokens, found.ended), (&want.tokens, want.ended));
         assert!((found.score - want.score).abs() < 1e-4, "{found:?}, not {want:?}");
     }
     let mut generator = BeamGenerator::new(&model, &weights, 2, &options).unwrap();
     let error = generator.search(&prompts, &search).unwrap_err().to_string();
-    assert!(error.contains("2 prompts by 3 are over 2 sequences"), "{error}");
-    let error = generator.search(&[vec![1], vec![1, 2]], &search).unwrap_err().to_string();
-    assert!(error.contains("of one length"), "{error}");
+    assert!(error.contains("1 prompts by 3 are over 2 sequences"), "{error}");
+    let error = generator.search(&[vec![1], vec![]], &search).unwrap_err().to_string();
+    assert!(error.contains("at least 1 token"), "{error}");
     let error = generator.search(&[[1]], &BeamSearch::new(1, 9)).unwrap_err().to_string();
     assert!(error.contains("over the context 8"), "{error}");
 }

@@ -8,8 +8,11 @@ use crate::dsl::Step;
 use crate::train::feed::{feed, run};
 use crate::train::weights::SampleWeights;
 use crate::train::{TrainError, Trainer};
+use ir::op::argsort::ArgSort;
+use ir::op::movement::Slice;
 use ir::op::reduce::ReduceKind;
-use ir::{Builder, Graph};
+use ir::op::take::TakeAlongAxis;
+use ir::{BuildError, Builder, Graph, NodeId, Op, Shape};
 use std::sync::Arc;
 
 /// What bytes stand for: `scale * (byte - zero)`.
@@ -51,14 +54,8 @@ pub(super) fn ranges(
     data: &dyn Source,
     options: Quantization,
 ) -> Result<Vec<ActivationRange>, TrainError> {
-    let rate = match options.calibration {
-        Calibration::MinMax => None,
-        Calibration::MovingAverage(rate) if rate > 0.0 && rate <= 1.0 => Some(rate),
-        Calibration::MovingAverage(rate) => {
-            return Err(setting(&format!("a moving average of ranges needs a rate above 0 and at most 1, not {rate}")));
-        }
-    };
-    let watched = with_graph(step, watched(&step.graph, sites)?);
+    check(options.calibration)?;
+    let watched = with_graph(step, watched(&step.graph, sites, options.calibration)?);
     let mut program = watched.compile_without_states(trainer.programs.options())?;
     program.share(Arc::new(states))?;
     let mut extremes: Vec<Option<Extremes>> = vec![None; sites.len()];
@@ -80,7 +77,7 @@ pub(super) fn ranges(
                     format!("{place}`{}` gets values from {least} to {greatest}: there is no range", site.kernel);
                 return Err(setting(&what));
             }
-            *range = Some(joined(*range, Extremes { least, greatest }, rate));
+            *range = Some(joined(*range, Extremes { least, greatest }, options.calibration, seen));
         }
         seen += 1;
     }
@@ -89,14 +86,32 @@ pub(super) fn ranges(
     Ok(known.into_iter().map(|Extremes { least, greatest }| ActivationRange::of(least, greatest)).collect())
 }
 
-fn joined(before: Option<Extremes>, now: Extremes, rate: Option<f32>) -> Extremes {
-    let Some(before) = before else { return now };
-    match rate {
-        None => Extremes { least: before.least.min(now.least), greatest: before.greatest.max(now.greatest) },
-        Some(rate) => {
-            let mean = |before: f32, now: f32| before * (1.0 - rate) + now * rate;
-            Extremes { least: mean(before.least, now.least), greatest: mean(before.greatest, now.greatest) }
+/// Refuses settings that give no range.
+fn check(calibration: Calibration) -> Result<(), TrainError> {
+    match calibration {
+        Calibration::MovingAverage(rate) if !(rate > 0.0 && rate <= 1.0) => {
+            Err(setting(&format!("a moving average of ranges needs a rate above 0 and at most 1, not {rate}")))
         }
+        Calibration::Percentile(share) if !(share > 0.5 && share <= 1.0) => {
+            Err(setting(&format!("a percentile of activations must be above 1/2 and at most 1, not {share}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The extremes of a batch joined with those of `seen` batches before.
+fn joined(before: Option<Extremes>, now: Extremes, calibration: Calibration, seen: usize) -> Extremes {
+    let Some(before) = before else { return now };
+    let mean = |rate: f32| {
+        let mean = |before: f32, now: f32| before * (1.0 - rate) + now * rate;
+        Extremes { least: mean(before.least, now.least), greatest: mean(before.greatest, now.greatest) }
+    };
+    match calibration {
+        Calibration::MinMax => {
+            Extremes { least: before.least.min(now.least), greatest: before.greatest.max(now.greatest) }
+        }
+        Calibration::MovingAverage(rate) => mean(rate),
+        Calibration::Percentile(_) => mean(1.0 / (seen + 1) as f32),
     }
 }
 
@@ -105,18 +120,36 @@ fn port(name: &str, site: usize) -> String {
 }
 
 /// The graph with the extremes of what contractions get as its outputs, instead of its own.
-fn watched(graph: &Graph, sites: &[Site]) -> Result<Graph, TrainError> {
+fn watched(graph: &Graph, sites: &[Site], calibration: Calibration) -> Result<Graph, TrainError> {
     let mut graph = graph.clone();
     graph.clear_results();
     for (number, site) in sites.iter().enumerate() {
-        let rank = graph.ty(site.x).shape.rank();
-        let axes: Vec<usize> = (0..rank).collect();
-        for (name, kind) in [("least", ReduceKind::Min), ("greatest", ReduceKind::Max)] {
-            let mut build = Builder::new(&mut graph, site.loc.clone());
-            let extreme = build.reduce(kind, site.x, &axes).map_err(|e| setting(&e.to_string()))?;
-            graph.set_output(port(name, number), extreme);
+        let mut build = Builder::new(&mut graph, site.loc.clone());
+        let ends = ends(&mut build, site.x, calibration).map_err(|e| setting(&e.to_string()))?;
+        for (name, end) in ["least", "greatest"].into_iter().zip(ends) {
+            graph.set_output(port(name, number), end);
         }
     }
     graph.sweep();
     Ok(graph)
+}
+
+/// The ends of the range of a tensor's elements.
+fn ends(build: &mut Builder<'_>, x: NodeId, calibration: Calibration) -> Result<[NodeId; 2], BuildError> {
+    let shape = build.ty(x).shape.clone();
+    let Calibration::Percentile(share) = calibration else {
+        let axes: Vec<usize> = (0..shape.rank()).collect();
+        return Ok([build.reduce(ReduceKind::Min, x, &axes)?, build.reduce(ReduceKind::Max, x, &axes)?]);
+    };
+    let last = shape.numel() - 1;
+    let from_end = ((1.0 - f64::from(share)) * last as f64).round() as usize;
+    let row = build.reshape(x, Shape::new([shape.numel()]).expect("as many elements as a shape has are a shape"))?;
+    let order = build.add(Op::ArgSort(ArgSort { axis: 0, descending: false }), &[row])?;
+    let mut at = |place: usize| {
+        let slice = Slice { start: vec![place], limit: vec![place + 1], stride: vec![1] };
+        let position = build.add(Op::Slice(slice), &[order])?;
+        let element = build.add(Op::TakeAlongAxis(TakeAlongAxis { axis: 0 }), &[row, position])?;
+        build.reshape(element, Shape::scalar())
+    };
+    Ok([at(from_end)?, at(last - from_end)?])
 }

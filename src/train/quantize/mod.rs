@@ -24,6 +24,9 @@ pub enum Calibration {
     /// A mean of the batches' least and greatest values in which each batch counts as much as this, between 0 and 1, and those before it the rest. A rare outlier
     /// widens it little.
     MovingAverage(f32),
+    /// The mean over batches of two quantiles of a batch's values: the one at this share, above 1/2 and at most 1, and the one as far from the other end. With 0.9999 a
+    /// ten-thousandth of the values is cut off at either end, however far away they are; a few that are no numbers are among them.
+    Percentile(f32),
 }
 
 /// Settings of [`Trainer::quantize`].
@@ -87,9 +90,20 @@ impl QuantizedModel {
         &self.layers
     }
 
-    /// The step for the largest batch: an ordinary graph, to print, to dump or to measure. What its states hold is the predictor's.
+    /// The step for the largest batch: an ordinary graph, to print, to dump, to measure or to compile ahead of time. What its states hold is the predictor's:
+    /// [`QuantizedModel::weights`].
     pub fn step(&self) -> &Step {
         &self.step
+    }
+
+    /// The values of the step's states, by name: kernels in bytes, and all else.
+    ///
+    /// # Errors
+    /// None that a model which predicts has.
+    pub fn weights(&self) -> Result<BTreeMap<String, Value>, TrainError> {
+        let states = self.predictor.states();
+        let value = |state: &StateSpec| Ok((state.name.clone(), read(states, &state.name, &state.ty)?));
+        self.step.states.iter().map(value).collect()
     }
 }
 
@@ -119,7 +133,7 @@ impl Trainer {
     ///
     /// # Errors
     /// A model without such layers, data without a sample or with values that aren't finite where a layer gets them (its line is named), a rate of a moving average that isn't
-    /// above 0 and at most 1, and what [`Trainer::predictor`] refuses.
+    /// above 0 and at most 1, a percentile that isn't above 1/2 and at most 1, and what [`Trainer::predictor`] refuses.
     pub fn quantize(&mut self, data: &dyn Source, options: Quantization) -> Result<QuantizedModel, TrainError> {
         let steps = self.prediction_sizes().into_iter().map(|samples| Ok((samples, self.prediction_step(samples)?)));
         let mut steps = steps.collect::<Result<Vec<_>, TrainError>>()?;

@@ -56,12 +56,29 @@ fn outputs_stay_near() {
         let (mut trainer, data) = (trainer(&model), data(&dims, 3));
         // What moving averages cut off is more than what is rounded.
         let average = Quantization::new().calibration(Calibration::MovingAverage(0.5));
-        for (options, limit) in [(Quantization::new(), 0.04), (average, 0.2)] {
+        // Of so few values percentiles cut off little, but what they leave is a mean over batches, too.
+        let percentile = Quantization::new().calibration(Calibration::Percentile(0.999));
+        for (options, limit) in [(Quantization::new(), 0.04), (average, 0.2), (percentile, 0.2)] {
             let error = error(&mut trainer, &data, options);
             // Zero would mean that nothing was rounded.
             assert!(error > 0.0 && error < limit, "{name}, {options:?}: {error}");
         }
     }
+}
+
+/// An outlier in a thousand, which would leave nothing of all others, is cut off; the range is the mean of what batches have.
+#[test]
+fn percentiles_leave_outliers_out() {
+    let mut trainer = trainer(&Sequential::new([4]).dense(3)).with_batch(250).unwrap();
+    let mut x: Vec<f32> = (0..2000).map(|i| (i % 1000) as f32 / 999.0 - 0.25).collect();
+    (x[10], x[1500]) = (1e6, -3e5);
+    let data = Dataset::new(array([500, 4], x).unwrap(), array([500], vec![0i32; 500]).unwrap()).unwrap();
+    let mut range =
+        |calibration| trainer.quantize(&data, Quantization::new().calibration(calibration)).unwrap().layers()[0].range;
+    let (least, greatest) = range(Calibration::Percentile(0.99));
+    assert!((least + 0.24).abs() < 0.01 && (greatest - 0.74).abs() < 0.01, "{least} {greatest}");
+    assert_eq!(range(Calibration::Percentile(1.0)).1, range(Calibration::MovingAverage(0.5)).1);
+    assert!(range(Calibration::MinMax).1 > 9e5);
 }
 
 /// Numbers that are multiples of a scale, and kernels of few whole numbers, lose nothing.
@@ -115,6 +132,10 @@ fn what_has_no_range_is_refused() {
     assert_eq!(none, "calibration needs at least one sample");
     let rate = Quantization::new().calibration(Calibration::MovingAverage(f32::NAN));
     assert!(message(trainer.quantize(&data(&[4, 4], 1), rate)).contains("needs a rate above 0 and at most 1, not NaN"));
+    for share in [0.5, 1.5, f32::NAN] {
+        let share = Quantization::new().calibration(Calibration::Percentile(share));
+        assert!(message(trainer.quantize(&data(&[4, 4], 1), share)).contains("above 1/2 and at most 1, not"));
+    }
     for hole in [f32::NAN, f32::INFINITY] {
         let x = array([2, 4], vec![0.0, 1.0, hole, 0.0, 0.0, 0.0, 0.0, 0.0]).unwrap();
         let data = Dataset::new(x, array([2], vec![0i32, 1]).unwrap()).unwrap();

@@ -139,3 +139,27 @@ fn python_trains_and_reads_digits_as_the_process_that_compiles() {
     let right = digits.iter().zip(&labels).filter(|(digit, label)| digit == label).count();
     assert_eq!(accuracy, format!("accuracy {right} of 3200 digits"));
 }
+
+/// A model in bytes, with its weights in the object: what the C program reads on 500 digits is what the predictor reads.
+#[test]
+fn a_quantized_model_is_exported_as_any_other_step() {
+    let (train, _) = gradc::data::mnist::load_from(root().join("data/mnist-subset")).unwrap();
+    let trainer = model().compile(Adam::default(), SparseCategoricalCrossEntropy, [Accuracy]).unwrap();
+    let mut trainer = trainer.with_options(options()).unwrap().with_batch(1).unwrap();
+    trainer.fit(&train.take(1600).unwrap(), Fit::epochs(1).batch(32).silent()).unwrap();
+    let quantized = trainer.quantize(&train.take(32).unwrap(), Quantization::new()).unwrap();
+    let files = ObjectOptions::named("cnn_infer").values(quantized.weights().unwrap());
+    let built = Built::of(&[quantized.step().compile_object(&files).unwrap()]);
+    let (images_path, images) = digits(&built, "t10k-images-idx3-ubyte", 500, 784, 16);
+    let (labels_path, _) = digits(&built, "t10k-labels-idx1-ubyte", 500, 1, 8);
+    let source = root().join("examples/c/infer_cnn.c");
+    let Some(c) = built.compile("cc", &["-std=c11", "-O2"], &source, "infer") else { return };
+    let text = run(c, [images_path.as_os_str(), labels_path.as_os_str(), "each".as_ref()]);
+
+    let pixels: Vec<f32> = images.iter().map(|pixel| f32::from(*pixel) / 255.0).collect();
+    let x = Dataset::unlabelled(array([500, 28, 28, 1], pixels).unwrap()).unwrap();
+    let scores = quantized.predictor().predict(&x).unwrap().to_f64_vec();
+    let best = |scores: &[f64]| (0..10).fold(0, |best, digit| if scores[digit] > scores[best] { digit } else { best });
+    let wanted: Vec<String> = scores.chunks(10).map(|scores| best(scores).to_string()).collect();
+    assert_eq!(text.lines().take(500).collect::<Vec<_>>(), wanted);
+}

@@ -4,6 +4,7 @@ use super::*;
 use crate::dsl::{GraphBuilder, Tensor, bool_, constant, f64, i32};
 use crate::nn::{Layer, TransformerBlock};
 use crate::testing::{Runner, assert_close, check_gradients, random, random_runner, value};
+use std::sync::Arc;
 
 /// A matrix product `[rows, inner] · [inner, columns] + bias`.
 pub(crate) fn linear(x: &[f64], kernel: &[f64], bias: &[f64]) -> Vec<f64> {
@@ -151,6 +152,56 @@ fn gradients_are_difference_quotients() {
         MultiHeadAttention::new(2, 1).apply((&x(g), &memory))
     });
     check_gradients(|g| LearnedPositions::new(4).apply(&x(g)));
+}
+
+/// What all positions of a sequence of two samples give at once they give one by one, in `f64`: `whole` and `at`, of the position and the capacity, declare the two.
+fn check_steps(whole: impl Fn(&Tensor, &Tensor) -> Tensor, at: impl Fn(&Tensor, &Tensor, &Tensor, usize) -> Tensor) {
+    const LENGTH: usize = 5;
+    let memory = |g: &GraphBuilder| g.input("memory", f64([2, 3, 4]));
+    let mut whole = random_runner(&|g| whole(&g.input("x", f64([2, LENGTH, 4])), &memory(g)));
+    let g = GraphBuilder::new("step");
+    let position = g.input("position", i32([1]));
+    g.output("y", &at(&g.input("x", f64([2, 1, 4])), &memory(&g), &position, LENGTH));
+    let mut stepwise = Runner::new(&g.finish().unwrap());
+    for (name, weights) in &whole.states {
+        assert!(stepwise.states.insert(name.clone(), weights.clone()).is_some(), "{name}");
+    }
+    let (x, memory) = (random(1, 2 * LENGTH * 4), value(f64([2, 3, 4]), &random(2, 24)));
+    let y = whole.step(&[("x", value(f64([2, LENGTH, 4]), &x)), ("memory", memory.clone())])["y"].to_f64_vec();
+    let row = |t: &[f64], p: usize| [0, 1].map(|b| t[(b * LENGTH + p) * 4..][..4].to_vec()).concat();
+    for p in 0..LENGTH {
+        let inputs = [
+            ("x", value(f64([2, 1, 4]), &row(&x, p))),
+            ("memory", memory.clone()),
+            ("position", value(i32([1]), &[p as f64])),
+        ];
+        assert_close(&stepwise.step(&inputs)["y"].to_f64_vec(), &row(&y, p), 1e-12);
+    }
+}
+
+#[test]
+fn blocks_of_decoders_with_shared_heads_and_relative_positions_go_step_by_step() {
+    let across = |block: TransformerBlock| {
+        check_steps(
+            |x, memory| block.apply((x, memory)),
+            |x, memory, position, capacity| block.apply_across_at(x, memory, position, capacity),
+        );
+    };
+    across(TransformerBlock::new(2).causal(true));
+    across(TransformerBlock::new(2).causal(true).rotary(Rotary::default()).key_value_heads(1));
+    let shared = TransformerBlock::new(4).causal(true).key_value_heads(2);
+    // The memory is of no use to these, but is an input of the graph.
+    let also = |y: Tensor, memory: &Tensor| y + memory.sum() * 0.0;
+    check_steps(
+        |x, memory| also(shared.apply(x), memory),
+        |x, memory, position, capacity| also(shared.apply_at(x, position, capacity), memory),
+    );
+    let bias = Arc::new(RelativePositionBias::new(2).buckets(4).max_distance(4).causal(true));
+    let biased = MultiHeadAttention::new(2, 2).causal(true).relative_position_bias(&bias);
+    check_steps(
+        |x, memory| also(biased.apply(x), memory),
+        |x, memory, position, capacity| also(biased.apply_at(x, position, capacity), memory),
+    );
 }
 
 /// A step that takes one position of a sequence of two samples through a block, and one that takes all of them.

@@ -32,6 +32,7 @@ pub struct GridSample {
 
 /// The images `[batch, height, width, channels]` at the places of a grid `[batch, rows, columns, 2]`: `[batch, rows, columns, channels]`. A place is `(x, y)`, from -1 on the
 /// left and at the top to 1; what `torch.nn.functional.grid_sample` gives, but for the layout. Gradients are by the images and by the places.
+/// At a place that isn't finite the result is NaN, and no gradient goes there.
 ///
 /// ```
 /// use gradc::dsl::{GraphBuilder, f32};
@@ -54,10 +55,16 @@ pub fn grid_sample(x: &Tensor, grid: &Tensor, how: GridSample) -> Tensor {
     let along = |axis: usize, extent: usize| {
         let place = grid.slice_axis(3, axis..axis + 1).squeeze([3]).cast(coordinate(ty.dtype));
         let extent = extent as f64;
-        if how.align_corners { (place + 1.0) * ((extent - 1.0) / 2.0) } else { (place + 1.0) * (extent / 2.0) - 0.5 }
+        let at = match how.align_corners {
+            true => (place + 1.0) * ((extent - 1.0) / 2.0),
+            false => (place + 1.0) * (extent / 2.0) - 0.5,
+        };
+        let is_finite = at.abs().lt(f64::INFINITY);
+        (is_finite.select(&at, 0.0), is_finite)
     };
-    let (columns, rows) = (along(0, ty.shape[2]), along(1, ty.shape[1]));
-    Taps { x, ty: &ty, how }.at(&rows, &columns)
+    let ((columns, is_column), (rows, is_row)) = (along(0, ty.shape[2]), along(1, ty.shape[1]));
+    let read = Taps { x, ty: &ty, how }.at(&rows, &columns);
+    is_row.and(is_column).unsqueeze(-1).select(&read, f64::NAN)
 }
 
 /// What places are computed in: 16 bits don't tell the elements of an image apart.

@@ -1,9 +1,9 @@
 //! Layers that change images: what they keep, what they change, each image by itself, and nothing outside of training.
 
 use super::*;
-use crate::dsl::{GraphBuilder, f32};
+use crate::dsl::{GraphBuilder, f32, f64};
 use crate::nn::{Interpolation, Layer};
-use crate::testing::Runner;
+use crate::testing::{Runner, value};
 use ir::Value;
 
 const DIMS: [usize; 4] = [64, 4, 6, 2];
@@ -180,4 +180,35 @@ fn settings_and_inputs_that_make_no_sense_are_refused() {
     let g = GraphBuilder::new("wrong");
     g.output("y", &grid_sample(&g.input("x", f32(DIMS)), &g.input("grid", f32([3, 4, 4, 2])), GridSample::default()));
     assert!(g.finish().unwrap_err().to_string().contains("the grid must be floats [64, rows, columns, 2]"));
+}
+
+/// In every mode, at the places themselves alone, and without an index out of range; infinities, too, which lie nowhere in a mirror image.
+#[test]
+fn places_that_are_not_finite_give_nan_and_no_gradient() {
+    let bad = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+    let places: Vec<f64> = bad.iter().flat_map(|&bad| [bad, 0.0, 0.0, bad, 0.25, 0.25]).collect();
+    for interpolation in [Interpolation::Bilinear, Interpolation::Nearest] {
+        for fill in [FillMode::Constant, FillMode::Nearest, FillMode::Reflect, FillMode::Wrap] {
+            for align_corners in [false, true] {
+                let how = GridSample { interpolation, fill, align_corners };
+                let g = GraphBuilder::new("places");
+                let (x, grid) = (g.input("x", f64([1, 3, 4, 1])), g.input("grid", f64([1, 3, 3, 2])));
+                let y = grid_sample(&x, &grid, how);
+                g.output("y", &y);
+                for (name, gradient) in ["dx", "dgrid"].into_iter().zip(g.gradients(&y.sum(), &[&x, &grid])) {
+                    g.output(name, &gradient);
+                }
+                let mut runner = Runner::new(&g.finish().unwrap());
+                let image: Vec<f64> = (1..=12).map(f64::from).collect();
+                let found = runner
+                    .step(&[("x", value(f64([1, 3, 4, 1]), &image)), ("grid", value(f64([1, 3, 3, 2]), &places))]);
+                let [y, dx, dgrid] = ["y", "dx", "dgrid"].map(|name| found[name].to_f64_vec());
+                for (at, y) in y.iter().enumerate() {
+                    assert_eq!(y.is_nan(), at % 3 != 2, "{how:?}: {y} at place {at}");
+                }
+                assert!((dx.iter().sum::<f64>() - 3.0).abs() < 1e-12, "{how:?}: {dx:?}");
+                assert!(dgrid.chunks(6).all(|row| row[..4] == [0.0; 4] && row[4].is_finite()), "{how:?}: {dgrid:?}");
+            }
+        }
+    }
 }

@@ -3,10 +3,11 @@
 use crate::dsl::{DType, Policy, StateRole, Step, Tensor, f32, i32};
 use crate::model::{Functional, Model, Sequential};
 use crate::nn::{
-    BatchNorm, Bidirectional, Conv1dTranspose, Conv2dTranspose, Conv3d, Conv3dTranspose, Dense, DepthwiseConv1d,
-    DepthwiseConv2d, Embedding, GaussianNoise, GroupNorm, Gru, Interpolation, Layer, LayerNorm, LearnedPositions, Lstm,
-    MeanSquaredError, MultiHeadAttention, PRelu, PixelShuffle, Regularizer, RmsNorm, SeparableConv2d,
-    SparseCategoricalCrossEntropy, SpatialDropout, TiedHead, TransformerBlock, UpSampling2d, WithPolicy,
+    AlphaDropout, BatchNorm, Bidirectional, Conv1dTranspose, Conv2dTranspose, Conv3d, Conv3dTranspose, Dense,
+    DepthwiseConv1d, DepthwiseConv2d, Embedding, FeatureAlphaDropout, GaussianDropout, GaussianNoise, GroupNorm, Gru,
+    Interpolation, Layer, LayerNorm, LearnedPositions, Lstm, MeanSquaredError, MultiHeadAttention, PRelu, PixelShuffle,
+    Regularizer, RmsNorm, SeparableConv2d, SparseCategoricalCrossEntropy, SpatialDropout, TiedHead, TransformerBlock,
+    UpSampling2d, WithPolicy,
 };
 use crate::optim::{Adam, LossScale, Optimizer, Sgd};
 use crate::testing::{Runner, assert_close, random, value};
@@ -161,7 +162,7 @@ fn two_losses(dims: &[usize], layer: fn(&Tensor) -> Tensor, policy: Policy) -> V
 fn layers_of_images_and_noise_train_in_16_bits() {
     type Case = (&'static str, &'static [usize], fn(&Tensor) -> Tensor);
     let image: &[usize] = &[6, 6, 4];
-    let cases: [Case; 12] = [
+    let cases: [Case; 15] = [
         ("depthwise 1d", &[8, 4], |x| DepthwiseConv1d::new(3).apply(x)),
         ("depthwise 2d", image, |x| DepthwiseConv2d::new(3).apply(x)),
         ("separable", image, |x| SeparableConv2d::new(5, 3).apply(x)),
@@ -176,6 +177,9 @@ fn layers_of_images_and_noise_train_in_16_bits() {
             UpSampling2d::new(2).interpolation(Interpolation::Bilinear).apply(&Dense::new(5).apply(x))
         }),
         ("gaussian noise", image, |x| GaussianNoise::new(0.1).apply(&Dense::new(5).apply(x))),
+        ("gaussian dropout", image, |x| GaussianDropout::new(0.2).apply(&Dense::new(5).apply(x))),
+        ("alpha dropout", image, |x| AlphaDropout::new(0.25).apply(&Dense::new(5).apply(x))),
+        ("feature alpha dropout", image, |x| FeatureAlphaDropout::new(0.25).apply(&Dense::new(5).apply(x))),
     ];
     for (name, dims, layer) in cases {
         let [exact, bf16, f16] = [Policy::float32(), Policy::mixed_bf16(), Policy::mixed_f16()]

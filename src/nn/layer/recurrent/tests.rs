@@ -287,3 +287,35 @@ fn what_does_not_fit_is_named() {
     assert!(lines[1].contains("the mask must be bool[2, 4], it is bool[2,3]"), "{text}");
     assert!(lines[2].contains("at least one unit"), "{text}");
 }
+
+/// From states that it is given, those of the steps before or any others, a convolutional LSTM goes on as if it had made them; gradients go through them.
+#[test]
+fn convolutional_lstms_begin_with_their_first_states() {
+    let layer = ConvLstm1d::new(2, 3).padding(crate::nn::Padding1d::Same).return_sequences(true).return_state(true);
+    let extents = [BATCH, TIME, 5, FEATURES];
+    let x = random(9, extents.iter().product());
+    let found = random_runner(&|g| {
+        let x = constant(g, &extents, &x);
+        let [whole, h, c] = layer.apply_many(&x);
+        let [first, first_h, first_c] = layer.apply_many(&x.slice_axis(1, 0..1));
+        let [rest, rest_h, rest_c] = layer.apply_many((&x.slice_axis(1, 1..TIME), &first_h, &first_c));
+        let differences = [whole - first.concat(&[&rest], 1), (h - rest_h).unsqueeze(1), (c - rest_c).unsqueeze(1)];
+        differences[0].concat(&[&differences[1], &differences[2]], 1)
+    })
+    .step(&[])["y"]
+        .to_f64_vec();
+    assert!(found.iter().all(|difference| difference.abs() < 1e-12), "{found:?}");
+    check_gradients(|g| {
+        let [h, c] = ["h", "c"].map(|name| g.param(name, f64([1, 3, 2]), crate::dsl::constant(0.0)));
+        ConvLstm1d::new(2, 2).padding(crate::nn::Padding1d::Same).apply((
+            &constant(g, &[1, 2, 3, 1], &random(3, 6)),
+            &h,
+            &c,
+        ))
+    });
+    let g = GraphBuilder::new("test");
+    let (x, state) = (g.input("x", f64([1, 2, 3, 1])), g.input("h", f64([1, 2, 2])));
+    let _ = ConvLstm1d::new(2, 2).padding(crate::nn::Padding1d::Same).apply((&x, &state, &state));
+    let error = g.finish().unwrap_err().to_string();
+    assert!(error.contains("it needs 2 first states of f64[1, 3, 2]"), "{error}");
+}

@@ -1,0 +1,23 @@
+//! The example of clothes: its way from files to an accuracy, on digits, which come in the same files.
+
+#[path = "../../examples/fashion.rs"]
+#[allow(dead_code)] // Its `main`, which wants the clothes.
+mod example;
+
+use std::path::Path;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+#[test]
+fn images_are_changed_learnt_and_told_by_their_mirror_images_too() {
+    let (train, test) = gradc::data::mnist::load_from(root().join("data/mnist-subset")).unwrap();
+    let train = train.take(5000).unwrap();
+    let mut trainer = example::trained(&example::changed(&train), 2, 1).unwrap();
+    let test = test.take(300).unwrap();
+    let right = trainer.evaluate(&test).unwrap().metric("accuracy").unwrap();
+    // Mirrored digits are learnt as well, each as what it is.
+    let with_mirrored = example::accuracy_with_mirrored(&mut trainer, &test).unwrap();
+    assert!(right > 0.5 && with_mirrored > 0.5, "{right} {with_mirrored}");
+}
