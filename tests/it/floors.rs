@@ -19,9 +19,18 @@ fn allowed(krate: &str) -> &'static [&'static str] {
         "gradc_build" => &[ROOT, "aot", "ir", "kernel"],
         "gradc_onnx" => &[ROOT, "ir"],
         "gradc_cli" => &[ROOT, "aot", "gradc_onnx", "ir", "kernel", "passes", "runtime"],
-        "gradc_tests" => {
-            &[ROOT, "aot", "gradc_build", "gradc_cli", "ir", "kernel", "passes", "runtime", "random_graphs"]
-        }
+        "gradc_tests" => &[
+            ROOT,
+            "aot",
+            "gradc_build",
+            "gradc_cli",
+            "gradc_onnx",
+            "ir",
+            "kernel",
+            "passes",
+            "runtime",
+            "random_graphs",
+        ],
         "gradc_benches" => &[ROOT, "gradc_cli", "passes", "runtime"],
         "random_graphs" => &["ir"],
         "gradc_downstream" => &[ROOT],
