@@ -1,7 +1,7 @@
 //! Orders along an axis.
 
 use super::attr::{Attr, AttrMap};
-use super::axes::check_axis;
+use super::axes::{around_axis, check_axis, line_starts};
 use super::batch::{Along, AxisRule, Batching, Stacked};
 use super::number::{Number, not_a_number, with_number};
 use super::window::numbers;
@@ -27,14 +27,14 @@ pub struct ArgSort {
 impl ArgSort {
     /// Extents before the axis, along it, and after it.
     pub fn extents(&self, ty: &TensorType) -> [usize; 3] {
-        let (before, rest) = ty.shape.split_at(self.axis);
-        [before.iter().product(), rest[0], rest[1..].iter().product()]
+        around_axis(self.axis, &ty.shape)
     }
 
     fn positions<T: Number>(&self, x: &Value) -> Vec<i32> {
-        let ([outer, n, inner], x) = (self.extents(x.ty()), T::read(x));
+        let (extents, x) = (self.extents(x.ty()), T::read(x));
+        let [_, n, inner] = extents;
         let mut result = vec![0; x.len()];
-        for line in (0..outer).flat_map(|o| (0..inner).map(move |i| o * n * inner + i)) {
+        for line in line_starts(extents) {
             let at = |k: i32| x[line + k as usize * inner];
             let mut order: Vec<i32> = (0..n as i32).collect();
             match self.descending {

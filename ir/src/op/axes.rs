@@ -1,10 +1,21 @@
-//! Checks of axis lists that several ops share.
+//! Checks of axis lists, and walks along an axis, that several ops share.
 
-use crate::RuleError;
+use crate::{RuleError, Shape};
 
 /// Checks that one axis is below the rank; `what` names it in the message ("reduced axis").
 pub(super) fn check_axis(what: &str, axis: usize, rank: usize) -> Result<(), RuleError> {
     if axis < rank { Ok(()) } else { Err(format!("{what} {axis} is out of range for rank {rank}").into()) }
+}
+
+/// Extents before an axis of the shape, along it, and after it.
+pub(super) fn around_axis(axis: usize, shape: &Shape) -> [usize; 3] {
+    let (before, rest) = shape.split_at(axis);
+    [before.iter().product(), rest[0], rest[1..].iter().product()]
+}
+
+/// Where the lines along the middle of `[outer, n, inner]` begin, in row-major order.
+pub(super) fn line_starts([outer, n, inner]: [usize; 3]) -> impl Iterator<Item = usize> {
+    (0..outer).flat_map(move |o| (0..inner).map(move |i| o * n * inner + i))
 }
 
 /// Checks that axes are below the rank and strictly ascending.

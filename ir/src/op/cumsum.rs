@@ -1,7 +1,7 @@
 //! Running sums along an axis.
 
 use super::attr::{Attr, AttrMap};
-use super::axes::check_axis;
+use super::axes::{around_axis, check_axis, line_starts};
 use super::batch::{Along, AxisRule, Batching, Stacked};
 use super::number::{Number, not_a_number, value_of, with_number};
 use super::window::numbers;
@@ -32,14 +32,14 @@ pub struct CumSum {
 impl CumSum {
     /// Extents before the axis, along it, and after it.
     pub fn extents(&self, ty: &TensorType) -> [usize; 3] {
-        let (before, rest) = ty.shape.split_at(self.axis);
-        [before.iter().product(), rest[0], rest[1..].iter().product()]
+        around_axis(self.axis, &ty.shape)
     }
 
     fn sums<T: Number>(&self, x: &Value) -> Vec<T> {
-        let ([outer, n, inner], x) = (self.extents(x.ty()), T::read(x));
+        let (extents, x) = (self.extents(x.ty()), T::read(x));
+        let [_, n, inner] = extents;
         let mut result = vec![T::ZERO; x.len()];
-        for line in (0..outer).flat_map(|o| (0..inner).map(move |i| o * n * inner + i)) {
+        for line in line_starts(extents) {
             let (mut before, mut sum) = (T::ZERO, T::ZERO);
             for k in 0..n {
                 let at = line + if self.reverse { n - 1 - k } else { k } * inner;
