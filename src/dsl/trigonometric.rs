@@ -50,26 +50,26 @@ impl Tensor {
     #[track_caller]
     pub fn sinh(&self) -> Tensor {
         let x = self.in_f32();
-        let a = x.abs();
-        let near = a.lt(20.0);
-        let e = near.select(&a, 1.0).expm1();
-        let small = (&e + &e / (&e + 1.0)) * 0.5;
-        // In two factors, so that it doesn't overflow before the result does.
-        let root = (a * 0.5).exp();
-        (x.sign() * near.select(&small, &(&root * 0.5 * &root))).rounded_like(self)
+        let sinh = x.abs().by_expm1(|e| (e + e / (e + 1.0)) * 0.5);
+        (x.sign() * sinh).rounded_like(self)
     }
 
     /// The hyperbolic cosine; floats. Its slope keeps its digits near 0.
     #[track_caller]
     pub fn cosh(&self) -> Tensor {
-        let x = self.in_f32();
-        let a = x.abs();
-        let near = a.lt(20.0);
-        let e = near.select(&a, 1.0).expm1();
         // Not the sum of both exponentials, whose slopes cancel.
-        let small = e.square() / (&e + 1.0) * 0.5 + 1.0;
-        let root = (a * 0.5).exp();
-        near.select(&small, &(&root * 0.5 * &root)).rounded_like(self)
+        let cosh = self.in_f32().abs().by_expm1(|e| e.square() / (e + 1.0) * 0.5 + 1.0);
+        cosh.rounded_like(self)
+    }
+
+    /// What `near` makes of `exp(self) - 1` below 20; above, half of the exponential, which both hyperbolic functions are there.
+    #[track_caller]
+    fn by_expm1(&self, near: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
+        let is_near = self.lt(20.0);
+        let small = near(&is_near.select(self, 1.0).expm1());
+        // In two factors, so that it doesn't overflow before the result does.
+        let root = (self * 0.5).exp();
+        is_near.select(&small, &(&root * 0.5 * &root))
     }
 
     /// The number whose hyperbolic sine it is; floats. It keeps its digits near 0.
