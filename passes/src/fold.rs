@@ -3,14 +3,15 @@
 //! # Does
 //! Evaluates nodes whose operands are all known (`full` or `constant`) with the reference interpreter. An elementwise op on `full`
 //! operands stays a `full`, whatever its size; any other node is evaluated only if its operands and its result have few elements
-//! ([`crate::PassOptions::fold_elements`]), so that a program doesn't grow by its tables. A result whose elements are all equal
-//! becomes a `full`. What would fail (an index out of range) is left for the run to report.
+//! ([`crate::PassOptions::fold_elements`]), so that a program doesn't grow by its tables. Movement that makes no more elements than a
+//! constant has (`permute`, `reshape`, `slice`) is done whatever the size: the weights of imported models would be turned at every step.
+//! A result whose elements are all equal becomes a `full`. What would fail (an index out of range) is left for the run to report.
 //!
 //! # Requires
 //! No gradients to be derived.
 //!
 //! # Ensures
-//! No small node has known operands only.
+//! No small node has known operands only, and no movement of a constant is left that keeps or lessens its elements.
 //!
 //! # Example
 //! ```text
@@ -51,7 +52,7 @@ fn evaluate(graph: &Graph, id: NodeId, limit: usize) -> Option<Op> {
         return evaluate_full(graph, id);
     }
     let small = |id: NodeId| graph.ty(id).shape.numel() <= limit;
-    if !small(id) || !operands.iter().all(|&o| small(o)) {
+    if !(small(id) && operands.iter().all(|&o| small(o)) || moves_constant(graph, id)) {
         return None;
     }
     let values: Vec<Value> = operands.iter().map(|&o| known(graph, o)).collect::<Option<_>>()?;
@@ -62,6 +63,18 @@ fn evaluate(graph: &Graph, id: NodeId, limit: usize) -> Option<Op> {
         return Some(Op::Full(Full { value: first, shape: node.ty().shape.clone() }));
     }
     Some(Op::Constant(Constant { value }))
+}
+
+/// True if the node moves a constant, and its table isn't larger than that one's.
+fn moves_constant(graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    let numel = |id: NodeId| graph.ty(id).shape.numel();
+    match node.operands() {
+        [x] if node.op().family() == Family::Movement => {
+            matches!(graph.op(*x), Op::Constant(_)) && numel(id) <= numel(*x)
+        }
+        _ => false,
+    }
 }
 
 /// An elementwise op on `full` operands is evaluated on one element.

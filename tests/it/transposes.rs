@@ -3,6 +3,7 @@
 
 use crate::machine;
 use crate::oracle::{Agreement, TypeOf, difference, evaluate, random_ports};
+use gradc::data::array;
 use gradc::dsl::{GraphBuilder, Tensor, bf16, bool_, f16, f32, f64, i32, i64, u8};
 use ir::Graph;
 use passes::{PassContext, RunOptions};
@@ -92,4 +93,21 @@ fn every_type_is_reversed_to_the_bit_along_each_axis() {
             }
         }
     }
+}
+
+/// Weights of imported models: turned, reshaped and cut before the step runs, however many they are; but a table isn't repeated, nor computed with.
+#[test]
+fn what_is_constant_is_turned_at_compile_time() {
+    let g = GraphBuilder::new("weights");
+    let w = g.constant(array([100, 50], (0..5000).map(|i| i as f32).collect()).unwrap());
+    g.output("turned", &w.permute([1, 0]).reshape([5000]).slice_axis(0, 99..101));
+    g.output("computed", &w.exp());
+    g.output("repeated", &(w.unsqueeze(0).broadcast_to([2, 100, 50]) + g.input("x", f32([2, 100, 50]))));
+    let mut graph = g.finish().unwrap().graph;
+    let ports = random_ports(&graph, 3);
+    let want = evaluate(&graph, &ports).unwrap();
+    passes::fold::run(&mut graph, &PassContext::new(machine::machines()[0].clone())).unwrap();
+    assert_eq!(difference(&want, &evaluate(&graph, &ports).unwrap(), Agreement::Bits), None);
+    let count = |name: &str| graph.ids().filter(|&id| graph.op(id).name() == name).count();
+    assert_eq!(["permute", "slice", "exp", "broadcast"].map(count), [0, 0, 1, 1], "{graph}");
 }
