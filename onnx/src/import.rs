@@ -1,11 +1,11 @@
 //! What users call: settings of an import, and the imported model.
 
 use crate::error::{ImportError, Refusal, dtype};
-use crate::importer::{Importer, domain_of};
+use crate::importer::Importer;
 use crate::item::{ImportItem, KnownTensor};
 use crate::proto::{DimensionKind, GraphProto, ModelProto, TensorTypeProto, TypeKind, ValueInfoProto};
 use crate::stored;
-use gradc::dsl::{GraphBuilder, Initializer, ModelErrors, Parameter, Select, Step, Tensor, TypeSpec};
+use gradc::dsl::{GraphBuilder, ModelErrors, Select, Step, Tensor, TypeSpec};
 use ir::{Shape, Value};
 use prost::Message;
 use std::collections::BTreeMap;
@@ -64,7 +64,8 @@ impl Import {
         self
     }
 
-    /// Stored tensors of floats that are trained, by their names in the model; others are constants.
+    /// Stored tensors of floats that are trained, by their names in the model; others are constants. What nodes `Constant` of the model's own graph give is stored, too, under the name of
+    /// their result.
     #[must_use]
     pub fn parameters(mut self, select: Select) -> Self {
         self.parameters = Some(select);
@@ -79,7 +80,7 @@ impl Import {
         let model = self.model()?;
         let name = model.graph.as_ref().map_or("", |graph| graph.name.as_str());
         let g = GraphBuilder::new(if name.is_empty() { "onnx" } else { name });
-        self.model_into(&g, &model)
+        self.model_into(&g, &model, &[])
     }
 
     /// Imports the model into a graph that is being declared: its inputs become inputs of that graph.
@@ -87,7 +88,30 @@ impl Import {
     /// # Errors
     /// As [`Import::load`].
     pub fn load_into(&self, g: &GraphBuilder) -> Result<Imported, ImportError> {
-        self.model_into(g, &self.model()?)
+        self.model_into(g, &self.model()?, &[])
+    }
+
+    /// Imports the model with tensors of a graph that is being declared as its inputs, by their names in the model; inputs that aren't named become inputs of that graph. So a model
+    /// is a part of another one, with its parameters.
+    ///
+    /// ```no_run
+    /// use gradc::dsl::{Select, f32};
+    /// use gradc::model::Functional;
+    /// use gradc::nn::{Dense, Layer};
+    /// use gradc_onnx::Import;
+    /// let body = Import::new("body.onnx").parameters(Select::all());
+    /// let model = Functional::new(f32([3, 32, 32]), move |x| {
+    ///     let features = body.load_on(&[("x", x)]).and_then(|body| body.tensor("features"));
+    ///     Dense::new(10).apply(&features.expect("the model has that tensor"))
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Import::load`], and if no tensor is given, the model has no input of a name, or its elements are of another type.
+    pub fn load_on(&self, inputs: &[(&str, &Tensor)]) -> Result<Imported, ImportError> {
+        let none = || ImportError::Input { input: String::new(), reason: Refusal::Rule("no tensor is given".into()) };
+        let (_, first) = inputs.first().ok_or_else(none)?;
+        self.model_into(first.builder(), &self.model()?, inputs)
     }
 
     /// The model's message.
@@ -103,21 +127,31 @@ impl Import {
         ModelProto::decode(bytes.as_slice()).map_err(|e| ImportError::Decode(e.to_string()))
     }
 
-    fn model_into(&self, g: &GraphBuilder, model: &ModelProto) -> Result<Imported, ImportError> {
+    fn model_into(
+        &self,
+        g: &GraphBuilder,
+        model: &ModelProto,
+        given: &[(&str, &Tensor)],
+    ) -> Result<Imported, ImportError> {
         let graph = model.graph.as_ref().ok_or_else(|| ImportError::Decode("it has no graph".into()))?;
         let opsets = opsets(model)?;
         let folder = self.path.as_ref().map(|path| match path.parent() {
             Some(parent) if parent != Path::new("") => parent.to_path_buf(),
             _ => PathBuf::from("."),
         });
-        let mut importer = Importer::new(g.clone(), folder, opsets);
+        let mut importer = Importer::new(g.clone(), folder, opsets, self.parameters.clone());
         for function in &model.functions {
             importer.functions.insert((&function.domain, &function.name), function);
         }
         self.initializers(&mut importer, graph)?;
+        self.check_names(graph, given)?;
         let mut inputs = vec![];
         for port in &graph.input {
             let is_stored = importer.find(&port.name).is_some();
+            if let Some((_, tensor)) = given.iter().find(|(name, _)| *name == port.name) {
+                importer.bind(&port.name, (*tensor).clone().into());
+                continue;
+            }
             if is_stored && !self.values.contains_key(&port.name) {
                 continue;
             }
@@ -133,6 +167,28 @@ impl Import {
         Ok(Imported { g: g.clone(), inputs, outputs, tensors })
     }
 
+    /// Settings of inputs that the model doesn't have, or of other types, are mistakes.
+    fn check_names(&self, graph: &GraphProto, given: &[(&str, &Tensor)]) -> Result<(), ImportError> {
+        let names = self.shapes.keys().map(|name| (name.as_str(), None));
+        let names = names.chain(self.values.iter().map(|(name, known)| (name.as_str(), Some(known.dtype()))));
+        for (input, own) in names.chain(given.iter().map(|(name, tensor)| (*name, tensor.dtype()))) {
+            let refused = |rule: String| ImportError::Input { input: input.into(), reason: Refusal::Rule(rule) };
+            let Some(port) = graph.input.iter().find(|port| port.name == input) else {
+                let stored = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
+                let open = graph.input.iter().filter(|port| !stored(&port.name));
+                let names: Vec<String> = open.map(|port| format!("{:?}", port.name)).collect();
+                return Err(refused(format!("the model has no such input, its inputs are {}", names.join(", "))));
+            };
+            let Some(TypeKind::Tensor(ty)) = port.r#type.as_ref().and_then(|ty| ty.value.as_ref()) else { continue };
+            if let (Some(own), Ok(declared)) = (own, dtype(ty.elem_type))
+                && own != declared
+            {
+                return Err(refused(format!("what is given is of {own}, the input's elements are {declared}")));
+            }
+        }
+        Ok(())
+    }
+
     /// Stored tensors as constants, or as parameters.
     fn initializers(&self, importer: &mut Importer<'_>, graph: &GraphProto) -> Result<(), ImportError> {
         let folder = importer.folder.clone();
@@ -140,7 +196,7 @@ impl Import {
             let name = &tensor.name;
             let refused = |reason| ImportError::Initializer { name: name.clone(), reason };
             let known = stored::read(tensor, folder.as_deref()).map_err(refused)?;
-            let item = self.parameter(&importer.g, name, &known).unwrap_or(ImportItem::Known(known));
+            let item = importer.stored(name, known);
             importer.bind(name, item);
         }
         for sparse in &graph.sparse_initializer {
@@ -149,15 +205,6 @@ impl Import {
             importer.bind(name, stored::read_sparse(sparse, folder.as_deref()).map_err(refused)?.into());
         }
         Ok(())
-    }
-
-    /// The stored tensor as a parameter, if it is to be one.
-    fn parameter(&self, g: &GraphBuilder, name: &str, known: &KnownTensor) -> Option<ImportItem> {
-        let (Some(select), KnownTensor::Value(value)) = (&self.parameters, known) else { return None };
-        let ty = value.ty();
-        let parameter = Parameter { name: name.into(), shape: ty.shape.clone(), dtype: ty.dtype };
-        let chosen = ty.dtype.is_float() && select.holds(&parameter);
-        chosen.then(|| g.param(name, ty, Initializer::Given(value.clone())).into())
     }
 
     /// An input of the graph, or its value.
@@ -307,40 +354,4 @@ pub enum FinishError {
     /// The graph breaks a rule.
     #[error(transparent)]
     Model(#[from] ModelErrors),
-}
-
-/// What a model is made of, whether it can be imported or not.
-#[derive(Clone, Debug, Default)]
-pub struct Survey {
-    /// How often each operator stands in it, in graphs inside of nodes too, and whether it is provided.
-    pub operators: BTreeMap<String, (usize, bool)>,
-    /// The number of stored elements.
-    pub elements: usize,
-}
-
-impl Import {
-    /// Counts the model's operators, without importing it.
-    ///
-    /// # Errors
-    /// If the file can't be read, or is no model.
-    pub fn survey(&self) -> Result<Survey, ImportError> {
-        let model = self.model()?;
-        let mut survey = Survey::default();
-        let own: Vec<(&str, &str)> = model.functions.iter().map(|f| (f.domain.as_str(), f.name.as_str())).collect();
-        let mut graphs: Vec<&GraphProto> = model.graph.iter().collect();
-        while let Some(graph) = graphs.pop() {
-            for tensor in &graph.initializer {
-                let numel = stored::extents(&tensor.dims).map_or(0, |(_, numel)| numel);
-                survey.elements = survey.elements.saturating_add(numel);
-            }
-            for node in &graph.node {
-                let key = (domain_of(node), node.op_type.as_str());
-                let provided = own.contains(&key) || crate::table::find(key.0, key.1).is_some();
-                let entry = survey.operators.entry(crate::importer::op_name(node)).or_insert((0, provided));
-                entry.0 += 1;
-                graphs.extend(node.attribute.iter().filter_map(|a| a.g.as_ref()));
-            }
-        }
-        Ok(survey)
-    }
 }

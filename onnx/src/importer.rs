@@ -3,11 +3,11 @@
 use crate::call::{Call, Results};
 use crate::error::{ImportError, Refusal};
 use crate::fold;
-use crate::item::ImportItem;
+use crate::item::{ImportItem, KnownTensor};
 use crate::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto};
 use crate::stored;
 use crate::table::{self, OpEntry};
-use gradc::dsl::GraphBuilder;
+use gradc::dsl::{GraphBuilder, Initializer, Parameter, Select};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -31,6 +31,8 @@ pub(crate) struct Importer<'m> {
     pub(crate) functions: BTreeMap<(&'m str, &'m str), &'m FunctionProto>,
     /// Names, those of the innermost graph last.
     pub(crate) scopes: Vec<NamesInGraph>,
+    /// Which stored tensors are parameters.
+    parameters: Option<Select>,
     /// What may still be computed at import.
     pub(crate) budget: usize,
     /// How many nodes have been visited.
@@ -60,11 +62,17 @@ pub(crate) fn node_name(node: &NodeProto) -> String {
 
 impl<'m> Importer<'m> {
     /// An import into a graph, before its first node.
-    pub(crate) fn new(g: GraphBuilder, folder: Option<PathBuf>, opsets: BTreeMap<String, i64>) -> Self {
+    pub(crate) fn new(
+        g: GraphBuilder,
+        folder: Option<PathBuf>,
+        opsets: BTreeMap<String, i64>,
+        parameters: Option<Select>,
+    ) -> Self {
         Self {
             g,
             folder,
             opsets,
+            parameters,
             functions: BTreeMap::new(),
             scopes: vec![NamesInGraph::new()],
             budget: fold::BUDGET,
@@ -85,14 +93,28 @@ impl<'m> Importer<'m> {
         }
     }
 
+    /// What a tensor stored under that name stands for: a parameter, if it is to be one.
+    pub(crate) fn stored(&self, name: &str, known: KnownTensor) -> ImportItem {
+        let (Some(select), KnownTensor::Value(value)) = (&self.parameters, &known) else { return known.into() };
+        let ty = value.ty();
+        let parameter = Parameter { name: name.into(), shape: ty.shape.clone(), dtype: ty.dtype };
+        match ty.dtype.is_float() && select.holds(&parameter) {
+            true => self.g.param(name, ty, Initializer::Given(value.clone())).into(),
+            false => known.into(),
+        }
+    }
+
     /// All nodes of a graph, in their order.
     pub(crate) fn nodes(&mut self, nodes: &[NodeProto]) -> Result<(), (String, String, Refusal)> {
         for node in nodes {
             let items = self.node(node).map_err(|reason| (op_name(node), node_name(node), reason))?;
-            for (name, item) in node.output.iter().zip(items) {
-                if !name.is_empty() {
-                    self.bind(name, item);
-                }
+            let is_stored = self.depth == 0 && op_name(node) == "Constant";
+            for (name, item) in node.output.iter().zip(items).filter(|(name, _)| !name.is_empty()) {
+                let item = match item {
+                    ImportItem::Known(known) if is_stored => self.stored(name, known),
+                    item => item,
+                };
+                self.bind(name, item);
             }
         }
         Ok(())

@@ -18,12 +18,14 @@ mod item;
 mod ops;
 pub mod proto;
 mod stored;
+mod survey;
 mod table;
 
 pub use error::{ImportError, Refusal};
 pub use export::{ExportError, export};
-pub use import::{FinishError, Import, Imported, Survey};
+pub use import::{FinishError, Import, Imported};
 pub use item::KnownTensor;
+pub use survey::{DeclaredInput, Survey};
 
 /// The operators that are provided, by family: name, domain, and the versions in which their meaning changed.
 pub fn operators() -> Vec<(&'static str, Vec<Provided>)> {

@@ -3,13 +3,14 @@
 use super::print;
 use clap::Args;
 use gradc::compile::CompileOptions;
-use gradc::io::load_tensors;
-use gradc_onnx::{Import, Imported, KnownTensor, Survey};
-use ir::{Scalar, SplitMix64, TensorType, Value};
+use gradc::io::{load_tensors, save_tensors};
+use gradc_onnx::{Import, ImportError, Imported, KnownTensor, Refusal, Survey};
+use ir::{DType, Scalar, Shape, SplitMix64, TensorType, Value};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// A model, and what it leaves open.
 #[derive(Args)]
@@ -22,9 +23,9 @@ struct ModelSettings {
     /// All extents of an input: `x=1,3,224,224`
     #[arg(long, value_name = "INPUT=N,N", value_parser = named_shape)]
     shape: Vec<(String, Vec<usize>)>,
-    /// An input of one integer that is always the same: `rate=16000`
-    #[arg(long, value_name = "INPUT=N", value_parser = named_integer)]
-    value: Vec<(String, i64)>,
+    /// An input of one number that is always the same: `rate=16000`
+    #[arg(long, value_name = "INPUT=N", value_parser = named_number)]
+    value: Vec<(String, f64)>,
 }
 
 /// `NAME=TEXT` in its parts.
@@ -44,13 +45,14 @@ fn named_shape(text: &str) -> Result<(String, Vec<usize>), String> {
     Ok((name, extents.collect::<Result<_, _>>()?))
 }
 
-fn named_integer(text: &str) -> Result<(String, i64), String> {
+fn named_number(text: &str) -> Result<(String, f64), String> {
     let (name, value) = named(text)?;
-    Ok((name, value.parse().map_err(|_| format!("{value:?} is no integer"))?))
+    Ok((name, value.parse().map_err(|_| format!("{value:?} is no number"))?))
 }
 
 impl ModelSettings {
-    fn import(&self) -> Import {
+    /// The import as it is set; numbers get the types that the model's inputs have.
+    fn import(&self, survey: &Survey) -> Import {
         let mut import = Import::new(&self.model);
         for (name, extent) in &self.dim {
             import = import.dim(name, *extent);
@@ -59,9 +61,32 @@ impl ModelSettings {
             import = import.input_shape(input, dims);
         }
         for (input, value) in &self.value {
-            import = import.value(input, Value::splat(Scalar::I64(*value), ir::Shape::scalar()));
+            let dtype = survey.inputs.iter().find(|port| port.name == *input).and_then(|port| port.dtype);
+            let value = Scalar::from_f64(*value, dtype.unwrap_or(DType::I64));
+            import = import.value(input, Value::splat(value, Shape::scalar()));
         }
         import
+    }
+
+    /// The imported model; what is missing is asked for by this command's options.
+    fn load(&self, survey: &Survey) -> Result<Imported, Box<dyn Error>> {
+        let error = match self.import(survey).load() {
+            Ok(model) => return Ok(model),
+            Err(error) => error,
+        };
+        let option = match &error {
+            ImportError::Dimension { input, .. } => {
+                let ports = survey.inputs.iter().filter(|port| port.name == *input);
+                let port = ports.map(ToString::to_string).collect::<String>();
+                format!("--dim NAME=N or --shape {input}=N,N, which is {port} in the model")
+            }
+            ImportError::Node { reason, .. } => match reason.innermost() {
+                Refusal::NeedsValue { .. } => "--value INPUT=N, for an input of one number".to_string(),
+                _ => return Err(error.into()),
+            },
+            _ => return Err(error.into()),
+        };
+        Err(format!("{error}; on the command line {option}").into())
     }
 }
 
@@ -77,12 +102,11 @@ pub(super) struct ImportModel {
 
 impl ImportModel {
     pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
-        let import = self.settings.import();
-        print(&operators(&import.survey()?))?;
-        let model = import.load()?;
-        let ports = ports(&model);
+        let survey = Import::new(&self.settings.model).survey()?;
+        print(&operators(&survey))?;
+        let model = self.settings.load(&survey)?;
         let step = model.finish()?;
-        print(&format!("{ports}graph       {} nodes\n", step.graph.len()))?;
+        print(&format!("{}graph       {} nodes\n", results(&model), step.graph.len()))?;
         if let Some(path) = &self.to {
             gradc::io::write_atomically(path, step.graph.to_string().as_bytes())?;
         }
@@ -90,7 +114,7 @@ impl ImportModel {
     }
 }
 
-/// Which operators a model has, those that aren't provided last.
+/// What a model is made of: operators, those that aren't provided last, and its inputs as it declares them.
 fn operators(survey: &Survey) -> String {
     let list = |provided: bool| -> Vec<String> {
         let of_kind = survey.operators.iter().filter(|(_, (_, known))| *known == provided);
@@ -101,14 +125,17 @@ fn operators(survey: &Survey) -> String {
     if !missing.is_empty() {
         let _ = writeln!(text, "not provided {}", missing.join(", "));
     }
+    for port in &survey.inputs {
+        let _ = writeln!(text, "input       {port}");
+    }
     text
 }
 
-/// The inputs and outputs with their types.
-fn ports(model: &Imported) -> String {
+/// The outputs with their types, and those of inputs that were open.
+fn results(model: &Imported) -> String {
     let mut text = String::new();
     for (name, tensor) in model.inputs() {
-        let _ = writeln!(text, "input       {name:?} {}", tensor.ty().map_or_else(String::new, |ty| ty.to_string()));
+        let _ = writeln!(text, "given       {name:?} {}", tensor.ty().map_or_else(String::new, |ty| ty.to_string()));
     }
     for name in model.outputs() {
         let ty = match model.known(name) {
@@ -128,27 +155,44 @@ pub(super) struct RunModel {
     /// The inputs: a .safetensors file with a tensor for each, or `random:SEED`
     #[arg(long, value_name = "FILE|random:SEED", default_value = "random:0")]
     inputs: String,
+    /// Write the outputs to a .safetensors file
+    #[arg(long, value_name = "FILE")]
+    outputs: Option<PathBuf>,
     /// Threads; without it, all
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// How often to run it; the time is the median of all runs but the first
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
 }
 
 impl RunModel {
     pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
-        let step = self.settings.import().load()?.finish()?;
-        let options = self.threads.map_or_else(CompileOptions::default, CompileOptions::threads);
-        let mut program = step.compile(&options)?;
-        let types = program.inputs().clone();
-        for (name, value) in self.values(&types)? {
-            program.set_input(&name, &value)?;
+        if let Some(path) = &self.outputs {
+            gradc::io::check_destination(path)?;
         }
-        let start = std::time::Instant::now();
-        program.step()?;
-        let mut text = format!("{:.3} ms\n", start.elapsed().as_secs_f64() * 1e3);
-        for (name, _) in step.graph.outputs() {
-            let _ = writeln!(text, "{name:?} {}", described(&program.output_value(name)?));
+        let survey = Import::new(&self.settings.model).survey()?;
+        let step = self.settings.load(&survey)?.finish()?;
+        let threads = self.threads.map(usize::from);
+        let mut program = step.compile(&threads.map_or_else(CompileOptions::default, CompileOptions::threads))?;
+        let inputs = self.values(program.inputs())?;
+        let start = Instant::now();
+        let outputs = program.run(inputs.iter().map(|(name, value)| (name, value)))?;
+        let mut times = vec![start.elapsed()];
+        for _ in 1..self.runs {
+            let start = Instant::now();
+            program.step()?;
+            times.push(start.elapsed());
         }
-        print(&text)
+        let mut text = format!("{:.4} ms\n", median(&mut times) * 1e3);
+        for (name, value) in &outputs {
+            let _ = writeln!(text, "{name:?} {}", described(value));
+        }
+        print(&text)?;
+        match &self.outputs {
+            Some(path) => Ok(save_tensors(path, &outputs)?),
+            None => Ok(()),
+        }
     }
 
     /// A value for each input.
@@ -163,6 +207,13 @@ impl RunModel {
         let value = |ty: &TensorType| Value::from_fn(ty.clone(), |_| element(ty));
         Ok(types.iter().zip(types.values().map(value).collect::<Vec<_>>()).map(|((n, _), v)| (n.clone(), v)).collect())
     }
+}
+
+/// The median of the runs in seconds, of which the first only counts if there is no other.
+fn median(times: &mut [Duration]) -> f64 {
+    let later = if times.len() > 1 { &mut times[1..] } else { times };
+    later.sort_unstable();
+    later[later.len() / 2].as_secs_f64()
 }
 
 /// The type of a result, its range, its first elements.

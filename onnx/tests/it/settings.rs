@@ -3,9 +3,9 @@
 use crate::build::{dense, graph, ints, model, node, port, stored};
 use gradc::compile::CompileOptions;
 use gradc::data::array;
-use gradc::dsl::Select;
+use gradc::dsl::{DType, GraphBuilder, Select, Tensor, f32};
 use gradc::optim::Sgd;
-use gradc_onnx::proto::{ModelProto, StringStringEntryProto, TensorProto};
+use gradc_onnx::proto::{AttributeProto, ModelProto, StringStringEntryProto, TensorProto};
 use gradc_onnx::{Import, ImportError, Refusal};
 use ir::Data;
 
@@ -36,13 +36,40 @@ fn stored_tensors_are_trained_on_request() {
     assert!(losses[49] < losses[0] * 0.1, "{losses:?}");
 }
 
+/// On a tensor of another graph, with what a node of the model stores as a parameter there.
+#[test]
+fn a_model_is_a_part_of_another_one() {
+    let weights = AttributeProto {
+        name: "value".into(),
+        t: Some(stored("", &[4, 2], &[0.5; 8])),
+        r#type: 4,
+        ..AttributeProto::default()
+    };
+    let nodes = vec![node("Constant", &[], &["w"], vec![weights]), node("MatMul", &["x", "w"], &["y"], vec![])];
+    let bytes = model(graph(vec![port("x", &[-1, 4])], vec![port("y", &[-1, 2])], vec![], nodes));
+    let g = GraphBuilder::new("outer");
+    let x = g.input("pixels", f32([3, 2, 2])).reshape([3, 4]);
+    let import = Import::from_bytes(bytes).parameters(Select::all());
+    let imported = import.load_on(&[("x", &x)]).unwrap();
+    assert!(imported.inputs().is_empty());
+    let names: Vec<String> = g.parameters().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["w"]);
+    g.output("y", &imported.tensor("y").unwrap());
+    let step = g.finish().unwrap();
+    assert_eq!(step.graph.inputs().map(|(_, port)| port.name.as_str()).collect::<Vec<_>>(), ["pixels"]);
+    let refused = |inputs: &[(&str, &Tensor)]| import.load_on(inputs).unwrap_err().to_string();
+    assert!(refused(&[("z", &x)]).contains("no such input, its inputs are \"x\""));
+    assert!(refused(&[("x", &x.cast(DType::F64))]).contains("f64"));
+    assert!(refused(&[]).contains("no tensor"));
+}
+
 #[test]
 fn a_head_begins_at_any_tensor() {
     let model = Import::from_bytes(dense()).dim("n", 3).load().unwrap();
     let g = model.graph();
     let body = model.tensor("active").unwrap();
     assert_eq!(body.shape().unwrap().dims(), [3, 3]);
-    let head = g.param("head", gradc::dsl::f32([3, 7]), gradc::dsl::glorot_uniform());
+    let head = g.param("head", f32([3, 7]), gradc::dsl::glorot_uniform());
     g.output("classes", &body.matmul(&head));
     let step = g.finish().unwrap();
     assert_eq!(step.graph.outputs().len(), 1);
