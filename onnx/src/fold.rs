@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// The most elements of an operand that is computed with at import. What is larger, weights that are turned, becomes constants and ops of the graph.
 pub(crate) const MOST_ELEMENTS: usize = 1 << 14;
 /// The elements that one import may compute, by its interpreter.
-pub(crate) const BUDGET: usize = 1 << 23;
+pub(crate) const BUDGET: usize = 1 << 22;
 /// The elements that one node may compute.
 const MOST_WORK: usize = 1 << 20;
 

@@ -124,15 +124,15 @@ fn inside(folder: &Path, location: &str) -> Result<PathBuf, Refusal> {
 
 /// Reads a tensor that is stored by its elements other than 0.
 pub(crate) fn read_sparse(sparse: &SparseTensorProto, folder: Option<&Path>) -> Result<KnownTensor, Refusal> {
-    /// The most elements that are written out.
+    /// The most bytes that are written out.
     const MOST: usize = 1 << 26;
     let (dims, numel) = extents(&sparse.dims)?;
-    if numel > MOST {
-        return Err(Refusal::Limit(format!("a sparse tensor has {numel} elements")));
-    }
     let missing = || Refusal::broken("a sparse tensor without values or indices");
     let values = read(sparse.values.as_ref().ok_or_else(missing)?, folder)?;
     let indices = read(sparse.indices.as_ref().ok_or_else(missing)?, folder)?;
+    if numel.saturating_mul(values.dtype().size_bytes()) > MOST {
+        return Err(Refusal::Limit(format!("a sparse tensor has {numel} elements")));
+    }
     let mut data = Data::splat(Scalar::zero(values.dtype()), numel);
     let (places, width) = (indices.to_ints(), if indices.dims().len() == 2 { dims.len() } else { 1 });
     if places.len() != values.len().saturating_mul(width) {

@@ -8,6 +8,7 @@ use crate::item::{ImportItem, KnownTensor};
 use crate::table::{OpEntry, op};
 use gradc::dsl::{DType, Scan, Tensor, TypeSpec};
 use ir::{Data, Scalar};
+use std::collections::BTreeMap;
 
 /// The operators.
 pub(super) const OPS: &[OpEntry] = &[
@@ -241,12 +242,15 @@ fn unique(c: &mut Call<'_, '_>) -> Results {
     let row = |i: usize| -> Vec<Scalar> {
         (0..outer * inner).map(|j| elements[(j / inner * extent + i) * inner + j % inner]).collect()
     };
-    // First places, and how often each stands there.
+    // First places, and how often each stands there; -0 is 0.
     let mut found: Vec<(Vec<Scalar>, usize, i64)> = vec![];
+    let mut places = BTreeMap::new();
     let mut which = vec![0; extent];
     for (i, which) in which.iter_mut().enumerate() {
         let own = row(i);
-        let at = found.iter().position(|(known, _, _)| *known == own).unwrap_or(found.len());
+        let is_zero = |x: &Scalar| x.as_f64() == 0.0;
+        let key: Vec<u64> = own.iter().map(|x| if is_zero(x) { 0 } else { x.to_bits() }).collect();
+        let at = *places.entry(key).or_insert(found.len());
         match found.get_mut(at) {
             Some(entry) => entry.2 += 1,
             None => found.push((own, i, 1)),

@@ -160,7 +160,10 @@ fn split(c: &mut Call<'_, '_>) -> Results {
     let sizes: Vec<usize> = match sizes {
         Some(sizes) => crate::stored::extents(&sizes)?.0,
         None => {
-            let count = usize::try_from(c.int("num_outputs", c.node.output.len() as i64)).unwrap_or(0).max(1);
+            let count = c.node.output.len().max(1);
+            if c.int("num_outputs", count as i64) != count as i64 {
+                return Err(Refusal::broken(format!("`num_outputs` isn't {count}, the number of its results")));
+            }
             let each = dims[axis].div_ceil(count);
             (0..count).map(|i| each.min(dims[axis].saturating_sub(i * each))).collect()
         }
@@ -257,13 +260,13 @@ fn bordered(
     after: usize,
     mode: &str,
 ) -> Result<Tensor, Refusal> {
-    /// The most places of a border.
-    const MOST: usize = 1 << 24;
+    /// The most places of an axis with its borders.
+    const MOST: usize = 1 << 20;
     if before == 0 && after == 0 {
         return Ok(x.clone());
     }
     let n = x.shape().map_or(1, |shape| shape[axis]) as i64;
-    if before > MOST || after > MOST {
+    if [before, after].into_iter().fold(n as usize, usize::saturating_add) > MOST {
         return Err(Refusal::Limit(format!("borders of {before} and {after} elements")));
     }
     let place = |i: i64| match mode {
@@ -378,7 +381,7 @@ fn col2im(c: &mut Call<'_, '_>) -> Results {
         || pads.len() != 2 * rank
         || strides.len() != rank
         || dilations.len() != rank
-        || rows.saturating_mul(columns) > 1 << 24
+        || rows.saturating_mul(columns) > 1 << 20
         || [&dilations, &strides, &pads].into_iter().flatten().any(|n| n.unsigned_abs() >= 1 << 31)
     {
         return Err(Refusal::broken("image, window and columns don't fit"));

@@ -81,8 +81,9 @@ fn batch(c: &mut Call<'_, '_>) -> Results {
     }
     let normalized = |mean: &Tensor, var: &Tensor| {
         let factor = (var + epsilon).rsqrt() * scale.cast(wide);
-        // One product and one sum for each element, with the factors of each channel beside.
-        (x.cast(wide) - mean) * factor + bias.cast(wide)
+        // One product and one sum for each element, of numbers that are known where the statistics are.
+        let shift = bias.cast(wide) - mean * &factor;
+        x.cast(wide) * factor + shift
     };
     if !c.flag("training_mode", false) {
         return Ok(vec![ImportItem::Graph(laid.like(normalized(&mean, &var).cast(dtype)))]);
@@ -132,13 +133,16 @@ fn layer(c: &mut Call<'_, '_>) -> Results {
     Ok(vec![y.into(), mean.into(), inverse.into()])
 }
 
+/// The most channels around each one whose squares are summed, one after the other.
+const MOST_NEIGHBOURS: usize = 1 << 10;
+
 /// Each element by a power of the squares of its channel's neighbours.
 fn local_response(c: &mut Call<'_, '_>) -> Results {
     let x = c.channels_last(0)?;
     let Some(shape) = x.shape() else { return one(x) };
     let size = usize::try_from(c.int("size", 1)).unwrap_or(0);
     let last = shape.rank() - 1;
-    if size == 0 || size > 2 * shape[last] + 1 {
+    if size == 0 || size > MOST_NEIGHBOURS {
         return Err(Refusal::broken(format!("{size} neighbours of {} channels", shape[last])));
     }
     let before = (size - 1) / 2;

@@ -95,6 +95,9 @@ fn recurrent(c: &mut Call<'_, '_>, kind: Kind) -> Results {
     };
     let (time, batch) = (shape[0], shape[1]);
     let direction = c.text("direction", "forward");
+    if directions != if direction == "bidirectional" { 2 } else { 1 } {
+        return Err(Refusal::broken(format!("weights of {directions} directions for a layer that is {direction}")));
+    }
     let lengths = c.optional(4)?;
     let mut all = vec![];
     for d in 0..directions {

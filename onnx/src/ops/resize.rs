@@ -1,9 +1,10 @@
 //! Images of other sizes: each axis is resampled by weights that its extents give.
 
 use super::index::gathered;
+use super::shape::signed;
 use crate::call::{Call, Results, one};
 use crate::error::Refusal;
-use crate::item::KnownTensor;
+use crate::item::{ImportItem, KnownTensor, Laid};
 use crate::table::{OpEntry, op};
 use gradc::dsl::{DType, Tensor, TypeSpec};
 use ir::{Data, Scalar};
@@ -105,6 +106,13 @@ fn kept_ratio(
     Ok(axes.iter().map(|&axis| ((common * dims[axis] as f64 + 0.5).floor() as usize, common)).collect())
 }
 
+/// The most places of an axis that is resampled.
+const MOST_PLACES: usize = 1 << 18;
+/// The most taps at each side of a place.
+const MOST_REACH: f64 = 1024.0;
+/// The most taps of an axis.
+const MOST_TAPS: usize = 1 << 22;
+
 /// What is to be done along each axis of the tensor.
 fn along(
     dims: &[usize],
@@ -125,7 +133,7 @@ fn along(
         };
         let part = |at: usize, otherwise: f64| roi.get(at).copied().unwrap_or(otherwise);
         all[axis] = ResampledAxis { from: dims[axis], to, scale, roi: (part(i, 0.0), part(i + axes.len(), 1.0)) };
-        if to == 0 || to > 1 << 24 || !scale.is_finite() || scale <= 0.0 {
+        if to == 0 || to != dims[axis] && to > MOST_PLACES || !scale.is_finite() || scale <= 0.0 {
             return Err(Refusal::broken(format!("axis {axis} of {} is to become {to}", dims[axis])));
         }
     }
@@ -192,6 +200,9 @@ fn around(how: &Resampling, axis: &ResampledAxis, at: f64) -> Result<Vec<(i64, f
         "cubic" => (2.0, &|d: f64| cubic(how.cubic, d)),
         other => return Err(Refusal::case(format!("mode {other:?}"))),
     };
+    if reach / shrink > MOST_REACH {
+        return Err(Refusal::Limit(format!("{} taps of each place", 2.0 * reach / shrink)));
+    }
     let (first, last) = ((at - reach / shrink).ceil() as i64, (at + reach / shrink).floor() as i64);
     let taps: Vec<(i64, f64)> = (first..=last).map(|i| (i, weight((i as f64 - at) * shrink))).collect();
     let sum: f64 = taps.iter().map(|tap| tap.1).sum();
@@ -201,6 +212,7 @@ fn around(how: &Resampling, axis: &ResampledAxis, at: f64) -> Result<Vec<(i64, f
 /// The taps of all places along an axis.
 fn taps(how: &Resampling, axis: &ResampledAxis) -> Result<AxisTaps, Refusal> {
     let mut all = AxisTaps::with_capacity(axis.to);
+    let mut count = 0;
     for y in 0..axis.to {
         let (at, is_outside) = place(how, axis, y)?;
         if is_outside {
@@ -208,6 +220,10 @@ fn taps(how: &Resampling, axis: &ResampledAxis) -> Result<AxisTaps, Refusal> {
             continue;
         }
         let mut taps = around(how, axis, at)?;
+        count += taps.len();
+        if count > MOST_TAPS {
+            return Err(Refusal::Limit(format!("more than {MOST_TAPS} taps of {} places", axis.to)));
+        }
         let n = axis.from as i64;
         if how.exclude_outside {
             taps.retain(|tap| (0..n).contains(&tap.0));
@@ -219,10 +235,18 @@ fn taps(how: &Resampling, axis: &ResampledAxis) -> Result<AxisTaps, Refusal> {
     Ok(all)
 }
 
-/// The tensor with each axis that changes resampled.
+/// The tensor with each axis that changes resampled. Channels that are last stay it.
 fn resampled(c: &Call<'_, '_>, how: &Resampling, axes: &[ResampledAxis]) -> Results {
-    let x = c.tensor(0)?;
+    let laid = match c.item(0)? {
+        ImportItem::Graph(laid) => laid.clone(),
+        _ => Laid::Plain(c.tensor(0)?),
+    };
+    let x = laid.as_is().clone();
     let Some(dtype) = x.dtype() else { return one(x) };
+    let axes = &match laid {
+        Laid::ChannelsLast(_) if axes.len() >= 3 => [&axes[..1], &axes[2..], &axes[1..2]].concat(),
+        _ => axes.to_vec(),
+    };
     let mut y = if dtype.is_float() { x } else { x.cast(DType::F32) };
     let mut outside: Option<Tensor> = None;
     for (axis, along) in axes.iter().enumerate() {
@@ -252,7 +276,14 @@ fn resampled(c: &Call<'_, '_>, how: &Resampling, axes: &[ResampledAxis]) -> Resu
         _ => None,
     };
     let y = if let Some((low, high)) = bounds { y.round().clamp(low, high) } else { y };
-    one(y.cast(dtype))
+    Ok(vec![ImportItem::Graph(laid.like(y.cast(dtype)))])
+}
+
+/// How often each place is repeated, if that is all that is done.
+fn repeats(along: &ResampledAxis, taps: &AxisTaps) -> Option<usize> {
+    let times = along.to / along.from;
+    let is_repeated = |(y, place): (usize, &Option<Vec<(usize, f64)>>)| matches!(place.as_deref(), Some([(at, weight)]) if *at == y / times && *weight == 1.0);
+    (along.to == times * along.from && taps.iter().enumerate().all(is_repeated)).then_some(times)
 }
 
 /// Few taps are gathered one after the other, many are a product with a matrix.
@@ -267,13 +298,19 @@ fn resampled_axis(
     const FEW: usize = 4;
     /// The most elements of a matrix of weights.
     const MOST: usize = 1 << 24;
-    let Some(dtype) = x.dtype() else { return Ok(x.clone()) };
+    let Some((dtype, mut dims)) = x.ty().map(|ty| (ty.dtype, ty.shape.dims().to_vec())) else { return Ok(x.clone()) };
+    if let Some(times) = repeats(along, taps) {
+        let (mut wide, mut whole) = (dims.clone(), dims);
+        wide.insert(axis + 1, times);
+        whole[axis] *= times;
+        return Ok(x.unsqueeze(axis as isize + 1).broadcast_to(wide).reshape(signed(&whole)));
+    }
     let width = taps.iter().flatten().map(Vec::len).max().unwrap_or(0).max(1);
     if width <= FEW {
         let tap = |place: &Option<Vec<(usize, f64)>>, k: usize| {
             place.as_ref().and_then(|taps| taps.get(k).copied()).unwrap_or((0, 0.0))
         };
-        let mut dims = vec![1; x.shape().map_or(0, |shape| shape.rank())];
+        dims.fill(1);
         dims[axis] = taps.len();
         let mut sum: Option<Tensor> = None;
         for k in 0..width {

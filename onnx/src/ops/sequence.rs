@@ -23,7 +23,7 @@ pub(super) const OPS: &[OpEntry] = &[
         items.get(at).cloned().map(|item| vec![item]).ok_or_else(|| Refusal::broken("a place outside of the sequence"))
     }),
     control("SequenceConstruct", &[11], |c| {
-        let items = (0..c.count()).map(|i| c.item(i).cloned()).collect::<Result<Vec<_>, _>>()?;
+        let items = (0..c.count()).map(|i| tensor_item(c, i)).collect::<Result<Vec<_>, _>>()?;
         Ok(vec![ImportItem::Sequence(items)])
     }),
     control("SequenceEmpty", &[11], |c| {
@@ -46,7 +46,10 @@ pub(super) const OPS: &[OpEntry] = &[
         if at > items.len() {
             return Err(Refusal::broken("a place outside of the sequence"));
         }
-        items.insert(at, c.item(1)?.clone());
+        if items.len() == MOST_ITEMS {
+            return Err(Refusal::Limit(format!("a sequence has more than {MOST_ITEMS} items")));
+        }
+        items.insert(at, tensor_item(c, 1)?);
         Ok(vec![ImportItem::Sequence(items)])
     }),
     control("SequenceLength", &[11], |c| {
@@ -56,6 +59,17 @@ pub(super) const OPS: &[OpEntry] = &[
     control("SequenceMap", &[17], map),
     control("SplitToSequence", &[11, 24], split),
 ];
+
+/// The most items of a sequence that grows, or that a tensor is split into.
+const MOST_ITEMS: usize = 1 << 12;
+
+/// An operand that becomes an item of a sequence: a tensor, for sequences of sequences would double at each level.
+fn tensor_item(c: &Call<'_, '_>, operand: usize) -> Result<ImportItem, Refusal> {
+    match c.item(operand)? {
+        ImportItem::Sequence(_) | ImportItem::Nothing => Err(Refusal::broken("an item of a sequence is no tensor")),
+        item => Ok(item.clone()),
+    }
+}
 
 /// The first operand's items.
 fn sequence(c: &Call<'_, '_>) -> Result<Vec<ImportItem>, Refusal> {
@@ -94,16 +108,28 @@ fn join(c: &mut Call<'_, '_>) -> Results {
     concat(c, &items, axis)
 }
 
+/// Refuses more parts than a sequence has.
+fn enough(parts: usize) -> Result<(), Refusal> {
+    match parts <= MOST_ITEMS {
+        true => Ok(()),
+        false => Err(Refusal::Limit(format!("a tensor is to be split into {parts}"))),
+    }
+}
+
 fn split(c: &mut Call<'_, '_>) -> Results {
     let dims = c.dims(0)?;
     let axis = c.axis_attribute(0, dims.len())?;
     let extent = dims[axis];
     let is_scalar = c.has(1) && c.dims(1)?.is_empty();
     let sizes: Vec<usize> = match c.optional_ints(1)? {
-        None => vec![1; extent],
+        None => {
+            enough(extent)?;
+            vec![1; extent]
+        }
         Some(sizes) if is_scalar => {
             let each = sizes.first().and_then(|&n| usize::try_from(n).ok()).filter(|&n| n > 0);
             let each = each.ok_or_else(|| Refusal::broken("parts without places"))?;
+            enough(extent.div_ceil(each))?;
             (0..extent.div_ceil(each)).map(|i| each.min(extent - i * each)).collect()
         }
         Some(sizes) => crate::stored::extents(&sizes)?.0,
