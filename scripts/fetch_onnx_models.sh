@@ -27,4 +27,5 @@ silero_vad_op18_ifless.onnx silero-vad==6.2.3 silero_vad/data/silero_vad_op18_if
 magika.onnx magika==1.0.3 magika/models/standard_v3_3/model.onnx fe2d2eb49c5f88a9e0a6c048e15d6ffdf86235519c2afc535044de433169ec8c
 basic_pitch.onnx basic-pitch==0.4.0 basic_pitch/saved_models/icassp_2022/nmp.onnx 2c3c1d144bfa61ad236e92e169c13535c880469a12a047d4e73451f2c059a0ec
 ppocr2_cls.onnx rapidocr-onnxruntime==1.4.4 rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c
+ppocr4_det.onnx rapidocr-onnxruntime==1.4.4 rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9
 FILES
