@@ -306,6 +306,8 @@ pub const OPS: &[Workload] = &[
     op("rnn/f32/32x50x64/64/grad"),
     op("attention/f32/2x512x4x64"),
     op("attention/f32/2x512x4x64/grad"),
+    op("causal_attention/f32/16x128x4x32"),
+    op("causal_attention/f32/16x128x4x32/grad"),
     op("causal_attention/f32/1x1024x4x64"),
     op("causal_attention/f32/1x1024x4x64/grad"),
     op("causal_attention/f32/1x2048x4x64"),
