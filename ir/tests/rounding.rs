@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
 
-use ir::eval::rounding::{TRIALS, bound, plain, trial};
+use ir::eval::rounding::{Moved, TRIALS, bound, plain, trial};
 use ir::op::source::Full;
 use ir::{DType, Graph, Op, Scalar, Shape, TensorType, Value};
 use random_graphs::{Limits, random_graph, random_values};
@@ -15,8 +15,9 @@ fn bounds(
     states: &BTreeMap<String, Value>,
 ) -> (BTreeMap<String, Value>, BTreeMap<String, Vec<f64>>) {
     let (outcome, decisions) = plain(graph, inputs, states).unwrap();
-    let trials: Vec<BTreeMap<String, Value>> =
-        (0..TRIALS).map(|number| trial(graph, inputs, states, &decisions, number).unwrap().outputs).collect();
+    let trials: Vec<BTreeMap<String, Value>> = (0..TRIALS)
+        .map(|number| trial(graph, inputs, states, &decisions, number, Moved::NearMiddle).unwrap().outputs)
+        .collect();
     let of = |(name, value): (&String, &Value)| {
         (name.clone(), bound(value, &trials.iter().map(|trial| &trial[name]).collect::<Vec<_>>()))
     };

@@ -1,8 +1,9 @@
 //! How far results may be apart that rounding alone sets apart: by the graph's own conditioning, element by element, not by a number for all.
 
-use crate::oracle::{Agreement, NamedValues, difference, divided, named, unit_in_last_place};
-use ir::eval::{RunError, rounding};
-use ir::{Graph, Scalar};
+use crate::oracle::{Agreement, NamedValues, difference, divided, named};
+use ir::Graph;
+use ir::eval::RunError;
+use ir::eval::rounding::{self, Moved};
 use std::collections::BTreeMap;
 
 /// What a graph computes with its roundings moved, several times.
@@ -11,16 +12,20 @@ pub(crate) struct Trials(Vec<NamedValues>);
 impl Trials {
     /// On the values of these ports.
     pub(crate) fn of(graph: &Graph, ports: &NamedValues) -> Result<Self, RunError> {
-        Self::following(graph, ports, &vec![ports.clone(); rounding::TRIALS as usize])
+        Self::moving(Moved::NearMiddle, graph, ports, &vec![ports.clone(); rounding::TRIALS as usize])
     }
 
     /// Where the plain evaluation and each trial have ports of their own, as after a step before.
     pub(crate) fn following(graph: &Graph, plain: &NamedValues, ports: &[NamedValues]) -> Result<Self, RunError> {
+        Self::moving(Moved::All, graph, plain, ports)
+    }
+
+    fn moving(moved: Moved, graph: &Graph, plain: &NamedValues, ports: &[NamedValues]) -> Result<Self, RunError> {
         let (inputs, states) = divided(graph, plain);
         let (_, decisions) = rounding::plain(graph, &inputs, &states)?;
         let trial = |(ports, number): (&NamedValues, u32)| {
             let (inputs, states) = divided(graph, ports);
-            Ok(named(rounding::trial(graph, &inputs, &states, &decisions, number)?))
+            Ok(named(rounding::trial(graph, &inputs, &states, &decisions, number, moved)?))
         };
         Ok(Self(ports.iter().zip(0..).map(trial).collect::<Result<_, RunError>>()?))
     }
@@ -41,19 +46,6 @@ impl Trials {
 
     /// The first element that is further from the plain evaluation's than rounding may bring it, as a sentence.
     pub(crate) fn difference(&self, plain: &NamedValues, found: &NamedValues) -> Option<String> {
-        self.difference_by(plain, found, |_| 0.0)
-    }
-
-    /// The same, where elements of 16 bits may always be one unit in the last place apart. Of so many elements after several steps some lie so near the middle between
-    /// two numbers that few trials come down on the other side, and none may.
-    pub(crate) fn difference_by_more_than_a_unit(&self, plain: &NamedValues, found: &NamedValues) -> Option<String> {
-        self.difference_by(plain, found, |element| match element.dtype() {
-            dtype if dtype.is_short_float() => unit_in_last_place(dtype).unwrap_or(0.0) * element.as_f64().abs(),
-            _ => 0.0,
-        })
-    }
-
-    fn difference_by(&self, plain: &NamedValues, found: &NamedValues, least: impl Fn(Scalar) -> f64) -> Option<String> {
         if !plain.keys().eq(found.keys()) {
             return Some(format!("results {:?} against {:?}", plain.keys(), found.keys()));
         }
@@ -64,7 +56,7 @@ impl Trials {
             }
             for (i, &bound) in bounds[name].iter().enumerate() {
                 let (a, b) = (x.get(i), y.get(i));
-                let near = || (a.as_f64() - b.as_f64()).abs() <= bound.max(least(a));
+                let near = || (a.as_f64() - b.as_f64()).abs() <= bound;
                 if !(a == b || a.is_nan() && b.is_nan() || bound == f64::INFINITY || near()) {
                     return Some(format!("{name}[{i}]: {a} against {b}, further than {bound:e}"));
                 }

@@ -76,7 +76,7 @@ fn check(seed: u64, setup: Setup) -> bool {
             let found = step(&mut executable, &graph, &with(&found_states)).unwrap();
             let ports: Vec<NamedValues> = states_of_trials.iter().map(with).collect();
             let trials = Trials::following(&graph, &with(&expected_states), &ports).unwrap();
-            if let Some(difference) = trials.difference_by_more_than_a_unit(&expected, &found) {
+            if let Some(difference) = trials.difference(&expected, &found) {
                 blame(seed, &setup, &graph, &with(&expected_states), &format!("step {i}: {difference}"));
             }
             carry(&mut expected_states, &expected);

@@ -30,7 +30,8 @@
 //! let (plain, decisions) = rounding::plain(&graph, &inputs, &BTreeMap::new())?;
 //! let mut trials = vec![];
 //! for number in 0..rounding::TRIALS {
-//!     trials.push(rounding::trial(&graph, &inputs, &BTreeMap::new(), &decisions, number)?.outputs);
+//!     let trial = rounding::trial(&graph, &inputs, &BTreeMap::new(), &decisions, number, rounding::Moved::NearMiddle)?;
+//!     trials.push(trial.outputs);
 //! }
 //! let relative = |name: &str| {
 //!     let of_trials: Vec<&Value> = trials.iter().map(|trial| &trial[name]).collect();
@@ -60,6 +61,16 @@ const UNITS: f64 = 4.0;
 /// The bound, in terms of how far the trials strayed. With 2 one of 5,000 models of sequences was beyond it by a half: the gradient of a bias that is nearly all
 /// cancellation, after three steps.
 const SPREADS: f64 = 4.0;
+
+/// Which roundings to 16 bits a trial moves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moved {
+    /// Those of numbers that lie near the middle between two: the other one may be right, and nothing else.
+    NearMiddle,
+    /// Every one. Of the many elements of several steps in a row some lie so near the middle that few trials come down on the other side, and none may: what is made of
+    /// them is then compared as if it were sure.
+    All,
+}
 
 /// What ops that jump decided in a plain evaluation, in the order of evaluation.
 #[derive(Clone, Debug)]
@@ -97,9 +108,10 @@ pub fn trial(
     states: &BTreeMap<String, Value>,
     decisions: &Decisions,
     number: u32,
+    moved: Moved,
 ) -> Result<RunResults, RunError> {
     let mut decided = (number % DECIDED == DECIDED - 1).then(|| decisions.0.iter());
-    let mut moves = Moves { trial: number, nodes: 0 };
+    let mut moves = Moves { trial: number, nodes: 0, moved };
     run_watched(graph, inputs, states, &mut |graph, node, operands, value| {
         let op = graph.op(node);
         if let Some(decided) = &mut decided
@@ -158,6 +170,7 @@ struct Moves {
     trial: u32,
     /// How many nodes have been evaluated.
     nodes: u32,
+    moved: Moved,
 }
 
 impl Moves {
@@ -180,7 +193,11 @@ impl Moves {
                 Some(op.rules().eval(&operands, &ty)?)
             }
         };
-        let joins = dtype.is_short_float() && goes_into_a_sum(graph, node);
+        let halves = match self.moved {
+            _ if !dtype.is_short_float() => 0.0,
+            Moved::All => 2.0,
+            Moved::NearMiddle => f64::from(u8::from(goes_into_a_sum(graph, node))),
+        };
         // In every other trial all elements go the same way, as they do where a function is off to one side.
         let together = self.trial.is_multiple_of(2).then(|| self.direction(u32::MAX));
         for i in 0..value.data().len() {
@@ -191,8 +208,8 @@ impl Moves {
                 continue;
             }
             let mut by = (UNITS * rounding.units * unit * size).max(UNITS * smallest(dtype));
-            if joins && value.get(i).as_f64() != plain {
-                by = by.max(half_a_unit(dtype) * plain.abs());
+            if halves > 0.0 && value.get(i).as_f64() != plain {
+                by = by.max(halves * half_a_unit(dtype, plain));
             }
             let direction = together.unwrap_or_else(|| self.direction(i as u32));
             value.data_mut().set(i, Scalar::from_f64(plain + by * direction, dtype));
@@ -244,9 +261,10 @@ fn goes_into_a_sum(graph: &Graph, node: NodeId) -> bool {
     false
 }
 
-/// How far rounding to a type of 16 bits moves a number of size 1 at most.
-fn half_a_unit(dtype: DType) -> f64 {
-    if dtype == DType::F16 { 2f64.powi(-11) } else { 2f64.powi(-8) }
+/// How far rounding to a type of 16 bits moves a number at most, or a bit further.
+fn half_a_unit(dtype: DType, of: f64) -> f64 {
+    let (unit, smallest) = if dtype == DType::F16 { (2f64.powi(-11), 2f64.powi(-25)) } else { (2f64.powi(-8), 0.0) };
+    (unit * of.abs()).max(smallest)
 }
 
 /// How an op rounds.
