@@ -39,7 +39,7 @@ pub fn assigned_inside(body: &[Stmt]) -> BTreeSet<Reg> {
 /// Calls `f` on every expression of every statement, operators before their operands.
 pub fn visit_exprs<'a>(body: &'a [Stmt], f: &mut impl FnMut(&'a Expr)) {
     visit_stmts(body, &mut |stmt| {
-        for expr in stmt.exprs() {
+        if let Some(expr) = stmt.expr() {
             expr.visit(f);
         }
     });
@@ -61,7 +61,7 @@ pub fn map_indices(body: &mut [Stmt], f: &mut impl FnMut(&mut Affine)) {
             }
             _ => {}
         }
-        for expr in stmt.exprs_mut() {
+        if let Some(expr) = stmt.expr_mut() {
             expr.map_indices(f);
         }
         for inner in stmt.bodies_mut() {
@@ -82,7 +82,7 @@ pub fn map_accesses(body: &mut [Stmt], f: &mut impl FnMut(&mut BufRef, &mut Affi
             }
             _ => {}
         }
-        for expr in stmt.exprs_mut() {
+        if let Some(expr) = stmt.expr_mut() {
             expr.map_accesses(f);
         }
         for inner in stmt.bodies_mut() {
@@ -94,7 +94,7 @@ pub fn map_accesses(body: &mut [Stmt], f: &mut impl FnMut(&mut BufRef, &mut Affi
 /// Replaces every expression of every statement by `f` of it, operands before operators.
 pub fn map_exprs(body: &mut [Stmt], f: &mut impl FnMut(Expr) -> Expr) {
     for stmt in body {
-        for expr in stmt.exprs_mut() {
+        if let Some(expr) = stmt.expr_mut() {
             expr.map(f);
         }
         for inner in stmt.bodies_mut() {
@@ -186,48 +186,50 @@ impl Stmt {
     }
 
     /// The bodies directly within: of a loop, both of an `if`.
-    pub fn bodies(&self) -> Vec<&[Self]> {
-        match self {
-            Self::For { body, .. } => vec![body],
-            Self::If { then, otherwise, .. } => vec![then, otherwise],
-            _ => vec![],
-        }
+    pub fn bodies(&self) -> impl Iterator<Item = &[Self]> {
+        let [first, second] = match self {
+            Self::For { body, .. } => [Some(&body[..]), None],
+            Self::If { then, otherwise, .. } => [Some(&then[..]), Some(&otherwise[..])],
+            _ => [None, None],
+        };
+        first.into_iter().chain(second)
     }
 
     /// The bodies directly within, for writing.
-    pub fn bodies_mut(&mut self) -> Vec<&mut Vec<Self>> {
-        match self {
-            Self::For { body, .. } => vec![body],
-            Self::If { then, otherwise, .. } => vec![then, otherwise],
-            _ => vec![],
-        }
+    pub fn bodies_mut(&mut self) -> impl Iterator<Item = &mut Vec<Self>> {
+        let [first, second] = match self {
+            Self::For { body, .. } => [Some(body), None],
+            Self::If { then, otherwise, .. } => [Some(then), Some(otherwise)],
+            _ => [None, None],
+        };
+        first.into_iter().chain(second)
     }
 
-    /// The expressions of the statement itself, not those of statements in its bodies.
-    pub fn exprs(&self) -> Vec<&Expr> {
+    /// The expression of the statement itself, if it has one: not those of statements in its bodies.
+    pub fn expr(&self) -> Option<&Expr> {
         match self {
-            Self::LetIndex { value: IndexExpr::Checked { value, .. }, .. } => vec![value],
+            Self::LetIndex { value: IndexExpr::Checked { value, .. }, .. } => Some(value),
             Self::Let { value, .. }
             | Self::Decl { init: value, .. }
             | Self::Accumulate { value, .. }
             | Self::Assign { value, .. }
             | Self::Store { value, .. }
-            | Self::If { condition: value, .. } => vec![value],
-            Self::Micro(_) | Self::For { .. } | Self::LetIndex { .. } => vec![],
+            | Self::If { condition: value, .. } => Some(value),
+            Self::Micro(_) | Self::For { .. } | Self::LetIndex { .. } => None,
         }
     }
 
-    /// The expressions of the statement itself, for writing.
-    pub fn exprs_mut(&mut self) -> Vec<&mut Expr> {
+    /// The expression of the statement itself, for writing.
+    pub fn expr_mut(&mut self) -> Option<&mut Expr> {
         match self {
-            Self::LetIndex { value: IndexExpr::Checked { value, .. }, .. } => vec![value],
+            Self::LetIndex { value: IndexExpr::Checked { value, .. }, .. } => Some(value),
             Self::Let { value, .. }
             | Self::Decl { init: value, .. }
             | Self::Accumulate { value, .. }
             | Self::Assign { value, .. }
             | Self::Store { value, .. }
-            | Self::If { condition: value, .. } => vec![value],
-            Self::Micro(_) | Self::For { .. } | Self::LetIndex { .. } => vec![],
+            | Self::If { condition: value, .. } => Some(value),
+            Self::Micro(_) | Self::For { .. } | Self::LetIndex { .. } => None,
         }
     }
 }

@@ -67,7 +67,7 @@ impl Decompose {
     }
 
     fn stmt(&mut self, mut stmt: Stmt) -> Result<(), PassError> {
-        for expr in stmt.exprs_mut() {
+        if let Some(expr) = stmt.expr_mut() {
             let old = std::mem::replace(expr, Expr::Reg(kernel::Reg(u32::MAX)));
             *expr = self.expr(old)?;
         }

@@ -76,7 +76,7 @@ impl Unit<'_> {
         }
         let parts: usize = found.iter().map(|extremum| extremum.val.parts.len()).sum();
         let floats = found.iter().all(|extremum| matches!(extremum.val.dtype, DType::F32 | DType::F64));
-        let read = body.iter().flat_map(Stmt::exprs).any(|value| regs_of(value).iter().any(|reg| seen.contains(reg)));
+        let read = body.iter().filter_map(Stmt::expr).any(|value| regs_of(value).iter().any(|reg| seen.contains(reg)));
         (floats && !read && (1..=MOST_PARTS).contains(&parts)).then_some(found)
     }
 

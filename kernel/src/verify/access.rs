@@ -196,7 +196,7 @@ impl Collector<'_> {
         if let Stmt::Micro(micro) = stmt {
             return self.micro(micro);
         }
-        for expr in stmt.exprs() {
+        if let Some(expr) = stmt.expr() {
             self.loads(expr);
         }
         if let Stmt::Store { buf, index, value } = stmt {

@@ -65,8 +65,8 @@ fn nests_deeper(body: &[Stmt], left: usize) -> bool {
     }
     body.iter().any(|stmt| {
         left == 0
-            || stmt.exprs().into_iter().any(|e| expr(e, left - 1))
-            || stmt.bodies().into_iter().any(|inner| nests_deeper(inner, left - 1))
+            || stmt.expr().is_some_and(|e| expr(e, left - 1))
+            || stmt.bodies().any(|inner| nests_deeper(inner, left - 1))
     })
 }
 

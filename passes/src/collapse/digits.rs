@@ -72,7 +72,7 @@ fn bind(body: &mut Vec<Stmt>, var: IndexVar, (high, low): (IndexVar, IndexVar)) 
             substitute(&mut body[at..], bound, &Affine::term(part, 1));
             continue;
         }
-        body[at].bodies_mut().into_iter().for_each(|inner| bind(inner, var, (high, low)));
+        body[at].bodies_mut().for_each(|inner| bind(inner, var, (high, low)));
         at += 1;
     }
 }

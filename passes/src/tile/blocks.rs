@@ -18,7 +18,7 @@ const OWN: usize = 64;
 /// Cuts the chains in `body`, from the innermost loops outwards.
 pub(super) fn cut(body: &mut Vec<Stmt>, types: &mut Types, fresh: &mut Fresh) {
     for mut stmt in std::mem::take(body) {
-        stmt.bodies_mut().into_iter().for_each(|inner| cut(inner, types, fresh));
+        stmt.bodies_mut().for_each(|inner| cut(inner, types, fresh));
         match stmt {
             Stmt::For { var, extent, kind: LoopKind::Serial, body: inner } => {
                 body.extend(cut_loop((var, extent), inner, types, fresh));
@@ -119,7 +119,7 @@ fn redirect(body: &mut [Stmt], from: Reg, to: Reg) {
                 *reg = to;
                 value.map(&mut |expr| if expr == Expr::Reg(from) { Expr::Reg(to) } else { expr });
             }
-            other => other.bodies_mut().into_iter().for_each(|inner| redirect(inner, from, to)),
+            other => other.bodies_mut().for_each(|inner| redirect(inner, from, to)),
         }
     }
 }

@@ -44,7 +44,7 @@ fn each_buffer(body: &mut [Stmt], f: &mut impl FnMut(&mut BufRef, Access)) {
             }
             _ => {}
         }
-        for expr in stmt.exprs_mut() {
+        if let Some(expr) = stmt.expr_mut() {
             each_load(expr, f);
         }
         for inner in stmt.bodies_mut() {

@@ -62,7 +62,7 @@ fn split_in(body: &mut Vec<Stmt>, (types, target): (&Types, &Target), fresh: &mu
             halves.rows((*var, *extent), types, fresh, locals, &mut out);
             continue;
         }
-        stmt.bodies_mut().into_iter().for_each(|inner| split_in(inner, (types, target), fresh, locals));
+        stmt.bodies_mut().for_each(|inner| split_in(inner, (types, target), fresh, locals));
         out.push(stmt);
     }
     *body = out;
@@ -173,7 +173,7 @@ impl Again {
         for stmt in late {
             let equal = equal_value(stmt, (other, var), early, &same);
             let Some((reg, known, value)) = equal else {
-                stmt.exprs().into_iter().for_each(|expr| needed.append(&mut regs_of(expr)));
+                stmt.expr().into_iter().for_each(|expr| needed.append(&mut regs_of(expr)));
                 continue;
             };
             same.insert(reg, known);
@@ -217,7 +217,7 @@ impl Again {
                 Stmt::Let { reg: bound, .. } if !used.contains(&bound) => continue,
                 other => other,
             };
-            stmt.exprs().into_iter().for_each(|expr| used.append(&mut regs_of(expr)));
+            stmt.expr().into_iter().for_each(|expr| used.append(&mut regs_of(expr)));
             kept.push(stmt);
         }
         kept.reverse();

@@ -52,7 +52,7 @@ pub(crate) fn of_body(types: &Types, body: &[Stmt]) -> Option<Vec<Fold>> {
                 }
                 values
             }
-            None => stmt.exprs(),
+            None => stmt.expr().into_iter().collect(),
         };
         for value in values {
             value.visit(&mut |e| {

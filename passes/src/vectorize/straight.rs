@@ -15,7 +15,9 @@ pub(super) fn straighten(body: Vec<Stmt>, sums: &BTreeMap<Reg, Fold>, fresh: &mu
     for mut stmt in body {
         // An assignment names what it folds into; only its other operands are replaced here.
         let own = if let Stmt::Assign { reg, .. } = &stmt { Some(*reg) } else { None };
-        rename(&mut stmt, &|reg| if own == Some(reg) { None } else { latest.get(&reg).map(|&r| Expr::Reg(r)) });
+        if !latest.is_empty() {
+            rename(&mut stmt, &|reg| if own == Some(reg) { None } else { latest.get(&reg).map(|&r| Expr::Reg(r)) });
+        }
         let (reg, value) = match stmt {
             Stmt::Decl { reg, .. } if is_sum(&reg) => continue,
             Stmt::Accumulate { reg, op, value } if is_sum(&reg) => match latest.get(&reg) {
@@ -43,6 +45,13 @@ pub(super) fn straighten(body: Vec<Stmt>, sums: &BTreeMap<Reg, Fold>, fresh: &mu
         latest.insert(reg, new);
     }
     out
+}
+
+/// Replaces uses of values by what is known of them.
+fn replace(stmt: &mut Stmt, by: &BTreeMap<Reg, Expr>) {
+    if !by.is_empty() {
+        rename(stmt, &|reg| by.get(&reg).cloned());
+    }
 }
 
 /// Replaces uses of values by those of others.
@@ -86,17 +95,18 @@ pub(super) fn share(body: Vec<Stmt>) -> Vec<Stmt> {
     let mut replaced: BTreeMap<Reg, Expr> = BTreeMap::new();
     let mut out = Vec::with_capacity(body.len());
     for mut stmt in body {
-        rename(&mut stmt, &|reg| replaced.get(&reg).cloned());
+        replace(&mut stmt, &replaced);
         if let Stmt::Let { reg, value } = &stmt
             && steady.keeps(value)
         {
-            let same =
-                if let Expr::Const(_) = value { Some(value.clone()) } else { known.get(value).map(|&r| Expr::Reg(r)) };
-            if let Some(same) = same {
+            let same = match value {
+                Expr::Const(_) => value.clone(),
+                _ => Expr::Reg(*known.entry(value.clone()).or_insert(*reg)),
+            };
+            if same != Expr::Reg(*reg) {
                 replaced.insert(*reg, same);
                 continue;
             }
-            known.insert(value.clone(), *reg);
         }
         out.push(stmt);
     }
@@ -145,7 +155,7 @@ impl StoredValues<'_> {
         let mut replaced: BTreeMap<Reg, Expr> = BTreeMap::new();
         let mut out = Vec::with_capacity(body.len());
         for mut stmt in body {
-            rename(&mut stmt, &|reg| replaced.get(&reg).cloned());
+            replace(&mut stmt, &replaced);
             match &stmt {
                 // The only store there is, of a value that doesn't change.
                 Stmt::Store { buf: buf @ BufRef::Local(_), index, value: Expr::Reg(reg) }
