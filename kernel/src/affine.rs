@@ -1,6 +1,10 @@
 //! Index arithmetic: affine functions of index variables, and the few other ways to get an index.
 
 use crate::Expr;
+use smallvec::SmallVec;
+
+/// Terms that an index has without memory of their own: nearly all have at most so many.
+const INLINE: usize = 4;
 
 /// A variable that holds an index: a loop's, or one bound by [`crate::Stmt::LetIndex`]. Unique within its kernel. Text: `i3`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -10,14 +14,14 @@ pub struct IndexVar(pub u32);
 /// Text: `i0*784 + i1 + 3`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Affine {
-    terms: Vec<(IndexVar, i64)>,
+    terms: SmallVec<[(IndexVar, i64); INLINE]>,
     offset: i64,
 }
 
 impl Affine {
     /// A constant index.
     pub fn constant(offset: i64) -> Self {
-        Self { terms: vec![], offset }
+        Self { terms: SmallVec::new(), offset }
     }
 
     /// `coefficient * var`.

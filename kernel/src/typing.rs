@@ -55,10 +55,42 @@ fn broken<T>(rule: String) -> Result<T, TypeError> {
 pub struct Types {
     params: Vec<(DType, usize)>,
     locals: Vec<(DType, usize)>,
-    regs: BTreeMap<Reg, ValueType>,
+    regs: RegTypes,
     ranges: Ranges,
     /// What names meant before they were bound, in the order of their binding, while scopes are kept apart.
     undo: Option<Vec<Before>>,
+}
+
+/// The types of values by their numbers.
+#[derive(Clone, Debug, Default)]
+struct RegTypes {
+    /// Of numbers below [`RegTypes::LISTED`]: nearly all are, and need no search.
+    listed: Vec<Option<ValueType>>,
+    others: BTreeMap<Reg, ValueType>,
+}
+
+impl RegTypes {
+    /// A kernel's text may have any numbers; the list shan't be as long as the largest of them.
+    const LISTED: u32 = 1 << 14;
+
+    fn get(&self, reg: Reg) -> Option<ValueType> {
+        if reg.0 < Self::LISTED { *self.listed.get(reg.0 as usize)? } else { self.others.get(&reg).copied() }
+    }
+
+    /// Gives or takes a value's type; the result is the one before.
+    fn replace(&mut self, reg: Reg, ty: Option<ValueType>) -> Option<ValueType> {
+        if reg.0 >= Self::LISTED {
+            return match ty {
+                Some(ty) => self.others.insert(reg, ty),
+                None => self.others.remove(&reg),
+            };
+        }
+        let at = reg.0 as usize;
+        if at >= self.listed.len() {
+            self.listed.resize(at + 1, None);
+        }
+        std::mem::replace(&mut self.listed[at], ty)
+    }
 }
 
 /// What a name meant before it was bound.
@@ -138,8 +170,7 @@ impl Types {
     pub(crate) fn go_back(&mut self, mark: Mark) {
         for before in self.undo.iter_mut().flat_map(|undo| undo.drain(mark.0..).rev()) {
             match before {
-                Before::Reg(reg, Some(ty)) => drop(self.regs.insert(reg, ty)),
-                Before::Reg(reg, None) => drop(self.regs.remove(&reg)),
+                Before::Reg(reg, ty) => drop(self.regs.replace(reg, ty)),
                 Before::Index(var, Some(range)) => drop(self.ranges.insert(var, range)),
                 Before::Index(var, None) => drop(self.ranges.remove(&var)),
             }
@@ -148,7 +179,7 @@ impl Types {
 
     /// Says what a value's type is.
     pub fn bind_reg(&mut self, reg: Reg, ty: ValueType) {
-        let before = self.regs.insert(reg, ty);
+        let before = self.regs.replace(reg, Some(ty));
         self.undo.iter_mut().for_each(|undo| undo.push(Before::Reg(reg, before)));
     }
 
@@ -160,7 +191,7 @@ impl Types {
 
     /// The type of a bound value.
     pub fn reg(&self, reg: Reg) -> Option<ValueType> {
-        self.regs.get(&reg).copied()
+        self.regs.get(reg)
     }
 
     /// What a bound index may be.
