@@ -15,8 +15,10 @@ mod quantize;
 mod recurrent;
 mod reduce;
 mod resize;
+mod sample;
 mod sequence;
 mod shape;
+mod signal;
 mod window;
 
 use crate::table::OpEntry;
@@ -39,6 +41,8 @@ pub(crate) const FAMILIES: &[(&str, &[OpEntry])] = &[
     ("Attention", attention::OPS),
     ("Losses", loss::OPS),
     ("Resampling", resize::OPS),
+    ("Sampling", sample::OPS),
+    ("Signals", signal::OPS),
     ("Control flow", control::OPS),
     ("Sequences", sequence::OPS),
 ];
