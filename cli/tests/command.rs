@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// What the command prints.
@@ -196,4 +196,25 @@ fn an_explanation_has_passes_memory_and_kernels() {
     for part in ["compiled in", "lower bound", "plan_memory", "launches of a step", "of limit"] {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
+}
+
+/// A model in a file, run by the command: on numbers at random, and on those of an archive of NumPy's.
+#[test]
+fn a_saved_model_runs_from_its_file() {
+    use gradc::dsl::{GraphBuilder, constant, f32};
+    let dir = tempfile::tempdir().unwrap();
+    let [model, inputs] = ["line.safetensors", "a.npz"].map(|name| dir.path().join(name));
+    let g = GraphBuilder::new("line");
+    g.output("y", &g.input("x", f32([1, 2])).matmul(g.param("w", f32([2, 2]), constant(0.5))));
+    let step = g.finish().unwrap();
+    let values = step.initial_values(0).into_iter().collect();
+    gradc::io::save_model(&model, &step.graph, &values, &BTreeMap::new()).unwrap();
+    let x = gradc::data::array([1, 2], vec![1.0f32, 2.0]).unwrap();
+    gradc::io::save_npz(&inputs, &[("x".to_string(), x)].into()).unwrap();
+    let text = gradc(&format!("run {} --inputs {} --threads 1", model.display(), inputs.display()));
+    assert!(text.contains("\"y\" f32[1,2]: from 1.500000 to 1.500000"), "{text}");
+    assert!(gradc(&format!("run {} --inputs random:3", model.display())).contains("\"y\" f32[1,2]"));
+    let output = Command::new(env!("CARGO_BIN_EXE_gradc")).arg("run").arg(&inputs).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && error.contains("it has weights alone"), "{error}");
 }

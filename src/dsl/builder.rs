@@ -220,7 +220,7 @@ impl GraphBuilder {
         if let Some(known) = self.find_state(name) {
             return self.port_again(&op, name, &ty, &known);
         }
-        if matches!(role, StateRole::Parameter | StateRole::Buffer) && self.inner().scope.layers.is_complete() {
+        if role.is_weight() && self.inner().scope.layers.is_complete() {
             return self.fail(
                 &op,
                 &[],

@@ -41,6 +41,7 @@ mod movement;
 mod nested;
 mod numeric;
 mod operators;
+mod pattern;
 mod policy;
 mod random;
 mod reduce;
@@ -69,6 +70,7 @@ pub use initializer::{
 pub use ir::op::window::Window;
 pub use ir::{DType, Shape, TensorType};
 pub use layer::{LayerId, LayerRecord};
+pub(crate) use pattern::captures;
 pub use policy::Policy;
 pub use reduce::Cumulative;
 pub use scan::{Scan, Scanned, scan};

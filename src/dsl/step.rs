@@ -19,6 +19,13 @@ pub enum StateRole {
     Runtime,
 }
 
+impl StateRole {
+    /// Whether it is part of what a model has learnt: a parameter, or a running statistic.
+    pub(crate) fn is_weight(self) -> bool {
+        matches!(self, Self::Parameter | Self::Buffer)
+    }
+}
+
 /// A state port: its name, its type, its value before the first run.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StateSpec {

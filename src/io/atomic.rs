@@ -12,11 +12,19 @@ use tempfile::NamedTempFile;
 /// # Errors
 /// What the system said, and at which of the steps.
 pub fn write_atomically(path: impl AsRef<Path>, contents: &[u8]) -> Result<(), IoError> {
+    write_atomically_by(path, |file| file.write_all(contents))
+}
+
+/// The same of contents that are written piece by piece, so that nobody has to hold them all.
+pub(crate) fn write_atomically_by(
+    path: impl AsRef<Path>,
+    write: impl FnOnce(&mut NamedTempFile) -> std::io::Result<()>,
+) -> Result<(), IoError> {
     let path = path.as_ref();
     let fail = |what: &'static str| move |source| IoError::File { path: path.into(), what, source };
     let dir = folder(path);
     let mut file = temporary(path)?;
-    file.write_all(contents).map_err(fail("the contents could not be written"))?;
+    write(&mut file).map_err(fail("the contents could not be written"))?;
     file.as_file().sync_all().map_err(fail("the contents could not be flushed to the disk"))?;
     file.persist(path).map_err(|e| fail("the new file could not be put in its place")(e.error))?;
     // The rename itself: on systems whose directories can't be flushed, the file is whole all the same.

@@ -17,7 +17,7 @@ pub enum IoError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The file is not a safetensors file, or a damaged one.
+    /// The file is none of tensors (safetensors, `.npz`, `.npy`), or a damaged one.
     #[error("{}: at byte {offset}: {what}", path.display())]
     Malformed {
         /// The file.
@@ -54,6 +54,14 @@ pub enum IoError {
         path: PathBuf,
         /// The tensors.
         names: Vec<String>,
+    },
+    /// A rule of names that can't be followed.
+    #[error("{}: {what}", path.display())]
+    Rule {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
     },
     /// A tensor has another type than the model's state.
     #[error("{}: tensor `{name}` is {found}, but the model's state is {expected}", path.display())]

@@ -1,11 +1,11 @@
 //! Tensors in safetensors files: an 8-byte length, a JSON header with type, shape and place of each tensor, the elements.
 
-use super::tensor_file::{checksum, read_header};
-use super::{IoError, TensorFile, write_atomically};
+use super::{IoError, TensorFile, write_atomically_by};
 use ir::{DType, Scalar, Shape, TensorType, Value};
-use safetensors::{Dtype, View};
-use std::borrow::Cow;
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
 use std::collections::BTreeMap;
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// Both names of each element type.
@@ -33,38 +33,23 @@ pub(crate) const RESERVED: char = '@';
 /// Bytes of a header that are read and written at most: a limit of the memory that a hostile file can take.
 pub const MAX_HEADER: usize = 8 << 20;
 
-/// A tensor to be written.
-struct WrittenTensor<'a>(&'a Value);
-
-impl View for WrittenTensor<'_> {
-    fn dtype(&self) -> Dtype {
-        let dtype = self.0.ty().dtype;
-        DTYPES.iter().find(|(ours, _)| *ours == dtype).map_or(Dtype::U8, |(_, theirs)| *theirs)
-    }
-
-    fn shape(&self) -> &[usize] {
-        self.0.ty().shape.dims()
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(self.0.data().to_bytes())
-    }
-
-    fn data_len(&self) -> usize {
-        self.0.ty().size_bytes()
-    }
+/// The element type by the format's name.
+fn stored_type(value: &Value) -> Dtype {
+    let dtype = value.ty().dtype;
+    DTYPES.iter().find(|(ours, _)| *ours == dtype).map_or(Dtype::U8, |(_, theirs)| *theirs)
 }
 
-/// Saves tensors by name, atomically: see [`write_atomically`]. The same tensors give the same bytes.
+/// Saves tensors by name, atomically: see [`write_atomically`](super::write_atomically). The same tensors give the same bytes.
 ///
 /// # Errors
 /// If the file can't be written, or its header would have more than [`MAX_HEADER`] bytes.
 pub fn save_tensors(path: impl AsRef<Path>, tensors: &BTreeMap<String, Value>) -> Result<(), IoError> {
-    save_with_metadata(path, tensors, &BTreeMap::new())
+    save_with_metadata(path, tensors, &BTreeMap::new(), false)
 }
 
 /// The same with texts by name beside the tensors: what goes with a model's weights, [`load_metadata`] gives them again. They stand in the header's `__metadata__` under
-/// the one name `gradc`, as JSON, in the order of their names.
+/// the one name `gradc`, as JSON, in the order of their names. If `sealed`, a checksum of the whole file stands in it, too, as a tensor more, which [`TensorFile::check_seal`] compares.
+/// Tensors are written one after the other: of the file there is never more than one in memory.
 ///
 /// # Errors
 /// As [`save_tensors`].
@@ -72,53 +57,60 @@ pub fn save_with_metadata(
     path: impl AsRef<Path>,
     tensors: &BTreeMap<String, Value>,
     metadata: &BTreeMap<String, String>,
-) -> Result<(), IoError> {
-    let path = path.as_ref();
-    write_atomically(path, &encode(path, tensors, metadata, false)?)
-}
-
-/// The same with a checksum of the whole file in it, which [`TensorFile::check_seal`] compares.
-///
-/// # Errors
-/// As [`save_tensors`].
-pub fn save_sealed(
-    path: impl AsRef<Path>,
-    tensors: &BTreeMap<String, Value>,
-    metadata: &BTreeMap<String, String>,
-) -> Result<(), IoError> {
-    let path = path.as_ref();
-    write_atomically(path, &encode(path, tensors, metadata, true)?)
-}
-
-/// The bytes of a file.
-fn encode(
-    path: &Path,
-    tensors: &BTreeMap<String, Value>,
-    metadata: &BTreeMap<String, String>,
     sealed: bool,
-) -> Result<Vec<u8>, IoError> {
+) -> Result<(), IoError> {
+    let path = path.as_ref();
     let unsealed = Value::splat(Scalar::U8(0), Shape::new([4]).unwrap_or_default());
-    let views = tensors.iter().map(|(name, value)| (name.as_str(), WrittenTensor(value)));
-    let views = views.chain(sealed.then_some((SEAL, WrittenTensor(&unsealed))));
+    let named = tensors.iter().map(|(name, value)| (name.as_str(), value));
+    let mut all: Vec<(&str, &Value)> = named.chain(sealed.then_some((SEAL, &unsealed))).collect();
+    // As the format has it: wide elements first, so that all lie at multiples of their size.
+    all.sort_by(|(a, x), (b, y)| stored_type(y).cmp(&stored_type(x)).then(a.cmp(b)));
+    let wrong = |what| IoError::Malformed { path: path.into(), offset: 8, what };
+    let (header, ends) = header(&all, metadata).map_err(wrong)?;
+    write_atomically_by(path, |file| {
+        let mut sum = crc32fast::Hasher::new();
+        let mut to = BufWriter::new(&mut *file);
+        sum.update(&header);
+        to.write_all(&header)?;
+        for (_, value) in &all {
+            let bytes = value.data().to_bytes();
+            sum.update(&bytes);
+            to.write_all(&bytes)?;
+        }
+        to.flush()?;
+        drop(to);
+        let Some(seal) = all.iter().position(|(name, _)| sealed && *name == SEAL) else { return Ok(()) };
+        file.seek(SeekFrom::Start((header.len() + ends[seal] - 4) as u64))?;
+        file.write_all(&sum.finalize().to_le_bytes())
+    })
+}
+
+/// What a file begins with, and for each tensor where it ends among the elements.
+fn header(all: &[(&str, &Value)], metadata: &BTreeMap<String, String>) -> Result<(Vec<u8>, Vec<usize>), String> {
+    let (mut infos, mut ends, mut end) = (Vec::new(), Vec::new(), 0);
+    for (name, value) in all {
+        let (shape, from) = (value.ty().shape.dims().to_vec(), end);
+        end += value.ty().size_bytes();
+        infos.push((name.to_string(), TensorInfo { dtype: stored_type(value), shape, data_offsets: (from, end) }));
+        ends.push(end);
+    }
     let texts =
         (!metadata.is_empty()).then(|| [(METADATA.to_string(), serde_json::json!(metadata).to_string())].into());
-    let malformed = |what: String| IoError::Malformed { path: path.into(), offset: 8, what };
-    let mut bytes = safetensors::serialize(views, texts).map_err(|e| malformed(e.to_string()))?;
-    if sealed {
-        seal(path, &mut bytes)?;
-    }
-    let header = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
-    match header > MAX_HEADER as u64 {
-        true => Err(malformed(format!("a header of {header} bytes, more than the {MAX_HEADER} that are read again"))),
-        false => Ok(bytes),
+    let header = Metadata::new(texts, infos).map_err(|e| e.to_string())?;
+    let mut text = serde_json::to_vec(&header).map_err(|e| e.to_string())?;
+    text.resize(text.len().next_multiple_of(8), b' ');
+    match text.len() > MAX_HEADER {
+        true => Err(format!("a header of {} bytes, more than the {MAX_HEADER} that are read again", text.len())),
+        false => Ok(([&(text.len() as u64).to_le_bytes()[..], &text].concat(), ends)),
     }
 }
 
 /// Writes the checksum of a file's bytes into its place, whatever stands there.
+#[cfg(test)]
 pub(crate) fn seal(path: &Path, bytes: &mut [u8]) -> Result<(), IoError> {
-    let (start, header) = read_header(path, bytes)?;
+    let (start, header) = super::tensor_file::read_header(path, bytes)?;
     if let Some((from, to)) = header.info(SEAL).map(|info| info.data_offsets).filter(|(from, to)| to - from == 4) {
-        let sum = checksum(bytes, start + from..start + to);
+        let sum = super::tensor_file::checksum(bytes, start + from..start + to);
         bytes[start + from..start + to].copy_from_slice(&sum.to_le_bytes());
     }
     Ok(())
@@ -239,7 +231,7 @@ mod tests {
     fn every_turned_bit_of_a_sealed_file_is_noticed() {
         let (_dir, path) = saved();
         assert!(!TensorFile::open(&path).unwrap().check_seal().unwrap());
-        save_sealed(&path, &tensors(), &[("note".to_string(), "text".to_string())].into()).unwrap();
+        save_with_metadata(&path, &tensors(), &[("note".to_string(), "text".to_string())].into(), true).unwrap();
         assert!(TensorFile::open(&path).unwrap().check_seal().unwrap());
         assert_eq!((load_tensors(&path).unwrap(), load_metadata(&path).unwrap()["note"].as_str()), (tensors(), "text"));
         let whole = std::fs::read(&path).unwrap();

@@ -1,5 +1,6 @@
 //! Reading tensors: a file's header is looked at as a whole, the elements of a tensor when somebody asks for it.
 
+use super::npz::{MAGICS, ONLY, StoredArray, is_array, read_archive, single};
 use super::safetensors::{DTYPES, METADATA, SEAL};
 use super::{IoError, MAX_HEADER};
 use ir::{DType, Data, Shape, TensorType, Value};
@@ -9,7 +10,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// An opened safetensors file. It is mapped, so that opening a large one takes no memory and no time: [`Self::tensor`] copies the elements of one tensor.
+/// An opened file of tensors: safetensors, an archive of NumPy's arrays (`.npz`, stored or deflated), or one array (`.npy`, whose name is `arr_0`); which of them it is, the contents say. It
+/// is mapped, so that opening a large one takes no memory and no time: [`Self::tensor`] copies the elements of one tensor.
+///
+/// Of NumPy's element types, `int16` and `uint16` come as `i32` and `uint32` as `i64`, which have all their values; either order of bytes, and of axes, comes as it should.
+///
+/// A file is read with distrust: whatever is in it, there is an error that says where, and memory is taken for what is there, not for what is promised. An archive that would inflate to
+/// far more than it is (16 MiB and 16 times its size) is refused.
 ///
 /// ```
 /// use gradc::data::array;
@@ -26,11 +33,18 @@ use std::path::{Path, PathBuf};
 pub struct TensorFile {
     path: PathBuf,
     bytes: FileBytes,
-    /// Where the elements begin.
-    start: usize,
-    header: Metadata,
+    layout: FileLayout,
     /// The tensors' names, in their order.
     names: Vec<String>,
+}
+
+/// Where the tensors are.
+#[derive(Debug)]
+enum FileLayout {
+    /// safetensors: the header, and where the elements begin.
+    Safetensors { start: usize, header: Metadata },
+    /// NumPy's arrays.
+    Arrays(BTreeMap<String, StoredArray>),
 }
 
 /// The contents, on the disk or in memory.
@@ -69,11 +83,22 @@ impl TensorFile {
     }
 
     fn new(path: &Path, bytes: FileBytes) -> Result<Self, IoError> {
-        let (start, header) = read_header(path, bytes.all())?;
-        let mut names = header.offset_keys();
+        let all = bytes.all();
+        let layout = if is_array(all) {
+            FileLayout::Arrays([(ONLY.to_string(), single(path, all)?)].into())
+        } else if MAGICS.iter().any(|magic| all.starts_with(magic)) {
+            FileLayout::Arrays(read_archive(path, all)?)
+        } else {
+            let (start, header) = read_header(path, all)?;
+            FileLayout::Safetensors { start, header }
+        };
+        let mut names = match &layout {
+            FileLayout::Safetensors { header, .. } => header.offset_keys(),
+            FileLayout::Arrays(arrays) => arrays.keys().cloned().collect(),
+        };
         names.retain(|name| name != SEAL);
         names.sort();
-        Ok(Self { path: path.into(), bytes, start, header, names })
+        Ok(Self { path: path.into(), bytes, layout, names })
     }
 
     /// Which file it is.
@@ -91,27 +116,34 @@ impl TensorFile {
     /// # Errors
     /// A name that no tensor has; an element type or a shape that there is none of here.
     pub fn ty(&self, name: &str) -> Result<TensorType, IoError> {
-        let info = self.info(name)?;
-        let fail = |what: String| IoError::Tensor { path: self.path.clone(), name: name.into(), what };
-        let dtype = DTYPES.iter().find(|(_, theirs)| *theirs == info.dtype).map(|(ours, _)| *ours);
-        let dtype = dtype.ok_or_else(|| fail(format!("elements of {} are not supported", info.dtype)))?;
-        Ok(TensorType::new(dtype, Shape::new(&info.shape).map_err(|e| fail(e.to_string()))?))
+        let fail = |what: String| self.wrong(name, what);
+        match &self.layout {
+            FileLayout::Safetensors { header, .. } => {
+                let info = header.info(name).ok_or_else(|| self.missing(name))?;
+                let dtype = DTYPES.iter().find(|(_, theirs)| *theirs == info.dtype).map(|(ours, _)| *ours);
+                let dtype = dtype.ok_or_else(|| fail(format!("elements of {} are not supported", info.dtype)))?;
+                Ok(TensorType::new(dtype, Shape::new(&info.shape).map_err(|e| fail(e.to_string()))?))
+            }
+            FileLayout::Arrays(arrays) => arrays.get(name).ok_or_else(|| self.missing(name))?.header.ty().map_err(fail),
+        }
     }
 
     /// A tensor, copied out of the file.
     ///
     /// # Errors
-    /// As [`Self::ty`]; truth values that are none.
+    /// As [`Self::ty`]; truth values that are none; an array that can't be inflated, or whose checksum is another.
     pub fn tensor(&self, name: &str) -> Result<Value, IoError> {
-        let fail = |what: String| IoError::Tensor { path: self.path.clone(), name: name.into(), what };
-        let (ty, bytes) = (self.ty(name)?, &self.bytes.all()[self.place(self.info(name)?)]);
-        if ty.dtype == DType::Bool
-            && let Some(at) = bytes.iter().position(|byte| *byte > 1)
-        {
-            return Err(fail(format!("element {at} is the byte {}, no truth value", bytes[at])));
+        let fail = |what: String| self.wrong(name, what);
+        let (ty, all) = (self.ty(name)?, self.bytes.all());
+        match &self.layout {
+            FileLayout::Safetensors { start, header } => {
+                let info = header.info(name).ok_or_else(|| self.missing(name))?;
+                let bytes = &all[place(*start, info)];
+                check_truth_values(ty.dtype, bytes).map_err(fail)?;
+                Value::new(ty.clone(), Data::from_bytes(ty.dtype, bytes)).map_err(|e| fail(e.to_string()))
+            }
+            FileLayout::Arrays(arrays) => arrays.get(name).ok_or_else(|| self.missing(name))?.value(all).map_err(fail),
         }
-        let data = Data::from_bytes(ty.dtype, bytes);
-        Value::new(ty, data).map_err(|e| fail(e.to_string()))
     }
 
     /// The texts that stand beside the tensors; none if the file was written without.
@@ -119,7 +151,8 @@ impl TensorFile {
     /// # Errors
     /// If they are damaged.
     pub fn metadata(&self) -> Result<BTreeMap<String, String>, IoError> {
-        let Some(text) = self.header.metadata().as_ref().and_then(|texts| texts.get(METADATA)) else {
+        let FileLayout::Safetensors { header, .. } = &self.layout else { return Ok(BTreeMap::new()) };
+        let Some(text) = header.metadata().as_ref().and_then(|texts| texts.get(METADATA)) else {
             return Ok(BTreeMap::new());
         };
         serde_json::from_str(text).map_err(|e| self.malformed(8, format!("`{METADATA}` in the metadata: {e}")))
@@ -130,8 +163,9 @@ impl TensorFile {
     /// # Errors
     /// If they differ: the file is damaged.
     pub fn check_seal(&self) -> Result<bool, IoError> {
-        let Some(info) = self.header.info(SEAL) else { return Ok(false) };
-        let (bytes, place) = (self.bytes.all(), self.place(info));
+        let FileLayout::Safetensors { start, header } = &self.layout else { return Ok(false) };
+        let Some(info) = header.info(SEAL) else { return Ok(false) };
+        let (bytes, place) = (self.bytes.all(), place(*start, info));
         let stored = bytes[place.clone()].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         if place.len() != 4 || stored != checksum(bytes, place.clone()) {
             let what = "the checksum is not that of the contents: the file is damaged";
@@ -140,23 +174,31 @@ impl TensorFile {
         Ok(true)
     }
 
-    fn info(&self, name: &str) -> Result<&TensorInfo, IoError> {
-        let missing = || IoError::Missing {
-            path: self.path.clone(),
-            names: vec![name.into()],
-            found: self.names.iter().take(TOLD).cloned().collect(),
-        };
-        self.header.info(name).ok_or_else(missing)
+    fn missing(&self, name: &str) -> IoError {
+        let found = self.names.iter().take(TOLD).cloned().collect();
+        IoError::Missing { path: self.path.clone(), names: vec![name.into()], found }
     }
 
-    /// Where a tensor's elements lie in the file. The header has been checked: they lie within it.
-    fn place(&self, info: &TensorInfo) -> Range<usize> {
-        let (from, to) = info.data_offsets;
-        self.start + from..self.start + to
+    fn wrong(&self, name: &str, what: String) -> IoError {
+        IoError::Tensor { path: self.path.clone(), name: name.into(), what }
     }
 
     fn malformed(&self, offset: u64, what: String) -> IoError {
         IoError::Malformed { path: self.path.clone(), offset, what }
+    }
+}
+
+/// Where a tensor's elements lie in a safetensors file. The header has been checked: they lie within it.
+fn place(start: usize, info: &TensorInfo) -> Range<usize> {
+    let (from, to) = info.data_offsets;
+    start + from..start + to
+}
+
+/// Refuses bytes that are no truth values, if they should be.
+pub(super) fn check_truth_values(dtype: DType, bytes: &[u8]) -> Result<(), String> {
+    match bytes.iter().position(|byte| dtype == DType::Bool && *byte > 1) {
+        Some(at) => Err(format!("element {at} is the byte {}, no truth value", bytes[at])),
+        None => Ok(()),
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Summary {
 impl Summary {
     /// Of a model's graph for prediction.
     pub(super) fn new(model: &str, step: &Step) -> Self {
-        let is_counted = |state: &&StateSpec| matches!(state.role, StateRole::Parameter | StateRole::Buffer);
+        let is_counted = |state: &&StateSpec| state.role.is_weight();
         let count = |role: StateRole| -> usize {
             step.states.iter().filter(|state| state.role == role).map(|state| state.ty.shape.numel()).sum()
         };

@@ -157,7 +157,8 @@ impl<'a> Fit<'a> {
     }
 
     /// The same, but goes on from the folder's newest whole checkpoint, if it has one: the same program, started again after it was killed at any moment, gives the very weights and
-    /// history that it would have given undisturbed. Model, optimizer, data, the size of a batch, shuffling and callbacks must be as they were; `epochs` may be more. A damaged checkpoint
+    /// history that it would have given undisturbed. Model, loss and optimizer with all their settings, data, the size of a batch, shuffling and callbacks must be as they were, or it is an error that says
+    /// which isn't; `epochs` may be more. A damaged checkpoint
     /// is passed over. A run that had come to its end only gives its result again.
     ///
     /// ```

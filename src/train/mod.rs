@@ -20,6 +20,7 @@ mod checkpoint;
 mod error;
 mod evaluation;
 mod feed;
+mod files;
 mod fit;
 mod generate;
 mod history;

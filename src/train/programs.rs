@@ -108,6 +108,15 @@ impl Programs {
         Ok(())
     }
 
+    /// What tells steps of training apart whose settings differ (an optimizer's, a layer's, a loss's): a checksum of the graph of one sample's, and of what the run's numbers start with.
+    pub(super) fn fingerprint(&self) -> Result<String, ModelErrors> {
+        let step = self.subject.declare((Purpose::Training, 1.into()))?;
+        let numbers = step.states.iter().filter(|state| state.role == StateRole::Runtime);
+        let numbers: Vec<String> = numbers.map(|state| format!("{} {:?}", state.name, state.init)).collect();
+        let sum = crc32fast::hash(format!("{}{}", step.graph, numbers.join("\n")).as_bytes());
+        Ok(format!("{sum:08x}"))
+    }
+
     /// A block with the initial values of all states.
     fn initial(&self) -> Result<States, TrainError> {
         let sizes = self.specs.values().map(|state| (state.name.clone(), state.ty.dtype, state.ty.shape.numel()));
@@ -200,9 +209,8 @@ impl Programs {
 
     /// Whether no element of a parameter or a running statistic is infinite or NaN.
     pub(super) fn has_finite_weights(&mut self) -> Result<bool, TrainError> {
-        let is_weight = |state: &&StateSpec| matches!(state.role, StateRole::Parameter | StateRole::Buffer);
         let named = |state: &StateSpec| (state.name.clone(), state.ty.dtype);
-        let weights: Vec<_> = self.specs.values().filter(is_weight).map(named).collect();
+        let weights: Vec<_> = self.specs.values().filter(|state| state.role.is_weight()).map(named).collect();
         let block = self.block()?;
         for (name, dtype) in weights {
             if !is_finite(block, &name, dtype)? {
@@ -220,15 +228,26 @@ impl Programs {
         kept.map(|state| Ok((state.name.clone(), read(block, &state.name, &state.ty)?))).collect()
     }
 
+    /// The values that these states have now, among others.
+    pub(super) fn states_of(&mut self, states: &[StateSpec]) -> Result<BTreeMap<String, Value>, TrainError> {
+        self.learn(states)?;
+        self.states(|role| role != StateRole::Slot)
+    }
+
     /// What a checkpoint holds: all states but those that a step leaves for the next one alone.
     pub(super) fn kept_states(&mut self) -> Result<BTreeMap<String, Value>, TrainError> {
         self.states(|role| role != StateRole::Cache)
     }
 
-    /// The types of what a checkpoint holds.
-    pub(super) fn kept_types(&self) -> BTreeMap<String, TensorType> {
-        let kept = self.specs.values().filter(|state| state.role != StateRole::Cache);
+    /// The types of all states whose role is accepted.
+    pub(super) fn types(&self, keep: impl Fn(StateRole) -> bool) -> BTreeMap<String, TensorType> {
+        let kept = self.specs.values().filter(|state| keep(state.role));
         kept.map(|state| (state.name.clone(), state.ty.clone())).collect()
+    }
+
+    /// Those of what a checkpoint holds.
+    pub(super) fn kept_types(&self) -> BTreeMap<String, TensorType> {
+        self.types(|role| role != StateRole::Cache)
     }
 
     /// The first element of a state, if there is one of that name, without an allocation once a program has run.

@@ -2,7 +2,9 @@
 
 use super::best::BestEpoch;
 use super::callback::{Callback, CallbackState, Control, StepPlace};
-use super::checkpoint::{CheckpointError, Checkpoints, FoundRun, Keeper, PassPlace, RunSettings, RunSnapshot};
+use super::checkpoint::{
+    CheckpointError, Checkpoints, FoundRun, Keeper, PassPlace, RunSettings, RunSnapshot, STEP_SETTINGS,
+};
 use super::evaluation::Measured;
 use super::fit::steps_of;
 use super::programs::Purpose;
@@ -305,6 +307,7 @@ fn settings(
         ("weights of classes", format!("{:?}", options.classes)),
         ("validation", yes(data.validation.is_some())),
         ("the list of callbacks", format!("[{}]", callbacks.join(", "))),
+        (STEP_SETTINGS, trainer.programs.fingerprint().unwrap_or_default()),
     ]
     .into_iter()
     .map(|(what, value)| (what.to_string(), value))

@@ -3,21 +3,18 @@
 use super::evaluation::Totals;
 use super::fit::Fit;
 use super::programs::{Programs, Purpose, TrainingSetup};
-use super::rates::is_rate;
 use super::rows::{concatenate, first_rows};
 use super::step::{Measurements, room_for, sizes_of_inputs, step_of};
 use super::weights::SampleWeights;
 use super::{Evaluation, History, TrainError};
 use crate::compile::{CompileOptions, CompileReport, CompiledProgram};
 use crate::data::{Epoch, Source};
-use crate::dsl::{KEY, ModelErrors, STEP, StateRole};
-use crate::io::{IoError, RESERVED, TensorFile, save_sealed, save_with_metadata, select};
+use crate::dsl::{ModelErrors, STEP, StateRole};
 use crate::model::{Model, SAMPLE_WEIGHT};
 use crate::nn::{Metric, Objective};
 use crate::optim::{LearningRate, Optimizer, learning_rates};
-use ir::{Loc, TensorType, Value};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use ir::{Loc, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Samples in a batch, where nothing else is said.
@@ -75,7 +72,7 @@ pub struct Trainer {
     /// Samples in a batch of evaluation and prediction, where somebody chose.
     evaluation_batch: Option<usize>,
     /// What is kept with the weights.
-    metadata: BTreeMap<String, String>,
+    pub(super) metadata: BTreeMap<String, String>,
 }
 
 impl std::fmt::Debug for Trainer {
@@ -230,7 +227,7 @@ impl Trainer {
     /// # Errors
     /// None that a trainer without a failed step has.
     pub fn weights(&mut self) -> Result<BTreeMap<String, Value>, TrainError> {
-        self.programs.states(is_weight)
+        self.programs.states(StateRole::is_weight)
     }
 
     /// Replaces weights; those that aren't named stay as they are.
@@ -270,80 +267,6 @@ impl Trainer {
         self.set_weights(weights.into_iter().map(|(name, value)| (format!("{layer}/{name}"), value)).collect())
     }
 
-    /// Saves the weights as a safetensors file, atomically.
-    ///
-    /// # Errors
-    /// If it can't be written.
-    pub fn save_weights(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
-        Ok(save_with_metadata(path, &self.weights()?, &self.metadata)?)
-    }
-
-    /// Loads weights from a safetensors file. What a checkpoint has besides them (moments of any optimizer, number of steps, learning rate) is not looked at.
-    ///
-    /// # Errors
-    /// A file that can't be read, is damaged, lacks a weight, has one of another type, or has weights of other layers. Nothing has changed then.
-    pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
-        self.load(path, is_weight, kept_for_training)
-    }
-
-    /// Saves all states: weights, the optimizer's moments, the number of steps, the learning rate, with a checksum. For loops of one's own; a run of [`Self::fit`] is more than that, and
-    /// [`Fit::checkpoints`] keeps it.
-    ///
-    /// # Errors
-    /// If it can't be written.
-    pub fn save_checkpoint(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
-        Ok(save_sealed(path, &self.programs.kept_states()?, &self.metadata)?)
-    }
-
-    /// Loads what [`Self::save_checkpoint`] saved, or the states in a run's checkpoint.
-    ///
-    /// # Errors
-    /// As [`Self::load_weights`].
-    pub fn load_checkpoint(&mut self, path: impl AsRef<Path>) -> Result<(), TrainError> {
-        self.load(path, |role| role != StateRole::Cache, |_, _| BTreeSet::new())
-    }
-
-    /// Loads the states that `keep` accepts; `ignore` gives the names of the tensors that may stand beside them.
-    fn load(
-        &mut self,
-        path: impl AsRef<Path>,
-        keep: impl Fn(StateRole) -> bool,
-        ignore: impl Fn(&TensorFile, &BTreeMap<String, TensorType>) -> BTreeSet<String>,
-    ) -> Result<(), TrainError> {
-        let path = path.as_ref();
-        let wanted = self.programs.states(keep)?.into_iter().map(|(name, value)| (name, value.ty().clone())).collect();
-        let file = TensorFile::open(path)?;
-        file.check_seal()?;
-        let ignored = ignore(&file, &wanted);
-        let kept = file.names().filter(|name| !name.starts_with(RESERVED) && !ignored.contains(*name));
-        let tensors: Result<BTreeMap<_, _>, IoError> = kept.map(|name| Ok((name.into(), file.tensor(name)?))).collect();
-        let (tensors, metadata) = (tensors?, file.metadata()?);
-        self.programs.set_states(select(path, tensors, &wanted, true)?)?;
-        self.metadata.extend(metadata);
-        Ok(())
-    }
-
-    /// Keeps a text with the weights: it stands in the files of weights and checkpoints, and comes back when they are loaded. For what belongs to a model besides them, as a
-    /// [`Preprocessing`](crate::data::Preprocessing) does.
-    pub fn set_metadata(&mut self, name: impl Into<String>, text: impl Into<String>) {
-        self.metadata.insert(name.into(), text.into());
-    }
-
-    /// All texts.
-    pub(super) fn all_metadata(&self) -> &BTreeMap<String, String> {
-        &self.metadata
-    }
-
-    /// Takes texts of a file in.
-    pub(super) fn extend_metadata(&mut self, metadata: BTreeMap<String, String>) {
-        self.metadata.extend(metadata);
-    }
-
-    /// The text of that name, set or loaded.
-    pub fn metadata(&self, name: &str) -> Option<&str> {
-        self.metadata.get(name).map(String::as_str)
-    }
-
     /// The number of training steps taken.
     ///
     /// # Errors
@@ -363,22 +286,4 @@ impl Trainer {
 /// Whether all outputs have a row for each of so many samples.
 fn has_rows(program: &CompiledProgram, samples: usize) -> bool {
     program.outputs().values().all(|ty| ty.shape.first() == Some(&samples))
-}
-
-fn is_weight(role: StateRole) -> bool {
-    matches!(role, StateRole::Parameter | StateRole::Buffer)
-}
-
-/// The tensors that are no weights but kept for going on with training: the count of steps, learning rates, the random key, and optimizers' memories: of single weights,
-/// `adam/m/dense/kernel`, and of all together, `adam/loss_scale`.
-fn kept_for_training(file: &TensorFile, weights: &BTreeMap<String, TensorType>) -> BTreeSet<String> {
-    let others = || file.names().filter(|name| !weights.contains_key(*name));
-    let of_weight = |name: &&str| name.splitn(3, '/').nth(2).is_some_and(|weight| weights.contains_key(weight));
-    let first = |name: &str| name.split('/').next().map(String::from);
-    let optimizers: BTreeSet<String> = others().filter(of_weight).filter_map(first).collect();
-    let of_optimizer = |name: &str| {
-        name.split_once('/').is_some_and(|(optimizer, rest)| optimizers.contains(optimizer) && !rest.contains('/'))
-    };
-    let kept = |name: &&str| [STEP, KEY].contains(name) || is_rate(name) || of_weight(name) || of_optimizer(name);
-    others().filter(kept).map(String::from).collect()
 }

@@ -1,4 +1,5 @@
-//! A step of a loop of one's own allocates nothing: feeding, learning rate, step, loss and metrics, also where the size of batches changes; nor does a prediction. Without the test harness, whose own
+//! A step of a loop of one's own allocates nothing: feeding, learning rate, step, loss and metrics, also where the size of batches changes; nor does a prediction. Files take
+//! no more memory than they should. Without the test harness, whose own
 //! thread allocates at any time.
 
 #![allow(clippy::unwrap_used)]
@@ -6,9 +7,11 @@
 #[path = "../../runtime/tests/counting/mod.rs"]
 mod counting;
 
-use counting::{allocations, is_listed};
+use counting::{allocations, is_listed, peak_of};
 use gradc::data::{ArrayView, Column};
+use gradc::io::TensorFile;
 use gradc::prelude::*;
+use std::io::Write;
 
 /// Points on a line in two classes.
 fn points(n: usize) -> Dataset {
@@ -63,6 +66,66 @@ fn steps_on_borrowed_elements() {
     assert_eq!(allocations(), before, "a column of truth values");
 }
 
+/// The file of an array that NumPy would have so.
+fn npy(shape: &str) -> Vec<u8> {
+    let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape},)}}");
+    [b"\x93NUMPY\x01\x00", &(text.len() as u16).to_le_bytes()[..], text.as_bytes()].concat()
+}
+
+/// An archive with one array: what `npy` says, and so many deflated zeros.
+fn deflated(shape: &str, zeros: usize) -> Vec<u8> {
+    let mut archive = rawzip::ZipArchiveWriter::new(Vec::new());
+    let file = archive.new_file("a.npy").compression_method(rawzip::CompressionMethod::DEFLATE);
+    let (mut entry, config) = file.start().unwrap();
+    let mut writer = config.wrap(flate2::write::DeflateEncoder::new(&mut entry, flate2::Compression::fast()));
+    writer.write_all(&npy(shape)).unwrap();
+    let block = vec![0; 1 << 20];
+    (0..zeros >> 20).for_each(|_| writer.write_all(&block).unwrap());
+    let (encoder, descriptor) = writer.finish().unwrap();
+    encoder.finish().unwrap();
+    entry.finish(descriptor).unwrap();
+    archive.finish().unwrap()
+}
+
+/// A safetensors file with that header, which may be said to be of another length.
+fn with_header(length: u64, header: &str) -> Vec<u8> {
+    [&length.to_le_bytes()[..], header.as_bytes()].concat()
+}
+
+/// Files that promise more than they are, read whole: an error, and no more than 200 MB on the way to it.
+fn hostile_files_take_little_memory() {
+    let many = format!("{{\"a\":{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[0,8]}}}}", 1u64 << 60);
+    let nested = "[".repeat(4 << 20);
+    let files = [
+        // Half a gigabyte of zeros, in some megabytes: a bomb.
+        ("zeros", deflated("134217728", 512 << 20)),
+        ("2^60 elements, deflated", deflated("1152921504606846976", 1 << 20)),
+        ("2^60 elements", [npy("1152921504606846976"), vec![0; 64]].concat()),
+        ("2^60 elements in a header", with_header(many.len() as u64, &many)),
+        ("a header of 2^62 bytes", with_header(1 << 62, "{}")),
+        ("a nested header", with_header(nested.len() as u64, &nested)),
+    ];
+    for (what, bytes) in files {
+        let (result, peak) = peak_of(|| {
+            let file = TensorFile::from_bytes(what, bytes)?;
+            file.names().map(|name| file.tensor(name)).collect::<Result<Vec<_>, _>>()
+        });
+        assert!(result.is_err(), "{what} was read");
+        assert!(peak < 200_000_000, "{what}: {peak} bytes");
+    }
+}
+
+/// A checkpoint is written tensor by tensor: besides the values that it is of, it takes less than the largest two of them.
+fn checkpoints_are_written_tensor_by_tensor() {
+    let dir = tempfile::tempdir().unwrap();
+    let layers = Sequential::new([256]).dense(512).dense(512).dense(512).dense(512);
+    let mut trainer = layers.compile(Adam::default(), MeanSquaredError, []).unwrap();
+    let states: usize = 3 * trainer.weights().unwrap().values().map(|value| value.ty().size_bytes()).sum::<usize>();
+    let (saved, peak) = peak_of(|| trainer.save_checkpoint(dir.path().join("c.safetensors")));
+    saved.unwrap();
+    assert!(states > 10 << 20 && peak < states + (3 << 20), "{peak} bytes for states of {states}");
+}
+
 fn main() {
     if is_listed("a_step_of_an_own_loop_allocates_nothing") {
         return;
@@ -106,4 +169,6 @@ fn main() {
         allocations() - before
     };
     assert_eq!(of_fit(&points(20)), of_fit(&points(200)));
+    hostile_files_take_little_memory();
+    checkpoints_are_written_tensor_by_tensor();
 }

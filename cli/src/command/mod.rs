@@ -11,6 +11,7 @@ mod dump;
 mod onnx;
 mod passes;
 mod profile;
+mod run;
 
 use clap::{Parser, Subcommand};
 use ir::Graph;
@@ -46,9 +47,8 @@ enum Command {
     /// Read an ONNX model: its operators, its shapes, what isn't provided
     #[cfg(feature = "onnx")]
     Import(onnx::ImportModel),
-    /// Run an ONNX model once
-    #[cfg(feature = "onnx")]
-    Run(onnx::RunModel),
+    /// Run a saved model, or an ONNX model, once
+    Run(run::RunModel),
 }
 
 /// Runs the command line of this process.
@@ -64,7 +64,6 @@ pub fn main() -> ExitCode {
         Command::Data(data) => data.run(),
         #[cfg(feature = "onnx")]
         Command::Import(import) => import.run(),
-        #[cfg(feature = "onnx")]
         Command::Run(run) => run.run(),
     };
     match result {

@@ -1,22 +1,16 @@
-//! `gradc import` and `gradc run`: ONNX models, what they are made of, and what they compute.
+//! `gradc import`: ONNX models, and what they are made of.
 
 use super::print;
 use clap::Args;
-use gradc::compile::CompileOptions;
-use gradc::io::{load_tensors, save_tensors};
 use gradc_onnx::{Import, ImportError, Imported, KnownTensor, Refusal, Survey};
-use ir::{DType, Scalar, Shape, SplitMix64, TensorType, Value};
-use std::collections::BTreeMap;
+use ir::{DType, Scalar, Shape, Value};
 use std::error::Error;
 use std::fmt::Write;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
 
-/// A model, and what it leaves open.
+/// What a model leaves open.
 #[derive(Args)]
-struct ModelSettings {
-    /// The model: an .onnx file
-    model: PathBuf,
+pub(super) struct OpenExtents {
     /// An extent that the model calls by a name: `batch=1`
     #[arg(long, value_name = "NAME=N", value_parser = named_extent)]
     dim: Vec<(String, usize)>,
@@ -50,10 +44,10 @@ fn named_number(text: &str) -> Result<(String, f64), String> {
     Ok((name, value.parse().map_err(|_| format!("{value:?} is no number"))?))
 }
 
-impl ModelSettings {
-    /// The import as it is set; numbers get the types that the model's inputs have.
-    fn import(&self, survey: &Survey) -> Import {
-        let mut import = Import::new(&self.model);
+impl OpenExtents {
+    /// The import of a file as it is set; numbers get the types that the model's inputs have.
+    fn import(&self, model: &Path, survey: &Survey) -> Import {
+        let mut import = Import::new(model);
         for (name, extent) in &self.dim {
             import = import.dim(name, *extent);
         }
@@ -69,8 +63,8 @@ impl ModelSettings {
     }
 
     /// The imported model; what is missing is asked for by this command's options.
-    fn load(&self, survey: &Survey) -> Result<Imported, Box<dyn Error>> {
-        let error = match self.import(survey).load() {
+    pub(super) fn load(&self, model: &Path, survey: &Survey) -> Result<Imported, Box<dyn Error>> {
+        let error = match self.import(model, survey).load() {
             Ok(model) => return Ok(model),
             Err(error) => error,
         };
@@ -93,8 +87,10 @@ impl ModelSettings {
 /// What to import, and where to.
 #[derive(Args)]
 pub(super) struct ImportModel {
+    /// The model: an .onnx file
+    model: PathBuf,
     #[command(flatten)]
-    settings: ModelSettings,
+    extents: OpenExtents,
     /// Write the graph's text to a file
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
@@ -102,9 +98,9 @@ pub(super) struct ImportModel {
 
 impl ImportModel {
     pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
-        let survey = Import::new(&self.settings.model).survey()?;
+        let survey = Import::new(&self.model).survey()?;
         print(&operators(&survey))?;
-        let model = self.settings.load(&survey)?;
+        let model = self.extents.load(&self.model, &survey)?;
         let step = model.finish()?;
         print(&format!("{}graph       {} nodes\n", results(&model), step.graph.len()))?;
         if let Some(path) = &self.to {
@@ -145,82 +141,4 @@ fn results(model: &Imported) -> String {
         let _ = writeln!(text, "output      {name:?} {ty}");
     }
     text
-}
-
-/// What to run, on what.
-#[derive(Args)]
-pub(super) struct RunModel {
-    #[command(flatten)]
-    settings: ModelSettings,
-    /// The inputs: a .safetensors file with a tensor for each, or `random:SEED`
-    #[arg(long, value_name = "FILE|random:SEED", default_value = "random:0")]
-    inputs: String,
-    /// Write the outputs to a .safetensors file
-    #[arg(long, value_name = "FILE")]
-    outputs: Option<PathBuf>,
-    /// Threads; without it, all
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
-    /// How often to run it; the time is the median of all runs but the first
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
-}
-
-impl RunModel {
-    pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
-        if let Some(path) = &self.outputs {
-            gradc::io::check_destination(path)?;
-        }
-        let survey = Import::new(&self.settings.model).survey()?;
-        let step = self.settings.load(&survey)?.finish()?;
-        let threads = self.threads.map(usize::from);
-        let mut program = step.compile(&threads.map_or_else(CompileOptions::default, CompileOptions::threads))?;
-        let inputs = self.values(program.inputs())?;
-        let start = Instant::now();
-        let outputs = program.run(inputs.iter().map(|(name, value)| (name, value)))?;
-        let mut times = vec![start.elapsed()];
-        for _ in 1..self.runs {
-            let start = Instant::now();
-            program.step()?;
-            times.push(start.elapsed());
-        }
-        let mut text = format!("{:.4} ms\n", median(&mut times) * 1e3);
-        for (name, value) in &outputs {
-            let _ = writeln!(text, "{name:?} {}", described(value));
-        }
-        print(&text)?;
-        match &self.outputs {
-            Some(path) => Ok(save_tensors(path, &outputs)?),
-            None => Ok(()),
-        }
-    }
-
-    /// A value for each input.
-    fn values(&self, types: &BTreeMap<String, TensorType>) -> Result<BTreeMap<String, Value>, Box<dyn Error>> {
-        let Some(seed) = self.inputs.strip_prefix("random:") else { return Ok(load_tensors(&self.inputs)?) };
-        let mut random = SplitMix64::new(seed.parse().map_err(|_| format!("{seed:?} is no seed"))?);
-        let mut element = |ty: &TensorType| {
-            let unit = (random.bits() >> 11) as f64 / (1u64 << 53) as f64;
-            // Integers are indices more often than not: small ones.
-            Scalar::from_f64(if ty.dtype.is_float() { 2.0 * unit - 1.0 } else { (unit * 2.0).floor() }, ty.dtype)
-        };
-        let value = |ty: &TensorType| Value::from_fn(ty.clone(), |_| element(ty));
-        Ok(types.iter().zip(types.values().map(value).collect::<Vec<_>>()).map(|((n, _), v)| (n.clone(), v)).collect())
-    }
-}
-
-/// The median of the runs in seconds, of which the first only counts if there is no other.
-fn median(times: &mut [Duration]) -> f64 {
-    let later = if times.len() > 1 { &mut times[1..] } else { times };
-    later.sort_unstable();
-    later[later.len() / 2].as_secs_f64()
-}
-
-/// The type of a result, its range, its first elements.
-fn described(value: &Value) -> String {
-    let elements = value.to_f64_vec();
-    let (low, high) = elements.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &x| (l.min(x), h.max(x)));
-    let mean = elements.iter().sum::<f64>() / elements.len() as f64;
-    let first: Vec<String> = elements.iter().take(5).map(|x| format!("{x:.6}")).collect();
-    format!("{}: from {low:.6} to {high:.6}, mean {mean:.6}; {}", value.ty(), first.join(" "))
 }

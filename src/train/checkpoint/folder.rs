@@ -1,7 +1,7 @@
 //! The folder of a run's checkpoints: one run at a time, a file for each, the oldest removed.
 
 use super::CheckpointError;
-use crate::io::{IoError, TensorFile, check_destination, remove_leftovers, save_sealed};
+use crate::io::{IoError, TensorFile, check_destination, remove_leftovers, save_with_metadata};
 use ir::Value;
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -110,7 +110,7 @@ impl CheckpointFolder {
         metadata: &BTreeMap<String, String>,
     ) -> Result<(), CheckpointError> {
         let path = self.dir.join(place.file_name());
-        let written = save_sealed(&path, tensors, metadata);
+        let written = save_with_metadata(&path, tensors, metadata, true);
         written.map_err(|source| CheckpointError::Write { last: self.last.clone(), source })?;
         let passed = std::mem::take(&mut self.passed);
         passed.iter().filter(|old| **old != path).try_for_each(|old| self.remove(old))?;

@@ -10,7 +10,7 @@ mod tests;
 
 pub use error::CheckpointError;
 pub(super) use folder::RunPlace;
-pub(super) use record::{FoundRun, PassPlace, RunSettings, RunSnapshot};
+pub(super) use record::{FoundRun, PassPlace, RunSettings, RunSnapshot, STEP_SETTINGS};
 
 use super::progress::Reporter;
 use super::{TrainError, Trainer};

@@ -26,6 +26,10 @@ const MAX_RECORD: usize = 64 << 20;
 /// What a run must have alike to go on from a checkpoint: by what it is called, what it is.
 pub(in crate::train) type RunSettings = BTreeMap<String, String>;
 
+/// The setting that stands for all that has no name here: rates, decays, a layer's and a loss's settings.
+pub(in crate::train) const STEP_SETTINGS: &str =
+    "the training step (a checksum of the model's, the loss's and the optimizer's settings)";
+
 /// Where an epoch under way is.
 #[derive(Clone, Copy, Serialize, Deserialize, PartialEq, Debug)]
 pub(in crate::train) struct PassPlace {
@@ -192,7 +196,7 @@ impl FoundRun {
         settings: &RunSettings,
     ) -> Result<Self, CheckpointError> {
         let mut record = read_record(&file)?;
-        compare(&file, &record.settings, settings)?;
+        compare(&file, &record.settings, settings, |what| what != STEP_SETTINGS)?;
         let model = |source| CheckpointError::Model { source };
         let wanted = trainer.programs.kept_types();
         let tensors: Result<BTreeMap<String, Value>, IoError> = file
@@ -202,6 +206,8 @@ impl FoundRun {
             .collect();
         let states = select(file.path(), tensors.map_err(model)?, &wanted, true).map_err(model)?;
         let best = best_states(&file, &states).map_err(model)?;
+        // After all that says more than a checksum does.
+        compare(&file, &record.settings, settings, |what| what == STEP_SETTINGS)?;
         let callbacks = std::mem::take(&mut record.callbacks);
         let callbacks = callbacks.into_iter().enumerate().map(|(i, saved)| saved.into_state(i, &file));
         let callbacks = callbacks.collect::<Result<_, _>>().map_err(|e| wrong(&file, e.to_string()))?;
@@ -279,9 +285,14 @@ fn read_record(file: &TensorFile) -> Result<RunRecord, CheckpointError> {
     Ok(record)
 }
 
-/// Refuses a checkpoint of a run with other settings.
-fn compare(file: &TensorFile, found: &RunSettings, expected: &RunSettings) -> Result<(), CheckpointError> {
-    for (what, expected) in expected {
+/// Refuses a checkpoint of a run with other settings, of those that are `asked` for.
+fn compare(
+    file: &TensorFile,
+    found: &RunSettings,
+    expected: &RunSettings,
+    asked: impl Fn(&str) -> bool,
+) -> Result<(), CheckpointError> {
+    for (what, expected) in expected.iter().filter(|(what, _)| asked(what)) {
         let none = || "nothing".to_string();
         let found = found.get(what).cloned().unwrap_or_else(none);
         if found != *expected {

@@ -121,6 +121,24 @@ fn another_run_is_refused_with_what_differs() {
     trainer().fit(&points(28), fit(dir.path(), 4)).unwrap();
 }
 
+/// What has no name among the settings is noticed, too: a rate, an optimizer's decay, a layer's dropout.
+#[test]
+fn other_rates_are_noticed() {
+    let data = points(28);
+    let run = |dir: &Path, rate: f64, decay: f64, dropout: f64, epochs: usize| {
+        let model = Sequential::new([2]).dense(8).dropout(dropout).dense(3);
+        let trainer = model.compile(AdamW::new(rate).weight_decay(decay), SparseCategoricalCrossEntropy, []).unwrap();
+        trainer.with_options(CompileOptions::threads(1)).unwrap().fit(&data, fit(dir, epochs))
+    };
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), 0.1, 0.01, 0.2, 1).unwrap();
+    for (rate, decay, dropout) in [(0.2, 0.01, 0.2), (0.1, 0.02, 0.2), (0.1, 0.01, 0.3)] {
+        let error = refused(run(dir.path(), rate, decay, dropout, 2));
+        assert!(matches!(&error, CheckpointError::Setting { what, .. } if what.contains("a checksum")), "{error}");
+    }
+    assert_eq!(run(dir.path(), 0.1, 0.01, 0.2, 2).unwrap().epochs.len(), 2);
+}
+
 #[test]
 fn a_folder_is_of_one_run_at_a_time() {
     struct Second(PathBuf);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::io::{TensorFile, seal};
+use crate::testing::mutate::mutate;
 use crate::train::best::BestEpoch;
 use crate::train::checkpoint::{FoundRun, RunSettings};
 use crate::train::programs::Purpose;
@@ -60,23 +61,6 @@ fn resumed(
     resumed.callbacks.iter().try_for_each(|state| stopping.load_state(state))?;
     let _ = trainer.logs().evaluation();
     Ok(())
-}
-
-/// Changes a file in one of the ways in which files are damaged, or made up.
-fn mutate(bytes: &mut Vec<u8>, random: &mut SplitMix64) {
-    let below = |random: &mut SplitMix64, n: usize| (random.bits() % n.max(1) as u64) as usize;
-    for _ in 0..=below(random, 3) {
-        let (at, n) = (below(random, bytes.len()), below(random, 40));
-        let end = bytes.len().min(at + n);
-        match below(random, 6) {
-            0 => bytes.truncate(at),
-            1 => drop(bytes.drain(at..end)),
-            2 => drop(bytes.splice(at..at, (0..n).map(|i| (i * 37) as u8))),
-            3 => bytes[at..end].iter_mut().for_each(|byte| *byte = b"0919-,[]{}\"e:"[n % 13]),
-            4 if !bytes.is_empty() => bytes[at] ^= 1 << (n % 8),
-            _ => bytes[at..end].fill([0, 0xff, 0x7f, b'9'][n % 4]),
-        }
-    }
 }
 
 /// Of each two files one gets a checksum that is right, so that what is behind it is reached too.
