@@ -53,7 +53,7 @@ impl Trainer {
     }
 
     /// Saves all states: weights, the optimizer's moments, the number of steps, the learning rate, with a checksum. For loops of one's own; a run of [`Self::fit`] is more than that, and
-    /// [`Fit::checkpoints`] keeps it.
+    /// [`Fit::checkpoints`](super::Fit::checkpoints) keeps it.
     ///
     /// # Errors
     /// If it can't be written.
