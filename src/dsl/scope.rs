@@ -3,7 +3,7 @@
 use super::layer::LayerScope;
 use super::reparametrize::Reparametrization;
 use super::{GraphBuilder, Parameter, Policy, Select, Tensor};
-use ir::{Loc, NodeId};
+use ir::{Loc, NodeId, Op};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a tensor of probabilities came about: from which logits.
@@ -158,6 +158,21 @@ impl GraphBuilder {
             }
             root.inner_mut().scope.penalties.push(node);
         }
+    }
+
+    /// Whether a penalty depends on an input of the graph, and not on parameters alone.
+    pub(crate) fn penalizes_inputs(&self) -> bool {
+        let inner = self.inner();
+        let (mut pending, mut seen) = (inner.scope.penalties.clone(), BTreeSet::new());
+        while let Some(node) = pending.pop() {
+            if matches!(inner.graph.op(node), Op::Input(_)) {
+                return true;
+            }
+            if seen.insert(node) {
+                pending.extend(inner.graph.operands(node));
+            }
+        }
+        false
     }
 
     /// The penalties added so far.

@@ -4,6 +4,7 @@ use super::Model;
 use super::batch::Batch;
 use super::score::{Criteria, score};
 use crate::dsl::{GraphBuilder, ModelErrors, Select, Step, Tensor};
+use crate::nn::metric::StatefulMetric;
 use crate::optim::Optimizer;
 use ir::Loc;
 
@@ -53,6 +54,17 @@ pub(crate) fn evaluation(
     let outputs = forward(model, &g, batch.size, &at);
     g.at(at, || score(&g, &model.outputs(), &outputs, batch, criteria));
     g.finish()
+}
+
+/// Whether the loss and the metrics of an evaluation stay what they are when a batch is filled up with samples of weight 0. Of the model it is taken for granted, as in predictions.
+pub(crate) fn may_be_filled(model: &dyn Model, Criteria { losses, metrics, .. }: Criteria<'_>, at: &Loc) -> bool {
+    let of_samples = losses.iter().all(|loss| loss.loss.is_by_sample());
+    if !of_samples || !metrics.iter().all(|metric| metric.leaves_weightless_out()) {
+        return false;
+    }
+    let g = graph(model, "penalties");
+    forward(model, &g, 1, at);
+    !g.penalizes_inputs()
 }
 
 pub(crate) fn inference(model: &dyn Model, batch: usize, at: &Loc) -> Result<Step, ModelErrors> {

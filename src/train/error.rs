@@ -44,7 +44,7 @@ pub enum TrainError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The loss is no number any more. The trainer has all states (weights, moments, the number of steps, rates) of the epoch with the lowest loss, that of validation if there is
-    /// one, or those from before. Callbacks have been told that training is over: one that keeps the best weights by another measure has put its own back.
+    /// one, or those from before; without a copy of them ([`Fit::keep_best`](super::Fit::keep_best)) those after the step. Callbacks have been told that training is over: one that keeps the best weights by another measure has put its own back.
     #[error(
         "the loss is {loss} in epoch {epoch} at step {step}: the training has diverged (a lower learning rate or gradient clipping may help); the weights are those {}", kept(*best)
     )]
@@ -57,8 +57,8 @@ pub enum TrainError {
         loss: f64,
         /// The epochs before.
         history: Box<History>,
-        /// The epoch whose states the trainer has, from 1; 0 if they are those from before the call of `fit`.
-        best: usize,
+        /// The epoch whose states the trainer has, from 1; 0 if they are those from before the call of `fit`. None where no copy was kept: they are those after the step.
+        best: Option<usize>,
     },
     /// There is no state of that name.
     #[error("the model has no state `{name}`; {}", told(near))]
@@ -98,10 +98,11 @@ pub enum TrainError {
 }
 
 /// Whose weights there are after a training has diverged.
-fn kept(best: usize) -> String {
+fn kept(best: Option<usize>) -> String {
     match best {
-        0 => "from before".into(),
-        epoch => format!("of epoch {epoch}, the best"),
+        None => "after that step".into(),
+        Some(0) => "from before".into(),
+        Some(epoch) => format!("of epoch {epoch}, the best"),
     }
 }
 

@@ -303,6 +303,79 @@ pub(super) fn accumulated(metric: &Metric, batches: &[crate::testing::NamedValue
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Column, array};
+    use crate::dsl::{Tensor, f32};
+    use crate::nn::metric::Average;
+    use crate::prelude::*;
+
+    fn points(n: usize, weights: bool) -> Dataset {
+        let x = array([n, 1], (0..n).map(|i| (i * 7 % 11) as f32 / 11.0 - 0.4).collect()).unwrap();
+        let data = Dataset::new(x, array([n], (0..n).map(|i| i32::from(i % 3 == 0)).collect()).unwrap()).unwrap();
+        match array([n], (0..n).map(|i| (i % 4) as f32 / 2.0).collect()) {
+            Ok(column) if weights => data.with("sample_weight", Column::new(column).unwrap()).unwrap(),
+            _ => data,
+        }
+    }
+
+    /// The sizes of the programs that evaluate samples in batches of eight: of four numbers of them.
+    fn sizes(trainer: &mut Trainer) -> Vec<usize> {
+        for n in [5, 8, 11, 14] {
+            trainer.evaluate(&points(n, false)).unwrap();
+        }
+        let reports = trainer.reports().into_iter();
+        reports.filter(|(purpose, ..)| purpose == "evaluation").map(|(_, size, _)| size).collect()
+    }
+
+    /// All batches that aren't full have programs of few sizes; each loss and metric is that of the samples alone.
+    #[test]
+    fn samples_that_fill_a_batch_count_nothing() {
+        let metrics = || {
+            let of_class = [F1(Average::Macro), Metric::ConfusionMatrix, Metric::Perplexity, Auc];
+            [Accuracy, TopK(1)].into_iter().chain(of_class).collect::<Vec<_>>()
+        };
+        let model = Sequential::new([1]).dense(4).tanh().dense(2);
+        let mut trainer =
+            model.compile(Sgd::new(0.1), SparseCategoricalCrossEntropy.label_smoothing(0.1), metrics()).unwrap();
+        trainer = trainer.with_batch(8).unwrap();
+        for (n, weights) in [(3, false), (5, true), (11, false), (14, true), (15, false)] {
+            let data = points(n, weights);
+            let filled = trainer.evaluate(&data).unwrap();
+            let mut alone = model.compile(Sgd::new(0.1), SparseCategoricalCrossEntropy.label_smoothing(0.1), metrics());
+            let alone = alone.as_mut().unwrap();
+            alone.set_weights(trainer.weights().unwrap()).unwrap();
+            alone.test_step(&data).unwrap();
+            let alone = alone.testing.totals.finish().unwrap();
+            for ((name, a), (_, b)) in filled.values().zip(alone.values()) {
+                assert!((a - b).abs() < 1e-6, "{name} of {n}: {a} {b}");
+            }
+            assert_eq!(filled.confusion_matrix(), alone.confusion_matrix());
+        }
+        assert_eq!(sizes(&mut trainer), [4, 8, 8], "with weights of 4 and 8, without of 8");
+    }
+
+    /// What may be of a batch as a whole is measured of its samples alone.
+    #[test]
+    fn what_may_be_of_a_whole_batch_is_never_filled() {
+        let model = || Sequential::new([1]).dense(2);
+        let spread = Metric::mean("spread", Mode::Min, |x: &Tensor, _| x.max_axes([-1]) - x.min_axes([-1]));
+        let mut own = model().compile(Sgd::new(0.1), SparseCategoricalCrossEntropy, [spread]).unwrap();
+        let mut triplet = model().compile(Sgd::new(0.1), BatchHardTriplet::default(), []).unwrap();
+        let penalized = Functional::new(f32([1]), |x| {
+            let y = Dense::new(2).apply(x);
+            y.builder().add_penalty(&(&y * &y).mean());
+            y
+        });
+        let mut penalized = penalized.compile(Sgd::new(0.1), SparseCategoricalCrossEntropy, []).unwrap();
+        for trainer in [&mut own, &mut triplet, &mut penalized] {
+            trainer.evaluate(&points(8, false)).unwrap();
+            trainer.batch = 8;
+            assert_eq!(sizes(trainer), [3, 5, 6, 8]);
+        }
+        let decayed = Dense::new(2).kernel_regularizer(Regularizer::l2(0.1));
+        let decayed = Sequential::new([1]).add(decayed).compile(Sgd::new(0.1), SparseCategoricalCrossEntropy, []);
+        let mut decayed = decayed.unwrap().with_batch(8).unwrap();
+        assert_eq!(sizes(&mut decayed), [4, 8, 8]);
+    }
 
     #[test]
     fn small_numbers_keep_their_digits_and_only_shares_are_in_percent() {

@@ -15,8 +15,8 @@ pub(super) fn feed(
     weights: &SampleWeights,
 ) -> Result<(), TrainError> {
     program.feed(|name, ty, mut elements| {
-        if name == SAMPLE_WEIGHT && !weights.classes.is_empty() {
-            return Ok(weights.write(samples, ty.dtype, &mut elements)?);
+        if name == SAMPLE_WEIGHT && weights.are_computed() {
+            return Ok(weights.write((samples, range.len()), ty.dtype, &mut elements)?);
         }
         let range = range.clone();
         match elements {

@@ -26,6 +26,7 @@ pub struct Fit<'a> {
     averages: bool,
     in_order: bool,
     drop_last: bool,
+    forget_best: bool,
     seed: u64,
     progress: Progress,
     class_weight: ClassWeights,
@@ -116,6 +117,13 @@ impl<'a> Fit<'a> {
     /// Whether a last batch of fewer samples is left out. By default it isn't.
     pub fn drop_last(mut self, drop: bool) -> Self {
         self.drop_last = drop;
+        self
+    }
+
+    /// Whether a copy of all states is kept as the best epoch left them, to which a training that diverges goes back. By default it is. Without it there is as much more room for a
+    /// model that hardly fits memory, and a training that has diverged leaves what its last step made of the weights.
+    pub fn keep_best(mut self, keep: bool) -> Self {
+        self.forget_best = !keep;
         self
     }
 
@@ -220,6 +228,7 @@ impl<'a> Fit<'a> {
             averages: self.averages,
             shuffle: !self.in_order,
             drop_last: self.drop_last,
+            keep_best: !self.forget_best,
             seed: self.seed,
             classes: std::mem::take(&mut self.class_weight),
         };

@@ -48,6 +48,13 @@ impl TrainingSetup {
         self.objective.losses().iter().filter_map(|loss| loss.output.map(loss_name)).collect()
     }
 
+    /// Whether evaluation may fill a batch up with samples of weight 0.
+    fn may_be_filled(&self) -> bool {
+        let losses = self.objective.losses();
+        let criteria = Criteria { losses: &losses, metrics: &self.metrics, reported: Reported::Totals };
+        trace::may_be_filled(&*self.model, criteria, &self.at)
+    }
+
     /// The graph for a purpose.
     pub(super) fn declare(&self, (purpose, batch): ProgramKey) -> Result<Step, ModelErrors> {
         let Self { model, objective, metrics, optimizer, at } = self;
@@ -70,6 +77,8 @@ pub(super) struct Programs {
     states: Option<States>,
     /// The program that has them.
     holder: Option<ProgramKey>,
+    /// Whether evaluation may fill a batch up, once that was asked.
+    filled: Option<bool>,
 }
 
 impl Programs {
@@ -77,7 +86,14 @@ impl Programs {
     pub(super) fn new(subject: TrainingSetup, options: CompileOptions) -> Result<Self, ModelErrors> {
         let step = subject.declare((Purpose::Training, 1.into()))?;
         let specs = step.states.into_iter().map(|state| (state.name.clone(), state)).collect();
-        Ok(Self { subject, cache: ProgramCache::without_states(options), specs, states: None, holder: None })
+        Ok(Self {
+            subject,
+            cache: ProgramCache::without_states(options),
+            specs,
+            states: None,
+            holder: None,
+            filled: None,
+        })
     }
 
     /// Other options; what has been compiled is forgotten, states keep their values.
@@ -89,6 +105,11 @@ impl Programs {
 
     pub(super) fn options(&self) -> &CompileOptions {
         self.cache.options()
+    }
+
+    /// Whether evaluation may fill a batch up with samples of weight 0.
+    pub(super) fn may_be_filled(&mut self) -> bool {
+        *self.filled.get_or_insert_with(|| self.subject.may_be_filled())
     }
 
     /// Takes states in that there haven't been before, with their initial values.

@@ -30,6 +30,8 @@ pub(super) struct EpochOptions {
     pub(super) averages: bool,
     pub(super) shuffle: bool,
     pub(super) drop_last: bool,
+    /// Whether the best epoch's states are kept.
+    pub(super) keep_best: bool,
     pub(super) seed: u64,
     /// What classes count.
     pub(super) classes: ClassWeights,
@@ -76,10 +78,11 @@ impl<'r, 'c> Run<'r, 'c> {
             (self.keeper, found) = (Some(keeper), newest);
         }
         self.each(|callback, control| callback.begin(control))?;
-        let mut best = BestEpoch::new(self.trainer)?;
+        let mut best = self.options.keep_best.then(|| BestEpoch::new(self.trainer)).transpose()?;
         let begun = found.map(|found| self.resume(found, &mut best)).transpose()?.flatten();
         let run = self.epochs(&mut best, begun);
-        let best = if let Err(TrainError::Diverged { .. }) = run { best.restore(self.trainer)? } else { 0 };
+        let best = best.filter(|_| matches!(run, Err(TrainError::Diverged { .. })));
+        let best = best.map(|best| best.restore(self.trainer)).transpose()?;
         // Also where an epoch failed: what a callback keeps for the end, the best weights for instance, is what one has then.
         let ended = self.each(|callback, control| callback.end(control));
         match run {
@@ -103,7 +106,7 @@ impl<'r, 'c> Run<'r, 'c> {
     }
 
     /// Everything becomes what it was at the checkpoint; where the epoch under way is, if one is.
-    fn resume(&mut self, found: FoundRun, best: &mut BestEpoch) -> Result<Option<PassPlace>, TrainError> {
+    fn resume(&mut self, found: FoundRun, best: &mut Option<BestEpoch>) -> Result<Option<PassPlace>, TrainError> {
         let step = match found.is_within_epoch() {
             true => Some(self.step_types()?),
             false => None,
@@ -141,7 +144,7 @@ impl<'r, 'c> Run<'r, 'c> {
     }
 
     /// All epochs, or those until one fails or a callback stops; the first may have begun before.
-    fn epochs(&mut self, best: &mut BestEpoch, mut begun: Option<PassPlace>) -> Result<(), TrainError> {
+    fn epochs(&mut self, best: &mut Option<BestEpoch>, mut begun: Option<PassPlace>) -> Result<(), TrainError> {
         if self.history.stopped.is_some() && begun.is_none() && self.history.resumed.is_some() {
             return Ok(());
         }
@@ -150,13 +153,15 @@ impl<'r, 'c> Run<'r, 'c> {
             if begun.is_none() {
                 self.each(|callback, control| callback.epoch_begin(epoch, control))?;
             }
-            let record = self.epoch(epoch, begun, best)?;
+            let record = self.epoch(epoch, begun, best.as_ref())?;
             self.reporter.epoch_done(&record);
-            best.update(self.trainer, &record)?;
+            if let Some(best) = best {
+                best.update(self.trainer, &record)?;
+            }
             let told = self.each(|callback, control| callback.epoch_end(&record, control));
             self.history.epochs.push(record);
             told?;
-            self.save(best, None)?;
+            self.save(best.as_ref(), None)?;
             if let Some(reason) = &self.history.stopped {
                 self.reporter.note(reason);
                 break;
@@ -166,7 +171,12 @@ impl<'r, 'c> Run<'r, 'c> {
     }
 
     /// One epoch, which may have begun before.
-    fn epoch(&mut self, epoch: usize, begun: Option<PassPlace>, best: &BestEpoch) -> Result<EpochRecord, TrainError> {
+    fn epoch(
+        &mut self,
+        epoch: usize,
+        begun: Option<PassPlace>,
+        best: Option<&BestEpoch>,
+    ) -> Result<EpochRecord, TrainError> {
         let start = Instant::now();
         let steps = steps_of(self.data.train, self.trainer.batch, self.options.drop_last);
         self.reporter.epoch_begin(epoch, steps);
@@ -196,7 +206,13 @@ impl<'r, 'c> Run<'r, 'c> {
     }
 
     /// The steps of an epoch from `place` on, or those until a callback stops.
-    fn pass(&mut self, epoch: usize, place: PassPlace, start: Instant, best: &BestEpoch) -> Result<(), TrainError> {
+    fn pass(
+        &mut self,
+        epoch: usize,
+        place: PassPlace,
+        start: Instant,
+        best: Option<&BestEpoch>,
+    ) -> Result<(), TrainError> {
         // Who stopped before the first step wants the epoch whole.
         let stopped_before = self.history.stopped.is_some();
         let EpochOptions { shuffle, seed, drop_last, .. } = self.options;
@@ -211,7 +227,7 @@ impl<'r, 'c> Run<'r, 'c> {
             self.each(|callback, control| callback.batch_begin(at, control))?;
             let loss = self.trainer.take_step(&batch.into(), &weights)?;
             if !loss.is_finite() {
-                return Err(TrainError::Diverged { epoch, step, loss, history: Box::default(), best: 0 });
+                return Err(TrainError::Diverged { epoch, step, loss, history: Box::default(), best: None });
             }
             self.reporter.step_done(step, &self.trainer.training.totals)?;
             self.each(|callback, control| callback.batch_end(at, control))?;
@@ -251,7 +267,7 @@ impl<'r, 'c> Run<'r, 'c> {
     }
 
     /// Writes a checkpoint, if they are asked for: between epochs, or within one.
-    fn save(&mut self, best: &BestEpoch, pass: Option<PassPlace>) -> Result<(), TrainError> {
+    fn save(&mut self, best: Option<&BestEpoch>, pass: Option<PassPlace>) -> Result<(), TrainError> {
         let Some(keeper) = &mut self.keeper else { return Ok(()) };
         let callbacks: Vec<CallbackState> = self.callbacks.iter().map(|callback| callback.state()).collect();
         let (settings, history) = (&self.settings, &self.history);
@@ -304,6 +320,7 @@ fn settings(
         ("shuffling", yes(options.shuffle)),
         ("the seed of the shuffling", options.seed.to_string()),
         ("leaving out a last batch that isn't full", yes(options.drop_last)),
+        ("keeping the best epoch's states", yes(options.keep_best)),
         ("weights of classes", format!("{:?}", options.classes)),
         ("validation", yes(data.validation.is_some())),
         ("the list of callbacks", format!("[{}]", callbacks.join(", "))),

@@ -139,7 +139,7 @@ impl Trainer {
     }
 
     /// Trains. Shows its progress unless the options say otherwise. A training whose loss becomes infinite or NaN gives its history in [`TrainError::Diverged`], and leaves this
-    /// trainer with the states of the best epoch, of which it keeps a copy for that. A column [`SAMPLE_WEIGHT`] of the data gives each sample a weight in loss and metrics,
+    /// trainer with the states of the best epoch, of which it keeps a copy for that ([`Fit::keep_best`]). A column [`SAMPLE_WEIGHT`] of the data gives each sample a weight in loss and metrics,
     /// which are then means over the sum of weights.
     ///
     /// # Errors
@@ -152,20 +152,32 @@ impl Trainer {
     /// The loss and the metrics on a data set: of all samples, whatever the size of the last batch, weighted if there is a column
     /// [`SAMPLE_WEIGHT`].
     ///
-    /// A last batch of fewer samples has a program of its own size: a metric or a loss of one's own may be of the batch as a whole, which samples that fill it would change.
+    /// A last batch of fewer samples is computed by the program of the next power of two; the samples that fill it have weight 0. Where a loss ([`Loss::is_by_sample`](crate::nn::Loss::is_by_sample)),
+    /// a metric ([`StatefulMetric::leaves_weightless_out`](crate::nn::metric::StatefulMetric::leaves_weightless_out)) or a penalty on activations could be of the batch as a whole, as those of one's own,
+    /// it has a program of its own size.
     ///
     /// # Errors
     /// Data that don't fit the model, a step that can't be compiled, a label that is no class.
     pub fn evaluate(&mut self, data: &dyn Source) -> Result<Evaluation, TrainError> {
         let mut totals = Totals::new(&self.programs.subject);
-        let weights = self.sample_weights(data);
-        let mut batches = data.open(self.pass())?;
+        let (pass, mut weights) = (self.pass(), self.sample_weights(data));
+        let mut batches = data.open(pass)?;
         while let Some(batch) = batches.next_batch()? {
             let (count, samples) = (batch.len(), batch.into());
-            let program = step_of(&mut self.programs, Purpose::Evaluation, (&samples, count), &weights, &self.inputs)?;
+            let room = self.room_to_evaluate(count, pass.batch);
+            weights.filled = room > count;
+            let program = step_of(&mut self.programs, Purpose::Evaluation, (&samples, room), &weights, &self.inputs)?;
             totals.add(count, weights.sum(&samples, &self.inputs)?, program)?;
         }
         totals.finish()
+    }
+
+    /// The places of the program that so many samples are evaluated by.
+    fn room_to_evaluate(&mut self, samples: usize, batch: usize) -> usize {
+        match room_for(samples, batch) {
+            room if room > samples && self.has_no_weights_of_its_own() && self.programs.may_be_filled() => room,
+            _ => samples,
+        }
     }
 
     /// What samples count: by the data's column of weights, if it has one that is no input of the model.

@@ -14,6 +14,8 @@ pub(super) struct SampleWeights {
     pub(super) column: bool,
     /// By columns of labels, what classes count; those that aren't named count 1.
     pub(super) classes: ClassWeights,
+    /// Whether a batch has more places than samples, which count nothing.
+    pub(super) filled: bool,
 }
 
 /// What classes count, by the columns that hold them.
@@ -22,7 +24,12 @@ pub(super) type ClassWeights = BTreeMap<String, BTreeMap<usize, f64>>;
 impl SampleWeights {
     /// Whether samples count differently.
     pub(super) fn any(&self) -> bool {
-        self.column || !self.classes.is_empty()
+        self.column || self.filled || !self.classes.is_empty()
+    }
+
+    /// Whether a program's input is more than a copy of the column.
+    pub(super) fn are_computed(&self) -> bool {
+        self.filled || !self.classes.is_empty()
     }
 
     /// Refuses weights of classes that no class can have.
@@ -55,8 +62,14 @@ impl SampleWeights {
         (0..count).map(|i| self.of(samples, i)).sum()
     }
 
-    /// Writes them into a program's input, if classes count differently: the column alone is copied as others are.
-    pub(super) fn write(&self, samples: &Samples<'_>, dtype: DType, out: &mut Elements<'_>) -> Result<(), DataError> {
+    /// Writes those of so many samples into a program's input, and 0 to what places it has besides. Where they aren't computed, the column is copied as others are.
+    pub(super) fn write(
+        &self,
+        (samples, count): (&Samples<'_>, usize),
+        dtype: DType,
+        out: &mut Elements<'_>,
+    ) -> Result<(), DataError> {
+        let samples = (samples, count);
         match out {
             Elements::F32(out) => self.fill(samples, dtype, out),
             Elements::F64(out) => self.fill(samples, dtype, out),
@@ -67,9 +80,15 @@ impl SampleWeights {
         }
     }
 
-    fn fill<T: Item>(&self, samples: &Samples<'_>, dtype: DType, out: &mut [T]) -> Result<(), DataError> {
+    fn fill<T: Item>(
+        &self,
+        (samples, count): (&Samples<'_>, usize),
+        dtype: DType,
+        out: &mut [T],
+    ) -> Result<(), DataError> {
         for (i, to) in out.iter_mut().enumerate() {
-            *to = T::from_bits(Scalar::F64(self.of(samples, i)?).cast(dtype).to_bits());
+            let weight = if i < count { self.of(samples, i)? } else { 0.0 };
+            *to = T::from_bits(Scalar::F64(weight).cast(dtype).to_bits());
         }
         Ok(())
     }
@@ -264,7 +283,7 @@ mod tests {
         fresh.fit(&data, Fit::epochs(1).batch(25).validate(&data).silent()).unwrap();
         let sizes = fresh.reports().into_iter().map(|(purpose, size, _)| (purpose, size)).collect::<Vec<_>>();
         let of = |purpose: &str, size| (purpose.to_string(), size);
-        let evaluation = [of("evaluation", 10), of("evaluation", 20)];
+        let evaluation = [of("evaluation", 16), of("evaluation", 20)];
         let inference = [of("inference", 16), of("inference", 20)];
         assert_eq!(sizes, [vec![of("training", 25)], evaluation.into(), inference.into()].concat());
         assert!(trainer(0.1).with_batch(0).is_err());

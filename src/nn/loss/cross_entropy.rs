@@ -118,6 +118,10 @@ impl<L: Entropy> Loss for FromProbabilities<L> {
     fn per_sample(&self, output: &Tensor, target: &Tensor) -> Tensor {
         self.0.per_sample(&self.0.logits(output), target)
     }
+
+    fn is_by_sample(&self) -> bool {
+        self.0.is_by_sample()
+    }
 }
 
 /// [`sparse_cross_entropy`], mean over a sample. The target is labels, `i32[batch, ...]`.

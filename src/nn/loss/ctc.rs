@@ -194,4 +194,8 @@ impl Loss for Ctc {
         let is_label = target.ge(0).and(target.ne(self.blank as i32));
         self.paths(output, target, output.mask(), &is_label.cast(DType::I32).sum_axes([1]))
     }
+
+    fn is_by_sample(&self) -> bool {
+        true
+    }
 }

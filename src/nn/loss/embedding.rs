@@ -203,5 +203,20 @@ super::losses! {
         let [a, b] = pair("contrastive", x);
         contrastive(a, b, t, loss.margin)
     };
-    BatchHardTriplet, "batch_hard_triplet", label_of_samples, |loss, x, t| batch_hard_triplet(x, t, loss.margin);
+}
+
+// Samples are compared with others of their batch.
+impl Loss for BatchHardTriplet {
+    fn name(&self) -> &str {
+        "batch_hard_triplet"
+    }
+
+    fn target(&self, output: &TensorType) -> TypeSpec {
+        label_of_samples(output)
+    }
+
+    #[track_caller]
+    fn per_sample(&self, output: &Tensor, target: &Tensor) -> Tensor {
+        mean_per_sample(&batch_hard_triplet(output, target, self.margin), output)
+    }
 }

@@ -49,6 +49,10 @@ macro_rules! losses {
                 let $loss = self;
                 mean_per_sample(&$body, $x)
             }
+
+            fn is_by_sample(&self) -> bool {
+                true
+            }
         }
     )* };
 }
@@ -65,6 +69,12 @@ pub trait Loss: Send + Sync {
     /// The loss of each sample, `[batch]`: the mean over the sample's positions, of which those that the output's mask leaves out don't count. A loss of the batch as a whole is a
     /// scalar, which weights of samples can't go into: with a column of them it is refused.
     fn per_sample(&self, output: &Tensor, target: &Tensor) -> Tensor;
+
+    /// Whether a sample's loss depends on no other sample of its batch. Evaluation may then fill a last batch up with samples of weight 0, instead of compiling a program of its
+    /// size; by default it doesn't.
+    fn is_by_sample(&self) -> bool {
+        false
+    }
 }
 
 /// How the losses of samples become one.

@@ -76,6 +76,10 @@ impl<L: SmoothedEntropy> Loss for LabelSmoothing<L> {
             Err(rule) => output.builder().fail(self.name(), &[output, target], rule),
         }
     }
+
+    fn is_by_sample(&self) -> bool {
+        self.loss.is_by_sample()
+    }
 }
 
 macro_rules! smoothing {

@@ -57,6 +57,10 @@ impl StatefulMetric for ClassScore {
         vec![self.confusion(output, target, weights)]
     }
 
+    fn leaves_weightless_out(&self) -> bool {
+        true
+    }
+
     fn value(&self, statistics: &[Value]) -> f64 {
         let Some(matrix) = matrix(statistics) else { return f64::NAN };
         match self.kind {
@@ -173,6 +177,10 @@ impl StatefulMetric for TokenPerplexity {
         // A position that doesn't count may hold anything.
         let counted = weights.gt(0).select(&(nll.cast(DType::F64) * &weights), 0);
         vec![counted.sum(), weights.sum()]
+    }
+
+    fn leaves_weightless_out(&self) -> bool {
+        true
     }
 
     fn value(&self, statistics: &[Value]) -> f64 {

@@ -124,6 +124,10 @@ impl StatefulMetric for MeanMetric {
         vec![self.per_sample(output, target)]
     }
 
+    fn leaves_weightless_out(&self) -> bool {
+        true
+    }
+
     fn value(&self, statistics: &[Value]) -> f64 {
         mean_value(statistics)
     }

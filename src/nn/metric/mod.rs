@@ -92,6 +92,12 @@ pub trait StatefulMetric: Send + Sync {
     /// The statistics of a batch: expressions of the output `[batch, ...]`, the target, and the weights of samples, `[batch]`, if they have some.
     fn statistics(&self, output: &Tensor, target: &Tensor, weights: Option<&Tensor>) -> Vec<Tensor>;
 
+    /// Whether samples of weight 0 change nothing in the metric's number. Evaluation may then fill a last batch up with such samples, instead of compiling a program of its size; by
+    /// default it doesn't.
+    fn leaves_weightless_out(&self) -> bool {
+        false
+    }
+
     /// The metric's number, of the accumulated statistics: sums as `f64`, rows in the element type that they were measured in, in the order of samples.
     fn value(&self, statistics: &[Value]) -> f64;
 
@@ -252,6 +258,10 @@ impl StatefulMetric for Metric {
     #[track_caller]
     fn statistics(&self, output: &Tensor, target: &Tensor, weights: Option<&Tensor>) -> Vec<Tensor> {
         self.kind().statistics(output, target, weights)
+    }
+
+    fn leaves_weightless_out(&self) -> bool {
+        self.kind().leaves_weightless_out()
     }
 
     fn value(&self, statistics: &[Value]) -> f64 {

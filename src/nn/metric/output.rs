@@ -36,6 +36,10 @@ impl StatefulMetric for OfOutput {
         self.metric.statistics(output, target, weights)
     }
 
+    fn leaves_weightless_out(&self) -> bool {
+        self.metric.leaves_weightless_out()
+    }
+
     fn value(&self, statistics: &[Value]) -> f64 {
         self.metric.value(statistics)
     }

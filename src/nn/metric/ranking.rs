@@ -63,6 +63,10 @@ impl StatefulMetric for Ranking {
         vec![scores.reshape(rows), positive.reshape(rows), weights.reshape([-1])]
     }
 
+    fn leaves_weightless_out(&self) -> bool {
+        true
+    }
+
     fn value(&self, statistics: &[Value]) -> f64 {
         let [scores, positive, weights] = [0, 1, 2].map(|i| statistics[i].to_f64_vec());
         let columns = scores.len() / weights.len().max(1);

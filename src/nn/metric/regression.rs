@@ -40,6 +40,10 @@ impl StatefulMetric for Determination {
         vec![weight.concat(&[&mean, &scatter, &sum(&errors)], 0).unsqueeze(0)]
     }
 
+    fn leaves_weightless_out(&self) -> bool {
+        true
+    }
+
     fn value(&self, statistics: &[Value]) -> f64 {
         let moments = statistics[0].to_f64_vec();
         let columns = statistics[0].ty().shape.last().copied().unwrap_or(1);

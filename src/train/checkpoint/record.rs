@@ -47,7 +47,8 @@ pub(in crate::train) struct PassPlace {
 pub(in crate::train) struct RunSnapshot<'r> {
     pub(in crate::train) settings: &'r RunSettings,
     pub(in crate::train) history: &'r History,
-    pub(in crate::train) best: &'r BestEpoch,
+    /// None where the run keeps none.
+    pub(in crate::train) best: Option<&'r BestEpoch>,
     pub(in crate::train) callbacks: Vec<CallbackState>,
     pub(in crate::train) pass: Option<PassPlace>,
 }
@@ -59,10 +60,16 @@ pub(super) struct RunRecord {
     settings: RunSettings,
     epochs: Vec<SavedEpoch>,
     stopped: Option<String>,
-    best_epoch: usize,
-    best_loss: ExactFloat,
+    best: Option<SavedBest>,
     callbacks: Vec<SavedCallback>,
     pass: Option<SavedPass>,
+}
+
+/// Which epoch was the best, of a run that keeps its states.
+#[derive(Serialize, Deserialize)]
+struct SavedBest {
+    epoch: usize,
+    loss: ExactFloat,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,7 +103,8 @@ fn of_callback(i: usize, name: &str) -> String {
 /// The tensors of a checkpoint.
 pub(super) fn encode(trainer: &mut Trainer, view: &RunSnapshot<'_>) -> Result<BTreeMap<String, Value>, TrainError> {
     let mut tensors = trainer.programs.kept_states()?;
-    let of_best = view.best.values(&trainer.programs.kept_types())?;
+    let types = trainer.programs.kept_types();
+    let of_best = view.best.map_or_else(|| Ok(BTreeMap::new()), |best| best.values(&types))?;
     let differing = of_best.into_iter().filter(|(name, value)| !same_bits(tensors.get(name), value));
     let differing: Vec<_> = differing.map(|(name, value)| (format!("{BEST}{name}"), value)).collect();
     tensors.extend(differing);
@@ -113,8 +121,7 @@ pub(super) fn encode(trainer: &mut Trainer, view: &RunSnapshot<'_>) -> Result<BT
         settings: view.settings.clone(),
         epochs: view.history.epochs.iter().map(SavedEpoch::of).collect(),
         stopped: view.history.stopped.clone(),
-        best_epoch: view.best.epoch,
-        best_loss: ExactFloat(view.best.loss),
+        best: view.best.map(|best| SavedBest { epoch: best.epoch, loss: ExactFloat(best.loss) }),
         callbacks: view.callbacks.iter().map(SavedCallback::of).collect(),
         pass: pass.transpose()?,
     };
@@ -177,7 +184,8 @@ pub(in crate::train) struct FoundRun {
     file: TensorFile,
     record: RunRecord,
     states: BTreeMap<String, Value>,
-    best: BTreeMap<String, Value>,
+    /// Of the best epoch, if the run keeps them.
+    best: Option<BTreeMap<String, Value>>,
     callbacks: Vec<CallbackState>,
 }
 
@@ -205,7 +213,8 @@ impl FoundRun {
             .map(|name| Ok((name.into(), file.tensor(name)?)))
             .collect();
         let states = select(file.path(), tensors.map_err(model)?, &wanted, true).map_err(model)?;
-        let best = best_states(&file, &states).map_err(model)?;
+        let best = record.best.is_some().then(|| best_states(&file, &states));
+        let best = best.transpose().map_err(model)?;
         // After all that says more than a checksum does.
         compare(&file, &record.settings, settings, |what| what == STEP_SETTINGS)?;
         let callbacks = std::mem::take(&mut record.callbacks);
@@ -234,7 +243,7 @@ impl FoundRun {
     pub(in crate::train) fn restore(
         self,
         trainer: &mut Trainer,
-        best: &mut BestEpoch,
+        best: &mut Option<BestEpoch>,
         step: Option<(&BTreeMap<String, TensorType>, usize)>,
     ) -> Result<ResumedRun, TrainError> {
         let Self { file, record, states, best: of_best, callbacks } = self;
@@ -246,8 +255,10 @@ impl FoundRun {
                 .and_then(|()| pass.testing.restore(&mut trainer.testing, (&file, TESTING), &types))
                 .map_err(|what| wrong(&file, what))?;
         }
-        trainer.programs.set_states(of_best)?;
-        *best = BestEpoch::of(trainer, record.best_epoch, record.best_loss.0)?;
+        if let (Some(saved), Some(states)) = (record.best, of_best) {
+            trainer.programs.set_states(states)?;
+            *best = Some(BestEpoch::of(trainer, saved.epoch, saved.loss.0)?);
+        }
         trainer.programs.set_states(states)?;
         trainer.extend_metadata(file.metadata()?);
         let history = History {

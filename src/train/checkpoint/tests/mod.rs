@@ -137,6 +137,23 @@ fn a_run_may_be_killed_again_and_again() {
     assert_eq!(run(dir.path(), &data, 3, None).unwrap(), want);
 }
 
+/// A run that keeps no best epoch goes on as it was, and not as one that keeps it.
+#[test]
+fn a_run_without_its_best_epoch_goes_on_without_it() {
+    let (data, dir) = (points(28), tempfile::tempdir().unwrap());
+    let fit = |dir: &Path, keep, kill| {
+        let mut trainer = trainer();
+        let options = Fit::epochs(3).batch(8).keep_best(keep).callback(Killer(kill));
+        trainer.fit(&data, options.resume(Checkpoints::new(dir).every_steps(1)).silent())?;
+        Ok::<_, TrainError>(bits(&mut trainer))
+    };
+    let want = fit(tempfile::tempdir().unwrap().path(), false, None).unwrap();
+    assert!(fit(dir.path(), false, Some(StepPlace { epoch: 2, step: 3 })).is_err());
+    let error = fit(dir.path(), true, None).unwrap_err();
+    assert!(error.to_string().contains("keeping the best epoch's states"), "{error}");
+    assert_eq!(fit(dir.path(), false, None).unwrap(), want);
+}
+
 /// Epochs are counted from the first one of the run; more may be asked for than the killed run was to have, fewer may not.
 #[test]
 fn a_run_that_has_ended_can_be_made_longer() {
@@ -165,7 +182,7 @@ fn a_resumed_run_that_diverges_has_its_best_epoch() {
         let mut trainer = model.unwrap().with_options(CompileOptions::threads(1)).unwrap();
         let result = trainer.fit(&data, Fit::epochs(epochs).batch(4).validate(&data).resume(dir).silent());
         let best = match result {
-            Err(TrainError::Diverged { best, .. }) => Some(best),
+            Err(TrainError::Diverged { best, .. }) => best,
             other => other.map(|_| None).unwrap(),
         };
         (bits(&mut trainer), best)
