@@ -1,62 +1,33 @@
 //! Tensors with their axes, or their elements' types, in another order than the file has them.
 
-use ir::{Data, Scalar, Shape, Value};
+use ir::op::movement::{Concat, Permute, Reshape};
+use ir::{OpRules, Scalar, Shape, Value};
 
 /// The axes from last to first.
 pub(super) fn reversed_axes(rank: usize) -> Vec<usize> {
     (0..rank).rev().collect()
 }
 
+/// What an op makes of values; nothing if they don't fit it.
+fn evaluated(op: &impl OpRules, values: &[&Value]) -> Option<Value> {
+    let types: Vec<_> = values.iter().map(|value| value.ty()).collect();
+    op.eval(values, &op.infer(&types).ok()?).ok()
+}
+
 /// The value with its axes in another order: axis `i` of the result is axis `axes[i]`. The axes are a permutation of the value's.
 pub(super) fn permuted(value: &Value, axes: &[usize]) -> Value {
-    let (ty, from) = (value.ty(), value.ty().shape.strides());
-    let dims: Vec<usize> = axes.iter().map(|axis| ty.shape[*axis]).collect();
-    let Ok(shape) = Shape::new(&dims) else { return value.clone() };
-    let width = ty.dtype.size_bytes();
-    let bytes = value.data().to_bytes();
-    let mut moved = Vec::with_capacity(bytes.len());
-    let (mut index, mut at) = (vec![0; dims.len()], 0);
-    for _ in 0..shape.numel() {
-        moved.extend_from_slice(&bytes[at * width..(at + 1) * width]);
-        // One further along the last axis; where that ends, along the one before.
-        for axis in (0..dims.len()).rev() {
-            index[axis] += 1;
-            at += from[axes[axis]];
-            if index[axis] < dims[axis] {
-                break;
-            }
-            at -= index[axis] * from[axes[axis]];
-            index[axis] = 0;
-        }
-    }
-    Value::new(ty.with_shape(shape), Data::from_bytes(ty.dtype, &moved)).unwrap_or_else(|_| value.clone())
+    evaluated(&Permute { perm: axes.to_vec() }, &[value]).unwrap_or_else(|| value.clone())
 }
 
 /// The same elements in another shape; nothing if there are more or fewer of them.
-pub(super) fn reshaped(value: Value, shape: &Shape) -> Option<Value> {
-    let ty = value.ty().with_shape(shape.clone());
-    Value::new(ty, value.data().clone()).ok()
+pub(super) fn reshaped(value: &Value, shape: &Shape) -> Option<Value> {
+    evaluated(&Reshape { shape: shape.clone() }, &[value])
 }
 
 /// Values side by side along the last axis; all have the same extents before it.
 pub(super) fn side_by_side(values: &[Value]) -> Option<Value> {
-    let first = values.first()?.ty();
-    let (before, _) = first.shape.dims().split_at_checked(first.shape.rank().checked_sub(1)?)?;
-    let mut widths = Vec::with_capacity(values.len());
-    for value in values {
-        let (ty, last) = (value.ty(), *value.ty().shape.dims().last()?);
-        if ty.dtype != first.dtype || ty.shape.dims().split_last()?.1 != before {
-            return None;
-        }
-        widths.push(last * ty.dtype.size_bytes());
-    }
-    let bytes: Vec<Vec<u8>> = values.iter().map(|value| value.data().to_bytes()).collect();
-    let rows: usize = before.iter().product();
-    let parts = (0..rows).flat_map(|row| bytes.iter().zip(&widths).map(move |(b, w)| &b[row * w..(row + 1) * w]));
-    let joined = parts.collect::<Vec<_>>().concat();
-    let last = widths.iter().sum::<usize>() / first.dtype.size_bytes();
-    let shape = Shape::new([before, &[last]].concat()).ok()?;
-    Value::new(first.with_shape(shape), Data::from_bytes(first.dtype, &joined)).ok()
+    let axis = values.first()?.ty().shape.rank().checked_sub(1)?;
+    evaluated(&Concat { axis }, &values.iter().collect::<Vec<_>>())
 }
 
 /// The elements as another type; the first one that the type doesn't have is an error: a finite number that would be infinite.

@@ -93,7 +93,7 @@ fn depthwise(turned: &Value, ty: &TensorType) -> Option<Value> {
         && found[spatial] == 1
         && found[..spatial] == wanted[..spatial]
         && wanted[spatial..].iter().product::<usize>() == found[spatial + 1];
-    is_one.then(|| reshaped(turned.clone(), &ty.shape))?
+    is_one.then(|| reshaped(turned, &ty.shape))?
 }
 
 /// Keras's `[width, heads, size]` and `[heads, size, width]` as matrices, and `[heads, size]` as a row.
@@ -106,7 +106,7 @@ fn flattened(part: Value, ty: &TensorType) -> Value {
         _ => return part,
     };
     let shape = Shape::new(flat).ok();
-    shape.and_then(|shape| reshaped(part.clone(), &shape)).unwrap_or(part)
+    shape.and_then(|shape| reshaped(&part, &shape)).unwrap_or(part)
 }
 
 /// The sum of values of one type.
