@@ -4,7 +4,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace by import name, with their folders.
-pub(crate) const CRATES: [(&str, &str); 16] = [
+pub(crate) const CRATES: [(&str, &str); 17] = [
     ("ir", "ir"),
     ("kernel", "kernel"),
     ("passes", "passes"),
@@ -21,6 +21,7 @@ pub(crate) const CRATES: [(&str, &str); 16] = [
     ("gradc_benches", "benches"),
     ("random_graphs", "tests/random-graphs"),
     ("gradc_downstream", "tests/downstream"),
+    ("gradc_pictures", "examples/pictures"),
 ];
 /// The root package.
 pub(crate) const ROOT: &str = "gradc";

@@ -1,4 +1,4 @@
-//! A network trained here and given away as an object file: `cargo run --release --example export -- [FOLDER]`.
+//! A network trained here and given away as an object file: `cargo run --release -p gradc-aot --example export -- [FOLDER]`.
 //!
 //! Trains on the digits that come with gradc, then writes prediction with the trained weights to `target/export` (or the folder named): an object, a static library
 //! and a C header, for this processor. A program in C, C++ or any language that calls C links it and needs nothing of gradc; `docs/aot.md` shows one.
