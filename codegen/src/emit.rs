@@ -2,6 +2,7 @@
 
 use crate::clif::step::{StepLaunch, emit_parts, emit_step, step_signature};
 use crate::clif::{emit_kernel, emit_tile, kernel_signature};
+use crate::cold;
 use crate::error::EmitError;
 use crate::isa::{Rewriting, isa_for};
 use crate::layout::{parallel_extent, scratch_layout};
@@ -77,7 +78,12 @@ pub fn emit(program: Program, options: &EmitOptions) -> Result<Object, CodegenEr
     let distinct: Vec<usize> = (0..firsts.len()).filter(|&k| firsts[k] == k).collect();
     let mut functions = Functions::default();
     let tiles = add_tiles(&mut functions, &program, &distinct, (&*tile_isa, options))?;
-    let compile = |&k: &usize| compile_kernel(&program.kernels[k], k, (&*isa, &tiles), options);
+    let quick_isa = isa_for(target, (options.verify, options.position_independent), Rewriting::Single)?;
+    let cold = cold::kernels(&program, &firsts);
+    let compile = |&k: &usize| {
+        let isa = if cold.contains(&k) { &quick_isa } else { &isa };
+        compile_kernel(&program.kernels[k], k, (&**isa, &tiles), options)
+    };
     let bodies = in_parallel(&distinct, options.threads, compile)?;
     let mut compiled: Vec<Option<(FuncId, Compiled)>> = program.kernels.iter().map(|_| None).collect();
     for (&k, (function, body)) in distinct.iter().zip(bodies) {
@@ -86,8 +92,7 @@ pub fn emit(program: Program, options: &EmitOptions) -> Result<Object, CodegenEr
     let of_kernels: Vec<FuncId> = firsts.iter().filter_map(|&k| Some(compiled[k].as_ref()?.0)).collect();
     // A step of a few launches may take less than a microsecond, where each instruction between them counts.
     let many = program.launches.len() > LAUNCHES_OF_A_SHORT_STEP;
-    let step_isa =
-        if many { isa_for(target, (options.verify, options.position_independent), Rewriting::Single)? } else { isa };
+    let step_isa = if many { quick_isa } else { isa };
     let launch_args = first_args(&program.launches);
     let step = compile_step(&mut functions, &program, (&of_kernels, &launch_args), &*step_isa)?;
     let kernels = kernels_of(program.kernels, &functions, &firsts, &of_kernels, &compiled);

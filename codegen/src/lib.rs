@@ -5,6 +5,7 @@
 
 pub mod abi;
 mod clif;
+mod cold;
 mod emit;
 mod error;
 mod isa;
