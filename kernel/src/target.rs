@@ -14,6 +14,8 @@ pub struct TileTarget {
     pub registers: usize,
     /// Registers that must be left besides sums and a row of the right factor.
     pub spare: usize,
+    /// Registers for each vector of a row of the right factor.
+    pub parts: usize,
     /// As many sums cost nothing extra; a tile with more is a little slower.
     pub roomy: usize,
     /// Most rows.
@@ -27,16 +29,16 @@ pub struct TileTarget {
 impl TileTarget {
     /// 128-bit vectors in 16 registers, by Cranelift.
     pub const PORTABLE: Self =
-        Self { vector_bytes: 16, registers: 16, spare: 2, roomy: 8, rows: 8, fmas: 2, masked: false };
+        Self { vector_bytes: 16, registers: 16, spare: 2, parts: 1, roomy: 8, rows: 8, fmas: 2, masked: false };
 
     /// 256-bit vectors in 16 registers, assembled; one register is left for a mask.
     pub const AVX2: Self =
-        Self { vector_bytes: 32, registers: 16, spare: 2, roomy: 16, rows: 14, fmas: 2, masked: true };
+        Self { vector_bytes: 32, registers: 16, spare: 2, parts: 1, roomy: 16, rows: 14, fmas: 2, masked: true };
 
     /// 512-bit vectors in 32 registers, assembled. Processors with two 512-bit units multiply twice a cycle; tiles that are good for
     /// one unit are good for two.
     pub const AVX512: Self =
-        Self { vector_bytes: 64, registers: 32, spare: 1, roomy: 32, rows: 14, fmas: 1, masked: true };
+        Self { vector_bytes: 64, registers: 32, spare: 1, parts: 1, roomy: 32, rows: 14, fmas: 1, masked: true };
 }
 
 /// The instructions that code may use. Of one architecture, a later one in this list has all that those before it have.
@@ -350,6 +352,14 @@ impl Target {
         self.is_wide()
     }
 
+    /// What register tiles are made of whose sums have this type: those in `i32` are of bytes.
+    pub fn tile_for(&self, sums: DType) -> TileTarget {
+        let tile = self.tile();
+        let is_split = sums == DType::I32 && !self.byte_dot();
+        // A second register for each vector of the right factor, and for the element of the left one; one for a product.
+        if is_split { TileTarget { parts: 2, spare: tile.spare + 2, ..tile } } else { tile }
+    }
+
     /// What register tiles are made of.
     pub fn tile(&self) -> TileTarget {
         match self.set {
@@ -372,6 +382,11 @@ impl Target {
 
     /// Whether tiles may multiply quads of bytes ([`crate::dot_quad`]).
     pub fn byte_quads(&self) -> bool {
+        self.is_wide()
+    }
+
+    /// Whether the product of a quad is one instruction (`vpdpbusd`). Elsewhere tiles widen bytes to 16 bits, and need registers for both halves of each factor.
+    pub fn byte_dot(&self) -> bool {
         self.set.includes(InstructionSet::Avx512Vnni)
     }
 

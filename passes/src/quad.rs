@@ -2,7 +2,7 @@
 //!
 //! # Does
 //! Dot products and convolutions in `i32` of a left factor that has been `u8` and a right one that has been `i8` are computed from those, where a vector has no fast product of
-//! `i32`. On targets that have the instruction they become those of quads, four products at a time: of neighbours along the contracted axis, or the channels, which get zeros
+//! `i32`. On targets with wide vectors they become those of quads, four products at a time: of neighbours along the contracted axis, or the channels, which get zeros
 //! up to a multiple of four. The left factor stays as it is in memory, if it is contracted along its last axis; the right one is put in order, four steps of each column side by
 //! side, unless that is how it was before. Elsewhere they are computed in `f32`, at most 514 terms at a time, whose sum is below 2^24 and exact.
 //! All of this gives the same integers.

@@ -36,7 +36,7 @@ fn agrees(name: &str, quads: usize, declare: impl Fn(&GraphBuilder)) {
     let step = g.finish().unwrap_or_else(|e| panic!("{name}: {e}"));
     let ports = bytes(&step.graph, 5);
     let same = |a: &NamedValues, b: &NamedValues| difference(a, b, Agreement::Bits);
-    for target in [with_quads(), Target::avx2()] {
+    for target in [with_quads(), Target::avx2(), Target::baseline()] {
         first_fault(name, &step.graph, &ports, &target, &same).unwrap_or_else(|fault| panic!("{fault}"));
     }
     let options = RunOptions { stop: passes::Stop::AfterPass("quad".into()), ..RunOptions::default() };

@@ -1,5 +1,7 @@
 //! The code of one tile in wide vectors.
 
+mod bytes;
+
 use super::asm::{Asm, Operand, PhysMem};
 use super::encoding::Encoding;
 use super::lir::{ConstId, Label, PoolConstant};
@@ -27,6 +29,7 @@ const MASK_LANES: ConstId = ConstId(0);
 const AGAIN: [Code; 2] = [Code::Jne_rel8_64, Code::Jne_rel32_64];
 
 /// The instructions for one width of vectors and one element type.
+#[derive(Clone, Copy)]
 struct TileCodes {
     load: Code,
     load_masked: Code,
@@ -38,7 +41,7 @@ struct TileCodes {
     multiply_add: Code,
 }
 
-static AVX2: [TileCodes; 2] = [
+const AVX2: [TileCodes; 2] = [
     TileCodes {
         load: Code::VEX_Vmovups_ymm_ymmm256,
         load_masked: Code::VEX_Vmaskmovps_ymm_ymm_m256,
@@ -61,19 +64,7 @@ static AVX2: [TileCodes; 2] = [
     },
 ];
 
-/// Of quads.
-static VNNI: TileCodes = TileCodes {
-    load: Code::EVEX_Vmovups_zmm_k1z_zmmm512,
-    load_masked: Code::EVEX_Vmovups_zmm_k1z_zmmm512,
-    store: Code::EVEX_Vmovups_zmmm512_k1z_zmm,
-    store_masked: Code::EVEX_Vmovups_zmmm512_k1z_zmm,
-    broadcast: Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32,
-    zero: Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
-    add: Code::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32,
-    multiply_add: Code::EVEX_Vpdpbusd_zmm_k1z_zmm_zmmm512b32,
-};
-
-static AVX512: [TileCodes; 2] = [
+const AVX512: [TileCodes; 2] = [
     TileCodes {
         load: Code::EVEX_Vmovups_zmm_k1z_zmmm512,
         load_masked: Code::EVEX_Vmovups_zmm_k1z_zmmm512,
@@ -96,20 +87,38 @@ static AVX512: [TileCodes; 2] = [
     },
 ];
 
+/// Of quads; without AVX512-VNNI `multiply_add` is the product of pairs of 16 bits, which isn't added to a sum.
+const VNNI: TileCodes = TileCodes { multiply_add: Code::EVEX_Vpdpbusd_zmm_k1z_zmm_zmmm512b32, ..AVX512_BYTES };
+const AVX512_BYTES: TileCodes = TileCodes {
+    add: Code::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32,
+    multiply_add: Code::EVEX_Vpmaddwd_zmm_k1z_zmm_zmmm512,
+    ..AVX512[0]
+};
+const AVX2_BYTES: TileCodes =
+    TileCodes { add: Code::VEX_Vpaddd_ymm_ymm_ymmm256, multiply_add: Code::VEX_Vpmaddwd_ymm_ymm_ymmm256, ..AVX2[0] };
+
+/// The instructions of a tile.
+fn codes(shape: &TileShape, target: &Target) -> TileCodes {
+    let is_narrow = Encoding::of(target) == Encoding::Vex;
+    match shape.factors {
+        DType::I8 if target.byte_dot() => VNNI,
+        DType::I8 if is_narrow => AVX2_BYTES,
+        DType::I8 => AVX512_BYTES,
+        _ => (if is_narrow { AVX2 } else { AVX512 })[usize::from(shape.sums == DType::F64)],
+    }
+}
+
 /// Assembles a tile.
 ///
 /// # Errors
 /// What can't be assembled: a tile that doesn't fit the registers, factors that the target can't multiply, an offset that doesn't fit an instruction.
 pub(crate) fn assemble(shape: &TileShape, target: &Target) -> Result<Vec<u8>, EmitError> {
     let encoding = Encoding::of(target);
-    let table = if encoding == Encoding::Vex { &AVX2 } else { &AVX512 };
-    let of_quads = shape.factors == DType::I8;
-    let codes = if of_quads { &VNNI } else { &table[usize::from(shape.sums == DType::F64)] };
-    let mut tile = Tile { asm: Asm::new(0, false)?, shape, encoding, codes };
-    let is_missing = tile.multiplies_pairs() && !target.bf16_pairs() || of_quads && !target.byte_quads();
-    if !tile.fits() || is_missing {
+    let splits_quads = shape.factors == DType::I8 && !target.byte_dot();
+    let mut tile = Tile { asm: Asm::new(0, false)?, shape, encoding, codes: codes(shape, target), splits_quads };
+    if !tile.fits() || tile.multiplies_pairs() && !target.bf16_pairs() {
         return unsupported(
-            "a tile that doesn't fit the registers, or of pairs or quads, for which the target has no instruction",
+            "a tile that doesn't fit the registers, or of pairs, for which the target has no instruction",
         );
     }
     tile.prepare_mask()?;
@@ -118,7 +127,7 @@ pub(crate) fn assemble(shape: &TileShape, target: &Target) -> Result<Vec<u8>, Em
     tile.store_sums()?;
     tile.asm.plain(Code::VEX_Vzeroupper)?;
     tile.asm.plain(Code::Retnq)?;
-    let pool = [PoolConstant::Bytes(tile.mask_lanes())];
+    let pool = [tile.mask_lanes(), bytes::even_bytes()].map(PoolConstant::Bytes);
     let (function, _) = tile.asm.finish(&pool, encoding)?;
     Ok(function.bytes)
 }
@@ -127,7 +136,9 @@ struct Tile<'s> {
     asm: Asm,
     shape: &'s TileShape,
     encoding: Encoding,
-    codes: &'static TileCodes,
+    codes: TileCodes,
+    /// Whether quads are multiplied as pairs of 16 bits, of their even bytes and of their odd ones.
+    splits_quads: bool,
 }
 
 /// Memory at an offset from a pointer.
@@ -154,10 +165,20 @@ impl Tile<'_> {
         !self.shape.n.is_multiple_of(self.lanes())
     }
 
-    /// Registers for a row of `b`. A tile with a single row uses each vector once: it multiplies by those in memory, and needs a register for one
+    /// Vectors of a row of `b` in registers. A tile with a single row uses each vector once: it multiplies by those in memory, and needs a register for one
     /// that is not full.
     fn factors(&self) -> usize {
         if self.shape.m == 1 { 1 } else { self.vectors() }
+    }
+
+    /// Registers of each vector of `b`.
+    fn parts(&self) -> usize {
+        if self.splits_quads { 2 } else { 1 }
+    }
+
+    /// Registers for what a sum is multiplied by: the element of `a`, or both its parts and a product.
+    fn scratch(&self) -> usize {
+        if self.splits_quads { 3 } else { 1 }
     }
 
     fn multiplies_pairs(&self) -> bool {
@@ -171,7 +192,7 @@ impl Tile<'_> {
     /// Sums, a row of `b`, a broadcast element and, with 256 bits, a mask must fit the registers; each loop needs a counter.
     fn fits(&self) -> bool {
         let mask = usize::from(self.is_masked() && self.encoding == Encoding::Vex);
-        let registers = self.shape.m * self.vectors() + self.factors() + 1 + mask;
+        let registers = self.shape.m * self.vectors() + self.factors() * self.parts() + self.scratch() + mask;
         registers <= usize::from(self.encoding.vectors()) && self.shape.reduce.len() <= COUNTERS.len()
     }
 
@@ -179,9 +200,9 @@ impl Tile<'_> {
         row * self.vectors() + vector
     }
 
-    /// The register of a vector of the row of `b`.
+    /// The register of a vector of the row of `b`, the first of its parts.
     fn factor(&self, vector: usize) -> usize {
-        self.shape.m * self.vectors() + vector
+        self.shape.m * self.vectors() + vector * self.parts()
     }
 
     /// The register of the broadcast element of `a`.
@@ -196,7 +217,7 @@ impl Tile<'_> {
 
     /// The register of the mask of 256-bit vectors.
     fn mask_register(&self) -> Operand {
-        self.vector(self.broadcast() + 1)
+        self.vector(self.broadcast() + self.scratch())
     }
 
     fn vector(&self, number: usize) -> Operand {
@@ -338,6 +359,9 @@ impl Tile<'_> {
     /// One step of the reduction, at offsets from the pointers.
     fn step(&mut self, a: i64, b: i64) -> Result<(), EmitError> {
         let vectors = self.vectors();
+        if self.splits_quads {
+            return self.step_of_split_quads(a, b);
+        }
         if self.shape.m == 1 && vectors > 1 {
             return self.step_of_row(a, b);
         }

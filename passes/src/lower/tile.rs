@@ -107,7 +107,7 @@ pub(super) fn choose(
     let tiles = widths.flat_map(|v| (1..=most_rows).map(move |h| (h, v)));
     // A single row multiplies by its part of the right factor where that stands in memory.
     let fits = |&(h, v): &(usize, usize)| {
-        (h == 1 && target.masked) || (v <= WIDEST_TILE && h * v + v + target.spare <= target.registers)
+        (h == 1 && target.masked) || (v <= WIDEST_TILE && h * v + v * target.parts + target.spare <= target.registers)
     };
     for (h, v) in tiles.filter(fits) {
         let width = limits.width.unwrap_or(v * lanes);

@@ -112,8 +112,8 @@ impl Trainer {
     /// channel, activations as `u8` with one scale and a zero point each, whose ranges are those on `data`, some hundred samples of what will be predicted. Products are
     /// summed in `i32` and scaled in `f32`; all else stays in the type that it has. Kernels take a quarter of their memory.
     ///
-    /// The integers are the same on every machine. They are faster than `f32` where processors have AVX512-VNNI; elsewhere they are computed in `f32`, which takes longer than the model itself, and only
-    /// memory is saved: `docs/performance.md` says how much of both was measured.
+    /// The integers are the same on every machine. They are much faster than `f32` where processors have AVX512-VNNI, and a little with AVX2; elsewhere they are computed in `f32`, which takes longer than the model
+    /// itself, and only memory is saved: `docs/performance.md` says how much of both was measured.
     ///
     /// ```
     /// use gradc::prelude::*;

@@ -64,7 +64,8 @@ impl Cutter<'_> {
         let panels = around * n.div_ceil(WIDEST_TILE * self.target.tile().vector_bytes / self.dtype.size_bytes());
         let limits =
             TileLimits { width, colliding_rows, shared_rows: (panels < FEW_PANELS || along_rows) && m >= SHARED_ROWS };
-        (choose(MatmulShape { m, n, k: depth }, self.dtype, &self.target.tile(), limits, copying), depth_block)
+        let tile = self.target.tile_for(self.dtype);
+        (choose(MatmulShape { m, n, k: depth }, self.dtype, &tile, limits, copying), depth_block)
     }
 
     /// Whether the left factor is packed before.
