@@ -1,7 +1,8 @@
 //! How a loop is cut into vectors.
 
-use kernel::walk::visit_stmts;
-use kernel::{IndexVar, Stmt, Target};
+use kernel::walk::{visit_exprs, visit_stmts};
+use kernel::{Expr, IndexVar, Stmt, Target};
+use std::collections::BTreeSet;
 
 /// A loop along `var`.
 #[derive(Clone, Copy)]
@@ -24,6 +25,8 @@ const MAX_UNROLLED: usize = 48;
 const LONG_CHAIN: usize = 16;
 /// Registers that each vector of such a loop wants, besides the constants, which may be operands in memory.
 const CHAIN_REGISTERS: usize = 8;
+/// Where a body reads so many vectors, it is for sums that share them: each value that is alive wants a register, and copies of the body would only read again.
+const MANY_READS: usize = 16;
 /// A fold's latency in statements: as many independent ones as fill it hide it.
 const FOLD_LATENCY: usize = 12;
 /// A loop of at most that many vectors becomes straight-line code.
@@ -89,7 +92,9 @@ fn interleave(body: &[Stmt], whole: usize, folds: bool, target: &Target) -> usiz
     } else if few && target.masked() {
         whole
     } else if statements >= LONG_CHAIN {
-        (target.vector_registers() / CHAIN_REGISTERS).clamp(1, INTERLEAVE)
+        let shares = reads(body) >= MANY_READS;
+        let wanted = if shares { most_alive(body).max(CHAIN_REGISTERS) } else { CHAIN_REGISTERS };
+        (target.vector_registers() / wanted).clamp(1, INTERLEAVE)
     } else if folds {
         (FOLD_LATENCY / statements.max(1)).clamp(2, INTERLEAVE)
     } else {
@@ -98,10 +103,37 @@ fn interleave(body: &[Stmt], whole: usize, folds: bool, target: &Target) -> usiz
     best.min(whole)
 }
 
+/// How often a body reads memory.
+fn reads(body: &[Stmt]) -> usize {
+    let mut reads = 0;
+    visit_exprs(body, &mut |expr| reads += usize::from(matches!(expr, Expr::Load { .. })));
+    reads
+}
+
+/// The most values of a body without loops that are alive at once.
+fn most_alive(body: &[Stmt]) -> usize {
+    let (mut alive, mut most) = (BTreeSet::new(), 0);
+    for stmt in body.iter().rev() {
+        if let Stmt::Let { reg, .. } | Stmt::Decl { reg, .. } = stmt {
+            alive.remove(reg);
+        }
+        if let Stmt::Accumulate { reg, .. } = stmt {
+            alive.insert(*reg);
+        }
+        visit_exprs(std::slice::from_ref(stmt), &mut |expr| {
+            if let Expr::Reg(reg) = expr {
+                alive.insert(*reg);
+            }
+        });
+        most = most.max(alive.len());
+    }
+    most
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernel::{Affine, BufRef, Expr};
+    use kernel::{Affine, BufRef};
 
     fn cut(extent: usize, target: &Target) -> Option<VectorCut> {
         let var = IndexVar(0);

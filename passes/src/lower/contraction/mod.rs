@@ -8,6 +8,7 @@
 
 mod border;
 mod cut;
+mod depthwise;
 mod left;
 mod pack;
 mod plain;
@@ -77,7 +78,9 @@ fn lower_parts(
         if of_several {
             return Err(lowering.defect(anchor, "pairs and quads are multiplied in tiles only"));
         }
-        return plain::lower(lowering, cluster, anchor, &results, largest);
+        let is_depthwise = depthwise::is_depthwise(lowering.graph.op(anchor), largest);
+        let lower = if is_depthwise { depthwise::lower } else { plain::lower };
+        return lower(lowering, cluster, anchor, &results, largest);
     }
     let name = lowering.kernel_name(nodes);
     let largest = largest.clone();

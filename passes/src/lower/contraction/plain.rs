@@ -27,9 +27,7 @@ pub(super) fn lower(
     let operands = [0, 1].map(|i| graph.operands(anchor)[i]);
     let buffers = [lowering.operand_buffer(operands[0])?, lowering.operand_buffer(operands[1])?];
     let mut emit = ValueEmitter::new(lowering, Some(cluster));
-    let mut at: Vec<Affine> = vec![Affine::default(); ty.shape.rank()];
-    at.iter_mut().zip(&spec.origin.at).for_each(|(at, &first)| *at = Affine::constant(first as i64));
-    let here = PlainPosition { a: Affine::constant(spec.origin.a), b: Affine::constant(spec.origin.b), at };
+    let here = PlainPosition::start(spec, ty.shape.rank());
     let together = is_together(graph.op(anchor), spec);
     let strides = ty.shape.strides();
     let around = spec.batch.iter().chain(if together { &[] } else { &spec.m[..] }).chain(&spec.n);
@@ -65,16 +63,23 @@ fn is_together(op: &Op, spec: &BatchedMatmul) -> bool {
 }
 
 /// Offsets in the factors, and coordinates in the result.
-#[derive(Clone)]
-struct PlainPosition {
-    a: Affine,
-    b: Affine,
-    at: Vec<Affine>,
+#[derive(Clone, Default)]
+pub(super) struct PlainPosition {
+    pub(super) a: Affine,
+    pub(super) b: Affine,
+    pub(super) at: Vec<Affine>,
 }
 
 impl PlainPosition {
+    /// Where a part of the iteration space starts.
+    pub(super) fn start(spec: &BatchedMatmul, rank: usize) -> Self {
+        let mut at: Vec<Affine> = vec![Affine::default(); rank];
+        at.iter_mut().zip(&spec.origin.at).for_each(|(at, &first)| *at = Affine::constant(first as i64));
+        Self { a: Affine::constant(spec.origin.a), b: Affine::constant(spec.origin.b), at }
+    }
+
     /// As far along a dimension.
-    fn walked(mut self, dim: &Dim, by: &Affine, strides: &[usize]) -> Self {
+    pub(super) fn walked(mut self, dim: &Dim, by: &Affine, strides: &[usize]) -> Self {
         self.a = self.a.add(&by.scale(dim.a));
         self.b = self.b.add(&by.scale(dim.b));
         if dim.c != 0 {
@@ -85,7 +90,7 @@ impl PlainPosition {
 }
 
 /// Every place of some dimensions.
-fn each(from: &PlainPosition, dims: &[Dim], strides: &[usize]) -> Vec<PlainPosition> {
+pub(super) fn each(from: &PlainPosition, dims: &[Dim], strides: &[usize]) -> Vec<PlainPosition> {
     dims.iter().fold(vec![from.clone()], |all, dim| {
         let along = |place: &PlainPosition| {
             let place = place.clone();
