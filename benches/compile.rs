@@ -37,7 +37,7 @@ fn each_pass(c: &mut Criterion) {
     let cx =
         PassContext::new(CompileOptions::default().target_or_host().expect("a machine that code is generated for"));
     for name in WORKLOADS {
-        let step = Workload::named(name).and_then(|w| Ok(w.step()?)).expect("the workload exists");
+        let step = Workload::named(name).and_then(Workload::step).expect("the workload exists");
         let mut module = Module::Graph(step.graph);
         let mut group = c.benchmark_group(format!("pass/{name}"));
         for (at, pass) in PIPELINE.iter().enumerate() {
@@ -53,7 +53,7 @@ fn whole(c: &mut Criterion) {
     let mut group = c.benchmark_group("compile");
     group.sample_size(20);
     for name in WORKLOADS {
-        let step = Workload::named(name).and_then(|w| Ok(w.step()?)).expect("the workload exists");
+        let step = Workload::named(name).and_then(Workload::step).expect("the workload exists");
         group.bench_function(name, |b| b.iter(|| black_box(support::load(&step))));
     }
 }

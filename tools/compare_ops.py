@@ -259,7 +259,7 @@ def indexed(r):
         j = i.numpy()
         return [r.x(), r.operand([n] + r.dims[1:])], lambda x, w: x.index_add(0, i, w), lambda x, w: x.at[j].add(w)
     if r.op == "sort":
-        return [r.x()], lambda x: x.sort(r.number(0)).values, lambda x: jnp.sort(x, r.number(0))
+        return [r.x()], lambda x: x.sort(r.number(0), stable=True).values, lambda x: jnp.sort(x, r.number(0))
     if r.op == "top_k":
         return [r.x()], lambda x: x.topk(r.number(1), r.number(0)).values, None
     if r.op == "one_hot":

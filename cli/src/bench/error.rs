@@ -3,6 +3,7 @@
 use gradc::compile::{CompileError, RunError};
 use gradc::dsl::ModelErrors;
 use gradc::io::IoError;
+use gradc::train::TrainError;
 use ir::ValueError;
 use runtime::{LoadError, PortError, StepError};
 
@@ -56,6 +57,9 @@ pub enum BenchError {
     /// The machine's limits can't be measured.
     #[error("the machine's limits can't be measured: {0}")]
     MachineLimits(#[from] LoadError),
+    /// The model can't be quantized.
+    #[error(transparent)]
+    Train(#[from] TrainError),
     /// A profile can't be written.
     #[error(transparent)]
     File(#[from] IoError),

@@ -5,6 +5,7 @@ mod composed;
 mod kernel;
 mod network;
 mod op;
+mod quantized;
 mod train;
 
 pub use kernel::KERNELS;
@@ -13,9 +14,10 @@ pub use train::{INFERENCE, WORKLOADS};
 
 use super::BenchError;
 use gradc::compile::CompiledProgram;
-use gradc::dsl::{ModelErrors, Step};
+use gradc::dsl::Step;
 use ir::{Value, ValueError};
 use kernel::KernelWorkload;
+use quantized::QuantizedWorkload;
 use train::Network;
 
 /// What one step of a workload does.
@@ -25,6 +27,8 @@ enum Definition {
     Training(Network),
     /// Forward on a batch.
     Inference(Network),
+    /// Forward on a batch, products in bytes.
+    Quantized(QuantizedWorkload),
     /// A single function of tensors.
     Kernel(KernelWorkload),
     /// A row of the list of operations.
@@ -109,7 +113,7 @@ impl Workload {
     pub fn kind(&self) -> WorkloadKind {
         match self.definition {
             Definition::Training(_) => WorkloadKind::Training,
-            Definition::Inference(_) => WorkloadKind::Inference,
+            Definition::Inference(_) | Definition::Quantized(_) => WorkloadKind::Inference,
             Definition::Kernel(_) | Definition::Op(_) => WorkloadKind::Kernel,
         }
     }
@@ -119,13 +123,14 @@ impl Workload {
     ///
     /// # Errors
     /// None that a workload of this crate has.
-    pub fn step(&self) -> Result<Step, ModelErrors> {
-        match self.definition {
-            Definition::Training(network) => network.training(self.batch),
-            Definition::Inference(network) => network.inference(self.batch),
-            Definition::Kernel(kernel) => kernel.step(self.name),
-            Definition::Op(row) => row.step(),
-        }
+    pub fn step(&self) -> Result<Step, BenchError> {
+        Ok(match self.definition {
+            Definition::Training(network) => network.training(self.batch)?,
+            Definition::Inference(network) => network.inference(self.batch)?,
+            Definition::Quantized(network) => network.step(self.batch)?,
+            Definition::Kernel(kernel) => kernel.step(self.name)?,
+            Definition::Op(row) => row.step()?,
+        })
     }
 
     /// The inputs' values, by the names of the step's inputs.
@@ -135,6 +140,7 @@ impl Workload {
     pub fn inputs(&self, step: &Step) -> Result<Vec<(String, Value)>, ValueError> {
         match self.definition {
             Definition::Training(network) | Definition::Inference(network) => network.batch(step),
+            Definition::Quantized(network) => network.batch(step),
             Definition::Kernel(kernel) => kernel.inputs(step),
             Definition::Op(row) => row.inputs(step),
         }
@@ -144,12 +150,13 @@ impl Workload {
     ///
     /// # Errors
     /// None that a workload of this crate has.
-    pub fn initial_values(&self, step: &Step) -> Result<Vec<(String, Value)>, ValueError> {
-        match self.definition {
-            Definition::Training(network) | Definition::Inference(network) => Ok(network.initial_values(step)),
-            Definition::Kernel(kernel) => kernel.initial_values(step),
-            Definition::Op(_) => Ok(step.initial_values(0)),
-        }
+    pub fn initial_values(&self, step: &Step) -> Result<Vec<(String, Value)>, BenchError> {
+        Ok(match self.definition {
+            Definition::Training(network) | Definition::Inference(network) => network.initial_values(step),
+            Definition::Quantized(network) => network.initial_values(self.batch)?,
+            Definition::Kernel(kernel) => kernel.initial_values(step)?,
+            Definition::Op(_) => step.initial_values(0),
+        })
     }
 
     /// Writes the initial values and the inputs into a compiled step of this workload.
@@ -167,7 +174,7 @@ impl Workload {
     /// What a kernel's figures are computed from; `None` for whole models, whose contractions are counted in their graphs.
     pub fn work(&self) -> Option<StepWork> {
         match self.definition {
-            Definition::Training(_) | Definition::Inference(_) | Definition::Op(_) => None,
+            Definition::Training(_) | Definition::Inference(_) | Definition::Quantized(_) | Definition::Op(_) => None,
             Definition::Kernel(kernel) => Some(kernel.work()),
         }
     }

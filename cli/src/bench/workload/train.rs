@@ -2,6 +2,7 @@
 
 use super::composed::{adversarial, half, joined};
 use super::network::{LAST_CHANNELS, convolutional, dense_layers, normalized, recurrent, residual, transformer};
+use super::quantized::QuantizedWorkload;
 use super::{Definition, Workload};
 use crate::bench::stream::{integers, uniform};
 use gradc::dsl::{ModelErrors, Policy, StateSpec, Step};
@@ -100,17 +101,24 @@ const fn inference(name: &'static str, batch: usize, network: Network) -> Worklo
     Workload { name, batch, definition: Definition::Inference(network) }
 }
 
+const fn quantized(name: &'static str, batch: usize) -> Workload {
+    Workload { name, batch, definition: Definition::Quantized(QuantizedWorkload) }
+}
+
 /// All predictions.
 ///
 /// | name | model | batch |
 /// |---|---|---|
 /// | `infer_mlp_small_b1` | that of `mlp_small` | 1 |
 /// | `infer_cnn_b1`, `infer_cnn_b32` | that of `cnn_mnist_b32` | 1 or 32 |
+/// | `infer_cnn_b1_int8`, `infer_cnn_b32_int8` | those without `_int8` after quantization, ranges from the batch | 1 or 32 |
 /// | `infer_transformer_b1` | that of `transformer_lm` | 1 |
 pub const INFERENCE: &[Workload] = &[
     inference("infer_mlp_small_b1", 1, Network::Classifier { widths: &[784, 128, 10], adam: false }),
     inference("infer_cnn_b1", 1, Network::Convolutional),
     inference("infer_cnn_b32", 32, Network::Convolutional),
+    quantized("infer_cnn_b1_int8", 1),
+    quantized("infer_cnn_b32_int8", 32),
     inference("infer_transformer_b1", 1, Network::Transformer { dropout: false }),
 ];
 
