@@ -21,6 +21,10 @@ impl Extents {
 pub(super) fn flip_horizontal<P: Pixel>(image: &mut [P], extents: Extents) {
     let Extents { width, channels, .. } = extents;
     for row in image.chunks_exact_mut(width * channels) {
+        if channels == 1 {
+            row.reverse();
+            continue;
+        }
         for x in 0..width / 2 {
             let (left, right) = row.split_at_mut((width - 1 - x) * channels);
             left[x * channels..(x + 1) * channels].swap_with_slice(&mut right[..channels]);
@@ -36,15 +40,25 @@ pub(super) fn flip_vertical<P: Pixel>(image: &mut [P], extents: Extents) {
     }
 }
 
-/// The image seen through a window moved by so many rows and columns.
+/// The image seen through a window moved by so many rows and columns, a row at a time.
 pub(super) fn crop<P: Pixel>(image: &mut [P], extents: Extents, (dy, dx): (isize, isize)) {
-    resample(image, extents, |y, x, pixel, old| {
-        if let Some(at) = extents.at(y as isize + dy, x as isize + dx) {
-            pixel.copy_from_slice(&old[at..at + extents.channels]);
-        } else {
-            pixel.fill(P::default());
-        }
-    });
+    let Extents { height, width, channels } = extents;
+    let row = width * channels;
+    // The columns that come from the image.
+    let within = |x: isize| x.clamp(0, width as isize) as usize * channels;
+    let (start, end) = (within(-dx), within(width as isize - dx));
+    for i in 0..height {
+        // Each row is read before it is written.
+        let y = if dy < 0 { height - 1 - i } else { i };
+        let Some(from) = y.checked_add_signed(dy).filter(|&from| from < height && start < end) else {
+            image[y * row..(y + 1) * row].fill(P::default());
+            continue;
+        };
+        let first = from * row + within(dx);
+        image.copy_within(first..first + end - start, y * row + start);
+        image[y * row..y * row + start].fill(P::default());
+        image[y * row + end..(y + 1) * row].fill(P::default());
+    }
 }
 
 /// Turned counterclockwise about the middle.

@@ -24,6 +24,10 @@ fn images_are_mirrored_moved_and_cut() {
     assert_eq!(changed(|i| crop(i, EXTENTS, (0, 0))), IMAGE);
     assert_eq!(changed(|i| crop(i, EXTENTS, (1, 0))), [3, 4, 5, 6, 0, 0]);
     assert_eq!(changed(|i| crop(i, EXTENTS, (-1, 1))), [0, 0, 2, 0, 4, 0]);
+    assert_eq!(changed(|i| crop(i, EXTENTS, (1, -1))), [0, 3, 0, 5, 0, 0]);
+    assert_eq!(changed(|i| crop(i, EXTENTS, (0, 2))), [0; 6]);
+    assert_eq!(changed(|i| crop(i, EXTENTS, (-3, 0))), [0; 6]);
+    assert_eq!(changed(|i| crop(i, wide, (0, 1))), [3, 4, 5, 6, 0, 0]);
     assert_eq!(changed(|i| cutout(i, EXTENTS, (2, 0), 1)), [1, 2, 3, 4, 0, 6]);
     assert_eq!(changed(|i| cutout(i, EXTENTS, (0, 0), 2)), [0, 2, 3, 4, 5, 6]);
     assert_eq!(changed(|i| cutout(i, EXTENTS, (1, 1), 9)), [0; 6]);
