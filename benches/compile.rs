@@ -10,7 +10,8 @@ use gradc::nn::SparseCategoricalCrossEntropy;
 use gradc::optim::Adam;
 use gradc_cli::bench::Workload;
 use passes::pipeline::PIPELINE;
-use passes::{Module, Pass, PassContext, PassFn, RunOptions};
+use passes::simplify::Rewrites;
+use passes::{Module, Pass, PassContext, RunOptions};
 use std::hint::black_box;
 
 const WORKLOADS: [&str; 3] = ["mlp_small", "cnn_mnist_b32", "transformer_lm"];
@@ -19,18 +20,7 @@ const LENGTHS: [usize; 2] = [100, 1000];
 
 /// Runs a pass without verification.
 fn apply(pass: &Pass, module: Module, cx: &PassContext) -> Module {
-    match (pass.run, module) {
-        (PassFn::Graph(f), Module::Graph(mut graph)) => {
-            f(&mut graph, cx).expect("the pass succeeds");
-            Module::Graph(graph)
-        }
-        (PassFn::Lower(f), Module::Graph(graph)) => Module::Program(f(&graph, cx).expect("the pass succeeds")),
-        (PassFn::Program(f), Module::Program(mut program)) => {
-            f(&mut program, cx).expect("the pass succeeds");
-            Module::Program(program)
-        }
-        _ => panic!("pass `{}` stands at the wrong place", pass.name),
-    }
+    pass.apply(module, cx, &mut Rewrites::default()).expect("the pass succeeds")
 }
 
 fn each_pass(c: &mut Criterion) {

@@ -44,3 +44,8 @@ pub mod train;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Likewise that in the page on looking into the compiler.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/workbench.md")]
+struct WorkbenchPage;

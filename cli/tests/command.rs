@@ -173,7 +173,7 @@ fn profile_has_two_threads() -> bool {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("trace.json");
     let text = gradc(&format!("profile cnn --threads 2 --steps 4 --no-limits --traced 2 --trace {}", path.display()));
-    assert!(text.contains("cli/src/command/dump.rs:"), "{text}");
+    assert!(text.contains("cli/src/command/built_in.rs:"), "{text}");
     let ms: Vec<f64> = text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
     assert!(ms.len() > 5 && ms.is_sorted_by(|a, b| a >= b), "{text}");
     let trace: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
@@ -217,4 +217,66 @@ fn a_saved_model_runs_from_its_file() {
     let output = Command::new(env!("CARGO_BIN_EXE_gradc")).arg("run").arg(&inputs).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && error.contains("it has weights alone"), "{error}");
+}
+
+/// The subcommands that `gradc help` lists.
+fn commands() -> Vec<String> {
+    let text = gradc("help");
+    let list = text.split_once("Commands:\n").unwrap().1.split_once("\n\n").unwrap().0;
+    // Lines that go on are indented further.
+    let names = list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(String::from).collect()
+}
+
+#[test]
+fn every_command_shows_an_example() {
+    let commands = commands();
+    assert!(commands.len() > 10 && commands.contains(&"bisect".to_string()), "{commands:?}");
+    for command in commands {
+        let help = gradc(&format!("{command} --help"));
+        assert!(help.contains("Example") && help.contains(&format!("gradc {command}")), "gradc {command}: {help}");
+    }
+}
+
+/// A step in a file is taken by every command that looks into one, and computes the same in all ways.
+#[test]
+fn a_file_of_a_step_goes_through_all_commands() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    for (number, model) in ["cnn --batch 2", "mlp_tiny"].into_iter().enumerate() {
+        let step = file(&format!("{number}.ir"));
+        std::fs::write(&step, gradc(&format!("dump {model} --after none --locations"))).unwrap();
+        let graph = ir::Graph::parse(&std::fs::read_to_string(&step).unwrap()).unwrap();
+        assert!(graph.ids().any(|id| graph.loc(id).is_some()));
+        assert!(gradc(&format!("opt {step} --until fuse --stats")).contains("; autodiff"));
+        assert!(gradc(&format!("diff {step} {step}")).contains("nodes alike, 0 removed, 0 added"));
+        let checked = gradc(&format!("run {step} --inputs random:3 --check"));
+        assert_eq!(checked.matches("results are the interpreter's, but for rounding").count(), 2, "{checked}");
+        assert!(
+            gradc(&format!("bisect {step}")).contains("keep what the graph computes, and so does the machine code")
+        );
+        assert!(gradc(&format!("dump {step} --format asm")).contains("; kernel "));
+        assert!(gradc(&format!("profile {step} --steps 3 --no-limits")).contains("step"));
+    }
+}
+
+/// What a process compiles is written where the variable says, also when the cache has the code.
+#[test]
+fn programs_of_a_process_are_dumped() {
+    let parent = tempfile::tempdir().unwrap();
+    let (dump, cache) = (parent.path().join("dump"), parent.path().join("cache"));
+    for _ in 0..2 {
+        let arguments = ["run", "mlp_tiny", "--runs", "2"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gradc"));
+        let output = command.args(arguments).env("GRADC_DUMP", &dump).env("GRADC_CACHE", &cache).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let mut folders: Vec<_> = std::fs::read_dir(&dump).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert_eq!(folders.len(), 2, "{folders:?}");
+    for folder in folders {
+        let declared = std::fs::read_to_string(folder.join("00-declared.ir")).unwrap();
+        assert!(ir::Graph::parse(&declared).unwrap().ids().count() > 20);
+        assert!(folder.join("01-autodiff.ir").exists());
+    }
 }

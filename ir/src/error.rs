@@ -2,6 +2,7 @@
 
 use crate::TensorType;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// A place in the user's source: what `#[track_caller]` saw, or what a text file said.
@@ -27,6 +28,21 @@ impl Loc {
 impl fmt::Display for Loc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// A source location as [`Loc`] prints it; the file's name may have colons in it.
+impl FromStr for Loc {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        let mut parts = text.rsplitn(3, ':');
+        let mut number = || parts.next()?.parse().ok();
+        let place = number().zip(number());
+        match (place, parts.next()) {
+            (Some((column, line)), Some(file)) => Ok(Self { file: file.into(), line, column }),
+            _ => Err(RuleError(format!("{text:?} is no source location: it is `file:line:column`"))),
+        }
     }
 }
 

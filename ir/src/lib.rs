@@ -141,6 +141,7 @@
 //! ```
 
 mod build;
+pub mod diff;
 pub mod dot;
 mod dtype;
 mod error;

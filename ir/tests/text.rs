@@ -43,15 +43,45 @@ fn blanks_and_comments_and_numbers_mean_nothing() {
 }
 
 #[test]
-fn locations_are_comments() {
+fn locations_come_back() {
     let mut graph = Graph::parse(STEP).unwrap();
-    let loc = ir::Loc { file: "src/main.rs".into(), line: 12, column: 9 };
+    // A name may have anything in it.
+    let loc = ir::Loc { file: "C:\\src \"x\"\n/main.rs".into(), line: 12, column: 9 };
     let ids: Vec<NodeId> = graph.topological();
     graph.set_loc(ids[3], loc);
     let text = graph.display().locations(true).to_string();
-    assert!(text.contains("%3 = reduce_sum %2 {axes=[0,1]} : f32[] @0 // src/main.rs:12:9\n"), "{text}");
+    assert!(text.contains("%3 = reduce_sum %2 {axes=[0,1]} : f32[] @0 at \"C:"), "{text}");
     assert_eq!(graph.to_string(), STEP);
-    assert!(Graph::parse(&text).unwrap().same_as(&graph));
+    for parsed in [Graph::parse(&text).unwrap(), Graph::parse(&graph.to_string()).unwrap()] {
+        assert!(parsed.same_as(&graph));
+        assert_eq!(parsed.same_places_as(&graph), parsed.loc(parsed.topological()[3]).is_some());
+    }
+    // What the text says goes before the place in the file.
+    let in_file = Graph::parse_file(&text, "step.ir").unwrap();
+    let lines: Vec<u32> = in_file.topological().iter().map(|&id| in_file.loc(id).unwrap().line).collect();
+    assert_eq!((lines[2], lines[3]), (4, 12));
+}
+
+#[test]
+fn equal_bodies_keep_their_own_locations() {
+    let scan = |line: u32| {
+        format!(
+            r#"scan %0, %1 {{length=3, reverse=0, recompute=0, select=0, body=graph "b" {{
+            %0 = input {{name="carry0"}} : f32[2]
+            %1 = input {{name="x0"}} : f32[2]
+            %2 = add %0, %1 : f32[2] at "a.rs:{line}:1"
+            output "carry0" = %2
+          }}}} : f32[2]"#
+        )
+    };
+    let head = "graph \"g\" {\n%0 = input {name=\"c\"} : f32[2]\n%1 = input {name=\"x\"} : f32[3,2]\n";
+    let text = format!("{head}%2 = {}\n%3 = {}\noutput \"y\" = %2\noutput \"z\" = %3\n}}", scan(7), scan(8));
+    let graph = Graph::parse(&text).unwrap_or_else(|e| panic!("{e}"));
+    let printed = graph.display().locations(true).to_string();
+    assert!(printed.contains("a.rs:7:1") && printed.contains("a.rs:8:1"), "{printed}");
+    let parsed = Graph::parse(&printed).unwrap();
+    assert!(parsed.same_as(&graph) && parsed.same_places_as(&graph));
+    assert_eq!(parsed.display().locations(true).to_string(), printed);
 }
 
 #[test]
@@ -107,6 +137,8 @@ fn errors_show_the_place() {
 /// Text, line, column, part of the message.
 const WRONG: &[(&str, usize, usize, &str)] = &[
     ("%0 = neg %0 : f32[2,3]", 3, 1, "%0 is defined twice"),
+    ("%1 = neg %0 : f32[2,3] at 7", 3, 27, "expected a source location as a string"),
+    ("%1 = neg %0 : f32[2,3] at \"main.rs:7\"", 3, 27, "is `\"file:line:column\"`"),
     ("%1 = neg %2 : f32[2,3]", 3, 10, "%2 is not defined above this line"),
     ("%1 = neg %1 : f32[2,3]", 3, 10, "%1 is not defined above this line"),
     ("%1 = neg %0 : f32[3,2]", 3, 15, "the text says f32[3,2], but `neg` of these operands gives f32[2,3]"),

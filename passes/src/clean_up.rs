@@ -1,15 +1,15 @@
 //! The part of THE list that tidies up what is written for generality, derivative rules first of all. `autodiff` runs it, too, on each step of a scan that it
 //! differentiates: what a step must keep for the way back is known once what is superfluous has gone.
 
-use crate::pass::{Pass, graph_pass};
+use crate::pass::{Pass, graph_pass, rules_pass};
 use crate::{cse, dce, fold, simplify, stage::Stage};
 
 /// A pass that leaves a differentiated graph as such.
 pub(crate) const CLEAN: (Stage, Stage) = (Stage::Differentiated, Stage::Differentiated);
 
-pub(crate) const SIMPLIFY: Pass = graph_pass(
+pub(crate) const SIMPLIFY: Pass = rules_pass(
     "simplify",
-    simplify::run,
+    simplify::all,
     CLEAN,
     "Derivative rules are written for generality: their identities, double movements and broadcasts go before anything is compared or evaluated.",
 );
@@ -20,9 +20,9 @@ pub(crate) const FOLD: Pass =
 pub(crate) const CSE: Pass =
     graph_pass("cse", cse::run, CLEAN, "After simplify and fold, which have given equal nodes an equal spelling.");
 
-pub(crate) const SIMPLIFY_AGAIN: Pass = graph_pass(
+pub(crate) const SIMPLIFY_AGAIN: Pass = rules_pass(
     "simplify",
-    simplify::run,
+    simplify::all,
     CLEAN,
     "Again: folding made constants and cse made operands equal, on which rules may fire now.",
 );

@@ -2,7 +2,7 @@
 
 use crate::pipeline::PIPELINE;
 use crate::plan_memory::report;
-use crate::runner::{count, run};
+use crate::runner::{PassWatch, count, run_watched};
 use crate::{Module, Outcome, Pass, PassContext, PassError, Report, RunOptions, Stop, rematerialize};
 use ir::Graph;
 
@@ -19,6 +19,19 @@ const NAMED: usize = 4;
 /// # Errors
 /// [`PassError::MemoryLimit`] if it can't be made so small; what a pass can't do, or an invariant it broke; the error names the pass. A stop after a pass that isn't in the pipeline.
 pub fn compile(graph: Graph, cx: &PassContext, options: &RunOptions) -> Result<Outcome, PassError> {
+    compile_watched(graph, cx, options, &mut |_, _| {})
+}
+
+/// As [`compile`]; shows the program to `watch` after each pass, of all attempts.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_watched(
+    graph: Graph,
+    cx: &PassContext,
+    options: &RunOptions,
+    watch: &mut PassWatch<'_>,
+) -> Result<Outcome, PassError> {
     let after = PIPELINE.iter().position(|pass| pass.name == "rematerialize").unwrap_or(PIPELINE.len());
     match cx.options.memory_limit {
         Some(limit) if count(PIPELINE, &options.stop)? > after => {
@@ -27,9 +40,9 @@ pub fn compile(graph: Graph, cx: &PassContext, options: &RunOptions) -> Result<O
                 other => other.clone(),
             };
             let options = RunOptions { stop, ..options.clone() };
-            compile_within(graph, PIPELINE.split_at(after), cx, &options, limit)
+            compile_within(graph, PIPELINE.split_at(after), cx, &options, (limit, watch))
         }
-        _ => run(Module::Graph(graph), PIPELINE, cx, options),
+        _ => run_watched(Module::Graph(graph), PIPELINE, cx, options, watch),
     }
 }
 
@@ -42,18 +55,19 @@ fn compile_within(
     (before, after): (&[Pass], &[Pass]),
     cx: &PassContext,
     options: &RunOptions,
-    limit: usize,
+    (limit, watch): (usize, &mut PassWatch<'_>),
 ) -> Result<Outcome, PassError> {
     let whole = RunOptions { stop: Stop::End, ..options.clone() };
-    let Outcome { module, report } = run(Module::Graph(graph), before, cx, &whole)?;
+    let Outcome { module, report } = run_watched(Module::Graph(graph), before, cx, &whole, watch)?;
     let Module::Graph(scheduled) = &module else { return Ok(Outcome { module, report }) };
-    let mut attempts = Attempts { scheduled, after, cx, options: &whole, limit, report, best: None, smallest: None };
+    let mut attempts =
+        Attempts { scheduled, after, cx, options: &whole, limit, watch, report, best: None, smallest: None };
     attempts.run_all()?;
-    let Attempts { report, best, smallest, .. } = attempts;
+    let Attempts { report, best, smallest, watch, .. } = attempts;
     match best {
         Some(Attempt { outcome, .. }) if options.stop == Stop::End => Ok(with_passes(report, outcome)),
         Some(Attempt { budget, .. }) => {
-            let stopped = run(module.clone(), after, &within(cx, budget), options)?;
+            let stopped = run_watched(module.clone(), after, &within(cx, budget), options, watch)?;
             Ok(with_passes(report, stopped))
         }
         None => {
@@ -94,6 +108,7 @@ struct Attempts<'g> {
     cx: &'g PassContext,
     options: &'g RunOptions,
     limit: usize,
+    watch: &'g mut PassWatch<'g>,
     /// What all attempts' passes took.
     report: Report,
     /// Of those within the limit the one that computes least again.
@@ -106,7 +121,7 @@ impl Attempts<'_> {
     /// Runs the later passes with a budget; gives the bytes of the arena.
     fn attempt(&mut self, budget: Option<usize>) -> Result<usize, PassError> {
         let module = Module::Graph(self.scheduled.clone());
-        let mut outcome = run(module, self.after, &within(self.cx, budget), self.options)?;
+        let mut outcome = run_watched(module, self.after, &within(self.cx, budget), self.options, self.watch)?;
         self.report.passes.append(&mut outcome.report.passes);
         let arena = outcome.module.program().map_or(0, |program| report(program).arena);
         if self.smallest.is_none_or(|(smallest, _)| arena < smallest) {

@@ -22,10 +22,12 @@ pub enum PassError {
     #[error("broken invariant:\n{0}")]
     Invalid(String),
     /// No pass has that name.
-    #[error("there is no pass `{name}`; the passes are {known}")]
+    #[error("there is no pass `{name}`{}; the passes are {known}", .near.map_or_else(String::new, |near| format!(": did you mean `{near}`?")))]
     UnknownPass {
         /// The name asked for.
         name: String,
+        /// The pass whose name is most like it, if one is like it at all.
+        near: Option<&'static str>,
         /// The names there are.
         known: String,
     },

@@ -2,8 +2,11 @@
 //!
 //! [`pipeline`] is the list of all passes in their order, with the reason for each; [`runner`] runs it. A pass is a function on a
 //! graph or on a program of loops; its module says under four headings what it does, requires and ensures, with an example.
+//! [`bisect`] finds the pass that changes what a program computes, [`interpret()`] is what says so.
 
+mod apply;
 pub mod autodiff;
+pub mod bisect;
 mod bodies;
 mod clean_up;
 pub mod collapse;
@@ -17,6 +20,7 @@ pub mod fold;
 pub mod fuse;
 pub mod fuse_loops;
 pub mod hoist;
+mod interpret;
 pub mod legalize;
 pub mod lower;
 mod module;
@@ -38,9 +42,10 @@ mod verify;
 pub mod widen;
 mod window;
 
-pub use compile::compile;
+pub use compile::{compile, compile_watched};
 pub use error::{LiveTensor, PassError};
+pub use interpret::{InterpretError, interpret};
 pub use module::Module;
 pub use pass::{Pass, PassContext, PassFn, PassOptions};
-pub use runner::{Outcome, PassRecord, Report, RunOptions, Snapshot, Snapshots, Stop, run, run_watched};
+pub use runner::{Outcome, PassRecord, PassWatch, Report, RunOptions, Snapshot, Snapshots, Stop, run, run_watched};
 pub use stage::Stage;

@@ -37,6 +37,14 @@ impl Module {
         }
     }
 
+    /// As [`Self::text`], with the source locations of a graph's nodes; loops always have theirs.
+    pub fn text_with_locations(&self) -> String {
+        match self {
+            Self::Graph(graph) => graph.display().locations(true).to_string(),
+            Self::Program(program) => program.to_string(),
+        }
+    }
+
     /// Nodes of a graph, kernels of a program.
     pub fn size(&self) -> usize {
         match self {

@@ -1,5 +1,6 @@
 //! What a pass is, and what it is given.
 
+use crate::simplify::RewriteRule;
 use crate::stage::Stage;
 use crate::{PassError, bodies};
 use ir::Graph;
@@ -44,6 +45,8 @@ impl Default for PassOptions {
 pub enum PassFn {
     /// From graph to graph, and on the bodies of scans likewise.
     Graph(fn(&mut Graph, &PassContext) -> Result<(), PassError>),
+    /// Rewrite rules, which [`crate::simplify::apply`] applies until none fires, on the bodies of scans likewise.
+    Rules(fn() -> Vec<&'static RewriteRule>),
     /// From graph to graph, but not on the bodies of scans.
     Step(fn(&mut Graph, &PassContext) -> Result<(), PassError>),
     /// From a graph to loops.
@@ -77,7 +80,26 @@ pub(crate) const fn graph_pass(
     Pass { name, run: PassFn::Graph(run), requires, ensures, why }
 }
 
+/// A pass that applies rules.
+pub(crate) const fn rules_pass(
+    name: &'static str,
+    rules: fn() -> Vec<&'static RewriteRule>,
+    (requires, ensures): (Stage, Stage),
+    why: &'static str,
+) -> Pass {
+    Pass { name, run: PassFn::Rules(rules), requires, ensures, why }
+}
+
 impl Stage {
+    /// The stage that loops are in, by what stands in them.
+    pub fn of_program(program: &Program) -> Self {
+        match program.arena_bytes {
+            Some(_) => Self::Planned,
+            None if kernel::verify(program, kernel::Spec::DECOMPOSED).is_ok() => Self::Decomposed,
+            None => Self::Lowered,
+        }
+    }
+
     /// The stage that a graph is in, by what stands in it.
     pub fn of(graph: &Graph) -> Self {
         if bodies::any(graph, &|op| op.family() == ir::Family::Control) {

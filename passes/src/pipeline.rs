@@ -146,13 +146,21 @@ pub fn names() -> Vec<&'static str> {
 /// The pass of that name.
 ///
 /// # Errors
-/// If there is none; the message lists the names there are.
+/// If there is none; the message lists the names there are, and says which is like it.
 pub fn find(name: &str) -> Result<&'static Pass, PassError> {
-    PIPELINE
-        .iter()
-        .find(|pass| pass.name == name)
-        .ok_or_else(|| PassError::UnknownPass { name: name.into(), known: names().join(", ") })
+    PIPELINE.iter().find(|pass| pass.name == name).ok_or_else(|| {
+        let likeness = |known: &&str| strsim::jaro(known, name);
+        let near = names().into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        PassError::UnknownPass {
+            name: name.into(),
+            near: near.filter(|near| likeness(near) > LIKE),
+            known: names().join(", "),
+        }
+    })
 }
+
+/// How like a name must be, of 1, to be proposed instead: what `clap` takes for its own options.
+const LIKE: f64 = 0.7;
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,11 @@
 //! Runs passes: checks stages, verifies after each where asked, times each, records what changed, stops where asked.
 
 use crate::pipeline::find;
+use crate::simplify::Rewrites;
 use crate::verify::{BeforePass, Verified};
-use crate::{Module, Pass, PassContext, PassError, PassFn, Stage};
-use ir::Graph;
+use crate::{Module, Pass, PassContext, PassError, Stage};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 /// Where a run ends.
@@ -60,6 +62,8 @@ pub struct PassRecord {
     pub before: usize,
     /// Nodes (from `lower` on: kernels) after it.
     pub after: usize,
+    /// How often each rewrite rule fired, of a pass that is made of rules; those that didn't aren't there.
+    pub rules: BTreeMap<&'static str, usize>,
 }
 
 /// A program after a pass, as text.
@@ -89,6 +93,9 @@ pub struct Outcome {
     pub report: Report,
 }
 
+/// Sees the program after each pass.
+pub type PassWatch<'w> = dyn FnMut(&Pass, &Module) + 'w;
+
 /// Runs passes in the given order.
 ///
 /// # Errors
@@ -106,12 +113,29 @@ pub fn run_watched(
     passes: &[Pass],
     cx: &PassContext,
     options: &RunOptions,
-    watch: &mut dyn FnMut(&Pass, &Module),
+    watch: &mut PassWatch<'_>,
+) -> Result<Outcome, PassError> {
+    run_until(module, passes, cx, options, &mut |pass, module| {
+        watch(pass, module);
+        ControlFlow::Continue(())
+    })
+}
+
+/// As [`run_watched`], until `watch` breaks it off.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_until(
+    module: Module,
+    passes: &[Pass],
+    cx: &PassContext,
+    options: &RunOptions,
+    watch: &mut dyn FnMut(&Pass, &Module) -> ControlFlow<()>,
 ) -> Result<Outcome, PassError> {
     let count = count(passes, &options.stop)?;
     let stage = match &module {
         Module::Graph(graph) => Stage::of(graph),
-        Module::Program(_) => Stage::Lowered,
+        Module::Program(program) => Stage::of_program(program),
     };
     let mut reached = Reached { state: BeforePass::of(&module), stage, verified: Verified::default() };
     reached.verify(&module)?;
@@ -119,7 +143,9 @@ pub fn run_watched(
     for pass in &passes[..count] {
         outcome = step(outcome, pass, &mut reached, cx, options)
             .map_err(|source| PassError::In { pass: pass.name, source: Box::new(source) })?;
-        watch(pass, &outcome.module);
+        if watch(pass, &outcome.module).is_break() {
+            break;
+        }
     }
     Ok(outcome)
 }
@@ -165,7 +191,8 @@ fn step(
     let Outcome { module, mut report } = outcome;
     let before = module.size();
     let start = Instant::now();
-    let module = apply(module, pass, cx)?;
+    let mut rewrites = Rewrites::default();
+    let module = pass.apply(module, cx, &mut rewrites)?;
     let seconds = start.elapsed().as_secs_f64();
     reached.stage = reached.stage.max(pass.ensures);
     let state = BeforePass::of(&module);
@@ -174,7 +201,8 @@ fn step(
     if options.verify {
         reached.verify(&module)?;
     }
-    report.passes.push(PassRecord { name: pass.name, seconds, changed, before, after: module.size() });
+    let (after, rules) = (module.size(), rewrites.fired);
+    report.passes.push(PassRecord { name: pass.name, seconds, changed, before, after, rules });
     let keep = match &options.snapshots {
         Snapshots::None => false,
         Snapshots::Changed => changed,
@@ -184,37 +212,4 @@ fn step(
         report.snapshots.push(Snapshot { pass: pass.name, text: module.text() });
     }
     Ok(Outcome { module, report })
-}
-
-fn apply(module: Module, pass: &Pass, cx: &PassContext) -> Result<Module, PassError> {
-    match (pass.run, module) {
-        (PassFn::Graph(f), Module::Graph(mut graph)) => {
-            apply_to_graph(f, &mut graph, cx)?;
-            Ok(Module::Graph(graph))
-        }
-        (PassFn::Step(f), Module::Graph(mut graph)) => {
-            f(&mut graph, cx)?;
-            Ok(Module::Graph(graph))
-        }
-        (PassFn::Lower(f), Module::Graph(graph)) => Ok(Module::Program(f(&graph, cx)?)),
-        (PassFn::Program(f), Module::Program(mut program)) => {
-            f(&mut program, cx)?;
-            Ok(Module::Program(program))
-        }
-        (_, Module::Graph(_)) => Err(PassError::Stage { needs: Stage::Lowered, is: Stage::Declared }),
-        (_, Module::Program(_)) => Err(PassError::Unsupported {
-            what: "the program has been lowered to loops: a pass on graphs can't run any more".into(),
-            loc: None,
-        }),
-    }
-}
-
-/// Runs a pass on a graph, then on the bodies of scans in it.
-fn apply_to_graph(
-    pass: fn(&mut Graph, &PassContext) -> Result<(), PassError>,
-    graph: &mut Graph,
-    cx: &PassContext,
-) -> Result<(), PassError> {
-    pass(graph, cx)?;
-    crate::bodies::for_each(graph, &mut |body| apply_to_graph(pass, body, cx))
 }

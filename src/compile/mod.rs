@@ -21,6 +21,7 @@
 //! ```
 
 pub mod cache;
+mod dump;
 mod error;
 mod indices;
 mod memory;
@@ -87,7 +88,12 @@ impl Step {
         let start = Instant::now();
         memory::check(&self.graph)?;
         // What the environment says is read once.
-        let options = &CompileOptions { target: Some(options.target_or_host()?), ..options.clone() };
+        let mut options = CompileOptions { target: Some(options.target_or_host()?), ..options.clone() };
+        if dump::directory().is_some() {
+            // Code from the cache would be of passes that don't run.
+            options.cache = Cache::Off;
+        }
+        let options = &options;
         let found = cache::find_or_compile(self, options, || generate(&self.graph, options))?;
         let executable = load(Arc::clone(&found.loaded), options.threads);
         let mut executable = executable.map_err(|e| memory::explain(&self.graph, e))?;
@@ -148,5 +154,12 @@ fn blame(error: LoadError, graph: &Graph, options: &CompileOptions) -> CompileEr
 pub fn run_passes(graph: Graph, options: &CompileOptions, stop: Stop) -> Result<Outcome, CompileError> {
     let cx = PassContext { target: options.target_or_host()?, options: options.passes.clone() };
     let run = RunOptions { verify: options.verify, stop, snapshots: options.snapshots.clone() };
-    Ok(passes::compile(graph, &cx, &run)?)
+    match dump::PassDump::begin(&graph)? {
+        None => Ok(passes::compile(graph, &cx, &run)?),
+        Some(mut dump) => {
+            let outcome = passes::compile_watched(graph, &cx, &run, &mut |pass, module| dump.after(pass.name, module));
+            dump.end()?;
+            Ok(outcome?)
+        }
+    }
 }

@@ -5,6 +5,7 @@
 mod arrange;
 mod atomic;
 mod error;
+mod graph_file;
 mod model_file;
 mod npy;
 mod npz;

@@ -31,7 +31,9 @@ fn named(name: &str) -> Pass {
 fn clean_up() -> Vec<Pass> {
     let is_clean_up = |pass: &&Pass| {
         let changes_digits = ["autodiff", "fma"].contains(&pass.name);
-        matches!(pass.run, PassFn::Graph(_)) && pass.ensures == Stage::Differentiated && !changes_digits
+        matches!(pass.run, PassFn::Graph(_) | PassFn::Rules(_))
+            && pass.ensures == Stage::Differentiated
+            && !changes_digits
     };
     pipeline::PIPELINE.iter().filter(is_clean_up).copied().collect()
 }

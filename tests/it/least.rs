@@ -3,6 +3,7 @@
 use crate::oracle::{NamedValues, divided};
 use ir::Graph;
 use ir::shrink::{GraphCase, shrink};
+use passes::bisect::panic_message;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
@@ -30,7 +31,7 @@ fn fault_of(case: &GraphCase, ports: &NamedValues, check: FaultFinder<'_>) -> Op
 
 fn fault(graph: &Graph, ports: &NamedValues, check: FaultFinder<'_>) -> Option<String> {
     catch_unwind(AssertUnwindSafe(|| check(graph, ports)))
-        .unwrap_or_else(|payload| Some(crate::seeds::message(payload.as_ref())))
+        .unwrap_or_else(|payload| Some(panic_message(payload.as_ref())))
 }
 
 thread_local! {
@@ -77,7 +78,7 @@ fn a_failing_graph_is_shown_by_few_nodes() {
         let failing: Vec<_> = failing.take(5).collect();
         assert_eq!(failing.len(), 5, "{name}");
         for (seed, payload) in failing {
-            let text = crate::seeds::message(payload.as_ref());
+            let text = panic_message(payload.as_ref());
             assert!(text.starts_with(&format!("seed {seed}, of ")) && text.contains(name), "{text}");
             let left: usize = text.split_once(" nodes ").unwrap().1.split_once(" left").unwrap().0.parse().unwrap();
             assert!(left <= 6, "{text}");

@@ -1,9 +1,11 @@
 //! What a graph computes, by the reference rules, on given or random values; and when two results agree.
 
-use ir::eval::{RunError, RunResults};
+use ir::eval::RunError;
+use ir::shrink::GraphCase;
 use ir::{DType, Data, Graph, Scalar, Shape, TensorType, Value};
 use kernel::eval::Tensors;
 use kernel::{BufferKind, Program};
+use passes::Module;
 use random_graphs::Rng;
 use std::collections::BTreeMap;
 
@@ -19,7 +21,7 @@ pub(crate) type TypeOf = fn(Vec<usize>) -> gradc::dsl::TypeSpec;
 /// What the run fails with.
 pub(crate) fn evaluate(graph: &Graph, ports: &NamedValues) -> Result<NamedValues, RunError> {
     let (inputs, states) = divided(graph, ports);
-    Ok(named(ir::eval::run(graph, &inputs, &states)?))
+    Ok(ir::eval::run(graph, &inputs, &states)?.named())
 }
 
 /// The values of inputs and those of states.
@@ -27,12 +29,6 @@ pub(crate) fn divided(graph: &Graph, ports: &NamedValues) -> (NamedValues, Named
     let pick = |names: Vec<&String>| names.into_iter().map(|n| (n.clone(), ports[n].clone())).collect();
     let inputs = pick(graph.inputs().map(|(_, port)| &port.name).collect());
     (inputs, pick(graph.states().map(|(_, port)| &port.name).collect()))
-}
-
-/// Outputs, and updates under `name'`.
-pub(crate) fn named(outcome: RunResults) -> NamedValues {
-    let updates = outcome.states.into_iter().map(|(name, value)| (format!("{name}'"), value));
-    outcome.outputs.into_iter().chain(updates).collect()
 }
 
 /// Values for all inputs and states, a function of `seed`: floats between -2 and 2 with some zeros of both signs among them, integers
@@ -117,7 +113,7 @@ fn agree(x: Scalar, y: Scalar, agreement: Agreement) -> bool {
     (x - y).abs() <= tolerance * x.abs().max(y.abs()).max(1.0)
 }
 
-/// As [`evaluate`], of loops; the types are those of `like`'s ports.
+/// As [`evaluate`], of loops that passes made of `like`.
 ///
 /// # Errors
 /// What the run fails with.
@@ -125,22 +121,10 @@ pub(crate) fn evaluate_program(
     program: &Program,
     like: &Graph,
     ports: &NamedValues,
-) -> Result<NamedValues, kernel::eval::EvalError> {
-    let pick = |names: Vec<&String>| -> Tensors {
-        names.into_iter().map(|name| (name.clone(), ports[name].data().clone())).collect()
-    };
-    let inputs = pick(like.inputs().map(|(_, port)| &port.name).collect());
-    let states = pick(like.states().map(|(_, port)| &port.name).collect());
-    let (outputs, after) = kernel::eval::eval(program, &inputs, &states)?;
-    let typed = |ty: &TensorType, data: Data| Value::new(ty.clone(), data).unwrap();
-    let mut results = NamedValues::new();
-    for (name, id) in like.outputs() {
-        results.insert(name.clone(), typed(like.ty(*id), outputs[name].clone()));
-    }
-    for (id, port) in like.states() {
-        results.insert(format!("{}'", port.name), typed(like.ty(id), after[&port.name].clone()));
-    }
-    Ok(results)
+) -> Result<NamedValues, passes::InterpretError> {
+    let (inputs, states) = divided(like, ports);
+    let case = GraphCase { graph: like.clone(), inputs, states };
+    Ok(passes::interpret(&Module::Program(program.clone()), &case)?.named())
 }
 
 /// As [`random_ports`], for the inputs and the states of a program of loops.

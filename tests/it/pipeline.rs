@@ -4,11 +4,12 @@
 
 use crate::bounds::difference_beyond_rounding;
 use crate::least::expect_none;
-use crate::oracle::{NamedValues, evaluate, evaluate_program};
+use crate::oracle::{NamedValues, divided};
 use crate::seeds::check_each;
 use gradc::model::{Model, Sequential};
 use gradc::nn::MeanSquaredError;
 use gradc::optim::Adam;
+use ir::shrink::GraphCase;
 use ir::{DType, Graph};
 use kernel::Target;
 use passes::pipeline::PIPELINE;
@@ -23,31 +24,12 @@ pub(crate) fn first_fault(
     target: &Target,
     same: &dyn Fn(&NamedValues, &NamedValues) -> Option<String>,
 ) -> Result<(), String> {
-    let Ok(expected) = evaluate(graph, ports) else { return Ok(()) };
+    let (inputs, states) = divided(graph, ports);
+    let case = GraphCase { graph: graph.clone(), inputs, states };
     let context = PassContext::new(target.clone());
-    let mut before = graph.to_string();
-    let mut first = None;
-    let mut watch = |pass: &Pass, module: &Module| {
-        let found = match module {
-            Module::Graph(after) => evaluate(after, ports).map_err(|e| e.to_string()),
-            Module::Program(program) => evaluate_program(program, graph, ports).map_err(|e| e.to_string()),
-        };
-        let fault = match found {
-            Ok(found) => same(&expected, &found),
-            Err(e) => Some(e),
-        };
-        let text = module.text();
-        if let (Some(fault), None) = (fault, &first) {
-            first = Some(format!("{name}, after `{}`: {fault}\n{before}\nbecame\n{text}", pass.name));
-        }
-        before = text;
-    };
-    let run = passes::run_watched(Module::Graph(graph.clone()), PIPELINE, &context, &RunOptions::default(), &mut watch);
-    match (first, run) {
-        (Some(fault), _) => Err(fault),
-        (None, Err(e)) => Err(format!("{e}\n{name}, of\n{before}")),
-        (None, Ok(_)) => Ok(()),
-    }
+    let Ok(Some(fault)) = passes::bisect::first_fault(&case, PIPELINE, &context, same) else { return Ok(()) };
+    let after = fault.after.map(|module| format!("\nbecame\n{}", module.text())).unwrap_or_default();
+    Err(format!("{name}, after `{}`: {}\n{}{after}", fault.pass, fault.what, fault.before.text()))
 }
 
 /// Runs as many random graphs of these element types.

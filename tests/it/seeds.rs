@@ -3,6 +3,7 @@
 //! `GRADC_RANDOM_GRAPHS=100000` makes a long run, `GRADC_RANDOM_SEED=5000000` starts at another seed than each test's own first. What fails says with which
 //! of the two to draw it alone.
 
+use passes::bisect::panic_message;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -30,7 +31,7 @@ pub(crate) fn check_each(first: u64, count: u64, check: impl Fn(u64) -> bool) ->
     for seed in seeds.clone() {
         match catch_unwind(AssertUnwindSafe(|| check(seed))) {
             Ok(had_something) => compared += u64::from(had_something),
-            Err(payload) => faults.push((seed, message(payload.as_ref()))),
+            Err(payload) => faults.push((seed, panic_message(payload.as_ref()))),
         }
     }
     let Some((seed, shortest)) = faults.iter().min_by_key(|(_, message)| message.len()) else { return compared };
@@ -51,19 +52,13 @@ pub(crate) fn check_most(first: u64, count: u64, least: u64, check: impl Fn(u64)
     assert!(drawn < count || compared * count > drawn * least, "only {compared} of {drawn} had something to compare");
 }
 
-/// What a panic said.
-pub(crate) fn message(payload: &(dyn std::any::Any + Send)) -> String {
-    let text = payload.downcast_ref::<String>().cloned();
-    text.or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_string())).unwrap_or_default()
-}
-
 #[test]
 fn all_failing_seeds_are_named() {
     if number(SEED).is_some() || number(GRAPHS).is_some() {
         return;
     }
     let panic = catch_unwind(|| check_each(10, 4, |seed| if seed > 11 { panic!("{seed} is wrong") } else { true }));
-    let text = message(panic.unwrap_err().as_ref());
+    let text = panic_message(panic.unwrap_err().as_ref());
     assert!(text.starts_with("2 of 4 seeds fail: [12, 13]\nGRADC_RANDOM_SEED=12 GRADC_RANDOM_GRAPHS=1 "), "{text}");
     assert_eq!(check_each(0, 10, |seed| seed % 2 == 0), 5);
 }

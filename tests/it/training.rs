@@ -3,7 +3,7 @@
 //! The states of each side are carried over by that side alone, so that an error stays and grows, and so are those of the trials that say how much of it is
 //! rounding. [`crate::seeds`] says how to make a long run of it.
 
-use crate::bounds::{Trials, difference_beyond_rounding};
+use crate::bounds::{difference_beyond_rounding, following};
 use crate::least::expect_none;
 use crate::machine::{self, load, step};
 use crate::oracle::{Agreement, NamedValues, difference, evaluate};
@@ -75,7 +75,7 @@ fn check(seed: u64, setup: Setup) -> bool {
             let expected = evaluate(&graph, &with(&expected_states)).unwrap();
             let found = step(&mut executable, &graph, &with(&found_states)).unwrap();
             let ports: Vec<NamedValues> = states_of_trials.iter().map(with).collect();
-            let trials = Trials::following(&graph, &with(&expected_states), &ports).unwrap();
+            let trials = following(&graph, &with(&expected_states), &ports).unwrap();
             if let Some(difference) = trials.difference(&expected, &found) {
                 blame(seed, &setup, &graph, &with(&expected_states), &format!("step {i}: {difference}"));
             }

@@ -13,6 +13,9 @@ use std::process::{Command, Stdio};
 
 /// What to time, and how long.
 #[derive(Args)]
+#[command(
+    after_help = "Example:\n  How long a step of two workloads takes, on one thread:\n      gradc bench --workload mlp_small,lstm_text --threads 1"
+)]
 pub(super) struct Bench {
     /// Names of workloads with commas between; or `all` training steps, `inference`, `kernels`, `ops` (many single operations). Several are measured each in a process of
     /// its own. An unknown name prints those that there are

@@ -1,7 +1,8 @@
 //! `gradc build`: a step as an object file with a C interface.
 
-use super::dump::BuiltIn;
-use super::{print, read_graph};
+use super::built_in::BuiltIn;
+use super::given::read_graph;
+use super::print;
 use crate::bench::Workload;
 use aot::{CompileObject, Files, ObjectOptions, compile_graph, compile_graphs, compile_steps, values_of_states};
 use clap::{Args, ValueEnum};

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 /// Look at or remove the compiled steps that are kept in files.
 #[derive(Args)]
+#[command(after_help = "Example:\n  gradc cache list --dir ~/.cache/gradc")]
 pub(super) struct CacheFiles {
     /// The directory; by default what the environment variable `GRADC_CACHE` names
     #[arg(long, value_name = "DIR", global = true)]

@@ -15,6 +15,7 @@ const FETCH_MNIST: &str = include_str!("../../../scripts/fetch_mnist.sh");
 
 /// Which data set.
 #[derive(Args)]
+#[command(after_help = "Example:\n  gradc data spam")]
 pub(super) struct Data {
     #[command(subcommand)]
     set: Set,

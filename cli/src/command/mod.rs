@@ -3,21 +3,29 @@
 //! Exit codes: 0 success, 1 what was asked for failed, 2 the command line is wrong.
 
 mod bench;
+mod bisect;
 mod build;
+mod built_in;
 mod cache;
 mod data;
+mod diff;
 mod dump;
+mod given;
+mod native;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod opt;
 mod passes;
 mod profile;
 mod run;
+mod values;
 
+pub use bisect::bisect_in;
+
+use ::passes::pipeline::PIPELINE;
 use clap::{Parser, Subcommand};
-use ir::Graph;
 use std::error::Error;
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 /// A compiler for deep learning: a whole training step as native code.
@@ -30,9 +38,16 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Print a model's training step as it is after a pass
+    /// Print a step as it is after a pass, or the code of it
     Dump(dump::Dump),
+    /// Run passes by name, or the pipeline up to a point, on a graph or on loops
+    Opt(opt::Opt),
+    /// Find the pass that changes what a graph computes, its rule, and the least graph on which it does
+    Bisect(bisect::Bisect),
+    /// Compare two graphs, or two programs of loops, by their structure
+    Diff(diff::Diff),
     /// List the passes in the order they run, with the reason of each
+    #[command(after_help = "Example:\n  gradc passes")]
     Passes,
     /// Time training steps, predictions and kernels of fixed workloads, and the machine's limits
     Bench(bench::Bench),
@@ -47,7 +62,7 @@ enum Command {
     /// Read an ONNX model: its operators, its shapes, what isn't provided
     #[cfg(feature = "onnx")]
     Import(onnx::ImportModel),
-    /// Run a saved model, or an ONNX model, once
+    /// Run a graph or a model from a file: by the interpreter, as loops, as machine code
     Run(run::RunModel),
 }
 
@@ -56,6 +71,9 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.command {
         Command::Dump(dump) => dump.run(),
+        Command::Opt(opt) => opt.run(),
+        Command::Bisect(bisect) => bisect.run(PIPELINE),
+        Command::Diff(diff) => diff.run(),
         Command::Passes => passes::run(),
         Command::Bench(bench) => bench.run(),
         Command::Profile(profile) => profile.run(),
@@ -88,9 +106,10 @@ fn print(text: &str) -> Result<(), Box<dyn Error>> {
     Ok(out.flush()?)
 }
 
-/// A graph from a file of its text.
-fn read_graph(path: &Path) -> Result<Graph, String> {
-    let in_file = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|e| in_file(&e))?;
-    Graph::parse(&text).map_err(|e| in_file(&e))
+/// A subcommand's arguments from what a test writes on its command line.
+#[cfg(test)]
+fn parsed<A: clap::Args>(arguments: &str) -> A {
+    let command = A::augment_args(clap::Command::new("gradc").no_binary_name(true));
+    let matches = command.try_get_matches_from(arguments.split_whitespace()).unwrap();
+    A::from_arg_matches(&matches).unwrap()
 }

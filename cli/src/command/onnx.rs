@@ -86,6 +86,9 @@ impl OpenExtents {
 
 /// What to import, and where to.
 #[derive(Args)]
+#[command(
+    after_help = "Example:\n  What a model is made of, and its graph as text for `gradc opt` and `gradc run`:\n      gradc import model.onnx --dim batch=1 --to model.ir"
+)]
 pub(super) struct ImportModel {
     /// The model: an .onnx file
     model: PathBuf,

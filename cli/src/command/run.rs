@@ -1,33 +1,51 @@
-//! `gradc run`: a model from a file, what it computes, and how long it takes.
+//! `gradc run`: a model or a graph from a file, what it computes, by which of the ways there are, and how long it takes.
 
+use super::given::{step_of, target};
+use super::native::{Native, differentiated};
 #[cfg(feature = "onnx")]
 use super::onnx::OpenExtents;
 use super::print;
-use clap::Args;
+use super::values::ValueSource;
+use ::passes::{Module, PassContext, RunOptions, interpret};
+use clap::{Args, ValueEnum};
 use gradc::compile::CompileOptions;
 use gradc::dsl::Step;
-use gradc::io::{load_model, load_tensors, save_tensors};
-use ir::{Scalar, SplitMix64, TensorType, Value};
-use std::collections::BTreeMap;
+use gradc::io::save_tensors;
+use ir::Value;
+use ir::eval::{RunResults, Trials};
+use ir::shrink::GraphCase;
 use std::error::Error;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What to run, on what.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct RunModel {
-    /// The model: a .safetensors file that `save_model` wrote, or an .onnx file
-    model: PathBuf,
+    /// A graph as text (`Step::save` writes it), a .safetensors file that `save_model` wrote, an .onnx file, or what `gradc dump` takes
+    model: String,
     #[cfg(feature = "onnx")]
     #[command(flatten)]
     extents: OpenExtents,
     /// The inputs: a .npz or .safetensors file with a tensor for each, or `random:SEED`
     #[arg(long, value_name = "FILE|random:SEED", default_value = "random:0")]
-    inputs: String,
+    inputs: ValueSource,
+    /// The states, those that aren't in it as the model says that they start: a .npz or .safetensors file
+    #[arg(long, value_name = "FILE")]
+    states: Option<PathBuf>,
     /// Write the outputs to a .safetensors file
     #[arg(long, value_name = "FILE")]
     outputs: Option<PathBuf>,
+    /// By what it is run
+    #[arg(long, value_enum, default_value_t)]
+    through: Way,
+    /// Run it in every way, and compare each with the interpreter, to the last digit that rounding leaves
+    #[arg(long)]
+    check: bool,
+    /// Samples in a batch of a model that comes with gradc: interpreters are slow, and few are enough to compare
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
     /// Threads; without it, all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -36,46 +54,66 @@ pub(super) struct RunModel {
     runs: u32,
 }
 
+const EXAMPLES: &str = "Examples:
+  What a saved model predicts for the arrays in a file, and how long it takes:
+      gradc run model.safetensors --inputs x.npz --outputs y.safetensors --runs 100
+  Whether a step of one's own computes the same by the interpreter, as loops and as machine code:
+      gradc run step.ir --inputs random:7 --check
+  By the interpreter alone:
+      gradc run step.ir --through interpreter";
+
+/// The ways to run a graph.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+enum Way {
+    /// The reference interpreter, node by node
+    Interpreter,
+    /// The interpreter of the loops that the passes make of the graph
+    Loops,
+    /// Machine code
+    #[default]
+    Native,
+}
+
 impl RunModel {
     pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
         if let Some(path) = &self.outputs {
             gradc::io::check_destination(path)?;
         }
         let step = self.step()?;
-        let threads = self.threads.map(usize::from);
-        let mut program = step.compile(&threads.map_or_else(CompileOptions::default, CompileOptions::threads))?;
-        let inputs = self.values(program.inputs())?;
+        let case = self.inputs.case(&step, self.states.as_deref())?;
+        let mut runner = self.runner(&case, self.through)?;
         let start = Instant::now();
-        let outputs = program.run(&inputs)?;
+        let results = runner.run()?;
         let mut times = vec![start.elapsed()];
         for _ in 1..self.runs {
             let start = Instant::now();
-            program.step()?;
+            runner.run_again()?;
             times.push(start.elapsed());
         }
         let mut text = format!("{:.4} ms\n", median(&mut times) * 1e3);
-        for (name, value) in &outputs {
+        for (name, value) in &results.outputs {
             let _ = writeln!(text, "{name:?} {}", described(value));
         }
         print(&text)?;
-        match &self.outputs {
-            Some(path) => Ok(save_tensors(path, &outputs)?),
-            None => Ok(()),
+        if let Some(path) = &self.outputs {
+            save_tensors(path, &results.outputs)?;
         }
+        if self.check { self.check(&case) } else { Ok(()) }
     }
 
     /// The model's step.
     fn step(&self) -> Result<Step, Box<dyn Error>> {
-        if self.model.extension().is_none_or(|extension| extension != "onnx") {
-            return Ok(load_model(&self.model)?);
+        if Path::new(&self.model).extension().is_none_or(|extension| extension != "onnx") {
+            return step_of(&self.model, self.batch);
         }
         self.imported()
     }
 
     #[cfg(feature = "onnx")]
     fn imported(&self) -> Result<Step, Box<dyn Error>> {
-        let survey = gradc_onnx::Import::new(&self.model).survey()?;
-        Ok(self.extents.load(&self.model, &survey)?.finish()?)
+        let model = Path::new(&self.model);
+        let survey = gradc_onnx::Import::new(model).survey()?;
+        Ok(self.extents.load(model, &survey)?.finish()?)
     }
 
     #[cfg(not(feature = "onnx"))]
@@ -83,17 +121,63 @@ impl RunModel {
         Err("ONNX models need the command's feature `onnx`: cargo build --features onnx".into())
     }
 
-    /// A value for each input.
-    fn values(&self, types: &BTreeMap<String, TensorType>) -> Result<BTreeMap<String, Value>, Box<dyn Error>> {
-        let Some(seed) = self.inputs.strip_prefix("random:") else { return Ok(load_tensors(&self.inputs)?) };
-        let mut random = SplitMix64::new(seed.parse().map_err(|_| format!("{seed:?} is no seed"))?);
-        let mut element = |ty: &TensorType| {
-            let unit = (random.bits() >> 11) as f64 / (1u64 << 53) as f64;
-            // Integers are indices more often than not: small ones.
-            Scalar::from_f64(if ty.dtype.is_float() { 2.0 * unit - 1.0 } else { (unit * 2.0).floor() }, ty.dtype)
+    fn runner<'c>(&self, case: &'c GraphCase, way: Way) -> Result<CaseRunner<'c>, Box<dyn Error>> {
+        let cx = PassContext::new(target(None)?);
+        let module = match way {
+            Way::Native => {
+                let threads = self.threads.map_or_else(|| CompileOptions::default().threads, usize::from);
+                return Ok(CaseRunner::Native(Box::new(Native::new(case, threads)?)));
+            }
+            Way::Interpreter => Module::Graph(differentiated(&case.graph, &cx)?),
+            Way::Loops => ::passes::compile(case.graph.clone(), &cx, &RunOptions::default())?.module,
         };
-        let value = |ty: &TensorType| Value::from_fn(ty.clone(), |_| element(ty));
-        Ok(types.iter().zip(types.values().map(value).collect::<Vec<_>>()).map(|((n, _), v)| (n.clone(), v)).collect())
+        Ok(CaseRunner::Interpreted(Box::new(module), case))
+    }
+
+    /// Says of each way whether it gives what the interpreter gives.
+    fn check(&self, case: &GraphCase) -> Result<(), Box<dyn Error>> {
+        let expected = self.runner(case, Way::Interpreter)?.run()?.named();
+        let graph = differentiated(&case.graph, &PassContext::new(target(None)?))?;
+        let mut wrong = vec![];
+        for (way, name) in [(Way::Loops, "loops"), (Way::Native, "native")] {
+            let found = self.runner(case, way)?.run()?.named();
+            let difference =
+                Trials::difference_beyond_rounding(&graph, (&case.inputs, &case.states), &expected, &found);
+            let is = difference.as_ref().map_or_else(
+                || format!("{} results are the interpreter's, but for rounding", found.len()),
+                |difference| format!("not what the interpreter gives: {difference}"),
+            );
+            print(&format!("{name:<6} {is}\n"))?;
+            wrong.extend(difference.map(|_| name));
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        Err(format!("{} and interpreter differ: `gradc bisect` finds the pass", wrong.join(", ")).into())
+    }
+}
+
+/// A graph on its values, ready to run in one of the ways.
+enum CaseRunner<'c> {
+    Interpreted(Box<Module>, &'c GraphCase),
+    Native(Box<Native<'c>>),
+}
+
+impl CaseRunner<'_> {
+    /// Once, from the states that the case begins with.
+    fn run(&mut self) -> Result<RunResults, Box<dyn Error>> {
+        match self {
+            Self::Interpreted(module, case) => Ok(interpret(module, case)?),
+            Self::Native(native) => native.run(),
+        }
+    }
+
+    /// Once more, for its time.
+    fn run_again(&mut self) -> Result<(), Box<dyn Error>> {
+        match self {
+            Self::Interpreted(..) => self.run().map(drop),
+            Self::Native(native) => native.step(),
+        }
     }
 }
 

@@ -15,6 +15,14 @@ pub struct RunResults {
     pub states: BTreeMap<String, Value>,
 }
 
+impl RunResults {
+    /// All of it under one name each: the outputs, and the states as `name'`.
+    pub fn named(self) -> BTreeMap<String, Value> {
+        let states = self.states.into_iter().map(|(name, value)| (format!("{name}'"), value));
+        self.outputs.into_iter().chain(states).collect()
+    }
+}
+
 /// Evaluates a graph. Nodes that no output and no update depends on are not evaluated; a value is freed after its last use; every node
 /// reads the states as they were before the run.
 ///

@@ -6,7 +6,7 @@
 //!   %0 = input {name="x"} : f32[32,784]
 //!   %1 = state {name="w"} : f32[784,10]
 //!   %2 = dot %0, %1 {batch=[], contract=[(1,0)]} : f32[32,10] @0
-//!   %3 = reduce_sum %2 {axes=[0,1]} : f32[] @0 // src/main.rs:12:9
+//!   %3 = reduce_sum %2 {axes=[0,1]} : f32[] @0 at "src/main.rs:12:9"
 //!   output "loss" = %3
 //!   update "w" = %1
 //! }
@@ -16,7 +16,7 @@
 //!
 //! ```text
 //! graph   = "graph" string "{" node* port* "}"
-//! node    = id "=" opname [id ("," id)*] ["{" [attr ("," attr)*] "}"] ":" type ["@" number]
+//! node    = id "=" opname [id ("," id)*] ["{" [attr ("," attr)*] "}"] ":" type ["@" number] ["at" string]
 //! port    = ("output" | "update") string "=" id
 //! attr    = word "=" value
 //! value   = graph | id | integer | string | type | "[" [integer ("," integer)*] "]" | "[" pair ("," pair)* "]" | "(" [word ("," word)*] ")"
@@ -26,12 +26,12 @@
 //! ```
 //!
 //! A graph as a value is the body of a scan, whose ids are its own; an id stands for the body of the node of that id, above.
-//! `@n` is the node's cluster. Strings have Rust's escapes. A comment runs from `//` or `;` to the end of its line. White space and line
+//! `@n` is the node's cluster, `at "file:line:column"` its source location. Strings have Rust's escapes. A comment runs from `//` or `;` to the end of its line. White space and line
 //! ends separate words and mean nothing else. A node's operands are defined before it.
 //!
 //! The printed ids are positions in [`Graph::schedule_order`](crate::Graph::schedule_order), so the text doesn't depend on how the
-//! graph came about, and printing what was parsed gives the same text. Source locations are printed on request, as comments; parsing
-//! doesn't bring them back.
+//! graph came about, and printing what was parsed gives the same text. Source locations are printed on request, and parsed where
+//! they stand.
 
 mod cursor;
 mod error;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Graph {
-    /// The graph that a text says; see [`crate::text`] for the grammar. Nodes have no source locations.
+    /// The graph that a text says; see [`crate::text`] for the grammar. Nodes have the source locations that the text gives them.
     ///
     /// # Errors
     /// The first place where the text is not a graph, or a node breaks its op's rule.
@@ -19,7 +19,7 @@ impl Graph {
         Parser::new(text, None)?.graph()
     }
 
-    /// As [`Graph::parse`]; each node's source location is its place in `file`.
+    /// As [`Graph::parse`]; the source location of a node to which the text gives none is its place in `file`.
     ///
     /// # Errors
     /// As [`Graph::parse`].
@@ -123,9 +123,10 @@ impl<'t> Parser<'t> {
         let type_at = self.cursor.at();
         let stated = self.cursor.ty()?;
         let cluster = if self.cursor.eat('@')? { Some(self.cursor.number("the number of a cluster")?) } else { None };
+        let place = self.place()?;
 
         let op = parse_op(&name, attrs, &stated).map_err(|e| self.cursor.error(op_at, format!("`{name}`: {e}")))?;
-        let loc = self.file.as_ref().map(|lines| lines.loc(start));
+        let loc = place.or_else(|| self.file.as_ref().map(|lines| lines.loc(start)));
         // The position is printed in front of the message already.
         let added = graph.add(op, &operands, None).map_err(|e| self.cursor.error(op_at, e.to_string()))?;
         let inferred = graph.ty(added);
@@ -141,6 +142,18 @@ impl<'t> Parser<'t> {
         }
         self.nodes.insert(number, added);
         Ok(())
+    }
+
+    /// `at "src/main.rs:12:9"`, if it stands there.
+    fn place(&mut self) -> Result<Option<Loc>, ParseError> {
+        if *self.cursor.token() != Token::Word("at".into()) {
+            return Ok(None);
+        }
+        self.cursor.keyword("at")?;
+        let at = self.cursor.at();
+        let text = self.cursor.string("a source location as a string")?;
+        let wrong = || self.cursor.error(at, "a source location is `\"file:line:column\"`");
+        text.parse().map(Some).map_err(|_| wrong())
     }
 
     /// A node that is defined above.

@@ -13,7 +13,7 @@ pub struct GraphDisplay<'g> {
 }
 
 impl GraphDisplay<'_> {
-    /// Whether each node's source location follows it as a comment (default: no).
+    /// Whether each node's source location follows it, as `at "src/main.rs:12:9"` (default: no).
     pub fn locations(self, on: bool) -> Self {
         Self { locations: on, ..self }
     }
@@ -34,17 +34,7 @@ impl fmt::Display for Graph {
 
 impl fmt::Display for GraphDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (subject, line) in lines(self.graph) {
-            match subject {
-                TextLine::Node(id) if self.locations => match self.graph.loc(id) {
-                    // A file name with a line end in it would end the comment.
-                    Some(loc) => writeln!(f, "{line} // {}", loc.to_string().replace(['\n', '\r'], " "))?,
-                    None => writeln!(f, "{line}")?,
-                },
-                _ => writeln!(f, "{line}")?,
-            }
-        }
-        Ok(())
+        lines_with(self.graph, self.locations).iter().try_for_each(|(_, line)| writeln!(f, "{line}"))
     }
 }
 
@@ -73,10 +63,16 @@ pub(crate) fn printing_order(graph: &Graph) -> Vec<NodeId> {
     order
 }
 
-/// The text, line by line, without line ends.
+/// The text, line by line, without line ends and source locations.
 pub(crate) fn lines(graph: &Graph) -> Vec<(TextLine, String)> {
+    lines_with(graph, false)
+}
+
+/// The text, line by line, without line ends, and whether with source locations.
+fn lines_with(graph: &Graph, locations: bool) -> Vec<(TextLine, String)> {
     let order = printing_order(graph);
-    let printer = Printer { graph, position: order.iter().enumerate().map(|(i, &id)| (id, i)).collect() };
+    let position = order.iter().enumerate().map(|(i, &id)| (id, i)).collect();
+    let printer = Printer { graph, position, locations };
     let mut lines = vec![(TextLine::Graph, format!("graph {} {{", quoted(graph.name())))];
     lines.extend(order.iter().map(|&id| (TextLine::Node(id), printer.node(id))));
     for (i, (name, id)) in graph.outputs().iter().enumerate() {
@@ -97,6 +93,7 @@ fn quoted(text: &str) -> String {
 struct Printer<'g> {
     graph: &'g Graph,
     position: BTreeMap<NodeId, usize>,
+    locations: bool,
 }
 
 impl Printer<'_> {
@@ -122,6 +119,9 @@ impl Printer<'_> {
         if let Some(cluster) = self.graph.cluster(id) {
             line.push_str(&format!(" @{cluster}"));
         }
+        if let Some(loc) = self.graph.loc(id).filter(|_| self.locations) {
+            line.push_str(&format!(" at {}", quoted(&loc.to_string())));
+        }
         line
     }
 
@@ -129,11 +129,17 @@ impl Printer<'_> {
     fn attr(&self, id: NodeId, value: &Attr) -> String {
         let Attr::Body(body) = value else { return value.to_string() };
         let own = self.position.get(&id);
-        let same = |other: NodeId| matches!(self.graph.op(other), Op::Scan(scan) if scan.body == *body);
+        let same = |other: NodeId| match self.graph.op(other) {
+            Op::Scan(scan) => scan.body == *body && (!self.locations || scan.body.graph().same_places_as(body.graph())),
+            _ => false,
+        };
         let before = self.position.iter().filter(|(other, at)| Some(*at) < own && same(**other));
         match before.min_by_key(|(_, at)| **at) {
             Some((first, _)) => self.id(*first),
-            None => body.graph().to_string().trim_end().replace('\n', "\n  "),
+            None => {
+                let text = body.graph().display().locations(self.locations).to_string();
+                text.trim_end().replace('\n', "\n  ")
+            }
         }
     }
 }

@@ -30,8 +30,8 @@ mod reduce;
 mod rule;
 mod window;
 
+use crate::PassError;
 use crate::dce::remove_dead;
-use crate::{PassContext, PassError};
 use ir::{Builder, Graph, NodeId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -44,58 +44,85 @@ pub fn rules() -> impl Iterator<Item = &'static RewriteRule> {
     families.into_iter().flatten().copied().flatten()
 }
 
-/// The pass.
-///
-/// # Errors
-/// None but a defect of a rule.
-pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
-    run_counted(graph).map(|_| ())
+/// The same as a list.
+pub fn all() -> Vec<&'static RewriteRule> {
+    rules().collect()
+}
+
+/// The rewrites of a run: how often each rule fired, and how many more may.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rewrites {
+    /// How often each rule fired; those that didn't aren't there.
+    pub fired: BTreeMap<&'static str, usize>,
+    /// The rule that fired last.
+    pub last: Option<&'static str>,
+    /// How many rewrites there may be before the run ends.
+    pub left: usize,
+}
+
+impl Default for Rewrites {
+    /// None yet, and no limit.
+    fn default() -> Self {
+        Self::at_most(usize::MAX)
+    }
+}
+
+impl Rewrites {
+    /// None yet, and at most so many: for finding, by halving, the rewrite that breaks a graph.
+    pub fn at_most(count: usize) -> Self {
+        Self { fired: BTreeMap::new(), last: None, left: count }
+    }
+
+    fn note(&mut self, rule: &'static str) {
+        *self.fired.entry(rule).or_default() += 1;
+        self.last = Some(rule);
+        self.left -= 1;
+    }
 }
 
 /// Runs the pass and says how often each rule fired; rules that didn't aren't there.
 ///
 /// # Errors
-/// As [`run`].
+/// None but a defect of a rule.
 pub fn run_counted(graph: &mut Graph) -> Result<BTreeMap<&'static str, usize>, PassError> {
-    run_some(graph, &|_| true)
+    let mut rewrites = Rewrites::default();
+    apply(graph, &all(), &mut rewrites)?;
+    Ok(rewrites.fired)
 }
 
-/// As [`run_counted`], with the rules alone that `takes_part` tells.
+/// Applies these rules, each node the first that fires, until none does or `rewrites` allows no more.
 ///
 /// # Errors
-/// As [`run`].
-pub fn run_some(
-    graph: &mut Graph,
-    takes_part: &dyn Fn(&RewriteRule) -> bool,
-) -> Result<BTreeMap<&'static str, usize>, PassError> {
+/// As [`run_counted`].
+pub fn apply(graph: &mut Graph, rules: &[&'static RewriteRule], rewrites: &mut Rewrites) -> Result<(), PassError> {
     let mut work = Worklist::new(graph);
     let mut fuel = 1000 + 64 * graph.len();
-    while let Some(id) = work.next() {
+    while rewrites.left > 0
+        && fuel > 0
+        && let Some(id) = work.next()
+    {
         // A node that nothing uses goes without being rewritten: what it is rewritten to would go with it.
         if !graph.contains(id) || work.remove_dead(graph, id) {
             continue;
         }
-        let Some((rule, new)) = first_match(graph, id, takes_part)? else { continue };
-        *work.fired.entry(rule.name).or_default() += 1;
+        let Some((rule, new)) = first_match(graph, id, rules)? else { continue };
+        rewrites.note(rule.name);
         work.replace(graph, id, new);
         fuel -= 1;
-        if fuel == 0 {
-            break;
-        }
     }
-    Ok(work.fired)
+    Ok(())
 }
 
 /// The first rule that applies to a node, and what it gives.
 fn first_match(
     graph: &mut Graph,
     id: NodeId,
-    takes_part: &dyn Fn(&RewriteRule) -> bool,
+    rules: &[&'static RewriteRule],
 ) -> Result<Option<(&'static RewriteRule, NodeId)>, PassError> {
     let family = graph.op(id).family();
     let loc = graph.loc(id).cloned();
     let mut builder = Builder::new(graph, loc);
-    for rule in rules().filter(|rule| rule.root == family && takes_part(rule)) {
+    for &rule in rules.iter().filter(|rule| rule.root == family) {
         let Some(new) = (rule.apply)(&mut builder, id)? else { continue };
         if graph.ty(new) != graph.ty(id) {
             let (op, is, was) = (graph.op(id), graph.ty(new), graph.ty(id));
@@ -106,20 +133,19 @@ fn first_match(
     Ok(None)
 }
 
-/// The nodes to be tried, each at most once in the queue, and the count of what fired.
+/// The nodes to be tried, each at most once in the queue.
 struct Worklist {
     queue: VecDeque<NodeId>,
     queued: BTreeSet<NodeId>,
     /// The nodes that have been tried or will be: what isn't here has just been added by a rule.
     known: BTreeSet<NodeId>,
-    fired: BTreeMap<&'static str, usize>,
 }
 
 impl Worklist {
     fn new(graph: &Graph) -> Self {
         let queue: VecDeque<NodeId> = graph.topological().into();
         let queued: BTreeSet<NodeId> = queue.iter().copied().collect();
-        Self { queue, known: queued.clone(), queued, fired: BTreeMap::new() }
+        Self { queue, known: queued.clone(), queued }
     }
 
     fn next(&mut self) -> Option<NodeId> {

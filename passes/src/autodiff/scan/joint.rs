@@ -3,7 +3,8 @@
 use crate::autodiff::controls::replace_controls;
 use crate::autodiff::sweep::pull_back;
 use crate::clean_up::CLEAN_UP;
-use crate::{PassContext, PassError, PassFn};
+use crate::simplify::Rewrites;
+use crate::{PassContext, PassError};
 use ir::op::scan::Scan;
 use ir::op::source::Input;
 use ir::{Builder, Graph, NodeId, Op, TensorType};
@@ -141,9 +142,7 @@ impl Joint {
 
     fn clean(&mut self, cx: &PassContext) -> Result<(), PassError> {
         for pass in CLEAN_UP {
-            if let PassFn::Graph(run) = pass.run {
-                run(&mut self.graph, cx)?;
-            }
+            pass.apply_to_graph(&mut self.graph, cx, &mut Rewrites::default())?;
         }
         Ok(())
     }

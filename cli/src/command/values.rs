@@ -1,0 +1,96 @@
+//! The values that a command runs a graph on.
+
+use gradc::dsl::{Step, zeros};
+use gradc::io::load_tensors;
+use ir::shrink::GraphCase;
+use ir::{Graph, Scalar, SplitMix64, TensorType, Value};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Where values come from: a file of tensors by name, or a seed. Reads as `x.npz` or `random:7`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum ValueSource {
+    /// A .npz or .safetensors file.
+    File(PathBuf),
+    /// Random numbers.
+    Random(u64),
+}
+
+impl FromStr for ValueSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("random:") {
+            None => Ok(Self::File(text.into())),
+            Some(seed) => seed.parse().map(Self::Random).map_err(|_| format!("{seed:?} is no seed: as in `random:7`")),
+        }
+    }
+}
+
+impl ValueSource {
+    /// A value for each port.
+    pub(super) fn inputs<'t>(
+        &self,
+        ports: impl Iterator<Item = (&'t String, &'t TensorType)>,
+    ) -> Result<BTreeMap<String, Value>, Box<dyn Error>> {
+        match self {
+            Self::File(path) => Ok(load_tensors(path)?),
+            Self::Random(seed) => Ok(random(ports, *seed, -1.0)),
+        }
+    }
+
+    /// The step's graph with values for its inputs from here, and of states from `states`, or as the step says that they start. Those of a graph in a file, which says nothing
+    /// of it, are random numbers from 0 to 1: a moment of second order has a root.
+    pub(super) fn case(&self, step: &Step, states: Option<&Path>) -> Result<GraphCase, Box<dyn Error>> {
+        let graph = &step.graph;
+        let inputs = self.inputs(graph.inputs().map(|(_, input)| (&input.name, &input.ty)))?;
+        let seed = if let Self::Random(seed) = self { *seed } else { 0 };
+        let mut values = if step.states.iter().all(|state| state.init == zeros()) {
+            random(graph.states().map(|(_, state)| (&state.name, &state.ty)), seed, 0.0)
+        } else {
+            step.initial_values(seed).into_iter().collect()
+        };
+        if let Some(path) = states {
+            let given = load_tensors(path)?;
+            if let Some(name) = given.keys().find(|name| !values.contains_key(*name)) {
+                return Err(format!("{} has a tensor {name:?}, but the graph no such state", path.display()).into());
+            }
+            values.extend(given);
+        }
+        Ok(GraphCase { graph: graph.clone(), inputs, states: values })
+    }
+}
+
+/// Random values of ports: floats from `low` to 1; integers, which are indices more often than not, are 0 or 1.
+fn random<'t>(
+    ports: impl Iterator<Item = (&'t String, &'t TensorType)>,
+    seed: u64,
+    low: f64,
+) -> BTreeMap<String, Value> {
+    let mut random = SplitMix64::new(seed);
+    let mut element = |ty: &TensorType| {
+        let unit = (random.bits() >> 11) as f64 / (1u64 << 53) as f64;
+        Scalar::from_f64(if ty.dtype.is_float() { low + (1.0 - low) * unit } else { (unit * 2.0).floor() }, ty.dtype)
+    };
+    let ports: BTreeMap<&String, &TensorType> = ports.collect();
+    ports.into_iter().map(|(name, ty)| (name.clone(), Value::from_fn(ty.clone(), |_| element(ty)))).collect()
+}
+
+/// Writes a graph's case into a folder: `graph.ir`, and `inputs.npz` and `states.npz` where there are such.
+pub(super) fn save_case(folder: &Path, case: &GraphCase) -> Result<(), Box<dyn Error>> {
+    std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    write_graph(&folder.join("graph.ir"), &case.graph)?;
+    for (name, values) in [("inputs.npz", &case.inputs), ("states.npz", &case.states)] {
+        if !values.is_empty() {
+            gradc::io::save_npz(folder.join(name), values)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a graph's text, with the places of its nodes.
+fn write_graph(path: &Path, graph: &Graph) -> Result<(), Box<dyn Error>> {
+    Ok(gradc::io::write_atomically(path, graph.display().locations(true).to_string().as_bytes())?)
+}
