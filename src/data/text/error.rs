@@ -43,12 +43,26 @@ pub enum TextError {
         /// How many ids there are.
         size: usize,
     },
+    /// A tokenizer could not read a text.
+    #[error("text {row}: {what}")]
+    Tokenizer {
+        /// Which text, from 0.
+        row: usize,
+        /// What it said.
+        what: String,
+    },
     /// A setting that makes no sense: a length of 0, no texts, no classes.
     #[error("{0}")]
     Setting(String),
     /// A corpus is not there and could not be fetched; says how to get it by hand.
     #[error("{0}")]
     Fetch(String),
+}
+
+impl TextError {
+    pub(super) fn empty(row: usize, rule: &'static str, text: &str) -> Self {
+        Self::Empty { row, rule, text: text.chars().take(40).collect() }
+    }
 }
 
 /// The message: what a program shows that returns the error from `main`.

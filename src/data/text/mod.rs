@@ -1,4 +1,4 @@
-//! Texts: tokens, vocabularies, batches of ids, and two corpora to train on.
+//! Texts: tokens, vocabularies, batches of ids, and two corpora to train on. With the feature `tokenizers` also the tokens of pretrained models, from their files `tokenizer.json`.
 //!
 //! ```
 //! use gradc::data::text::{Encoder, Rule, Vocabulary};
@@ -15,15 +15,19 @@ mod error;
 mod novel;
 mod rule;
 mod spam;
+#[cfg(feature = "tokenizers")]
+mod tokenizer;
 mod tsv;
 mod vocabulary;
 mod windows;
 
-pub use encode::{Encoded, Encoder, Side};
+pub use encode::{Encoded, Encoder, Side, TokenIds};
 pub use error::TextError;
 pub use novel::{NOVEL, novel};
 pub use rule::Rule;
 pub use spam::{SPAM, SPAM_CLASSES, spam};
+#[cfg(feature = "tokenizers")]
+pub use tokenizer::Tokenizer;
 pub use tsv::{Labelled, read_labelled};
 pub use vocabulary::{PADDING, UNKNOWN, Vocabulary};
 pub use windows::next_token_windows;

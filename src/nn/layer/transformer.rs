@@ -5,8 +5,9 @@ use super::{Dense, Dropout, Layer, LayerId, LayerNorm, RmsNorm, wrong_inputs};
 use crate::dsl::{Initializer, Tensor, glorot_uniform};
 use crate::nn::Activation;
 
-/// A pre-normalized transformer block (arXiv 1706.03762, with the normalization before each part as in Xiong et al., arXiv 2002.04745):
-/// `x + attention(norm(x))`, then `x + dense(activation(dense(norm(x))))`; `[batch, length, width]` to the same.
+/// A transformer block (arXiv 1706.03762, with the normalization before each part as in Xiong et al., arXiv 2002.04745):
+/// `x + attention(norm(x))`, then `x + dense(activation(dense(norm(x))))`; `[batch, length, width]` to the same. With [`Self::normalize_first`] off it is that of the first paper, and of
+/// BERT: `norm(x + attention(x))`, then `norm(x + dense(activation(dense(x))))`.
 ///
 /// Parameters: `norm1/gamma`, `norm1/beta`, `attention/...` as [`MultiHeadAttention`], `norm2/...`, `dense1/kernel [width, hidden]`,
 /// `dense1/bias`, `dense2/kernel [hidden, width]`, `dense2/bias`.
@@ -47,6 +48,7 @@ pub struct TransformerBlock {
     activation: Activation,
     causal: bool,
     dropout: f64,
+    normalize_first: bool,
     root_mean_square: bool,
     epsilon: f64,
     rotary: Option<Rotary>,
@@ -67,6 +69,7 @@ impl TransformerBlock {
             activation: Activation::Gelu,
             causal: false,
             dropout: 0.0,
+            normalize_first: true,
             root_mean_square: false,
             epsilon: 1e-5,
             rotary: None,
@@ -103,6 +106,12 @@ impl TransformerBlock {
     /// With dropout of the attention weights and of what is added to `x`, at a rate from 0 up to, but not including, 1.
     pub fn dropout(mut self, rate: f64) -> Self {
         self.dropout = rate;
+        self
+    }
+
+    /// Whether normalization comes before each part, or after its result has been added to `x`; PyTorch's `norm_first`.
+    pub fn normalize_first(mut self, first: bool) -> Self {
+        self.normalize_first = first;
         self
     }
 
@@ -175,23 +184,33 @@ impl TransformerBlock {
             return x.fail(&self.name, format!("{} heads must divide the width {width}", self.heads));
         }
         let part = |part: &str| format!("{name}/{part}");
-        let attended = attend(&self.attention(width), &self.norm(x, &part("norm1")), &part("attention"));
-        let x = x + self.drop(&attended, name);
+        let attention = self.attention(width);
+        let x = self.residual(x, name, "norm1", |x| attend(&attention, x, &part("attention")));
         let x = memory.map_or_else(|| x.clone(), |memory| self.across(&x, memory, width, name));
-        let hidden = self.dense(self.hidden.unwrap_or(4 * width)).activation(self.activation);
-        let y = hidden.call(&self.norm(&x, &part("norm2")), &part("dense1"));
-        let y = self.dense(width).call(&y, &part("dense2"));
-        &x + self.drop(&y, name)
+        self.residual(&x, name, "norm2", |x| {
+            let hidden = self.dense(self.hidden.unwrap_or(4 * width)).activation(self.activation);
+            self.dense(width).call(&hidden.call(x, &part("dense1")), &part("dense2"))
+        })
+    }
+
+    /// `x` and what a part of the block makes of it, with the normalization `norm` before or after.
+    #[track_caller]
+    fn residual(&self, x: &Tensor, name: &str, norm: &str, part: impl Fn(&Tensor) -> Tensor) -> Tensor {
+        let norm = format!("{name}/{norm}");
+        if self.normalize_first {
+            x + self.drop(&part(&self.norm(x, &norm)), name)
+        } else {
+            self.norm(&(x + self.drop(&part(x), name)), &norm)
+        }
     }
 
     /// What the attention to `memory` makes of `x`.
     #[track_caller]
     fn across(&self, x: &Tensor, memory: &Tensor, width: usize, name: &str) -> Tensor {
-        let normed = self.norm(x, &format!("{name}/cross_norm"));
         let attention = self.plain_attention(width).causal(false);
-        let attended =
-            attention.call_many(&[normed, memory.clone()], &format!("{name}/cross_attention")).swap_remove(0);
-        x + self.drop(&attended, name)
+        self.residual(x, name, "cross_norm", |x| {
+            attention.call_many(&[x.clone(), memory.clone()], &format!("{name}/cross_attention")).swap_remove(0)
+        })
     }
 
     fn attention(&self, width: usize) -> MultiHeadAttention {
@@ -304,6 +323,23 @@ mod tests {
         };
         let want: Vec<f64> = runner.state("x").chunks(12).flat_map(one).collect();
         assert_close(&runner.step(&[])["y"].to_f64_vec(), &want, 1e-10);
+    }
+
+    #[test]
+    fn a_block_can_normalize_afterwards() {
+        let block = TransformerBlock::new(2).hidden(5).normalize_first(false);
+        let mut runner = random_runner(&|g| block.apply(&input(g)));
+        let y = runner.step(&[])["y"].to_f64_vec();
+        // Whatever its parts make, the last step is a normalization: without its gain and shift rows have mean 0 and variance 1.
+        let (gamma, beta) =
+            (runner.state("transformer_block/norm2/gamma"), runner.state("transformer_block/norm2/beta"));
+        for row in y.chunks(4) {
+            let plain: Vec<f64> =
+                row.iter().zip(&gamma).zip(&beta).map(|((y, gamma), beta)| (y - beta) / gamma).collect();
+            let square = plain.iter().map(|v| v * v).sum::<f64>() / 4.0;
+            assert!(plain.iter().sum::<f64>().abs() < 1e-9 && (square - 1.0).abs() < 1e-2, "{plain:?}");
+        }
+        check_gradients(|g| block.apply(&input(g)));
     }
 
     #[test]
