@@ -25,6 +25,8 @@ const C: Register = Register::RDX;
 const MASK: Register = Register::K1;
 /// The same as lanes of ones and zeros, after the code.
 const MASK_LANES: ConstId = ConstId(0);
+/// The lower byte of each 16 bits, behind it.
+const EVEN_BYTES: ConstId = ConstId(1);
 /// Jumps if a counter hasn't come to 0: short, long.
 const AGAIN: [Code; 2] = [Code::Jne_rel8_64, Code::Jne_rel32_64];
 
@@ -127,7 +129,7 @@ pub(crate) fn assemble(shape: &TileShape, target: &Target) -> Result<Vec<u8>, Em
     tile.store_sums()?;
     tile.asm.plain(Code::VEX_Vzeroupper)?;
     tile.asm.plain(Code::Retnq)?;
-    let pool = [tile.mask_lanes(), bytes::even_bytes()].map(PoolConstant::Bytes);
+    let pool = [tile.mask_lanes(), [0xff, 0].repeat(32)].map(PoolConstant::Bytes);
     let (function, _) = tile.asm.finish(&pool, encoding)?;
     Ok(function.bytes)
 }

@@ -3,18 +3,9 @@
 
 use super::super::asm::{Operand, PhysMem};
 use super::super::encoding::Encoding;
-use super::super::lir::ConstId;
-use super::{A, B, Tile, at};
+use super::{A, B, EVEN_BYTES, Tile, at};
 use crate::error::EmitError;
 use iced_x86::Code;
-
-/// The lower byte of each 16 bits, after the code.
-const EVEN_BYTES: ConstId = ConstId(1);
-
-/// That constant.
-pub(super) fn even_bytes() -> Vec<u8> {
-    [0xff, 0].repeat(32)
-}
 
 /// The instructions that split quads.
 struct SplitCodes {
