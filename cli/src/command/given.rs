@@ -62,7 +62,7 @@ pub(super) fn target(cpu: Option<InstructionSet>) -> Result<Target, Box<dyn Erro
 }
 
 /// A step of a graph alone; its states start at 0.
-fn step_from(graph: Graph) -> Step {
+pub(super) fn step_from(graph: Graph) -> Step {
     let state = |(_, state): (ir::NodeId, &ir::op::source::State)| StateSpec {
         name: state.name.clone(),
         ty: state.ty.clone(),

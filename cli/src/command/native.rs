@@ -1,8 +1,8 @@
 //! A graph on given values as machine code, and from where the interpreter can say what it computes.
 
+use super::given::step_from;
 use ::passes::{Module, PassContext, RunOptions, Stage, pipeline};
 use gradc::compile::{CompileOptions, CompiledProgram};
-use gradc::dsl::{StateRole, StateSpec, Step, zeros};
 use ir::Graph;
 use ir::eval::RunResults;
 use ir::shrink::GraphCase;
@@ -27,14 +27,7 @@ pub(super) struct Native<'c> {
 impl<'c> Native<'c> {
     /// Compiles the graph.
     pub(super) fn new(case: &'c GraphCase, threads: usize) -> Result<Self, Box<dyn Error>> {
-        let state = |(_, state): (ir::NodeId, &ir::op::source::State)| StateSpec {
-            name: state.name.clone(),
-            ty: state.ty.clone(),
-            init: zeros(),
-            role: StateRole::Buffer,
-        };
-        let states = case.graph.states().map(state).collect();
-        let step = Step { graph: case.graph.clone(), states, layers: vec![] };
+        let step = step_from(case.graph.clone());
         Ok(Self { case, program: step.compile(&CompileOptions::threads(threads))? })
     }
 
