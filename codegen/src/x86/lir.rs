@@ -339,6 +339,21 @@ impl Mem {
 }
 
 impl Machine {
+    /// An instruction that writes its first operand, without a mask, whose operands are where they are.
+    pub(super) fn new(code: Code, args: SmallVec<[Arg; 4]>) -> Self {
+        Self {
+            code,
+            args,
+            updates: false,
+            store: false,
+            mask: None,
+            zeroing: false,
+            fold: 0,
+            commutes: false,
+            element: 0,
+        }
+    }
+
     fn visit(&self, f: &mut impl FnMut(VReg, RegAccess)) {
         for arg in &self.args[1..] {
             arg.reads(f);

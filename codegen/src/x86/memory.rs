@@ -364,17 +364,7 @@ impl Unit<'_> {
     fn store_with(&mut self, code: Code, at: At, from: Arg, imm: Option<u8>) -> Result<(), EmitError> {
         let mut args: SmallVec<[Arg; 4]> = smallvec![Arg::Mem(at.mem()?), from];
         args.extend(imm.map(Arg::Imm));
-        self.push(Inst::Machine(Machine {
-            code,
-            args,
-            updates: false,
-            store: true,
-            mask: None,
-            zeroing: false,
-            fold: 0,
-            commutes: false,
-            element: 0,
-        }));
+        self.push(Inst::Machine(Machine { store: true, ..Machine::new(code, args) }));
         Ok(())
     }
 

@@ -3,18 +3,24 @@
 //! A panel of a factor that lies along the reduction is packed by a loop over its columns, which copies some elements of each: side by side where they come
 //! from, a row apart where they go. Element by element that is a load and a store for each. Here 128 bits of each column are loaded, of two columns to a
 //! register; their elements change places, and whole vectors are stored along the rows.
+//!
+//! A panel between tiles is a burst of cache lines far apart, which no processor foresees and each of which would be waited for: those of the next panel are
+//! asked for meanwhile, and arrive while tiles multiply by this one.
 
 use super::forms::{LOWER_HALVES, LOWER_WORDS, UPPER_HALVES, UPPER_WORDS};
 use super::index::At;
-use super::lir::{Arg, VReg};
+use super::lir::{Arg, Inst, Machine, VReg};
 use super::stmt::TripCount;
-use super::unit::{Parts, Unit, Val};
+use super::unit::{IndexBinding, Parts, Unit, Val};
 use crate::error::EmitError;
 use crate::x86::encoding::{Encoding, Width};
 use iced_x86::Code;
 use kernel::walk::substitute;
 use kernel::{Affine, BufRef, DType, Expr, IndexVar, Stmt};
 use smallvec::smallvec;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// A loop whose iterations each copy some elements of a column.
 struct ColumnCopies {
@@ -120,6 +126,9 @@ impl Unit<'_> {
         let (per, size) = (columns.quarter(), columns.dtype.size_bytes() as i64);
         let first = self.address(columns.from, &columns.elements[at].0)?;
         let column = |number: usize| first.plus(number as i64 * columns.step * size);
+        if let Some(ahead) = self.next_panel(columns, at)? {
+            (0..2 * per).for_each(|number| self.prefetch(column(number).plus(ahead)));
+        }
         let mut halves = Parts::new();
         for number in 0..per {
             let low = self.load_from(columns.dtype, column(number), per as u16, 1)?;
@@ -138,6 +147,31 @@ impl Unit<'_> {
             self.store_to(to, &val)?;
         }
         Ok(())
+    }
+
+    /// How many bytes further what is loaded at a place stands when the innermost loop that has tiles comes to its next iteration; `None` within a cache line, whose
+    /// start has been asked for.
+    fn next_panel(&self, columns: &ColumnCopies, at: usize) -> Result<Option<i64>, EmitError> {
+        let size = columns.dtype.size_bytes();
+        if !(at * size).is_multiple_of(LINE) {
+            return Ok(None);
+        }
+        let (terms, _) = self.terms(&columns.elements[at].0, size as i64)?;
+        let ahead = |&(var, bytes): &(IndexVar, i64)| match self.index.get(&var) {
+            Some((_, IndexBinding::OpenLoop(depth))) => {
+                self.loops.get(*depth).filter(|open| open.calls).and_then(|open| bytes.checked_mul(open.step))
+            }
+            _ => None,
+        };
+        Ok(terms.iter().rev().find_map(ahead))
+    }
+
+    /// Asks for a cache line, whether or not there is memory; for none where its address needs more than a constant offset.
+    fn prefetch(&mut self, at: At) {
+        if let Ok(mem) = at.mem() {
+            let args = smallvec![Arg::Mem(mem)];
+            self.push(Inst::Machine(Machine { store: true, ..Machine::new(Code::Prefetcht0_m8, args) }));
+        }
     }
 
     /// Copies one element of each column of a block.

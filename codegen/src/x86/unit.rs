@@ -282,17 +282,7 @@ impl<'k> Unit<'k> {
 
     /// An instruction with arguments of several widths; the first is written, none can be in memory unless it is.
     pub(super) fn raw(&mut self, code: iced_x86::Code, args: SmallVec<[Arg; 4]>) {
-        self.push(Inst::Machine(Machine {
-            code,
-            args,
-            updates: false,
-            store: false,
-            mask: None,
-            zeroing: false,
-            fold: 0,
-            commutes: false,
-            element: 0,
-        }));
+        self.push(Inst::Machine(Machine::new(code, args)));
     }
 
     pub(super) fn buffer_dtype(&self, buf: BufRef) -> Result<DType, EmitError> {

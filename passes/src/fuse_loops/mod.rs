@@ -14,6 +14,8 @@
 //! `for i0 in 0..32 { for i1 in 0..13 { .. load p0[i0*21632 + i1*1664 + ..] } }` become `for i0 in 0..32 { for i1 in 0..13 { for i2 in 0..2 {
 //! .. store l0[i2*832 + ..] } .. load l0[..] } }`.
 
+mod adjacent;
+mod forward;
 mod join;
 mod link;
 mod steps;
@@ -21,7 +23,8 @@ mod uses;
 
 use crate::{PassContext, PassError};
 use join::Join;
-use kernel::{BufferId, Kernel, Launch, Program};
+use kernel::walk::map_accesses;
+use kernel::{BufRef, BufferId, Kernel, Launch, Program};
 use link::{ArgumentPositions, Link, LinkArguments};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +44,28 @@ pub fn run(program: &mut Program, context: &PassContext) -> Result<(), PassError
         program.remove_unused();
         program.share_code();
     }
-    Ok(())
+    program.change_kernels(|kernel| {
+        forward::forward(kernel)?;
+        adjacent::fuse(kernel)?;
+        remove_unused_locals(kernel);
+        Ok(())
+    })
+}
+
+/// Removes the scratch memory that a kernel doesn't use.
+fn remove_unused_locals(kernel: &mut Kernel) {
+    let local = |buf| if let BufRef::Local(local) = buf { Some(local) } else { None };
+    let used: BTreeSet<u32> = steps::uses(&kernel.body, true).into_keys().filter_map(local).collect();
+    if used.len() == kernel.locals.len() {
+        return;
+    }
+    let numbers: BTreeMap<u32, u32> = used.iter().zip(0..).map(|(local, number)| (*local, number)).collect();
+    map_accesses(&mut kernel.body, &mut |buf, _| {
+        if let BufRef::Local(local) = buf {
+            *local = numbers.get(local).copied().unwrap_or_default();
+        }
+    });
+    kernel.locals = used.iter().map(|local| kernel.locals[*local as usize].clone()).collect();
 }
 
 /// Joins what can be joined, looking at each buffer once; true if that was anything.

@@ -59,6 +59,27 @@ pub(super) fn step(uses: &[(Affine, i64)], var: IndexVar, ranges: &Ranges) -> Op
     uses.iter().all(|(index, span)| within(index, *span) == Some(true)).then_some(step)
 }
 
+/// True if two accesses never meet within an iteration of the loop over `outer`, whatever other loops are at: one lies behind the other, all in all or in each row of as many
+/// elements as one of their variables moves them by.
+pub(super) fn are_apart(one: &(Affine, i64), other: &(Affine, i64), outer: IndexVar, ranges: &Ranges) -> bool {
+    let common = |var| var == outer && one.0.coefficient(var) == other.0.coefficient(var);
+    let rest = |index: &Affine, row: Option<i64>| {
+        let mut rest = Affine::constant(row.map_or(index.offset(), |row| index.offset().rem_euclid(row)));
+        for &(var, by) in index.terms().iter().filter(|(var, by)| !common(*var) && row.is_none_or(|row| by % row != 0))
+        {
+            rest = rest.checked_plus_term(var, by)?;
+        }
+        rest.range(ranges)
+    };
+    let rows = one.0.terms().iter().map(|(_, by)| Some(*by)).filter(|row| row.is_some_and(|row| row > 1));
+    std::iter::once(None).chain(rows).any(|row| {
+        let (Some(a), Some(b)) = (rest(&one.0, row), rest(&other.0, row)) else { return false };
+        let (Some(a_end), Some(b_end)) = (a.hi.checked_add(one.1), b.hi.checked_add(other.1)) else { return false };
+        let within = row.is_none_or(|row| a.lo >= 0 && b.lo >= 0 && a_end < row && b_end < row);
+        within && (a_end < b.lo || b_end < a.lo)
+    })
+}
+
 /// The iterations of one loop in the place of two, each of so many iterations and with such a step, and the stretch that an iteration uses.
 pub(super) fn in_common(loops: [(usize, i64); 2]) -> Option<(usize, i64)> {
     let iterations = loops[0].0.min(loops[1].0);
