@@ -4,7 +4,8 @@
 //! Where a temporary buffer is written by one kernel and read by one other, and the iterations of both kernels' outermost loops use the
 //! same stretches of it, the two become one kernel: each iteration computes a stretch into scratch memory and uses it there, while
 //! it is in the cache. Loops inside are joined likewise, as far as stretches go. The buffer is gone. Sums of columns stay apart: each is cut by itself into
-//! chunks of rows. Kernels of more than a few dozen parameters aren't joined any further.
+//! chunks of rows. Loops that then stand one behind the other in a kernel's loop become one where they hand over scratch memory, and
+//! what a copy of scratch memory would put in its place is stored there at once. Kernels of more than a few dozen parameters aren't joined any further.
 //! # Requires
 //! Stage `decomposed`, loops collapsed and not yet cut.
 //! # Ensures
