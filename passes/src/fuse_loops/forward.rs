@@ -57,9 +57,10 @@ impl CopyNest {
         let mut reads = 0;
         visit_exprs(body, &mut |expr| reads += usize::from(matches!(expr, Expr::Load { buf, .. } if *buf == from)));
         let mut tiles = false;
-        visit_stmts(body, &mut |stmt| match stmt {
-            Stmt::Micro(micro) => tiles |= [micro.a.buf, micro.b.buf, micro.c.buf].contains(&from),
-            _ => {}
+        visit_stmts(body, &mut |stmt| {
+            if let Stmt::Micro(micro) = stmt {
+                tiles |= [micro.a.buf, micro.b.buf, micro.c.buf].contains(&from);
+            }
         });
         if reads != 1 || tiles {
             return None;
@@ -104,11 +105,10 @@ impl CopyNest {
     fn may_go(&self, body: &[Stmt], outer: IndexVar, ranges: &Ranges) -> bool {
         let mut read = false;
         visit_exprs(body, &mut |expr| read |= matches!(expr, Expr::Load { buf, .. } if *buf == self.to));
-        visit_stmts(body, &mut |stmt| match stmt {
-            Stmt::Micro(micro) => {
+        visit_stmts(body, &mut |stmt| {
+            if let Stmt::Micro(micro) = stmt {
                 read |= [micro.a.buf, micro.b.buf].contains(&self.to) || (micro.c.buf == self.to && micro.c.accumulate);
             }
-            _ => {}
         });
         let mut others = body.to_vec();
         remove(&mut others, &self.path);
