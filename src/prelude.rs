@@ -3,8 +3,8 @@
 pub use crate::compile::{CompileOptions, CompiledProgram};
 pub use crate::data::{Dataset, Value, array};
 pub use crate::dsl::{
-    DType, GraphBuilder, ModelErrors, Policy, Step, Tensor, TensorType, TypeSpec, bf16, bool_, f16, f32, f64, i8, i32,
-    i64, u8,
+    DType, GraphBuilder, ModelErrors, Policy, Step, Tensor, TensorType, TypeSpec, bf16, bool_, f16, f32, f64, i8, i16,
+    i32, i64, u8, u16, u32, u64,
 };
 pub use crate::model::{Batch, Functional, Model, Sequential};
 pub use crate::nn;

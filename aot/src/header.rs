@@ -168,10 +168,13 @@ fn c_type(dtype: DType) -> &'static str {
     match dtype {
         DType::F32 => "float",
         DType::F64 => "double",
-        DType::Bf16 | DType::F16 => "uint16_t",
+        DType::U16 | DType::Bf16 | DType::F16 => "uint16_t",
         DType::I64 => "int64_t",
         DType::I32 => "int32_t",
+        DType::I16 => "int16_t",
         DType::I8 => "int8_t",
+        DType::U64 => "uint64_t",
+        DType::U32 => "uint32_t",
         DType::U8 | DType::Bool => "uint8_t",
     }
 }

@@ -15,7 +15,8 @@ mod sealed {
     pub unsafe trait Zeroable {}
 }
 
-/// A Rust type of a port's or a state's elements: `f32`, `f64`, `i32`, `i64`, `i8`, `u8`, `bool`, and `u16` for the bits of `bf16` and `f16`.
+/// A Rust type of a port's or a state's elements: `f32`, `f64`, `bool`, integers from `i8` to `i64` and from `u8` to `u64`, of which `u16` is also for the bits of `bf16` and
+/// `f16`.
 pub trait PortElement: sealed::Zeroable + Copy + Send + Sync + 'static {
     /// The type's name, for messages.
     const NAME: &'static str;
@@ -44,9 +45,12 @@ elements! {
     f64: "f64";
     i32: "i32";
     i64: "i64";
+    i16: "i16";
     i8: "i8";
+    u64: "u64";
+    u32: "u32";
     u8: "u8";
-    u16: "bf16" | "f16";
+    u16: "u16" | "bf16" | "f16";
     bool: "bool";
 }
 

@@ -19,9 +19,9 @@ impl StatePlace {
     /// Its bytes in the block.
     fn place(&self) -> std::ops::Range<usize> {
         let each = match self.dtype {
-            "f64" | "i64" => 8,
-            "f32" | "i32" => 4,
-            "bf16" | "f16" => 2,
+            "f64" | "i64" | "u64" => 8,
+            "f32" | "i32" | "u32" => 4,
+            "bf16" | "f16" | "i16" | "u16" => 2,
             _ => 1,
         };
         self.offset..self.offset + self.len * each

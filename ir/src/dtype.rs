@@ -19,8 +19,16 @@ pub enum DType {
     I64,
     /// Two's complement 32-bit integer, wrapping.
     I32,
+    /// Two's complement 16-bit integer, wrapping.
+    I16,
     /// Two's complement 8-bit integer, wrapping.
     I8,
+    /// Unsigned 64-bit integer, wrapping.
+    U64,
+    /// Unsigned 32-bit integer, wrapping.
+    U32,
+    /// Unsigned 16-bit integer, wrapping.
+    U16,
     /// Unsigned 8-bit integer, wrapping.
     U8,
     /// A truth value, stored as one byte that is 0 or 1.
@@ -29,8 +37,21 @@ pub enum DType {
 
 impl DType {
     /// Every element type, in the order of the declaration.
-    pub const ALL: [Self; 9] =
-        [Self::F32, Self::F64, Self::Bf16, Self::F16, Self::I64, Self::I32, Self::I8, Self::U8, Self::Bool];
+    pub const ALL: [Self; 13] = [
+        Self::F32,
+        Self::F64,
+        Self::Bf16,
+        Self::F16,
+        Self::I64,
+        Self::I32,
+        Self::I16,
+        Self::I8,
+        Self::U64,
+        Self::U32,
+        Self::U16,
+        Self::U8,
+        Self::Bool,
+    ];
 
     /// The name used in text: `f32`, `i64`, `bool`...
     pub fn name(self) -> &'static str {
@@ -41,7 +62,11 @@ impl DType {
             Self::F16 => "f16",
             Self::I64 => "i64",
             Self::I32 => "i32",
+            Self::I16 => "i16",
             Self::I8 => "i8",
+            Self::U64 => "u64",
+            Self::U32 => "u32",
+            Self::U16 => "u16",
             Self::U8 => "u8",
             Self::Bool => "bool",
         }
@@ -55,9 +80,9 @@ impl DType {
     /// Bytes one element takes in memory.
     pub fn size_bytes(self) -> usize {
         match self {
-            Self::F64 | Self::I64 => 8,
-            Self::F32 | Self::I32 => 4,
-            Self::Bf16 | Self::F16 => 2,
+            Self::F64 | Self::I64 | Self::U64 => 8,
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::Bf16 | Self::F16 | Self::I16 | Self::U16 => 2,
             Self::I8 | Self::U8 | Self::Bool => 1,
         }
     }
@@ -74,7 +99,17 @@ impl DType {
 
     /// True for the integer types; `Bool` is not one.
     pub fn is_int(self) -> bool {
-        matches!(self, Self::I64 | Self::I32 | Self::I8 | Self::U8)
+        self.is_signed_int() || self.is_unsigned_int()
+    }
+
+    /// True for the two's complement integer types.
+    pub fn is_signed_int(self) -> bool {
+        matches!(self, Self::I64 | Self::I32 | Self::I16 | Self::I8)
+    }
+
+    /// True for the integer types without a sign.
+    pub fn is_unsigned_int(self) -> bool {
+        matches!(self, Self::U64 | Self::U32 | Self::U16 | Self::U8)
     }
 
     /// True for floats and integers.

@@ -29,7 +29,8 @@
 //! |---|---|
 //! | `f32`, `f64` | IEEE 754 |
 //! | `bf16`, `f16` | computed in `f32`, rounded to nearest even: once per elementwise op, once per sum |
-//! | `i64`, `i32`, `i8`, `u8` | two's complement (`u8`: unsigned), wrapping |
+//! | `i64`, `i32`, `i16`, `i8` | two's complement, wrapping |
+//! | `u64`, `u32`, `u16`, `u8` | unsigned, wrapping |
 //! | `bool` | logic; stored as a byte, 0 or 1 |
 //!
 //! Types are never converted silently. `cast` converts: floats round to nearest even; a float becomes an integer by truncation,

@@ -19,8 +19,16 @@ pub enum Data {
     I64(Vec<i64>),
     /// `i32` elements.
     I32(Vec<i32>),
+    /// `i16` elements.
+    I16(Vec<i16>),
     /// `i8` elements.
     I8(Vec<i8>),
+    /// `u64` elements.
+    U64(Vec<u64>),
+    /// `u32` elements.
+    U32(Vec<u32>),
+    /// `u16` elements.
+    U16(Vec<u16>),
     /// `u8` elements.
     U8(Vec<u8>),
     /// Truth values.
@@ -62,7 +70,11 @@ macro_rules! for_each_data {
             Data::F16($v) => $body,
             Data::I64($v) => $body,
             Data::I32($v) => $body,
+            Data::I16($v) => $body,
             Data::I8($v) => $body,
+            Data::U64($v) => $body,
+            Data::U32($v) => $body,
+            Data::U16($v) => $body,
             Data::U8($v) => $body,
             Data::Bool($v) => $body,
         }
@@ -79,7 +91,11 @@ impl Data {
             Self::F16(_) => DType::F16,
             Self::I64(_) => DType::I64,
             Self::I32(_) => DType::I32,
+            Self::I16(_) => DType::I16,
             Self::I8(_) => DType::I8,
+            Self::U64(_) => DType::U64,
+            Self::U32(_) => DType::U32,
+            Self::U16(_) => DType::U16,
             Self::U8(_) => DType::U8,
             Self::Bool(_) => DType::Bool,
         }
@@ -107,7 +123,11 @@ impl Data {
             Self::F16(v) => Scalar::F16(v[i]),
             Self::I64(v) => Scalar::I64(v[i]),
             Self::I32(v) => Scalar::I32(v[i]),
+            Self::I16(v) => Scalar::I16(v[i]),
             Self::I8(v) => Scalar::I8(v[i]),
+            Self::U64(v) => Scalar::U64(v[i]),
+            Self::U32(v) => Scalar::U32(v[i]),
+            Self::U16(v) => Scalar::U16(v[i]),
             Self::U8(v) => Scalar::U8(v[i]),
             Self::Bool(v) => Scalar::Bool(v[i]),
         }
@@ -125,7 +145,11 @@ impl Data {
             (Self::F16(v), Scalar::F16(x)) => v[i] = x,
             (Self::I64(v), Scalar::I64(x)) => v[i] = x,
             (Self::I32(v), Scalar::I32(x)) => v[i] = x,
+            (Self::I16(v), Scalar::I16(x)) => v[i] = x,
             (Self::I8(v), Scalar::I8(x)) => v[i] = x,
+            (Self::U64(v), Scalar::U64(x)) => v[i] = x,
+            (Self::U32(v), Scalar::U32(x)) => v[i] = x,
+            (Self::U16(v), Scalar::U16(x)) => v[i] = x,
             (Self::U8(v), Scalar::U8(x)) => v[i] = x,
             (Self::Bool(v), Scalar::Bool(x)) => v[i] = x,
             (data, value) => panic!("a {} element in {} data", value.dtype(), data.dtype()),
@@ -144,7 +168,7 @@ impl Data {
                 }
             };
         }
-        part!(F32, F64, Bf16, F16, I64, I32, I8, U8, Bool)
+        part!(F32, F64, Bf16, F16, I64, I32, I16, I8, U64, U32, U16, U8, Bool)
     }
 
     /// Appends elements of the same type; those of another type are left out.
@@ -157,7 +181,7 @@ impl Data {
                 }
             };
         }
-        append!(F32, F64, Bf16, F16, I64, I32, I8, U8, Bool);
+        append!(F32, F64, Bf16, F16, I64, I32, I16, I8, U64, U32, U16, U8, Bool);
     }
 
     /// `len` times the same element.
@@ -169,7 +193,11 @@ impl Data {
             Scalar::F16(v) => Self::F16(vec![v; len]),
             Scalar::I64(v) => Self::I64(vec![v; len]),
             Scalar::I32(v) => Self::I32(vec![v; len]),
+            Scalar::I16(v) => Self::I16(vec![v; len]),
             Scalar::I8(v) => Self::I8(vec![v; len]),
+            Scalar::U64(v) => Self::U64(vec![v; len]),
+            Scalar::U32(v) => Self::U32(vec![v; len]),
+            Scalar::U16(v) => Self::U16(vec![v; len]),
             Scalar::U8(v) => Self::U8(vec![v; len]),
             Scalar::Bool(v) => Self::Bool(vec![v; len]),
         }
@@ -184,7 +212,11 @@ impl Data {
             Self::F16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::I16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::I8(v) => v.iter().map(|x| x.cast_unsigned()).collect(),
+            Self::U64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::U32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::U16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::U8(v) => v.clone(),
             Self::Bool(v) => v.iter().map(|&x| u8::from(x)).collect(),
         }

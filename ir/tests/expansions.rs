@@ -94,6 +94,20 @@ fn relu_and_sign_agree_with_their_references() {
     }
 }
 
+#[test]
+fn shifts_to_the_right_agree_with_their_reference() {
+    for dtype in DType::ALL.into_iter().filter(|dtype| dtype.is_int()) {
+        let program = (ScalarOp::SHR.def().expand)(dtype).expect("an expansion");
+        let edges = [Scalar::lowest(dtype), Scalar::highest(dtype), Scalar::zero(dtype), Scalar::from_i64(-5, dtype)];
+        for x in edges {
+            for by in [0, 1, 3, 7, 8, 15, 16, 31, 32, 63, 64, -1, -64] {
+                let by = Scalar::from_i64(by, dtype);
+                assert_eq!(program.eval(&[x, by]), ScalarOp::SHR.eval(&[x, by]), "{x} by {by} of {dtype}");
+            }
+        }
+    }
+}
+
 /// A program of one instruction after `f32` and `i32` parameters.
 fn with_instr(instr: Instr) -> Result<DType, String> {
     let program = ScalarProgram { body: vec![Instr::Param(0), Instr::Param(1), instr], result: Reg(2) };

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// - A load whose coefficient of `var` is 1 becomes a vector load, 0 a splat, another one a strided load. `index` gets a stride.
 /// - What doesn't depend on `var` stays scalar and is splat where a vector needs it.
 /// - A store needs the coefficient 1. An accumulator needs an entry of `vectors`, or its declaration in the body.
-/// - All vectors have `lanes` lanes, whatever the size of their elements. Quotients and remainders of `i64` have no vector form; those of other integers, and
+/// - All vectors have `lanes` lanes, whatever the size of their elements. Quotients and remainders of `u32` and of integers of 64 bits have no vector form; those of other integers, and
 ///   shifts by other than a constant, have one in wide vectors only.
 /// - Where the body stores to a buffer, all its loads and stores there are at one index or at indices so far apart that no two
 ///   iterations meet, or lanes could see each other's results.
@@ -224,8 +224,10 @@ impl BodyVectorizer<'_> {
         }
         let dtype = self.types.type_of(&args[0]).ok()?.dtype;
         let divides = [ScalarOp::DIV, ScalarOp::REM].contains(&op);
-        let shifts = [ScalarOp::SHL, ScalarOp::SHR].contains(&op) && !matches!(args[1], Expr::Const(_));
-        if dtype.is_int() && (divides && (!self.wide || dtype == DType::I64) || shifts && !self.wide) {
+        let shifts = [ScalarOp::SHL, ScalarOp::LSHR].contains(&op) && !matches!(args[1], Expr::Const(_));
+        if dtype.is_int()
+            && (divides && (!self.wide || dtype.size_bytes() == 8 || dtype == DType::U32) || shifts && !self.wide)
+        {
             return None;
         }
         let operands = values.into_iter().zip(args).map(|(v, old)| self.splat(v, old)).collect::<Option<Vec<_>>>()?;

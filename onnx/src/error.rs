@@ -99,7 +99,7 @@ pub enum Refusal {
     },
     /// Elements of a type that graphs don't have.
     #[error(
-        "elements of type {0} aren't provided: export the model with f32, f64, f16, bf16, i64, i32, i8, u8 or bool"
+        "elements of type {0} aren't provided: export the model with f32, f64, f16, bf16, bool, or integers from i8 to i64 and from u8 to u64"
     )]
     ElementType(String),
     /// A case of the operator that isn't provided.
@@ -164,11 +164,15 @@ pub(crate) fn dtype(number: i32) -> Result<DType, Refusal> {
         1 => DType::F32,
         2 => DType::U8,
         3 => DType::I8,
+        4 => DType::U16,
+        5 => DType::I16,
         6 => DType::I32,
         7 => DType::I64,
         9 => DType::Bool,
         10 => DType::F16,
         11 => DType::F64,
+        12 => DType::U32,
+        13 => DType::U64,
         16 => DType::Bf16,
         other => return Err(Refusal::ElementType(type_name(other))),
     })
@@ -177,11 +181,7 @@ pub(crate) fn dtype(number: i32) -> Result<DType, Refusal> {
 /// The name of an element type that graphs don't have.
 fn type_name(number: i32) -> String {
     let name = match number {
-        4 => "uint16",
-        5 => "int16",
         8 => "string",
-        12 => "uint32",
-        13 => "uint64",
         14 => "complex64",
         15 => "complex128",
         17..=20 => "float8",

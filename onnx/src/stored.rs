@@ -61,7 +61,11 @@ fn fields(tensor: &TensorProto, dtype: DType, numel: usize) -> Result<Data, Refu
         DType::I64 => Data::I64(tensor.int64_data.clone()),
         DType::I32 => Data::I32(tensor.int32_data.clone()),
         DType::Bool => Data::Bool(ints().map(|&v| v != 0).collect()),
+        DType::I16 => Data::I16(ints().map(|&v| v as i16).collect()),
         DType::I8 => Data::I8(ints().map(|&v| v as i8).collect()),
+        DType::U64 => Data::U64(tensor.uint64_data.clone()),
+        DType::U32 => Data::U32(tensor.uint64_data.iter().map(|&v| v as u32).collect()),
+        DType::U16 => Data::U16(ints().map(|&v| v as u16).collect()),
         DType::U8 => Data::U8(ints().map(|&v| v as u8).collect()),
         DType::F16 | DType::Bf16 => {
             let bytes: Vec<u8> = ints().flat_map(|&v| (v as u16).to_le_bytes()).collect();

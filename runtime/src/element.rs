@@ -7,8 +7,8 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A Rust type that the elements of a buffer can be viewed as: `f32`, `f64`, `i32`, `i64`, `i8`, `u8` (for `u8`, and for `bool` as 0 and 1), `u16`
-/// (the bits of `bf16` and `f16`). Every bit pattern is a value of each of them.
+/// A Rust type that the elements of a buffer can be viewed as: `f32`, `f64`, integers from `i8` to `i64` and from `u8` to `u64`, of which `u8` is also
+/// for `bool` as 0 and 1, and `u16` for the bits of `bf16` and `f16`. Every bit pattern is a value of each of them.
 pub trait Element: sealed::Sealed + Copy + Send + Sync + 'static {
     /// The type's name, for messages.
     const NAME: &'static str;
@@ -40,8 +40,11 @@ element!(f32, DType::F32);
 element!(f64, DType::F64);
 element!(i32, DType::I32);
 element!(i64, DType::I64);
+element!(i16, DType::I16);
 element!(i8, DType::I8);
-element!(u16, DType::Bf16 | DType::F16);
+element!(u64, DType::U64);
+element!(u32, DType::U32);
+element!(u16, DType::U16 | DType::Bf16 | DType::F16);
 
 impl sealed::Sealed for u8 {}
 

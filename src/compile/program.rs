@@ -100,7 +100,11 @@ impl CompiledProgram {
             ArrayView::I64(v) => executable.write_input(name, v),
             ArrayView::I32(v) => executable.write_input(name, v),
             ArrayView::U8(v) => executable.write_input(name, v),
+            ArrayView::I16(v) => executable.write_input(name, v),
             ArrayView::I8(v) => executable.write_input(name, v),
+            ArrayView::U64(v) => executable.write_input(name, v),
+            ArrayView::U32(v) => executable.write_input(name, v),
+            ArrayView::U16(v) => executable.write_input(name, v),
             ArrayView::Bool(v) => executable.fill_truth(name, |bytes| match bytes.len() == v.len() {
                 true => {
                     bytes.iter_mut().zip(v).for_each(|(byte, truth)| *byte = u8::from(*truth));

@@ -11,10 +11,13 @@ pub(crate) enum Elements<'a> {
     F64(&'a mut [f64]),
     I64(&'a mut [i64]),
     I32(&'a mut [i32]),
+    I16(&'a mut [i16]),
     SignedByte(&'a mut [i8]),
+    U64(&'a mut [u64]),
+    U32(&'a mut [u32]),
     /// `u8`, and truth values as 0 and 1.
     Byte(&'a mut [u8]),
-    /// The bits of `bf16` or `f16`.
+    /// `u16`, and the bits of `bf16` or `f16`.
     Bits16(&'a mut [u16]),
 }
 
@@ -30,9 +33,12 @@ pub(super) fn with_input<E: From<PortError>>(
         DType::F64 => f(Elements::F64(executable.input_mut(name)?)),
         DType::I64 => f(Elements::I64(executable.input_mut(name)?)),
         DType::I32 => f(Elements::I32(executable.input_mut(name)?)),
+        DType::I16 => f(Elements::I16(executable.input_mut(name)?)),
         DType::I8 => f(Elements::SignedByte(executable.input_mut(name)?)),
+        DType::U64 => f(Elements::U64(executable.input_mut(name)?)),
+        DType::U32 => f(Elements::U32(executable.input_mut(name)?)),
         DType::U8 => f(Elements::Byte(executable.input_mut(name)?)),
-        DType::Bf16 | DType::F16 => f(Elements::Bits16(executable.input_mut(name)?)),
+        DType::U16 | DType::Bf16 | DType::F16 => f(Elements::Bits16(executable.input_mut(name)?)),
         DType::Bool => executable.fill_truth(name, |bytes| f(Elements::Byte(bytes))),
     }
 }
@@ -82,7 +88,11 @@ pub(crate) fn write(memory: &mut impl Sink, name: &str, expected: &TensorType, v
         Data::F64(v) => memory.put(name, v),
         Data::I64(v) => memory.put(name, v),
         Data::I32(v) => memory.put(name, v),
+        Data::I16(v) => memory.put(name, v),
         Data::I8(v) => memory.put(name, v),
+        Data::U64(v) => memory.put(name, v),
+        Data::U32(v) => memory.put(name, v),
+        Data::U16(v) => memory.put(name, v),
         Data::U8(v) => memory.put(name, v),
         data @ Data::Bool(_) => memory.put(name, &data.to_bytes()),
         data @ (Data::Bf16(_) | Data::F16(_)) => {
@@ -109,7 +119,11 @@ pub(crate) fn first(memory: &impl TensorSource, name: &str, dtype: DType) -> Res
         DType::F64 => memory.get(name)?[0],
         DType::I64 => memory.get::<i64>(name)?[0] as f64,
         DType::I32 => memory.get::<i32>(name)?[0].into(),
+        DType::I16 => memory.get::<i16>(name)?[0].into(),
         DType::I8 => memory.get::<i8>(name)?[0].into(),
+        DType::U64 => memory.get::<u64>(name)?[0] as f64,
+        DType::U32 => memory.get::<u32>(name)?[0].into(),
+        DType::U16 => memory.get::<u16>(name)?[0].into(),
         DType::U8 | DType::Bool => memory.get::<u8>(name)?[0].into(),
         DType::Bf16 | DType::F16 => Scalar::from_bits(memory.get::<u16>(name)?[0].into(), dtype).as_f64(),
     })
@@ -123,7 +137,8 @@ pub(crate) fn is_finite(memory: &impl TensorSource, name: &str, dtype: DType) ->
         DType::Bf16 | DType::F16 => {
             memory.get::<u16>(name)?.iter().all(|bits| Scalar::from_bits((*bits).into(), dtype).as_f64().is_finite())
         }
-        DType::I64 | DType::I32 | DType::I8 | DType::U8 | DType::Bool => true,
+        DType::I64 | DType::I32 | DType::I16 | DType::I8 => true,
+        DType::U64 | DType::U32 | DType::U16 | DType::U8 | DType::Bool => true,
     })
 }
 
@@ -143,7 +158,11 @@ pub(crate) fn read(memory: &impl TensorSource, name: &str, ty: &TensorType) -> R
         DType::F64 => Data::F64(memory.get(name)?.to_vec()),
         DType::I64 => Data::I64(memory.get(name)?.to_vec()),
         DType::I32 => Data::I32(memory.get(name)?.to_vec()),
+        DType::I16 => Data::I16(memory.get(name)?.to_vec()),
         DType::I8 => Data::I8(memory.get(name)?.to_vec()),
+        DType::U64 => Data::U64(memory.get(name)?.to_vec()),
+        DType::U32 => Data::U32(memory.get(name)?.to_vec()),
+        DType::U16 => Data::U16(memory.get(name)?.to_vec()),
         DType::U8 | DType::Bool => Data::from_bytes(ty.dtype, memory.get(name)?),
         DType::Bf16 | DType::F16 => {
             let bits: &[u16] = memory.get(name)?;

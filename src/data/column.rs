@@ -54,7 +54,7 @@ macro_rules! stored {
     )* };
 }
 
-stored!(f32 => F32, f64 => F64, i32 => I32, i64 => I64, i8 => I8, u8 => U8, bool => Bool);
+stored!(f32 => F32, f64 => F64, i32 => I32, i64 => I64, i16 => I16, i8 => I8, u64 => U64, u32 => U32, u16 => U16, u8 => U8, bool => Bool);
 
 impl Column {
     /// The samples of an array with at least one axis.
@@ -130,7 +130,7 @@ impl Column {
                 }
             };
         }
-        each!(F32, F64, Bf16, F16, I64, I32, I8, U8, Bool);
+        each!(F32, F64, Bf16, F16, I64, I32, I16, I8, U64, U32, U16, U8, Bool);
     }
 
     /// A new column of samples of others, which all have the first one's type.
@@ -238,7 +238,7 @@ pub(super) fn copy_sample(to: &mut Data, at: usize, from: &Data, row: usize, siz
             }
         };
     }
-    copy!(F32, F64, Bf16, F16, I64, I32, I8, U8, Bool);
+    copy!(F32, F64, Bf16, F16, I64, I32, I16, I8, U64, U32, U16, U8, Bool);
 }
 
 /// The class that a number is: a whole one, not below 0.
@@ -254,8 +254,8 @@ pub(super) fn convert(value: Scalar, to: DType) -> Option<Scalar> {
         (a, b) if a == b => true,
         (a, b) if a.is_float() => b.is_float(),
         (_, b) if b.is_float() => true,
-        // An integer or a truth value to an integer or a truth value: only if it comes back.
-        _ => converted.cast(from) == value,
+        // An integer or a truth value to an integer or a truth value: only if it is the same number.
+        _ => converted.as_i128() == value.as_i128(),
     };
     possible.then_some(converted)
 }
@@ -286,7 +286,6 @@ macro_rules! items {
             fn elements(array: ArrayView<'_>) -> Option<&[Self]> {
                 match array {
                     $array => $elements,
-                    #[allow(unreachable_patterns, reason = "of a type that no array has, all are")]
                     _ => None,
                 }
             }
@@ -299,9 +298,12 @@ items! {
     f64, f64::from_bits, <f64 as Stored>::view, ArrayView::F64(elements) => Some(elements);
     i32, |bits| bits as u32 as i32, <i32 as Stored>::view, ArrayView::I32(elements) => Some(elements);
     i64, |bits| bits as i64, <i64 as Stored>::view, ArrayView::I64(elements) => Some(elements);
+    i16, |bits| bits as u16 as i16, <i16 as Stored>::view, ArrayView::I16(elements) => Some(elements);
     i8, |bits| bits as u8 as i8, <i8 as Stored>::view, ArrayView::I8(elements) => Some(elements);
     u8, |bits| bits as u8, <u8 as Stored>::view, ArrayView::U8(elements) => Some(elements);
-    u16, |bits| bits as u16, |_| None, _ => None;
+    u64, |bits| bits, <u64 as Stored>::view, ArrayView::U64(elements) => Some(elements);
+    u32, |bits| bits as u32, <u32 as Stored>::view, ArrayView::U32(elements) => Some(elements);
+    u16, |bits| bits as u16, <u16 as Stored>::view, ArrayView::U16(elements) => Some(elements);
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::path::Path;
 /// A file whose header announces more bytes of elements than this is refused: 4 GiB.
 pub const MAX_BYTES: u64 = 4 << 30;
 
-/// Reads an IDX file; gzip is recognised by its first bytes, whatever the name. Elements of `i8` and `i16` become `i32`.
+/// Reads an IDX file; gzip is recognised by its first bytes, whatever the name. Elements become those of the same type.
 ///
 /// # Errors
 /// If the file can't be read, or breaks a rule of the format: the error names the file, the offset and the rule. Nothing is allocated
@@ -49,8 +49,8 @@ struct IdxElements {
 fn elements(code: u8) -> Option<IdxElements> {
     let (name, bytes, dtype) = match code {
         0x08 => ("u8", 1, DType::U8),
-        0x09 => ("i8", 1, DType::I32),
-        0x0b => ("i16", 2, DType::I32),
+        0x09 => ("i8", 1, DType::I8),
+        0x0b => ("i16", 2, DType::I16),
         0x0c => ("i32", 4, DType::I32),
         0x0d => ("f32", 4, DType::F32),
         0x0e => ("f64", 8, DType::F64),
@@ -138,8 +138,8 @@ fn decode(code: u8, bytes: &[u8]) -> Data {
         elements.iter().map(|b| from(*b)).collect()
     }
     match code {
-        0x09 => Data::I32(all(bytes, |b| i32::from(i8::from_be_bytes(b)))),
-        0x0b => Data::I32(all(bytes, |b| i32::from(i16::from_be_bytes(b)))),
+        0x09 => Data::I8(all(bytes, i8::from_be_bytes)),
+        0x0b => Data::I16(all(bytes, i16::from_be_bytes)),
         0x0c => Data::I32(all(bytes, i32::from_be_bytes)),
         0x0d => Data::F32(all(bytes, f32::from_be_bytes)),
         0x0e => Data::F64(all(bytes, f64::from_be_bytes)),
@@ -181,8 +181,8 @@ mod tests {
             assert_eq!(value.to_f64_vec(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         }
         let cases: [(u8, &[u8], &str, f64); 5] = [
-            (9, &[0xff], "i32[1]", -1.0),
-            (0xb, &[0xff, 0xfe], "i32[1]", -2.0),
+            (9, &[0xff], "i8[1]", -1.0),
+            (0xb, &[0xff, 0xfe], "i16[1]", -2.0),
             (0xc, &[0, 1, 0, 0], "i32[1]", 65536.0),
             (0xd, &[0xbf, 0x80, 0, 0], "f32[1]", -1.0),
             (0xe, &[0x40, 0, 0, 0, 0, 0, 0, 0], "f64[1]", 2.0),

@@ -17,8 +17,16 @@ pub enum ArrayView<'a> {
     I32(&'a [i32]),
     /// Of `i64`.
     I64(&'a [i64]),
+    /// Of `i16`.
+    I16(&'a [i16]),
     /// Of `i8`.
     I8(&'a [i8]),
+    /// Of `u64`.
+    U64(&'a [u64]),
+    /// Of `u32`.
+    U32(&'a [u32]),
+    /// Of `u16`.
+    U16(&'a [u16]),
     /// Of `u8`.
     U8(&'a [u8]),
     /// Truth values.
@@ -34,7 +42,11 @@ impl<'a> From<&'a Value> for ArrayView<'a> {
             Data::F64(elements) => Self::F64(elements),
             Data::I32(elements) => Self::I32(elements),
             Data::I64(elements) => Self::I64(elements),
+            Data::I16(elements) => Self::I16(elements),
             Data::I8(elements) => Self::I8(elements),
+            Data::U64(elements) => Self::U64(elements),
+            Data::U32(elements) => Self::U32(elements),
+            Data::U16(elements) => Self::U16(elements),
             Data::U8(elements) => Self::U8(elements),
             Data::Bool(elements) => Self::Bool(elements),
             Data::Bf16(_) | Data::F16(_) => Self::Value(value),
@@ -64,7 +76,7 @@ macro_rules! views {
     )* };
 }
 
-views!(f32 => F32, f64 => F64, i32 => I32, i64 => I64, i8 => I8, u8 => U8, bool => Bool);
+views!(f32 => F32, f64 => F64, i32 => I32, i64 => I64, i16 => I16, i8 => I8, u64 => U64, u32 => U32, u16 => U16, u8 => U8, bool => Bool);
 
 impl ArrayView<'_> {
     fn len(self) -> usize {
@@ -73,7 +85,11 @@ impl ArrayView<'_> {
             Self::F64(elements) => elements.len(),
             Self::I32(elements) => elements.len(),
             Self::I64(elements) => elements.len(),
+            Self::I16(elements) => elements.len(),
             Self::I8(elements) => elements.len(),
+            Self::U64(elements) => elements.len(),
+            Self::U32(elements) => elements.len(),
+            Self::U16(elements) => elements.len(),
             Self::U8(elements) => elements.len(),
             Self::Bool(elements) => elements.len(),
             Self::Value(value) => value.data().len(),
@@ -86,7 +102,11 @@ impl ArrayView<'_> {
             Self::F64(_) => DType::F64,
             Self::I32(_) => DType::I32,
             Self::I64(_) => DType::I64,
+            Self::I16(_) => DType::I16,
             Self::I8(_) => DType::I8,
+            Self::U64(_) => DType::U64,
+            Self::U32(_) => DType::U32,
+            Self::U16(_) => DType::U16,
             Self::U8(_) => DType::U8,
             Self::Bool(_) => DType::Bool,
             Self::Value(value) => value.ty().dtype,
@@ -99,7 +119,11 @@ impl ArrayView<'_> {
             Self::F64(elements) => Scalar::F64(elements[i]),
             Self::I32(elements) => Scalar::I32(elements[i]),
             Self::I64(elements) => Scalar::I64(elements[i]),
+            Self::I16(elements) => Scalar::I16(elements[i]),
             Self::I8(elements) => Scalar::I8(elements[i]),
+            Self::U64(elements) => Scalar::U64(elements[i]),
+            Self::U32(elements) => Scalar::U32(elements[i]),
+            Self::U16(elements) => Scalar::U16(elements[i]),
             Self::U8(elements) => Scalar::U8(elements[i]),
             Self::Bool(elements) => Scalar::Bool(elements[i]),
             Self::Value(value) => value.get(i),

@@ -70,6 +70,8 @@ binary! {
     and, AND, "Both, of truth values or bits.";
     or, OR, "Either, of truth values or bits.";
     xor, XOR, "Exactly one, of truth values or bits.";
+    shl, SHL, "The bits moved up by `rhs` places, zeros moving in; 0 where that is negative or not below the width; integers.";
+    shr, SHR, "The bits moved down by `rhs` places, the sign moving in, or zeros if the type has none; the sign alone (0 or -1) where `rhs` is negative or not below the width; integers.";
 }
 
 impl Tensor {

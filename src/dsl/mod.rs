@@ -78,5 +78,5 @@ pub(crate) use scope::{Squash, first_free};
 pub use select::{Parameter, Select};
 pub use step::{StateRole, StateSpec, Step};
 pub use tensor::{Operand, Tensor};
-pub use types::{TypeSpec, bf16, bool_, f16, f32, f64, i8, i32, i64, u8};
+pub use types::{TypeSpec, bf16, bool_, f16, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64};
 pub use while_loop::while_loop;

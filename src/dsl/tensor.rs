@@ -133,7 +133,11 @@ impl Operand for &Tensor {
 fn literal(value: Scalar, other: &Tensor) -> Tensor {
     let Some(ty) = other.ty() else { return other.clone() };
     let element = value.cast(ty.dtype);
-    let fits = if ty.dtype.is_float() { value.dtype() != DType::Bool } else { element.cast(value.dtype()) == value };
+    let is_whole = !value.dtype().is_float() || value.as_f64().fract() == 0.0;
+    let fits = match ty.dtype.is_float() {
+        true => value.dtype() != DType::Bool,
+        false => is_whole && element.as_i128() == value.as_i128(),
+    };
     if !fits || (ty.dtype == DType::Bool) != (value.dtype() == DType::Bool) {
         let rule = format!("the literal {value} is not a value of {}: cast the tensor first", ty.dtype);
         return other.builder().fail("an op with a literal", &[other], rule);
@@ -152,4 +156,4 @@ macro_rules! literals {
     )* };
 }
 
-literals! { f32, F32; f64, F64; i32, I32; i64, I64; bool, Bool; }
+literals! { f32, F32; f64, F64; i64, I64; i32, I32; i16, I16; i8, I8; u64, U64; u32, U32; u16, U16; u8, U8; bool, Bool; }

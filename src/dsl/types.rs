@@ -61,7 +61,11 @@ constructors! {
     f16, F16, "A tensor of half-precision floats with these extents.";
     i32, I32, "A tensor of `i32` with these extents.";
     i64, I64, "A tensor of `i64` with these extents.";
+    i16, I16, "A tensor of `i16` with these extents.";
     i8, I8, "A tensor of `i8` with these extents.";
+    u64, U64, "A tensor of `u64` with these extents.";
+    u32, U32, "A tensor of `u32` with these extents.";
+    u16, U16, "A tensor of `u16` with these extents.";
     u8, U8, "A tensor of `u8` with these extents.";
     bool_, Bool, "A tensor of truth values with these extents.";
 }

@@ -13,61 +13,21 @@ const MAX_DICTIONARY: usize = 10_000;
 /// Bytes of a file that hold its header, at most.
 pub(super) const MAX_START: usize = MAX_DICTIONARY + 12;
 
-/// The element types by their names, without the order of bytes: how they are stored, and what they are here. The last ones are widened.
-const ELEMENTS: [(&str, StoredElement); 11] = [
-    ("f4", StoredElement::As(DType::F32)),
-    ("f8", StoredElement::As(DType::F64)),
-    ("f2", StoredElement::As(DType::F16)),
-    ("i8", StoredElement::As(DType::I64)),
-    ("i4", StoredElement::As(DType::I32)),
-    ("i1", StoredElement::As(DType::I8)),
-    ("u1", StoredElement::As(DType::U8)),
-    ("b1", StoredElement::As(DType::Bool)),
-    ("i2", StoredElement::I16),
-    ("u2", StoredElement::U16),
-    ("u4", StoredElement::U32),
+/// The element types by NumPy's names, without the order of bytes.
+const ELEMENTS: [(&str, DType); 12] = [
+    ("f4", DType::F32),
+    ("f8", DType::F64),
+    ("f2", DType::F16),
+    ("i8", DType::I64),
+    ("i4", DType::I32),
+    ("i2", DType::I16),
+    ("i1", DType::I8),
+    ("u8", DType::U64),
+    ("u4", DType::U32),
+    ("u2", DType::U16),
+    ("u1", DType::U8),
+    ("b1", DType::Bool),
 ];
-
-/// An element as it lies in a file.
-#[derive(Clone, Copy, Debug)]
-enum StoredElement {
-    /// As one of that type.
-    As(DType),
-    /// 16 bits, which become an `i32`.
-    I16,
-    /// 16 bits without a sign, which become an `i32`.
-    U16,
-    /// 32 bits without a sign, which become an `i64`.
-    U32,
-}
-
-impl StoredElement {
-    fn dtype(self) -> DType {
-        match self {
-            Self::As(dtype) => dtype,
-            Self::I16 | Self::U16 => DType::I32,
-            Self::U32 => DType::I64,
-        }
-    }
-
-    fn width(self) -> usize {
-        match self {
-            Self::As(dtype) => dtype.size_bytes(),
-            Self::I16 | Self::U16 => 2,
-            Self::U32 => 4,
-        }
-    }
-
-    /// Elements from bytes, the lowest byte of each first.
-    fn read(self, bytes: &[u8]) -> Data {
-        match self {
-            Self::As(dtype) => Data::from_bytes(dtype, bytes),
-            Self::I16 => Data::I32(bytes.as_chunks().0.iter().map(|b| i16::from_le_bytes(*b).into()).collect()),
-            Self::U16 => Data::I32(bytes.as_chunks().0.iter().map(|b| u16::from_le_bytes(*b).into()).collect()),
-            Self::U32 => Data::I64(bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b).into()).collect()),
-        }
-    }
-}
 
 /// What a header says.
 #[derive(Debug)]
@@ -100,12 +60,13 @@ impl ArrayHeader {
         Ok(Self { start: from + length, ..header })
     }
 
-    fn element(&self) -> Result<(StoredElement, bool), String> {
+    /// The type of the elements, and whether their highest byte comes first.
+    fn element(&self) -> Result<(DType, bool), String> {
         let (order, name) = self.descr.split_at_checked(1).unwrap_or_default();
-        let element = ELEMENTS.iter().find(|(known, _)| *known == name).map(|(_, element)| *element);
-        match (element, order) {
-            (Some(element), "<" | "|" | "=") => Ok((element, false)),
-            (Some(element), ">") => Ok((element, true)),
+        let dtype = ELEMENTS.iter().find(|(known, _)| *known == name).map(|(_, dtype)| *dtype);
+        match (dtype, order) {
+            (Some(dtype), "<" | "|" | "=") => Ok((dtype, false)),
+            (Some(dtype), ">") => Ok((dtype, true)),
             _ => Err(format!(
                 "elements of `{}` are not supported: save the array as one of float32 (`a.astype('f4')`), or of another type that there is here",
                 self.descr
@@ -116,25 +77,25 @@ impl ArrayHeader {
     /// The type of the array, as it is read.
     pub(super) fn ty(&self) -> Result<TensorType, String> {
         let shape = Shape::new(&self.dims).map_err(|e| e.to_string())?;
-        Ok(TensorType::new(self.element()?.0.dtype(), shape))
+        Ok(TensorType::new(self.element()?.0, shape))
     }
 
     /// The bytes that the elements take; nothing if there can't be so many.
     pub(super) fn size(&self) -> Result<Option<usize>, String> {
-        let width = self.element()?.0.width();
+        let width = self.element()?.0.size_bytes();
         Ok(self.dims.iter().try_fold(width, |size, extent| size.checked_mul(*extent)))
     }
 
     /// The array, from the bytes of its elements, of which there are [`Self::size`].
     pub(super) fn value(&self, bytes: &[u8]) -> Result<Value, String> {
-        let (element, swapped) = self.element()?;
-        check_truth_values(element.dtype(), bytes)?;
+        let (dtype, swapped) = self.element()?;
+        check_truth_values(dtype, bytes)?;
         let data = if swapped {
             let mut turned = bytes.to_vec();
-            turned.chunks_mut(element.width()).for_each(<[u8]>::reverse);
-            element.read(&turned)
+            turned.chunks_mut(dtype.size_bytes()).for_each(<[u8]>::reverse);
+            Data::from_bytes(dtype, &turned)
         } else {
-            element.read(bytes)
+            Data::from_bytes(dtype, bytes)
         };
         let ty = self.ty()?;
         if !self.fortran_order {
@@ -239,8 +200,7 @@ impl Words<'_> {
 /// A file of an array, without the elements, and the array as it is written: NumPy has no `bf16`, which becomes `f32`, of the same values.
 pub(super) fn header_of(ty: &TensorType) -> (Vec<u8>, DType) {
     let dtype = if ty.dtype == DType::Bf16 { DType::F32 } else { ty.dtype };
-    let is_named = |element: &StoredElement| matches!(element, StoredElement::As(known) if *known == dtype);
-    let name = ELEMENTS.iter().find(|(_, element)| is_named(element)).map_or("u1", |(name, _)| name);
+    let name = ELEMENTS.iter().find(|(_, known)| *known == dtype).map_or("u1", |(name, _)| name);
     let order = if dtype.size_bytes() == 1 { '|' } else { '<' };
     let dims: Vec<String> = ty.shape.dims().iter().map(|extent| format!("{extent},")).collect();
     let mut text = format!("{{'descr': '{order}{name}', 'fortran_order': False, 'shape': ({}), }}", dims.join(" "));
@@ -283,14 +243,14 @@ mod tests {
             &[0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6],
         );
         let found = read(&big).unwrap();
-        assert_eq!((found.ty().to_string().as_str(), found.to_f64_vec()), ("i32[2,3]", want.clone()));
+        assert_eq!((found.ty().to_string().as_str(), found.to_f64_vec()), ("i16[2,3]", want.clone()));
         let columns: Vec<u8> = [1.0f32, 4.0, 2.0, 5.0, 3.0, 6.0].iter().flat_map(|x| x.to_le_bytes()).collect();
         let fortran = file("{\"shape\": (2L, 3L), 'fortran_order': True, 'descr': '<f4'}", &columns);
         assert_eq!(read(&fortran).unwrap().to_f64_vec(), want);
         let large = file("{'descr': '<u4', 'fortran_order': False, 'shape': (1,)}", &[0xff; 4]);
-        assert_eq!(read(&large).unwrap().data(), &Data::I64(vec![i64::from(u32::MAX)]));
+        assert_eq!(read(&large).unwrap().data(), &Data::U32(vec![u32::MAX]));
         let low = file("{'descr': '<u2', 'fortran_order': False, 'shape': ()}", &[0xff; 2]);
-        assert_eq!(read(&low).unwrap().to_f64_vec(), [65535.0]);
+        assert_eq!(read(&low).unwrap().data(), &Data::U16(vec![65535]));
     }
 
     #[test]

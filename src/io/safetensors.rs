@@ -9,14 +9,18 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// Both names of each element type.
-pub(super) const DTYPES: [(DType, Dtype); 9] = [
+pub(super) const DTYPES: [(DType, Dtype); 13] = [
     (DType::F32, Dtype::F32),
     (DType::F64, Dtype::F64),
     (DType::Bf16, Dtype::BF16),
     (DType::F16, Dtype::F16),
     (DType::I64, Dtype::I64),
     (DType::I32, Dtype::I32),
+    (DType::I16, Dtype::I16),
     (DType::I8, Dtype::I8),
+    (DType::U64, Dtype::U64),
+    (DType::U32, Dtype::U32),
+    (DType::U16, Dtype::U16),
     (DType::U8, Dtype::U8),
     (DType::Bool, Dtype::BOOL),
 ];

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// An opened file of tensors: safetensors, an archive of NumPy's arrays (`.npz`, stored or deflated), or one array (`.npy`, whose name is `arr_0`); which of them it is, the contents say. It
 /// is mapped, so that opening a large one takes no memory and no time: [`Self::tensor`] copies the elements of one tensor.
 ///
-/// Of NumPy's element types, `int16` and `uint16` come as `i32` and `uint32` as `i64`, which have all their values; either order of bytes, and of axes, comes as it should.
+/// Either order of bytes, and of axes, comes as it should.
 ///
 /// A file is read with distrust: whatever is in it, there is an error that says where, and memory is taken for what is there, not for what is promised. An archive that would inflate to
 /// far more than it is (16 MiB and 16 times its size) is refused.

@@ -40,7 +40,7 @@ fn arrays_that_numpy_has_written_are_read_stored_and_deflated() {
         "float32 f32[2,3]",
         "float64 f64[2,3]",
         "half/float16 f16[2,3]",
-        "int16 i32[2,3]",
+        "int16 i16[2,3]",
         "scalar i64[]",
         "truth bool[2,3]",
         "uint8 u8[2,3]",

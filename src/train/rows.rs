@@ -26,7 +26,7 @@ pub(super) fn concatenate(parts: &[Value]) -> Result<Value, TrainError> {
             }
         };
     }
-    let data = joined!(F32, F64, Bf16, F16, I64, I32, I8, U8, Bool);
+    let data = joined!(F32, F64, Bf16, F16, I64, I32, I16, I8, U64, U32, U16, U8, Bool);
     Value::new(TensorType::new(first.ty().dtype, shape), data).map_err(|e| wrong(&e))
 }
 

@@ -73,10 +73,8 @@ impl SampleWeights {
         match out {
             Elements::F32(out) => self.fill(samples, dtype, out),
             Elements::F64(out) => self.fill(samples, dtype, out),
-            Elements::Bits16(out) => self.fill(samples, dtype, out),
-            Elements::I64(_) | Elements::I32(_) | Elements::SignedByte(_) | Elements::Byte(_) => {
-                Err(DataError::Dataset(format!("`{SAMPLE_WEIGHT}` must be floats, not {dtype}")))
-            }
+            Elements::Bits16(out) if dtype.is_float() => self.fill(samples, dtype, out),
+            _ => Err(DataError::Dataset(format!("`{SAMPLE_WEIGHT}` must be floats, not {dtype}"))),
         }
     }
 

@@ -57,7 +57,11 @@ fn write(executable: &mut Executable, name: &str, value: &Value, is_state: bool)
         Data::F64(v) => put(executable, name, v, is_state),
         Data::I64(v) => put(executable, name, v, is_state),
         Data::I32(v) => put(executable, name, v, is_state),
+        Data::I16(v) => put(executable, name, v, is_state),
         Data::I8(v) => put(executable, name, v, is_state),
+        Data::U64(v) => put(executable, name, v, is_state),
+        Data::U32(v) => put(executable, name, v, is_state),
+        Data::U16(v) => put(executable, name, v, is_state),
         Data::U8(v) => put(executable, name, v, is_state),
         Data::Bool(v) => put(executable, name, &v.iter().map(|&b| u8::from(b)).collect::<Vec<u8>>(), is_state),
         data @ (Data::Bf16(_) | Data::F16(_)) => {
@@ -78,7 +82,11 @@ fn read(executable: &Executable, name: &str, ty: &TensorType, is_state: bool) ->
         DType::F64 => Data::F64(get(executable, name, is_state).to_vec()),
         DType::I64 => Data::I64(get(executable, name, is_state).to_vec()),
         DType::I32 => Data::I32(get(executable, name, is_state).to_vec()),
+        DType::I16 => Data::I16(get(executable, name, is_state).to_vec()),
         DType::I8 => Data::I8(get(executable, name, is_state).to_vec()),
+        DType::U64 => Data::U64(get(executable, name, is_state).to_vec()),
+        DType::U32 => Data::U32(get(executable, name, is_state).to_vec()),
+        DType::U16 => Data::U16(get(executable, name, is_state).to_vec()),
         DType::U8 => Data::U8(get(executable, name, is_state).to_vec()),
         DType::Bool => Data::Bool(get::<u8>(executable, name, is_state).iter().map(|&b| b != 0).collect()),
         DType::Bf16 | DType::F16 => {
@@ -149,8 +157,10 @@ fn threads_don_t_change_a_bit() {
 /// Loops with one were scalar, and left to the portable emitter.
 #[test]
 fn quotients_and_shifts_of_integers_are_vector_code() {
-    for (dtype, op) in [DType::I32, DType::I8, DType::U8, DType::I64].into_iter().flat_map(|dtype| {
-        [ScalarOp::DIV, ScalarOp::REM, ScalarOp::SHL, ScalarOp::SHR].into_iter().map(move |op| (dtype, op))
+    for (dtype, op) in DType::ALL.into_iter().filter(|dtype| dtype.is_int()).flat_map(|dtype| {
+        [ScalarOp::DIV, ScalarOp::REM, ScalarOp::SHL, ScalarOp::SHR, ScalarOp::LSHR]
+            .into_iter()
+            .map(move |op| (dtype, op))
     }) {
         for n in [1, 5, 16, 1003] {
             let mut graph = Graph::new("quotients");
@@ -172,7 +182,8 @@ fn quotients_and_shifts_of_integers_are_vector_code() {
                 let different = difference(&evaluate(&graph, &ports).unwrap(), &found, Agreement::Bits);
                 assert_eq!(different, None, "{op} of {dtype}[{n}] on {target}");
                 let divides = [ScalarOp::DIV, ScalarOp::REM].contains(&op);
-                if target.is_wide() && (dtype != DType::I64 || !divides) {
+                let has_quotients = !matches!(dtype, DType::I64 | DType::U64 | DType::U32);
+                if target.is_wide() && (has_quotients || !divides) {
                     let kernel = &program_for(&graph, &target).kernels[0];
                     assert_eq!(executable.loaded().kernels()[0].emitter, Backend::X86, "{kernel}");
                     assert!(n < 16 || kernel.to_string().contains("load.x"), "{kernel}");

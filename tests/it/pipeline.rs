@@ -59,6 +59,13 @@ fn random_f64_graphs_become_loops() {
     check(40, &[DType::F64, DType::F64, DType::I32, DType::I64, DType::I8, DType::U8, DType::Bool]);
 }
 
+/// Integers of all widths, with a sign and without.
+#[test]
+fn random_integer_graphs_become_loops() {
+    let integers = DType::ALL.into_iter().filter(|dtype| dtype.is_int());
+    check(40, &integers.chain([DType::F32, DType::Bool]).collect::<Vec<DType>>());
+}
+
 /// Kernels of equal layers were copies of one another in every pass: what a pass took for each grew with the memory that all of them filled.
 #[test]
 fn layers_that_are_alike_take_memory_once() {

@@ -13,15 +13,18 @@ impl FunctionEmitter<'_, '_> {
             DType::F32 => self.b.ins().fdemote(types::F32, value),
             DType::Bf16 => self.half(value, 7, 127),
             DType::F16 => self.half(value, 10, 15),
-            DType::F64 | DType::I64 | DType::I32 | DType::I8 | DType::U8 | DType::Bool => value,
+            DType::F64 | DType::Bool => value,
+            DType::I64 | DType::I32 | DType::I16 | DType::I8 => value,
+            DType::U64 | DType::U32 | DType::U16 | DType::U8 => value,
         }
     }
 
     /// A word as an element of any type: [`ir::Scalar::from_i64`].
     pub(crate) fn element_of_word(&mut self, word: Value, dtype: DType) -> Value {
         match dtype {
-            DType::I64 => word,
-            DType::I32 => self.b.ins().ireduce(types::I32, word),
+            DType::I64 | DType::U64 => word,
+            DType::I32 | DType::U32 => self.b.ins().ireduce(types::I32, word),
+            DType::I16 | DType::U16 => self.b.ins().ireduce(types::I16, word),
             DType::I8 | DType::U8 => self.b.ins().ireduce(types::I8, word),
             DType::Bool => self.b.ins().icmp_imm_u(IntCC::NotEqual, word, 0),
             DType::F64 => self.to_float(word),

@@ -43,16 +43,21 @@ impl Emitter<'_, '_> {
         match (if from.is_short_float() { DType::F32 } else { from }, to, chunk) {
             (DType::F32, DType::F32, _) => Some(x),
             (DType::F32, DType::I32, 4) => Some(self.b.ins().fcvt_to_sint_sat(ty, x)),
+            (DType::F32, DType::U32, 4) => Some(self.b.ins().fcvt_to_uint_sat(ty, x)),
             (DType::I32, DType::F32, 4) => Some(self.b.ins().fcvt_from_sint(ty, x)),
+            (DType::U32, DType::F32, 4) => Some(self.b.ins().fcvt_from_uint(ty, x)),
+            (DType::I32, DType::U32, 4) | (DType::U32, DType::I32, 4) => Some(x),
+            (DType::I64, DType::U64, 2) | (DType::U64, DType::I64, 2) => Some(x),
             (DType::F32, DType::Bool, 4) | (DType::F64, DType::Bool, 2) => {
                 let zero = self.zero_vector(from, chunk);
                 Some(self.b.ins().fcmp(FloatCC::NotEqual, x, zero))
             }
-            (DType::I32, DType::Bool, 4) | (DType::I64, DType::Bool, 2) => {
+            (DType::I32 | DType::U32, DType::Bool, 4) | (DType::I64 | DType::U64, DType::Bool, 2) => {
                 let zero = self.zero_vector(from, chunk);
                 Some(self.b.ins().icmp(IntCC::NotEqual, x, zero))
             }
-            (DType::Bool, DType::I32 | DType::F32, 4) | (DType::Bool, DType::I64 | DType::F64, 2) => {
+            (DType::Bool, DType::I32 | DType::U32 | DType::F32, 4)
+            | (DType::Bool, DType::I64 | DType::U64 | DType::F64, 2) => {
                 let one = self.scalar_constant(kernel::Scalar::one(to)).ok()?;
                 let ones = self.b.ins().splat(ty, one);
                 let bits = self.reinterpret(ones, clif_type(DType::Bool, chunk));
@@ -77,14 +82,15 @@ impl Emitter<'_, '_> {
             }
             (false, DType::Bool) => self.b.ins().icmp_imm_u(IntCC::NotEqual, x, 0),
             (true, _) if to.is_float() => self.float_to_float(x, from, to),
-            (true, DType::I8 | DType::U8) => {
+            (true, DType::I16 | DType::U16 | DType::I8 | DType::U8) => {
                 let wide = self.b.ins().fcvt_to_sint_sat(types::I32, x);
                 let limits = [kernel::Scalar::lowest(to), kernel::Scalar::highest(to)];
                 let [low, high] = limits.map(|limit| self.b.ins().iconst(types::I32, limit.as_i64()));
                 let wide = self.b.ins().smax(wide, low);
                 let wide = self.b.ins().smin(wide, high);
-                self.b.ins().ireduce(types::I8, wide)
+                self.b.ins().ireduce(clif_type(to, 1), wide)
             }
+            (true, DType::U64 | DType::U32) => self.b.ins().fcvt_to_uint_sat(clif_type(to, 1), x),
             (true, _) => self.b.ins().fcvt_to_sint_sat(clif_type(to, 1), x),
             (false, _) if to.is_float() => self.int_to_float(x, from, to),
             (false, _) => self.int_to_int(x, from, to),
@@ -122,18 +128,17 @@ impl Emitter<'_, '_> {
 
     fn int_to_float(&mut self, x: Value, from: DType, to: DType) -> Value {
         let wide = match from {
-            DType::U8 | DType::Bool => self.b.ins().uextend(types::I32, x),
-            DType::I8 => self.b.ins().sextend(types::I32, x),
+            DType::U16 | DType::U8 | DType::Bool => self.b.ins().uextend(types::I32, x),
+            DType::I16 | DType::I8 => self.b.ins().sextend(types::I32, x),
+            DType::U32 => self.b.ins().uextend(types::I64, x),
             _ => x,
         };
-        match to {
-            DType::F64 => self.b.ins().fcvt_from_sint(types::F64, wide),
-            DType::Bf16 | DType::F16 => {
-                let single = self.b.ins().fcvt_from_sint(types::F32, wide);
-                self.round_to_short(single, to)
-            }
-            _ => self.b.ins().fcvt_from_sint(types::F32, wide),
-        }
+        let ty = if to == DType::F64 { types::F64 } else { types::F32 };
+        let float = match from {
+            DType::U64 => self.b.ins().fcvt_from_uint(ty, wide),
+            _ => self.b.ins().fcvt_from_sint(ty, wide),
+        };
+        if to.is_short_float() { self.round_to_short(float, to) } else { float }
     }
 
     fn int_to_int(&mut self, x: Value, from: DType, to: DType) -> Value {
@@ -141,7 +146,7 @@ impl Emitter<'_, '_> {
         match from_ty.bits().cmp(&to_ty.bits()) {
             std::cmp::Ordering::Equal => x,
             std::cmp::Ordering::Greater => self.b.ins().ireduce(to_ty, x),
-            std::cmp::Ordering::Less if matches!(from, DType::U8 | DType::Bool) => self.b.ins().uextend(to_ty, x),
+            std::cmp::Ordering::Less if from.is_unsigned_int() || from == DType::Bool => self.b.ins().uextend(to_ty, x),
             std::cmp::Ordering::Less => self.b.ins().sextend(to_ty, x),
         }
     }

@@ -3,7 +3,7 @@
 use super::expr::bitcast;
 use super::forms::{
     self, ADD, AND, CMP, F32_TO_F64, F32_TO_I64, F64_TO_F32, F64_TO_I32, FROM_INT, Form, HALVES_TO_LANES, I32_TO_F64,
-    I32_TO_I64, I64_TO_F32, LANES_TO_HALVES, OR, TO_INT, of_size,
+    I32_TO_I64, I64_TO_F32, LANES_TO_HALVES, OR, TO_INT, U32_TO_I64, of_size,
 };
 use super::lir::{Arg, Class, Inst, VReg};
 use super::ops::compare::{Order, UNORDERED};
@@ -34,15 +34,33 @@ impl Unit<'_> {
                 self.apply(ScalarOp::NE, &[val.clone(), zero])
             }
             // These are kept as the wider type.
-            (DType::I8 | DType::U8, _) => self.cast_kept(val, DType::I32, to),
+            (DType::I16 | DType::I8 | DType::U16 | DType::U8, _) => self.cast_kept(val, DType::I32, to),
             (DType::Bf16 | DType::F16, _) => self.cast_kept(val, DType::F32, to),
-            (_, DType::I8 | DType::U8) => self.cast_to_byte(val, to),
+            (_, DType::I16 | DType::I8 | DType::U16 | DType::U8) => self.cast_to_short(val, to),
+            (DType::U32, DType::I32) | (DType::I32, DType::U32) => Ok(Val { dtype: to, ..val.clone() }),
+            (DType::U64, DType::I64) | (DType::I64, DType::U64) => Ok(Val { dtype: to, ..val.clone() }),
+            (DType::U32, _) => {
+                let parts = self.widen_parts(&val.parts, val.lanes, &U32_TO_I64)?;
+                self.cast(&Val { dtype: DType::I64, size: 8, parts, ..val.clone() }, to)
+            }
+            (DType::U64, DType::I32 | DType::U32) => self.cast_kept(val, DType::I64, to),
+            (from, DType::U32) if from.is_float() => {
+                let number = self.cast(val, DType::I64)?;
+                let limits = [Scalar::I64(0), Scalar::I64(u32::MAX.into())];
+                let limited = self.limited(number, limits)?;
+                self.cast(&limited, to)
+            }
+            (from, DType::U32 | DType::U64) if !from.is_float() => {
+                let signed = if to == DType::U32 { DType::I32 } else { DType::I64 };
+                let number = self.cast(val, signed)?;
+                Ok(Val { dtype: to, ..number })
+            }
             (from, DType::Bf16 | DType::F16) => {
                 let single = if from == DType::F64 { self.demote_to_odd(val)? } else { self.cast(val, DType::F32)? };
                 let parts = self.map_parts(&single, 4, &mut |u, x, width| u.round_to_short(x, to, width))?;
                 Ok(Val { dtype: to, parts, ..single })
             }
-            (from, _) if from.is_float() && to.is_int() => self.float_to_int(val, to),
+            (from, DType::I32 | DType::I64) if from.is_float() => self.float_to_int(val, to),
             _ => self.convert(val, to),
         }
     }
@@ -163,18 +181,24 @@ impl Unit<'_> {
     }
 
     /// Floats saturate, integers wrap.
-    fn cast_to_byte(&mut self, val: &Val, to: DType) -> Result<Val, EmitError> {
+    fn cast_to_short(&mut self, val: &Val, to: DType) -> Result<Val, EmitError> {
         let number = self.cast(val, DType::I32)?;
         let limited = if val.dtype.is_float() {
             let limits = [Scalar::lowest(to), Scalar::highest(to)].map(|limit| limit.cast(DType::I32));
-            let (low, high) = (self.constant(limits[0], val.lanes)?, self.constant(limits[1], val.lanes)?);
-            let above = self.apply(ScalarOp::MAX, &[number, low])?;
-            self.apply(ScalarOp::MIN, &[above, high])?
+            self.limited(number, limits)?
         } else {
-            let parts = self.map_parts(&number, 4, &mut |u, x, width| u.wrap_byte(to, x, width))?;
+            let parts = self.map_parts(&number, 4, &mut |u, x, width| u.wrap(to, x, width))?;
             Val { parts, ..number }
         };
         Ok(Val { dtype: to, constant: None, ..limited })
+    }
+
+    /// What is below the first of two limits becomes that, what is above the second one that.
+    fn limited(&mut self, number: Val, limits: [Scalar; 2]) -> Result<Val, EmitError> {
+        let lanes = number.lanes;
+        let (low, high) = (self.constant(limits[0], lanes)?, self.constant(limits[1], lanes)?);
+        let above = self.apply(ScalarOp::MAX, &[number, low])?;
+        self.apply(ScalarOp::MIN, &[above, high])
     }
 
     /// `f32` lanes rounded to the nearest number of a 16-bit type, ties to even, still as `f32`; NaN stays NaN.

@@ -62,13 +62,14 @@ impl Unit<'_> {
     /// A constant in all lanes.
     pub(super) fn constant(&mut self, scalar: Scalar, lanes: u16) -> Result<Val, EmitError> {
         let dtype = scalar.dtype();
-        let size = lane_size(dtype)?;
+        let size = lane_size(dtype);
         let reg = match scalar {
             Scalar::Bool(value) => self.splat_truth(value, size),
             Scalar::Bf16(value) => self.splat_bits(u64::from(value.to_f32().to_bits()), size),
             Scalar::F16(value) => self.splat_bits(u64::from(value.to_f32().to_bits()), size),
             // Lanes of 32 bits repeat the sign.
             Scalar::I8(value) => self.splat_bits(i32::from(value).cast_unsigned().into(), size),
+            Scalar::I16(value) => self.splat_bits(i32::from(value).cast_unsigned().into(), size),
             other => self.splat_bits(other.to_bits(), size),
         };
         let parts = std::iter::repeat_n(reg, usize::from(lanes.div_ceil(self.per_part(size)))).collect();
@@ -129,7 +130,7 @@ impl Unit<'_> {
         if !matches!(dtype, DType::I32 | DType::I64) {
             return malformed(format!("an index as {dtype}; it may be i32 or i64"));
         }
-        let size = lane_size(dtype)?;
+        let size = lane_size(dtype);
         let known = self.constant_index(index)?;
         let start = match known {
             Some(_) => None,
@@ -225,19 +226,20 @@ impl Unit<'_> {
     fn normalize(&mut self, result: DType, from: DType, part: VReg, width: Width) -> Result<VReg, EmitError> {
         match (result, from) {
             (DType::Bf16 | DType::F16, _) if from == result => self.round_to_short(part, result, width),
-            (DType::I8 | DType::U8, _) if from == result => self.wrap_byte(result, part, width),
+            (DType::I16 | DType::I8 | DType::U16 | DType::U8, _) if from == result => self.wrap(result, part, width),
             _ => Ok(part),
         }
     }
 
-    /// The lowest 8 bits of 32-bit lanes as a number of an 8-bit type.
-    pub(super) fn wrap_byte(&mut self, dtype: DType, part: VReg, width: Width) -> Result<VReg, EmitError> {
-        if dtype == DType::U8 {
-            let mask = self.splat_bits(0xff, 4);
+    /// The lowest bits of 32-bit lanes as a number of an integer type of 8 or 16 bits.
+    pub(super) fn wrap(&mut self, dtype: DType, part: VReg, width: Width) -> Result<VReg, EmitError> {
+        let bits = 8 * dtype.size_bytes();
+        if dtype.is_unsigned_int() {
+            let mask = self.splat_bits((1 << bits) - 1, 4);
             return self.op(&super::forms::AND[0], width, &[part, mask], None);
         }
-        let upper = self.op(&super::forms::SHL_BY[0], width, &[part], Some(24))?;
-        self.op(&super::forms::SAR_BY, width, &[upper], Some(24))
+        let upper = self.op(&super::forms::SHL_BY[0], width, &[part], Some(32 - bits as u8))?;
+        self.op(&super::forms::SAR_BY, width, &[upper], Some(32 - bits as u8))
     }
 
     /// `yes` where the condition holds, else `no`.

@@ -3,7 +3,7 @@
 
 use super::forms::{
     BROADCAST, BYTES_TO_LANES, Form, ISUB, MASKED_LOAD, MOVE, MOVE_BYTES, MOVE_DOUBLE, PERMUTE_WORDS, SHL_BY, SHR_BY,
-    SIGNED_BYTES_TO_LANES, STORE, STORE_BYTES, STORE_DOUBLE, STREAM, WORDS_TO_LANES, of_size,
+    SIGNED_BYTES_TO_LANES, SIGNED_WORDS_TO_LANES, STORE, STORE_BYTES, STORE_DOUBLE, STREAM, WORDS_TO_LANES, of_size,
 };
 use super::index::At;
 use super::lir::{Arg, Class, Inst, Machine, VReg};
@@ -23,7 +23,7 @@ impl Unit<'_> {
     }
 
     pub(super) fn load_from(&mut self, dtype: DType, at: At, lanes: u16, stride: i64) -> Result<Val, EmitError> {
-        let (size, step) = (lane_size(dtype)?, stride * dtype.size_bytes() as i64);
+        let (size, step) = (lane_size(dtype), stride * dtype.size_bytes() as i64);
         let mut parts = Parts::new();
         let mut first = 0;
         for count in self.part_lanes(lanes, size) {
@@ -41,11 +41,11 @@ impl Unit<'_> {
     /// One element in all lanes.
     pub(super) fn load_splat(&mut self, buf: BufRef, index: &Affine, lanes: u16) -> Result<Val, EmitError> {
         let dtype = self.buffer_dtype(buf)?;
-        if lanes == 1 || !matches!(dtype, DType::F32 | DType::I32 | DType::F64 | DType::I64) {
+        if lanes == 1 || dtype.size_bytes() < 4 {
             let one = self.load(buf, index, 1, 1)?;
             return self.in_lanes(one, lanes);
         }
-        let (at, size) = (self.address(buf, index)?, lane_size(dtype)?);
+        let (at, size) = (self.address(buf, index)?, lane_size(dtype));
         let (all, width) = (self.vector(), self.encoding.width());
         let code = self.form_code(of_size(&BROADCAST, size), width)?;
         self.load_with(code, all, width, at)?;
@@ -84,11 +84,12 @@ impl Unit<'_> {
             return Ok(dst);
         }
         let form = match dtype {
-            DType::Bf16 => &WORDS_TO_LANES,
+            DType::Bf16 | DType::U16 => &WORDS_TO_LANES,
+            DType::I16 => &SIGNED_WORDS_TO_LANES,
             DType::I8 => &SIGNED_BYTES_TO_LANES,
             _ => &BYTES_TO_LANES,
         };
-        let from = if dtype == DType::Bf16 { width.half() } else { Width::X };
+        let from = if dtype.size_bytes() == 2 { width.half() } else { Width::X };
         let dst = self.vector();
         let Some(code) = form.code(self.encoding, width) else { return unsupported("an extension of bytes") };
         let source = at.map_or(Ok(Arg::Vec(packed, from)), |at| at.mem().map(Arg::Mem))?;
@@ -226,10 +227,10 @@ impl Unit<'_> {
     fn load_reversed(&mut self, dtype: DType, at: At, count: u16, step: i64) -> Result<VReg, EmitError> {
         let lanes = self.load_part(dtype, at.plus(i64::from(count - 1) * step), count)?;
         // The instruction moves 32-bit words and has no 128-bit form.
-        let words = lane_size(dtype)? as u64 / 4;
+        let words = lane_size(dtype) as u64 / 4;
         let from = (0..u64::from(count)).rev().flat_map(|lane| (0..words).map(move |word| lane * words + word));
         let places = self.vector_constant(from, 4);
-        let width = Width::holding(usize::from(count) * lane_size(dtype)?).max(Width::Y);
+        let width = Width::holding(usize::from(count) * lane_size(dtype)).max(Width::Y);
         let (code, dst) = (self.form_code(&PERMUTE_WORDS, width)?, self.vector());
         self.raw(code, smallvec![Arg::Vec(dst, width), Arg::Vec(places, width), Arg::Vec(lanes, width)]);
         Ok(dst)
@@ -356,6 +357,7 @@ impl Unit<'_> {
             (Some(packed), _) if (packed.dtype, packed.count) == (dtype, count) => packed.reg,
             (_, DType::Bf16) => self.pack_words(self.uppers.get(&part).copied().unwrap_or(part), count)?,
             (_, DType::F16) => self.f32_to_f16(part, width_of(count, 4))?,
+            (_, DType::I16 | DType::U16) => self.pack_shorts(dtype, part, count)?,
             _ => self.pack_bytes(dtype, part, count)?,
         };
         self.store_bytes(at, packed, size * usize::from(count))
@@ -466,7 +468,7 @@ impl Unit<'_> {
         let lanes = match dtype {
             DType::Bool => self.op(&SHR_BY[0], width, &[part], Some(31))?,
             // The instructions that follow saturate.
-            DType::I8 => self.wrap_byte(DType::U8, part, width)?,
+            DType::I8 => self.wrap(DType::U8, part, width)?,
             _ => part,
         };
         let words = self.pack_halves(lanes, width)?;
@@ -488,6 +490,20 @@ impl Unit<'_> {
     fn pack_words(&mut self, part: VReg, count: u16) -> Result<VReg, EmitError> {
         let width = width_of(count, 4);
         let lanes = self.op(&SHR_BY[0], width, &[part], Some(16))?;
+        self.lower_halves(lanes, width)
+    }
+
+    /// Lanes of 32 bits that hold integers of 16, as words.
+    fn pack_shorts(&mut self, dtype: DType, part: VReg, count: u16) -> Result<VReg, EmitError> {
+        let width = width_of(count, 4);
+        // The instruction of the narrower vectors saturates.
+        let wraps = dtype == DType::I16 && self.encoding == Encoding::Vex;
+        let lanes = if wraps { self.wrap(DType::U16, part, width)? } else { part };
+        self.lower_halves(lanes, width)
+    }
+
+    /// The lower halves of 32-bit lanes, whose upper ones are 0 or don't count, as words.
+    fn lower_halves(&mut self, lanes: VReg, width: Width) -> Result<VReg, EmitError> {
         if self.encoding == Encoding::Vex {
             return self.pack_halves(lanes, width);
         }

@@ -112,7 +112,7 @@ impl Unit<'_> {
         let init = self.expr(init)?;
         let mut val = Val { constant: None, ..init };
         if val.dtype == DType::Bool {
-            let size = lane_size(DType::Bool)?;
+            let size = lane_size(DType::Bool);
             val.parts = self.resize_mask(&val, size)?;
             val.size = size;
         }

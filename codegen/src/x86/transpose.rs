@@ -113,7 +113,7 @@ impl Unit<'_> {
             columns.elements.push((source.clone(), target.clone()));
         }
         found.filter(|columns| {
-            let as_is = matches!(columns.dtype, DType::F32 | DType::I32 | DType::F64 | DType::I64);
+            let as_is = columns.dtype.size_bytes() >= 4;
             let typed = self.buffer_dtype(columns.to).is_ok_and(|dtype| dtype == columns.dtype);
             let blocks = as_is && (0..columns.elements.len()).any(|at| columns.is_block(at));
             let apart = columns.from != columns.to && columns.are_apart(extent);

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The registers of a value.
 pub(super) type Parts = SmallVec<[VReg; 4]>;
 
-/// A kernel value. `bf16` and `f16` are kept as `f32`, `u8` as `i32`; truth values are mask registers or, with AVX2, vectors of ones and zeros.
+/// A kernel value. `bf16` and `f16` are kept as `f32`, integers of 8 and 16 bits as `i32`; truth values are mask registers or, with AVX2, vectors of ones and zeros.
 #[derive(Clone, Debug)]
 pub(super) struct Val {
     pub(super) dtype: DType,
@@ -306,11 +306,8 @@ impl<'k> Unit<'k> {
 }
 
 /// Bytes of a lane in a register.
-pub(super) fn lane_size(dtype: DType) -> Result<usize, EmitError> {
-    match dtype {
-        DType::F32 | DType::I32 | DType::I8 | DType::U8 | DType::Bf16 | DType::F16 | DType::Bool => Ok(4),
-        DType::F64 | DType::I64 => Ok(8),
-    }
+pub(super) fn lane_size(dtype: DType) -> usize {
+    if dtype.size_bytes() == 8 { 8 } else { 4 }
 }
 
 /// The part of a register that so many lanes take.

@@ -59,6 +59,22 @@ macro_rules! with_number {
                 type $T = i8;
                 $body
             }
+            crate::DType::I16 => {
+                type $T = i16;
+                $body
+            }
+            crate::DType::U64 => {
+                type $T = u64;
+                $body
+            }
+            crate::DType::U32 => {
+                type $T = u32;
+                $body
+            }
+            crate::DType::U16 => {
+                type $T = u16;
+                $body
+            }
             crate::DType::U8 => {
                 type $T = u8;
                 $body
@@ -199,4 +215,4 @@ macro_rules! integer {
         }
     )* };
 }
-integer!(i64: I64, i32: I32, i8: I8, u8: U8);
+integer!(i64: I64, i32: I32, i16: I16, i8: I8, u64: U64, u32: U32, u16: U16, u8: U8);

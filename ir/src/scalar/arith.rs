@@ -34,35 +34,40 @@ impl ScalarOp {
     pub const RELU: Self = Self(&RELU);
 }
 
-/// Applies a function of one number, by type: 16-bit floats go through `f32`.
+/// Applies a function of one number, by type: 16-bit floats go through `f32`, integers through `i128`, wrapping back.
 pub(super) fn map1(
     x: Scalar,
     f32_fn: impl Fn(f32) -> f32,
     f64_fn: impl Fn(f64) -> f64,
-    int_fn: impl Fn(i64) -> i64,
+    int_fn: impl Fn(i128) -> i128,
 ) -> Scalar {
     match x {
         Scalar::F32(v) => Scalar::F32(f32_fn(v)),
         Scalar::F64(v) => Scalar::F64(f64_fn(v)),
         Scalar::Bf16(v) => Scalar::Bf16(bf16::from_f32(f32_fn(v.to_f32()))),
         Scalar::F16(v) => Scalar::F16(f16::from_f32(f32_fn(v.to_f32()))),
-        _ => Scalar::from_i64(int_fn(x.as_i64()), x.dtype()),
+        _ => wrapped(int_fn(x.as_i128()), x.dtype()),
     }
 }
 
-/// Applies a function of two numbers of one type: 16-bit floats go through `f32`, integers through `i64`, wrapping back.
+/// The lowest bits of a number, as an integer of a type.
+fn wrapped(number: i128, dtype: DType) -> Scalar {
+    Scalar::from_bits(number as u64, dtype)
+}
+
+/// Applies a function of two numbers of one type: 16-bit floats go through `f32`, integers through `i128`, wrapping back.
 pub(super) fn map2(
     args: &[Scalar],
     f32_fn: impl Fn(f32, f32) -> f32,
     f64_fn: impl Fn(f64, f64) -> f64,
-    int_fn: impl Fn(i64, i64) -> i64,
+    int_fn: impl Fn(i128, i128) -> i128,
 ) -> Scalar {
     match (args[0], args[1]) {
         (Scalar::F32(a), Scalar::F32(b)) => Scalar::F32(f32_fn(a, b)),
         (Scalar::F64(a), Scalar::F64(b)) => Scalar::F64(f64_fn(a, b)),
         (Scalar::Bf16(a), Scalar::Bf16(b)) => Scalar::Bf16(bf16::from_f32(f32_fn(a.to_f32(), b.to_f32()))),
         (Scalar::F16(a), Scalar::F16(b)) => Scalar::F16(f16::from_f32(f32_fn(a.to_f32(), b.to_f32()))),
-        (a, b) => Scalar::from_i64(int_fn(a.as_i64(), b.as_i64()), a.dtype()),
+        (a, b) => wrapped(int_fn(a.as_i128(), b.as_i128()), a.dtype()),
     }
 }
 
@@ -74,7 +79,7 @@ static ADD: ScalarDef = ScalarDef {
     doc: "a + b; integers wrap",
     arity: 2,
     typing: Typing::Same(TypeClass::Number),
-    eval: |a| map2(a, |x, y| x + y, |x, y| x + y, i64::wrapping_add),
+    eval: |a| map2(a, |x, y| x + y, |x, y| x + y, i128::wrapping_add),
     derivative: Derivative::Rule(|cx| Ok(vec![Some(cx.dy), Some(cx.dy)])),
     // Minus zero, not zero: -0 + 0 is +0.
     laws: Laws { right_identity: Some(negative_zero), fold_start: Some(Scalar::zero), ..RING },
@@ -92,7 +97,7 @@ static SUB: ScalarDef = ScalarDef {
     doc: "a - b; integers wrap",
     arity: 2,
     typing: Typing::Same(TypeClass::Number),
-    eval: |a| map2(a, |x, y| x - y, |x, y| x - y, i64::wrapping_sub),
+    eval: |a| map2(a, |x, y| x - y, |x, y| x - y, i128::wrapping_sub),
     derivative: Derivative::Rule(|cx| {
         let neg = cx.build.unary(ScalarOp::NEG, cx.dy)?;
         Ok(vec![Some(cx.dy), Some(neg)])
@@ -108,7 +113,7 @@ static MUL: ScalarDef = ScalarDef {
     doc: "a * b; integers wrap",
     arity: 2,
     typing: Typing::Same(TypeClass::Number),
-    eval: |a| map2(a, |x, y| x * y, |x, y| x * y, i64::wrapping_mul),
+    eval: |a| map2(a, |x, y| x * y, |x, y| x * y, i128::wrapping_mul),
     derivative: Derivative::Rule(|cx| {
         let (a, b) = (cx.operands[0], cx.operands[1]);
         Ok(vec![Some(cx.build.binary(ScalarOp::MUL, cx.dy, b)?), Some(cx.build.binary(ScalarOp::MUL, cx.dy, a)?)])
@@ -155,7 +160,7 @@ static NEG: ScalarDef = ScalarDef {
     doc: "-a: flips the sign bit of a float; integers wrap",
     arity: 1,
     typing: Typing::Same(TypeClass::Number),
-    eval: |a| map1(a[0], |x| -x, |x| -x, i64::wrapping_neg),
+    eval: |a| map1(a[0], |x| -x, |x| -x, i128::wrapping_neg),
     derivative: Derivative::Rule(|cx| Ok(vec![Some(cx.build.unary(ScalarOp::NEG, cx.dy)?)])),
     laws: Laws { involution: true, ..Laws::NONE },
     expand: never,
@@ -168,7 +173,7 @@ static ABS: ScalarDef = ScalarDef {
     doc: "|a|: clears the sign bit of a float; integers wrap",
     arity: 1,
     typing: Typing::Same(TypeClass::Number),
-    eval: |a| map1(a[0], f32::abs, f64::abs, i64::wrapping_abs),
+    eval: |a| map1(a[0], f32::abs, f64::abs, i128::wrapping_abs),
     derivative: Derivative::Rule(|cx| {
         let sign = cx.build.unary(ScalarOp::SIGN, cx.operands[0])?;
         Ok(vec![Some(cx.build.binary(ScalarOp::MUL, cx.dy, sign)?)])
@@ -184,7 +189,7 @@ static SIGN: ScalarDef = ScalarDef {
     doc: "-1, 0 or 1 as a is negative, zero (of either sign: +0) or positive; NaN for NaN",
     arity: 1,
     typing: Typing::Same(TypeClass::Number),
-    eval: |a| map1(a[0], |x| sign(f64::from(x)) as f32, sign, i64::signum),
+    eval: |a| map1(a[0], |x| sign(f64::from(x)) as f32, sign, i128::signum),
     derivative: Derivative::Zero("piecewise constant"),
     laws: Laws { idempotent: true, ..Laws::NONE },
     expand: super::expand::expand_sign,
@@ -230,7 +235,7 @@ static MIN: ScalarDef = ScalarDef {
     doc: "the smaller one; NaN if either is NaN; -0 is below +0",
     arity: 2,
     typing: Typing::Same(TypeClass::Number),
-    eval: |a| map2(a, minimum, minimum, i64::min),
+    eval: |a| map2(a, minimum, minimum, i128::min),
     derivative: Derivative::Rule(|cx| extremum_rule(cx, ScalarOp::LE)),
     laws: Laws { fold_start: Some(Scalar::highest), ..LATTICE },
     expand: never,
@@ -243,7 +248,7 @@ static MAX: ScalarDef = ScalarDef {
     doc: "the larger one; NaN if either is NaN; +0 is above -0",
     arity: 2,
     typing: Typing::Same(TypeClass::Number),
-    eval: |a| map2(a, maximum, maximum, i64::max),
+    eval: |a| map2(a, maximum, maximum, i128::max),
     derivative: Derivative::Rule(|cx| extremum_rule(cx, ScalarOp::GE)),
     laws: Laws { fold_start: Some(Scalar::lowest), ..LATTICE },
     expand: never,

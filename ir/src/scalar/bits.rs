@@ -4,7 +4,7 @@ use super::expand::never;
 use super::{Cost, Derivative, Laws, Scalar, ScalarDef, ScalarOp, TypeClass, Typing};
 use crate::DType;
 
-pub(super) const OPS: &[&ScalarDef] = &[&AND, &OR, &XOR, &NOT, &SHL, &SHR, &MUL_HALVES];
+pub(super) const OPS: &[&ScalarDef] = &[&AND, &OR, &XOR, &NOT, &SHL, &SHR, &LSHR, &MUL_HALVES];
 
 impl ScalarOp {
     /// Bitwise and logical and.
@@ -17,8 +17,10 @@ impl ScalarOp {
     pub const NOT: Self = Self(&NOT);
     /// Left shift.
     pub const SHL: Self = Self(&SHL);
-    /// Logical right shift.
+    /// Right shift: arithmetic of types with a sign, logical of those without.
     pub const SHR: Self = Self(&SHR);
+    /// Logical right shift.
+    pub const LSHR: Self = Self(&LSHR);
     /// Product of lower halves.
     pub const MUL_HALVES: Self = Self(&MUL_HALVES);
 }
@@ -111,6 +113,24 @@ static SHL: ScalarDef = ScalarDef {
 
 static SHR: ScalarDef = ScalarDef {
     name: "shr",
+    doc: "a shifted right by b bits, its sign moving in, or zeros if its type has none; that sign alone where b is negative or not below the width",
+    arity: 2,
+    typing: Typing::Same(TypeClass::Int),
+    eval: |a| {
+        let sign = if a[0].as_i128() < 0 { u64::MAX } else { 0 };
+        let magnitude = Scalar::from_bits(a[0].to_bits() ^ sign, a[0].dtype());
+        let shifted = shift(&[magnitude, a[1]], |x, by| x >> by);
+        Scalar::from_bits(shifted.to_bits() ^ sign, a[0].dtype())
+    },
+    derivative: NO_DERIVATIVE,
+    laws: Laws { right_identity: Some(Scalar::zero), ..Laws::NONE },
+    expand: super::expand::expand_shr,
+    cost: Cost::Cheap,
+    max_ulp: 0,
+};
+
+static LSHR: ScalarDef = ScalarDef {
+    name: "lshr",
     doc: "a shifted right by b bits, zeros moving in; 0 where b is negative or not below the width",
     arity: 2,
     typing: Typing::Same(TypeClass::Int),

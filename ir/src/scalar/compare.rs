@@ -28,7 +28,7 @@ fn order(a: &[Scalar]) -> Option<Ordering> {
     if a[0].dtype().is_float() {
         a[0].as_f64().partial_cmp(&a[1].as_f64())
     } else {
-        Some(a[0].as_i64().cmp(&a[1].as_i64()))
+        Some(a[0].as_i128().cmp(&a[1].as_i128()))
     }
 }
 

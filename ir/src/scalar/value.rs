@@ -19,8 +19,16 @@ pub enum Scalar {
     I64(i64),
     /// An `i32`.
     I32(i32),
+    /// An `i16`.
+    I16(i16),
     /// An `i8`.
     I8(i8),
+    /// A `u64`.
+    U64(u64),
+    /// A `u32`.
+    U32(u32),
+    /// A `u16`.
+    U16(u16),
     /// A `u8`.
     U8(u8),
     /// A truth value.
@@ -37,7 +45,11 @@ impl Scalar {
             Self::F16(_) => DType::F16,
             Self::I64(_) => DType::I64,
             Self::I32(_) => DType::I32,
+            Self::I16(_) => DType::I16,
             Self::I8(_) => DType::I8,
+            Self::U64(_) => DType::U64,
+            Self::U32(_) => DType::U32,
+            Self::U16(_) => DType::U16,
             Self::U8(_) => DType::U8,
             Self::Bool(_) => DType::Bool,
         }
@@ -53,7 +65,11 @@ impl Scalar {
             DType::F16 => Self::F16(f16::from_f32(demote_to_odd(value))),
             DType::I64 => Self::I64(value as i64),
             DType::I32 => Self::I32(value as i32),
+            DType::I16 => Self::I16(value as i16),
             DType::I8 => Self::I8(value as i8),
+            DType::U64 => Self::U64(value as u64),
+            DType::U32 => Self::U32(value as u32),
+            DType::U16 => Self::U16(value as u16),
             DType::U8 => Self::U8(value as u8),
             DType::Bool => Self::Bool(value != 0.0),
         }
@@ -68,13 +84,17 @@ impl Scalar {
             DType::F16 => Self::F16(f16::from_f32(value as f32)),
             DType::I64 => Self::I64(value),
             DType::I32 => Self::I32(value as i32),
+            DType::I16 => Self::I16(value as i16),
             DType::I8 => Self::I8(value as i8),
+            DType::U64 => Self::U64(value as u64),
+            DType::U32 => Self::U32(value as u32),
+            DType::U16 => Self::U16(value as u16),
             DType::U8 => Self::U8(value as u8),
             DType::Bool => Self::Bool(value != 0),
         }
     }
 
-    /// The value as an `f64`: exact but for large `i64`; a truth value is 0 or 1.
+    /// The value as an `f64`: exact but for large `i64` and `u64`; a truth value is 0 or 1.
     pub fn as_f64(self) -> f64 {
         match self {
             Self::F32(v) => f64::from(v),
@@ -83,21 +103,38 @@ impl Scalar {
             Self::F16(v) => v.to_f64(),
             Self::I64(v) => v as f64,
             Self::I32(v) => f64::from(v),
+            Self::I16(v) => f64::from(v),
             Self::I8(v) => f64::from(v),
+            Self::U64(v) => v as f64,
+            Self::U32(v) => f64::from(v),
+            Self::U16(v) => f64::from(v),
             Self::U8(v) => f64::from(v),
             Self::Bool(v) => f64::from(u8::from(v)),
         }
     }
 
-    /// The value as an `i64`: floats truncate and saturate, NaN gives 0.
+    /// The value as an `i64`: floats truncate and saturate, NaN gives 0; a `u64` wraps.
     pub fn as_i64(self) -> i64 {
         match self {
             Self::I64(v) => v,
             Self::I32(v) => i64::from(v),
+            Self::I16(v) => i64::from(v),
             Self::I8(v) => i64::from(v),
+            Self::U64(v) => v as i64,
+            Self::U32(v) => i64::from(v),
+            Self::U16(v) => i64::from(v),
             Self::U8(v) => i64::from(v),
             Self::Bool(v) => i64::from(v),
             _ => self.as_f64() as i64,
+        }
+    }
+
+    /// The value as an `i128`, which holds those of all integer types: floats truncate and saturate, NaN gives 0.
+    pub fn as_i128(self) -> i128 {
+        match self {
+            Self::U64(v) => v.into(),
+            _ if self.dtype().is_float() => self.as_f64() as i128,
+            _ => self.as_i64().into(),
         }
     }
 
@@ -112,10 +149,13 @@ impl Scalar {
     /// Conversion between element types, as the op `cast` does it: float to float rounds to nearest even, float to integer
     /// truncates and saturates (NaN gives 0), integer to integer wraps, anything to bool is `!= 0`.
     pub fn cast(self, dtype: DType) -> Self {
-        if self.dtype().is_float() {
-            Self::from_f64(self.as_f64(), dtype)
-        } else {
-            Self::from_i64(self.as_i64(), dtype)
+        match (self, dtype) {
+            _ if self.dtype().is_float() => Self::from_f64(self.as_f64(), dtype),
+            (Self::U64(v), DType::F32) => Self::F32(v as f32),
+            (Self::U64(v), DType::F64) => Self::F64(v as f64),
+            (Self::U64(v), DType::Bf16) => Self::Bf16(bf16::from_f32(v as f32)),
+            (Self::U64(v), DType::F16) => Self::F16(f16::from_f32(v as f32)),
+            _ => Self::from_i64(self.as_i64(), dtype),
         }
     }
 
@@ -128,7 +168,11 @@ impl Scalar {
             Self::F16(v) => u64::from(v.to_bits()),
             Self::I64(v) => v as u64,
             Self::I32(v) => u64::from(v as u32),
+            Self::I16(v) => u64::from(v.cast_unsigned()),
             Self::I8(v) => u64::from(v.cast_unsigned()),
+            Self::U64(v) => v,
+            Self::U32(v) => u64::from(v),
+            Self::U16(v) => u64::from(v),
             Self::U8(v) => u64::from(v),
             Self::Bool(v) => u64::from(v),
         }
@@ -143,7 +187,11 @@ impl Scalar {
             DType::F16 => Self::F16(f16::from_bits(bits as u16)),
             DType::I64 => Self::I64(bits as i64),
             DType::I32 => Self::I32(bits as u32 as i32),
+            DType::I16 => Self::I16(bits as u16 as i16),
             DType::I8 => Self::I8(bits as u8 as i8),
+            DType::U64 => Self::U64(bits),
+            DType::U32 => Self::U32(bits as u32),
+            DType::U16 => Self::U16(bits as u16),
             DType::U8 => Self::U8(bits as u8),
             DType::Bool => Self::Bool(bits as u8 != 0),
         }
@@ -164,8 +212,9 @@ impl Scalar {
         match dtype {
             DType::I64 => Self::I64(i64::MIN),
             DType::I32 => Self::I32(i32::MIN),
+            DType::I16 => Self::I16(i16::MIN),
             DType::I8 => Self::I8(i8::MIN),
-            DType::U8 | DType::Bool => Self::zero(dtype),
+            _ if !dtype.is_float() => Self::zero(dtype),
             _ => Self::from_f64(f64::NEG_INFINITY, dtype),
         }
     }
@@ -175,7 +224,11 @@ impl Scalar {
         match dtype {
             DType::I64 => Self::I64(i64::MAX),
             DType::I32 => Self::I32(i32::MAX),
+            DType::I16 => Self::I16(i16::MAX),
             DType::I8 => Self::I8(i8::MAX),
+            DType::U64 => Self::U64(u64::MAX),
+            DType::U32 => Self::U32(u32::MAX),
+            DType::U16 => Self::U16(u16::MAX),
             DType::U8 => Self::U8(u8::MAX),
             DType::Bool => Self::Bool(true),
             _ => Self::from_f64(f64::INFINITY, dtype),
@@ -232,7 +285,11 @@ impl fmt::Display for Scalar {
         match *self {
             Self::I64(v) => write!(f, "{v}"),
             Self::I32(v) => write!(f, "{v}"),
+            Self::I16(v) => write!(f, "{v}"),
             Self::I8(v) => write!(f, "{v}"),
+            Self::U64(v) => write!(f, "{v}"),
+            Self::U32(v) => write!(f, "{v}"),
+            Self::U16(v) => write!(f, "{v}"),
             Self::U8(v) => write!(f, "{v}"),
             Self::Bool(v) => write!(f, "{v}"),
             v if v.is_nan() => {
@@ -262,7 +319,11 @@ impl Scalar {
         match dtype {
             DType::I64 => text.parse().ok().map(Self::I64),
             DType::I32 => text.parse().ok().map(Self::I32),
+            DType::I16 => text.parse().ok().map(Self::I16),
             DType::I8 => text.parse().ok().map(Self::I8),
+            DType::U64 => text.parse().ok().map(Self::U64),
+            DType::U32 => text.parse().ok().map(Self::U32),
+            DType::U16 => text.parse().ok().map(Self::U16),
             DType::U8 => text.parse().ok().map(Self::U8),
             DType::F64 if text == "nan" => Some(Self::F64(f64::NAN)),
             DType::F64 => text.parse().ok().map(Self::F64),

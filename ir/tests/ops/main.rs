@@ -5,6 +5,7 @@
 mod batching;
 mod cases;
 mod derivatives;
+mod integers;
 mod tensors;
 mod text;
 mod types;

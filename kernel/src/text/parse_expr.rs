@@ -5,8 +5,20 @@ use crate::{Affine, BufRef, DType, Expr, IndexExpr, IndexVar, Reg, Scalar};
 use ir::lexer::Token;
 
 /// Types that a number's end may name, longer names before those that end them.
-const SUFFIXES: [DType; 8] =
-    [DType::Bf16, DType::F16, DType::F32, DType::F64, DType::I32, DType::I64, DType::I8, DType::U8];
+const SUFFIXES: [DType; 12] = [
+    DType::Bf16,
+    DType::F16,
+    DType::F32,
+    DType::F64,
+    DType::I16,
+    DType::I32,
+    DType::I64,
+    DType::I8,
+    DType::U16,
+    DType::U32,
+    DType::U64,
+    DType::U8,
+];
 
 impl Parser<'_> {
     pub(super) fn expr(&mut self) -> Parsed<Expr> {

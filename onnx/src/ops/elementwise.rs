@@ -194,16 +194,8 @@ fn power(c: &mut Call<'_, '_>) -> Results {
     })
 }
 
-/// Shifts by multiplication and division by powers of two: they are of unsigned elements.
+/// Bits moved up or down, of elements without a sign.
 fn shift(c: &mut Call<'_, '_>) -> Results {
     let left = c.text("direction", "LEFT") == "LEFT";
-    binary(c, |a, b| {
-        let Some(dtype) = a.dtype() else { return a.clone() };
-        let (wide, by) = (a.cast(DType::I64), b.cast(DType::I64));
-        let factor = by.cast(DType::F64).minimum(62.0);
-        let two = factor.builder().scalar(2.0, DType::F64);
-        let factor = two.pow(&factor).cast(DType::I64);
-        let shifted = if left { wide * factor } else { wide / factor };
-        shifted.cast(DType::I64).and(255i64).cast(dtype)
-    })
+    binary(c, |a, b| if left { a.shl(b) } else { a.shr(b) })
 }

@@ -46,11 +46,8 @@ fn placed(c: &Call<'_, '_>) -> Result<(PlacedWindow, Vec<usize>), Refusal> {
 /// What borders count as: less than any element.
 fn lowest(dtype: DType) -> f64 {
     match dtype {
-        DType::U8 => 0.0,
-        DType::I8 => f64::from(i8::MIN),
-        DType::I32 => f64::from(i32::MIN),
-        DType::I64 => i64::MIN as f64,
-        _ => f64::NEG_INFINITY,
+        dtype if dtype.is_float() => f64::NEG_INFINITY,
+        dtype => Scalar::lowest(dtype).as_f64(),
     }
 }
 

@@ -34,11 +34,13 @@ pub(super) fn centred(c: &Call<'_, '_>, operand: usize, zero: usize, axis: isize
     })
 }
 
-/// The range of an integer type of bytes.
+/// The range of an integer type that numbers are quantized to.
 fn range(dtype: DType) -> Result<(f64, f64), Refusal> {
     match dtype {
         DType::U8 => Ok((0.0, 255.0)),
         DType::I8 => Ok((-128.0, 127.0)),
+        DType::U16 => Ok((0.0, 65535.0)),
+        DType::I16 => Ok((-32768.0, 32767.0)),
         DType::I32 => Ok((f64::from(i32::MIN), f64::from(i32::MAX))),
         other => Err(Refusal::ElementType(other.to_string())),
     }

@@ -270,12 +270,8 @@ fn resampled(c: &Call<'_, '_>, how: &Resampling, axes: &[ResampledAxis]) -> Resu
         let value = c.g.full(how.extrapolation, TypeSpec::new(kind, dims));
         y = outside.select(&value, &y);
     }
-    let bounds = match dtype {
-        DType::U8 => Some((0.0, 255.0)),
-        DType::I8 => Some((-128.0, 127.0)),
-        _ => None,
-    };
-    let y = if let Some((low, high)) = bounds { y.round().clamp(low, high) } else { y };
+    // The conversion saturates.
+    let y = if dtype.is_int() && dtype.size_bytes() <= 2 { y.round() } else { y };
     Ok(vec![ImportItem::Graph(laid.like(y.cast(dtype)))])
 }
 

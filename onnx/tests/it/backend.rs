@@ -88,7 +88,7 @@ fn cases_page(tallies: &[(&str, Tally)]) -> String {
     if let Some((_, node)) = tallies.first() {
         let _ = writeln!(
             page,
-            "\nOf the node cases, {} have operators of the default domain alone and only f32, f64, i64, i32, i8, u8 and bool; {} of those pass.",
+            "\nOf the node cases, {} have operators of the default domain alone and only f32, f64, bool, and integers of 8 to 64 bits; {} of those pass.",
             node.common, node.common_passed
         );
     }

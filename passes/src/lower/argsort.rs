@@ -97,7 +97,7 @@ impl SortedLines {
     /// By how many bits a key is shifted for each of its digits, from the lowest. The lower half of a `bf16` as an `f32` is the same in all.
     fn shifts(&self) -> Vec<usize> {
         let bytes = match self.ty.dtype {
-            DType::I8 | DType::U8 => 0..1,
+            DType::I16 | DType::I8 | DType::U16 | DType::U8 => 0..self.ty.dtype.size_bytes(),
             DType::Bf16 => 2..4,
             dtype => 0..dtype.size_bytes().max(4),
         };
@@ -154,13 +154,11 @@ impl SortedLines {
         } else {
             bind(Expr::Cast(key, Box::new(element.expr)))
         };
-        // The lowest of signed numbers is 0. Of one byte that is its own upper bit.
-        let lowest = if self.ty.dtype == DType::U8 {
-            0
-        } else if self.ty.dtype == DType::I8 {
-            VALUES as u64 / 2
-        } else {
-            sign
+        // The lowest of signed numbers is 0: of integers that have fewer bits than a key, by their own upper bit.
+        let lowest = match self.ty.dtype {
+            dtype if dtype.is_unsigned_int() => 0,
+            dtype if dtype.is_signed_int() => 1 << (8 * dtype.size_bytes() - 1),
+            _ => sign,
         };
         let flipped = if self.descending { !lowest } else { lowest };
         Placed { expr: bind(Expr::binary(ScalarOp::XOR, bits, constant(flipped))), level }
@@ -170,7 +168,7 @@ impl SortedLines {
     fn digit(&self, cx: &mut KernelCx, key: Placed, shift: usize) -> Affine {
         let constant =
             |value: usize| Placed { expr: Expr::Const(Scalar::from_i64(value as i64, self.key())), level: 0 };
-        let shifted = cx.apply(ScalarOp::SHR, &[key, constant(shift)]);
+        let shifted = cx.apply(ScalarOp::LSHR, &[key, constant(shift)]);
         let digit = cx.apply(ScalarOp::AND, &[shifted, constant(VALUES - 1)]);
         self.index(cx, digit, VALUES)
     }

@@ -252,7 +252,10 @@ impl KernelCx {
     /// An index as a value.
     pub(super) fn index_value(&mut self, index: &Affine, dtype: DType) -> Placed {
         let level = self.level_of(index);
-        let wide = if dtype == DType::I64 { DType::I64 } else { DType::I32 };
+        let wide = match dtype {
+            DType::I64 | DType::U64 | DType::U32 => DType::I64,
+            _ => DType::I32,
+        };
         let value = Expr::Index { index: index.clone(), dtype: wide, lanes: 1, stride: 1 };
         let value = if wide == dtype { value } else { Expr::Cast(dtype, Box::new(value)) };
         self.bind(value, level)

@@ -165,7 +165,7 @@ impl ValueEmitter<'_, '_> {
             self.cx.bind(Expr::Bitcast(DType::I32, Box::new(wide)), level)
         });
         let half = self.cx.constant(Scalar::I32(16));
-        let low = self.cx.apply(ScalarOp::SHR, &[low, half]);
+        let low = self.cx.apply(ScalarOp::LSHR, &[low, half]);
         self.cx.apply(ScalarOp::OR, &[low, high])
     }
 

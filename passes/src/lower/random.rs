@@ -25,7 +25,7 @@ fn word(emit: &ValueEmitter<'_, '_>, value: i64) -> Placed {
 
 fn high(emit: &mut ValueEmitter<'_, '_>, value: Placed) -> Placed {
     let by = word(emit, 32);
-    emit.cx.apply(ScalarOp::SHR, &[value, by])
+    emit.cx.apply(ScalarOp::LSHR, &[value, by])
 }
 
 fn xor(emit: &mut ValueEmitter<'_, '_>, a: Placed, b: Placed) -> Placed {
@@ -56,7 +56,7 @@ fn block(emit: &mut ValueEmitter<'_, '_>, mut counter: [Placed; 4], mut key: [Pl
 fn fraction(emit: &mut ValueEmitter<'_, '_>, word: Placed, plus: i32, dtype: DType) -> Placed {
     let width = uniform_bits(dtype);
     let by = emit.cx.constant(Scalar::I32(32 - width as i32));
-    let bits = emit.cx.apply(ScalarOp::SHR, &[word, by]);
+    let bits = emit.cx.apply(ScalarOp::LSHR, &[word, by]);
     let offset = emit.cx.constant(Scalar::I32(plus));
     let bits = if plus == 0 { bits } else { emit.cx.apply(ScalarOp::ADD, &[bits, offset]) };
     let float = emit.cx.bind(Expr::Cast(dtype, Box::new(bits.expr)), bits.level);

@@ -208,13 +208,13 @@ impl Vectorizer {
     }
 
     /// How many elements of the largest type among the loop's vectors a register holds, 16-bit floats having the lanes of the `f32` that they are computed
-    /// in, and bytes, where vectors of them can be masked, those of 32 bits if there is nothing else; `None` where nothing has a vector, or where types of two sizes would have
+    /// in, and integers of 8 and 16 bits, where vectors of them can be masked, those of 32 bits if there is nothing else; `None` where nothing has a vector, or where types of two sizes would have
     /// to be converted lane by lane.
     fn lanes(&self, l: CandidateLoop<'_>) -> Option<u16> {
         let mut sizes = BTreeSet::new();
-        let mut bytes = false;
+        let mut short_ints = false;
         let mut note = |dtype: DType| {
-            bytes |= dtype.size_bytes() == 1;
+            short_ints |= dtype.size_bytes() <= 2 && !dtype.is_float();
             let size = if dtype.is_short_float() { 4 } else { dtype.size_bytes() };
             sizes.extend(Some(size).filter(|size| matches!(size, 4 | 8)));
         };
@@ -231,7 +231,7 @@ impl Vectorizer {
             Expr::Cast(dtype, _) => note(*dtype),
             _ => {}
         });
-        if sizes.is_empty() && bytes && self.target.masked() {
+        if sizes.is_empty() && short_ints && self.target.masked() {
             sizes.insert(4);
         }
         if sizes.len() > 1 && !self.target.masked() {

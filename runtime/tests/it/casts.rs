@@ -77,10 +77,12 @@ fn every_conversion_agrees_with_its_definition() {
 
 #[test]
 fn bit_casts_keep_the_bits() {
-    for (from, to) in
-        [(DType::F32, DType::I32), (DType::I32, DType::F32), (DType::F64, DType::I64), (DType::I64, DType::F64)]
-    {
-        check(from, to, "bitcast", |x| Scalar::from_bits(x.to_bits(), to));
+    for of_one_size in [[DType::F32, DType::I32, DType::U32], [DType::F64, DType::I64, DType::U64]] {
+        for from in of_one_size {
+            for to in of_one_size.into_iter().filter(|to| *to != from) {
+                check(from, to, "bitcast", |x| Scalar::from_bits(x.to_bits(), to));
+            }
+        }
     }
 }
 

@@ -127,12 +127,12 @@ fn constant_operands_agree_with_the_definition() {
         ScalarOp::DIV,
         ScalarOp::REM,
         ScalarOp::SHL,
-        ScalarOp::SHR,
+        ScalarOp::LSHR,
         ScalarOp::MUL,
         ScalarOp::MUL_HALVES,
     ];
     for op in ops {
-        for dtype in [DType::F32, DType::F64, DType::I32, DType::I64, DType::I8, DType::U8] {
+        for dtype in DType::ALL.into_iter().filter(|dtype| dtype.is_number() && !dtype.is_short_float()) {
             if operand_types(op, dtype).is_some() {
                 for on_left in [false, true] {
                     check_constant(op, dtype, on_left);

@@ -65,9 +65,12 @@ pub(crate) fn write(executable: &mut Executable, name: &str, values: &[Scalar]) 
         DType::F64 => put!(f64, |v| f64::from_bits(v.to_bits())),
         DType::I32 => put!(i32, |v| v.as_i64() as i32),
         DType::I64 => put!(i64, |v| v.as_i64()),
+        DType::I16 => put!(i16, |v| v.to_bits() as i16),
         DType::I8 => put!(i8, |v| v.to_bits() as i8),
+        DType::U64 => put!(u64, |v| v.to_bits()),
+        DType::U32 => put!(u32, |v| v.to_bits() as u32),
         DType::U8 | DType::Bool => put!(u8, |v| v.to_bits() as u8),
-        DType::Bf16 | DType::F16 => put!(u16, |v| v.to_bits() as u16),
+        DType::U16 | DType::Bf16 | DType::F16 => put!(u16, |v| v.to_bits() as u16),
     }
 }
 
@@ -85,9 +88,12 @@ pub(crate) fn read(executable: &Executable, name: &str) -> Vec<Scalar> {
         DType::F64 => get!(f64, |v: f64| v.to_bits()),
         DType::I32 => get!(i32, |v: i32| v as u32 as u64),
         DType::I64 => get!(i64, |v: i64| v as u64),
+        DType::I16 => get!(i16, |v: i16| u64::from(v.cast_unsigned())),
         DType::I8 => get!(i8, |v: i8| u64::from(v.cast_unsigned())),
+        DType::U64 => get!(u64, |v: u64| v),
+        DType::U32 => get!(u32, u64::from),
         DType::U8 | DType::Bool => get!(u8, u64::from),
-        DType::Bf16 | DType::F16 => get!(u16, u64::from),
+        DType::U16 | DType::Bf16 | DType::F16 => get!(u16, u64::from),
     }
 }
 

@@ -119,7 +119,11 @@ fn decode(bytes: &[u8], to: &mut Data, start: usize) -> Option<usize> {
         Data::F64(to) => each!(to, f64),
         Data::I64(to) => each!(to, i64),
         Data::I32(to) => each!(to, i32),
+        Data::I16(to) => each!(to, i16),
         Data::I8(to) => each!(to, i8),
+        Data::U64(to) => each!(to, u64),
+        Data::U32(to) => each!(to, u32),
+        Data::U16(to) => each!(to, u16),
         Data::Bool(to) => {
             to[start..].iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte == 1);
             return bytes.iter().position(|byte| *byte > 1);

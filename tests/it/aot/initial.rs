@@ -41,7 +41,7 @@ fn step() -> Step {
     let x = g.input("x", TypeSpec::new(DType::F32, [1]));
     g.output("y", &(&x * 2.0));
     let floats = [DType::F32, DType::F64, DType::Bf16, DType::F16];
-    let all = [DType::I64, DType::I32, DType::I8, DType::U8, DType::Bool].into_iter().chain(floats);
+    let all = DType::ALL.into_iter().filter(|dtype| !dtype.is_float()).chain(floats);
     let states = all.flat_map(|dtype| plain().into_iter().map(move |state| (dtype, state)));
     let states =
         states.chain(floats.into_iter().flat_map(|dtype| random().into_iter().map(move |state| (dtype, state))));

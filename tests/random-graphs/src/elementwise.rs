@@ -121,8 +121,12 @@ impl Generator<'_> {
         let jumps = from.is_float() && !to.is_float();
         let ty = self.ty(x);
         let x = if jumps { self.exact_like(&ty) } else { x };
-        // Integers may be anything up to 2^31 after a few products.
-        let bound = if from.is_int() && to.is_float() { 1e10 } else { x.bound.max(1.0) };
+        // Integers may be anything up to 2^31 after a few products; those without a sign wrap at 0.
+        let bound = match from {
+            DType::U64 if to.is_float() => 2e19,
+            from if from.is_int() && to.is_float() => 1e10,
+            _ => x.bound.max(1.0),
+        };
         let exact = to.size_bytes() >= from.size_bytes() || !to.is_float();
         self.add(Op::Cast(Cast { dtype: to }), &[x], exact, bound);
     }

@@ -80,7 +80,7 @@ pub fn random_values(graph: &Graph, seed: u64) -> (BTreeMap<String, Value>, BTre
 pub fn random_value(ty: &TensorType, rng: &mut Rng) -> Value {
     Value::from_fn(ty.clone(), |_| match ty.dtype {
         DType::Bool => Scalar::Bool(rng.below(2) == 1),
-        DType::U8 => Scalar::from_i64(rng.below(9) as i64, DType::U8),
+        dtype if dtype.is_unsigned_int() => Scalar::from_i64(rng.below(9) as i64, dtype),
         dtype if dtype.is_int() => Scalar::from_i64(rng.below(17) as i64 - 8, dtype),
         dtype => Scalar::from_f64((rng.below(33) as f64 - 16.0) / 8.0, dtype),
     })

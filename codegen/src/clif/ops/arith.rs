@@ -6,7 +6,7 @@ use crate::clif::value::bits_type;
 use cranelift::codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift::codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use cranelift::frontend::FunctionBuilder;
-use kernel::{DType, Scalar, ScalarOp};
+use kernel::{Scalar, ScalarOp};
 
 pub(super) const OPS: &[(ScalarOp, Emit)] = &[
     (ScalarOp::ADD, add),
@@ -47,7 +47,7 @@ fn neg(b: &mut FunctionBuilder<'_>, a: &Args) -> Option<Value> {
 
 fn abs(b: &mut FunctionBuilder<'_>, a: &Args) -> Option<Value> {
     Some(match a.dtype {
-        DType::U8 => a.values[0],
+        dtype if dtype.is_unsigned_int() => a.values[0],
         _ if a.is_float() => b.ins().fabs(a.values[0]),
         _ => b.ins().iabs(a.values[0]),
     })
@@ -80,7 +80,7 @@ fn max(b: &mut FunctionBuilder<'_>, a: &Args) -> Option<Value> {
 fn extremum(b: &mut FunctionBuilder<'_>, a: &Args, which: Extremum) -> Option<Value> {
     let (x, y) = (a.values[0], a.values[1]);
     if !a.is_float() {
-        return Some(integer_extremum(b, a, which));
+        return integer_extremum(b, a, which);
     }
     for (value, constant, bound) in [(x, a.constants[1], y), (y, a.constants[0], x)] {
         if let Some(bound_value) = constant.filter(|c| !c.is_nan()) {
@@ -125,17 +125,20 @@ fn select_mask(b: &mut FunctionBuilder<'_>, a: &Args, condition: Value, yes: Val
     b.ins().bitselect(mask, yes, no)
 }
 
-fn integer_extremum(b: &mut FunctionBuilder<'_>, a: &Args, which: Extremum) -> Value {
+fn integer_extremum(b: &mut FunctionBuilder<'_>, a: &Args, which: Extremum) -> Option<Value> {
     let (x, y) = (a.values[0], a.values[1]);
     if a.chunk > 1 && bits_type(a.dtype) == types::I64 {
+        if a.dtype.is_unsigned_int() {
+            return None;
+        }
         let condition = if which == Extremum::Min { IntCC::SignedLessThan } else { IntCC::SignedGreaterThan };
         let x_wins = b.ins().icmp(condition, x, y);
-        return select_mask(b, a, x_wins, x, y);
+        return Some(select_mask(b, a, x_wins, x, y));
     }
-    match (which, a.dtype) {
-        (Extremum::Min, DType::U8) => b.ins().umin(x, y),
-        (Extremum::Max, DType::U8) => b.ins().umax(x, y),
-        (Extremum::Min, _) => b.ins().smin(x, y),
-        (Extremum::Max, _) => b.ins().smax(x, y),
-    }
+    Some(match (which, a.dtype.is_unsigned_int()) {
+        (Extremum::Min, true) => b.ins().umin(x, y),
+        (Extremum::Max, true) => b.ins().umax(x, y),
+        (Extremum::Min, false) => b.ins().smin(x, y),
+        (Extremum::Max, false) => b.ins().smax(x, y),
+    })
 }

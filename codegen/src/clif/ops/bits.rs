@@ -12,7 +12,7 @@ pub(super) const OPS: &[(ScalarOp, Emit)] = &[
     (ScalarOp::XOR, |b, a| Some(b.ins().bxor(a.values[0], a.values[1]))),
     (ScalarOp::NOT, not),
     (ScalarOp::SHL, |b, a| shift(b, a, Direction::Left)),
-    (ScalarOp::SHR, |b, a| shift(b, a, Direction::Right)),
+    (ScalarOp::LSHR, |b, a| shift(b, a, Direction::Right)),
     (ScalarOp::MUL_HALVES, mul_halves),
 ];
 

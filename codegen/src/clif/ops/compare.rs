@@ -18,7 +18,9 @@ pub(super) const OPS: &[(ScalarOp, Emit)] = &[
 fn compare(b: &mut FunctionBuilder<'_>, a: &Args, float: FloatCC, int: IntCC) -> Option<Value> {
     let (x, y) = (a.values[0], a.values[1]);
     Some(match a.dtype {
-        DType::U8 => b.ins().icmp(int.unsigned(), x, y),
+        // Vectors of 64 bits have an order with a sign alone.
+        DType::U64 if a.chunk > 1 && !matches!(int, IntCC::Equal | IntCC::NotEqual) => return None,
+        dtype if dtype.is_unsigned_int() => b.ins().icmp(int.unsigned(), x, y),
         _ if a.is_float() => b.ins().fcmp(float, x, y),
         _ => b.ins().icmp(int, x, y),
     })

@@ -4,22 +4,21 @@ use super::args::Args;
 use cranelift::codegen::ir::condcodes::IntCC;
 use cranelift::codegen::ir::{InstBuilder, Value};
 use cranelift::frontend::FunctionBuilder;
-use kernel::DType;
 
 pub(super) fn div(b: &mut FunctionBuilder<'_>, a: &Args) -> Option<Value> {
     if a.chunk > 1 || !a.dtype.is_int() {
         return None;
     }
     let (x, y) = (a.values[0], a.values[1]);
-    Some(match (a.dtype, constant_divisor(a)) {
-        (DType::U8, Some(_)) => b.ins().udiv(x, y),
-        (_, Some(_)) => b.ins().sdiv(x, y),
-        (DType::U8, None) => {
+    Some(match (a.dtype.is_unsigned_int(), constant_divisor(a)) {
+        (true, Some(_)) => b.ins().udiv(x, y),
+        (false, Some(_)) => b.ins().sdiv(x, y),
+        (true, None) => {
             let safe = Divisor::unsigned(b, a);
             let quotient = b.ins().udiv(x, safe.value);
             b.ins().select(safe.is_zero, safe.zero, quotient)
         }
-        (_, None) => {
+        (false, None) => {
             let (safe, is_minus_one) = Divisor::signed(b, a);
             let quotient = b.ins().sdiv(x, safe.value);
             let negated = b.ins().ineg(x);
@@ -34,15 +33,15 @@ pub(super) fn rem(b: &mut FunctionBuilder<'_>, a: &Args) -> Option<Value> {
         return None;
     }
     let (x, y) = (a.values[0], a.values[1]);
-    Some(match (a.dtype, constant_divisor(a)) {
-        (DType::U8, Some(_)) => b.ins().urem(x, y),
-        (_, Some(_)) => b.ins().srem(x, y),
-        (DType::U8, None) => {
+    Some(match (a.dtype.is_unsigned_int(), constant_divisor(a)) {
+        (true, Some(_)) => b.ins().urem(x, y),
+        (false, Some(_)) => b.ins().srem(x, y),
+        (true, None) => {
             let safe = Divisor::unsigned(b, a);
             let remainder = b.ins().urem(x, safe.value);
             b.ins().select(safe.is_zero, safe.zero, remainder)
         }
-        (_, None) => {
+        (false, None) => {
             // The remainder by the stand-in 1 is 0, as it is by -1 and by 0.
             let (safe, _) = Divisor::signed(b, a);
             b.ins().srem(x, safe.value)

@@ -328,6 +328,36 @@ pub(in crate::x86) static IMAX: [Form; 2] = [
         [EVEX_Vpmaxsq_xmm_k1z_xmm_xmmm128b64, EVEX_Vpmaxsq_ymm_k1z_ymm_ymmm256b64, EVEX_Vpmaxsq_zmm_k1z_zmm_zmmm512b64]
     ),
 ];
+/// Smaller integer without a sign.
+pub(in crate::x86) static UMIN: [Form; 2] = [
+    form!(
+        4,
+        true,
+        [VEX_Vpminud_xmm_xmm_xmmm128, VEX_Vpminud_ymm_ymm_ymmm256],
+        [EVEX_Vpminud_xmm_k1z_xmm_xmmm128b32, EVEX_Vpminud_ymm_k1z_ymm_ymmm256b32, EVEX_Vpminud_zmm_k1z_zmm_zmmm512b32]
+    ),
+    form!(
+        8,
+        true,
+        [INVALID, INVALID],
+        [EVEX_Vpminuq_xmm_k1z_xmm_xmmm128b64, EVEX_Vpminuq_ymm_k1z_ymm_ymmm256b64, EVEX_Vpminuq_zmm_k1z_zmm_zmmm512b64]
+    ),
+];
+/// Larger integer without a sign.
+pub(in crate::x86) static UMAX: [Form; 2] = [
+    form!(
+        4,
+        true,
+        [VEX_Vpmaxud_xmm_xmm_xmmm128, VEX_Vpmaxud_ymm_ymm_ymmm256],
+        [EVEX_Vpmaxud_xmm_k1z_xmm_xmmm128b32, EVEX_Vpmaxud_ymm_k1z_ymm_ymmm256b32, EVEX_Vpmaxud_zmm_k1z_zmm_zmmm512b32]
+    ),
+    form!(
+        8,
+        true,
+        [INVALID, INVALID],
+        [EVEX_Vpmaxuq_xmm_k1z_xmm_xmmm128b64, EVEX_Vpmaxuq_ymm_k1z_ymm_ymmm256b64, EVEX_Vpmaxuq_zmm_k1z_zmm_zmmm512b64]
+    ),
+];
 /// Magnitude of integers.
 pub(in crate::x86) static IABS: [Form; 2] = [
     form!(
@@ -453,6 +483,29 @@ pub(in crate::x86) static ICMP: [Form; 2] = [
             EVEX_Vpcmpq_kr_k1_xmm_xmmm128b64_imm8,
             EVEX_Vpcmpq_kr_k1_ymm_ymmm256b64_imm8,
             EVEX_Vpcmpq_kr_k1_zmm_zmmm512b64_imm8
+        ]
+    ),
+];
+/// Comparison of integers without a sign by a predicate: a mask register.
+pub(in crate::x86) static UCMP: [Form; 2] = [
+    form!(
+        4,
+        false,
+        [INVALID, INVALID],
+        [
+            EVEX_Vpcmpud_kr_k1_xmm_xmmm128b32_imm8,
+            EVEX_Vpcmpud_kr_k1_ymm_ymmm256b32_imm8,
+            EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8
+        ]
+    ),
+    form!(
+        8,
+        false,
+        [INVALID, INVALID],
+        [
+            EVEX_Vpcmpuq_kr_k1_xmm_xmmm128b64_imm8,
+            EVEX_Vpcmpuq_kr_k1_ymm_ymmm256b64_imm8,
+            EVEX_Vpcmpuq_kr_k1_zmm_zmmm512b64_imm8
         ]
     ),
 ];

@@ -179,6 +179,12 @@ pub(in crate::x86) static I32_TO_I64: Form = form!(
     [VEX_Vpmovsxdq_xmm_xmmm64, VEX_Vpmovsxdq_ymm_xmmm128],
     [EVEX_Vpmovsxdq_xmm_k1z_xmmm64, EVEX_Vpmovsxdq_ymm_k1z_xmmm128, EVEX_Vpmovsxdq_zmm_k1z_ymmm256]
 );
+pub(in crate::x86) static U32_TO_I64: Form = form!(
+    0,
+    false,
+    [VEX_Vpmovzxdq_xmm_xmmm64, VEX_Vpmovzxdq_ymm_xmmm128],
+    [EVEX_Vpmovzxdq_xmm_k1z_xmmm64, EVEX_Vpmovzxdq_ymm_k1z_xmmm128, EVEX_Vpmovzxdq_zmm_k1z_ymmm256]
+);
 pub(in crate::x86) static F32_TO_I64: Form = form!(
     0,
     false,
@@ -217,6 +223,13 @@ pub(in crate::x86) static SIGNED_BYTES_TO_LANES: Form = form!(
     false,
     [VEX_Vpmovsxbd_xmm_xmmm32, VEX_Vpmovsxbd_ymm_xmmm64],
     [EVEX_Vpmovsxbd_xmm_k1z_xmmm32, EVEX_Vpmovsxbd_ymm_k1z_xmmm64, EVEX_Vpmovsxbd_zmm_k1z_xmmm128]
+);
+/// Words to lanes of 32 bits, sign-extended.
+pub(in crate::x86) static SIGNED_WORDS_TO_LANES: Form = form!(
+    0,
+    false,
+    [VEX_Vpmovsxwd_xmm_xmmm64, VEX_Vpmovsxwd_ymm_xmmm128],
+    [EVEX_Vpmovsxwd_xmm_k1z_xmmm64, EVEX_Vpmovsxwd_ymm_k1z_xmmm128, EVEX_Vpmovsxwd_zmm_k1z_ymmm256]
 );
 pub(in crate::x86) static WORDS_TO_LANES: Form = form!(
     0,

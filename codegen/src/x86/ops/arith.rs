@@ -7,7 +7,7 @@ use crate::error::EmitError;
 use crate::x86::encoding::Encoding;
 use crate::x86::forms::{
     ADD, AND, DIV, Form, IABS, IADD, IMAX, IMIN, IMUL, ISUB, MAX, MIN, MUL, MULU, OR, RANGE, SHL_BY, SHR_BY, SQRT, SUB,
-    XOR, of_size,
+    UMAX, UMIN, XOR, of_size,
 };
 use crate::x86::lir::{Arg, VReg};
 use crate::x86::unit::{Destination, Unit};
@@ -27,7 +27,7 @@ pub(super) const OPS: &[(ScalarOp, Emit)] = &[
 ];
 
 fn mul(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
-    if a.dtype == DType::I64 && u.encoding == Encoding::Vex {
+    if a.dtype.is_int() && a.size == 8 && u.encoding == Encoding::Vex {
         return long_product(u, a);
     }
     u.op(a.either(&MUL, &IMUL), a.width, &a.regs, None)
@@ -67,7 +67,7 @@ fn abs(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
         let rest = u.splat_bits((1 << (8 * a.size - 1)) - 1, a.size);
         return u.op(of_size(&AND, a.size), a.width, &[a.regs[0], rest], None);
     }
-    if a.dtype == DType::U8 {
+    if a.dtype.is_unsigned_int() {
         return Ok(a.regs[0]);
     }
     if a.size == 8 && u.encoding == Encoding::Vex {
@@ -149,8 +149,15 @@ fn integer_extremum(u: &mut Unit<'_>, a: &Args, which: Extremum) -> Result<VReg,
     let (x, y) = (a.regs[0], a.regs[1]);
     if a.size == 8 && u.encoding == Encoding::Vex {
         let order = if which == Extremum::Min { Order::Lt } else { Order::Gt };
-        let wins = u.compare_ints(order, 8, a.width, x, y)?;
+        let wins = u.compare_integers(order, a.dtype, a.width, x, y)?;
         return u.blend(wins, (x, y), 8, a.width);
     }
-    u.op(of_size(if which == Extremum::Min { &IMIN } else { &IMAX }, a.size), a.width, &[x, y], None)
+    // Shorter ones are numbers of 32 bits with a sign.
+    let forms = match (which, a.dtype) {
+        (Extremum::Min, DType::U64 | DType::U32) => &UMIN,
+        (Extremum::Max, DType::U64 | DType::U32) => &UMAX,
+        (Extremum::Min, _) => &IMIN,
+        (Extremum::Max, _) => &IMAX,
+    };
+    u.op(of_size(forms, a.size), a.width, &[x, y], None)
 }

@@ -15,7 +15,7 @@ pub(super) const OPS: &[(ScalarOp, Emit)] = &[
     (ScalarOp::XOR, |u, a| logic(u, a, &XOR, Code::VEX_Kxorw_kr_kr_kr)),
     (ScalarOp::NOT, not),
     (ScalarOp::SHL, |u, a| shift(u, a, &SHL_BY, &SHL)),
-    (ScalarOp::SHR, |u, a| shift(u, a, &SHR_BY, &SHR)),
+    (ScalarOp::LSHR, |u, a| shift(u, a, &SHR_BY, &SHR)),
     (ScalarOp::MUL_HALVES, mul_halves),
 ];
 
@@ -54,10 +54,10 @@ fn shift(
     }
     let bits = a.dtype.size_bytes() as i64 * 8;
     let mut regs = a.regs.clone();
-    if a.dtype == DType::I8 {
-        // Lanes of 32 bits repeat the sign: zeros move in, whichever way, and a negative number of places is none below 8.
-        let byte = u.splat_bits(0xff, 4);
-        regs[0] = u.op(&AND[0], a.width, &[regs[0], byte], None)?;
+    if a.dtype.is_signed_int() && bits < 32 {
+        // Lanes of 32 bits repeat the sign: zeros move in, whichever way, and a negative number of places is none below the width.
+        let own = u.splat_bits((1 << bits) - 1, 4);
+        regs[0] = u.op(&AND[0], a.width, &[regs[0], own], None)?;
     }
     match a.constants[1].map(kernel::Scalar::as_i64) {
         Some(by) if (0..bits).contains(&by) => u.op(of_size(by_constant, a.size), a.width, &[regs[0]], Some(by as u8)),
@@ -69,8 +69,8 @@ fn shift(
 /// One instruction for 64-bit lanes.
 fn mul_halves(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
     match a.dtype {
-        DType::I64 => u.op(&MULU[1], a.width, &a.regs, None),
-        DType::I32 | DType::I8 | DType::U8 => {
+        DType::I64 | DType::U64 => u.op(&MULU[1], a.width, &a.regs, None),
+        dtype if dtype.is_int() => {
             let ones = u.splat_bits((1 << (4 * a.dtype.size_bytes())) - 1, a.size);
             let (x, y) = (
                 u.op(of_size(&AND, a.size), a.width, &[a.regs[0], ones], None)?,

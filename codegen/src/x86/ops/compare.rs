@@ -4,9 +4,9 @@ use super::args::{Args, Emit};
 use super::bits::in_masks;
 use crate::error::EmitError;
 use crate::x86::encoding::{Encoding, Width};
-use crate::x86::forms::{Form, ICMP, IEQ, IGT, MAX, MIN, XOR, of_size};
+use crate::x86::forms::{Form, ICMP, IEQ, IGT, MAX, MIN, UCMP, XOR, of_size};
 use crate::x86::lir::VReg;
-use crate::x86::unit::{Compared, Unit};
+use crate::x86::unit::{Compared, Unit, lane_size};
 use iced_x86::Code;
 use kernel::{DType, ScalarOp};
 
@@ -66,7 +66,7 @@ fn compare(u: &mut Unit<'_>, a: &Args, order: Order) -> Result<VReg, EmitError> 
         return Ok(u.mask_op(code, &[x, y]));
     }
     if !a.is_float() {
-        return u.compare_ints(order, if a.dtype == DType::Bool { 4 } else { a.size }, a.width, x, y);
+        return u.compare_integers(order, a.dtype, a.width, x, y);
     }
     let mask = u.compare_floats(order.of_floats(), a.size, a.width, x, y)?;
     let stays = |reg: &VReg| !u.mutable.contains(reg);
@@ -77,7 +77,31 @@ fn compare(u: &mut Unit<'_>, a: &Args, order: Order) -> Result<VReg, EmitError> 
 }
 
 impl Unit<'_> {
-    /// A comparison of integers: a mask.
+    /// A comparison of integers of a type, or of truth values in vectors: a mask.
+    pub(in crate::x86) fn compare_integers(
+        &mut self,
+        order: Order,
+        dtype: DType,
+        width: Width,
+        a: VReg,
+        b: VReg,
+    ) -> Result<VReg, EmitError> {
+        let size = lane_size(dtype);
+        // Shorter ones are numbers of 32 bits with a sign.
+        if !matches!(dtype, DType::U64 | DType::U32) || matches!(order, Order::Eq | Order::Ne) {
+            return self.compare_ints(order, size, width, a, b);
+        }
+        if self.encoding == Encoding::Evex {
+            return self.comparison(of_size(&UCMP, size), width, &[a, b], Some(order.of_ints()));
+        }
+        // With their upper bits turned, numbers with a sign have the same order.
+        let upper = self.splat_bits(1 << (8 * size - 1), size);
+        let a = self.op(of_size(&XOR, size), width, &[a, upper], None)?;
+        let b = self.op(of_size(&XOR, size), width, &[b, upper], None)?;
+        self.compare_ints(order, size, width, a, b)
+    }
+
+    /// A comparison of integers with a sign: a mask.
     pub(in crate::x86) fn compare_ints(
         &mut self,
         order: Order,

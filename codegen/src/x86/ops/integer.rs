@@ -1,7 +1,7 @@
-//! Division and remainder of integers of at most 32 bits, as quotients of floats: by 0 the result is 0, the least integer by -1 wraps.
+//! Division and remainder of integers of at most 32 bits, but `u32`, as quotients of floats: by 0 the result is 0, the least integer by -1 wraps.
 //!
 //! A quotient of two numbers of 31 bits that isn't whole is at least 2^-31 of itself away from the next whole one, and `f64` rounds by 2^-53 of it at most:
-//! truncated, the rounded quotient is the exact one's whole part. So are those of bytes in `f32`.
+//! truncated, the rounded quotient is the exact one's whole part. So are those of 16 bits in `f32`.
 
 use super::args::{Args, Emit};
 use super::compare::Order;
@@ -16,8 +16,8 @@ pub(super) const OPS: &[(ScalarOp, Emit)] = &[(ScalarOp::REM, rem)];
 
 pub(super) fn div(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
     let quotient = quotient(u, a)?;
-    // By 0 it is the least number of 32 bits, whose lowest byte is 0.
-    if a.dtype.size_bytes() == 1 { Ok(quotient) } else { zero_where_by_zero(u, a, quotient) }
+    // By 0 it is the least number of 32 bits, whose lower half is 0.
+    if a.dtype.size_bytes() <= 2 { Ok(quotient) } else { zero_where_by_zero(u, a, quotient) }
 }
 
 fn rem(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
@@ -31,7 +31,7 @@ fn rem(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
 fn quotient(u: &mut Unit<'_>, a: &Args) -> Result<VReg, EmitError> {
     let float = match a.dtype {
         DType::I32 => DType::F64,
-        DType::I8 | DType::U8 => DType::F32,
+        DType::I16 | DType::I8 | DType::U16 | DType::U8 => DType::F32,
         _ => return a.refuse("a quotient"),
     };
     let whole = |reg: VReg| Val { dtype: DType::I32, size: 4, lanes: a.lanes, parts: smallvec![reg], constant: None };

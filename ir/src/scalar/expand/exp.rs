@@ -94,7 +94,7 @@ pub(super) fn power_of_two(k: &mut Kit, n_bits: Reg) -> Reg {
 /// The first is exact, the second rounds once, so that results below the normal range are rounded correctly.
 pub(super) fn scale(k: &mut Kit, value: Reg, n_bits: Reg) -> Reg {
     let one = k.i(1);
-    let half = k.op(ScalarOp::SHR, &[n_bits, one]);
+    let half = k.op(ScalarOp::LSHR, &[n_bits, one]);
     let rest = k.sub(n_bits, half);
     let mut result = value;
     for exponent in [half, rest] {

@@ -63,3 +63,23 @@ pub(super) fn expand_sign(dtype: DType) -> Option<ScalarProgram> {
     let r = p.apply(ScalarOp::SELECT, &[above, one, not_above]);
     Some(p.finish(r))
 }
+
+/// `shr(a, b)`: of numbers without a sign the logical shift; of the others as well, after each bit of a negative one was turned, and turned back.
+pub(super) fn expand_shr(dtype: DType) -> Option<ScalarProgram> {
+    if !dtype.is_int() {
+        return None;
+    }
+    let mut p = ProgramBuilder::new();
+    let (a, by) = (p.param(0), p.param(1));
+    if dtype.is_unsigned_int() {
+        let r = p.apply(ScalarOp::LSHR, &[a, by]);
+        return Some(p.finish(r));
+    }
+    let (zero, ones) = (p.constant(Scalar::zero(dtype)), p.constant(Scalar::from_i64(-1, dtype)));
+    let is_negative = p.apply(ScalarOp::LT, &[a, zero]);
+    let sign = p.apply(ScalarOp::SELECT, &[is_negative, ones, zero]);
+    let magnitude = p.apply(ScalarOp::XOR, &[a, sign]);
+    let shifted = p.apply(ScalarOp::LSHR, &[magnitude, by]);
+    let r = p.apply(ScalarOp::XOR, &[shifted, sign]);
+    Some(p.finish(r))
+}

@@ -156,7 +156,7 @@ fn scale_negated(b: &mut Builder<'_>, x: NodeId, c: NodeId) -> Rewrite {
 
 fn abs_neg(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
     let Some(negated) = operand_of(b.graph(), id, ScalarOp::ABS) else { return Ok(None) };
-    if b.ty(id).dtype == DType::U8 {
+    if b.ty(id).dtype.is_unsigned_int() {
         return Ok(None);
     }
     match operand_of(b.graph(), negated, ScalarOp::NEG) {

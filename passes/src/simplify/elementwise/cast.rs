@@ -39,13 +39,10 @@ fn cast_chain(b: &mut Builder<'_>, id: NodeId) -> Rewrite {
 
 /// True if `wide` holds every value of `narrow`.
 fn holds(wide: DType, narrow: DType) -> bool {
-    // Bits of precision, sign included for integers; and the range of floats by exponent bits.
+    // Bits of precision; and the range of floats by exponent bits.
     let integer = |d: DType| match d {
         DType::Bool => 1,
-        DType::I8 => 7,
-        DType::U8 => 8,
-        DType::I32 => 31,
-        _ => 63,
+        d => 8 * d.size_bytes() - usize::from(d.is_signed_int()),
     };
     let float = |d: DType| match d {
         DType::F64 => (53, 11),
@@ -56,7 +53,7 @@ fn holds(wide: DType, narrow: DType) -> bool {
     match (wide.is_float(), narrow.is_float()) {
         (true, true) => float(wide).0 >= float(narrow).0 && float(wide).1 >= float(narrow).1,
         (true, false) => float(wide).0 >= integer(narrow),
-        (false, false) => integer(wide) >= integer(narrow) && (narrow != DType::I8 || wide != DType::U8),
+        (false, false) => integer(wide) >= integer(narrow) && (!narrow.is_signed_int() || wide.is_signed_int()),
         (false, true) => false,
     }
 }
