@@ -5,6 +5,7 @@ mod attention;
 mod contract;
 mod control;
 mod conv;
+mod detection;
 mod elementwise;
 mod index;
 mod loss;
@@ -42,6 +43,7 @@ pub(crate) const FAMILIES: &[(&str, &[OpEntry])] = &[
     ("Losses", loss::OPS),
     ("Resampling", resize::OPS),
     ("Sampling", sample::OPS),
+    ("Detection", detection::OPS),
     ("Signals", signal::OPS),
     ("Control flow", control::OPS),
     ("Sequences", sequence::OPS),
