@@ -1,6 +1,5 @@
 //! Helpers of the unit tests: runs declared steps by the reference interpreter.
 
-pub(crate) mod mutate;
 pub(crate) mod reference;
 
 use crate::dsl::{GraphBuilder, Step, Tensor, TypeSpec};

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::io::{TensorFile, seal};
-use crate::testing::mutate::mutate;
 use crate::train::best::BestEpoch;
 use crate::train::checkpoint::{FoundRun, RunSettings};
 use crate::train::programs::Purpose;
 use ir::SplitMix64;
+use random_graphs::damage;
 
 /// Mutated files that are tried, where nothing else is said.
 const FILES: u64 = 4000;
@@ -74,7 +74,7 @@ fn mutated_checkpoints_never_panic() {
     let (mut random, mut taken, mut slowest) = (SplitMix64::new(7), 0u64, std::time::Duration::ZERO);
     for i in 0..files {
         let mut bytes = whole.clone();
-        mutate(&mut bytes, &mut random);
+        damage(&mut bytes, 0, &mut random);
         if i % 2 == 0 {
             let _ = seal(Path::new("f"), &mut bytes);
         }
