@@ -46,6 +46,11 @@ class Text(torch.nn.Module):
         return self.rnn(y)[0]
 
 
+def transformer():
+    """A block of PyTorch's, normalized first, with the exact GELU."""
+    return torch.nn.TransformerEncoderLayer(6, 2, 8, 0.0, "gelu", batch_first=True, norm_first=True)
+
+
 def write(name, module, x, move_input, move_output, dtype=None):
     with torch.no_grad():
         module.train()
@@ -70,8 +75,7 @@ def main():
     torch.manual_seed(1)
     write("picture", Picture(), torch.randn(4, 2, 6, 5), lambda x: x.permute(0, 2, 3, 1), same)
     write("text", Text(), torch.randint(0, 7, (3, 5)), lambda x: x.to(torch.int32), same, torch.float16)
-    block = torch.nn.TransformerEncoderLayer(6, 2, 8, 0.0, "gelu", batch_first=True, norm_first=True)
-    write("transformer", block, torch.randn(2, 3, 6), same, same)
+    write("transformer", transformer(), torch.randn(2, 3, 6), same, same)
     table = numpy.arange(6).reshape(2, 3)
     arrays = {
         "float32": table.astype("<f4"), "float64": numpy.asfortranarray(table.astype(">f8")), "half/float16": table.astype("f2"),
@@ -82,4 +86,5 @@ def main():
     numpy.save(FOLDER / "single.npy", table.astype("f4"))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 //! Tensors with their axes, or their elements' types, in another order than the file has them.
 
-use ir::op::movement::{Concat, Permute, Reshape};
+use ir::op::movement::{Concat, Permute, Reshape, Slice};
 use ir::{OpRules, Scalar, Shape, Value};
 
 /// The axes from last to first.
@@ -28,6 +28,14 @@ pub(super) fn reshaped(value: &Value, shape: &Shape) -> Option<Value> {
 pub(super) fn side_by_side(values: &[Value]) -> Option<Value> {
     let axis = values.first()?.ty().shape.rank().checked_sub(1)?;
     evaluated(&Concat { axis }, &values.iter().collect::<Vec<_>>())
+}
+
+/// The part of a value that lies in a range of an axis; nothing if the axis has no such range.
+pub(super) fn part(value: &Value, axis: usize, range: std::ops::Range<usize>) -> Option<Value> {
+    let dims = value.ty().shape.dims();
+    let (mut start, mut limit) = (vec![0; dims.len()], dims.to_vec());
+    (*start.get_mut(axis)?, *limit.get_mut(axis)?) = (range.start, range.end);
+    evaluated(&Slice { start, limit, stride: vec![1; dims.len()] }, &[value])
 }
 
 /// The elements as another type; the first one that the type doesn't have is an error: a finite number that would be infinite.
@@ -73,6 +81,8 @@ mod tests {
         assert_eq!((joined.ty().shape.dims(), joined.to_f64_vec()), (&[2, 3][..], vec![1.0, 3.0, 4.0, 2.0, 5.0, 6.0]));
         assert!(side_by_side(&[a, array([3, 1], vec![0.0f32; 3]).unwrap()]).is_none());
         assert!(side_by_side(&[]).is_none());
+        assert_eq!(part(&joined, 1, 1..3).unwrap().to_f64_vec(), [3.0, 4.0, 5.0, 6.0]);
+        assert!(part(&joined, 1, 2..4).is_none() && part(&joined, 2, 0..1).is_none());
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use error::IoError;
 pub(crate) use model_file::GRAPH;
 pub use model_file::{load_model, save_model};
 pub use npz::{save_npy, save_npz};
-pub use rules::{Convention, LoadReport, UsedTensor, WeightRules};
+pub use rules::{Convention, LoadReport, SaveReport, UsedTensor, WeightRules};
 pub(crate) use safetensors::RESERVED;
 #[cfg(test)]
 pub(crate) use safetensors::seal;

@@ -5,7 +5,7 @@ use super::rates::is_rate;
 use super::{TrainError, Trainer};
 use crate::dsl::{KEY, STEP, StateRole};
 use crate::io::{
-    GRAPH, IoError, LoadReport, RESERVED, TensorFile, WeightRules, save_model, save_with_metadata, select,
+    GRAPH, IoError, LoadReport, RESERVED, SaveReport, TensorFile, WeightRules, save_model, save_with_metadata, select,
 };
 use ir::TensorType;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,18 @@ impl Trainer {
         let (values, report) = rules.select(&file, &self.programs.types(StateRole::is_weight))?;
         self.programs.set_states(values)?;
         Ok(report)
+    }
+
+    /// Saves the weights as another framework has them, by rules of names, for that framework to load: which tensors states have become, and what was left out.
+    ///
+    /// # Errors
+    /// As [`WeightRules::save`]; rules that the model breaks.
+    pub fn save_pretrained(&mut self, path: impl AsRef<Path>, rules: &WeightRules) -> Result<SaveReport, TrainError> {
+        let step = self.programs.subject.declare((Purpose::Inference, 1.into()))?;
+        let mut rules = rules.clone();
+        let depthwise = step.layers.iter().filter(|layer| layer.kind.starts_with("Depthwise"));
+        rules.depthwise.extend(depthwise.map(|layer| layer.name.clone()));
+        Ok(rules.save(path, &self.weights()?)?)
     }
 
     /// Saves all states: weights, the optimizer's moments, the number of steps, the learning rate, with a checksum. For loops of one's own; a run of [`Self::fit`] is more than that, and

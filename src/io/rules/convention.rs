@@ -27,10 +27,11 @@ pub enum Convention {
     /// | attention's `output/..` | `out_proj..`, `o_proj..` or `output..` |
     /// | `transformer_block/attention`, `dense1`, `dense2` | `transformer_block.self_attn`, `linear1`, `linear2`, or the names here |
     ///
-    /// Counters of batches and ids of positions are left out.
+    /// Counters of batches and ids of positions are left out. Written, a state has the first of several names, and `bias_ih_l0` all of a bias.
     PyTorch,
     /// As Keras 3 calls its variables' paths. Axes and gates lie as they do here, but attention's kernels are `query/kernel [width, heads, size]` and so on and
-    /// `attention_output/kernel [heads, size, width]`, and recurrent layers' names have their cell's in them: `lstm/lstm_cell/kernel`. A `:0` at the end of a name isn't looked at.
+    /// `attention_output/kernel [heads, size, width]`, and recurrent layers' names have their cell's in them: `lstm/lstm_cell/kernel`. A `:0` at the end of a name isn't looked at,
+    /// and states of random generators are left out. From a model of Keras: `numpy.savez(file, **{v.path: v.numpy() for v in model.weights})`.
     Keras,
 }
 
@@ -53,7 +54,22 @@ impl Convention {
     /// Whether a tensor of that name belongs to no state anywhere.
     pub(super) fn ignores(self, name: &str) -> bool {
         let last = name.rsplit(['.', '/']).next().unwrap_or(name);
-        self == Self::PyTorch && ["num_batches_tracked", "position_ids"].contains(&last)
+        match self {
+            Self::Gradc => false,
+            Self::PyTorch => ["num_batches_tracked", "position_ids"].contains(&last),
+            Self::Keras => last.strip_suffix(":0").unwrap_or(last) == "seed_generator_state",
+        }
+    }
+
+    /// A name, in the form in which names are compared, as it is written.
+    pub(super) fn written(self, name: &str) -> String {
+        if self == Self::PyTorch { name.into() } else { name.replace('.', "/") }
+    }
+
+    /// Whether a state is a part of a layer that nobody there has.
+    pub(super) fn lacks(self, state: &str, states: &BTreeMap<String, TensorType>) -> bool {
+        let of = StateOf::new(state, states);
+        self == Self::PyTorch && of.gates.is_some_and(|gates| of.in_pytorch_recurrent(&of.layer, gates).is_empty())
     }
 
     /// The ways in which a state may stand in a file, the likeliest first.
@@ -72,6 +88,7 @@ impl Convention {
 
 /// A state, and what its name and its neighbours tell of its layer.
 struct StateOf<'a> {
+    states: &'a BTreeMap<String, TensorType>,
     /// The layer's path, with dots.
     layer: String,
     part: &'a str,
@@ -85,14 +102,29 @@ impl<'a> StateOf<'a> {
         let (layer, part) = state.rsplit_once('/').unwrap_or(("", state));
         let recurrent = states.get(&format!("{layer}/recurrent_kernel")).map(|ty| ty.shape.dims());
         let gates = recurrent.and_then(|dims| dims.last()?.checked_div(*dims.first()?));
-        Self { layer: layer.replace('/', "."), part, ty: &states[state], gates }
+        Self { states, layer: layer.replace('/', "."), part, ty: &states[state], gates }
+    }
+
+    /// The type of the kernel of another layer beside this one's `parent`, if there is one.
+    fn kernel_in(&self, parent: &str, layer: &str) -> Option<&'a TensorType> {
+        self.states.get(&format!("{}/kernel", dotted(parent, layer).replace('.', "/")))
+    }
+
+    /// How many features the queries of all heads have, if the layer is a part of attention.
+    fn queries(&self) -> Option<usize> {
+        let (parent, _) = split_last(&self.layer);
+        let is_attention = ["qkv", "query"].iter().any(|layer| self.kernel_in(parent, layer).is_some());
+        self.kernel_in(parent, "output").filter(|_| is_attention)?.shape.dims().first().copied()
     }
 
     /// The layer's path, and the same with PyTorch's names of a transformer's parts.
     fn paths(&self) -> Vec<String> {
         let names = [("attention", "self_attn"), ("dense1", "linear1"), ("dense2", "linear2")];
+        let mut before = String::new();
         let part = |part: &'_ str| {
-            let other = names.iter().find(|(ours, _)| *ours == part).map(|(_, theirs)| *theirs);
+            let is_block = names[1..].iter().all(|(ours, _)| self.kernel_in(&before, ours).is_some());
+            let other = names.iter().find(|(ours, _)| is_block && *ours == part).map(|(_, theirs)| *theirs);
+            before = dotted(&before, part);
             other.unwrap_or(part).to_string()
         };
         let renamed = self.layer.split('.').map(part).collect::<Vec<_>>().join(".");
@@ -102,7 +134,7 @@ impl<'a> StateOf<'a> {
     /// In a module at that path.
     fn in_pytorch(&self, path: &str) -> Vec<Recipe> {
         if let Some(gates) = self.gates {
-            return self.recurrent(path, gates);
+            return self.in_pytorch_recurrent(path, gates);
         }
         let (kind, axes) = match self.part {
             "kernel" => ("weight", SourceAxes::OutFirst),
@@ -114,8 +146,9 @@ impl<'a> StateOf<'a> {
             "pointwise_kernel" => ("pointwise.weight", SourceAxes::OutFirst),
             _ => return vec![],
         };
-        let one = Recipe::of([dotted(path, kind)], axes);
-        let (parent, last) = path.rsplit_once('.').unwrap_or(("", path));
+        let one = Recipe { depthwise: self.part == "depthwise_kernel", ..Recipe::of([dotted(path, kind)], axes) };
+        let (parent, last) = split_last(path);
+        let Some(queries) = self.queries() else { return vec![one] };
         let projections = |names: &[&[&str]]| -> Vec<Recipe> {
             let side_by_side =
                 |names: &&[&str]| Recipe::of(names.iter().map(|name| dotted(&dotted(parent, name), kind)), axes);
@@ -123,10 +156,12 @@ impl<'a> StateOf<'a> {
         };
         let mut recipes = match last {
             "qkv" => {
-                let packed = vec![Recipe::of([dotted(parent, &format!("in_proj_{kind}"))], axes)];
-                [packed, projections(&[&["query", "key", "value"], &["q_proj", "k_proj", "v_proj"]])].concat()
+                let packed = Recipe::of([dotted(parent, &format!("in_proj_{kind}"))], axes);
+                let same = self.ty.shape.dims().last() == Some(&(3 * queries));
+                let apart = projections(&[&["q_proj", "k_proj", "v_proj"], &["query", "key", "value"]]);
+                same.then_some(packed).into_iter().chain(apart).collect()
             }
-            "key_value" => projections(&[&["key", "value"], &["k_proj", "v_proj"]]),
+            "key_value" => projections(&[&["k_proj", "v_proj"], &["key", "value"]]),
             "query" => projections(&[&["q_proj"]]),
             "key" => projections(&[&["k_proj"]]),
             "value" => projections(&[&["v_proj"]]),
@@ -134,12 +169,12 @@ impl<'a> StateOf<'a> {
             _ => vec![],
         };
         recipes.push(one);
-        recipes
+        recipes.into_iter().map(|recipe| Recipe { queries: Some(queries), ..recipe }).collect()
     }
 
     /// Of PyTorch's recurrent modules, of one layer, and of their cells.
-    fn recurrent(&self, path: &str, gates: usize) -> Vec<Recipe> {
-        let (parent, last) = path.rsplit_once('.').unwrap_or(("", path));
+    fn in_pytorch_recurrent(&self, path: &str, gates: usize) -> Vec<Recipe> {
+        let (parent, last) = split_last(path);
         let (path, end) = match last.split_once('_') {
             Some(("forward", _)) => (parent, "_l0"),
             Some(("backward", _)) => (parent, "_l0_reverse"),
@@ -165,29 +200,35 @@ impl<'a> StateOf<'a> {
 
     /// Where Keras has it elsewhere, or with other axes.
     fn in_keras(&self) -> Vec<Recipe> {
-        let (parent, last) = self.layer.rsplit_once('.').unwrap_or(("", &self.layer));
+        if let Some(gates) = self.gates {
+            let cell = match gates {
+                4 => "lstm_cell",
+                3 => "gru_cell",
+                _ => "simple_rnn_cell",
+            };
+            return vec![Recipe::plain(dotted(&dotted(&self.layer, cell), self.part))];
+        }
+        let Some(queries) = self.queries() else { return vec![] };
+        let (parent, last) = split_last(&self.layer);
         let heads = |names: &[&str]| {
             let name = |name: &&str| dotted(&dotted(parent, name), self.part);
-            vec![Recipe::of(names.iter().map(name), SourceAxes::Heads)]
+            vec![Recipe { queries: Some(queries), ..Recipe::of(names.iter().map(name), SourceAxes::Heads) }]
         };
-        match (last, self.gates) {
-            (_, Some(gates)) => {
-                let cell = match gates {
-                    4 => "lstm_cell",
-                    3 => "gru_cell",
-                    _ => "simple_rnn_cell",
-                };
-                vec![Recipe::plain(dotted(&dotted(&self.layer, cell), self.part))]
-            }
-            ("qkv", _) => heads(&["query", "key", "value"]),
-            ("key_value", _) => heads(&["key", "value"]),
-            ("query", _) => heads(&["query"]),
-            ("key", _) => heads(&["key"]),
-            ("value", _) => heads(&["value"]),
-            ("output", _) => heads(&["attention_output"]),
+        match last {
+            "qkv" => heads(&["query", "key", "value"]),
+            "key_value" => heads(&["key", "value"]),
+            "query" => heads(&["query"]),
+            "key" => heads(&["key"]),
+            "value" => heads(&["value"]),
+            "output" => heads(&["attention_output"]),
             _ => vec![],
         }
     }
+}
+
+/// A path's parent, which may be empty, and its last name.
+fn split_last(path: &str) -> (&str, &str) {
+    path.rsplit_once('.').unwrap_or(("", path))
 }
 
 /// A name within a path, which may be empty.

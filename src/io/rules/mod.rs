@@ -5,19 +5,21 @@ mod recipe;
 mod report;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use convention::Convention;
-pub use report::{LoadReport, UsedTensor};
+pub use report::{LoadReport, SaveReport, UsedTensor};
 
 use super::arrange::converted;
 use super::safetensors::RESERVED;
 use super::{IoError, TensorFile};
 use crate::dsl::captures;
-use ir::{TensorType, Value};
+use ir::{DType, TensorType, Value};
 use recipe::Recipe;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-/// How tensors of a file become states of a model: by whose convention names and axes are, and what else distinguishes the names.
+/// How tensors of a file become states of a model, and states tensors of a file ([`Self::save`]): by whose convention names and axes are, and what else distinguishes the names.
 ///
 /// Rules rewrite the file's names, in the order in which they are given; then the convention says which of them a state is made of, and how: for [`Convention::PyTorch`]
 /// `encoder/dense/kernel [in, out]` is `encoder.dense.weight [out, in]`. In names `/` and `.` are the same. Element types are converted where both are floats.
@@ -48,6 +50,11 @@ pub struct WeightRules {
     rules: Vec<NameRule>,
     missing: bool,
     unused: bool,
+    /// What is to be known to write: which layers have how many heads, and which are depthwise convolutions, by patterns; the element type of floats; the file whose names are taken.
+    heads: Vec<(String, usize)>,
+    pub(crate) depthwise: Vec<String>,
+    float_type: Option<DType>,
+    template: Option<Arc<TensorFile>>,
 }
 
 /// What is done to a file's names.
@@ -136,22 +143,25 @@ impl WeightRules {
             values.insert(state.clone(), value);
             used.push(use_of);
         }
-        let unused = known.into_values().filter(|name| !taken.contains(name)).collect();
+        let unused: Vec<String> = known.into_values().filter(|name| !taken.contains(name)).collect();
         let path = file.path().to_path_buf();
-        let report = LoadReport { path, convention: self.convention, used, missing, unused, ignored };
-        self.check(file, &report)?;
-        Ok((values, report))
+        self.check(file, &used, [&missing, &unused])?;
+        Ok((values, LoadReport { path, convention: self.convention, used, missing, unused, ignored }))
     }
 
-    /// Refuses what isn't allowed.
-    fn check(&self, file: &TensorFile, report: &LoadReport) -> Result<(), IoError> {
+    /// Refuses what isn't allowed: states that a file lacks, and tensors that are no state's.
+    fn check(
+        &self,
+        file: &TensorFile,
+        used: &[UsedTensor],
+        [missing, unused]: [&Vec<String>; 2],
+    ) -> Result<(), IoError> {
         let path = || file.path().to_path_buf();
-        if !report.missing.is_empty() && (!self.missing || report.used.is_empty()) {
-            let found = report.unused.clone();
-            return Err(IoError::Missing { path: path(), names: report.missing.clone(), found });
+        if !missing.is_empty() && (!self.missing || used.is_empty()) {
+            return Err(IoError::Missing { path: path(), names: missing.clone(), found: unused.clone() });
         }
-        if !report.unused.is_empty() && !self.unused {
-            return Err(IoError::Unexpected { path: path(), names: report.unused.clone() });
+        if !unused.is_empty() && !self.unused {
+            return Err(IoError::Unexpected { path: path(), names: unused.clone() });
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What other frameworks have saved, loaded by rules of names: the same results; and what can't be loaded.
 
+mod write;
+
 use super::*;
 use crate::data::{Dataset, array};
 use crate::io::{save_npz, save_tensors};
@@ -13,8 +15,8 @@ fn reference(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/weights").join(name)
 }
 
-/// The largest difference between what PyTorch computed and what a model computes with its weights, and the report.
-fn loaded(name: &str, model: &Functional, rules: &WeightRules) -> (f64, LoadReport) {
+/// A model with a file's weights, the largest difference between what another framework computed and what it computes, and the report.
+fn loaded(name: &str, model: &Functional, rules: &WeightRules) -> (Trainer, f64, LoadReport) {
     let path = reference(name);
     let mut trainer = model.compile(Sgd::new(0.1), MeanSquaredError, []).unwrap();
     let report = trainer.load_pretrained(&path, rules).unwrap();
@@ -23,19 +25,50 @@ fn loaded(name: &str, model: &Functional, rules: &WeightRules) -> (f64, LoadRepo
     let want = file.tensor("@y").unwrap();
     assert_eq!(found.ty(), want.ty());
     let pairs = found.to_f64_vec().into_iter().zip(want.to_f64_vec());
-    (pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max), report)
+    let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    (trainer, worst, report)
+}
+
+/// Convolutions of three kinds; the two frameworks' normalizations have another epsilon.
+fn picture(epsilon: f64) -> Functional {
+    Functional::new(f32([6, 5, 2]), move |x| {
+        let y = Conv2d::new(3, [3, 2]).name("conv").apply(x);
+        let y = BatchNorm::new().epsilon(epsilon).name("norm").apply(&y).relu();
+        let y = DepthwiseConv2d::new(2).depth_multiplier(2).name("depthwise").apply(&y);
+        let y = Conv2dTranspose::new(4, 3).stride(2).name("up").apply(&y);
+        Dense::new(5).name("head").apply(&GlobalAvgPool2d.apply(&y))
+    })
+}
+
+/// PyTorch's recurrent layers.
+fn text() -> Functional {
+    Functional::new(i32([5]), |x| {
+        let y = Lstm::new(3).return_sequences(true).apply(&Embedding::new(7, 4).apply(x));
+        let y = Bidirectional::new(Lstm::new(2).return_sequences(true)).name("both").apply(&y);
+        let y = Gru::new(3).return_sequences(true).apply(&y);
+        SimpleRnn::new(2).return_sequences(true).name("rnn").apply(&y)
+    })
+}
+
+/// Keras's, and its attention.
+fn keras_text() -> Functional {
+    Functional::new(i32([5]), |x| {
+        let y = Lstm::new(3).return_sequences(true).apply(&Embedding::new(7, 4).apply(x));
+        let y = Bidirectional::new(Lstm::new(2).return_sequences(true)).name("both").apply(&y);
+        let y = Gru::new(6).return_sequences(true).apply(&y);
+        let y = LayerNorm::new().epsilon(1e-3).name("norm").apply(&y);
+        let y = MultiHeadAttention::new(2, 3).name("attention").apply(&y);
+        Dense::new(2).name("head").apply(&SimpleRnn::new(4).name("rnn").apply(&y))
+    })
+}
+
+fn transformer() -> Functional {
+    Functional::new(f32([3, 6]), |x| TransformerBlock::new(2).hidden(8).name("block").apply(x))
 }
 
 #[test]
 fn convolutions_and_norms_of_pytorch_compute_the_same() {
-    let model = Functional::new(f32([6, 5, 2]), |x| {
-        let y = Conv2d::new(3, [3, 2]).name("conv").apply(x);
-        let y = BatchNorm::new().epsilon(1e-5).name("norm").apply(&y).relu();
-        let y = DepthwiseConv2d::new(2).depth_multiplier(2).name("depthwise").apply(&y);
-        let y = Conv2dTranspose::new(4, 3).stride(2).name("up").apply(&y);
-        Dense::new(5).name("head").apply(&GlobalAvgPool2d.apply(&y))
-    });
-    let (worst, report) = loaded("picture.safetensors", &model, &WeightRules::new(Convention::PyTorch));
+    let (_, worst, report) = loaded("picture.safetensors", &picture(1e-5), &WeightRules::new(Convention::PyTorch));
     assert!(worst < 1e-5, "{worst:e}");
     assert_eq!(report.ignored, ["norm.num_batches_tracked"]);
     assert!(report.missing.is_empty() && report.unused.is_empty() && report.used.len() == 12, "{report:?}");
@@ -45,13 +78,7 @@ fn convolutions_and_norms_of_pytorch_compute_the_same() {
 
 #[test]
 fn recurrent_layers_of_pytorch_in_half_precision_compute_the_same() {
-    let model = Functional::new(i32([5]), |x| {
-        let y = Lstm::new(3).return_sequences(true).apply(&Embedding::new(7, 4).apply(x));
-        let y = Bidirectional::new(Lstm::new(2).return_sequences(true)).name("both").apply(&y);
-        let y = Gru::new(3).return_sequences(true).apply(&y);
-        SimpleRnn::new(2).return_sequences(true).name("rnn").apply(&y)
-    });
-    let (worst, report) = loaded("text.safetensors", &model, &WeightRules::new(Convention::PyTorch));
+    let (_, worst, report) = loaded("text.safetensors", &text(), &WeightRules::new(Convention::PyTorch));
     assert!(worst < 1e-5, "{worst:e}");
     assert!(report.used.iter().all(|used| used.converted_from == Some(DType::F16)), "{report:?}");
     assert!(report.to_string().contains("\n  converted from f16: 16"), "{report}");
@@ -61,12 +88,19 @@ fn recurrent_layers_of_pytorch_in_half_precision_compute_the_same() {
 
 #[test]
 fn a_transformer_of_pytorch_computes_the_same() {
-    let block = || TransformerBlock::new(2).hidden(8).name("block");
-    let model = Functional::new(f32([3, 6]), move |x| block().apply(x));
     let rules = WeightRules::new(Convention::PyTorch).add_prefix("block.");
-    let (worst, report) = loaded("transformer.safetensors", &model, &rules);
+    let (_, worst, report) = loaded("transformer.safetensors", &transformer(), &rules);
     assert!(worst < 1e-5, "{worst:e}");
     assert_eq!(report.used.len(), 12);
+}
+
+#[test]
+fn layers_of_keras_compute_the_same() {
+    for (name, model, states) in [("keras_picture.npz", picture(1e-3), 12), ("keras_text.npz", keras_text(), 24)] {
+        let (_, worst, report) = loaded(name, &model, &WeightRules::new(Convention::Keras));
+        assert!(worst < 1e-5, "{name}: {worst:e}");
+        assert_eq!((report.used.len(), report.unused.len()), (states, 0), "{report:?}");
+    }
 }
 
 /// The columns of a matrix, or of a row, as Keras's `[.., heads, size]`.
