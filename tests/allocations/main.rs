@@ -2,14 +2,14 @@
 //! no more memory than they should. Without the test harness, whose own
 //! thread allocates at any time.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "../../runtime/tests/counting/mod.rs"]
 mod counting;
 
 use counting::{allocations, is_listed, peak_of};
 use gradc::data::{ArrayView, Column};
-use gradc::io::TensorFile;
+use gradc::io::{Convention, TensorFile, WeightRules, save_with_metadata};
 use gradc::prelude::*;
 use std::io::Write;
 
@@ -92,26 +92,81 @@ fn with_header(length: u64, header: &str) -> Vec<u8> {
     [&length.to_le_bytes()[..], header.as_bytes()].concat()
 }
 
-/// Files that promise more than they are, read whole: an error, and no more than 200 MB on the way to it.
-fn hostile_files_take_little_memory() {
-    let many = format!("{{\"a\":{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[0,8]}}}}", 1u64 << 60);
+/// A safetensors file of one tensor of four bytes, whose header says this shape and these places.
+fn one_tensor(shape: &str, places: &str) -> Vec<u8> {
+    let header = format!("{{\"a\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":{places}}}}}");
+    [with_header(header.len() as u64, &header), vec![0; 4]].concat()
+}
+
+/// Files that promise more than they are, or what none can be.
+fn hostile_files() -> Vec<(&'static str, Vec<u8>)> {
     let nested = "[".repeat(4 << 20);
-    let files = [
+    let members = "{\"a\":".repeat(1 << 20);
+    let whole = one_tensor("[1]", "[0,4]");
+    vec![
         // Half a gigabyte of zeros, in some megabytes: a bomb.
         ("zeros", deflated("134217728", 512 << 20)),
         ("2^60 elements, deflated", deflated("1152921504606846976", 1 << 20)),
         ("2^60 elements", [npy("1152921504606846976"), vec![0; 64]].concat()),
-        ("2^60 elements in a header", with_header(many.len() as u64, &many)),
+        ("2^64 elements", [npy("4294967296, 4294967296"), vec![0; 64]].concat()),
+        ("-1 elements", [npy("-1"), vec![0; 64]].concat()),
+        ("a cut array", npy("1")),
+        ("a cut archive", deflated("1", 0)[..40].to_vec()),
+        ("2^60 elements in a header", one_tensor("[1152921504606846976]", "[0,4]")),
+        ("2^64 elements in a header", one_tensor("[4294967296,4294967296]", "[0,4]")),
+        ("-1 elements in a header", one_tensor("[-1]", "[0,4]")),
+        ("places that go backwards", one_tensor("[1]", "[4,0]")),
+        ("places far away", one_tensor("[1]", "[18446744073709551611,18446744073709551615]")),
+        ("a cut tensor", whole[..whole.len() - 1].to_vec()),
+        ("a cut header", whole[..20].to_vec()),
         ("a header of 2^62 bytes", with_header(1 << 62, "{}")),
         ("a nested header", with_header(nested.len() as u64, &nested)),
-    ];
-    for (what, bytes) in files {
-        let (result, peak) = peak_of(|| {
+        ("a header of nested members", with_header(members.len() as u64, &members)),
+        ("nothing", vec![]),
+    ]
+}
+
+/// What a hostile file gives: a typed error, on the way to which no more than 200 MB are taken. How long it took is told.
+fn is_refused<T>(what: &str, read: impl FnOnce() -> Result<T, TrainError>) {
+    let start = std::time::Instant::now();
+    let (result, peak) = peak_of(read);
+    let error = result.err().unwrap_or_else(|| panic!("{what} was read"));
+    println!(
+        "{:6.1} MB {:6.3} s  {what}: {:.150}",
+        peak as f64 / 1e6,
+        start.elapsed().as_secs_f64(),
+        error.to_string()
+    );
+    assert!(peak < 200_000_000, "{what}: {peak} bytes");
+}
+
+/// Read whole; by rules of names; as a checkpoint; as the newest checkpoint of a run, with a right checksum around a record that is none.
+fn hostile_files_take_little_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("w.safetensors");
+    let model = Sequential::new([1]).dense(1);
+    let mut trainer = model.compile(Sgd::new(0.1), MeanSquaredError, []).unwrap();
+    for (what, bytes) in hostile_files() {
+        std::fs::write(&path, &bytes).unwrap();
+        is_refused(what, || {
             let file = TensorFile::from_bytes(what, bytes)?;
-            file.names().map(|name| file.tensor(name)).collect::<Result<Vec<_>, _>>()
+            Ok(file.names().map(|name| file.tensor(name)).collect::<Result<Vec<_>, _>>()?)
         });
-        assert!(result.is_err(), "{what} was read");
-        assert!(peak < 200_000_000, "{what}: {peak} bytes");
+        let rules = WeightRules::new(Convention::PyTorch).allow_missing().allow_unused();
+        is_refused(&format!("{what}, by rules"), || trainer.load_pretrained(&path, &rules));
+        is_refused(&format!("{what}, as a checkpoint"), || trainer.load_checkpoint(&path));
+    }
+    let run = dir.path().join("run");
+    let nested = ["[".repeat(4 << 20), "{\"settings\":".repeat(1 << 20), "{}".into()];
+    for (what, record) in ["lists", "members", "empty"].into_iter().zip(nested) {
+        let record = array([record.len()], record.into_bytes()).unwrap();
+        std::fs::create_dir_all(&run).unwrap();
+        let file = run.join("epoch-00001-step-00000000.safetensors");
+        save_with_metadata(file, &[("@run/record".to_string(), record)].into(), &[].into(), true).unwrap();
+        let fit = Fit::epochs(2).batch(2).resume(Checkpoints::new(&run)).silent();
+        let x = || array([2, 1], vec![0.0f32; 2]).unwrap();
+        let data = Dataset::new(x(), x()).unwrap();
+        is_refused(&format!("a record of a run, {what}"), || trainer.fit(&data, fit));
     }
 }
 
