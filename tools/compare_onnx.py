@@ -11,6 +11,12 @@ one is looked for among the tests of Python's own library. Outputs must agree wi
 no nearer to the right one. Each round runs gradc for a moment, then onnxruntime, with as many threads; what counts is the median of the rounds' medians. The ratio is gradc's time by
 onnxruntime's: above 1 gradc is slower.
 
+    pip install onnx torch
+    python3 tools/compare_onnx.py --exact [--filter REGEX] > TABLE.md
+
+instead says how far either is from an evaluation in f64 by the standard's own reference: the largest error relative to the output's largest element, and the largest relative error of
+one element.
+
     python3 tools/compare_onnx.py --same FOLDER
 
 instead asks onnxruntime whether FOLDER/model.onnx makes outputs.safetensors of inputs.safetensors, which gradc wrote there (`transfer_vision` does).
@@ -156,6 +162,103 @@ def difference(got, want):
     return 0.0 if apart <= NOISE else float(apart / abs(want).max())
 
 
+def doubled(path):
+    """A model's standard evaluation in f64: all of its floats are doubles."""
+    import onnx
+    import torch
+    from onnx.reference import ReferenceEvaluator
+    from onnx.reference.op_run import OpRun
+
+    single, double = onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE
+
+    def tensor(stored):
+        if stored.data_type == single:
+            stored.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(stored).astype(np.float64), stored.name))
+
+    def graph(g):
+        for stored in g.initializer:
+            tensor(stored)
+        for port in [*g.input, *g.output, *g.value_info]:
+            if port.type.tensor_type.elem_type == single:
+                port.type.tensor_type.elem_type = double
+        for node in g.node:
+            for attribute in node.attribute:
+                if node.op_type == "Cast" and attribute.name == "to" and attribute.i == single:
+                    attribute.i = double
+                if attribute.HasField("t"):
+                    tensor(attribute.t)
+                if attribute.HasField("g"):
+                    graph(attribute.g)
+
+    class Conv(OpRun):
+        """The reference's own takes minutes."""
+
+        def _run(self, x, w, b=None, auto_pad=None, dilations=None, group=None, kernel_shape=None, pads=None, strides=None):
+            n = x.ndim - 2
+            strides, dilations = list(strides or [1] * n), list(dilations or [1] * n)
+            before, after = ([0] * n, [0] * n) if not pads else (list(pads[:n]), list(pads[n:]))
+            if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+                for i in range(n):
+                    reach = (w.shape[2 + i] - 1) * dilations[i] + 1
+                    all_ = max(0, (-(-x.shape[2 + i] // strides[i]) - 1) * strides[i] + reach - x.shape[2 + i])
+                    less, more = all_ // 2, all_ - all_ // 2
+                    before[i], after[i] = (less, more) if auto_pad == "SAME_UPPER" else (more, less)
+            x = np.pad(x, [(0, 0), (0, 0), *zip(before, after)])
+            convolution = [torch.nn.functional.conv1d, torch.nn.functional.conv2d][n - 1]
+            bias = None if b is None else torch.from_numpy(b.copy())
+            y = convolution(torch.from_numpy(x), torch.from_numpy(w.copy()), bias, strides, 0, dilations, group or 1)
+            return (y.numpy(),)
+
+    class GlobalMaxPool(OpRun):
+        """The reference's own loses the axes."""
+
+        def _run(self, x):
+            return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
+
+    class BatchNormalization(OpRun):
+        """The reference's own takes statistics of the batch before version 14."""
+
+        def _run(self, x, scale, bias, mean, variance, epsilon=1e-5, momentum=None, training_mode=None):
+            column = [-1] + [1] * (x.ndim - 2)
+            factor = scale / np.sqrt(variance + epsilon)
+            return (x * factor.reshape(column) + (bias - mean * factor).reshape(column),)
+
+    model = onnx.load(path)
+    graph(model.graph)
+    evaluator = ReferenceEvaluator(model, new_ops=[Conv, GlobalMaxPool, BatchNormalization])
+
+    def run(inputs):
+        inputs = {name: value.astype(np.float64) if value.dtype == np.float32 else value for name, value in inputs.items()}
+        return dict(zip(evaluator.output_names, evaluator.run(None, inputs)))
+
+    return run
+
+
+def errors(got, exact):
+    """The largest error of any output relative to its largest element, and the largest relative error of an element."""
+    apart = {name: abs(got[name] - value) for name, value in exact.items() if value.dtype.kind == "f"}
+    whole = max(float(error.max() / abs(exact[name]).max()) for name, error in apart.items())
+    single = max(float((error / np.maximum(abs(exact[name]), 1e-300)).max()) for name, error in apart.items())
+    return f"{whole:.1e} / {single:.1e}"
+
+
+def exact(options, audio):
+    """How far gradc and onnxruntime are from an evaluation in f64."""
+    print("| model | inputs | gradc: of the largest element / of each | onnxruntime |\n|---|---|---:|---:|", flush=True)
+    with tempfile.TemporaryDirectory() as work:
+        for name, (settings, fixed, *kinds) in models(audio).items():
+            if not re.search(options.filter, name):
+                continue
+            path = f"{options.models}/{name}.onnx"
+            peer, right = Peer(path, options.threads), doubled(path)
+            for kind, inputs in zip(("random", "real"), kinds):
+                save(f"{work}/inputs.safetensors", inputs)
+                gradc(options.gradc, path, settings, options.threads, f"{work}/inputs.safetensors", f"{work}/out.safetensors")
+                want = right(inputs | fixed)
+                ours, theirs = errors(load(f"{work}/out.safetensors"), want), errors(peer.outputs(inputs | fixed), want)
+                print(f"| {name} | {kind} | {ours} | {theirs} |", flush=True)
+
+
 def same(folder):
     """Compares what onnxruntime makes of a folder's model and inputs with the folder's outputs."""
     want = load(f"{folder}/outputs.safetensors")
@@ -177,12 +280,15 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.5, help="of each in each round")
     parser.add_argument("--check", action="store_true", help="compare the outputs, time nothing")
     parser.add_argument("--same", metavar="FOLDER", help="compare onnxruntime's outputs with those in a folder")
+    parser.add_argument("--exact", action="store_true", help="compare both with an evaluation in f64")
     options = parser.parse_args()
     if options.same:
         return same(options.same)
     audio = options.audio or next(iter(glob.glob(f"{sysconfig.get_path('stdlib')}/test/**/pluck-pcm16.wav", recursive=True)), None)
     if audio is None:
         sys.exit("no recording: name a .wav file by --audio")
+    if options.exact:
+        return exact(options, audio)
     print("| model | random inputs | real inputs | gradc, ms | onnxruntime, ms | ratio |\n|---|---:|---:|---:|---:|---:|", flush=True)
     ratios, worst = [], 0.0
     with tempfile.TemporaryDirectory() as work:
@@ -217,4 +323,5 @@ def main():
         sys.exit(f"outputs are {worst:.1e} apart")
 
 
-main()
+if __name__ == "__main__":
+    main()
