@@ -6,6 +6,7 @@ pub use crate::dsl::{
     DType, GraphBuilder, ModelErrors, Policy, Step, Tensor, TensorType, TypeSpec, bf16, bool_, f16, f32, f64, i8, i16,
     i32, i64, u8, u16, u32, u64,
 };
+pub use crate::io::SaveGraph;
 pub use crate::model::{Batch, Functional, Model, Sequential};
 pub use crate::nn;
 pub use crate::nn::Metric::{self, Accuracy, Auc, F1, Precision, Recall, TopK};

@@ -2,8 +2,12 @@
 //!
 //! - [`main`]: the command line; [`bisect_in`]: one command of it, on a pipeline of the caller's.
 //! - [`mod@bench`]: timing of whole training steps.
+//! - [`mod@document`]: programs as JSON.
+//! - [`mod@report`]: a step as a page.
 
 pub mod bench;
 mod command;
+pub mod document;
+pub mod report;
 
 pub use command::{bisect_in, main};

@@ -14,9 +14,9 @@ fn gradc(arguments: &str) -> String {
 
 #[test]
 fn the_fused_step_is_text_that_parses() {
-    let text = gradc("dump cnn --after fuse");
+    let text = gradc("dump cnn --after fuse --locations");
     let graph = ir::Graph::parse(&text).unwrap();
-    assert_eq!(graph.to_string(), text);
+    assert_eq!(graph.display().locations(true).comments(true).to_string(), text);
     assert!(graph.ids().any(|id| graph.cluster(id).is_some()));
 }
 

@@ -1,50 +1,7 @@
-//! Locations in the user's source and the errors of building a graph.
+//! The errors of building a graph.
 
-use crate::TensorType;
+use crate::{Loc, TensorType};
 use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
-
-/// A place in the user's source: what `#[track_caller]` saw, or what a text file said.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Loc {
-    /// The file, as the compiler named it.
-    pub file: Arc<str>,
-    /// The line, from 1.
-    pub line: u32,
-    /// The column, from 1.
-    pub column: u32,
-}
-
-impl Loc {
-    /// The caller's place, if the functions between are `#[track_caller]`.
-    #[track_caller]
-    pub fn caller() -> Self {
-        let at = std::panic::Location::caller();
-        Self { file: at.file().into(), line: at.line(), column: at.column() }
-    }
-}
-
-impl fmt::Display for Loc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
-    }
-}
-
-/// A source location as [`Loc`] prints it; the file's name may have colons in it.
-impl FromStr for Loc {
-    type Err = RuleError;
-
-    fn from_str(text: &str) -> Result<Self, RuleError> {
-        let mut parts = text.rsplitn(3, ':');
-        let mut number = || parts.next()?.parse().ok();
-        let place = number().zip(number());
-        match (place, parts.next()) {
-            (Some((column, line)), Some(file)) => Ok(Self { file: file.into(), line, column }),
-            _ => Err(RuleError(format!("{text:?} is no source location: it is `file:line:column`"))),
-        }
-    }
-}
 
 /// The rule that an op's operands or attributes break: one sentence, with the numbers in it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

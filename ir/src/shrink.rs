@@ -1,7 +1,7 @@
 //! Makes a graph that shows a fault small: what is left is what the fault needs.
 //!
 //! A fault of a compiler shows in a large graph on certain values. [`shrink`] tries smaller graphs, as long as a caller's test says that they show it
-//! too: one result instead of several, an inner node as the result, an input in place of a node (with the value that the node had, so that what comes after it sees
+//! too: one result instead of several, an inner node as the result, or two, an input in place of a node (with the value that the node had, so that what comes after it sees
 //! no difference), an operand in place of a node, one input for two, shorter axes. (The idea is that of delta debugging: Zeller and Hildebrandt,
 //! "Simplifying and isolating failure-inducing input", IEEE TSE 2002.)
 //!
@@ -55,6 +55,7 @@ pub fn shrink(case: GraphCase, mut fails: impl FnMut(&GraphCase) -> bool) -> Gra
         let before = size(&least.case.graph);
         least.try_one_result();
         least.try_inner_results();
+        least.try_two_results();
         least.try_inputs();
         least.try_operands();
         least.try_fewer_inputs();
@@ -71,6 +72,9 @@ fn size(graph: &Graph) -> [usize; 4] {
     let results = graph.outputs().len() + graph.updates().len();
     [ops, graph.len(), results, graph.ids().map(|id| graph.ty(id).shape.numel()).sum()]
 }
+
+/// Of how many ops all pairs are tried as results.
+const MOST_IN_PAIRS: usize = 16;
 
 struct Shrinking<'f> {
     case: GraphCase,
@@ -105,11 +109,35 @@ impl Shrinking<'_> {
         }
     }
 
+    /// Two nodes as the results, where one alone doesn't show the fault: what is wrong about two nodes may meet only far below them. All pairs are tried, of few nodes.
+    fn try_two_results(&mut self) {
+        let ops: Vec<NodeId> = self.case.graph.topological();
+        let ops: Vec<NodeId> =
+            ops.into_iter().filter(|id| self.case.graph.op(*id).family() != Family::Source).collect();
+        if ops.len() > MOST_IN_PAIRS {
+            return;
+        }
+        for (at, &second) in ops.iter().enumerate() {
+            for &first in &ops[..at] {
+                if self.offer(self.of_results(&[first, second])) {
+                    return;
+                }
+            }
+        }
+    }
+
     /// The same with a node as the only result.
     fn of_result(&self, id: NodeId) -> GraphCase {
+        self.of_results(&[id])
+    }
+
+    /// The same with these nodes as the results.
+    fn of_results(&self, ids: &[NodeId]) -> GraphCase {
         let mut case = self.case.clone();
         case.graph.clear_results();
-        case.graph.set_output("y", id);
+        for (&id, name) in ids.iter().zip(["y", "z"]) {
+            case.graph.set_output(name, id);
+        }
         case.swept()
     }
 

@@ -57,7 +57,7 @@ fn an_op_that_fails_is_located() {
     let (mut graph, ids) = parse(
         "%0 = input {name=\"t\"} : f32[2]\n%1 = constant {values=(0, 2)} : i32[2]\n%2 = gather %0, %1 : f32[2]\noutput \"y\" = %2",
     );
-    graph.set_loc(ids[2], Loc { file: "m.rs".into(), line: 3, column: 4 });
+    graph.set_loc(ids[2], Loc::new("m.rs", 3, 4));
     let error = run(&graph, &named(&[("t", vector(&[1.0, 2.0]))]), &named(&[])).unwrap_err();
     let RunError::Op { at, error: EvalError::Index { index: 2, bound: 2 } } = &error else { panic!("{error}") };
     assert_eq!(at.node, ids[2]);

@@ -46,7 +46,7 @@ fn blanks_and_comments_and_numbers_mean_nothing() {
 fn locations_come_back() {
     let mut graph = Graph::parse(STEP).unwrap();
     // A name may have anything in it.
-    let loc = ir::Loc { file: "C:\\src \"x\"\n/main.rs".into(), line: 12, column: 9 };
+    let loc = ir::Loc::new("C:\\src \"x\"\n/main.rs", 12, 9);
     let ids: Vec<NodeId> = graph.topological();
     graph.set_loc(ids[3], loc);
     let text = graph.display().locations(true).to_string();
@@ -60,6 +60,62 @@ fn locations_come_back() {
     let in_file = Graph::parse_file(&text, "step.ir").unwrap();
     let lines: Vec<u32> = in_file.topological().iter().map(|&id| in_file.loc(id).unwrap().line).collect();
     assert_eq!((lines[2], lines[3]), (4, 12));
+}
+
+#[test]
+fn layers_and_sections_come_back() {
+    let mut graph = Graph::parse(STEP).unwrap();
+    let ids: Vec<NodeId> = graph.topological();
+    let place = ir::Loc::new("a.rs", 1, 2);
+    let both = ir::Loc { section: Some(ir::Section::Backward), layer: Some("a \"b\"/c".into()), ..place.clone() };
+    graph.set_loc(ids[0], ir::Loc { layer: Some("dense".into()), ..place.clone() });
+    graph.set_loc(ids[2], both);
+    // The line after it begins with the same word.
+    graph.set_loc(ids[4], ir::Loc { section: Some(ir::Section::Update), ..place });
+    let text = graph.display().locations(true).to_string();
+    assert!(text.contains(r#"at "a.rs:1:2" in "dense""#) && text.contains(r#" in backward "a \"b\"/c""#), "{text}");
+    let comments = graph.display().locations(true).comments(true).to_string();
+    assert!(comments.contains("  ; backward: a \"b\"/c\n  %2 = dot"), "{comments}");
+    for text in [&text, &comments] {
+        let parsed = Graph::parse(text).unwrap();
+        assert!(parsed.same_as(&graph) && parsed.same_places_as(&graph));
+    }
+    assert_eq!(graph.to_string(), STEP);
+    let error = Graph::parse(&text.replace("in update", "in updat")).unwrap_err();
+    assert!(error.message.contains("`forward`, `backward`, `update` or a layer's path"), "{error}");
+}
+
+/// A name can't end the comment it stands in.
+#[test]
+fn a_layer_s_name_stays_in_its_comment() {
+    let mut graph = Graph::parse(STEP).unwrap();
+    let ids: Vec<NodeId> = graph.topological();
+    graph.set_loc(ids[0], ir::Loc { layer: Some("a\n%9 = neg %9 : f32[]".into()), ..ir::Loc::new("a.rs", 1, 2) });
+    let text = graph.display().comments(true).to_string();
+    assert_eq!(Graph::parse(&text).unwrap().to_string(), STEP);
+}
+
+/// Three blocks of which the first two are alike.
+#[test]
+fn layers_that_are_alike_are_folded() {
+    let mut text = String::from("graph \"g\" {\n  %0 = input {name=\"x\"} : f32[2]\n");
+    for (block, op) in ["exp", "exp", "tanh"].into_iter().enumerate() {
+        let at = |part: &str| format!("at \"a.rs:1:1\" in \"block_{block}/{part}\"\n");
+        let n = 4 * block;
+        text += &format!("  %{} = state {{name=\"block_{block}/dense/w\"}} : f32[2] {}", n + 1, at("dense"));
+        text += &format!("  %{} = mul %{n}, %{} : f32[2] {}", n + 2, n + 1, at("dense"));
+        text += &format!("  %{} = add %{}, %{} : f32[2] {}", n + 3, n + 2, n + 1, at("dense"));
+        text += &format!("  %{} = {op} %{} : f32[2] {}", n + 4, n + 3, at("activation"));
+    }
+    let graph = Graph::parse(&(text + "  output \"y\" = %12\n}\n")).unwrap_or_else(|e| panic!("{e}"));
+    let folded = graph.display().comments(true).fold(true).to_string();
+    assert!(folded.contains("  ; block_1, %5 to %8, as block_0, %1 to %4\n"), "{folded}");
+    // Only a part of the third is like the first one's.
+    assert!(
+        folded.contains("  ; block_2/dense, %9 to %11, as block_0/dense, %1 to %3\n  ; block_2/activation\n"),
+        "{folded}"
+    );
+    assert!(folded.contains("  %12 = tanh %11") && folded.contains("output \"y\" = %12"), "{folded}");
 }
 
 #[test]

@@ -96,6 +96,10 @@ pub struct Origin {
     pub op: String,
     /// The user's source line, as text, if it is known.
     pub loc: Option<String>,
+    /// The section of the step, if it is known: "backward".
+    pub section: Option<String>,
+    /// The path of the layer, if it is known: "encoder/dense".
+    pub layer: Option<String>,
 }
 
 /// What two launches that become one were made of.

@@ -31,16 +31,22 @@ impl Module {
 
     /// The text of the graph or of the loops.
     pub fn text(&self) -> String {
-        match self {
-            Self::Graph(graph) => graph.to_string(),
-            Self::Program(program) => program.to_string(),
-        }
+        self.displayed(Graph::to_string)
     }
 
-    /// As [`Self::text`], with the source locations of a graph's nodes; loops always have theirs.
+    /// As [`Self::text`], with comments that tell the sections and layers of a graph.
+    pub fn text_with_comments(&self) -> String {
+        self.displayed(|graph| graph.display().comments(true).to_string())
+    }
+
+    /// As [`Self::text_with_comments`], with the source locations of a graph's nodes besides; loops always have theirs.
     pub fn text_with_locations(&self) -> String {
+        self.displayed(|graph| graph.display().locations(true).comments(true).to_string())
+    }
+
+    fn displayed(&self, display: impl FnOnce(&Graph) -> String) -> String {
         match self {
-            Self::Graph(graph) => graph.display().locations(true).to_string(),
+            Self::Graph(graph) => display(graph),
             Self::Program(program) => program.to_string(),
         }
     }

@@ -37,7 +37,7 @@ impl PassDump {
     fn within(dir: &Path, graph: &Graph) -> Result<Self, CompileError> {
         let folder = new_folder(dir, graph.name()).map_err(|e| wrong(dir, &e))?;
         let mut dump = Self { folder, number: 0, last: String::new(), failed: None };
-        dump.write("declared", graph.display().locations(true).to_string());
+        dump.write("declared", graph.display().locations(true).comments(true).to_string());
         Ok(dump)
     }
 

@@ -119,11 +119,13 @@ impl GraphBuilder {
         inner.diagnostics.push(Diagnostic { layer, error });
     }
 
-    /// The place that new nodes get: the caller's, or the place where the layer being applied was declared.
+    /// The place that new nodes get: the caller's, or the place where the layer being applied was declared; and the layer.
     #[track_caller]
     fn here(&self) -> Loc {
         let caller = Loc::caller();
-        self.root().inner().scope.layers.place().unwrap_or(caller)
+        let root = self.root();
+        let layers = &root.inner().scope.layers;
+        Loc { layer: layers.layer_of_nodes(), ..layers.place().unwrap_or(caller) }
     }
 
     /// Adds nodes: `f` gets a builder and the operands' nodes. Poisoned operands give a poisoned tensor without a diagnostic.

@@ -6,6 +6,7 @@
 use super::{GraphBuilder, Tensor};
 use ir::{Loc, NodeId, TensorType};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Which layer object a description is. Each has its own; a clone gets a new one, since a copy of a layer's description is another layer.
@@ -80,6 +81,8 @@ struct Application {
 /// What is under way: the application of a layer, or a place given by hand.
 struct LayerFrame {
     loc: Loc,
+    /// The path of the layer that nodes are of.
+    path: Option<Arc<str>>,
     layer: Option<Application>,
     /// Whether what is inside has places of its own: a model's layers do, those that a layer is made of don't.
     is_open: bool,
@@ -137,6 +140,11 @@ impl LayerScope {
         self.stack.get(inside).map(|frame| frame.loc.clone())
     }
 
+    /// The layer that new nodes are of.
+    pub(crate) fn layer_of_nodes(&self) -> Option<Arc<str>> {
+        self.stack.iter().rev().find_map(|frame| frame.path.clone())
+    }
+
     /// The record of a layer that is to be applied, and whether it was before.
     fn find(&mut self, id: Option<&LayerId>, base: &str, kind: &str) -> (usize, bool) {
         if let Some(&record) = id.and_then(|id| self.ids.get(&id.0)) {
@@ -186,7 +194,8 @@ impl LayerScope {
         let (record, is_further) = self.find(id, base, kind);
         let (names, states) = (Names::default(), BTreeSet::new());
         let layer = Application { record, is_further, has_id: id.is_some(), declares: false, names, states };
-        self.stack.push(LayerFrame { loc, layer: Some(layer), is_open: false });
+        let path = Some(Arc::from(self.records[record].name.as_str()));
+        self.stack.push(LayerFrame { loc, path, layer: Some(layer), is_open: false });
         self.records[record].uses += 1;
         self.records[record].name.clone()
     }
@@ -245,8 +254,19 @@ impl GraphBuilder {
     /// Declares with `f`; all its nodes and diagnostics get the place `loc` (unless an outer call of this kind is under way,
     /// whose place goes first).
     pub fn at<R>(&self, loc: Loc, f: impl FnOnce() -> R) -> R {
+        self.within(LayerFrame { loc, path: None, layer: None, is_open: false }, f)
+    }
+
+    /// Declares with `f` what belongs to a layer without being in it: its parameters' updates.
+    #[track_caller]
+    pub(crate) fn of_layer<R>(&self, path: &str, f: impl FnOnce() -> R) -> R {
+        let path = Some(path).filter(|path| !path.is_empty()).map(Arc::from);
+        self.within(LayerFrame { loc: Loc::caller(), path, layer: None, is_open: false }, f)
+    }
+
+    fn within<R>(&self, frame: LayerFrame, f: impl FnOnce() -> R) -> R {
         let root = self.root();
-        root.inner_mut().scope.layers.stack.push(LayerFrame { loc, layer: None, is_open: false });
+        root.inner_mut().scope.layers.stack.push(frame);
         let result = f();
         root.inner_mut().scope.layers.stack.pop();
         result

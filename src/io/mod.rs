@@ -19,6 +19,7 @@ pub(crate) use atomic::remove_leftovers;
 use atomic::write_atomically_by;
 pub use atomic::{check_destination, write_atomically};
 pub use error::IoError;
+pub use graph_file::{GraphFileError, SaveGraph};
 pub(crate) use model_file::GRAPH;
 pub use model_file::{load_model, save_model};
 pub use npz::{save_npy, save_npz};

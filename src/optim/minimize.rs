@@ -65,8 +65,11 @@ impl<'o> Updates<'o> {
         }
         let gradients = self.optimizer.prepare(&contexts, gradients);
         for ((one, cx), gradient) in trained.iter().zip(&contexts).zip(&gradients) {
-            let new = cx.when_due(&self.optimizer.update(cx, &one.tensor, gradient), &one.tensor);
-            one.tensor.builder().set_update(&one.parameter.name, &new);
+            let g = one.tensor.builder();
+            g.of_layer(one.parameter.layer(), || {
+                let new = cx.when_due(&self.optimizer.update(cx, &one.tensor, gradient), &one.tensor);
+                g.set_update(&one.parameter.name, &new);
+            });
         }
     }
 
@@ -81,12 +84,15 @@ impl<'o> Updates<'o> {
     #[track_caller]
     fn update_rows(&mut self, one: &Trained, (rows, indices): (Tensor, Tensor), loss: &Tensor) -> bool {
         self.scalars_of(one);
-        let gradient = one.tensor.builder().gradients(loss, &[&rows]).remove(0);
-        let updated = self.optimizer.update_rows(&self.context(one), &one.tensor, &indices, &gradient);
-        if let Some(new) = &updated {
-            one.tensor.builder().set_update(&one.parameter.name, new);
-        }
-        updated.is_some()
+        let g = one.tensor.builder();
+        let gradient = g.gradients(loss, &[&rows]).remove(0);
+        g.of_layer(one.parameter.layer(), || {
+            let updated = self.optimizer.update_rows(&self.context(one), &one.tensor, &indices, &gradient);
+            if let Some(new) = &updated {
+                g.set_update(&one.parameter.name, new);
+            }
+            updated.is_some()
+        })
     }
 
     /// Makes the learning rate and the number of the step in the parameter's type, if they aren't there.

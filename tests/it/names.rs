@@ -4,7 +4,7 @@ use crate::source::sources;
 use std::collections::BTreeMap;
 
 /// Names that two types of the libraries have, and why nobody takes one for the other. A third type of such a name needs another one.
-const COUNTERPARTS: [(&str, &str); 28] = [
+const COUNTERPARTS: [(&str, &str); 29] = [
     ("Args", "of a scalar op in the two emitters"),
     ("Checker", "the verifiers of the two IRs"),
     ("Data", "a tensor's elements, and the subcommand `gradc data`, named as it is called"),
@@ -26,6 +26,7 @@ const COUNTERPARTS: [(&str, &str); 28] = [
     ("Printer", "the texts of the two IRs"),
     ("Profile", "of a step, and the subcommand `gradc profile`, named as it is called"),
     ("Reg", "a value of a scalar program, and of a kernel"),
+    ("Report", "of a run of passes, and the subcommand `gradc report`, named as it is called"),
     ("Reshape", "the op, and the layer made of it"),
     ("RunError", "a graph interpreted, and a compiled program run"),
     ("Scan", "the op, and its declaration in the front end"),

@@ -11,7 +11,7 @@ use ir::{BuildError, Builder, Family, Graph, NodeId, Op, Scalar, ScalarOp};
 use kernel::{BufferKind, Program};
 use passes::pipeline::PIPELINE;
 use passes::simplify::{self, Changes, RewriteRule};
-use passes::{Pass, PassContext, PassError, PassFn, fold, fuse, plan_memory};
+use passes::{Pass, PassContext, PassError, PassFn, cse, fold, fuse, plan_memory};
 
 /// The steps that faults are looked for in: a CNN, an LSTM, and one that somebody declares by himself.
 fn steps() -> Vec<(&'static str, Step)> {
@@ -108,6 +108,32 @@ fn wrong_fold(graph: &mut Graph, cx: &PassContext) -> Result<(), PassError> {
 #[test]
 fn a_pass_that_computes_a_constant_wrongly_is_named() {
     expect(&with("fold", PassFn::Graph(wrong_fold)), "`fold`: ");
+}
+
+/// Takes nodes for equal whose first operands are.
+fn careless_merge(graph: &mut Graph, cx: &PassContext) -> Result<(), PassError> {
+    cse::run(graph, cx)?;
+    let is_binary =
+        |graph: &Graph, id: NodeId| matches!(graph.op(id), Op::Elementwise(_)) && graph.operands(id).len() == 2;
+    let mut seen: Vec<NodeId> = vec![];
+    for id in graph.topological() {
+        let alike =
+            |&&first: &&NodeId| graph.op(first) == graph.op(id) && graph.operands(first)[0] == graph.operands(id)[0];
+        match seen.iter().filter(|_| is_binary(graph, id)).find(alike) {
+            Some(&first) => {
+                graph.replace_uses(id, first);
+                graph.remove(id);
+            }
+            None if is_binary(graph, id) => seen.push(id),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_wrong_merge_is_named() {
+    expect(&with("cse", PassFn::Graph(careless_merge)), "`cse`: ");
 }
 
 /// Loses the sum that is joined with what it is added to.

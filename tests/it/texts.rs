@@ -1,6 +1,6 @@
 //! Programs as text: what is printed is read back as it was, source locations included, at every stage; and no text makes a reader panic.
 //!
-//! `GRADC_IR_MUTATIONS=1000000` makes a long run of damaged texts.
+//! `GRADC_IR_MUTATIONS=1000000` makes a long run of damaged texts, `GRADC_RANDOM_GRAPHS=10000` one of random graphs.
 
 use crate::seeds::check_each;
 use gradc_cli::bench::{Workload, WorkloadKind};
@@ -18,7 +18,7 @@ fn comes_back(name: &str, module: &Module) {
             let read = Graph::parse(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
             assert!(read.same_as(graph), "{name}: another graph:\n{text}");
             assert!(read.same_places_as(graph), "{name}: other places:\n{text}");
-            assert_eq!(read.display().locations(true).to_string(), text, "{name}");
+            assert_eq!(read.display().locations(true).comments(true).to_string(), text, "{name}");
         }
         Module::Program(program) => {
             let read: Program = text.parse().unwrap_or_else(|e| panic!("{name}: {e}\n{text}"));

@@ -3,6 +3,7 @@
 use super::given::step_of;
 use super::print;
 use crate::bench::ArenaLimit;
+use crate::document::{GraphDocument, ProgramDocument};
 use ::passes::{Module, Stop};
 use clap::{Args, ValueEnum};
 use gradc::compile::{CompileOptions, run_passes};
@@ -32,6 +33,9 @@ pub(super) struct Dump {
     /// Show where each node comes from in the source
     #[arg(long)]
     locations: bool,
+    /// Of layers that are alike show the first one only; such a text can't be read back
+    #[arg(long)]
+    fold: bool,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -39,6 +43,10 @@ const EXAMPLES: &str = "Examples:
       gradc dump cnn --after fuse --locations
   The same as a picture:
       gradc dump cnn --after fuse --format dot | dot -Tsvg > cnn.svg
+  The same of a Transformer, of its blocks only the first:
+      gradc dump transformer_lm --after fuse --fold
+  The loops and their memory plan, for a tool:
+      gradc dump cnn --format json > cnn.json
   The machine code of a step of one's own, that `step.save(\"step.ir\")` has written:
       gradc dump step.ir --format asm";
 
@@ -49,6 +57,8 @@ enum Format {
     Text,
     /// The graph for Graphviz
     Dot,
+    /// The graph, or the loops with their memory plan, for tools; docs/workbench.md describes it
+    Json,
     /// The loops
     Kernel,
     /// Cranelift's intermediate code of each kernel that it compiles
@@ -82,7 +92,11 @@ impl Dump {
             (Format::Kernel | Format::Clif | Format::Asm, Module::Graph(_)) => {
                 Err("there are no loops yet: choose `lower` or a pass after it, or `--format text`".into())
             }
-            (Format::Text, Module::Graph(graph)) => Ok(graph.display().locations(self.locations).to_string()),
+            (Format::Json, Module::Graph(graph)) => json(&GraphDocument::of(&graph)),
+            (Format::Json, Module::Program(program)) => json(&ProgramDocument::of(&program)),
+            (Format::Text, Module::Graph(graph)) => {
+                Ok(graph.display().comments(true).locations(self.locations).fold(self.fold).to_string())
+            }
             (Format::Text | Format::Kernel, Module::Program(program)) => Ok(program.to_string()),
             (Format::Clif | Format::Asm, Module::Program(program)) if program.arena_bytes.is_none() => {
                 Err("code is made of loops that have their places in memory: leave `--after` out".into())
@@ -110,6 +124,10 @@ impl Dump {
     }
 }
 
+fn json(document: &impl serde::Serialize) -> Result<String, Box<dyn Error>> {
+    Ok(serde_json::to_string_pretty(document)? + "\n")
+}
+
 /// The ops that a kernel's launches were made of, each with its source line.
 fn origins(program: &Program, kernel: usize) -> String {
     let launches = program.launches.iter().filter(|launch| launch.kernel as usize == kernel);
@@ -127,10 +145,11 @@ fn origins(program: &Program, kernel: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn dump(model: &str, after: Option<&str>, format: Format) -> Result<String, String> {
         let (model, after) = (model.to_string(), after.map(String::from));
-        let dump = Dump { model, after, format, batch: None, memory_limit: None, locations: false };
+        let dump = Dump { model, after, format, batch: None, memory_limit: None, locations: false, fold: false };
         dump.text().map_err(|e| e.to_string())
     }
 
@@ -138,7 +157,10 @@ mod tests {
     fn every_model_is_a_graph_that_parses() {
         for model in crate::command::built_in::BuiltIn::names() {
             let text = dump(&model, Some("none"), Format::Text).unwrap();
-            assert_eq!(ir::Graph::parse(&text).unwrap().to_string(), text, "{model}");
+            let graph = ir::Graph::parse(&text).unwrap();
+            assert!(text.contains("\n  ; forward") && text.contains("\n  ; update"), "{text}");
+            let plain: String = text.lines().filter(|l| !l.starts_with("  ;")).map(|l| format!("{l}\n")).collect();
+            assert_eq!(graph.to_string(), plain, "{model}");
         }
     }
 
@@ -153,6 +175,24 @@ mod tests {
         let unknown = dump(tiny, Some("simplifi"), Format::Text).unwrap_err();
         assert!(unknown.contains("did you mean `simplify`?") && unknown.contains("autodiff"), "{unknown}");
         assert!(dump(tiny, Some("tile"), Format::Asm).unwrap_err().contains("leave `--after` out"));
+    }
+
+    #[test]
+    fn tools_get_graphs_and_memory_plans() {
+        let graph: GraphDocument = serde_json::from_str(&dump("cnn", Some("fuse"), Format::Json).unwrap()).unwrap();
+        let text = ir::Graph::parse(&dump("cnn", Some("fuse"), Format::Text).unwrap()).unwrap();
+        assert_eq!((graph.nodes.len(), graph.outputs.len()), (text.len(), text.outputs().len()));
+        assert!(graph.nodes.iter().all(|node| node.operands.iter().all(|operand| *operand < node.id)));
+        let layers: BTreeSet<&str> = graph.nodes.iter().filter_map(|node| node.layer.as_deref()).collect();
+        assert!(["conv2d", "conv2d_1", "dense"].iter().all(|layer| layers.contains(layer)), "{layers:?}");
+        let sections: BTreeSet<&str> = graph.nodes.iter().filter_map(|node| node.section.as_deref()).collect();
+        assert_eq!(sections.into_iter().collect::<Vec<_>>(), ["backward", "forward", "update"]);
+        let loops: ProgramDocument = serde_json::from_str(&dump("cnn", None, Format::Json).unwrap()).unwrap();
+        let memory = loops.memory.unwrap();
+        let end = |buffer: &crate::document::BufferDocument| Some(buffer.offset? + buffer.bytes);
+        assert!(loops.buffers.iter().filter_map(end).max().unwrap() <= memory.arena_bytes);
+        assert!(memory.lower_bound_bytes <= memory.arena_bytes && memory.lower_bound_bytes > 0);
+        assert!(loops.launches.iter().all(|launch| !launch.origins.is_empty()));
     }
 
     /// Each kernel has a text, and says which lines it is of.

@@ -17,6 +17,7 @@ mod onnx;
 mod opt;
 mod passes;
 mod profile;
+mod report;
 mod run;
 mod values;
 
@@ -53,6 +54,8 @@ enum Command {
     Bench(bench::Bench),
     /// Show where the time of a step goes: its launches with speeds and source lines, and a trace of the threads
     Profile(profile::Profile),
+    /// Write a page about a step: its graph, its memory plan, the times of passes and kernels, kernels against the machine's limits
+    Report(report::Report),
     /// Compile a step ahead of time: an object file, a static library, and a C header
     Build(build::Build),
     /// Look at or remove the compiled steps that are kept in files
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Passes => passes::run(),
         Command::Bench(bench) => bench.run(),
         Command::Profile(profile) => profile.run(),
+        Command::Report(report) => report.run(),
         Command::Build(build) => build.run(),
         Command::Cache(cache) => cache.run(),
         Command::Data(data) => data.run(),

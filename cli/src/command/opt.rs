@@ -114,7 +114,7 @@ impl Opt {
     }
 
     fn program(&self, module: &Module) -> String {
-        if self.locations { module.text_with_locations() } else { module.text() }
+        if self.locations { module.text_with_locations() } else { module.text_with_comments() }
     }
 
     /// The passes that are asked for. Of the pipeline, for loops, those on loops.

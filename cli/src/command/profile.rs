@@ -58,7 +58,7 @@ impl Profile {
 }
 
 /// The step of that name or in that file, compiled, with values in its states and inputs, and the options with the limit.
-fn load(
+pub(super) fn load(
     model: &str,
     mut options: CompileOptions,
     limit: Option<ArenaLimit>,

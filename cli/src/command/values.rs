@@ -92,5 +92,5 @@ pub(super) fn save_case(folder: &Path, case: &GraphCase) -> Result<(), Box<dyn E
 
 /// Writes a graph's text, with the places of its nodes.
 fn write_graph(path: &Path, graph: &Graph) -> Result<(), Box<dyn Error>> {
-    Ok(gradc::io::write_atomically(path, graph.display().locations(true).to_string().as_bytes())?)
+    Ok(gradc::io::write_atomically(path, graph.display().locations(true).comments(true).to_string().as_bytes())?)
 }

@@ -6,6 +6,7 @@
 mod order;
 mod scans;
 mod schedule;
+mod sections;
 mod uses;
 
 use crate::op::source::{Input, State};

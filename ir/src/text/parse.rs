@@ -6,7 +6,7 @@ use crate::lexer::Token;
 use crate::op::attr::{Attr, AttrMap};
 use crate::op::parse::parse_op;
 use crate::op::scan::{Body, MAX_NESTING};
-use crate::{Graph, Loc, NodeId, Op};
+use crate::{Graph, Loc, NodeId, Op, Section};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ impl LineStarts {
         let line = self.starts.partition_point(|&start| start <= at);
         let column = at + 1 - self.starts[line - 1];
         let saturate = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Loc { file: self.file.clone(), line: saturate(line), column: saturate(column) }
+        Loc::new(self.file.clone(), saturate(line), saturate(column))
     }
 }
 
@@ -144,7 +144,7 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    /// `at "src/main.rs:12:9"`, if it stands there.
+    /// `at "src/main.rs:12:9" in forward "dense"`, if it stands there.
     fn place(&mut self) -> Result<Option<Loc>, ParseError> {
         if *self.cursor.token() != Token::Word("at".into()) {
             return Ok(None);
@@ -153,7 +153,29 @@ impl<'t> Parser<'t> {
         let at = self.cursor.at();
         let text = self.cursor.string("a source location as a string")?;
         let wrong = || self.cursor.error(at, "a source location is `\"file:line:column\"`");
-        text.parse().map(Some).map_err(|_| wrong())
+        let mut loc: Loc = text.parse().map_err(|_| wrong())?;
+        if *self.cursor.token() == Token::Word("in".into()) {
+            self.cursor.keyword("in")?;
+            (loc.section, loc.layer) = self.declared_in()?;
+        }
+        Ok(Some(loc))
+    }
+
+    /// `backward "dense"`: a section, a layer's path, or both.
+    fn declared_in(&mut self) -> Result<(Option<Section>, Option<Arc<str>>), ParseError> {
+        let section = match self.cursor.token() {
+            Token::Word(word) => Section::named(word),
+            _ => None,
+        };
+        if section.is_some() {
+            self.cursor.word("a section")?;
+        }
+        let layer = match self.cursor.token() {
+            Token::Str(_) => Some(self.cursor.string("a layer's path")?.into()),
+            _ if section.is_some() => None,
+            _ => return Err(self.cursor.expected("`forward`, `backward`, `update` or a layer's path as a string")),
+        };
+        Ok((section, layer))
     }
 
     /// A node that is defined above.

@@ -1,5 +1,7 @@
 //! The printer.
 
+use super::fold::fold;
+use super::run::Runs;
 use crate::op::attr::Attr;
 use crate::{Graph, NodeId, Op};
 use std::collections::BTreeMap;
@@ -10,19 +12,32 @@ use std::fmt;
 pub struct GraphDisplay<'g> {
     graph: &'g Graph,
     locations: bool,
+    comments: bool,
+    fold: bool,
 }
 
 impl GraphDisplay<'_> {
-    /// Whether each node's source location follows it, as `at "src/main.rs:12:9"` (default: no).
+    /// Whether each node's source location follows it, as `at "src/main.rs:12:9" in forward "dense"` (default: no).
     pub fn locations(self, on: bool) -> Self {
         Self { locations: on, ..self }
+    }
+
+    /// Whether comments tell where a section of the step or a layer begins, as `; backward: dense` (default: no).
+    pub fn comments(self, on: bool) -> Self {
+        Self { comments: on, ..self }
+    }
+
+    /// Whether a layer that is like one above is a comment that says so, as `; forward: block_1, %40 to %79, as block, %0 to %39` (default: no). Such a text can't be read back:
+    /// nodes are missing.
+    pub fn fold(self, on: bool) -> Self {
+        Self { fold: on, ..self }
     }
 }
 
 impl Graph {
     /// The graph as text, with options.
     pub fn display(&self) -> GraphDisplay<'_> {
-        GraphDisplay { graph: self, locations: false }
+        GraphDisplay { graph: self, locations: false, comments: false, fold: false }
     }
 }
 
@@ -34,7 +49,30 @@ impl fmt::Display for Graph {
 
 impl fmt::Display for GraphDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        lines_with(self.graph, self.locations).iter().try_for_each(|(_, line)| writeln!(f, "{line}"))
+        let lines = lines_with(self.graph, self.locations);
+        if !(self.comments || self.fold) {
+            return lines.iter().try_for_each(|(_, line)| writeln!(f, "{line}"));
+        }
+        // The header comes first, then the nodes.
+        let nodes = self.graph.len();
+        let runs = Runs::of(self.graph);
+        let folded = if self.fold { fold(&runs) } else { vec![] };
+        writeln!(f, "{}", lines[0].1)?;
+        let mut folds = folded.iter().peekable();
+        let (mut at, mut begins) = (0, true);
+        while at < nodes {
+            if let Some(fold) = folds.next_if(|fold| fold.nodes.start == at) {
+                writeln!(f, "  ; {fold}")?;
+                (at, begins) = (fold.nodes.end, true);
+                continue;
+            }
+            if self.comments && (begins || runs.begins(at)) {
+                runs.title(at).map_or(Ok(()), |title| writeln!(f, "  ; {title}"))?;
+            }
+            writeln!(f, "{}", lines[1 + at].1)?;
+            (at, begins) = (at + 1, false);
+        }
+        lines[1 + nodes..].iter().try_for_each(|(_, line)| writeln!(f, "{line}"))
     }
 }
 
@@ -121,6 +159,15 @@ impl Printer<'_> {
         }
         if let Some(loc) = self.graph.loc(id).filter(|_| self.locations) {
             line.push_str(&format!(" at {}", quoted(&loc.to_string())));
+            if loc.section.is_some() || loc.layer.is_some() {
+                line.push_str(" in");
+            }
+            if let Some(section) = loc.section {
+                line.push_str(&format!(" {section}"));
+            }
+            if let Some(layer) = &loc.layer {
+                line.push_str(&format!(" {}", quoted(layer)));
+            }
         }
         line
     }

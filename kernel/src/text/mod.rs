@@ -5,7 +5,7 @@
 //! buffer   = bN ":" dtype "[" int "]" kind ["@" int]
 //! kind     = "temp" | ("input" | "output" | "state" | "next") string | "constant" ( "[" scalar,* "]" | "x" hex-string )
 //! check    = "check" "#" int string ["at" string]
-//! origin   = "origin" "#" int name ["at" string]
+//! origin   = "origin" "#" int name ["at" string] ["in" [name] [string]]
 //! kernel   = "kernel" name "(" pN ":" ("read" | "write" | "readwrite" | "stream") dtype "[" int "]",* ")" "{" local* stmt* "}"
 //! local    = "local" lN ":" dtype "[" int "]"
 //! launch   = "launch" name "(" bN,* ")" ["from" ("#" int)+]

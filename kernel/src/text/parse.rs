@@ -65,7 +65,9 @@ impl Parser<'_> {
             let n: usize = self.int("the origin's number")?;
             self.in_order("origin", n, program.origins.len())?;
             let op = self.name("an op's name")?;
-            program.origins.push(Origin { op, loc: self.location()? });
+            let loc = self.location()?;
+            let (section, layer) = self.declared_in()?;
+            program.origins.push(Origin { op, loc, section, layer });
         }
         while *self.peek() == Token::Word("kernel".into()) {
             program.kernels.push(self.kernel()?);
@@ -79,6 +81,17 @@ impl Parser<'_> {
     /// `at "src/main.rs:3:9"`, if it stands there.
     fn location(&mut self) -> Parsed<Option<String>> {
         if self.accept_word("at") { self.text().map(Some) } else { Ok(None) }
+    }
+
+    /// `in backward "encoder/dense"`, or a part of it, if it stands there.
+    fn declared_in(&mut self) -> Parsed<(Option<String>, Option<String>)> {
+        if !self.accept_word("in") {
+            return Ok((None, None));
+        }
+        let section =
+            if matches!(self.peek(), Token::Str(_)) { None } else { Some(self.name("a section or a layer's path")?) };
+        let layer = if matches!(self.peek(), Token::Str(_)) { Some(self.text()?) } else { None };
+        Ok((section, layer))
     }
 
     fn in_order(&self, what: &str, found: usize, next: usize) -> Parsed<()> {

@@ -193,20 +193,28 @@ impl Printer<'_, '_> {
         for (at, check) in program.checks.iter().enumerate() {
             write!(self.out, "check #{at} {}", Quoted(&check.message))?;
             self.location(check.loc.as_deref())?;
+            self.out.write_char('\n')?;
         }
         for (at, origin) in program.origins.iter().enumerate() {
             write!(self.out, "origin #{at} {}", origin.op)?;
             self.location(origin.loc.as_deref())?;
+            if origin.section.is_some() || origin.layer.is_some() {
+                self.out.write_str(" in")?;
+            }
+            if let Some(section) = &origin.section {
+                write!(self.out, " {section}")?;
+            }
+            if let Some(layer) = &origin.layer {
+                write!(self.out, " {}", Quoted(layer))?;
+            }
+            self.out.write_char('\n')?;
         }
         Ok(())
     }
 
-    /// A place in the user's source, if it is known, and the end of the line.
+    /// A place in the user's source, if it is known.
     fn location(&mut self, loc: Option<&str>) -> Result {
-        if let Some(loc) = loc {
-            write!(self.out, " at {}", Quoted(loc))?;
-        }
-        self.out.write_char('\n')
+        loc.map_or(Ok(()), |loc| write!(self.out, " at {}", Quoted(loc)))
     }
 
     fn kernel(&mut self, kernel: &Kernel) -> Result {

@@ -11,7 +11,8 @@
 //! Losses are float scalars (the verifier checks it).
 //!
 //! # Ensures
-//! No `gradient`, `stop_gradient` or `weighted_mean` is left. New nodes carry the source location of the node whose derivative they belong to.
+//! No `gradient`, `stop_gradient` or `weighted_mean` is left. New nodes carry the source location of the node whose derivative they belong to, and so its layer;
+//! all nodes that have a place say which section of the step they are of: forward, backward or update.
 //!
 //! # Example
 //! ```text
@@ -31,7 +32,7 @@ mod sweep;
 
 use crate::{PassContext, PassError};
 use controls::replace_controls;
-use ir::{Builder, Graph, NodeId, Op};
+use ir::{Builder, Graph, NodeId, Op, Section};
 use std::collections::BTreeSet;
 
 /// The pass.
@@ -39,6 +40,9 @@ use std::collections::BTreeSet;
 /// # Errors
 /// If an op on a path from a loss to what it is differentiated by has no derivative.
 pub fn run(graph: &mut Graph, cx: &PassContext) -> Result<(), PassError> {
+    for (id, section) in graph.sections() {
+        graph.set_section(id, section);
+    }
     while let Some(loss) = innermost_loss(graph) {
         expand(graph, loss, cx)?;
     }
@@ -60,7 +64,11 @@ fn expand(graph: &mut Graph, loss: NodeId, cx: &PassContext) -> Result<(), PassE
     let gradients: Vec<NodeId> =
         graph.users(loss).into_iter().filter(|&id| is_gradient(graph, id) && graph.operands(id)[0] == loss).collect();
     let wrt: BTreeSet<NodeId> = gradients.iter().map(|&id| graph.operands(id)[1]).collect();
+    let before: BTreeSet<NodeId> = graph.ids().collect();
     let found = sweep::reverse(graph, loss, &wrt, cx)?;
+    for id in graph.ids().filter(|id| !before.contains(id)).collect::<Vec<_>>() {
+        graph.set_section(id, Section::Backward);
+    }
     for id in gradients {
         // Looked up late: if it was itself a gradient of this loss, it has been replaced by now, and the loss does not depend on it.
         let wrt = graph.operands(id)[1];

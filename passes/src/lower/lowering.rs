@@ -115,8 +115,13 @@ impl<'g> Lowering<'g> {
     pub(super) fn start(&mut self, nodes: &[NodeId]) {
         self.current.clear();
         let origin = |&node: &NodeId| {
-            let loc = self.graph.loc(node).map(ToString::to_string);
-            Origin { op: self.graph.op(node).name().to_owned(), loc }
+            let loc = self.graph.loc(node);
+            Origin {
+                op: self.graph.op(node).name().to_owned(),
+                loc: loc.map(ToString::to_string),
+                section: loc.and_then(|loc| loc.section).map(|section| section.to_string()),
+                layer: loc.and_then(|loc| loc.layer.as_deref()).map(str::to_owned),
+            }
         };
         let origins: Vec<Origin> = nodes.iter().map(origin).collect();
         self.add_origins(&origins);

@@ -2,9 +2,11 @@
 
 /// When a buffer's contents matter: from the launch that first writes it to the last that reads it; launches are numbered from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Life {
-    pub(super) first: usize,
-    pub(super) last: usize,
+pub struct Life {
+    /// The first.
+    pub first: usize,
+    /// The last; the number of launches if it matters after the step.
+    pub last: usize,
 }
 
 impl Life {

@@ -21,6 +21,7 @@ mod place;
 mod report;
 mod stream;
 
+pub use life::Life;
 pub use report::{MemoryReport, report};
 
 use crate::{PassContext, PassError};
@@ -28,7 +29,6 @@ use kernel::{
     Access, Affine, BufRef, BufferId, BufferKind, Code, Expr, InPlaceProofs, IndexVar, Kernel, Launch, Param, Program,
     Stmt,
 };
-use life::Life;
 
 /// Runs the pass.
 ///
@@ -118,7 +118,10 @@ fn copy_unshared_states(program: &mut Program, roots: &[usize]) {
 }
 
 /// When each buffer's contents matter. Ports and constants matter always, outputs from their first write to the end.
-fn lives(program: &Program) -> Vec<Life> {
+///
+/// # Panics
+/// If a launch binds a buffer that the program doesn't have.
+pub fn lives(program: &Program) -> Vec<Life> {
     let end = program.launches.len();
     let life = |(buffer, used): (&kernel::Buffer, Option<(usize, usize)>)| match (&buffer.kind, used) {
         (BufferKind::Temp | BufferKind::Next { .. }, Some((first, last))) => Life { first, last },

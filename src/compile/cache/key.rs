@@ -1,7 +1,7 @@
 //! What code depends on, as one number; and what a step says about places in the user's source, which code doesn't depend on.
 
 use super::super::CompileOptions;
-use ir::{Graph, Loc, Op};
+use ir::{Graph, Op};
 use kernel::{Check, Target};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -67,11 +67,12 @@ impl SourceLocations {
     }
 
     /// Adds the places of a graph and of the bodies in it.
-    fn add(&mut self, graph: &Graph, numbers: &mut BTreeMap<Loc, u32>) {
+    fn add(&mut self, graph: &Graph, numbers: &mut BTreeMap<String, u32>) {
         for id in graph.schedule_order() {
             let number = graph.loc(id).map(|loc| {
-                *numbers.entry(loc.clone()).or_insert_with(|| {
-                    self.texts.push(loc.to_string());
+                let text = loc.to_string();
+                *numbers.entry(text.clone()).or_insert_with(|| {
+                    self.texts.push(text);
                     self.texts.len() as u32 - 1
                 })
             });

@@ -1,0 +1,95 @@
+//! The page of `gradc report` in a browser: everything is drawn, and nothing is said on the console. Without Chromium the test says so and checks nothing.
+#![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
+#![allow(clippy::print_stdout)] // What a test says when it is skipped.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/// The browser that is installed, if there is one.
+fn browser() -> Option<&'static str> {
+    let runs = |name: &&&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
+    let found = BROWSERS.iter().find(runs).copied();
+    if found.is_none() {
+        println!("SKIPPED: none of {} is installed, so that nobody looks at the page", BROWSERS.join(", "));
+    }
+    found
+}
+
+/// What a page is after its scripts have run, and what it said on the console.
+struct Shown {
+    dom: String,
+    console: Vec<String>,
+}
+
+fn shown(browser: &str, page: &Path) -> Shown {
+    let profile = tempfile::tempdir().unwrap();
+    let Output { status, stdout, stderr } = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1400,900"])
+        .args(["--enable-logging=stderr", "--virtual-time-budget=20000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{stderr}");
+    let console = stderr.lines().filter(|line| line.contains("CONSOLE")).map(String::from).collect();
+    Shown { dom: String::from_utf8(stdout).unwrap(), console }
+}
+
+fn gradc(arguments: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_gradc")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "gradc {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What the page holds as data.
+fn data(page: &str) -> serde_json::Value {
+    let data = page.split_once(r#"id="data">"#).unwrap().1.split_once("</script>").unwrap().0;
+    serde_json::from_str(data).unwrap()
+}
+
+/// That errors are heard of is what the other test rests on.
+#[test]
+fn an_error_on_the_console_is_heard() {
+    let Some(browser) = browser() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let page = dir.path().join("broken.html");
+    std::fs::write(&page, "<p>here</p><script>throw new Error('planted')</script>").unwrap();
+    let shown = shown(browser, &page);
+    assert!(shown.dom.contains("here") && shown.console.iter().any(|line| line.contains("planted")));
+}
+
+#[test]
+fn everything_is_drawn_without_an_error() {
+    let Some(browser) = browser() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    // The first with the machine's limits, the second without.
+    for (model, limits) in [("mlp_tiny", true), ("cnn", false)] {
+        let page = dir.path().join(format!("{model}.html"));
+        let mut arguments = vec!["report", model, "--steps", "2", "-o", page.to_str().unwrap()];
+        arguments.extend((!limits).then_some("--no-limits"));
+        gradc(&arguments);
+        let text = std::fs::read_to_string(&page).unwrap();
+        assert!(text.len() < 5 << 20, "{model}: {} bytes", text.len());
+        let (shown, data) = (shown(browser, &page), data(&text));
+        assert!(shown.console.is_empty(), "{model}: {:?}", shown.console);
+        assert!(shown.dom.contains(r#"data-drawn="all""#), "{model}: not everything was drawn");
+        let drawn = |what: &str| shown.dom.matches(what).count();
+        let length = |of: &serde_json::Value| of.as_array().unwrap().len();
+        assert_eq!(drawn(r#"<g class="node""#), length(&data["graph"]["nodes"]), "{model}");
+        assert_eq!(drawn(r#"<g class="cluster""#), length(&data["layout"]["clusters"]), "{model}");
+        for section in ["forward", "backward", "update"] {
+            assert_eq!(drawn(&format!(r#"<g class="section {section}""#)), 1, "{model}: {section}");
+        }
+        let placed = data["program"]["buffers"].as_array().unwrap().iter().filter(|b| b["offset"].is_u64()).count();
+        assert_eq!(drawn(r#"class="buffer""#), placed, "{model}");
+        assert_eq!(drawn(r#"id="peak""#), 1, "{model}");
+        assert_eq!(drawn("<option "), length(&data["program"]["kernels"]), "{model}");
+        assert_eq!(drawn(r#"aria-label="Roofline""#), usize::from(limits), "{model}");
+        for pass in ["autodiff", "fuse", "plan_memory"] {
+            assert!(drawn(&format!("<td>{pass}</td>")) >= 1, "{model}: {pass}");
+        }
+        assert!(shown.dom.contains(r#"id="loops""#) && shown.dom.contains("kernel "), "{model}");
+    }
+}
