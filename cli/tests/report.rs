@@ -84,7 +84,7 @@ fn everything_is_drawn_without_an_error() {
         }
         let placed = data["program"]["buffers"].as_array().unwrap().iter().filter(|b| b["offset"].is_u64()).count();
         assert_eq!(drawn(r#"class="buffer""#), placed, "{model}");
-        assert_eq!(drawn(r#"id="peak""#), 1, "{model}");
+        assert_eq!((drawn(r#"id="peak""#), drawn(r#"id="lower-bound""#)), (1, 1), "{model}");
         assert_eq!(drawn("<option "), length(&data["program"]["kernels"]), "{model}");
         assert_eq!(drawn(r#"aria-label="Roofline""#), usize::from(limits), "{model}");
         for pass in ["autodiff", "fuse", "plan_memory"] {

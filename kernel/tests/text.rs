@@ -92,7 +92,10 @@ fn layers_and_sections_of_origins_come_back() {
     let program: Program = text.parse().unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(program.to_string(), text);
     let of = |at: usize| (program.origins[at].section.as_deref(), program.origins[at].layer.as_deref());
-    assert_eq!([of(0), of(1), of(2)], [(Some("backward"), Some("a \"b\"/c")), (None, Some("dense")), (Some("update"), None)]);
+    assert_eq!(
+        [of(0), of(1), of(2)],
+        [(Some("backward"), Some("a \"b\"/c")), (None, Some("dense")), (Some("update"), None)]
+    );
     let error = text.replace("in update", "in #").parse::<Program>().unwrap_err();
     assert!(error.message.contains("a section or a layer's path"), "{error}");
 }

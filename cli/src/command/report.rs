@@ -112,7 +112,7 @@ mod tests {
         let report: Report = parsed(&format!("mlp_tiny --no-limits --steps 2 -o {}", path.display()));
         report.run().unwrap();
         let page = std::fs::read_to_string(&path).unwrap();
-        assert!(page.contains("<title>mlp_tiny: mlp_tiny_training</title>") && page.ends_with("</html>\n"));
+        assert!(page.contains("<title>mlp_tiny: ") && page.ends_with("</html>\n"));
         let data = page.split_once(r#"id="data">"#).unwrap().1.split_once("</script>").unwrap().0;
         let data: serde_json::Value = serde_json::from_str(data).unwrap();
         let count = |of: &serde_json::Value| of.as_array().unwrap().len();

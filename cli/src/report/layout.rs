@@ -45,7 +45,7 @@ const PADDING: f64 = 8.0;
 /// Above the nodes of a cluster, and above the clusters of a section, where their names stand.
 const CAPTION: f64 = 14.0;
 /// A section's rows are broken above that width.
-const MOST_WIDTH: f64 = 2600.0;
+const MOST_WIDTH: f64 = 1500.0;
 
 /// Nodes that are drawn in one box.
 struct DrawnGroup {
@@ -74,7 +74,7 @@ impl GraphLayout {
 
     /// Draws a section at the right of those before.
     fn add_section(&mut self, graph: &GraphDocument, name: &str, nodes: &[usize]) {
-        let groups = groups(graph, nodes);
+        let groups = groups(graph, &clusters(graph), nodes);
         let of_node: BTreeMap<usize, usize> =
             groups.iter().enumerate().flat_map(|(at, group)| group.nodes.iter().map(move |&node| (node, at))).collect();
         let edges = edges(graph, &of_node);
@@ -109,12 +109,32 @@ fn section(graph: &GraphDocument, name: &str) -> Vec<usize> {
     graph.nodes.iter().filter(is_here).map(|node| node.id).collect()
 }
 
+/// For each node the cluster that it is drawn in: its own, or, of nodes that are in none, such as constants, that of all that use it in its section.
+fn clusters(graph: &GraphDocument) -> Vec<Option<u32>> {
+    let mut users: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); graph.nodes.len()];
+    for node in &graph.nodes {
+        for &operand in &node.operands {
+            users[operand].insert(node.id);
+        }
+    }
+    let mut drawn_in: Vec<Option<u32>> = graph.nodes.iter().map(|node| node.cluster).collect();
+    for node in graph.nodes.iter().rev() {
+        let is_free = node.cluster.is_none() && !["input", "state"].contains(&node.op.as_str());
+        let mut of_users = users[node.id].iter().map(|&user| (drawn_in[user], &graph.nodes[user].section));
+        let Some((cluster, section)) = of_users.next().filter(|_| is_free) else { continue };
+        if *section == node.section && of_users.all(|other| other == (cluster, section)) {
+            drawn_in[node.id] = cluster;
+        }
+    }
+    drawn_in
+}
+
 /// The nodes by cluster, those without one each by itself, in the order of their first nodes.
-fn groups(graph: &GraphDocument, nodes: &[usize]) -> Vec<DrawnGroup> {
+fn groups(graph: &GraphDocument, drawn_in: &[Option<u32>], nodes: &[usize]) -> Vec<DrawnGroup> {
     let mut lists: Vec<(Option<u32>, Vec<usize>)> = vec![];
     let mut of_cluster = BTreeMap::new();
     for &node in nodes {
-        let cluster = graph.nodes[node].cluster;
+        let cluster = drawn_in[node];
         let list = match cluster {
             Some(cluster) => *of_cluster.entry(cluster).or_insert(lists.len()),
             None => lists.len(),

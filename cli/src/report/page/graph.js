@@ -139,10 +139,15 @@ function viewOf(picture, world, { width, height }) {
   let [x, y, scale] = [0, 0, 1];
   const apply = () => world.setAttribute("transform", `translate(${x},${y}) scale(${scale})`);
   const size = () => [picture.clientWidth || 1200, picture.clientHeight || 700];
-  // The width fits; a graph is mostly much higher than wide, and would be a thread otherwise.
   function all() {
-    scale = Math.min(1, (size()[0] - 20) / Math.max(width, 1));
+    scale = Math.min(1, (size()[0] - 20) / Math.max(width, 1), (size()[1] - 20) / Math.max(height, 1));
     [x, y] = [10, 10];
+    apply();
+  }
+  // At first names can be read, from where the step begins.
+  function beginning() {
+    all();
+    scale = Math.max(scale, 0.7);
     apply();
   }
   function zoom(factor, [cx, cy] = size().map((one) => one / 2)) {
@@ -178,6 +183,6 @@ function viewOf(picture, world, { width, height }) {
     const act = KEYS[event.key];
     if (act) { act(); event.preventDefault(); }
   });
-  all();
-  return { centre, all };
+  beginning();
+  return { centre };
 }

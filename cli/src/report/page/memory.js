@@ -17,8 +17,8 @@ function drawMemory() {
     }, drawn("title", {}, `${nameOf(buffer)}: ${bytes(buffer.bytes)} at ${bytes(buffer.offset)}, launches ${buffer.first} to ${buffer.last}`));
     chart.append(rectangle);
   }
-  limit(memory.arena_bytes, "peak", -5);
-  if (memory.arena_bytes !== memory.lower_bound_bytes) limit(memory.lower_bound_bytes, "lower bound", 13);
+  limit(memory.arena_bytes, "peak", width - 240);
+  limit(memory.lower_bound_bytes, "lower bound", left + 8);
   for (const part of [0, 0.25, 0.5, 0.75, 1]) {
     const at = Math.round(part * end);
     chart.append(drawn("text", { x: x(at), y: height - 12, class: "faint" }, `${at}`));
@@ -26,10 +26,10 @@ function drawMemory() {
   }
   chart.append(drawn("text", { x: width - 120, y: height - 12, class: "faint" }, "launch →"));
 
-  // A line for a size of the arena, with its name above or below.
-  function limit(size, name, above) {
+  // A line for a size of the arena, with its name above it at a place from the left.
+  function limit(size, name, at) {
     chart.append(drawn("line", { class: "limit", id: name.replace(" ", "-"), x1: left, x2: width - 12, y1: y(size), y2: y(size) }),
-      drawn("text", { x: width - 240, y: y(size) + above }, `${name} ${bytes(size)}`));
+      drawn("text", { x: at, y: y(size) - 5 }, `${name} ${bytes(size)}`));
   }
 
   const largest = [...placed].sort((a, b) => b.bytes - a.bytes).slice(0, 40);

@@ -21,6 +21,12 @@ function drawRoofline() {
 
 const SECTION_COLOURS = { forward: "--c0", backward: "--c1", update: "--c2" };
 
+// The section that most ops of a launch are of; of two with as many, the one that runs first.
+function sectionOf(launch) {
+  const count = (name) => report.program.launches[launch].origins.filter((origin) => origin.section === name).length;
+  return Object.keys(SECTION_COLOURS).filter((name) => count(name) > 0).sort((a, b) => count(b) - count(a))[0];
+}
+
 // The sections and layers that a launch is of.
 function layersOf(launch) {
   const names = report.program.launches[launch].origins.filter((origin) => origin.layer || origin.section)
@@ -59,9 +65,9 @@ function chartOf(points, total, machine) {
   });
   const first = Math.min(...machine.levels.map((level) => machine.gflops / Math.max(level.read, level.triad, level.copy)));
   chart.append(drawn("path", { class: "limit", d: `M${x(first)},${y(machine.gflops)} L${width - 12},${y(machine.gflops)}` }),
-    drawn("text", { x: width - 230, y: y(machine.gflops) - 5 }, `multiply-adds ${digits(machine.gflops)} GFLOP/s`));
+    drawn("text", { x: x(first) + 6, y: y(machine.gflops) - 5 }, `multiply-adds ${digits(machine.gflops)} GFLOP/s`));
   for (const point of [...shown].sort((a, b) => b.median_ms - a.median_ms)) {
-    const section = report.program.launches[point.at].origins.find((origin) => origin.section)?.section;
+    const section = sectionOf(point.at);
     const circle = drawn("circle", {
       class: "launch", cx: x(point.intensity), cy: y(Math.max(point.gflops, machine.gflops / 1e5)), r: 3 + 30 * Math.sqrt(point.median_ms / total),
       fill: `var(${SECTION_COLOURS[section] ?? "--c5"})`, onclick: () => show.kernel(report.program.launches[point.at].kernel),
