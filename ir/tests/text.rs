@@ -115,6 +115,10 @@ fn layers_that_are_alike_are_folded() {
         folded.contains("  ; block_2/dense, %9 to %11, as block_0/dense, %1 to %3\n  ; block_2/activation\n"),
         "{folded}"
     );
+    let inner = "graph \"g\" {\n%0 = input {name=\"x\"} : f32[2]\n%1 = exp %0 : f32[2] at \"a:1:1\" in \"a/b\"\n\
+        %2 = neg %1 : f32[2] at \"a:1:1\" in \"a/b\"\n%3 = abs %2 : f32[2] at \"a:1:1\" in \"a/b\"\noutput \"y\" = %3\n}";
+    let only = Graph::parse(inner).unwrap().display().fold(true).to_string();
+    assert!(only.contains("%1 = exp") && !only.contains(" as "), "{only}");
     assert!(folded.contains("  %12 = tanh %11") && folded.contains("output \"y\" = %12"), "{folded}");
 }
 

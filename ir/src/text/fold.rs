@@ -63,10 +63,12 @@ impl<'g> Folding<'_, 'g> {
             start = nodes.end;
             let Some(layer) = layer.filter(|_| nodes.len() >= FEWEST) else { continue };
             let shape = self.shape(&nodes, layer);
-            match self.seen.get(&shape).cloned() {
+            // A layer that is all of the one around it isn't like that one, it is the same lines.
+            let is_other = |like: &(&str, Range<usize>)| nodes.start < like.1.start || like.1.end < nodes.end;
+            match self.seen.get(&shape).filter(|like| is_other(like)).cloned() {
                 Some(like) => self.folds.push(FoldedLayer { section, layer, nodes, like }),
                 None => {
-                    self.seen.insert(shape, (layer, nodes.clone()));
+                    self.seen.entry(shape).or_insert((layer, nodes.clone()));
                     if nodes.clone().any(|at| self.runs.layer(at).is_some_and(|path| path.len() > layer.len())) {
                         self.within(nodes, depth + 1);
                     }
