@@ -10,6 +10,7 @@
 //! - [`model`]: layers put together, and the graphs for training, evaluation and prediction that one model gives.
 //! - [`interpret`]: what a model looks at, as graphs and pictures.
 //! - [`train`]: fitting, evaluation, prediction, callbacks.
+//! - [`testing`]: for tests of layers, losses, passes and models of one's own.
 //!
 //! What lies below, for who looks into graphs and loops or writes passes: [`ir`], [`kernel`], [`passes`], [`codegen`], [`runtime`].
 //!
@@ -36,8 +37,7 @@ pub mod model;
 pub mod nn;
 pub mod optim;
 pub mod prelude;
-#[cfg(test)]
-mod testing;
+pub mod testing;
 pub mod train;
 
 /// The programs in the project's front page, compiled and run as tests.
@@ -49,3 +49,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/workbench.md")]
 struct WorkbenchPage;
+
+/// Likewise that on models that don't learn.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/debugging.md")]
+struct DebuggingPage;

@@ -8,6 +8,7 @@ mod apply;
 pub mod autodiff;
 pub mod bisect;
 mod bodies;
+pub mod check_numerics;
 mod clean_up;
 pub mod collapse;
 mod compile;

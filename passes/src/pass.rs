@@ -22,7 +22,7 @@ impl PassContext {
     }
 }
 
-/// Choices that change what passes produce, never what the program computes.
+/// Choices that change what passes produce, never the results that the program was declared with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PassOptions {
     /// `fold` evaluates a node only if its result has at most that many elements.
@@ -32,11 +32,13 @@ pub struct PassOptions {
     ///
     /// [`crate::compile`] keeps it, or fails with [`PassError::MemoryLimit`]; `rematerialize` by itself brings its estimate below it.
     pub memory_limit: Option<usize>,
+    /// The program looks for infinite elements and NaN in what it computes; `check_numerics` says how.
+    pub check_numerics: bool,
 }
 
 impl Default for PassOptions {
     fn default() -> Self {
-        Self { fold_elements: 4096, memory_limit: None }
+        Self { fold_elements: 4096, memory_limit: None, check_numerics: false }
     }
 }
 

@@ -5,8 +5,9 @@
 use crate::clean_up::{CLEAN, CSE, CSE_AGAIN, DCE, FOLD, SIMPLIFY, SIMPLIFY_AGAIN};
 use crate::pass::graph_pass;
 use crate::{
-    Pass, PassContext, PassError, PassFn, Stage, autodiff, collapse, cse, decompose, fma, fuse, fuse_loops, hoist,
-    legalize, lower, pair, parallelize, plan_memory, quad, rematerialize, schedule, tile, unroll, vectorize, widen,
+    Pass, PassContext, PassError, PassFn, Stage, autodiff, check_numerics, collapse, cse, decompose, fma, fuse,
+    fuse_loops, hoist, legalize, lower, pair, parallelize, plan_memory, quad, rematerialize, schedule, tile, unroll,
+    vectorize, widen,
 };
 use kernel::Program;
 
@@ -114,6 +115,12 @@ pub const PIPELINE: &[Pass] = &[
         fuse_loops::run,
         LOOPS,
         "After collapse: loops that run once hide what is inside; before tile, which cuts loops into chunks of any length.",
+    ),
+    program_pass(
+        "check_numerics",
+        check_numerics::run,
+        LOOPS,
+        "After fuse_loops, so that what it joins stays joined; before tile, so that the loops of the checks are cut, made vectors and shared as all others.",
     ),
     program_pass("tile", tile::run, LOOPS, "Before vectorize: chunks are cut where no vector is."),
     program_pass(

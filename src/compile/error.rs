@@ -1,5 +1,6 @@
 //! What can go wrong between a declared step and its results.
 
+use super::NumericsFault;
 use crate::dsl::ModelErrors;
 use ir::{Loc, TensorType};
 use kernel::TargetError;
@@ -71,6 +72,16 @@ pub enum RunError {
         value: i64,
         /// The check that failed.
         error: StepError,
+    },
+    /// The step computed NaN or an infinite number, and was compiled to look for them ([`CompileOptions::check_numerics`](super::CompileOptions::check_numerics)). The states are those from before
+    /// the step, outputs are undefined.
+    #[error("{0}")]
+    NotFinite(Box<NumericsFault>),
+    /// The same, and no op could be found that makes it.
+    #[error("the step has computed NaN or an infinite number, and it couldn't be found where: {why}")]
+    NotFiniteSomewhere {
+        /// Why not.
+        why: String,
     },
     /// An input was not given.
     #[error("input `{name}`, {ty}, is missing")]

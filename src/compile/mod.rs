@@ -25,6 +25,7 @@ mod dump;
 mod error;
 mod indices;
 mod memory;
+mod numerics;
 mod options;
 mod outputs;
 mod program;
@@ -37,6 +38,7 @@ mod values;
 pub use cache::{Cache, CacheReport, CodeSource};
 pub use error::{CompileError, RunError};
 pub use memory::ADDRESSABLE;
+pub use numerics::{NumericsFault, OperandRange, ValueRange};
 pub use options::CompileOptions;
 pub use outputs::StepOutputs;
 pub use program::CompiledProgram;
@@ -101,7 +103,7 @@ impl Step {
             executable.set_check_locations(places);
         }
         let report = CompileReport::new(found, start.elapsed());
-        Ok(CompiledProgram::new(self, executable, report))
+        CompiledProgram::new(self, executable, report, options)
     }
 }
 

@@ -93,6 +93,28 @@ impl CompileOptions {
         self
     }
 
+    /// Has programs look for NaN and infinite numbers in what they compute, as `torch.autograd.set_detect_anomaly` and `tf.debugging.enable_check_numerics` do. A step that finds
+    /// any fails with [`RunError::NotFinite`](super::RunError::NotFinite), which names the op that made the first one, its line, its layer, and the ranges of its operands; the states are those
+    /// from before the step then. What counts, what it costs, and what else to know is said in `docs/debugging.md`.
+    ///
+    /// ```
+    /// use gradc::compile::{CompileOptions, RunError};
+    /// use gradc::data::array;
+    /// use gradc::dsl::{GraphBuilder, f32};
+    /// let g = GraphBuilder::new("logarithm");
+    /// g.output("y", &(g.input("x", f32([2])) - 1.0).log());
+    /// let mut program = g.finish()?.compile(&CompileOptions::default().check_numerics())?;
+    /// program.run([("x", &array([2], vec![2.0f32, 3.0])?)])?;
+    /// let error = program.run([("x", &array([2], vec![2.0f32, 0.5])?)]).unwrap_err();
+    /// let RunError::NotFinite(found) = error else { panic!("{error}") };
+    /// assert_eq!((found.op.as_str(), found.result.nans, found.operands[0].range.min), ("log", 1, -0.5));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check_numerics(mut self) -> Self {
+        self.passes.check_numerics = true;
+        self
+    }
+
     /// With another seed.
     pub fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }

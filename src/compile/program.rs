@@ -1,8 +1,9 @@
 //! A compiled step with its memory.
 
 use super::indices::IndexedInputs;
+use super::numerics::NumericsCheck;
 use super::values::{Elements, first, read, with_input, write, write_float, write_initial};
-use super::{CompileError, CompileReport, RunError, StepOutputs};
+use super::{CompileError, CompileOptions, CompileReport, RunError, StepOutputs};
 use crate::data::ArrayView;
 use crate::dsl::{StateSpec, Step};
 use ir::{DType, TensorType, Value};
@@ -17,6 +18,8 @@ pub struct CompiledProgram {
     outputs: BTreeMap<String, TensorType>,
     states: Vec<StateSpec>,
     indexed: IndexedInputs,
+    /// What looks at the numbers, if that was asked for.
+    numerics: Option<Box<NumericsCheck>>,
     report: CompileReport,
 }
 
@@ -30,16 +33,23 @@ impl std::fmt::Debug for CompiledProgram {
 }
 
 impl CompiledProgram {
-    pub(super) fn new(step: &Step, executable: Executable, report: CompileReport) -> Self {
+    pub(super) fn new(
+        step: &Step,
+        executable: Executable,
+        report: CompileReport,
+        options: &CompileOptions,
+    ) -> Result<Self, CompileError> {
         let graph = &step.graph;
-        Self {
+        let numerics = options.passes.check_numerics.then(|| NumericsCheck::new(step, &executable, options));
+        Ok(Self {
             executable,
             inputs: graph.inputs().map(|(_, input)| (input.name.clone(), input.ty.clone())).collect(),
             outputs: graph.outputs().iter().map(|(name, id)| (name.clone(), graph.ty(*id).clone())).collect(),
             states: step.states.clone(),
             indexed: IndexedInputs::of(graph),
+            numerics: numerics.transpose()?.map(Box::new),
             report,
-        }
+        })
     }
 
     /// Runs one step on the given inputs and gives the outputs, in memory of their own. [`Self::run_on`] allocates nothing.
@@ -125,7 +135,15 @@ impl CompiledProgram {
     /// # Errors
     /// A check that failed, with the place in the user's source, and the element of an input if it is to blame; outputs and states are undefined then.
     pub fn step(&mut self) -> Result<(), RunError> {
-        self.executable.step().map_err(|error| self.indexed.explain(&mut self.executable, error))
+        let Self { executable, numerics, .. } = self;
+        if let Some(check) = numerics {
+            check.keep(executable);
+        }
+        executable.step().map_err(|error| self.indexed.explain(executable, error))?;
+        match numerics {
+            Some(check) => check.look(executable),
+            None => Ok(()),
+        }
     }
 
     /// The inputs by name, with their types.

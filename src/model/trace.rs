@@ -56,6 +56,48 @@ pub(crate) fn evaluation(
     g.finish()
 }
 
+/// How the names of an observation's outputs begin that are results of layers.
+pub(crate) const ACTIVATION: &str = "activation/";
+/// How the names of those begin that are gradients.
+pub(crate) const GRADIENT: &str = "gradient/";
+
+/// The forward and the backward pass of training, with the results of all layers and the gradients of all parameters as outputs. It changes no state.
+pub(crate) fn observation(
+    model: &dyn Model,
+    batch: Batch,
+    criteria: Criteria<'_>,
+    at: Loc,
+) -> Result<Step, ModelErrors> {
+    let g = graph(model, "observation");
+    g.set_training(true);
+    let outputs = forward(model, &g, batch.size, &at);
+    g.at(at, || {
+        observe_layers(&g);
+        let loss = score(&g, &model.outputs(), &outputs, batch, criteria);
+        let (names, parameters): (Vec<String>, Vec<Tensor>) = g.parameters().into_iter().unzip();
+        let gradients = g.gradients(&loss, &parameters.iter().collect::<Vec<_>>());
+        for (name, gradient) in names.iter().zip(&gradients) {
+            g.output(&format!("{GRADIENT}{name}"), gradient);
+        }
+    });
+    let mut step = g.finish()?;
+    let outputs = step.graph.outputs().to_vec();
+    step.graph.clear_results();
+    outputs.into_iter().for_each(|(name, id)| step.graph.set_output(name, id));
+    Ok(step)
+}
+
+/// Makes the results of all layers outputs.
+fn observe_layers(g: &GraphBuilder) {
+    for path in g.layer_paths() {
+        let results = g.layer_results(&path).unwrap_or_default();
+        for (number, result) in results.iter().enumerate() {
+            let name = if results.len() == 1 { path.clone() } else { format!("{path}/{number}") };
+            g.output(&format!("{ACTIVATION}{name}"), result);
+        }
+    }
+}
+
 /// Whether the loss and the metrics of an evaluation stay what they are when a batch is filled up with samples of weight 0. Of the model it is taken for granted, as in predictions.
 pub(crate) fn may_be_filled(model: &dyn Model, Criteria { losses, metrics, .. }: Criteria<'_>, at: &Loc) -> bool {
     let of_samples = losses.iter().all(|loss| loss.loss.is_by_sample());

@@ -1,7 +1,7 @@
 //! What can go wrong in training.
 
 use super::{CheckpointError, History};
-use crate::compile::{CompileError, RunError};
+use crate::compile::{CompileError, NumericsFault, RunError};
 use crate::data::DataError;
 use crate::dsl::ModelErrors;
 use crate::io::IoError;
@@ -46,7 +46,7 @@ pub enum TrainError {
     /// The loss is no number any more. The trainer has all states (weights, moments, the number of steps, rates) of the epoch with the lowest loss, that of validation if there is
     /// one, or those from before; without a copy of them ([`Fit::keep_best`](super::Fit::keep_best)) those after the step. Callbacks have been told that training is over: one that keeps the best weights by another measure has put its own back.
     #[error(
-        "the loss is {loss} in epoch {epoch} at step {step}: the training has diverged (a lower learning rate or gradient clipping may help); the weights are those {}", kept(*best)
+        "{} in epoch {epoch} at step {step}: the training has diverged (a lower learning rate or gradient clipping may help); the weights are those {}", diverged(*loss, fault), kept(*best, fault)
     )]
     Diverged {
         /// The epoch, from 1.
@@ -59,6 +59,9 @@ pub enum TrainError {
         history: Box<History>,
         /// The epoch whose states the trainer has, from 1; 0 if they are those from before the call of `fit`. None where no copy was kept: they are those after the step.
         best: Option<usize>,
+        /// Which op made the first NaN or infinite number, if the step was compiled to look for them
+        /// ([`CompileOptions::check_numerics`](crate::compile::CompileOptions::check_numerics)). The loss is NaN then, since the step hasn't come to its end.
+        fault: Option<Box<NumericsFault>>,
     },
     /// There is no state of that name.
     #[error("the model has no state `{name}`; {}", told(near))]
@@ -98,12 +101,18 @@ pub enum TrainError {
 }
 
 /// Whose weights there are after a training has diverged.
-fn kept(best: Option<usize>) -> String {
+fn kept(best: Option<usize>, fault: &Option<Box<NumericsFault>>) -> String {
     match best {
+        None if fault.is_some() => "before that step".into(),
         None => "after that step".into(),
         Some(0) => "from before".into(),
         Some(epoch) => format!("of epoch {epoch}, the best"),
     }
+}
+
+/// What it is that has shown that a training has diverged.
+fn diverged(loss: f64, fault: &Option<Box<NumericsFault>>) -> String {
+    fault.as_ref().map_or_else(|| format!("the loss is {loss}"), ToString::to_string)
 }
 
 /// Names that somebody may have meant.

@@ -24,6 +24,8 @@ pub(super) enum Purpose {
     Training,
     Evaluation,
     Inference,
+    /// Training without an update, in which there is all to see.
+    Observation,
 }
 
 /// What distinguishes a model's programs: the purpose, and the samples of a batch and whether they are weighted.
@@ -64,6 +66,9 @@ impl TrainingSetup {
             Purpose::Training => trace::training(&**model, batch, criteria, &**optimizer, at.clone()),
             Purpose::Evaluation => trace::evaluation(&**model, batch, criteria, at.clone()),
             Purpose::Inference => trace::inference(&**model, batch.size, at),
+            Purpose::Observation => {
+                trace::observation(&**model, batch, Criteria { metrics: &[], ..criteria }, at.clone())
+            }
         }
     }
 }

@@ -11,7 +11,8 @@ use super::programs::Purpose;
 use super::progress::{Progress, Reporter};
 use super::weights::{ClassWeights, SampleWeights};
 use super::{EpochRecord, History, TrainError, Trainer};
-use crate::data::{BatchReader, Epoch, Source};
+use crate::compile::RunError;
+use crate::data::{BatchReader, Epoch, Samples, Source};
 use crate::model::Batch;
 use crate::nn::metric::StatefulMetric;
 use std::time::Instant;
@@ -87,8 +88,8 @@ impl<'r, 'c> Run<'r, 'c> {
         let ended = self.each(|callback, control| callback.end(control));
         match run {
             Ok(()) => ended.map(|()| self.history),
-            Err(TrainError::Diverged { epoch, step, loss, .. }) => {
-                Err(TrainError::Diverged { epoch, step, loss, history: Box::new(self.history), best })
+            Err(TrainError::Diverged { epoch, step, loss, fault, .. }) => {
+                Err(TrainError::Diverged { epoch, step, loss, history: Box::new(self.history), best, fault })
             }
             Err(error) => Err(error),
         }
@@ -225,10 +226,7 @@ impl<'r, 'c> Run<'r, 'c> {
             let at = StepPlace { epoch, step };
             let digest = self.is_due()?.then(|| batch.digest());
             self.each(|callback, control| callback.batch_begin(at, control))?;
-            let loss = self.trainer.take_step(&batch.into(), &weights)?;
-            if !loss.is_finite() {
-                return Err(TrainError::Diverged { epoch, step, loss, history: Box::default(), best: None });
-            }
+            self.step(at, &batch.into(), &weights)?;
             self.reporter.step_done(step, &self.trainer.training.totals)?;
             self.each(|callback, control| callback.batch_end(at, control))?;
             if self.history.stopped.is_some() && !stopped_before {
@@ -243,6 +241,18 @@ impl<'r, 'c> Run<'r, 'c> {
             return Err(TrainError::Setting(format!("epoch {epoch} has no batch: the data have too few samples")));
         }
         Ok(())
+    }
+
+    /// A step, whose loss must be finite.
+    fn step(&mut self, at: StepPlace, samples: &Samples<'_>, weights: &SampleWeights) -> Result<(), TrainError> {
+        let (loss, fault) = match self.trainer.take_step(samples, weights) {
+            Ok(loss) if loss.is_finite() => return Ok(()),
+            Ok(loss) => (loss, None),
+            Err(TrainError::Run(RunError::NotFinite(fault))) => (f64::NAN, Some(fault)),
+            Err(error) => return Err(error),
+        };
+        let StepPlace { epoch, step } = at;
+        Err(TrainError::Diverged { epoch, step, loss, history: Box::default(), best: None, fault })
     }
 
     /// Passes over the batches of steps that were done before, and compares the last one with what it was. Their number.

@@ -162,7 +162,7 @@ impl Trainer {
     }
 
     /// What samples count in a step of one's own.
-    fn own_weights(&self, samples: &Samples<'_>) -> SampleWeights {
+    pub(super) fn own_weights(&self, samples: &Samples<'_>) -> SampleWeights {
         let column = samples.has(SAMPLE_WEIGHT) && self.has_no_weights_of_its_own();
         SampleWeights { column, ..SampleWeights::default() }
     }

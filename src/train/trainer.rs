@@ -13,7 +13,7 @@ use crate::dsl::{ModelErrors, STEP, StateRole};
 use crate::model::{Model, SAMPLE_WEIGHT};
 use crate::nn::{Metric, Objective};
 use crate::optim::{LearningRate, Optimizer, learning_rates};
-use ir::{Loc, Value};
+use ir::{DType, Loc, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -277,6 +277,17 @@ impl Trainer {
     /// A name that is no state of the layer, a value of another type.
     pub fn set_weights_of(&mut self, layer: &str, weights: BTreeMap<String, Value>) -> Result<(), TrainError> {
         self.set_weights(weights.into_iter().map(|(name, value)| (format!("{layer}/{name}"), value)).collect())
+    }
+
+    /// The graph of a step of training on one sample, as it was declared.
+    #[cfg(feature = "tensorboard")]
+    pub(crate) fn training_graph(&self) -> Result<ir::Graph, ModelErrors> {
+        Ok(self.programs.subject.declare((Purpose::Training, 1.into()))?.graph)
+    }
+
+    /// The element types of the model's inputs, by their names.
+    pub(crate) fn input_types(&self) -> Vec<(String, DType)> {
+        self.programs.subject.model.inputs().into_iter().map(|(name, ty)| (name, ty.dtype)).collect()
     }
 
     /// The number of training steps taken.

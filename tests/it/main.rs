@@ -26,6 +26,7 @@ mod memory;
 mod memory_limit;
 mod models;
 mod names;
+mod numerics;
 mod oracle;
 mod pairs;
 mod parameters;

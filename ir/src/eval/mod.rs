@@ -7,6 +7,5 @@ mod run;
 mod trials;
 
 pub use error::{EvalError, FeedKind, NodeSite, RunError};
-pub use run::{RunResults, run};
-pub(crate) use run::{Watch, run_watched};
+pub use run::{RunResults, Watch, run, run_watched};
 pub use trials::Trials;

@@ -37,10 +37,13 @@ pub fn run(
 }
 
 /// Sees each node that has been evaluated, in bodies of scans too, with its graph and its operands; may change the value.
-pub(crate) type Watch<'w> = dyn FnMut(&Graph, NodeId, &[&Value], &mut Value) -> Result<(), EvalError> + 'w;
+pub type Watch<'w> = dyn FnMut(&Graph, NodeId, &[&Value], &mut Value) -> Result<(), EvalError> + 'w;
 
 /// As [`run`], with a look at each value before others use it.
-pub(crate) fn run_watched(
+///
+/// # Errors
+/// As [`run`], and where `watch` gives one: that names the node, and ends the run.
+pub fn run_watched(
     graph: &Graph,
     inputs: &BTreeMap<String, Value>,
     states: &BTreeMap<String, Value>,

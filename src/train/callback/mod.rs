@@ -3,9 +3,13 @@
 mod checkpoint;
 mod csv_logger;
 mod early_stopping;
+mod json_logger;
+mod layer_statistics;
 mod learning_rate;
 mod monitor;
 mod state;
+#[cfg(feature = "tensorboard")]
+mod tensorboard;
 #[cfg(test)]
 mod tests;
 
@@ -13,9 +17,13 @@ pub use crate::nn::metric::Mode;
 pub use checkpoint::ModelCheckpoint;
 pub use csv_logger::CsvLogger;
 pub use early_stopping::EarlyStopping;
+pub use json_logger::JsonLogger;
+pub use layer_statistics::{LayerStatistics, StatisticsRecord};
 pub use learning_rate::{LearningRateSchedule, ReduceLrOnPlateau};
 pub use monitor::Monitor;
 pub use state::CallbackState;
+#[cfg(feature = "tensorboard")]
+pub use tensorboard::TensorBoard;
 
 use super::{EpochRecord, Measured, StepLogs, TrainError, Trainer};
 

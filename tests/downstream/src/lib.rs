@@ -101,7 +101,7 @@ pub fn elements(value: &Value) -> Option<&[f32]> {
 
 /// Options that name every choice.
 pub fn options(target: Option<Target>) -> (CompileOptions, Stop) {
-    let passes = PassOptions { fold_elements: 16, memory_limit: Some(1 << 30) };
+    let passes = PassOptions { fold_elements: 16, memory_limit: Some(1 << 30), check_numerics: false };
     let options = CompileOptions { target, passes, snapshots: Snapshots::None, ..CompileOptions::threads(1) };
     (options, Stop::AfterPass("fuse".into()))
 }
@@ -136,5 +136,94 @@ mod tests {
         let outcome = gradc::compile::run_passes(step.graph, &options, stop).unwrap();
         let gradc::passes::Module::Graph(graph) = outcome.module else { panic!("fuse makes a graph") };
         assert!(gradc::ir::verify(&graph, gradc::ir::Spec::FUSED).is_ok());
+    }
+}
+
+/// What a user tests of his own with what `gradc::testing` has.
+#[cfg(test)]
+mod own_tests {
+    use super::*;
+    use gradc::compile::CompileOptions;
+    use gradc::data::array;
+    use gradc::dsl::{GraphBuilder, f32, f64, normal};
+    use gradc::io::save_tensors;
+    use gradc::ir::{Graph, Op};
+    use gradc::nn::MeanSquaredError;
+    use gradc::prelude::{Compile, Sequential, Sgd};
+    use gradc::testing::{
+        GradientTest, TestingError, Tolerance, apply_passes, compare_graphs, compare_snapshot, compare_with_file,
+    };
+    use std::path::Path;
+
+    #[test]
+    fn gradients_of_a_loss_and_of_a_layer_are_right() {
+        let loss = |g: &GraphBuilder| {
+            let [output, target] = ["output", "target"].map(|name| g.param(name, f64([3, 2]), normal(0.0, 1.0)));
+            LogCosh.per_sample(&output, &target)
+        };
+        assert_eq!(GradientTest::new().function(loss).unwrap(), 12);
+        let model = Sequential::of(f64([2])).dense(3).add(Scale::default()).tanh().dense(1);
+        let x = array([2, 2], vec![0.5f64, -1.0, 2.0, 0.25]).unwrap();
+        let y = array([2, 1], vec![1.0f64, -1.0]).unwrap();
+        let samples = [("x", &x), ("y", &y)];
+        assert_eq!(GradientTest::new().model(&model, &MeanSquaredError, &samples).unwrap(), 6 + 3 + 1 + 3 + 1);
+        let few = GradientTest::new().elements(2).model(&model, &LogCosh, &samples).unwrap();
+        assert_eq!(few, 2 + 2 + 1 + 2 + 1);
+        let coarse = Sequential::new([2]).dense(1);
+        let x = array([1, 2], vec![0.5f32, -1.0]).unwrap();
+        let y = array([1, 1], vec![1.0f32]).unwrap();
+        let error = GradientTest::new().model(&coarse, &MeanSquaredError, &[("x", &x), ("y", &y)]).unwrap_err();
+        assert!(matches!(error, TestingError::NotF64 { parameter, .. } if parameter == "dense/kernel"));
+    }
+
+    fn graph(declare: impl Fn(&Tensor) -> Tensor) -> Graph {
+        let g = GraphBuilder::new("own");
+        g.output("y", &declare(&g.input("x", f32([4, 3]))));
+        g.finish().unwrap().graph
+    }
+
+    #[test]
+    fn what_passes_make_is_kept_as_a_snapshot() {
+        let text = apply_passes(&graph(|x| (x * 1.0).relu()), &["simplify", "dce"]).unwrap();
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/snapshots/relu.snap");
+        compare_snapshot(kept, &text).unwrap();
+        let left = Graph::parse(&text).unwrap();
+        let ops: Vec<&str> = left.ids().map(|id| left.op(id).name()).collect();
+        assert_eq!(ops, ["input", "relu"], "{text}");
+        assert!(left.ids().any(|id| matches!(left.op(id), Op::Input(_))));
+        assert!(apply_passes(&left, &["tile"]).is_err(), "there are no loops yet");
+    }
+
+    #[test]
+    fn graphs_are_compared_by_what_they_compute() {
+        let softmax = graph(|x| x.softmax(-1));
+        let by_hand = graph(|x| x.exp() / x.exp().sum_keepdims([-1]));
+        compare_graphs(&softmax, &by_hand, 1).unwrap();
+        assert!(matches!(compare_graphs(&softmax, &graph(|x| x.softmax(0)), 1), Err(TestingError::Graphs(_))));
+    }
+
+    #[test]
+    fn a_model_is_compared_with_numbers_from_elsewhere() {
+        let dir = std::env::temp_dir().join(format!("gradc-downstream-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("numbers.safetensors");
+        let save = |last: f64| {
+            let tensors = [
+                ("x", array([2, 1], vec![1.0f64, -2.0]).unwrap()),
+                ("scale/scale", Value::splat(Scalar::F64(3.0), Shape::new([]).unwrap())),
+                ("output", array([2, 1], vec![3.0f64, last]).unwrap()),
+            ];
+            save_tensors(&path, &tensors.map(|(name, value)| (name.to_string(), value)).into()).unwrap();
+        };
+        let model = Sequential::new([1]).add(Scale::default());
+        let trainer = model.compile(Sgd::new(0.1), MeanSquaredError, []).unwrap();
+        let mut trainer = trainer.with_options(CompileOptions::threads(1)).unwrap();
+        save(-6.0);
+        compare_with_file(&mut trainer, &path, Tolerance::default()).unwrap();
+        save(-6.5);
+        let error = compare_with_file(&mut trainer, &path, Tolerance::default()).unwrap_err();
+        let is_last = |place: &[usize], found| place == [1, 0] && found == -6.0;
+        assert!(matches!(&error, TestingError::Value { place, found, .. } if is_last(place, *found)), "{error}");
+        std::fs::remove_dir_all(dir).unwrap();
     }
 }
