@@ -14,6 +14,13 @@ use iced_x86::Code;
 use kernel::{Access, Affine, BufRef, DType, Param};
 use smallvec::{SmallVec, smallvec};
 
+/// Bytes of 128 bits: those of the upper halves of its lanes of 32 bits,
+const UPPER_WORDS_OF_LANES: [u64; 2] = [0x0706_0302, 0x0f0e_0b0a];
+/// those of the lower halves,
+const LOWER_WORDS_OF_LANES: [u64; 2] = [0x0504_0100, 0x0d0c_0908];
+/// and none.
+const ZEROS: u64 = 0x8080_8080;
+
 impl Unit<'_> {
     /// Loads lanes from `index`, `index + stride`, ...
     pub(super) fn load(&mut self, buf: BufRef, index: &Affine, lanes: u16, stride: i64) -> Result<Val, EmitError> {
@@ -357,7 +364,7 @@ impl Unit<'_> {
             (Some(packed), _) if (packed.dtype, packed.count) == (dtype, count) => packed.reg,
             (_, DType::Bf16) => self.pack_words(self.uppers.get(&part).copied().unwrap_or(part), count)?,
             (_, DType::F16) => self.f32_to_f16(part, width_of(count, 4))?,
-            (_, DType::I16 | DType::U16) => self.pack_shorts(dtype, part, count)?,
+            (_, DType::I16 | DType::U16) => self.pack_shorts(part, count)?,
             _ => self.pack_bytes(dtype, part, count)?,
         };
         self.store_bytes(at, packed, size * usize::from(count))
@@ -489,24 +496,24 @@ impl Unit<'_> {
     /// The upper halves of 32-bit lanes, as words.
     fn pack_words(&mut self, part: VReg, count: u16) -> Result<VReg, EmitError> {
         let width = width_of(count, 4);
+        if self.encoding == Encoding::Vex {
+            return Ok(self.gather_words(part, width, UPPER_WORDS_OF_LANES));
+        }
         let lanes = self.op(&SHR_BY[0], width, &[part], Some(16))?;
         self.lower_halves(lanes, width)
     }
 
     /// Lanes of 32 bits that hold integers of 16, as words.
-    fn pack_shorts(&mut self, dtype: DType, part: VReg, count: u16) -> Result<VReg, EmitError> {
+    fn pack_shorts(&mut self, part: VReg, count: u16) -> Result<VReg, EmitError> {
         let width = width_of(count, 4);
-        // The instruction of the narrower vectors saturates.
-        let wraps = dtype == DType::I16 && self.encoding == Encoding::Vex;
-        let lanes = if wraps { self.wrap(DType::U16, part, width)? } else { part };
-        self.lower_halves(lanes, width)
+        if self.encoding == Encoding::Vex {
+            return Ok(self.gather_words(part, width, LOWER_WORDS_OF_LANES));
+        }
+        self.lower_halves(part, width)
     }
 
-    /// The lower halves of 32-bit lanes, whose upper ones are 0 or don't count, as words.
+    /// The lower halves of 32-bit lanes, whose upper ones don't count, as words.
     fn lower_halves(&mut self, lanes: VReg, width: Width) -> Result<VReg, EmitError> {
-        if self.encoding == Encoding::Vex {
-            return self.pack_halves(lanes, width);
-        }
         let (code, dst) = match width {
             Width::X => (Code::EVEX_Vpmovdw_xmmm64_k1z_xmm, self.vector()),
             Width::Y => (Code::EVEX_Vpmovdw_xmmm128_k1z_ymm, self.vector()),
@@ -514,5 +521,25 @@ impl Unit<'_> {
         };
         self.raw(code, smallvec![Arg::Vec(dst, width.half()), Arg::Vec(lanes, width)]);
         Ok(dst)
+    }
+
+    /// These halves of 32-bit lanes side by side: those of each 128 bits by a permutation of bytes, then those of both.
+    fn gather_words(&mut self, part: VReg, width: Width, halves: [u64; 2]) -> VReg {
+        /// The first 64 bits of both halves.
+        const FIRSTS: u8 = 0b1000;
+        let [first, second] = halves;
+        let places = [first, second, ZEROS, ZEROS].into_iter().cycle().take(width.bytes() / 4);
+        let places = self.vector_constant(places, 4);
+        let words = self.vector();
+        let code =
+            if width == Width::Y { Code::VEX_Vpshufb_ymm_ymm_ymmm256 } else { Code::VEX_Vpshufb_xmm_xmm_xmmm128 };
+        self.raw(code, smallvec![Arg::Vec(words, width), Arg::Vec(part, width), Arg::Vec(places, width)]);
+        if width != Width::Y {
+            return words;
+        }
+        let all = self.vector();
+        let args = smallvec![Arg::Vec(all, Width::Y), Arg::Vec(words, Width::Y), Arg::Imm(FIRSTS)];
+        self.raw(Code::VEX_Vpermq_ymm_ymmm256_imm8, args);
+        all
     }
 }
