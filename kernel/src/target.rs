@@ -14,6 +14,8 @@ pub struct TileTarget {
     pub registers: usize,
     /// Registers that must be left besides sums and a row of the right factor.
     pub spare: usize,
+    /// Registers for the mask of a vector that isn't full.
+    pub mask: usize,
     /// Registers for each vector of a row of the right factor.
     pub parts: usize,
     /// As many sums cost nothing extra; a tile with more is a little slower.
@@ -28,17 +30,44 @@ pub struct TileTarget {
 
 impl TileTarget {
     /// 128-bit vectors in 16 registers, by Cranelift.
-    pub const PORTABLE: Self =
-        Self { vector_bytes: 16, registers: 16, spare: 2, parts: 1, roomy: 8, rows: 8, fmas: 2, masked: false };
+    pub const PORTABLE: Self = Self {
+        vector_bytes: 16,
+        registers: 16,
+        spare: 2,
+        mask: 0,
+        parts: 1,
+        roomy: 8,
+        rows: 8,
+        fmas: 2,
+        masked: false,
+    };
 
-    /// 256-bit vectors in 16 registers, assembled; one register is left for a mask.
-    pub const AVX2: Self =
-        Self { vector_bytes: 32, registers: 16, spare: 2, parts: 1, roomy: 16, rows: 14, fmas: 2, masked: true };
+    /// 256-bit vectors in 16 registers, assembled.
+    pub const AVX2: Self = Self {
+        vector_bytes: 32,
+        registers: 16,
+        spare: 1,
+        mask: 1,
+        parts: 1,
+        roomy: 16,
+        rows: 14,
+        fmas: 2,
+        masked: true,
+    };
 
     /// 512-bit vectors in 32 registers, assembled. Processors with two 512-bit units multiply twice a cycle; tiles that are good for
     /// one unit are good for two.
-    pub const AVX512: Self =
-        Self { vector_bytes: 64, registers: 32, spare: 1, parts: 1, roomy: 32, rows: 14, fmas: 1, masked: true };
+    pub const AVX512: Self = Self {
+        vector_bytes: 64,
+        registers: 32,
+        spare: 1,
+        mask: 0,
+        parts: 1,
+        roomy: 32,
+        rows: 14,
+        fmas: 1,
+        masked: true,
+    };
 }
 
 /// The instructions that code may use. Of one architecture, a later one in this list has all that those before it have.

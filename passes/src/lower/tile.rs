@@ -25,14 +25,27 @@ const LOAD_SHARE: f64 = 0.2;
 const RUN_SHARE: f64 = 0.01;
 
 /// What a tile of `h` rows and `v` vectors (or single columns) costs, in cycles. A step of the reduction: the multiply-adds, as many
-/// loads of vectors and two broadcasts a cycle, and a chain of four cycles per sum; a little more where sums take most of the registers, and for
+/// loads of vectors and two broadcasts a cycle, and a chain of four cycles per sum; a little more where sums take most of the registers, or no register is left, and for
 /// each load, as measured. The sums: a load or a store each, and the loop around.
 fn tile_cycles(h: usize, v: usize, depth: usize, target: &TileTarget) -> f64 {
     let fma = (h * v) as f64 / target.fmas as f64;
     let loads = h as f64 / 2.0 + v as f64 / target.fmas as f64;
-    let crowded = if h * v > target.roomy { 1.08 } else { 1.0 };
+    // With a mask it wouldn't fit: the last register is that of the left factor's element.
+    let full = target.mask > 0 && h > 1 && taken(h, v, target) + target.mask > target.registers;
+    let crowded = if full {
+        1.16
+    } else if h * v > target.roomy {
+        1.08
+    } else {
+        1.0
+    };
     let waiting = 1.0 + LOAD_SHARE * (h + v) as f64 / (h * v) as f64;
     waiting * crowded * fma.max(loads).max(4.0) * depth as f64 + (h * v) as f64 + 16.0
+}
+
+/// The registers that a tile takes, but for a mask.
+fn taken(h: usize, v: usize, target: &TileTarget) -> usize {
+    h * v + v * target.parts + target.spare
 }
 
 /// `extent` in tiles of at most `max`, as even as can be: two runs at the most.
@@ -107,7 +120,11 @@ pub(super) fn choose(
     let tiles = widths.flat_map(|v| (1..=most_rows).map(move |h| (h, v)));
     // A single row multiplies by its part of the right factor where that stands in memory.
     let fits = |&(h, v): &(usize, usize)| {
-        (h == 1 && target.masked) || (v <= WIDEST_TILE && h * v + v * target.parts + target.spare <= target.registers)
+        // The rest of the columns needs a mask in a tile of as many vectors, where it fills all but the last.
+        let width = limits.width.unwrap_or(v * lanes);
+        let partial = [width, n % width].iter().any(|columns| columns.div_ceil(lanes) == v && columns % lanes > 0);
+        let mask = if partial { target.mask } else { 0 };
+        (h == 1 && target.masked) || (v <= WIDEST_TILE && taken(h, v, target) + mask <= target.registers)
     };
     for (h, v) in tiles.filter(fits) {
         let width = limits.width.unwrap_or(v * lanes);
@@ -201,6 +218,17 @@ mod tests {
         let limits = TileLimits { width: Some(48), ..TileLimits::default() };
         let tiling = choose(MatmulShape { m: 5, n: 64, k: 256 }, DType::F32, &TileTarget::AVX512, limits, |_| 0.0);
         assert_eq!(tiling.columns[0], TileRun { start: 0, size: 48, count: 1 });
+    }
+
+    #[test]
+    fn seven_rows_take_all_registers() {
+        let tiling = |n: usize| {
+            let shape = MatmulShape { m: 7, n, k: 1536 };
+            choose(shape, DType::F32, &TileTarget::AVX2, TileLimits::default(), |_| 0.0).columns
+        };
+        let panel = TileRun { start: 0, size: 24, count: 21 };
+        assert_eq!(tiling(512), [panel, TileRun { start: 504, size: 8, count: 1 }], "of 4 and 3 rows");
+        assert_eq!(tiling(526)[0].size, 16, "the last tile would need a mask besides");
     }
 
     #[test]
