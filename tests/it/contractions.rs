@@ -79,8 +79,8 @@ fn kernels_of_small_images_that_no_cache_holds_are_packed_when_they_are_used() {
         let text = format!(
             "graph \"large\" {{
              %0 = input {{name=\"x\"}} : f32[{images},9,9,128]
-             %1 = input {{name=\"w\"}} : f32[3,3,128,256]
-             %2 = conv %0, %1 {{{window}}} : f32[{images},7,7,256]
+             %1 = input {{name=\"w\"}} : f32[3,3,128,768]
+             %2 = conv %0, %1 {{{window}}} : f32[{images},7,7,768]
              output \"y\" = %2
              }}"
         );

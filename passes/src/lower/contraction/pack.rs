@@ -15,17 +15,23 @@ const LINE: usize = 16;
 /// Fewer rows than this don't pay for a copy of a factor that is contiguous along its columns.
 const MIN_ROWS: usize = 48;
 
-/// A packed right factor. Element (outer, k, column j of the panel that starts at column c of width w) stands at
-/// `outer + c * depth + k * w + j`, in quads if the factors are of those; the length counts elements.
+/// A packed right factor, from its first packed column on. Element (outer, k, column j of the panel that starts at column c of width w) stands at
+/// `outer + (c - first) * depth + k * w + j`, in quads if the factors are of those; the length counts elements.
 pub(super) struct PackedFactor {
     pub(super) buffer: BufferId,
     pub(super) len: usize,
     /// Steps of the whole reduction.
     pub(super) depth: usize,
+    first: usize,
     outer: Vec<(Dim, i64)>,
 }
 
 impl PackedFactor {
+    /// The index of column 0, were it packed.
+    pub(super) fn origin(&self) -> i64 {
+        -((self.first * self.depth) as i64)
+    }
+
     /// What one step along an outer dimension adds to the packed index; 0 for dimensions that the factor doesn't have.
     pub(super) fn outer_stride(&self, dim: &Dim) -> i64 {
         self.outer.iter().find(|(d, _)| d == dim).map_or(0, |(_, stride)| *stride)
@@ -87,12 +93,13 @@ pub(super) fn pack(
     spec: &BatchedMatmul,
     columns: &[TileRun],
 ) -> Result<Option<PackedFactor>, PassError> {
-    let (Some(column), false) = (spec.n.last(), columns.is_empty()) else { return Ok(None) };
+    let ([first, ..], [.., last], false) = (columns, columns, spec.n.is_empty()) else { return Ok(None) };
+    let packed_columns = last.start + last.count * last.size - first.start;
     let dtype = lowering.graph.ty(lowering.graph.operands(anchor)[1]).dtype;
     let depth = BatchedMatmul::size(&spec.k);
     let of_factor = spec.batch.iter().filter(|d| d.b != 0);
     let dims: Vec<Dim> = of_factor.chain(&spec.n[..spec.n.len() - 1]).copied().collect();
-    let mut stride = (depth * column.extent) as i64;
+    let mut stride = (depth * packed_columns) as i64;
     let mut outer: Vec<(Dim, i64)> = vec![];
     for &dim in dims.iter().rev() {
         outer.push((dim, stride));
@@ -100,7 +107,7 @@ pub(super) fn pack(
     }
     outer.reverse();
     let len = stride as usize * Micro::step_elements(dtype) as usize;
-    let packed = PackedFactor { buffer: lowering.temp(dtype, len), len, depth, outer };
+    let packed = PackedFactor { buffer: lowering.temp(dtype, len), len, depth, first: first.start, outer };
     for &run in columns {
         emit(lowering, cluster, anchor, spec, &packed, run)?;
     }
@@ -123,7 +130,7 @@ fn emit(
     let converted = (ty.dtype != dtype).then_some(dtype);
     let column = spec.n[spec.n.len() - 1];
     let mut emit = ValueEmitter::new(lowering, Some(cluster));
-    let (mut from, mut to) = (Affine::constant(spec.origin.b), Affine::default());
+    let (mut from, mut to) = (Affine::constant(spec.origin.b), Affine::constant(packed.origin()));
     for (dim, stride) in &packed.outer {
         let var = emit.cx.open(dim.extent);
         from = from.plus_term(var, dim.b);

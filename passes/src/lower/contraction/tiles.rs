@@ -187,8 +187,8 @@ impl<'p, 'a, 'g> Tiles<'p, 'a, 'g> {
             *at = at.clone().plus(first as i64);
         }
         self.walk_columns(&mut position, &column);
-        let is_packed = self.plan.packed.is_some() && self.factor == RightFactor::Ahead;
-        let first = if is_packed { (origin.steps * run.size) as i64 } else { origin.b };
+        let packed = self.plan.packed.as_ref().filter(|_| self.factor == RightFactor::Ahead);
+        let first = packed.map_or(origin.b, |packed| packed.origin() + (origin.steps * run.size) as i64);
         position.b = position.b.plus(first);
         for segment in segments(part, group) {
             self.segment(&position, &segment, run.size, block)?;
