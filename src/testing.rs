@@ -6,7 +6,7 @@
 //! - [`compare_with_file`]: a model against numbers that another framework has computed.
 //! - [`Trainer::overfit_batch`](crate::train::Trainer::overfit_batch) and [`Trainer::observe`](crate::train::Trainer::observe) belong here, too.
 //!
-//! All of them give a [`TestingError`] whose message says where two numbers differ, and by how much. What graphs are made of is [`ir`](crate::ir): nobody needs more than `gradc` in
+//! All of them give a [`TestingError`] whose message says where two numbers differ, and by how much. What graphs are made of is [`ir`]: nobody needs more than `gradc` in
 //! his Cargo.toml.
 
 mod error;
