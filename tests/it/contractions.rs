@@ -42,12 +42,12 @@ fn threads_pack_panels_of_their_own() {
     dot("both", ("40,50", "300,40", "(0,1)"), (50, 300));
 }
 
-/// Whether a kernel of its own packs a factor of a graph, for a machine with AVX2.
-fn packs_before(text: &str) -> bool {
+/// Whether a graph has a kernel of its own of that name for a machine with AVX2, such as one that packs a factor.
+fn runs_before(text: &str, name: &str) -> bool {
     let graph = Graph::parse(text).unwrap_or_else(|e| panic!("{e}"));
     let options = RunOptions { stop: Stop::AfterPass("lower".into()), ..RunOptions::default() };
     let module = passes::compile(graph, &PassContext::new(Target::avx2()), &options).unwrap().module;
-    module.program().unwrap().kernels.iter().any(|kernel| kernel.name.starts_with("pack"))
+    module.program().unwrap().kernels.iter().any(|kernel| kernel.name.starts_with(name))
 }
 
 /// What is packed before would be written to memory and read again; with more rows than the cache keeps it is, as one panel at a time would read
@@ -64,7 +64,7 @@ fn panels_of_a_factor_that_no_cache_holds_are_packed_when_they_are_used() {
              output \"y\" = %2
              }}"
         );
-        assert_eq!(packs_before(&text), packs, "{rows} rows");
+        assert_eq!(runs_before(&text, "pack_"), packs, "{rows} rows");
     }
 }
 
@@ -84,7 +84,7 @@ fn kernels_of_small_images_that_no_cache_holds_are_packed_when_they_are_used() {
              output \"y\" = %2
              }}"
         );
-        assert_eq!(packs_before(&text), packs, "{images} images");
+        assert_eq!(runs_before(&text, "pack_"), packs, "{images} images");
     }
 }
 
@@ -268,5 +268,30 @@ fn input_gradients_fall_into_regions() {
                  output \"dx\" = %2"
             ),
         );
+    }
+}
+
+/// A padded copy of the image was made first, as large as four results where the stride is 2.
+#[test]
+fn kernels_of_one_channel_each_had_a_padded_copy_of_strided_images() {
+    let window = |size: [usize; 2], stride: usize, pad: &str, groups: usize| {
+        format!("size={size:?}, stride=[{stride},{stride}], pad=[{pad}], dilation=[1,1], groups={groups}")
+    };
+    // Middles of lines of 13 and 6 places, which are computed in two runs and in one.
+    conv("strided", ["9,13,27,19", "3,3,1,19", "9,7,14,19"], &window([3, 3], 2, "(1,1),(1,1)", 19));
+    conv("uneven", ["8,14,26,5", "3,4,1,5", "8,7,13,5"], &window([3, 4], 2, "(0,1),(1,2)", 5));
+    conv("wide", ["8,12,13,16", "5,5,1,16", "8,12,13,16"], &window([5, 5], 1, "(2,2),(2,2)", 16));
+    conv("few_images", ["2,12,13,16", "5,5,1,16", "2,12,13,16"], &window([5, 5], 1, "(2,2),(2,2)", 16));
+    for (images, pads) in [(8, false), (2, true)] {
+        let text = format!(
+            "graph \"strided\" {{
+             %0 = input {{name=\"x\"}} : f32[{images},28,28,32]
+             %1 = input {{name=\"w\"}} : f32[3,3,1,32]
+             %2 = conv %0, %1 {{{}}} : f32[{images},14,14,32]
+             output \"y\" = %2
+             }}",
+            window([3, 3], 2, "(1,1),(1,1)", 32)
+        );
+        assert_eq!(runs_before(&text, "pad_"), pads, "{images} images");
     }
 }

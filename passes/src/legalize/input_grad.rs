@@ -2,7 +2,7 @@
 
 use super::pad::{pad, shape_of};
 use crate::PassError;
-use crate::window::{in_regions, margins, remainders};
+use crate::window::{depthwise_in_regions, in_regions, margins, remainders};
 use ir::op::contraction::{Conv, ConvInputGrad};
 use ir::op::movement::{Pad, Reverse, Slice};
 use ir::op::window::Window;
@@ -91,7 +91,9 @@ fn spread(build: &mut Builder<'_>, node: NodeId, op: &ConvInputGrad, operands: &
     let mut forward =
         Window { size: window.size.clone(), stride: vec![1; spatial], pad: margins, dilation: window.dilation.clone() };
     let mut margins = vec![(0, 0); spatial];
-    if !in_regions(&forward, &spread, build.ty(node), op.groups) {
+    let result = build.ty(node);
+    if !in_regions(&forward, &spread, result, op.groups) && !depthwise_in_regions(&forward, &spread, result, op.groups)
+    {
         std::mem::swap(&mut forward.pad, &mut margins);
     }
     let spread = pad(build, dy, &margins, |d| window.stride[d] - 1)?;

@@ -20,7 +20,7 @@ mod input_grad;
 mod pad;
 mod places;
 
-use crate::window::{in_regions, tap_type, tiles};
+use crate::window::{depthwise_in_regions, in_regions, tap_type, tiles};
 use crate::{PassContext, PassError};
 use ir::op::contraction::{Conv, ConvWeightGrad, Dot};
 use ir::op::window::{Pool, PoolArgMax, PoolKind, Unpool, Window};
@@ -42,12 +42,15 @@ pub fn run(graph: &mut Graph, context: &PassContext) -> Result<(), PassError> {
         let op = graph.op(node).clone();
         let operands = graph.operands(node).to_vec();
         let loc = graph.loc(node).cloned();
+        let is_padded_anyway = matches!(op, Op::Conv(_)) && is_padded_for_weights(graph, operands[0]);
         let mut build = Builder::new(graph, loc);
         let new = match op {
-            Op::Conv(op) if padded(&op.window) => match valid_conv(&mut build, node, &op, &operands)? {
-                Some(new) => new,
-                None => continue,
-            },
+            Op::Conv(op) if padded(&op.window) => {
+                match valid_conv(&mut build, node, &op, (&operands, is_padded_anyway))? {
+                    Some(new) => new,
+                    None => continue,
+                }
+            }
             Op::ConvWeightGrad(op) if padded(&op.window) => valid_weight_grad(&mut build, &op, &operands)?,
             Op::ConvInputGrad(op) => match input_grad::legal(&mut build, node, &op, &operands, &context.target.tile())?
             {
@@ -176,14 +179,21 @@ fn without_padding(window: &Window) -> Window {
     Window { pad: vec![(0, 0); window.size.len()], ..window.clone() }
 }
 
+/// Whether the gradient of a kernel needs a padded copy of this operand, which the convolution itself then may as well read.
+fn is_padded_for_weights(graph: &Graph, x: NodeId) -> bool {
+    graph.users(x).into_iter().any(|user| matches!(graph.op(user), Op::ConvWeightGrad(op) if padded(&op.window)))
+}
+
 /// The convolution of a padded copy, with the type of `node`; `None` if none is needed.
 fn valid_conv(
     build: &mut Builder<'_>,
     node: NodeId,
     op: &Conv,
-    operands: &[NodeId],
+    (operands, is_padded_anyway): (&[NodeId], bool),
 ) -> Result<Option<NodeId>, PassError> {
-    if in_regions(&op.window, build.ty(operands[0]), build.ty(node), op.groups) {
+    let (x, y) = (build.ty(operands[0]), build.ty(node));
+    let is_depthwise = || !is_padded_anyway && depthwise_in_regions(&op.window, x, y, op.groups);
+    if in_regions(&op.window, x, y, op.groups) || is_depthwise() {
         return Ok(None);
     }
     let x = pad(build, operands[0], &op.window.pad, |_| 0)?;

@@ -5,7 +5,7 @@ mod pieces;
 mod regions;
 
 pub(crate) use pieces::{Piece, margins, of_places, of_windows};
-pub(crate) use regions::{TapRun, in_regions, runs};
+pub(crate) use regions::{DEPTHWISE_PLACES, TapRun, depthwise_in_regions, in_regions, runs};
 
 use ir::DType;
 use ir::op::window::Window;

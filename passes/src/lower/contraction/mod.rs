@@ -78,9 +78,13 @@ fn lower_parts(
         if of_several {
             return Err(lowering.defect(anchor, "pairs and quads are multiplied in tiles only"));
         }
-        let is_depthwise = depthwise::is_depthwise(lowering.graph.op(anchor), largest);
-        let lower = if is_depthwise { depthwise::lower } else { plain::lower };
-        return lower(lowering, cluster, anchor, &results, largest);
+        if depthwise::is_depthwise(lowering.graph.op(anchor), &parts) {
+            return depthwise::lower(lowering, cluster, anchor, &results, &parts);
+        }
+        if parts.len() > 1 {
+            return Err(lowering.defect(anchor, "regions of a convolution that has no tiles"));
+        }
+        return plain::lower(lowering, cluster, anchor, &results, largest);
     }
     let name = lowering.kernel_name(nodes);
     let largest = largest.clone();
