@@ -54,7 +54,7 @@ fn shows(case: &GraphCase, fault: Fault) -> bool {
 fn planted_faults_are_shown_by_six_nodes() {
     for (name, fault) in FAULTS {
         let mut shown = 0;
-        for seed in 0..400 {
+        for seed in 0..2000 {
             let graph = random_graph(seed, &Limits { steps: 40, ..Limits::default() });
             let (inputs, states) = random_values(&graph, seed);
             let case = GraphCase { graph, inputs, states };

@@ -88,7 +88,7 @@ fn a_launch_from_nothing_is_an_error() {
 
 #[test]
 fn layers_and_sections_of_origins_come_back() {
-    let text = "program \"p\"\norigin #0 add at \"a.rs:1:2\" in backward \"a \\\"b\\\"/c\"\norigin #1 mul in \"dense\"\norigin #2 exp in update\nkernel k() {\n}\n\nlaunch k() from #0 #2\n";
+    let text = "program \"p\"\norigin #0 add at \"a.rs:1:2\" in backward \"a \\\"b\\\"/c\"\norigin #1 mul in \"dense\"\norigin #2 exp in update\n\nkernel k() {\n}\n\nlaunch k() from #0 #2\n";
     let program: Program = text.parse().unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(program.to_string(), text);
     let of = |at: usize| (program.origins[at].section.as_deref(), program.origins[at].layer.as_deref());

@@ -83,5 +83,5 @@ fn layers_that_are_alike_take_memory_once() {
     };
     let context = PassContext::new(Target::avx2());
     passes::run_watched(Module::Graph(step.graph), PIPELINE, &context, &RunOptions::default(), &mut watch).unwrap();
-    assert!(alike.len() == 9 && alike.iter().all(|&count| count > 20), "{alike:?}");
+    assert!(alike.len() == 10 && alike.iter().all(|&count| count > 20), "{alike:?}");
 }

@@ -186,7 +186,7 @@ fn quads(random: &mut RandomValues, (rows, columns): (usize, usize)) -> String {
 /// Rows and columns of the largest tiles of bytes that registers hold, of one vector, of two, and of a single row.
 fn largest_tiles(target: &Target) -> [(usize, usize); 3] {
     let (tile, lanes) = (target.tile_for(DType::I32), target.vector_bytes() / 4);
-    let rows = |vectors: usize| (tile.registers - tile.spare - vectors * tile.parts) / vectors;
+    let rows = |vectors: usize| (tile.registers - tile.spare - tile.mask - vectors * tile.parts) / vectors;
     [(rows(1).min(tile.rows), lanes), (rows(2), 2 * lanes), (1, 8 * lanes)]
 }
 
