@@ -1,25 +1,21 @@
 //! Writes what each epoch measured to a CSV file.
 
+use super::log_file::LogFile;
 use super::{Callback, CallbackState, Control};
 use crate::train::{EpochRecord, TrainError};
-use std::fs::File;
-use std::io::Write;
 use std::path::PathBuf;
 
 /// A line per epoch: `epoch`, the values by name, `seconds`, `samples_per_second`. An existing file is replaced; a run that goes on from a checkpoint writes the lines again that the
 /// checkpoint has.
 #[derive(Debug)]
 pub struct CsvLogger {
-    path: PathBuf,
-    file: Option<File>,
-    /// What has been written.
-    text: String,
+    file: LogFile,
 }
 
 impl CsvLogger {
     /// To that file.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), file: None, text: String::new() }
+        Self { file: LogFile::new(path.into()) }
     }
 
     fn write(&mut self, fields: &[String]) -> Result<(), TrainError> {
@@ -28,28 +24,14 @@ impl CsvLogger {
             .write_record(fields)
             .map_err(std::io::Error::from)
             .and_then(|()| line.into_inner().map_err(|e| std::io::Error::other(e.to_string())));
-        let text = text.map_err(|source| self.failed(source))?;
-        self.append(&String::from_utf8_lossy(&text))
-    }
-
-    fn append(&mut self, text: &str) -> Result<(), TrainError> {
-        let written = self.file.as_mut().map_or(Ok(()), |file| file.write_all(text.as_bytes()));
-        self.text.push_str(text);
-        written.map_err(|source| self.failed(source))
-    }
-
-    fn failed(&self, source: std::io::Error) -> TrainError {
-        TrainError::Log { path: self.path.clone(), source }
+        let text = text.map_err(|source| self.file.failed(source))?;
+        self.file.append(&String::from_utf8_lossy(&text))
     }
 }
 
 impl Callback for CsvLogger {
     fn begin(&mut self, _: &mut Control<'_>) -> Result<(), TrainError> {
-        // Now, so that a wrong path shows before an epoch has been spent.
-        let created = File::create(&self.path);
-        self.file = Some(created.map_err(|source| self.failed(source))?);
-        self.text.clear();
-        Ok(())
+        self.file.begin()
     }
 
     fn epoch_end(&mut self, record: &EpochRecord, _: &mut Control<'_>) -> Result<(), TrainError> {
@@ -65,12 +47,10 @@ impl Callback for CsvLogger {
     }
 
     fn state(&self) -> CallbackState {
-        let mut state = CallbackState::default();
-        state.set_text("lines", &self.text);
-        state
+        self.file.state()
     }
 
     fn load_state(&mut self, state: &CallbackState) -> Result<(), TrainError> {
-        self.append(state.text("lines").unwrap_or_default())
+        self.file.load_state(state)
     }
 }

@@ -6,6 +6,7 @@ mod early_stopping;
 mod json_logger;
 mod layer_statistics;
 mod learning_rate;
+mod log_file;
 mod monitor;
 mod state;
 #[cfg(feature = "tensorboard")]
