@@ -12,7 +12,9 @@ mod counting;
 use build::{dense, graph, graph_attribute, int_attribute, ints, ints_attribute, model, node, port, stored};
 use counting::{is_listed, peak_of};
 use gradc_onnx::Import;
-use gradc_onnx::proto::{AttributeProto, GraphProto, NodeProto, SparseTensorProto, TensorProto};
+use gradc_onnx::proto::{
+    AttributeProto, GraphProto, NodeProto, SparseTensorProto, StringStringEntryProto, TensorProto,
+};
 
 /// What an import may take.
 const MOST: usize = 200_000_000;
@@ -65,6 +67,14 @@ fn sizes() -> Vec<HostileCase> {
     add("LSTM of many directions", model(graph(weights, vec![port("y", &[1])], vec![], vec![lstm])));
     let pooled = vec![ints_attribute("kernel_shape", &[1 << 20, 1 << 20])];
     add("MaxPool", on(&[1, 1, 1 << 30, 1 << 30], vec![], vec![node("MaxPool", &["x"], &["y", "z"], pooled)]));
+    for (location, length) in
+        [("/dev/zero", "8"), ("../../../../../../../../etc/passwd", "8"), ("huge", "1152921504606846976")]
+    {
+        let entry = |key: &str, value: &str| StringStringEntryProto { key: key.into(), value: value.into() };
+        let external_data = vec![entry("location", location), entry("length", length)];
+        let w = TensorProto { dims: vec![2], data_location: 1, external_data, ..stored("w", &[], &[]) };
+        add(&format!("data in {location}"), on(&[2], vec![w], vec![node("Add", &["x", "w"], &["y"], vec![])]));
+    }
     let sparse = SparseTensorProto {
         values: Some(stored("s", &[1], &[1.0])),
         indices: Some(ints("", &[3])),
@@ -143,14 +153,20 @@ fn main() {
         return;
     }
     let mut worst = 0;
+    // A file, so that there is a folder for data outside of it.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
     for (name, bytes, refused) in [sizes(), growth(), nesting(), truncated()].concat() {
-        let load = || Import::from_bytes(bytes).dim("n", 3).load().and_then(|model| model.tensor("y")).map(drop);
+        std::fs::write(&path, bytes).unwrap();
+        let load = || Import::new(&path).dim("n", 3).load().and_then(|model| model.tensor("y")).map(drop);
+        let start = std::time::Instant::now();
         let (outcome, peak) = peak_of(load);
+        let seconds = start.elapsed().as_secs_f64();
         assert!(outcome.is_err() || !refused, "{name} isn't refused");
         assert!(peak <= MOST, "{name} takes {peak} bytes");
         if !name.starts_with("cut") {
             println!(
-                "{:8.1} MB  {name}: {}",
+                "{:8.1} MB {seconds:8.3} s  {name}: {}",
                 peak as f64 / 1e6,
                 outcome.err().map(|e| e.to_string()).unwrap_or_default()
             );
