@@ -51,7 +51,11 @@ fn has_regions(window: &Window, x: &TensorType, y: &TensorType) -> bool {
         // A place without any tap is a sum of nothing, which no tile computes.
         middle.is_some_and(|count| count >= MIN_MIDDLE) && runs.iter().all(|r| r.taps > 0)
     };
-    matches!(x.dtype, DType::F32 | DType::F64) && spatial <= 2 && x.shape[0] >= MIN_IMAGES && (0..spatial).all(pays)
+    let is_short = |d: usize| y.shape[d + 1] <= MAX_LINE;
+    matches!(x.dtype, DType::F32 | DType::F64)
+        && spatial <= 2
+        && x.shape[0] >= MIN_IMAGES
+        && (0..spatial).all(|d| is_short(d) && pays(d))
 }
 
 /// Places along an axis that have the same taps inside.
