@@ -4,15 +4,12 @@
 //! scores are in scratch memory in between. Where such loops have as many iterations and each uses of scratch memory what the same iteration of the other one does, they become one
 //! loop; a loop is turned inside out for that, rows of heads to heads of rows. Scratch memory that only one such loop uses then holds what one iteration needs.
 
-use super::steps::{AccessRanges, are_apart, step, uses};
+use super::steps::{AccessRanges, MIN_STRETCH, are_apart, definitions, reads, step, uses};
 use crate::PassError;
-use kernel::verify::{Definitions, expand};
-use kernel::walk::{map_accesses, substitute, visit_exprs, visit_stmts};
-use kernel::{Affine, BufRef, Expr, IndexVar, Kernel, LoopKind, Ranges, Stmt, Types};
+use kernel::verify::expand;
+use kernel::walk::{map_accesses, substitute, visit_stmts};
+use kernel::{Affine, BufRef, IndexVar, Kernel, LoopKind, Ranges, Stmt, Types};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// As many elements of scratch memory at least are handed over in an iteration: less is no row of vectors.
-const MIN_STRETCH: i64 = 64;
 
 /// One of the statements that a loop's body is, with what it uses.
 #[derive(Clone)]
@@ -28,11 +25,11 @@ struct Part {
 /// # Errors
 /// If the kernel doesn't type: a defect of an earlier pass.
 pub(super) fn fuse(kernel: &mut Kernel) -> Result<(), PassError> {
-    let types = Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)))?;
     let [Stmt::For { var: outer, kind: LoopKind::Serial, body, .. }] = &kernel.body[..] else { return Ok(()) };
     if kernel.locals.is_empty() || body.len() < 2 || !body.iter().all(is_loop) {
         return Ok(());
     }
+    let types = Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)))?;
     let around = Around { outer: *outer, ranges: types.ranges() };
     let mut parts: Vec<Part> = body.iter().cloned().map(Part::of).collect();
     let mut fused = BTreeSet::new();
@@ -72,22 +69,9 @@ impl Part {
         for index in all.values_mut().flatten().flatten() {
             index.0 = expand(&index.0, &definitions);
         }
-        let (mut reads, mut writes) = (BTreeSet::new(), BTreeSet::new());
-        visit_exprs(one, &mut |expr| {
-            if let Expr::Load { buf, .. } = expr {
-                reads.insert(*buf);
-            }
-        });
-        visit_stmts(one, &mut |inner| {
-            writes.extend(inner.stores_to());
-            if let Stmt::Micro(micro) = inner {
-                reads.extend([micro.a.buf, micro.b.buf]);
-                if micro.c.accumulate {
-                    reads.insert(micro.c.buf);
-                }
-            }
-        });
-        Self { uses: all, reads, writes, stmt }
+        let mut writes = BTreeSet::new();
+        visit_stmts(one, &mut |inner| writes.extend(inner.stores_to()));
+        Self { uses: all, reads: reads(one), writes, stmt }
     }
 
     /// True if one of the two writes what the other one uses.
@@ -230,14 +214,4 @@ fn shrink(body: &mut [Stmt], fused: &BTreeSet<IndexVar>, ranges: &Ranges) -> Vec
         lens.extend(stretches.into_iter().filter_map(|(local, step)| Some((local, usize::try_from(step).ok()?))));
     }
     lens
-}
-
-fn definitions(body: &[Stmt]) -> Definitions {
-    let mut definitions = Definitions::new();
-    visit_stmts(body, &mut |stmt| {
-        if let Stmt::LetIndex { var, value } = stmt {
-            definitions.insert(*var, value.clone());
-        }
-    });
-    definitions
 }

@@ -3,7 +3,7 @@
 //! A result that is put together of parts is one copy for each part. Where a part has been computed in the same iteration, into scratch memory that the copy alone
 //! reads, what computes it stores it in its place among the others, and the copy is gone.
 
-use super::steps::{are_apart, uses};
+use super::steps::{are_apart, reads, uses};
 use crate::PassError;
 use kernel::walk::{map_accesses, visit_exprs, visit_stmts};
 use kernel::{Affine, BufRef, Expr, IndexVar, Kernel, LoopKind, Ranges, Stmt, Types};
@@ -66,7 +66,10 @@ impl CopyNest {
             return None;
         }
         let (mut path, mut loops) = (vec![], vec![]);
-        find(body, from, &mut path, &mut loops).then_some(())?;
+        find(body, from, &mut path, &mut loops);
+        if path.is_empty() {
+            return None;
+        }
         let innermost = path.iter().try_fold(body, |body, &at| match &body[at] {
             Stmt::For { body, .. } => Some(&body[..]),
             _ => None,
@@ -103,17 +106,10 @@ impl CopyNest {
 
     /// Whether it makes no difference when the copy's stores come: nothing reads what they write, and nothing else writes it meanwhile.
     fn may_go(&self, body: &[Stmt], outer: IndexVar, ranges: &Ranges) -> bool {
-        let mut read = false;
-        visit_exprs(body, &mut |expr| read |= matches!(expr, Expr::Load { buf, .. } if *buf == self.to));
-        visit_stmts(body, &mut |stmt| {
-            if let Stmt::Micro(micro) = stmt {
-                read |= [micro.a.buf, micro.b.buf].contains(&self.to) || (micro.c.buf == self.to && micro.c.accumulate);
-            }
-        });
         let mut others = body.to_vec();
         remove(&mut others, &self.path);
         let own = (self.index.clone(), 0);
-        !read
+        !reads(body).contains(&self.to)
             && match uses(&others, true).remove(&self.to) {
                 None => true,
                 Some(None) => false,
@@ -163,20 +159,17 @@ impl CopyNest {
     }
 }
 
-/// The way to the body that loads a buffer, by places of loops that do nothing else but for the first one; and those loops.
-fn find(body: &[Stmt], from: BufRef, path: &mut Vec<usize>, loops: &mut Vec<(IndexVar, usize)>) -> bool {
+/// The way to the body that loads a buffer, by places of loops, and those loops; as far as there are loops around it.
+fn find(body: &[Stmt], from: BufRef, path: &mut Vec<usize>, loops: &mut Vec<(IndexVar, usize)>) {
     for (at, stmt) in body.iter().enumerate() {
-        let Stmt::For { var, extent, kind: LoopKind::Serial, body: inner } = stmt else { continue };
-        let mut loads = false;
-        visit_exprs(inner, &mut |expr| loads |= matches!(expr, Expr::Load { buf, .. } if *buf == from));
-        if loads {
+        if let Stmt::For { var, extent, kind: LoopKind::Serial, body: inner } = stmt
+            && reads(inner).contains(&from)
+        {
             path.push(at);
             loops.push((*var, *extent));
-            let _ = find(inner, from, path, loops);
-            return true;
+            return find(inner, from, path, loops);
         }
     }
-    false
 }
 
 /// Removes a statement, and loops that had no other.

@@ -1,17 +1,14 @@
 //! Two loops that use the same stretches of a buffer, as one.
 
 use super::link::{Link, LinkArguments, MIN_ITERATIONS};
-use super::steps::{AccessRanges, in_common, step, uses};
+use super::steps::{AccessRanges, MIN_STRETCH, definitions, in_common, step, uses};
 use crate::PassError;
-use kernel::verify::{Definitions, expand};
-use kernel::walk::{has_tile, map_accesses, refresh, substitute, visit_exprs, visit_stmts};
+use kernel::verify::expand;
+use kernel::walk::{has_tile, map_accesses, refresh, substitute, visit_exprs};
 use kernel::{
     Affine, BufRef, Code, Expr, Fresh, IndexVar, Interval, Kernel, Local, LoopKind, Param, Program, Stmt, Types,
 };
 use std::collections::BTreeMap;
-
-/// Loops inside are joined only if what they hand over is as many elements: less is no row of vectors.
-const MIN_STRETCH: i64 = 64;
 
 /// A serial loop.
 #[derive(Clone)]
@@ -93,12 +90,7 @@ impl Join {
     fn expand_indices(&mut self) {
         let between = self.between;
         for body in [&mut self.producer.body, &mut self.consumer.body] {
-            let mut definitions = Definitions::new();
-            visit_stmts(body, &mut |stmt| {
-                if let Stmt::LetIndex { var, value } = stmt {
-                    definitions.insert(*var, value.clone());
-                }
-            });
+            let definitions = definitions(body);
             map_accesses(body, &mut |buf, index| {
                 if *buf == between {
                     *index = expand(index, &definitions);

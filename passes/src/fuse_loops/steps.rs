@@ -4,7 +4,38 @@ use crate::PassError;
 use kernel::verify::{Definitions, expand};
 use kernel::walk::{has_tile, visit_exprs, visit_stmts};
 use kernel::{Affine, BufRef, Expr, IndexVar, Kernel, LoopKind, Micro, Ranges, Stmt, TileOperand, Types};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Loops inside, and loops one behind the other, are joined only if what an iteration hands over is as many elements: less is no row of vectors.
+pub(super) const MIN_STRETCH: i64 = 64;
+
+/// What statements bind indices to.
+pub(super) fn definitions(body: &[Stmt]) -> Definitions {
+    let mut definitions = Definitions::new();
+    visit_stmts(body, &mut |stmt| {
+        if let Stmt::LetIndex { var, value } = stmt {
+            definitions.insert(*var, value.clone());
+        }
+    });
+    definitions
+}
+
+/// The buffers that statements read; a tile reads the sums that it adds to.
+pub(super) fn reads(body: &[Stmt]) -> BTreeSet<BufRef> {
+    let mut reads = BTreeSet::new();
+    visit_exprs(body, &mut |expr| {
+        if let Expr::Load { buf, .. } = expr {
+            reads.insert(*buf);
+        }
+    });
+    visit_stmts(body, &mut |stmt| {
+        if let Stmt::Micro(micro) = stmt {
+            reads.extend([micro.a.buf, micro.b.buf]);
+            reads.extend(micro.c.accumulate.then_some(micro.c.buf));
+        }
+    });
+    reads
+}
 
 /// Where statements use a buffer: first elements, and how far beyond them. `None` if that isn't known.
 pub(super) type AccessRanges = Option<Vec<(Affine, i64)>>;
@@ -104,12 +135,7 @@ impl Steps {
     pub(super) fn of(kernel: &Kernel) -> Result<Option<Self>, PassError> {
         let [Stmt::For { var, extent, kind: LoopKind::Serial, body }] = &kernel.body[..] else { return Ok(None) };
         let types = Types::of_kernel(kernel).map_err(|e| PassError::Invalid(format!("{}: {e}", kernel.name)))?;
-        let mut definitions = Definitions::new();
-        visit_stmts(body, &mut |stmt| {
-            if let Stmt::LetIndex { var, value } = stmt {
-                definitions.insert(*var, value.clone());
-            }
-        });
+        let definitions = definitions(body);
         let mut steps = vec![None; kernel.params.len()];
         for (buf, uses) in uses(body, true) {
             let (BufRef::Param(param), Some(mut uses)) = (buf, uses) else { continue };
