@@ -72,6 +72,16 @@ impl Import {
         self
     }
 
+    /// Whether an input has extents or a value of its own.
+    pub(crate) fn is_given(&self, input: &str) -> bool {
+        self.shapes.contains_key(input) || self.values.contains_key(input)
+    }
+
+    /// The extent that was given for a name.
+    pub(crate) fn extent(&self, name: &str) -> Option<usize> {
+        self.dims.get(name).copied()
+    }
+
     /// Imports the model into a graph of its own.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 //!
 //! What isn't provided is refused, with the operator, the node, the reason, and what to do: [`ImportError`].
 
+mod batches;
 mod call;
 mod error;
 mod export;
@@ -21,6 +22,7 @@ mod stored;
 mod survey;
 mod table;
 
+pub use batches::PredictorError;
 pub use error::{ImportError, Refusal};
 pub use export::{ExportError, export};
 pub use import::{FinishError, Import, Imported};

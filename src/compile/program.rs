@@ -2,13 +2,14 @@
 
 use super::indices::IndexedInputs;
 use super::numerics::NumericsCheck;
-use super::values::{Elements, first, read, with_input, write, write_float, write_initial};
+use super::values::{Elements, append_le, first, read, with_input, write, write_float, write_initial};
 use super::{CompileError, CompileOptions, CompileReport, RunError, StepOutputs};
 use crate::data::ArrayView;
 use crate::dsl::{StateSpec, Step};
 use ir::{DType, TensorType, Value};
 use runtime::{Element, Executable, PortError, PortKind, Refused, States};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A step as native code, with its states, inputs and outputs in memory. Running it allocates nothing.
@@ -197,6 +198,40 @@ impl CompiledProgram {
             with_input(&mut self.executable, name, ty, |elements| f(name, ty, elements))?;
         }
         Ok(())
+    }
+
+    /// Copies little-endian elements into an input, from element `at` on.
+    ///
+    /// # Errors
+    /// If there is no such input, it has no room for them, or they are truth values and a byte is neither 0 nor 1.
+    pub(crate) fn write_bytes(&mut self, name: &str, at: usize, bytes: &[u8]) -> Result<(), RunError> {
+        let ty = find(self.inputs.get(name), PortKind::Input, name, self.inputs.keys())?;
+        let (dtype, expected) = (ty.dtype, ty.shape.numel());
+        with_input(&mut self.executable, name, ty, |elements| match elements.write_le(at, bytes) {
+            true => Ok(()),
+            false => {
+                let found = at.saturating_add(bytes.len() / dtype.size_bytes());
+                Err(PortError::WrongLength { kind: PortKind::Input, name: name.into(), expected, found }.into())
+            }
+        })
+    }
+
+    /// Copies a row of all inputs, along their first axis, to the rows behind it.
+    pub(crate) fn repeat_row(&mut self, row: usize) -> Result<(), RunError> {
+        self.feed(|_, ty, elements| {
+            let rows = ty.shape.first().copied().unwrap_or(1).max(1);
+            elements.repeat(row, ty.shape.numel() / rows);
+            Ok(())
+        })
+    }
+
+    /// Appends elements of an output, little-endian.
+    ///
+    /// # Errors
+    /// If there is no such output, or it has fewer.
+    pub(crate) fn read_bytes(&self, name: &str, elements: Range<usize>, bytes: &mut Vec<u8>) -> Result<(), RunError> {
+        let ty = find(self.outputs.get(name), PortKind::Output, name, self.outputs.keys())?;
+        Ok(append_le(&self.executable, (name, ty), elements, bytes)?)
     }
 
     /// The elements of an output, as the last step left them.

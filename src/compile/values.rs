@@ -3,7 +3,7 @@
 use super::RunError;
 use crate::dsl::StateSpec;
 use ir::{DType, Data, Scalar, TensorType, Value};
-use runtime::{Element, Executable, PortError, States};
+use runtime::{Element, Executable, PortError, PortKind, States};
 
 /// The elements of an input, to write in place.
 pub(crate) enum Elements<'a> {
@@ -19,6 +19,97 @@ pub(crate) enum Elements<'a> {
     Byte(&'a mut [u8]),
     /// `u16`, and the bits of `bf16` or `f16`.
     Bits16(&'a mut [u16]),
+}
+
+/// Runs `$body` on the elements, whatever they are.
+macro_rules! each {
+    ($elements:expr, $out:ident => $body:expr) => {
+        match $elements {
+            Elements::F32($out) => $body,
+            Elements::F64($out) => $body,
+            Elements::I64($out) => $body,
+            Elements::I32($out) => $body,
+            Elements::I16($out) => $body,
+            Elements::SignedByte($out) => $body,
+            Elements::U64($out) => $body,
+            Elements::U32($out) => $body,
+            Elements::Byte($out) => $body,
+            Elements::Bits16($out) => $body,
+        }
+    };
+}
+
+impl Elements<'_> {
+    /// Writes little-endian elements from place `at` on. False if they aren't whole, or there is no room for all.
+    pub(super) fn write_le(self, at: usize, bytes: &[u8]) -> bool {
+        each!(self, out => LittleEndian::write(out, at, bytes))
+    }
+
+    /// Copies row `row` of so many elements to all behind it.
+    pub(super) fn repeat(self, row: usize, elements: usize) {
+        let (start, end) = (row * elements, (row + 1) * elements);
+        each!(self, out => (end..out.len()).step_by(elements.max(1)).for_each(|to| out.copy_within(start..end, to)));
+    }
+}
+
+/// Elements as files and the network have them.
+trait LittleEndian: Copy {
+    fn write(out: &mut [Self], at: usize, bytes: &[u8]) -> bool;
+    fn append(elements: &[Self], bytes: &mut Vec<u8>);
+}
+
+macro_rules! little_endian {
+    ($($ty:ty),*) => {$(
+        impl LittleEndian for $ty {
+            fn write(out: &mut [Self], at: usize, bytes: &[u8]) -> bool {
+                let (elements, rest) = bytes.as_chunks::<{ size_of::<$ty>() }>();
+                let room = out.get_mut(at..).and_then(|out| out.get_mut(..elements.len()));
+                let Some(room) = room.filter(|_| rest.is_empty()) else { return false };
+                room.iter_mut().zip(elements).for_each(|(to, from)| *to = <$ty>::from_le_bytes(*from));
+                true
+            }
+
+            fn append(elements: &[Self], bytes: &mut Vec<u8>) {
+                let start = bytes.len();
+                bytes.resize(start + size_of_val(elements), 0);
+                let (room, _) = bytes[start..].as_chunks_mut::<{ size_of::<$ty>() }>();
+                room.iter_mut().zip(elements).for_each(|(to, from)| *to = from.to_le_bytes());
+            }
+        }
+    )*};
+}
+little_endian!(f32, f64, i64, i32, i16, i8, u64, u32, u16, u8);
+
+/// Appends elements of an output, little-endian.
+pub(super) fn append_le(
+    memory: &impl TensorSource,
+    (name, ty): (&str, &TensorType),
+    range: std::ops::Range<usize>,
+    bytes: &mut Vec<u8>,
+) -> Result<(), PortError> {
+    fn append<T: Element + LittleEndian>(elements: &[T], range: std::ops::Range<usize>, bytes: &mut Vec<u8>) -> bool {
+        elements.get(range).is_some_and(|part| {
+            T::append(part, bytes);
+            true
+        })
+    }
+    let (expected, found) = (ty.shape.numel(), range.end);
+    let done = match ty.dtype {
+        DType::F32 => append(memory.get::<f32>(name)?, range, bytes),
+        DType::F64 => append(memory.get::<f64>(name)?, range, bytes),
+        DType::I64 => append(memory.get::<i64>(name)?, range, bytes),
+        DType::I32 => append(memory.get::<i32>(name)?, range, bytes),
+        DType::I16 => append(memory.get::<i16>(name)?, range, bytes),
+        DType::I8 => append(memory.get::<i8>(name)?, range, bytes),
+        DType::U64 => append(memory.get::<u64>(name)?, range, bytes),
+        DType::U32 => append(memory.get::<u32>(name)?, range, bytes),
+        DType::U8 | DType::Bool => append(memory.get::<u8>(name)?, range, bytes),
+        DType::U16 | DType::Bf16 | DType::F16 => append(memory.get::<u16>(name)?, range, bytes),
+    };
+    match done {
+        true => Ok(()),
+        false => Err(PortError::WrongLength { kind: PortKind::Output, name: name.into(), expected, found }),
+    }
 }
 
 /// Shows `f` the elements of an input.

@@ -20,7 +20,7 @@ use atomic::write_atomically_by;
 pub use atomic::{check_destination, write_atomically};
 pub use error::IoError;
 pub use graph_file::{GraphFileError, SaveGraph};
-pub(crate) use model_file::GRAPH;
+pub(crate) use model_file::{is_graph, load_steps, save_graphs};
 pub use model_file::{load_model, save_model};
 pub use npz::{save_npy, save_npz};
 pub use rules::{Convention, LoadReport, SaveReport, UsedTensor, WeightRules};

@@ -6,11 +6,19 @@
 use super::{IoError, TensorFile, save_with_metadata};
 use crate::dsl::{Initializer, StateRole, StateSpec, Step};
 use ir::{Graph, Op, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The name of the text that is the graph.
 pub(crate) const GRAPH: &str = "graph";
+
+/// Before the numbers of samples of further graphs: `graph/4`.
+const SIZED: &str = "graph/";
+
+/// Whether a text is a graph of the file's model.
+pub(crate) fn is_graph(name: &str) -> bool {
+    name == GRAPH || name.starts_with(SIZED)
+}
 
 /// The states of a graph, each by its name with its type.
 fn states(graph: &Graph) -> impl Iterator<Item = (&String, &ir::TensorType)> {
@@ -43,9 +51,19 @@ pub fn save_model(
     values: &BTreeMap<String, Value>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), IoError> {
+    save_graphs(path, graph, &BTreeMap::new(), (values, metadata))
+}
+
+/// The same with graphs for further numbers of samples.
+pub(crate) fn save_graphs(
+    path: impl AsRef<Path>,
+    graph: &Graph,
+    sized: &BTreeMap<usize, Graph>,
+    (values, metadata): (&BTreeMap<String, Value>, &BTreeMap<String, String>),
+) -> Result<(), IoError> {
     let path = path.as_ref();
     let mut kept = BTreeMap::new();
-    for (name, ty) in states(graph) {
+    for (name, ty) in std::iter::once(graph).chain(sized.values()).flat_map(states) {
         let missing = || IoError::Missing { path: path.into(), names: vec![name.clone()], found: vec![] };
         let value = values.get(name).ok_or_else(missing)?;
         check_type(path, (name, ty), value)?;
@@ -53,6 +71,7 @@ pub fn save_model(
     }
     let mut texts = metadata.clone();
     texts.insert(GRAPH.into(), graph.to_string());
+    texts.extend(sized.iter().map(|(samples, graph)| (format!("{SIZED}{samples}"), graph.to_string())));
     save_with_metadata(path, &kept, &texts, false)
 }
 
@@ -64,19 +83,44 @@ pub fn save_model(
 pub fn load_model(path: impl AsRef<Path>) -> Result<Step, IoError> {
     let file = TensorFile::open(path)?;
     file.check_seal()?;
-    let wrong = |what: String| IoError::Malformed { path: file.path().into(), offset: 8, what };
     let texts = file.metadata()?;
-    let none = || wrong("there is no graph in the file: it has weights alone, and `save_model` writes both".into());
-    let text = texts.get(GRAPH).ok_or_else(none)?;
+    let text = texts.get(GRAPH).ok_or_else(|| without_graph(&file))?;
+    step_of(&file, text, &mut BTreeSet::new())
+}
+
+/// All graphs of such a file. Each state has its value in the first one that has it alone: there may be gigabytes of them.
+pub(crate) fn load_steps(path: impl AsRef<Path>) -> Result<Vec<Step>, IoError> {
+    let file = TensorFile::open(path)?;
+    file.check_seal()?;
+    let texts = file.metadata()?;
+    texts.get(GRAPH).ok_or_else(|| without_graph(&file))?;
+    let mut seen = BTreeSet::new();
+    let graphs = texts.iter().filter(|(name, _)| is_graph(name));
+    graphs.map(|(_, text)| step_of(&file, text, &mut seen)).collect()
+}
+
+/// What a text says, with the states' values, but for those that have been seen.
+fn step_of(file: &TensorFile, text: &str, seen: &mut BTreeSet<String>) -> Result<Step, IoError> {
+    let wrong = |what: String| IoError::Malformed { path: file.path().into(), offset: 8, what };
     let graph = Graph::parse(text).map_err(|e| wrong(format!("the graph: {e}")))?;
     let mut found = Vec::new();
     for (name, ty) in states(&graph) {
-        let value = file.tensor(name)?;
-        check_type(file.path(), (name, ty), &value)?;
-        let init = Initializer::Given(value);
+        let init = match seen.insert(name.clone()) {
+            true => {
+                let value = file.tensor(name)?;
+                check_type(file.path(), (name, ty), &value)?;
+                Initializer::Given(value)
+            }
+            false => Initializer::Constant(0.0),
+        };
         found.push(StateSpec { name: name.clone(), ty: ty.clone(), init, role: StateRole::Parameter });
     }
     Ok(Step { graph, states: found, layers: vec![] })
+}
+
+fn without_graph(file: &TensorFile) -> IoError {
+    let what = "there is no graph in the file: it has weights alone, and `save_model` writes both".into();
+    IoError::Malformed { path: file.path().into(), offset: 8, what }
 }
 
 /// Refuses a value of another type than its state's.

@@ -5,7 +5,8 @@ use super::rates::is_rate;
 use super::{TrainError, Trainer};
 use crate::dsl::{KEY, STEP, StateRole};
 use crate::io::{
-    GRAPH, IoError, LoadReport, RESERVED, SaveReport, TensorFile, WeightRules, save_model, save_with_metadata, select,
+    IoError, LoadReport, RESERVED, SaveReport, TensorFile, WeightRules, is_graph, save_graphs, save_with_metadata,
+    select,
 };
 use ir::TensorType;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,14 +22,18 @@ impl Trainer {
     }
 
     /// Saves the model itself: the graph of a prediction of that many samples as text, with the weights, in one safetensors file. [`load_model`](crate::io::load_model) and `gradc run` run
-    /// it without this program; [`Self::load_weights`] reads it, too.
+    /// it without this program; [`Self::load_weights`] reads it, too. Beside it are the graphs for powers of two below, as far as the model can have them: a
+    /// [`Predictor`](super::Predictor) of the file, and so `gradc serve`, takes as many samples as come, up to that many at once.
     ///
     /// # Errors
     /// As [`save_model`](crate::io::save_model); rules that the model breaks.
     pub fn save_model(&mut self, path: impl AsRef<Path>, samples: usize) -> Result<(), TrainError> {
         let step = self.programs.subject.declare((Purpose::Inference, samples.into()))?;
         let values = self.programs.states_of(&step.states)?;
-        Ok(save_model(path, &step.graph, &values, &self.metadata)?)
+        let powers = std::iter::successors(Some(1usize), |size| size.checked_mul(2)).take_while(|size| *size < samples);
+        let smaller = powers.filter_map(|size| Some((size, self.prediction_step(size).ok()?.graph)));
+        let smaller = if self.prediction_step(samples).is_ok() { smaller.collect() } else { BTreeMap::new() };
+        Ok(save_graphs(path, &step.graph, &smaller, (&values, &self.metadata))?)
     }
 
     /// Loads weights from a safetensors file. What a checkpoint has besides them (moments of any optimizer, number of steps, learning rate) is not looked at.
@@ -115,7 +120,7 @@ impl Trainer {
     /// Takes texts of a file in.
     pub(super) fn extend_metadata(&mut self, mut metadata: BTreeMap<String, String>) {
         // The graph of a saved model is that model's, not this one's.
-        metadata.remove(GRAPH);
+        metadata.retain(|name, _| !is_graph(name));
         self.metadata.extend(metadata);
     }
 

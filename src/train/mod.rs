@@ -56,7 +56,7 @@ pub use generate::{Generator, Sampling};
 pub use history::{EpochRecord, History};
 pub use observe::Observation;
 pub use overfit::OverfitReport;
-pub use predictor::Predictor;
+pub use predictor::{Predictor, PredictorBatch};
 pub use progress::Progress;
 pub use quantize::{Calibration, Quantization, QuantizedLayer, QuantizedModel};
 pub use step::StepLogs;

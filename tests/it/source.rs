@@ -4,7 +4,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace by import name, with their folders.
-pub(crate) const CRATES: [(&str, &str); 17] = [
+pub(crate) const CRATES: [(&str, &str); 18] = [
     ("ir", "ir"),
     ("kernel", "kernel"),
     ("passes", "passes"),
@@ -16,6 +16,7 @@ pub(crate) const CRATES: [(&str, &str); 17] = [
     ("aot", "aot"),
     ("gradc_build", "build"),
     ("gradc_onnx", "onnx"),
+    ("gradc_serve", "serve"),
     ("gradc_cli", "cli"),
     ("gradc_tests", "tests"),
     ("gradc_benches", "benches"),

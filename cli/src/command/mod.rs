@@ -19,6 +19,8 @@ mod passes;
 mod profile;
 mod report;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod values;
 
 pub use bisect::bisect_in;
@@ -67,6 +69,9 @@ enum Command {
     Import(onnx::ImportModel),
     /// Run a graph or a model from a file: by the interpreter, as loops, as machine code
     Run(run::RunModel),
+    /// Serve models over HTTP: the Open Inference Protocol, and TensorFlow Serving's form
+    #[cfg(feature = "serve")]
+    Serve(Box<serve::Serve>),
 }
 
 /// Runs the command line of this process.
@@ -87,6 +92,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "onnx")]
         Command::Import(import) => import.run(),
         Command::Run(run) => run.run(),
+        #[cfg(feature = "serve")]
+        Command::Serve(serve) => serve.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,11 @@
 //! Predictions from any thread, of any number of samples, by one block of weights.
 
+mod batch;
+mod lift;
+mod saved;
+
+pub use batch::PredictorBatch;
+
 use super::feed::{feed, run};
 use super::rows::{concatenate, first_rows};
 use super::step::room_for;
@@ -9,15 +15,17 @@ use crate::compile::{CompileOptions, CompiledProgram, RunError, States};
 use crate::data::Samples;
 use crate::dsl::Step;
 use crate::model::{Model, trace};
-use ir::{Loc, Value};
+use ir::{Loc, TensorType, Value};
 use runtime::Element;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// A trained model that only predicts, by the weights that it had when [`Trainer::predictor`] made it. Cheap to clone, and used by any number of threads at once: they read one block of weights, and no lock is held
+/// A trained model that only predicts: by the weights that a trainer had when [`Trainer::predictor`] made it, by those of a file ([`Predictor::load`]), or of steps from elsewhere
+/// ([`Predictor::from_steps`]). Cheap to clone, and used by any number of threads at once: they read one block of weights, and no lock is held
 /// while a step runs.
 ///
 /// Any number of samples is cut into batches of the trainer's size, and what is left is computed by the program of the next power of two, whose further places repeat the last
-/// sample: a batch of 64 takes seven programs for all sizes, each compiled when it is first needed. The same samples give the same bits again. A sample's last bits may depend on how many others
+/// sample: a batch of 64 takes seven programs for all sizes, each compiled when it is first needed, or before ([`Predictor::warm_up`]). Then nothing is allocated: who can't wait asks for [`Predictor::ready_batch`]. The same samples give the same bits again. A sample's last bits may depend on how many others
 /// come with it, since sums of another size may be cut otherwise; a model that mixes samples of a batch sees the repeated ones.
 ///
 /// ```
@@ -45,9 +53,10 @@ pub struct Predictor(Arc<Served>);
 
 /// What clones of a predictor share.
 struct Served {
-    model: Arc<dyn Model>,
-    /// Where the user compiled it.
-    at: Loc,
+    /// What declares steps, with the place where the user compiled it; none where all are there.
+    model: Option<(Arc<dyn Model>, Loc)>,
+    /// Whether arrays are whole: the model has no axis that counts samples.
+    whole: bool,
     inputs: Vec<(String, usize)>,
     outputs: Vec<String>,
     options: CompileOptions,
@@ -61,6 +70,8 @@ struct ServedSize {
     samples: usize,
     /// Declared when first needed.
     step: OnceLock<Step>,
+    /// Whether there have been programs.
+    ready: AtomicBool,
     /// Those that no thread runs at the moment.
     idle: Mutex<Vec<CompiledProgram>>,
 }
@@ -105,16 +116,16 @@ impl Trainer {
         steps: impl IntoIterator<Item = (usize, OnceLock<Step>)>,
         states: States,
     ) -> Predictor {
-        let size = |(samples, step)| ServedSize { samples, step, idle: Mutex::default() };
-        let (model, at) = (Arc::clone(&self.programs.subject.model), self.programs.subject.at.clone());
+        let size = |(samples, step)| ServedSize { samples, step, ready: AtomicBool::default(), idle: Mutex::default() };
+        let model = Arc::clone(&self.programs.subject.model);
         Predictor(Arc::new(Served {
+            whole: false,
             inputs: self.inputs.clone(),
             outputs: model.outputs(),
             options: self.programs.options().clone(),
             states: Arc::new(states),
             sizes: steps.into_iter().map(size).collect(),
-            model,
-            at,
+            model: Some((model, self.programs.subject.at.clone())),
         }))
     }
 }
@@ -122,15 +133,22 @@ impl Trainer {
 /// The graph for so many samples, whose outputs all have a row for each.
 fn declare(model: &dyn Model, samples: usize, at: &Loc) -> Result<Step, TrainError> {
     let step = trace::inference(model, samples, at)?;
-    for (name, node) in step.graph.outputs() {
-        let ty = step.graph.ty(*node);
-        if ty.shape.first() != Some(&samples) {
-            let what =
-                format!("the output `{name}`, {ty}, has no row for each of {samples} samples: predict by the trainer");
-            return Err(TrainError::Setting(what));
+    match without_rows(&step, samples) {
+        None => Ok(step),
+        Some((port, ty)) => {
+            let what = format!("{port}, {ty}, has no row for each of {samples} samples: predict by the trainer");
+            Err(TrainError::Setting(what))
         }
     }
-    Ok(step)
+}
+
+/// An input or an output that doesn't count so many samples along its first axis.
+fn without_rows(step: &Step, samples: usize) -> Option<(String, TensorType)> {
+    let inputs = step.graph.inputs().map(|(_, input)| (format!("the input `{}`", input.name), &input.ty));
+    let outputs =
+        step.graph.outputs().iter().map(|(name, node)| (format!("the output `{name}`"), step.graph.ty(*node)));
+    let mut ports = inputs.chain(outputs).map(|(port, ty)| (port, ty.clone()));
+    ports.find(|(_, ty)| ty.shape.first() != Some(&samples))
 }
 
 impl Predictor {
@@ -197,7 +215,11 @@ impl Predictor {
         samples: &Samples<'_>,
         mut take: impl FnMut(&CompiledProgram, (usize, usize), usize, usize) -> Result<(), TrainError>,
     ) -> Result<(), TrainError> {
-        let Served { inputs, sizes, .. } = &*self.0;
+        let Served { inputs, sizes, whole, .. } = &*self.0;
+        if *whole {
+            let what = "the model has no axis that counts samples: `ready_batch` takes whole arrays";
+            return Err(TrainError::Setting(what.into()));
+        }
         let all = samples.len(inputs)?;
         let mut at = 0;
         while at < all {
@@ -219,15 +241,18 @@ impl Predictor {
     /// A program that no other thread has: an idle one, or another.
     fn program(&self, size: &ServedSize) -> Result<CompiledProgram, TrainError> {
         let idle = lock(&size.idle).pop();
-        if let Some(program) = idle {
-            return Ok(program);
-        }
-        let step = match size.step.get() {
-            Some(step) => step,
-            None => {
-                let step = declare(&*self.0.model, size.samples, &self.0.at)?;
+        idle.map_or_else(|| self.compiled(size), Ok)
+    }
+
+    /// Another program.
+    fn compiled(&self, size: &ServedSize) -> Result<CompiledProgram, TrainError> {
+        let step = match (size.step.get(), &self.0.model) {
+            (Some(step), _) => step,
+            (None, Some((model, at))) => {
+                let step = declare(&**model, size.samples, at)?;
                 size.step.get_or_init(|| step)
             }
+            (None, None) => return Err(TrainError::Setting("a step that was given is gone".into())),
         };
         let mut program = step.compile_without_states(&self.0.options)?;
         program.share(Arc::clone(&self.0.states))?;

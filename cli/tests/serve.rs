@@ -1,0 +1,101 @@
+//! `gradc serve` as a process: it answers, ends when it is asked to, and starts again after it was killed.
+
+#![allow(clippy::unwrap_used)]
+
+use gradc::prelude::*;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+/// A server under way, which ends with this.
+struct Served {
+    child: Child,
+    told: BufReader<ChildStderr>,
+    address: String,
+}
+
+impl Served {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gradc"));
+        command.arg("serve").args(arguments).args(["--port", "0"]).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut told = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        told.read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("REST at http://").unwrap_or_else(|| panic!("{line}")).to_string();
+        Self { child, told, address }
+    }
+
+    /// What it says when models are loaded.
+    fn loaded(&mut self) -> String {
+        let mut line = String::new();
+        self.told.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// The status and the body of an answer.
+    fn asked(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.into())
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn model(path: &Path) -> Trainer {
+    let model = Sequential::new([2]).dense(3).tanh().dense(1);
+    let mut trainer = model.compile(Sgd::new(0.1), MeanSquaredError, []).unwrap();
+    trainer.save_model(path, 4).unwrap();
+    trainer
+}
+
+#[test]
+fn it_answers_and_starts_again_after_it_was_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, cache) = (dir.path().join("m.safetensors"), dir.path().join("cache"));
+    let mut trainer = model(&path);
+    let named = format!("m={}", path.display());
+    let x = array([2, 2], vec![0.5f32, -1.0, 2.0, 0.25]).unwrap();
+    let want = trainer.predict(&Dataset::unlabelled(x).unwrap()).unwrap();
+    let want: Vec<String> = want.as_f32().unwrap().iter().map(|y| format!("[{}]", serde_json::json!(y))).collect();
+    let want = format!("{{\"predictions\":[{}]}}", want.join(","));
+    for _ in 0..2 {
+        let mut served = Served::start(&[&named, "--cache", cache.to_str().unwrap()]);
+        assert_eq!(served.loaded(), "all models are ready\n");
+        assert_eq!(served.asked("GET", "/v2/health/ready", "").0, 200);
+        let answer = served.asked("POST", "/v1/models/m:predict", "{\"instances\": [[0.5, -1.0], [2, 0.25]]}");
+        assert_eq!(answer, (200, want.clone()));
+        // Without a word: as `kill -9` does.
+        served.child.kill().unwrap();
+        assert!(!served.child.wait().unwrap().success());
+    }
+    assert!(std::fs::read_dir(cache).unwrap().count() > 0);
+}
+
+#[test]
+fn it_ends_when_it_is_asked_to_and_lives_without_a_model() {
+    let mut served = Served::start(&["m=/nowhere/model.safetensors"]);
+    assert!(served.loaded().starts_with("m: /nowhere/model.safetensors: "));
+    assert_eq!(served.asked("GET", "/v2/health/live", "").0, 200);
+    assert_eq!(served.asked("GET", "/v2/health/ready", "").0, 503);
+    assert_eq!(served.asked("GET", "/v2/models/m", "").0, 503);
+    assert_eq!(served.asked("GET", "/v2/models/n", "").0, 404);
+    let asked = Command::new("kill").arg(served.child.id().to_string()).status().unwrap();
+    assert!(asked.success());
+    assert!(served.child.wait().unwrap().success());
+}
