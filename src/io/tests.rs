@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::data::array;
+use damage::damage;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use ir::{DType, Scalar, Shape, SplitMix64, TensorType, Value};
-use random_graphs::damage;
 use rawzip::path::EntryPath;
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 use std::collections::BTreeMap;

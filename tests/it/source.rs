@@ -4,7 +4,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace by import name, with their folders.
-pub(crate) const CRATES: [(&str, &str); 18] = [
+pub(crate) const CRATES: &[(&str, &str)] = &[
     ("ir", "ir"),
     ("kernel", "kernel"),
     ("passes", "passes"),
@@ -21,6 +21,7 @@ pub(crate) const CRATES: [(&str, &str); 18] = [
     ("gradc_tests", "tests"),
     ("gradc_benches", "benches"),
     ("random_graphs", "tests/random-graphs"),
+    ("damage", "tests/damage"),
     ("gradc_downstream", "tests/downstream"),
     ("gradc_pictures", "examples/pictures"),
 ];

@@ -1,8 +1,8 @@
 //! Tokenizers in files: rows of ids, pairs, what is refused, and files that are damaged.
 
+use damage::damage;
 use gradc::data::text::{Encoder, Side, TextError, Tokenizer};
 use gradc::ir::SplitMix64;
-use random_graphs::damage;
 use std::path::PathBuf;
 use tempfile::TempDir;
 

@@ -1,10 +1,10 @@
 //! Files from strangers: whatever they say, the answer is an error, soon, without much memory.
 
 use crate::build::{dense, graph, graph_attribute, int_attribute, ints, ints_attribute, model, node, port, stored};
+use damage::damage;
 use gradc_onnx::proto::{GraphProto, NodeProto, TensorProto};
 use gradc_onnx::{Import, ImportError};
 use ir::SplitMix64;
-use random_graphs::damage;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Imports, and declares the outputs: what must give an error, not a panic.

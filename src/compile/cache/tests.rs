@@ -5,7 +5,7 @@ use crate::compile::CompiledProgram;
 use crate::data::array;
 use crate::dsl::{GraphBuilder, f32, i32, uniform};
 use crate::optim::Adam;
-use random_graphs::damage;
+use damage::damage;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -20,7 +20,6 @@
 //! by `tanh`, and whatever jumps (rounding, comparisons, positions of extrema, conversions to integers) is applied only
 //! to values that every evaluation gets exactly. [`Limits::wild`] lifts this, for tests that compare nothing.
 
-mod damage;
 mod elementwise;
 mod generator;
 mod index;
@@ -30,7 +29,6 @@ mod rng;
 mod scan;
 mod window;
 
-pub use damage::damage;
 pub use rng::Rng;
 
 use generator::Generator;

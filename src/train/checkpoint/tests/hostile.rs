@@ -5,8 +5,8 @@ use crate::io::{TensorFile, seal};
 use crate::train::best::BestEpoch;
 use crate::train::checkpoint::{FoundRun, RunSettings};
 use crate::train::programs::Purpose;
+use damage::damage;
 use ir::SplitMix64;
-use random_graphs::damage;
 
 /// Mutated files that are tried, where nothing else is said.
 const FILES: u64 = 4000;
