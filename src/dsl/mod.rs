@@ -42,6 +42,7 @@ mod nested;
 mod numeric;
 mod operators;
 mod pattern;
+mod picks;
 mod policy;
 mod random;
 mod reduce;

@@ -4,16 +4,12 @@
 //! pairs in vectors, fused with what stands around, and a few of the largest are picked one after the other.
 
 use super::axes::resolve_axis;
-use super::{Scan, Tensor, TypeSpec};
+use super::{Tensor, TypeSpec, picks};
 use ir::op::argsort::ArgSort;
 use ir::{DType, Op};
 
 /// On axes of at most so many elements all pairs are compared: with AVX-512 both ways take as long for 48 elements of the last axis, and for 70 of another one.
 const PAIRS: usize = 64;
-/// From how many elements for each that is wanted the largest are picked one after the other, which takes two passes for each, instead of put in order with all others.
-const PAIRS_BY_PICKS: usize = 4;
-/// The most that are picked: each more is two more passes over a row. Both ways take as long for 13 to 17 in vectors of 128 bits, for 28 with AVX2 and for 40 with AVX-512.
-const PICKS: usize = 16;
 
 impl Tensor {
     /// The elements along an axis in ascending order, or descending. Not numbers count as the largest, as in NumPy and PyTorch. The gradient of an element goes to where it came from.
@@ -70,9 +66,8 @@ impl Tensor {
             return self.fail(op, "the elements must be numbers, and their positions fit an `i32`");
         }
         let fixed = self.stop_gradient();
-        let few = count <= PICKS && count * PAIRS_BY_PICKS <= extent && extent <= i32::MAX as usize / 2;
-        if descending && few && ty.dtype.is_float() {
-            return fixed.swap_axes(axis, -1).picks(extent, count).swap_axes(axis, -1);
+        if descending && ty.dtype.is_float() && picks::are_few(count, extent) {
+            return fixed.picks(axis, extent, count);
         }
         if extent > PAIRS {
             let order = fixed.emit(Op::ArgSort(ArgSort { axis: axis as usize, descending }));
@@ -112,34 +107,5 @@ impl Tensor {
         let earlier = g.iota(square.clone(), 1).lt(g.iota(square, 0));
         let equal = other.eq(&own).or(own_nan.and(&other_nan)).and(earlier);
         further.or(equal).cast(DType::I32).sum_axes([axis + 1])
-    }
-
-    /// The positions of the `count` largest elements along the last axis, one after the other: each is the first of the largest that come after the one before.
-    #[track_caller]
-    fn picks(&self, extent: usize, count: usize) -> Tensor {
-        let (g, Some(ty)) = (self.builder(), self.ty()) else { return self.clone() };
-        let row = TypeSpec::new(DType::I32, [extent]);
-        // Of not numbers, which come first, and of all others the largest is taken by value, then by place; not numbers have the first places.
-        let nan = self.ne(self);
-        let values = nan.select(&g.full(f64::INFINITY, TypeSpec::new(ty.dtype, &ty.shape[..])), self);
-        let places = nan.select(&g.iota(row.clone(), 0), &(g.iota(row, 0) + extent as i32));
-        let outer = [&ty.shape[..ty.shape.rank() - 1], &[1]].concat();
-        let first = (
-            g.full(f64::INFINITY, TypeSpec::new(ty.dtype, &outer[..])),
-            g.full(-1.0, TypeSpec::new(DType::I32, &outer[..])),
-        );
-        let (_, picked) = Scan::new().named("pick").length(count).run(&[&first.0, &first.1], &[], |last, _| {
-            let (value, place) = (&last[0], &last[1]);
-            let is_left = values.lt(value).or(values.eq(value).and(places.gt(place)));
-            let best = is_left.select(&values, f64::NEG_INFINITY).max_keepdims([-1]);
-            let is_best = is_left.and(values.eq(&best));
-            let at = is_best.select(&places, i32::MAX).min_keepdims([-1]);
-            (vec![best, at.clone()], vec![at])
-        });
-        let Some(picked) = picked.first() else { return self.poisoned() };
-        let after = picked.ge(extent as i32);
-        let positions = after.select(&(picked - extent as i32), picked).squeeze([-1]);
-        let rank = ty.shape.rank() as isize;
-        positions.permute((1..rank).chain([0]).collect::<Vec<_>>())
     }
 }

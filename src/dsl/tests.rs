@@ -3,6 +3,7 @@
 use super::*;
 use crate::testing::{Runner, assert_close, constant, eval, value};
 use ir::DType;
+use ir::SplitMix64;
 
 fn errors(g: &GraphBuilder) -> Vec<String> {
     g.finish().unwrap_err().diagnostics.iter().map(ToString::to_string).collect()
@@ -421,6 +422,34 @@ fn few_of_many_are_those_that_come_first_in_order() {
             };
             let found = eval(all);
             assert_eq!(found[..6], found[6..], "{dtype} {dims:?}");
+        }
+    }
+}
+
+/// Rows of blocks, with one to be filled up and without, along either axis.
+#[test]
+fn few_of_long_rows_are_those_that_come_first_in_order() {
+    let special = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 2.0, 2.0, 1.0];
+    for (extent, counts) in [(131, [1, 2, 30]), (144, [1, 17, 36])] {
+        let mut random = SplitMix64::new(extent as u64);
+        let numbers: Vec<f64> = (0..2 * extent)
+            .map(|i| match random.bits() % 24 {
+                n @ 0..8 => special[n as usize],
+                // Hardly anything else in the second row.
+                8..22 if i >= extent => f64::NEG_INFINITY,
+                n => n as f64,
+            })
+            .collect();
+        for (dtype, axis) in [(DType::F64, 1), (DType::F32, 0), (DType::F32, 1), (DType::Bf16, 1)] {
+            for count in counts {
+                let found = eval(|g: &GraphBuilder| {
+                    let x = g.constant(value(TypeSpec::new(dtype, [2, extent]), &numbers));
+                    let x = x.swap_axes(axis, 1);
+                    let picked = x.top_k(count, axis).1.flatten_from(0);
+                    picked.concat(&[&x.argsort(axis, true).slice_axis(axis, 0..count).flatten_from(0)], 0)
+                });
+                assert_eq!(found[..2 * count], found[2 * count..], "{count} of {extent}, {dtype}, axis {axis}");
+            }
         }
     }
 }

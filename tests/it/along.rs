@@ -12,6 +12,7 @@ use ir::op::cumsum::BLOCK;
 use ir::{Graph, Scalar, Value};
 use kernel::Target;
 use passes::{Module, PassContext, RunOptions};
+use random_graphs::Rng;
 
 const TYPES: [&str; 8] = ["f32", "f64", "bf16", "f16", "i64", "i32", "u8", "bool"];
 
@@ -306,6 +307,51 @@ fn a_million_elements_are_sorted() {
     let (sorted, gradient) = (found["sorted"].as_f32().unwrap(), found["gradient"].as_f32().unwrap());
     for (place, &from) in order.iter().enumerate() {
         assert_eq!((sorted[place], gradient[from]), (elements[from], place as f32), "{place}");
+    }
+}
+
+/// The largest of long rows in machine code, with and without a block to be filled up: among few different numbers, infinities and not numbers.
+#[test]
+fn the_largest_of_long_rows_come_in_order() {
+    let step = {
+        let g = GraphBuilder::new("largest");
+        for (extent, count) in [(131, 30), (1000, 5), (1000, 124), (5003, 40)] {
+            let x = g.input(&format!("x{extent}_{count}"), f32([3, extent]));
+            let (values, places) = x.top_k(count, 1);
+            g.output(&format!("values{extent}_{count}"), &values);
+            g.output(&format!("places{extent}_{count}"), &places);
+        }
+        g.finish().unwrap()
+    };
+    let mut random = Rng::new(5);
+    let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0];
+    let inputs: NamedValues = step
+        .graph
+        .inputs()
+        .map(|(id, port)| {
+            let x = Value::from_fn(step.graph.ty(id).clone(), |_| {
+                let n = random.below(40);
+                Scalar::F32(special.get(n).copied().unwrap_or(n as f32 - 4.0))
+            });
+            (port.name.clone(), x)
+        })
+        .collect();
+    let mut program = step.compile(&CompileOptions::threads(2)).unwrap();
+    let found = program.run(&inputs).unwrap();
+    for (name, x) in &inputs {
+        let [extent, count] = [0, 1].map(|at| name[1..].split('_').nth(at).unwrap().parse().unwrap());
+        for (row, elements) in x.as_f32().unwrap().chunks(extent).enumerate() {
+            let mut order: Vec<i32> = (0..extent as i32).collect();
+            // Not numbers first, and zeros of both signs equal.
+            let key = |i: &i32| Some(elements[*i as usize] + 0.0).filter(|x| !x.is_nan()).unwrap_or(f32::NAN);
+            order.sort_by(|a, b| key(b).total_cmp(&key(a)));
+            let places = found[&format!("places{}", &name[1..])].to_f64_vec();
+            let places: Vec<i32> = places[row * count..][..count].iter().map(|place| *place as i32).collect();
+            assert_eq!(places, order[..count], "{name}, row {row}");
+            let values = &found[&format!("values{}", &name[1..])].as_f32().unwrap()[row * count..][..count];
+            let same = values.iter().zip(&places).all(|(v, i)| v.to_bits() == elements[*i as usize].to_bits());
+            assert!(same, "{name}, row {row}");
+        }
     }
 }
 
