@@ -252,6 +252,42 @@ fn padded_convolutions_fall_into_regions() {
     conv("one_axis", ["8,10,4", "3,4,6", "8,12,6"], window);
 }
 
+/// Planes that have the same taps are kernels of their own.
+#[test]
+fn padded_convolutions_of_volumes_fall_into_regions() {
+    let window = "size=[3,3,3], stride=[1,1,1], pad=[(1,1),(1,1),(1,1)], dilation=[1,1,1], groups=1";
+    conv("same", ["2,8,9,8,3", "3,3,3,3,5", "2,8,9,8,5"], window);
+    let window = "size=[3,2,3], stride=[1,2,1], pad=[(1,0),(0,1),(2,2)], dilation=[1,1,1], groups=2";
+    conv("uneven", ["3,10,13,8,4", "3,2,3,2,6", "3,9,7,10,6"], window);
+    let window = "size=[2,3,3], stride=[1,1,1], pad=[(0,0),(1,1),(1,1)], dilation=[2,1,1], groups=1";
+    conv("planes_inside", ["2,9,8,8,3", "2,3,3,3,17", "2,7,8,8,17"], window);
+    check(
+        "with_what_follows",
+        "%0 = input {name=\"x\"} : f64[2,8,9,8,3]
+         %1 = input {name=\"w\"} : f64[3,3,3,3,5]
+         %2 = input {name=\"b\"} : f64[8,5]
+         %3 = input {name=\"z\"} : f64[2,8,9,8,5]
+         %4 = conv %0, %1 {size=[3,3,3], stride=[1,1,1], pad=[(1,1),(1,1),(1,1)], dilation=[1,1,1], groups=1} : f64[2,8,9,8,5]
+         %5 = broadcast %2 {axes=[1,4]} : f64[2,8,9,8,5]
+         %6 = add %4, %5 : f64[2,8,9,8,5]
+         %7 = mul %6, %3 : f64[2,8,9,8,5]
+         output \"y\" = %4
+         output \"of_all\" = %7",
+    );
+    let window = "size=[3,3,3], stride=[1,1,1], pad=[(1,1),(1,1),(1,1)], dilation=[1,1,1], groups=1";
+    for (planes, pads) in [(8, false), (6, true)] {
+        let text = format!(
+            "graph \"volumes\" {{
+             %0 = input {{name=\"x\"}} : f32[2,{planes},9,8,8]
+             %1 = input {{name=\"w\"}} : f32[3,3,3,8,16]
+             %2 = conv %0, %1 {{{window}}} : f32[2,{planes},9,8,16]
+             output \"y\" = %2
+             }}"
+        );
+        assert_eq!(runs_before(&text, "pad_"), pads, "{planes} planes");
+    }
+}
+
 #[test]
 fn input_gradients_fall_into_regions() {
     for (name, y, window) in [

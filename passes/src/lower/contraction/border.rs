@@ -7,42 +7,58 @@ use ir::op::contraction::Conv;
 use ir::{NodeId, Op, TensorType};
 
 impl BatchedMatmul {
-    /// Its parts: all of it, or, with padding, regions of the result that have the same taps inside of the operand.
-    pub(super) fn parts(&self, lowering: &Lowering<'_>, anchor: NodeId) -> Vec<Self> {
+    /// Its parts, those of each kernel: all of it, or, with padding, regions of the result that have the same taps inside of the operand.
+    pub(super) fn parts(&self, lowering: &Lowering<'_>, anchor: NodeId) -> Vec<Vec<Self>> {
         let graph = lowering.graph;
         match &numbers(graph.op(anchor)) {
             Op::Conv(op) if !unpadded(&op.window.pad) => {
                 // Only spatial extents are asked for, which quads leave.
                 regions(self, op, graph.ty(graph.operands(anchor)[0]), graph.ty(anchor))
             }
-            _ => vec![self.clone()],
+            _ => vec![vec![self.clone()]],
         }
     }
 }
 
-/// The regions of a convolution: the product of the runs along its axes. Images become a dimension of the batch, which all regions share.
-fn regions(whole: &BatchedMatmul, op: &Conv, x: &TensorType, y: &TensorType) -> Vec<BatchedMatmul> {
+/// The regions of a convolution: the product of the runs along its axes. Images become a dimension of the batch, which all regions of a kernel share; of volumes, which are few and large, the planes
+/// of a run do, too, so that threads have enough to share, and each run has a kernel of its own.
+fn regions(whole: &BatchedMatmul, op: &Conv, x: &TensorType, y: &TensorType) -> Vec<Vec<BatchedMatmul>> {
     let spatial = op.window.size.len();
     let mut base = whole.clone();
     let images = base.m.remove(0);
     base.batch.push(images);
     base.origin.at = vec![0; spatial + 2];
-    let mut parts = vec![base];
-    for d in 0..spatial {
+    let along = |part: &BatchedMatmul, d: usize| -> Vec<BatchedMatmul> {
         let pad = op.window.pad[d].0 as i64;
         let runs = runs(&op.window, d, x.shape[d + 1], y.shape[d + 1]);
-        parts = parts.iter().flat_map(|part| runs.iter().map(move |run| restricted(part, d, *run, pad, op))).collect();
-    }
-    for part in &mut parts {
-        // A tile's rows run along the longer side of a narrow region.
-        if let [first, last] = part.m[..]
-            && last.extent < 4
-            && first.extent > last.extent
-        {
-            part.m.swap(0, 1);
+        runs.into_iter().map(|run| restricted(part, d, run, pad, op)).collect()
+    };
+    let mut kernels = if spatial < 3 { vec![base] } else { along(&base, 0) };
+    // Each kernel has panels of its own taps.
+    kernels.iter_mut().for_each(|kernel| kernel.origin.steps = 0);
+    let regions = |kernel: BatchedMatmul| {
+        let mut parts = vec![kernel];
+        for d in spatial.saturating_sub(2)..spatial {
+            parts = parts.iter().flat_map(|part| along(part, d)).collect();
         }
+        parts.iter_mut().for_each(order_axes);
+        parts
+    };
+    kernels.into_iter().map(regions).collect()
+}
+
+/// Planes become a dimension of the batch, and a tile's rows run along the longer side of a narrow region.
+fn order_axes(part: &mut BatchedMatmul) {
+    if part.m.len() == 3 {
+        let planes = part.m.remove(0);
+        part.batch.push(planes);
     }
-    parts
+    if let [first, last] = part.m[..]
+        && last.extent < 4
+        && first.extent > last.extent
+    {
+        part.m.swap(0, 1);
+    }
 }
 
 /// A part whose places along a spatial axis are those of a run.

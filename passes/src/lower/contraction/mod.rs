@@ -40,8 +40,10 @@ pub(super) fn lower(
     let graph = lowering.graph;
     let Op::ConvInputGrad(op) = graph.op(anchor) else {
         let whole = BatchedMatmul::of(lowering, anchor)?;
-        let parts = whole.parts(lowering, anchor);
-        return lower_parts(lowering, (cluster, anchor), nodes, (whole, parts));
+        let kernels = whole.parts(lowering, anchor);
+        return kernels
+            .into_iter()
+            .try_for_each(|parts| lower_parts(lowering, (cluster, anchor), nodes, (whole.clone(), parts)));
     };
     let [dy, w] = [0, 1].map(|i| graph.ty(graph.operands(anchor)[i]));
     let Some(parts) = remainder::parts(op, dy, w, graph.ty(anchor)) else {
