@@ -1,42 +1,10 @@
 //! The page of `gradc report` in a browser: everything is drawn, and nothing is said on the console. Without Chromium the test says so and checks nothing.
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
-#![allow(clippy::print_stdout)] // What a test says when it is skipped.
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod browser;
 
-const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-
-/// The browser that is installed, if there is one.
-fn browser() -> Option<&'static str> {
-    let runs = |name: &&&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
-    let found = BROWSERS.iter().find(runs).copied();
-    if found.is_none() {
-        println!("SKIPPED: none of {} is installed, so that nobody looks at the page", BROWSERS.join(", "));
-    }
-    found
-}
-
-/// What a page is after its scripts have run, and what it said on the console.
-struct Shown {
-    dom: String,
-    console: Vec<String>,
-}
-
-fn shown(browser: &str, page: &Path) -> Shown {
-    let profile = tempfile::tempdir().unwrap();
-    let Output { status, stdout, stderr } = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1400,900"])
-        .args(["--enable-logging=stderr", "--virtual-time-budget=20000", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("file://{}", page.display()))
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8_lossy(&stderr);
-    assert!(status.success(), "{stderr}");
-    let console = stderr.lines().filter(|line| line.contains("CONSOLE")).map(String::from).collect();
-    Shown { dom: String::from_utf8(stdout).unwrap(), console }
-}
+use browser::{browser, shown};
+use std::process::Command;
 
 fn gradc(arguments: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_gradc")).args(arguments).output().unwrap();
@@ -56,7 +24,7 @@ fn an_error_on_the_console_is_heard() {
     let dir = tempfile::tempdir().unwrap();
     let page = dir.path().join("broken.html");
     std::fs::write(&page, "<p>here</p><script>throw new Error('planted')</script>").unwrap();
-    let shown = shown(browser, &page);
+    let shown = shown(browser, &format!("file://{}", page.display()));
     assert!(shown.dom.contains("here") && shown.console.iter().any(|line| line.contains("planted")));
 }
 
@@ -72,7 +40,7 @@ fn everything_is_drawn_without_an_error() {
         gradc(&arguments);
         let text = std::fs::read_to_string(&page).unwrap();
         assert!(text.len() < 5 << 20, "{model}: {} bytes", text.len());
-        let (shown, data) = (shown(browser, &page), data(&text));
+        let (shown, data) = (shown(browser, &format!("file://{}", page.display())), data(&text));
         assert!(shown.console.is_empty(), "{model}: {:?}", shown.console);
         assert!(shown.dom.contains(r#"data-drawn="all""#), "{model}: not everything was drawn");
         let drawn = |what: &str| shown.dom.matches(what).count();

@@ -1,7 +1,14 @@
 //! The whole server: an engine, its models and its addresses, from start to end.
 
 use crate::engine::{Engine, EngineOptions, Events, Failure, ModelSource};
-use crate::http::{HttpOptions, HttpServer, router};
+use crate::grpc;
+use crate::http::{self, HttpOptions, HttpServer, HttpVersion};
+use crate::keys::ApiKeys;
+use crate::monitor::{self, Metrics, Protocol, observed};
+use crate::page;
+#[cfg(feature = "tls")]
+use crate::tls::{self, TlsFiles};
+use axum::Router;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,26 +16,37 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Settings of a server.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// The address it listens at: that of this machine alone, unless somebody chose another.
     pub host: IpAddr,
     /// The port for REST; 0 is any that is free.
     pub port: u16,
+    /// The port for gRPC, if that is spoken; 0 is any that is free.
+    pub grpc_port: Option<u16>,
+    /// Of which requests must show one; without them everybody is let in.
+    pub keys: Option<ApiKeys>,
+    /// What connections are encrypted by; without it they aren't.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsFiles>,
     /// Of the models.
     pub engine: EngineOptions,
-    /// Of the REST interface.
+    /// Of each port.
     pub http: HttpOptions,
     /// How long it says that it isn't ready before it takes no more connections: what spreads requests over servers needs that long to see it.
     pub drain: Duration,
 }
 
 impl Default for ServerOptions {
-    /// Port 8000 of the loopback address, and no time to drain.
+    /// REST alone, at port 8000 of the loopback address, for everybody there; and no time to drain.
     fn default() -> Self {
         Self {
             host: Ipv4Addr::LOCALHOST.into(),
             port: 8000,
+            grpc_port: None,
+            keys: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             engine: EngineOptions::default(),
             http: HttpOptions::default(),
             drain: Duration::ZERO,
@@ -40,23 +58,31 @@ impl Default for ServerOptions {
 #[derive(Debug)]
 pub struct Server {
     engine: Arc<Engine>,
+    metrics: Arc<Metrics>,
     http: HttpServer,
+    grpc: Option<HttpServer>,
     options: ServerOptions,
 }
 
 impl Server {
-    /// Listens for requests to these models. They are loaded by [`Self::run`], so that a model that takes long to compile doesn't keep the server from saying that it lives.
+    /// Listens for requests to these models, of which `events` is told, too. They are loaded by [`Self::run`], so that a model that takes long to compile doesn't keep the server from saying that it lives.
     ///
     /// # Errors
-    /// What the system says about the address.
+    /// What the system says about the addresses; a certificate or a key that isn't one.
     pub async fn bind(
         models: impl IntoIterator<Item = ModelSource>,
         options: ServerOptions,
         events: Arc<dyn Events>,
     ) -> io::Result<Self> {
-        let engine = Arc::new(Engine::new(models, options.engine.clone(), events));
-        let http = HttpServer::bind(SocketAddr::new(options.host, options.port), options.http.clone()).await?;
-        Ok(Self { engine, http, options })
+        let metrics = Arc::new(Metrics::new(events));
+        let told: Arc<dyn Events> = metrics.clone();
+        let engine = Arc::new(Engine::new(models, options.engine.clone(), told));
+        let http = listen(&options, options.port, HttpVersion::One).await?;
+        let grpc = match options.grpc_port {
+            Some(port) => Some(listen(&options, port, HttpVersion::Two).await?),
+            None => None,
+        };
+        Ok(Self { engine, metrics, http, grpc, options })
     }
 
     /// The engine.
@@ -72,28 +98,62 @@ impl Server {
         self.http.address()
     }
 
+    /// Where gRPC is, if it is spoken.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn grpc_address(&self) -> io::Result<Option<SocketAddr>> {
+        self.grpc.as_ref().map(HttpServer::address).transpose()
+    }
+
+    /// What is asked for at the port of REST, and at that of gRPC.
+    fn routers(&self) -> (Router, Router) {
+        let Self { engine, metrics, options, .. } = self;
+        let rest = http::router(Arc::clone(engine), &options.http)
+            .merge(page::router())
+            .merge(monitor::router(Arc::clone(engine), Arc::clone(metrics)));
+        let rest = observed(rest, Protocol::Http, Arc::clone(metrics), options.keys.clone());
+        let grpc = grpc::router(Arc::clone(engine), &options.http);
+        (rest, observed(grpc, Protocol::Grpc, Arc::clone(metrics), options.keys.clone()))
+    }
+
     /// Loads the models and serves until `end` is done; then takes no more requests, answers those that it has, and comes back. `failed` is told which models couldn't be loaded.
     pub async fn run(
         self,
         end: impl Future<Output = ()>,
         failed: impl FnOnce(Vec<(String, Failure)>) + Send + 'static,
     ) {
-        let Self { engine, http, options } = self;
+        let (rest, calls) = self.routers();
+        let Self { engine, http, grpc, options, .. } = self;
         let loading = Arc::clone(&engine);
         tokio::task::spawn_blocking(move || failed(loading.load_all()));
         let (over, watched) = watch::channel(false);
-        let serving = tokio::spawn(http.serve(router(Arc::clone(&engine), &options.http), watched));
+        let grpc = grpc.map(|grpc| tokio::spawn(grpc.serve(calls, watched.clone())));
+        let serving = tokio::spawn(http.serve(rest, watched));
         end.await;
         engine.begin_end();
         tokio::time::sleep(options.drain).await;
         // Who serves is gone only if there is nothing left to end.
         let _ = over.send(true);
         let _ = serving.await;
+        if let Some(serving) = grpc {
+            let _ = serving.await;
+        }
         engine.end().await;
     }
 }
 
-/// A server of this process, from its start until it is asked to end: `started` is told where REST is, `failed` which models couldn't be loaded. Blocks.
+/// Listens at a port, encrypted if that is asked for.
+async fn listen(options: &ServerOptions, port: u16, version: HttpVersion) -> io::Result<HttpServer> {
+    let server = HttpServer::bind(SocketAddr::new(options.host, port), version, options.http.clone()).await?;
+    #[cfg(feature = "tls")]
+    if let Some(files) = &options.tls {
+        return Ok(server.encrypted(tls::config(files, version.alpn()).map_err(io::Error::other)?));
+    }
+    Ok(server)
+}
+
+/// A server of this process, from its start until it is asked to end: `started` gets the server that listens, `failed` is told which models couldn't be loaded. Blocks.
 ///
 /// # Errors
 /// If there is no thread, or no listening at the address.
@@ -101,14 +161,14 @@ pub fn serve(
     models: impl IntoIterator<Item = ModelSource>,
     options: ServerOptions,
     events: Arc<dyn Events>,
-    started: impl FnOnce(SocketAddr),
+    started: impl FnOnce(&Server) -> io::Result<()>,
     failed: impl FnOnce(Vec<(String, Failure)>) + Send + 'static,
 ) -> io::Result<()> {
     raise_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build()?;
     runtime.block_on(async {
         let server = Server::bind(models, options, events).await?;
-        started(server.address()?);
+        started(&server)?;
         let end = async {
             // A process that can't be told to end goes on.
             if asked_to_end().await.is_err() {

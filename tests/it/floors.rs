@@ -43,7 +43,7 @@ fn allowed(krate: &str) -> &'static [&'static str] {
 const IR_FOR_KERNEL: [&str; 6] = ["DType", "Data", "Scalar", "ScalarOp", "lexer", "scalar"];
 
 /// External crates that stay behind one fence: (how the name starts, the crates of ours that may import it).
-const FENCED: [(&str, &[&str]); 17] = [
+const FENCED: [(&str, &[&str]); 20] = [
     ("cranelift_jit", &["runtime"]),
     ("cranelift_object", &["aot"]),
     ("ar_archive_writer", &["aot"]),
@@ -63,6 +63,9 @@ const FENCED: [(&str, &[&str]); 17] = [
     ("axum", &["gradc_serve"]),
     ("hyper", &["gradc_serve"]),
     ("tokio", &["gradc_serve"]),
+    ("tonic", &["gradc_serve"]),
+    ("tracing", &["gradc_serve"]),
+    ("prometheus_client", &["gradc_serve"]),
 ];
 
 /// Modules of the root package that see nothing of the machine, and which of the root's modules they may import.

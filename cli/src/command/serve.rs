@@ -1,12 +1,16 @@
-//! `gradc serve`: models over HTTP.
+//! `gradc serve`: models over HTTP and gRPC.
 
 use clap::Args;
 use gradc::compile::Cache;
 use gradc_serve::engine::{EngineOptions, ModelSource, Silent};
 use gradc_serve::http::HttpOptions;
-use gradc_serve::server::{ServerOptions, serve};
+use gradc_serve::keys::{ApiKeys, KeyError};
+use gradc_serve::monitor::{self, LogFormat, say};
+use gradc_serve::server::{Server, ServerOptions, serve};
+#[cfg(feature = "tls")]
+use gradc_serve::tls::TlsFiles;
 use std::error::Error;
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +29,23 @@ pub(super) struct Serve {
     /// The port for REST; 0 is any that is free
     #[arg(long, default_value_t = 8000)]
     port: u16,
+    /// The port for gRPC, which is spoken only with it; 0 is any that is free
+    #[arg(long, value_name = "PORT")]
+    grpc_port: Option<u16>,
+    /// A file with a key on each line, of which requests must show one: `Authorization: Bearer KEY`
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
+    /// A chain of certificates in PEM: connections are encrypted
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key in PEM
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// How requests and changes of models are logged on standard error: text, json (an object on each line) or off
+    #[arg(long, default_value = "off")]
+    log: LogFormat,
     /// Samples in a batch at most
     #[arg(long, value_name = "N", default_value_t = EngineOptions::default().max_batch)]
     max_batch: usize,
@@ -74,21 +95,45 @@ fn named_extent(text: &str) -> Result<(String, usize), String> {
 
 impl Serve {
     pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
-        let started = |address| say(&format!("REST at http://{address}"));
-        let failed = |failures: Vec<(String, gradc_serve::Failure)>| {
-            failures.iter().for_each(|(name, failure)| say(&format!("{name}: {failure}")));
+        monitor::start(self.log)?;
+        let log = self.log;
+        let failed = move |failures: Vec<(String, gradc_serve::Failure)>| {
+            // A log has them already.
+            let told = failures.iter().filter(|_| log == LogFormat::Off);
+            told.for_each(|(name, failure)| say(log, &format!("{name}: {failure}")));
             if failures.is_empty() {
-                say("all models are ready");
+                say(log, "all models are ready");
             }
         };
-        Ok(serve(self.models.clone(), self.options(), Arc::new(Silent), started, failed)?)
+        Ok(serve(self.models.clone(), self.options()?, Arc::new(Silent), |server| self.started(server), failed)?)
     }
 
-    fn options(&self) -> ServerOptions {
+    /// Tells where the server is.
+    fn started(&self, server: &Server) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
+        #[cfg(not(feature = "tls"))]
+        let scheme = "http";
+        say(self.log, &format!("REST at {scheme}://{}", server.address()?));
+        if let Some(address) = server.grpc_address()? {
+            say(self.log, &format!("gRPC at {address}"));
+        }
+        Ok(())
+    }
+
+    fn options(&self) -> Result<ServerOptions, KeyError> {
         let engine = EngineOptions::default();
-        ServerOptions {
+        Ok(ServerOptions {
             host: self.host,
             port: self.port,
+            grpc_port: self.grpc_port,
+            keys: self.api_key_file.as_deref().map(ApiKeys::read).transpose()?,
+            #[cfg(feature = "tls")]
+            tls: self
+                .tls_cert
+                .clone()
+                .zip(self.tls_key.clone())
+                .map(|(certificate, key)| TlsFiles { certificate, key }),
             engine: EngineOptions {
                 max_batch: self.max_batch.max(1),
                 max_delay: Duration::from_micros(self.max_delay),
@@ -105,12 +150,6 @@ impl Serve {
                 ..HttpOptions::default()
             },
             drain: Duration::from_secs(self.drain),
-        }
+        })
     }
-}
-
-/// Tells who watches; what is computed goes over the network.
-fn say(text: &str) {
-    // Who doesn't watch misses nothing.
-    let _ = writeln!(io::stderr(), "{text}");
 }

@@ -172,7 +172,7 @@ mod tests {
         for (request, receiver) in requests {
             kept.push((queue.push(request).unwrap(), receiver));
         }
-        let mut sizes = || queue.next_batch(6).unwrap().iter().map(|w| w.rows).collect::<Vec<_>>();
+        let sizes = || queue.next_batch(6).unwrap().iter().map(|w| w.rows).collect::<Vec<_>>();
         assert_eq!((sizes(), sizes(), sizes()), (vec![3, 2], vec![4], vec![9]));
     }
 

@@ -25,7 +25,7 @@ pub fn failed(failure: &Failure) -> Response<Body> {
 }
 
 /// An answer of JSON.
-pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     match serde_json::to_vec(value) {
         Ok(text) => bytes(status, "application/json", text.into()),
         Err(_) => bytes(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "the answer can't be written".into()),

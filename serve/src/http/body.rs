@@ -39,19 +39,19 @@ impl Default for HttpOptions {
 
 /// What is left for bodies.
 #[derive(Clone)]
-pub(super) struct Budget(Arc<Semaphore>);
+pub(crate) struct Budget(Arc<Semaphore>);
 
 /// Bytes that one permit stands for.
 const UNIT: usize = 4096;
 
 /// A body, and its share of the budget as long as this lives.
-pub(super) struct Read {
-    pub(super) bytes: Bytes,
+pub(crate) struct Read {
+    pub(crate) bytes: Bytes,
     _share: Option<OwnedSemaphorePermit>,
 }
 
 impl Budget {
-    pub(super) fn new(options: &HttpOptions) -> Self {
+    pub(crate) fn new(options: &HttpOptions) -> Self {
         Self(Arc::new(Semaphore::new((options.max_requests / UNIT).clamp(1, Semaphore::MAX_PERMITS))))
     }
 
@@ -77,7 +77,7 @@ impl Budget {
     ///
     /// # Errors
     /// It is larger than the limit, too slow, or broken off; all bodies together are larger than theirs; an encoding.
-    pub(super) async fn read(&self, headers: &HeaderMap, body: Body, options: &HttpOptions) -> Result<Read, Failure> {
+    pub(crate) async fn read(&self, headers: &HeaderMap, body: Body, options: &HttpOptions) -> Result<Read, Failure> {
         if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
             && encoding != "identity"
         {

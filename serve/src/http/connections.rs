@@ -1,6 +1,6 @@
 //! Connections: accepted up to a limit, served while requests come in time, closed when the server ends.
 
-use super::HttpOptions;
+use super::{HttpOptions, http2};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,15 +13,35 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Listens for connections of HTTP/1.1.
+/// How a connection is spoken on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HttpVersion {
+    /// HTTP/1.1: a request after the other.
+    One,
+    /// HTTP/2: many at once, as gRPC has them.
+    Two,
+}
+
+impl HttpVersion {
+    /// What it is called while a connection becomes an encrypted one (ALPN).
+    #[cfg(feature = "tls")]
+    pub fn alpn(self) -> &'static str {
+        match self {
+            Self::One => "http/1.1",
+            Self::Two => "h2",
+        }
+    }
+}
+
+/// Listens for connections.
 #[derive(Debug)]
 pub struct HttpServer {
     listener: TcpListener,
-    options: HttpOptions,
+    speaker: Speaker,
 }
 
 impl HttpServer {
@@ -29,8 +49,21 @@ impl HttpServer {
     ///
     /// # Errors
     /// What the system says.
-    pub async fn bind(address: SocketAddr, options: HttpOptions) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, options })
+    pub async fn bind(address: SocketAddr, version: HttpVersion, options: HttpOptions) -> io::Result<Self> {
+        let speaker = Speaker {
+            options,
+            version,
+            #[cfg(feature = "tls")]
+            tls: None,
+        };
+        Ok(Self { listener: TcpListener::bind(address).await?, speaker })
+    }
+
+    /// Encrypts all connections.
+    #[cfg(feature = "tls")]
+    pub fn encrypted(mut self, config: Arc<tokio_rustls::rustls::ServerConfig>) -> Self {
+        self.speaker.tls = Some(config);
+        self
     }
 
     /// Where it listens.
@@ -43,7 +76,7 @@ impl HttpServer {
 
     /// Serves connections until `end` is true; then takes no more, and waits until those that have a request are answered.
     pub async fn serve(self, router: Router, mut end: watch::Receiver<bool>) {
-        let places = Arc::new(Semaphore::new(self.options.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+        let places = Arc::new(Semaphore::new(self.speaker.options.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
         let all = places.available_permits();
         loop {
             // With all places taken the system keeps who comes waiting: idle connections are closed soon.
@@ -63,9 +96,9 @@ impl HttpServer {
             };
             // Answers are written whole.
             let _ = stream.set_nodelay(true);
-            let (router, options, end) = (router.clone(), self.options.clone(), end.clone());
+            let (speaker, router, end) = (self.speaker.clone(), router.clone(), end.clone());
             tokio::spawn(async move {
-                serve_connection(stream, router, &options, end).await;
+                speaker.serve(stream, router, end).await;
                 drop(place);
             });
         }
@@ -74,12 +107,42 @@ impl HttpServer {
     }
 }
 
+/// What there is to know about a connection before the first byte comes.
+#[derive(Clone, Debug)]
+struct Speaker {
+    options: HttpOptions,
+    version: HttpVersion,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
+}
+
+impl Speaker {
+    async fn serve(&self, stream: TcpStream, router: Router, end: watch::Receiver<bool>) {
+        #[cfg(feature = "tls")]
+        if let Some(config) = &self.tls {
+            let accepted = tokio_rustls::TlsAcceptor::from(Arc::clone(config)).accept(stream);
+            if let Ok(Ok(stream)) = tokio::time::timeout(self.options.head_timeout, accepted).await {
+                self.speak(stream, router, end).await;
+            }
+            return;
+        }
+        self.speak(stream, router, end).await;
+    }
+
+    async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin, router: Router, end: watch::Receiver<bool>) {
+        match self.version {
+            HttpVersion::One => serve_connection(stream, router, &self.options, end).await,
+            HttpVersion::Two => http2::serve_connection(stream, router, &self.options, end).await,
+        }
+    }
+}
+
 /// Until the sender says that it is over, or is gone.
-async fn ended(end: &mut watch::Receiver<bool>) {
+pub(super) async fn ended(end: &mut watch::Receiver<bool>) {
     let _ = end.wait_for(|end| *end).await;
 }
 
-/// Serves one connection, encrypted or not, until it is closed, is idle for too long, or the server ends and the request under way is answered.
+/// Serves one connection of HTTP/1.1, encrypted or not, until it is closed, is idle for too long, or the server ends and the request under way is answered.
 pub async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     router: Router,

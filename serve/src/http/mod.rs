@@ -6,18 +6,21 @@ mod answer;
 mod body;
 mod connections;
 mod elements;
+mod http2;
 mod repository;
 mod tensorflow;
 mod v2;
 
 pub use answer::failed;
 pub use body::HttpOptions;
-pub use connections::{HttpServer, TimedIo, serve_connection};
+pub use connections::{HttpServer, HttpVersion, TimedIo, serve_connection};
+
+pub(crate) use answer::json;
+pub(crate) use body::Budget;
 
 use crate::engine::{Engine, Failure};
 use axum::Router;
 use axum::routing::{get, post};
-use body::Budget;
 use std::sync::Arc;
 
 /// What all addresses share.

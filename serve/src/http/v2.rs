@@ -36,8 +36,7 @@ fn health(what: &str, fine: bool) -> Response<Body> {
 }
 
 pub(super) async fn server() -> Response<Body> {
-    let extensions = ["binary_tensor_data", "model_repository"];
-    let metadata = json!({ "name": "gradc", "version": env!("CARGO_PKG_VERSION"), "extensions": extensions });
+    let metadata = json!({ "name": crate::NAME, "version": crate::VERSION, "extensions": crate::EXTENSIONS });
     json(StatusCode::OK, &metadata)
 }
 
