@@ -48,7 +48,8 @@ fn node(graph: &Graph, id: NodeId, position: usize) -> String {
     format!("n{position} [label={label}, fillcolor={}];", quoted(colour(node.op().family())))
 }
 
-fn colour(family: Family) -> &'static str {
+/// The colour of a family's boxes, here and in other pictures of graphs: `#rrggbb`.
+pub fn colour(family: Family) -> &'static str {
     match family {
         Family::Source => "#e8e8e8",
         Family::Elementwise => "#dcebfa",

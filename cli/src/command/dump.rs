@@ -4,6 +4,7 @@ use super::given::step_of;
 use super::print;
 use crate::bench::ArenaLimit;
 use crate::document::{GraphDocument, ProgramDocument};
+use crate::report::to_svg;
 use ::passes::{Module, Stop};
 use clap::{Args, ValueEnum};
 use gradc::compile::{CompileOptions, run_passes};
@@ -42,7 +43,7 @@ const EXAMPLES: &str = "Examples:
   The fused training step of the built-in CNN, and where each node comes from:
       gradc dump cnn --after fuse --locations
   The same as a picture:
-      gradc dump cnn --after fuse --format dot | dot -Tsvg > cnn.svg
+      gradc dump cnn --after fuse --format svg > cnn.svg
   The same of a Transformer, of its blocks only the first:
       gradc dump transformer_lm --after fuse --fold
   The loops and their memory plan, for a tool:
@@ -57,6 +58,8 @@ enum Format {
     Text,
     /// The graph for Graphviz
     Dot,
+    /// The graph as a picture
+    Svg,
     /// The graph, or the loops with their memory plan, for tools; docs/workbench.md describes it
     Json,
     /// The loops
@@ -86,7 +89,8 @@ impl Dump {
         let module = run_passes(step.graph, &options, stop)?.module;
         match (self.format, module) {
             (Format::Dot, Module::Graph(graph)) => Ok(ir::dot::to_dot(&graph)),
-            (Format::Dot, Module::Program(_)) => {
+            (Format::Svg, Module::Graph(graph)) => Ok(to_svg(&graph)),
+            (Format::Dot | Format::Svg, Module::Program(_)) => {
                 Err("loops have no picture: choose a pass before `lower`, or `--format text`".into())
             }
             (Format::Kernel | Format::Clif | Format::Asm, Module::Graph(_)) => {
@@ -170,7 +174,8 @@ mod tests {
         assert!(dump(tiny, Some("fuse"), Format::Text).unwrap().contains(" @0"));
         assert!(dump(tiny, Some("fuse"), Format::Dot).unwrap().starts_with("digraph"));
         assert!(dump(tiny, None, Format::Kernel).unwrap().contains("kernel"));
-        assert!(dump(tiny, None, Format::Dot).is_err());
+        assert!(dump(tiny, Some("fuse"), Format::Svg).unwrap().starts_with("<svg "));
+        assert!(dump(tiny, None, Format::Dot).is_err() && dump(tiny, None, Format::Svg).is_err());
         assert!(dump(tiny, Some("dce"), Format::Kernel).is_err());
         let unknown = dump(tiny, Some("simplifi"), Format::Text).unwrap_err();
         assert!(unknown.contains("did you mean `simplify`?") && unknown.contains("autodiff"), "{unknown}");

@@ -71,6 +71,22 @@ pub struct ResultDocument {
     pub node: usize,
 }
 
+impl NodeDocument {
+    /// What a picture calls it: its number, its op, and the name of an input or a state.
+    pub fn title(&self) -> String {
+        let name = self.attributes.get("name").and_then(Json::as_str);
+        format!("%{} {}{}", self.id, self.op, name.map_or_else(String::new, |name| format!(" {name}")))
+    }
+}
+
+impl TypeDocument {
+    /// As in text: `f32[2,3]`.
+    pub fn text(&self) -> String {
+        let extents: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
+        format!("{}[{}]", self.dtype, extents.join(","))
+    }
+}
+
 impl GraphDocument {
     /// A graph as it is; it must be valid, so that its nodes have an order.
     pub fn of(graph: &Graph) -> Self {

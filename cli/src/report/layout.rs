@@ -9,33 +9,33 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Serialize)]
 pub(super) struct GraphLayout {
     /// A rectangle for each node.
-    nodes: Vec<Rectangle>,
+    pub(super) nodes: Vec<Rectangle>,
     /// Those around the nodes of a cluster.
-    clusters: Vec<ClusterBox>,
+    pub(super) clusters: Vec<ClusterBox>,
     /// Those around a section.
-    sections: Vec<SectionBox>,
-    width: f64,
-    height: f64,
+    pub(super) sections: Vec<SectionBox>,
+    pub(super) width: f64,
+    pub(super) height: f64,
 }
 
 /// Left, top, width, height.
 #[derive(Clone, Copy, Serialize)]
-struct Rectangle(f64, f64, f64, f64);
+pub(super) struct Rectangle(pub(super) f64, pub(super) f64, pub(super) f64, pub(super) f64);
 
 /// A cluster, or a node that stands by itself.
 #[derive(Serialize)]
-struct ClusterBox {
+pub(super) struct ClusterBox {
     /// The number of the cluster.
-    cluster: u32,
-    at: Rectangle,
+    pub(super) cluster: u32,
+    pub(super) at: Rectangle,
 }
 
 /// A section.
 #[derive(Serialize)]
-struct SectionBox {
+pub(super) struct SectionBox {
     /// `forward`, for instance; empty for a graph without sections.
-    name: String,
-    at: Rectangle,
+    pub(super) name: String,
+    pub(super) at: Rectangle,
 }
 
 const NODE_HEIGHT: f64 = 30.0;
@@ -166,10 +166,7 @@ fn edges(graph: &GraphDocument, of_node: &BTreeMap<usize, usize>) -> Vec<(usize,
 }
 
 fn node_width(node: &NodeDocument) -> f64 {
-    let extents: Vec<String> = node.ty.shape.iter().map(ToString::to_string).collect();
-    let ty = node.ty.dtype.len() + extents.join(",").len() + 2;
-    let name = node.op.len() + node.id.to_string().len() + 2;
-    LETTER * ty.max(name) as f64 + 2.0 * PADDING
+    LETTER * node.ty.text().len().max(node.title().len()) as f64 + 2.0 * PADDING
 }
 
 impl DrawnGroup {

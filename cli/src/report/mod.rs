@@ -6,7 +6,10 @@
 mod layers;
 mod layout;
 mod page;
+mod picture;
 mod source;
+
+pub use picture::to_svg;
 
 use crate::bench::{MachineLimits, Profile};
 use crate::document::{GraphDocument, ProgramDocument};
