@@ -18,6 +18,7 @@ mod filetests;
 mod fitting;
 mod floors;
 mod fusion;
+mod guide;
 mod halves;
 mod interrupted;
 mod least;

@@ -24,6 +24,7 @@ pub(crate) const CRATES: &[(&str, &str)] = &[
     ("damage", "tests/damage"),
     ("gradc_downstream", "tests/downstream"),
     ("gradc_pictures", "examples/pictures"),
+    ("gradc_guide", "docs/guide"),
 ];
 /// The root package.
 pub(crate) const ROOT: &str = "gradc";
