@@ -4,13 +4,12 @@
 //! every x86-64 gives the same numbers; on other processors the last digits differ, and chapters are skipped.
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
 
-#[allow(dead_code)] // Tables are read by the build script.
 #[path = "../src/chapter.rs"]
 mod chapter;
 #[path = "guide/links.rs"]
 mod links;
 
-use chapter::{ChapterStep, CodeBlock, blocks, steps};
+use chapter::{ChapterStep, CodeBlock, blocks, claims, steps};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -153,7 +152,7 @@ fn check_picture(name: &str) -> Result<(), String> {
 macro_rules! tests {
     ($check:ident: $list:ident: $($name:ident)*) => {
         /// What has a test here.
-        const $list: &[&str] = &[$(stringify!($name)),*];
+        const $list: [&str; [$(stringify!($name)),*].len()] = [$(stringify!($name)),*];
         mod $check {
             $(
                 #[test]
@@ -169,6 +168,26 @@ macro_rules! tests {
 
 tests!(check: CHAPTERS: introduction neuron activations losses backpropagation gradient_descent cnn lstm transformer regularization transfer deployment interpretability keras pytorch);
 tests!(check_picture: PICTURES: activations slopes regression_losses cross_entropy xor descent rates digits filters reading attention fits overfitting explanations);
+
+/// What is run is what a reader takes for it; and there is much of it.
+#[test]
+fn chapters_are_read_as_people_read_them() {
+    let text = "# A\n```rust\nf();\n```\n\n```text\nout\n```\n```text\nprose\n```\n```ir\n; a.ir\ngraph\n```\n```sh\ntrue\n```\nwords\n```text\nno\n```\n| x | gradc |\n|---|---|\n| `a` | `b(\\|c\\|)`, `d` |\n";
+    let blocks = blocks(text);
+    let languages: Vec<(&str, usize)> = blocks.iter().map(|block| (block.language.as_str(), block.line)).collect();
+    assert_eq!(languages, [("rust", 2), ("text", 6), ("text", 9), ("ir", 12), ("sh", 16), ("text", 20)]);
+    let [program, file, command] = &steps(&blocks)[..] else { panic!("three things are done") };
+    assert!(matches!(program, ChapterStep::Program { block: 0, number: 1, output: Some(1) }));
+    assert!(matches!(file, ChapterStep::File { block: 3 }) && blocks[3].file() == Some("a.ir"));
+    assert!(matches!(command, ChapterStep::Command { block: 4, output: None }));
+    let found: Vec<String> = claims(text).into_iter().map(|claim| format!("{} {}", claim.line, claim.code)).collect();
+    assert_eq!(found, ["25 b(|c|)", "25 d"]);
+
+    let pages = CHAPTERS
+        .map(|name| std::fs::read_to_string(chapters().join(format!("{}.md", name.replace('_', "-")))).unwrap());
+    let programs = pages.iter().flat_map(|page| steps(&self::blocks(page))).count();
+    assert!(programs >= 50 && pages.iter().map(|page| claims(page).len()).sum::<usize>() >= 80);
+}
 
 /// Chapters with something to run, and pictures that a program draws, all have a test.
 #[test]
