@@ -20,7 +20,11 @@ pub(super) async fn server_ready(call: RemoteCall, _: ServerReadyRequest) -> Res
 }
 
 pub(super) async fn model_ready(call: RemoteCall, asked: ModelReadyRequest) -> Result<ModelReadyResponse, Failure> {
-    let ready = call.engine.model_ready(&asked.name, given(asked.version).as_deref())?;
+    // To a question of yes or no, what isn't there is no.
+    let ready = match call.engine.model_ready(&asked.name, given(asked.version).as_deref()) {
+        Err(Failure::NotFound(_)) => false,
+        known => known?,
+    };
     Ok(ModelReadyResponse { ready })
 }
 
