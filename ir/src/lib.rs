@@ -142,6 +142,7 @@
 //! ```
 
 mod build;
+mod data;
 pub mod diff;
 pub mod dot;
 mod dtype;
@@ -161,6 +162,7 @@ mod value;
 pub mod verify;
 
 pub use build::{BuildResult, Builder};
+pub use data::Data;
 pub use dtype::DType;
 pub use error::{BuildError, RuleError};
 pub use eval::EvalError;
@@ -172,5 +174,5 @@ pub use shape::{MAX_RANK, Shape, ShapeError};
 pub use splitmix::SplitMix64;
 pub use text::ParseError;
 pub use types::TensorType;
-pub use value::{Data, Value, ValueError};
+pub use value::{Value, ValueError};
 pub use verify::{Spec, VerifyErrors, verify};

@@ -1,39 +1,7 @@
 //! Tensors on the host: constants, inputs and results of the interpreter.
 
-use crate::{DType, Scalar, Shape, TensorType};
-use half::{bf16, f16};
+use crate::{DType, Data, Scalar, Shape, TensorType};
 use std::sync::Arc;
-
-/// The elements of a tensor, row-major and dense.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Data {
-    /// `f32` elements.
-    F32(Vec<f32>),
-    /// `f64` elements.
-    F64(Vec<f64>),
-    /// bfloat16 elements.
-    Bf16(Vec<bf16>),
-    /// Half elements.
-    F16(Vec<f16>),
-    /// `i64` elements.
-    I64(Vec<i64>),
-    /// `i32` elements.
-    I32(Vec<i32>),
-    /// `i16` elements.
-    I16(Vec<i16>),
-    /// `i8` elements.
-    I8(Vec<i8>),
-    /// `u64` elements.
-    U64(Vec<u64>),
-    /// `u32` elements.
-    U32(Vec<u32>),
-    /// `u16` elements.
-    U16(Vec<u16>),
-    /// `u8` elements.
-    U8(Vec<u8>),
-    /// Truth values.
-    Bool(Vec<bool>),
-}
 
 /// A tensor on the host: its type and as many elements as the type's shape says. Copies share the elements until one of them writes.
 #[derive(Clone, Debug)]
@@ -61,180 +29,6 @@ impl std::fmt::Debug for ValueError {
     }
 }
 
-macro_rules! for_each_data {
-    ($value:expr, $v:ident => $body:expr) => {
-        match $value {
-            Data::F32($v) => $body,
-            Data::F64($v) => $body,
-            Data::Bf16($v) => $body,
-            Data::F16($v) => $body,
-            Data::I64($v) => $body,
-            Data::I32($v) => $body,
-            Data::I16($v) => $body,
-            Data::I8($v) => $body,
-            Data::U64($v) => $body,
-            Data::U32($v) => $body,
-            Data::U16($v) => $body,
-            Data::U8($v) => $body,
-            Data::Bool($v) => $body,
-        }
-    };
-}
-
-impl Data {
-    /// The element type.
-    pub fn dtype(&self) -> DType {
-        match self {
-            Self::F32(_) => DType::F32,
-            Self::F64(_) => DType::F64,
-            Self::Bf16(_) => DType::Bf16,
-            Self::F16(_) => DType::F16,
-            Self::I64(_) => DType::I64,
-            Self::I32(_) => DType::I32,
-            Self::I16(_) => DType::I16,
-            Self::I8(_) => DType::I8,
-            Self::U64(_) => DType::U64,
-            Self::U32(_) => DType::U32,
-            Self::U16(_) => DType::U16,
-            Self::U8(_) => DType::U8,
-            Self::Bool(_) => DType::Bool,
-        }
-    }
-
-    /// The number of elements.
-    pub fn len(&self) -> usize {
-        for_each_data!(self, v => v.len())
-    }
-
-    /// True if there is no element.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Element `i`.
-    ///
-    /// # Panics
-    /// If `i` is out of range.
-    pub fn get(&self, i: usize) -> Scalar {
-        match self {
-            Self::F32(v) => Scalar::F32(v[i]),
-            Self::F64(v) => Scalar::F64(v[i]),
-            Self::Bf16(v) => Scalar::Bf16(v[i]),
-            Self::F16(v) => Scalar::F16(v[i]),
-            Self::I64(v) => Scalar::I64(v[i]),
-            Self::I32(v) => Scalar::I32(v[i]),
-            Self::I16(v) => Scalar::I16(v[i]),
-            Self::I8(v) => Scalar::I8(v[i]),
-            Self::U64(v) => Scalar::U64(v[i]),
-            Self::U32(v) => Scalar::U32(v[i]),
-            Self::U16(v) => Scalar::U16(v[i]),
-            Self::U8(v) => Scalar::U8(v[i]),
-            Self::Bool(v) => Scalar::Bool(v[i]),
-        }
-    }
-
-    /// Sets element `i`.
-    ///
-    /// # Panics
-    /// If `i` is out of range or `value` has another type.
-    pub fn set(&mut self, i: usize, value: Scalar) {
-        match (self, value) {
-            (Self::F32(v), Scalar::F32(x)) => v[i] = x,
-            (Self::F64(v), Scalar::F64(x)) => v[i] = x,
-            (Self::Bf16(v), Scalar::Bf16(x)) => v[i] = x,
-            (Self::F16(v), Scalar::F16(x)) => v[i] = x,
-            (Self::I64(v), Scalar::I64(x)) => v[i] = x,
-            (Self::I32(v), Scalar::I32(x)) => v[i] = x,
-            (Self::I16(v), Scalar::I16(x)) => v[i] = x,
-            (Self::I8(v), Scalar::I8(x)) => v[i] = x,
-            (Self::U64(v), Scalar::U64(x)) => v[i] = x,
-            (Self::U32(v), Scalar::U32(x)) => v[i] = x,
-            (Self::U16(v), Scalar::U16(x)) => v[i] = x,
-            (Self::U8(v), Scalar::U8(x)) => v[i] = x,
-            (Self::Bool(v), Scalar::Bool(x)) => v[i] = x,
-            (data, value) => panic!("a {} element in {} data", value.dtype(), data.dtype()),
-        }
-    }
-
-    /// The elements at these places.
-    ///
-    /// # Panics
-    /// If the range isn't inside.
-    pub fn range(&self, range: std::ops::Range<usize>) -> Self {
-        macro_rules! part {
-            ($($variant:ident),*) => {
-                match self {
-                    $(Self::$variant(v) => Self::$variant(v[range].to_vec()),)*
-                }
-            };
-        }
-        part!(F32, F64, Bf16, F16, I64, I32, I16, I8, U64, U32, U16, U8, Bool)
-    }
-
-    /// Appends elements of the same type; those of another type are left out.
-    fn append(&mut self, more: &Self) {
-        macro_rules! append {
-            ($($variant:ident),*) => {
-                match (self, more) {
-                    $((Self::$variant(v), Self::$variant(more)) => v.extend_from_slice(more),)*
-                    _ => debug_assert!(false, "elements of one type are appended"),
-                }
-            };
-        }
-        append!(F32, F64, Bf16, F16, I64, I32, I16, I8, U64, U32, U16, U8, Bool);
-    }
-
-    /// `len` times the same element.
-    pub fn splat(value: Scalar, len: usize) -> Self {
-        match value {
-            Scalar::F32(v) => Self::F32(vec![v; len]),
-            Scalar::F64(v) => Self::F64(vec![v; len]),
-            Scalar::Bf16(v) => Self::Bf16(vec![v; len]),
-            Scalar::F16(v) => Self::F16(vec![v; len]),
-            Scalar::I64(v) => Self::I64(vec![v; len]),
-            Scalar::I32(v) => Self::I32(vec![v; len]),
-            Scalar::I16(v) => Self::I16(vec![v; len]),
-            Scalar::I8(v) => Self::I8(vec![v; len]),
-            Scalar::U64(v) => Self::U64(vec![v; len]),
-            Scalar::U32(v) => Self::U32(vec![v; len]),
-            Scalar::U16(v) => Self::U16(vec![v; len]),
-            Scalar::U8(v) => Self::U8(vec![v; len]),
-            Scalar::Bool(v) => Self::Bool(vec![v; len]),
-        }
-    }
-
-    /// The elements as little-endian bytes; a truth value is one byte, 0 or 1.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        match self {
-            Self::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::F64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::Bf16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::F16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::I16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::I8(v) => v.iter().map(|x| x.cast_unsigned()).collect(),
-            Self::U64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::U32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::U16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::U8(v) => v.clone(),
-            Self::Bool(v) => v.iter().map(|&x| u8::from(x)).collect(),
-        }
-    }
-
-    /// Elements from little-endian bytes; a trailing part of an element is left out.
-    pub fn from_bytes(dtype: DType, bytes: &[u8]) -> Self {
-        let size = dtype.size_bytes();
-        let mut data = Self::splat(Scalar::zero(dtype), bytes.len() / size);
-        for (i, chunk) in bytes.chunks_exact(size).enumerate() {
-            let mut word = [0; 8];
-            word[..size].copy_from_slice(chunk);
-            data.set(i, Scalar::from_bits(u64::from_le_bytes(word), dtype));
-        }
-        data
-    }
-}
-
 impl Value {
     /// A tensor of that type with these elements.
     ///
@@ -257,11 +51,9 @@ impl Value {
     ///
     /// # Panics
     /// If `f` gives another element type.
-    pub fn from_fn(ty: TensorType, mut f: impl FnMut(usize) -> Scalar) -> Self {
-        let mut data = Data::splat(Scalar::zero(ty.dtype), ty.shape.numel());
-        for i in 0..data.len() {
-            data.set(i, f(i));
-        }
+    #[inline]
+    pub fn from_fn(ty: TensorType, f: impl FnMut(usize) -> Scalar) -> Self {
+        let data = Data::from_fn(ty.dtype, ty.shape.numel(), f);
         Self { ty, data: data.into() }
     }
 
@@ -329,8 +121,7 @@ impl Value {
 /// Bit equality, so that a NaN equals itself.
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
-        self.ty == other.ty
-            && (Arc::ptr_eq(&self.data, &other.data) || (0..self.data.len()).all(|i| self.get(i) == other.get(i)))
+        self.ty == other.ty && (Arc::ptr_eq(&self.data, &other.data) || self.data.is_same(&other.data))
     }
 }
 

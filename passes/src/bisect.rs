@@ -49,10 +49,9 @@ use crate::runner::run_until;
 use crate::simplify::Rewrites;
 use crate::{InterpretError, Module, Pass, PassContext, PassError, PassFn, RunOptions, Stage, interpret};
 use ir::Value;
-use ir::eval::Trials;
+use ir::eval::LazyTrials;
 use ir::shrink::{GraphCase, shrink};
 use std::any::Any;
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -118,20 +117,29 @@ pub fn first_fault(
     let expected = interpret(&given, case)?.named();
     let (mut before, mut at, mut found) = (given.clone(), 0, None);
     let run = catch_unwind(AssertUnwindSafe(|| {
-        run_until(given, passes, cx, &RunOptions { verify: true, ..RunOptions::default() }, &mut |pass, module| {
-            let what = match interpret(module, case) {
-                Ok(results) => difference(&expected, &results.named()),
-                Err(e) => Some(e.to_string()),
-            };
-            if let Some(what) = what {
-                let after = Some(module.clone());
-                found = Some(PassFault { position: at, pass: pass.name, what, before: before.clone(), after });
-                return ControlFlow::Break(());
-            }
-            before = module.clone();
-            at += 1;
-            ControlFlow::Continue(())
-        })
+        run_until(
+            given,
+            passes,
+            cx,
+            &RunOptions { verify: true, ..RunOptions::default() },
+            &mut |pass, module, changed| {
+                at += 1;
+                if !changed {
+                    return ControlFlow::Continue(());
+                }
+                let what = match interpret(module, case) {
+                    Ok(results) => difference(&expected, &results.named()),
+                    Err(e) => Some(e.to_string()),
+                };
+                if let Some(what) = what {
+                    let after = Some(module.clone());
+                    found = Some(PassFault { position: at - 1, pass: pass.name, what, before: before.clone(), after });
+                    return ControlFlow::Break(());
+                }
+                before = module.clone();
+                ControlFlow::Continue(())
+            },
+        )
     }));
     let what = match (found, run) {
         (Some(found), _) => return Ok(Some(found)),
@@ -178,29 +186,13 @@ pub fn bisect(case: &GraphCase, passes: &[Pass], cx: &PassContext) -> Result<Opt
 
 /// The first fault beyond rounding.
 fn fault_in(case: &GraphCase, passes: &[Pass], cx: &PassContext) -> Result<Option<PassFault>, InterpretError> {
-    let bounds = Bounds::new(case);
-    first_fault(case, passes, cx, &|a, b| bounds.difference(a, b))
+    let trials = trials(case);
+    first_fault(case, passes, cx, &|a, b| trials.difference(a, b))
 }
 
-/// How far results of a case may be apart: found out once, and only if it is asked for.
-struct Bounds<'c> {
-    case: &'c GraphCase,
-    trials: OnceCell<Option<Trials>>,
-}
-
-impl<'c> Bounds<'c> {
-    fn new(case: &'c GraphCase) -> Self {
-        Self { case, trials: OnceCell::new() }
-    }
-
-    /// What differs by more than rounding. An index that depends on rounding says nothing of the rest.
-    fn difference(&self, expected: &NamedResults, found: &NamedResults) -> Option<String> {
-        if expected == found {
-            return None;
-        }
-        let GraphCase { graph, inputs, states } = self.case;
-        self.trials.get_or_init(|| Trials::of(graph, inputs, states).ok()).as_ref()?.difference(expected, found)
-    }
+/// How far results of a case may be apart.
+fn trials(case: &GraphCase) -> LazyTrials<'_> {
+    LazyTrials::new(&case.graph, (&case.inputs, &case.states))
 }
 
 /// The case from where the interpreter can run it, and how many passes that took.
@@ -220,14 +212,14 @@ fn differentiated(case: &GraphCase, passes: &[Pass], cx: &PassContext) -> Result
 fn rule_at_fault(case: &GraphCase, pass: &Pass, fault: &PassFault, cx: &PassContext) -> Option<&'static str> {
     let (PassFn::Rules(_), Module::Graph(before)) = (pass.run, &fault.before) else { return None };
     let expected = interpret(&fault.before, case).ok()?.named();
-    let bounds = Bounds::new(case);
+    let trials = trials(case);
     let after = |count: usize| {
         let mut rewrites = Rewrites::at_most(count);
         let module = Module::Graph(before.clone());
         let run = catch_unwind(AssertUnwindSafe(|| pass.apply(module, cx, &mut rewrites)));
         let right = match run {
             Ok(Ok(module)) => {
-                interpret(&module, case).is_ok_and(|r| bounds.difference(&expected, &r.named()).is_none())
+                interpret(&module, case).is_ok_and(|r| trials.difference(&expected, &r.named()).is_none())
             }
             _ => false,
         };

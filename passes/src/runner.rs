@@ -115,13 +115,13 @@ pub fn run_watched(
     options: &RunOptions,
     watch: &mut PassWatch<'_>,
 ) -> Result<Outcome, PassError> {
-    run_until(module, passes, cx, options, &mut |pass, module| {
+    run_until(module, passes, cx, options, &mut |pass, module, _| {
         watch(pass, module);
         ControlFlow::Continue(())
     })
 }
 
-/// As [`run_watched`], until `watch` breaks it off.
+/// As [`run_watched`], until `watch` breaks it off, which also sees whether the pass changed anything.
 ///
 /// # Errors
 /// As [`run`].
@@ -130,7 +130,7 @@ pub(crate) fn run_until(
     passes: &[Pass],
     cx: &PassContext,
     options: &RunOptions,
-    watch: &mut dyn FnMut(&Pass, &Module) -> ControlFlow<()>,
+    watch: &mut dyn FnMut(&Pass, &Module, bool) -> ControlFlow<()>,
 ) -> Result<Outcome, PassError> {
     let count = count(passes, &options.stop)?;
     let stage = match &module {
@@ -143,7 +143,8 @@ pub(crate) fn run_until(
     for pass in &passes[..count] {
         outcome = step(outcome, pass, &mut reached, cx, options)
             .map_err(|source| PassError::In { pass: pass.name, source: Box::new(source) })?;
-        if watch(pass, &outcome.module).is_break() {
+        let changed = outcome.report.passes.last().is_none_or(|record| record.changed);
+        if watch(pass, &outcome.module, changed).is_break() {
             break;
         }
     }

@@ -8,4 +8,4 @@ mod trials;
 
 pub use error::{EvalError, FeedKind, NodeSite, RunError};
 pub use run::{RunResults, Watch, run, run_watched};
-pub use trials::Trials;
+pub use trials::{LazyTrials, Trials};

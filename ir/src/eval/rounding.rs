@@ -49,6 +49,7 @@ use crate::op::random::{Random, RandomKind, philox};
 use crate::op::reduce::{Reduce, ReduceKind};
 use crate::op::window::{Pool, PoolKind};
 use crate::{DType, EvalError, Family, Graph, NodeId, Op, Scalar, ScalarOp, Shape, TensorType, Value};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// As many trials see nearly all steps that lie within reach, and come near the worst of a sum of a few roundings.
@@ -151,18 +152,18 @@ const STEPS: [&str; 5] = ["sign", "floor", "ceil", "round", "trunc"];
 /// How far each element of a right evaluation may be from the plain one's, by what trials made of it. Infinite where that is anything: where trials
 /// disagree in a truth value or an integer, or on whether a number is finite.
 pub fn bound(plain: &Value, trials: &[&Value]) -> Vec<f64> {
-    let float = plain.ty().dtype.is_float();
-    let element = |i: usize| {
-        let of = plain.get(i);
-        trials.iter().fold(0.0f64, |bound, trial| {
-            let moved = trial.get(i);
-            let (of, moved) = (of.as_f64(), moved.as_f64());
-            let same = of == moved || of.is_nan() && moved.is_nan();
-            let distance = if same { 0.0 } else { SPREADS * (of - moved).abs() };
-            bound.max(if same || float && distance.is_finite() { distance } else { f64::INFINITY })
-        })
-    };
-    (0..plain.data().len()).map(element).collect()
+    (0..plain.data().len()).map(|i| bound_at(i, plain, trials)).collect()
+}
+
+/// As [`bound`], of the element at one place.
+pub(super) fn bound_at(i: usize, plain: &Value, trials: &[&Value]) -> f64 {
+    let (of, float) = (plain.get(i).as_f64(), plain.ty().dtype.is_float());
+    trials.iter().fold(0.0f64, |bound, trial| {
+        let moved = trial.get(i).as_f64();
+        let same = of == moved || of.is_nan() && moved.is_nan();
+        let distance = if same { 0.0 } else { SPREADS * (of - moved).abs() };
+        bound.max(if same || float && distance.is_finite() { distance } else { f64::INFINITY })
+    })
 }
 
 /// The moves of one trial.
@@ -199,28 +200,53 @@ impl Moves {
             Moved::NearMiddle => f64::from(u8::from(goes_into_a_sum(graph, node))),
         };
         // In every other trial all elements go the same way, as they do where a function is off to one side.
-        let together = self.trial.is_multiple_of(2).then(|| self.direction(u32::MAX));
-        for i in 0..value.data().len() {
-            let plain = unrounded.as_ref().unwrap_or(value).get(i).as_f64();
+        let mut directions = Directions::of(self);
+        let together = self.trial.is_multiple_of(2).then(|| directions.at(u32::MAX));
+        let data = value.data_mut();
+        for i in 0..data.len() {
+            let of = data.get(i).as_f64();
+            let plain = unrounded.as_ref().map_or(of, |unrounded| unrounded.get(i).as_f64());
             let size = sizes.as_ref().map(|sizes| sizes.get(i).as_f64()).filter(|size| size.is_finite());
             let size = size.unwrap_or(0.0).max(plain.abs());
             if size == 0.0 || !plain.is_finite() {
                 continue;
             }
             let mut by = (UNITS * rounding.units * unit * size).max(UNITS * smallest(dtype));
-            if halves > 0.0 && value.get(i).as_f64() != plain {
+            if halves > 0.0 && of != plain {
                 by = by.max(halves * half_a_unit(dtype, plain));
             }
-            let direction = together.unwrap_or_else(|| self.direction(i as u32));
-            value.data_mut().set(i, Scalar::from_f64(plain + by * direction, dtype));
+            let direction = together.unwrap_or_else(|| directions.at(i as u32));
+            data.set(i, Scalar::from_f64(plain + by * direction, dtype));
         }
         Ok(())
     }
+}
+
+/// Which way a trial moves the elements of a node: random numbers, sixteen at a time.
+struct Directions {
+    trial: u32,
+    node: u32,
+    /// The numbers of the last sixteen elements that were asked for, and which those are.
+    words: (u32, [u32; 4]),
+}
+
+impl Directions {
+    fn of(moves: &Moves) -> Self {
+        let (trial, node) = (moves.trial, moves.nodes);
+        Self { trial, node, words: (0, Self::words(trial, node, 0)) }
+    }
+
+    fn words(trial: u32, node: u32, sixteen: u32) -> [u32; 4] {
+        philox([trial, 0], [node, sixteen, 0, 0])
+    }
 
     /// Up or down, from a half to one and a half.
-    fn direction(&self, element: u32) -> f64 {
-        let words = philox([self.trial, 0], [self.nodes, element / 16, 0, 0]);
-        let byte = words[element as usize / 4 % 4].to_le_bytes()[element as usize % 4];
+    fn at(&mut self, element: u32) -> f64 {
+        let sixteen = element / 16;
+        if self.words.0 != sixteen {
+            self.words = (sixteen, Self::words(self.trial, self.node, sixteen));
+        }
+        let byte = self.words.1[element as usize / 4 % 4].to_le_bytes()[element as usize % 4];
         let size = 0.5 + f64::from(byte >> 1) / 127.0;
         if byte & 1 == 1 { size } else { -size }
     }
@@ -356,9 +382,9 @@ fn magnitude(value: &Value) -> Value {
     if !dtype.is_float() {
         return value.clone();
     }
-    let wide = widened(dtype);
-    let ty = TensorType::new(wide, value.ty().shape.clone());
-    Value::from_fn(ty, |i| Scalar::from_f64(value.get(i).as_f64().abs(), wide))
+    let ty = TensorType::new(widened(dtype), value.ty().shape.clone());
+    let wide = if ty.dtype == dtype { Cow::Borrowed(value.data()) } else { Cow::Owned(value.data().cast(ty.dtype)) };
+    Value::new(ty.clone(), ScalarOp::ABS.eval_each(&[&wide], ty.dtype)).expect("as many elements as the value has")
 }
 
 /// The type that a type is computed in.

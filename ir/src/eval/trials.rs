@@ -3,6 +3,7 @@
 use super::RunError;
 use super::rounding::{self, Moved};
 use crate::{Graph, Value};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// Values by name.
@@ -51,35 +52,26 @@ impl Trials {
         &self.0
     }
 
-    /// How far each element of each result may be from the plain evaluation's.
-    ///
-    /// # Panics
-    /// If `plain` has a result that the graph hasn't.
-    pub fn bounds(&self, plain: &NamedTensors) -> BTreeMap<String, Vec<f64>> {
-        let bound = |(name, value): (&String, &Value)| {
-            let trials: Vec<&Value> = self.0.iter().map(|trial| &trial[name]).collect();
-            (name.clone(), rounding::bound(value, &trials))
-        };
-        plain.iter().map(bound).collect()
-    }
-
     /// The first element that is further from the plain evaluation's than rounding may bring it, as a sentence.
     ///
     /// # Panics
-    /// As [`Self::bounds`].
+    /// If `plain` has a result that the graph hasn't.
     pub fn difference(&self, plain: &NamedTensors, found: &NamedTensors) -> Option<String> {
         if !plain.keys().eq(found.keys()) {
             return Some(format!("results {:?} against {:?}", plain.keys(), found.keys()));
         }
-        let bounds = self.bounds(plain);
         for ((name, x), y) in plain.iter().zip(found.values()) {
             if x.ty() != y.ty() {
                 return Some(format!("{name}: {} against {}", x.ty(), y.ty()));
             }
-            for (i, &bound) in bounds[name].iter().enumerate() {
+            let trials: Vec<&Value> = self.0.iter().map(|trial| &trial[name]).collect();
+            for i in 0..x.data().len() {
                 let (a, b) = (x.get(i), y.get(i));
-                let near = || (a.as_f64() - b.as_f64()).abs() <= bound;
-                if !(a == b || a.is_nan() && b.is_nan() || bound == f64::INFINITY || near()) {
+                if a == b || a.is_nan() && b.is_nan() {
+                    continue;
+                }
+                let bound = rounding::bound_at(i, x, &trials);
+                if !(bound == f64::INFINITY || (a.as_f64() - b.as_f64()).abs() <= bound) {
                     return Some(format!("{name}[{i}]: {a} against {b}, further than {bound:e}"));
                 }
             }
@@ -87,21 +79,47 @@ impl Trials {
         None
     }
 
-    /// As [`Self::difference`], of a graph on these values; trials are made only where bits differ. Where none can be made, an index depends on
-    /// rounding, and there is nothing to compare.
+    /// As [`LazyTrials::difference`], of two results alone.
     pub fn difference_beyond_rounding(
         graph: &Graph,
-        (inputs, states): (&NamedTensors, &NamedTensors),
+        ports: (&NamedTensors, &NamedTensors),
         plain: &NamedTensors,
         found: &NamedTensors,
     ) -> Option<String> {
-        let same = |a: &Value, b: &Value| {
-            let mut elements = (0..a.data().len()).map(|i| (a.get(i), b.get(i)));
-            a.ty() == b.ty() && elements.all(|(x, y)| x == y || x.is_nan() && y.is_nan())
-        };
-        if plain.keys().eq(found.keys()) && plain.values().zip(found.values()).all(|(a, b)| same(a, b)) {
+        LazyTrials::new(graph, ports).difference(plain, found)
+    }
+}
+
+/// The trials of a graph on values, made when something differs for the first time.
+pub struct LazyTrials<'g> {
+    graph: &'g Graph,
+    inputs: &'g NamedTensors,
+    states: &'g NamedTensors,
+    trials: OnceCell<Option<Trials>>,
+}
+
+impl<'g> LazyTrials<'g> {
+    /// Of a graph on values of its inputs and states.
+    pub fn new(graph: &'g Graph, (inputs, states): (&'g NamedTensors, &'g NamedTensors)) -> Self {
+        Self { graph, inputs, states, trials: OnceCell::new() }
+    }
+
+    /// As [`Trials::difference`]; trials are made only where bits differ. Where none can be made, an index depends on rounding, and there is nothing to
+    /// compare.
+    ///
+    /// # Panics
+    /// If `plain` has a result that the graph hasn't.
+    pub fn difference(&self, plain: &NamedTensors, found: &NamedTensors) -> Option<String> {
+        if plain.keys().eq(found.keys()) && plain.values().zip(found.values()).all(|(a, b)| is_same(a, b)) {
             return None;
         }
-        Self::of(graph, inputs, states).ok()?.difference(plain, found)
+        let trials = self.trials.get_or_init(|| Trials::of(self.graph, self.inputs, self.states).ok());
+        trials.as_ref()?.difference(plain, found)
     }
+}
+
+/// Whether two tensors are the same, whichever NaN is where one is.
+fn is_same(a: &Value, b: &Value) -> bool {
+    let mut elements = (0..a.data().len()).map(|i| (a.get(i), b.get(i)));
+    a == b || a.ty() == b.ty() && elements.all(|(x, y)| x == y || x.is_nan() && y.is_nan())
 }

@@ -4,7 +4,8 @@ use super::attr::{Attr, AttrMap};
 use super::batch::Batching;
 use super::{Arity, Cotangent, Family, OpDef, OpRecord, OpRules, OperandGradients};
 use crate::scalar::Derivative;
-use crate::{DType, EvalError, RuleError, Scalar, ScalarOp, TensorType, Value};
+use crate::{DType, Data, EvalError, RuleError, ScalarOp, TensorType, Value};
+use smallvec::SmallVec;
 
 /// Conversion to another element type, as [`crate::Scalar::cast`]. Text: `cast %0 : f32[2]` (the type is the result's).
 #[derive(Clone, PartialEq, Debug)]
@@ -17,6 +18,11 @@ pub struct Cast {
 pub(super) fn record(op: ScalarOp) -> OpDef {
     let def = op.def();
     OpDef { name: def.name, doc: def.doc, family: Family::Elementwise, arity: Arity::Exactly(def.arity) }
+}
+
+/// A result as the type rule has inferred it.
+fn computed(ty: &TensorType, data: Data) -> Value {
+    Value::new(ty.clone(), data).expect("an elementwise op gives as many elements as its operands have")
 }
 
 impl OpRules for ScalarOp {
@@ -39,12 +45,8 @@ impl OpRules for ScalarOp {
     }
 
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
-        let mut args: Vec<Scalar> = Vec::with_capacity(operands.len());
-        Ok(Value::from_fn(ty.clone(), |i| {
-            args.clear();
-            args.extend(operands.iter().map(|x| x.get(i)));
-            (self.def().eval)(&args)
-        }))
+        let elements: SmallVec<[&Data; 3]> = operands.iter().map(|x| x.data()).collect();
+        Ok(computed(ty, self.eval_each(&elements, ty.dtype)))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {
@@ -82,7 +84,7 @@ impl OpRules for Cast {
     }
 
     fn eval(&self, operands: &[&Value], ty: &TensorType) -> Result<Value, EvalError> {
-        Ok(Value::from_fn(ty.clone(), |i| operands[0].get(i).cast(self.dtype)))
+        Ok(computed(ty, operands[0].data().cast(self.dtype)))
     }
 
     fn derivative(&self, cx: &mut Cotangent<'_>) -> OperandGradients {

@@ -2,6 +2,7 @@
 //!
 //! 16-bit floats are computed in `f32` and rounded once, at the end.
 
+use crate::scalar::add_scaled;
 use crate::scalar::arith::maximum;
 use crate::{DType, Data, EvalError, TensorType, Value};
 use half::slice::HalfFloatSliceExt;
@@ -21,6 +22,12 @@ pub(super) trait Number: Copy + PartialOrd + 'static {
     fn minus(self, other: Self) -> Self;
     /// `self * factor + addend`, rounded once; integers wrap.
     fn fma(self, factor: Self, addend: Self) -> Self;
+    /// `target[i] = factor * source[i] + target[i]`, each as [`Self::fma`].
+    fn add_scaled(target: &mut [Self], factor: Self, source: &[Self]) {
+        for (t, s) in target.iter_mut().zip(source) {
+            *t = factor.fma(*s, *t);
+        }
+    }
     /// The maximum, as the scalar op has it: NaN if either is, +0 above -0.
     fn larger(self, other: Self) -> Self;
     /// True for a NaN.
@@ -112,6 +119,10 @@ impl Number for f32 {
 
     fn fma(self, factor: Self, addend: Self) -> Self {
         self.mul_add(factor, addend)
+    }
+
+    fn add_scaled(target: &mut [Self], factor: Self, source: &[Self]) {
+        add_scaled(target, factor, source);
     }
 
     fn larger(self, other: Self) -> Self {

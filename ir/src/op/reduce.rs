@@ -280,14 +280,13 @@ fn fold(kind: ReduceKind, x: &Value, ty: &TensorType, into: Offsets<'_>) -> Valu
         (ReduceKind::Sum, Data::F64(x)) => {
             Value::new(ty.clone(), Data::F64(sum(x, ty, into))).expect("the result's extent")
         }
-        _ => {
+        (_, x) => {
             let wide = if ty.dtype.is_short_float() { DType::F32 } else { ty.dtype };
-            let mut acc = Value::splat(kind.identity(wide), ty.shape.clone());
+            let mut acc = Data::splat(kind.identity(wide), ty.shape.numel());
             for (i, at) in into.enumerate() {
-                let folded = kind.op().eval(&[acc.get(at), x.get(i).cast(wide)]);
-                acc.data_mut().set(at, folded);
+                acc.set(at, kind.op().eval(&[acc.get(at), x.get(i).cast(wide)]));
             }
-            Value::from_fn(ty.clone(), |i| acc.get(i).cast(ty.dtype))
+            Value::new(ty.clone(), acc.cast(ty.dtype)).expect("the result's extent")
         }
     }
 }

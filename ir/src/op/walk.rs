@@ -50,17 +50,14 @@ pub(crate) fn signed_strides(shape: &Shape) -> Vec<isize> {
 
 /// The tensor of `shape` whose element at each coordinate is `source`'s at the offset that `base` and `strides` give.
 pub(crate) fn gather_strided(source: &Value, shape: &Shape, base: usize, strides: &[isize]) -> Value {
-    let mut offsets = Offsets::new(shape, base, strides);
-    Value::from_fn(source.ty().with_shape(shape.clone()), |_| {
-        source.get(offsets.next().expect("the walk has as many steps as the shape has elements"))
-    })
+    let data = source.data().gather(Offsets::new(shape, base, strides));
+    Value::new(source.ty().with_shape(shape.clone()), data)
+        .expect("the walk has as many steps as the shape has elements")
 }
 
 /// Writes every element of `source` to `target` at the offset that `base` and `strides` give its coordinate.
 pub(crate) fn scatter_strided(target: &mut Value, source: &Value, base: usize, strides: &[isize]) {
-    for (i, offset) in Offsets::new(&source.ty().shape, base, strides).enumerate() {
-        target.data_mut().set(offset, source.get(i));
-    }
+    target.data_mut().scatter(Offsets::new(&source.ty().shape, base, strides), source.data());
 }
 
 #[cfg(test)]

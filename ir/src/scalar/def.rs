@@ -1,7 +1,7 @@
 //! The record of a scalar op, and the handle by which everything else names it.
 
 use super::{FAMILIES, Scalar, ScalarProgram};
-use crate::{BuildError, Cotangent, DType, NodeId};
+use crate::{BuildError, Cotangent, DType, Data, NodeId};
 use std::fmt;
 
 /// Everything there is to know about one scalar op. No field has a default: a forgotten rule doesn't compile.
@@ -194,6 +194,28 @@ impl ScalarOp {
     /// If the operands' number or types are not what [`Typing::infer`] accepts; verified programs never do.
     pub fn eval(self, operands: &[Scalar]) -> Scalar {
         (self.0.eval)(operands)
+    }
+
+    /// Applies the reference at each place of operands that are equally long; gives elements of the type that [`Typing::infer`] says.
+    ///
+    /// # Panics
+    /// As [`Self::eval`], or if an operand is shorter than the first.
+    pub fn eval_each(self, operands: &[&Data], dtype: DType) -> Data {
+        let eval = self.0.eval;
+        match operands {
+            // Most elements are `f32`; the others' types are asked for at each place.
+            [Data::F32(a)] => Data::from_fn(dtype, a.len(), |i| eval(&[Scalar::F32(a[i])])),
+            [Data::F32(a), Data::F32(b)] => {
+                Data::from_fn(dtype, a.len(), |i| eval(&[Scalar::F32(a[i]), Scalar::F32(b[i])]))
+            }
+            [Data::F32(a), Data::F32(b), Data::F32(c)] => {
+                Data::from_fn(dtype, a.len(), |i| eval(&[Scalar::F32(a[i]), Scalar::F32(b[i]), Scalar::F32(c[i])]))
+            }
+            [a] => Data::from_fn(dtype, a.len(), |i| eval(&[a.get(i)])),
+            [a, b] => Data::from_fn(dtype, a.len(), |i| eval(&[a.get(i), b.get(i)])),
+            [a, b, c] => Data::from_fn(dtype, a.len(), |i| eval(&[a.get(i), b.get(i), c.get(i)])),
+            _ => panic!("`{self}` doesn't take {} operands", operands.len()),
+        }
     }
 }
 

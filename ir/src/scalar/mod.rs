@@ -11,6 +11,7 @@ mod def;
 mod erf;
 mod expand;
 mod exponential;
+mod fused;
 mod normal;
 mod power;
 mod program;
@@ -20,6 +21,7 @@ mod value;
 
 pub use def::{Cost, Derivative, Laws, ScalarDef, ScalarOp, TypeClass, Typing};
 pub use expand::polynomials;
+pub use fused::add_scaled;
 pub use program::{Instr, ProgramBuilder, Reg, ScalarProgram};
 pub use value::Scalar;
 

@@ -1,6 +1,7 @@
 //! Kernels in a form that runs without looking anything up: names become slots.
 
 use super::ArenaSpan;
+use super::strip::Strip;
 use crate::{
     Affine, BufRef, DType, Expr, IndexExpr, IndexVar, Kernel, LoopKind, Micro, ReduceDim, Reg, Scalar, ScalarOp, Stmt,
     TileOperand, Types,
@@ -40,6 +41,8 @@ pub(super) enum BytecodeInstr {
         extent: i64,
         parallel: bool,
         body: Vec<Self>,
+        /// The same body for all iterations at once, if it is that simple.
+        strip: Option<Box<Strip>>,
     },
     LetIndex {
         var: usize,
@@ -50,6 +53,8 @@ pub(super) enum BytecodeInstr {
         reg: usize,
         lanes: usize,
         value: ExprCode,
+        /// Whether it is an `Assign`.
+        again: bool,
     },
     Accumulate {
         reg: usize,
@@ -176,19 +181,20 @@ impl Compiler {
 
     fn step(&mut self, stmt: &Stmt) -> BytecodeInstr {
         match stmt {
-            Stmt::For { var, extent, kind, body } => BytecodeInstr::For {
-                var: self.index_slot(*var),
-                extent: *extent as i64,
-                parallel: *kind == LoopKind::Parallel,
-                body: self.body(body),
-            },
+            Stmt::For { var, extent, kind, body } => {
+                let (var, body) = (self.index_slot(*var), self.body(body));
+                let parallel = *kind == LoopKind::Parallel;
+                let strip = if parallel { None } else { Strip::of(var, &body).map(Box::new) };
+                BytecodeInstr::For { var, extent: *extent as i64, parallel, body, strip }
+            }
             Stmt::LetIndex { var, value } => {
                 let value = self.index_node(value);
                 BytecodeInstr::LetIndex { var: self.index_slot(*var), value }
             }
             Stmt::Let { reg, value } | Stmt::Decl { reg, init: value } | Stmt::Assign { reg, value } => {
                 let value = self.node(value);
-                BytecodeInstr::Set { reg: self.reg_slot(*reg), lanes: self.reg_lanes(*reg), value }
+                let again = matches!(stmt, Stmt::Assign { .. });
+                BytecodeInstr::Set { reg: self.reg_slot(*reg), lanes: self.reg_lanes(*reg), value, again }
             }
             Stmt::Accumulate { reg, op, value } => {
                 let value = self.node(value);

@@ -2,7 +2,8 @@
 
 use super::compile::{Bytecode, BytecodeInstr, ExprCode, IndexCode, SlotIndex};
 use super::{ArenaSpan, EvalError, POISON, ParallelOrder};
-use crate::{Program, Scalar};
+use crate::{Data, Program, Scalar, ScalarOp};
+use std::ops::Range;
 
 /// Why a kernel stopped.
 #[derive(Clone, Copy, Debug)]
@@ -37,9 +38,9 @@ pub(super) struct KernelRun<'a> {
     pub(super) params: usize,
     pub(super) indices: Vec<i64>,
     pub(super) regs: Vec<Scalar>,
+    /// Values of registers in all iterations of the strip that runs.
+    pub(super) columns: Vec<Option<Data>>,
     order: ParallelOrder,
-    /// The lanes of the value that is about to be stored.
-    lanes: Vec<Scalar>,
 }
 
 impl Bytecode {
@@ -50,8 +51,8 @@ impl Bytecode {
             params: self.params,
             indices: vec![0; self.index_slots],
             regs: vec![Scalar::F32(f32::NAN); self.reg_slots],
+            columns: vec![None; self.reg_slots],
             order,
-            lanes: vec![],
         };
         frame.poison_locals();
         frame.body(&self.body)
@@ -72,47 +73,53 @@ impl KernelRun<'_> {
 
     fn step(&mut self, step: &BytecodeInstr) -> ExecResult<()> {
         match step {
-            BytecodeInstr::For { var, extent, parallel: false, body } => {
+            BytecodeInstr::For { var, extent, parallel: true, body, .. } => self.parallel(*var, *extent, body),
+            BytecodeInstr::For { var, extent, body, strip, .. } => {
+                if let Some(strip) = strip
+                    && self.strip(strip, *extent)?
+                {
+                    return Ok(());
+                }
                 for at in 0..*extent {
                     self.indices[*var] = at;
                     self.body(body)?;
                 }
                 Ok(())
             }
-            BytecodeInstr::For { var, extent, parallel: true, body } => self.parallel(*var, *extent, body),
             BytecodeInstr::LetIndex { var, value } => {
                 self.indices[*var] = self.index_value(value)?;
                 Ok(())
             }
-            BytecodeInstr::Set { reg, lanes: 1, value } => {
-                self.regs[*reg] = self.value(value, 0)?;
+            BytecodeInstr::Set { reg, lanes: 1, value, .. } => {
+                self.regs[*reg] = self.value(value)?;
                 Ok(())
             }
-            BytecodeInstr::Set { reg, lanes, value } => {
-                let new = self.all_lanes(value, *lanes)?;
-                self.regs[*reg..reg + lanes].copy_from_slice(&new);
-                self.lanes = new;
+            BytecodeInstr::Set { reg, lanes, value, .. } => {
+                let new = self.lanes(value, *lanes)?.into_owned();
+                (0..*lanes).for_each(|lane| self.regs[reg + lane] = new.get(lane));
+                Ok(())
+            }
+            BytecodeInstr::Accumulate { reg, lanes: 1, op, value } => {
+                self.regs[*reg] = op.eval(&[self.regs[*reg], self.value(value)?]);
                 Ok(())
             }
             BytecodeInstr::Accumulate { reg, lanes, op, value } => {
-                let new = self.all_lanes(value, *lanes)?;
-                for (at, &v) in new.iter().enumerate() {
-                    self.regs[reg + at] = op.eval(&[self.regs[reg + at], v]);
-                }
-                self.lanes = new;
+                let new = self.lanes(value, *lanes)?.into_owned();
+                (0..*lanes).for_each(|at| self.regs[reg + at] = op.eval(&[self.regs[reg + at], new.get(at)]));
                 Ok(())
+            }
+            BytecodeInstr::Store { buf, index, lanes: 1, value } => {
+                let at = self.index(index);
+                let new = self.value(value)?;
+                self.store(*buf, at, new)
             }
             BytecodeInstr::Store { buf, index, lanes, value } => {
                 let at = self.index(index);
-                let new = self.all_lanes(value, *lanes)?;
-                for (lane, &v) in new.iter().enumerate() {
-                    self.store(*buf, at + lane as i64, v)?;
-                }
-                self.lanes = new;
-                Ok(())
+                let new = self.lanes(value, *lanes)?.into_owned();
+                (0..*lanes).try_for_each(|lane| self.store(*buf, at + lane as i64, new.get(lane)))
             }
             BytecodeInstr::If { condition, then, otherwise } => {
-                let holds = self.value(condition, 0)? == Scalar::Bool(true);
+                let holds = self.value(condition)? == Scalar::Bool(true);
                 self.body(if holds { then } else { otherwise })
             }
             BytecodeInstr::Micro(micro) => self.micro(micro),
@@ -132,16 +139,6 @@ impl KernelRun<'_> {
         Ok(())
     }
 
-    /// The lanes of a value, all computed before any is written. The caller gives the vector back to `lanes`.
-    fn all_lanes(&mut self, value: &ExprCode, lanes: usize) -> ExecResult<Vec<Scalar>> {
-        let mut all = std::mem::take(&mut self.lanes);
-        all.clear();
-        for lane in 0..lanes {
-            all.push(self.value(value, lane)?);
-        }
-        Ok(all)
-    }
-
     pub(super) fn index(&self, index: &SlotIndex) -> i64 {
         index.terms.iter().fold(index.offset, |sum, &(slot, c)| sum + self.indices[slot] * c)
     }
@@ -153,14 +150,14 @@ impl KernelRun<'_> {
             IndexCode::Rem(index, by) => Ok(self.index(index) % by),
             IndexCode::Clamp(index, lo, hi) => Ok(self.index(index).clamp(*lo, *hi)),
             IndexCode::Checked { value, bound, check } => {
-                let found = self.value(value, 0)?.as_i64();
+                let found = self.value(value)?.as_i64();
                 if (0..*bound).contains(&found) { Ok(found) } else { Err(Trap::Check(*check)) }
             }
         }
     }
 
     /// Where an element's bytes start.
-    fn address(&self, slot: usize, index: i64) -> ExecResult<usize> {
+    pub(super) fn address(&self, slot: usize, index: i64) -> ExecResult<usize> {
         let ArenaSpan { start, len, dtype } = self.places[slot];
         match usize::try_from(index) {
             Ok(at) if at < len => Ok(start + at * dtype.size_bytes()),
@@ -184,33 +181,34 @@ impl KernelRun<'_> {
         Ok(())
     }
 
-    /// One lane of an expression.
-    pub(super) fn value(&self, node: &ExprCode, lane: usize) -> ExecResult<Scalar> {
+    /// A scalar.
+    pub(super) fn value(&self, node: &ExprCode) -> ExecResult<Scalar> {
         Ok(match node {
             ExprCode::Const(value) => *value,
-            ExprCode::Reg(slot) => self.regs[slot + lane],
-            ExprCode::Index { index, dtype, stride } => {
-                Scalar::from_i64(self.index(index) + lane as i64 * stride, *dtype)
-            }
-            ExprCode::Load { buf, index, stride } => self.load(*buf, self.index(index) + lane as i64 * stride)?,
-            ExprCode::Apply1(op, a) => op.eval(&[self.value(a, lane)?]),
-            ExprCode::Apply2(op, args) => op.eval(&[self.value(&args[0], lane)?, self.value(&args[1], lane)?]),
+            ExprCode::Reg(slot) => self.regs[*slot],
+            ExprCode::Index { index, dtype, .. } => Scalar::from_i64(self.index(index), *dtype),
+            ExprCode::Load { buf, index, .. } => self.load(*buf, self.index(index))?,
+            ExprCode::Apply1(op, a) => op.eval(&[self.value(a)?]),
+            ExprCode::Apply2(op, args) => op.eval(&[self.value(&args[0])?, self.value(&args[1])?]),
             ExprCode::Apply3(op, args) => {
-                op.eval(&[self.value(&args[0], lane)?, self.value(&args[1], lane)?, self.value(&args[2], lane)?])
+                op.eval(&[self.value(&args[0])?, self.value(&args[1])?, self.value(&args[2])?])
             }
-            ExprCode::Cast(dtype, value) => self.value(value, lane)?.cast(*dtype),
-            ExprCode::Bitcast(dtype, value) => Scalar::from_bits(self.value(value, lane)?.to_bits(), *dtype),
-            ExprCode::Splat(value) => self.value(value, 0)?,
-            ExprCode::Fold { op, value, lanes } => {
-                let mut all = (0..*lanes).map(|l| self.value(value, l)).collect::<ExecResult<Vec<_>>>()?;
-                while all.len() > 1 {
-                    let upper = all.split_off(all.len().next_power_of_two() / 2);
-                    for (low, high) in all.iter_mut().zip(upper) {
-                        *low = op.eval(&[*low, high]);
-                    }
-                }
-                all[0]
-            }
+            ExprCode::Cast(dtype, value) => self.value(value)?.cast(*dtype),
+            ExprCode::Bitcast(dtype, value) => Scalar::from_bits(self.value(value)?.to_bits(), *dtype),
+            ExprCode::Splat(value) => self.value(value)?,
+            ExprCode::Fold { op, value, lanes } => folded(*op, &*self.lanes(value, *lanes)?, 0..*lanes),
         })
     }
+}
+
+/// Some of these elements folded pairwise from the halves.
+pub(super) fn folded(op: ScalarOp, elements: &Data, of: Range<usize>) -> Scalar {
+    let mut all: Vec<Scalar> = of.map(|i| elements.get(i)).collect();
+    while all.len() > 1 {
+        let upper = all.split_off(all.len().next_power_of_two() / 2);
+        for (low, high) in all.iter_mut().zip(upper) {
+            *low = op.eval(&[*low, high]);
+        }
+    }
+    all[0]
 }

@@ -1,74 +1,143 @@
-//! Runs the tile of a contraction: element by element, each sum in the documented order.
+//! Runs the tile of a contraction, row by row, each sum in the documented order.
 
 use super::compile::{MicroStep, TileFactor};
 use super::exec::{ExecResult, KernelRun, Trap};
 use crate::{DType, Micro, ReduceDim, Scalar, ScalarOp, dot_pair, dot_quad};
+use ir::scalar::add_scaled;
 
-/// Element types that a tile multiplies.
-trait TileElement: Copy {
-    /// The type of the sum.
-    type Sum: Copy;
+/// What a tile multiplies and adds up.
+trait TileProduct {
+    /// What it takes of each factor at once.
+    type A: Copy;
+    /// As [`Self::A`].
+    type B: Copy;
+    /// What the sums are.
+    type Sum: Copy + Default;
+    /// Bytes of what it takes of a factor.
     const SIZE: usize;
-    fn read(bytes: &[u8]) -> Self;
-    fn fma(self, b: Self, c: Self::Sum) -> Self::Sum;
+    fn a(bytes: &[u8]) -> Self::A;
+    fn b(bytes: &[u8]) -> Self::B;
+    fn add(a: Self::A, b: Self::B, sum: Self::Sum) -> Self::Sum;
+
+    /// Adds the products of `a` with one of `bytes` after the other to the sums.
+    fn add_all(a: Self::A, bytes: &[u8], sums: &mut [Self::Sum]) {
+        for (sum, b) in sums.iter_mut().zip(bytes.chunks_exact(Self::SIZE)) {
+            *sum = Self::add(a, Self::b(b), *sum);
+        }
+    }
 }
 
-macro_rules! element {
-    ($type:ty, $sum:ty, $size:literal, $fma:expr) => {
-        impl TileElement for $type {
+/// A number from its bytes.
+macro_rules! number {
+    ($type:ty, $bytes:expr) => {{
+        let mut word = [0; size_of::<$type>()];
+        word.copy_from_slice($bytes);
+        <$type>::from_le_bytes(word)
+    }};
+}
+
+/// Products of two numbers of one type.
+macro_rules! product {
+    ($name:ident, $type:ty, $sum:ty, $add:expr) => {
+        struct $name;
+
+        impl TileProduct for $name {
+            type A = $type;
+            type B = $type;
             type Sum = $sum;
-            const SIZE: usize = $size;
-            fn read(bytes: &[u8]) -> Self {
-                let mut word = [0; $size];
-                word.copy_from_slice(bytes);
-                Self::from_le_bytes(word)
+            const SIZE: usize = size_of::<$type>();
+            fn a(bytes: &[u8]) -> $type {
+                number!($type, bytes)
             }
-            fn fma(self, b: Self, c: $sum) -> $sum {
-                $fma(self, b, c)
+            fn b(bytes: &[u8]) -> $type {
+                number!($type, bytes)
+            }
+            fn add(a: $type, b: $type, sum: $sum) -> $sum {
+                $add(a, b, sum)
             }
         }
     };
 }
-element!(f32, f32, 4, f32::mul_add);
-element!(f64, f64, 8, f64::mul_add);
-element!(i32, f32, 4, dot_pair);
+product!(DoubleTile, f64, f64, f64::mul_add);
+product!(PairTile, i32, f32, dot_pair);
 
-/// Four elements of a byte each.
-macro_rules! quad {
-    ($factor:ident) => {
-        fn $factor(bytes: &[u8]) -> [$factor; 4] {
-            let mut quad = [0; 4];
-            quad.iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte as $factor);
-            quad
+struct SingleTile;
+
+impl TileProduct for SingleTile {
+    type A = f32;
+    type B = f32;
+    type Sum = f32;
+    const SIZE: usize = 4;
+    fn a(bytes: &[u8]) -> f32 {
+        number!(f32, bytes)
+    }
+    fn b(bytes: &[u8]) -> f32 {
+        number!(f32, bytes)
+    }
+    fn add(a: f32, b: f32, sum: f32) -> f32 {
+        a.mul_add(b, sum)
+    }
+    fn add_all(a: f32, bytes: &[u8], sums: &mut [f32]) {
+        let mut row = [0.0; 64];
+        for (sums, bytes) in sums.chunks_mut(row.len()).zip(bytes.chunks(4 * row.len())) {
+            row.iter_mut().zip(bytes.chunks_exact(4)).for_each(|(to, b)| *to = number!(f32, b));
+            add_scaled(sums, a, &row[..sums.len()]);
         }
-    };
-}
-quad!(u8);
-quad!(i8);
-
-/// The sum over all reduction loops of quads. Offsets as for [`sum`].
-fn sum_quads(arena: &[u8], dims: &[ReduceDim], mut a: i64, mut b: i64, mut acc: i32) -> i32 {
-    let Some((dim, inner)) = dims.split_first() else { return acc };
-    let quad = |at: i64| &arena[at as usize..at as usize + 4];
-    for _ in 0..dim.extent {
-        acc =
-            if inner.is_empty() { dot_quad(u8(quad(a)), i8(quad(b)), acc) } else { sum_quads(arena, inner, a, b, acc) };
-        a += dim.a_stride;
-        b += dim.b_stride;
     }
-    acc
 }
 
-/// The sum over all reduction loops. Offsets are in bytes from the arena's start and known to be in bounds.
-fn sum<T: TileElement>(arena: &[u8], dims: &[ReduceDim], mut a: i64, mut b: i64, mut acc: T::Sum) -> T::Sum {
-    let Some((dim, inner)) = dims.split_first() else { return acc };
-    let element = |at: i64| T::read(&arena[at as usize..at as usize + T::SIZE]);
-    for _ in 0..dim.extent {
-        acc = if inner.is_empty() { element(a).fma(element(b), acc) } else { sum::<T>(arena, inner, a, b, acc) };
-        a += dim.a_stride * T::SIZE as i64;
-        b += dim.b_stride * T::SIZE as i64;
+struct QuadTile;
+
+impl TileProduct for QuadTile {
+    type A = [u8; 4];
+    type B = [i8; 4];
+    type Sum = i32;
+    const SIZE: usize = 4;
+    fn a(bytes: &[u8]) -> [u8; 4] {
+        number!(u32, bytes).to_le_bytes()
     }
-    acc
+    fn b(bytes: &[u8]) -> [i8; 4] {
+        Self::a(bytes).map(u8::cast_signed)
+    }
+    fn add(a: [u8; 4], b: [i8; 4], sum: i32) -> i32 {
+        dot_quad(a, b, sum)
+    }
+}
+
+/// Where a row of a tile reads, in bytes from the arena's start, known to be in bounds.
+#[derive(Clone, Copy)]
+struct TileRow {
+    a: i64,
+    b: i64,
+    /// Bytes of an element.
+    size: i64,
+}
+
+impl TileRow {
+    /// Adds to a row's sums over all reduction loops, the last of which is the innermost; columns of `b` stand side by side.
+    fn add<P: TileProduct>(mut self, arena: &[u8], dims: &[ReduceDim], sums: &mut [P::Sum]) {
+        let Some((dim, inner)) = dims.split_first() else {
+            let a = P::a(&arena[self.a as usize..][..P::SIZE]);
+            return P::add_all(a, &arena[self.b as usize..][..sums.len() * P::SIZE], sums);
+        };
+        for _ in 0..dim.extent {
+            self.add::<P>(arena, inner, sums);
+            self.a += dim.a_stride * self.size;
+            self.b += dim.b_stride * self.size;
+        }
+    }
+
+    /// The sums of a row.
+    fn sums<P: TileProduct>(
+        self,
+        arena: &[u8],
+        micro: &MicroStep,
+        scalar: fn(P::Sum) -> Scalar,
+    ) -> impl Iterator<Item = Scalar> + use<P> {
+        let mut sums = vec![P::Sum::default(); micro.n as usize];
+        self.add::<P>(arena, &micro.reduce, &mut sums);
+        sums.into_iter().map(scalar)
+    }
 }
 
 impl KernelRun<'_> {
@@ -78,15 +147,14 @@ impl KernelRun<'_> {
         let c = self.index(&micro.c.base);
         let size = micro.dtype.size_bytes() as i64;
         for i in 0..micro.m {
-            for j in 0..micro.n {
-                let (row, column) = (a + i * micro.a.stride * size, b + j * micro.b.stride * size);
-                let sum = match micro.dtype {
-                    DType::F64 => Scalar::F64(sum::<f64>(self.arena, &micro.reduce, row, column, 0.0)),
-                    DType::U8 => Scalar::I32(sum_quads(self.arena, &micro.reduce, row, column, 0)),
-                    DType::I32 => Scalar::F32(sum::<i32>(self.arena, &micro.reduce, row, column, 0.0)),
-                    _ => Scalar::F32(sum::<f32>(self.arena, &micro.reduce, row, column, 0.0)),
-                };
-                let at = c + i * micro.c.stride + j;
+            let row = TileRow { a: a + i * micro.a.stride * size, b, size };
+            let sums: Vec<Scalar> = match micro.dtype {
+                DType::F64 => row.sums::<DoubleTile>(self.arena, micro, Scalar::F64).collect(),
+                DType::U8 => row.sums::<QuadTile>(self.arena, micro, Scalar::I32).collect(),
+                DType::I32 => row.sums::<PairTile>(self.arena, micro, Scalar::F32).collect(),
+                _ => row.sums::<SingleTile>(self.arena, micro, Scalar::F32).collect(),
+            };
+            for (sum, at) in sums.into_iter().zip(c + i * micro.c.stride..) {
                 let sum = match micro.accumulate {
                     true => ScalarOp::ADD.eval(&[self.load(micro.c.buf, at)?, sum]),
                     false => sum,

@@ -4,9 +4,11 @@
 //! One vector of bytes serves as the arena. A planned program uses its offsets, so that a wrong plan shows; in another program every
 //! buffer has its own place.
 
+mod column;
 mod compile;
 mod exec;
 mod micro;
+mod strip;
 
 use crate::{BufferKind, DType, Data, Program, Spec, VerifyErrors, verify};
 use compile::Bytecode;

@@ -5,10 +5,14 @@ use crate::op::number::Number;
 use crate::op::walk::{Offsets, signed_strides};
 use crate::op::window::{Window, image};
 use crate::{Shape, TensorType, Value};
+use std::borrow::Cow;
 
 /// The elements of `value` with its axes in the order `axes`.
-fn ordered<T: Number>(value: &Value, axes: &[usize]) -> Vec<T> {
+fn ordered<'v, T: Number>(value: &'v Value, axes: &[usize]) -> Cow<'v, [T]> {
     let (elements, shape) = (T::read(value), &value.ty().shape);
+    if axes.is_sorted() {
+        return elements;
+    }
     let strides = signed_strides(shape);
     let dims: Vec<usize> = axes.iter().map(|&axis| shape[axis]).collect();
     let strides: Vec<isize> = axes.iter().map(|&axis| strides[axis]).collect();
@@ -24,24 +28,17 @@ pub(super) fn dot<T: Number>(op: &Dot, left: &Value, right: &Value) -> Vec<T> {
     let (left_sum, right_sum): (Vec<usize>, Vec<usize>) = op.contract.iter().copied().unzip();
     let left_free = op.left_free(left.ty().shape.rank());
     let right_free = op.right_free(right.ty().shape.rank());
-    let a: Vec<T> = ordered(left, &[&left_batch[..], &left_free, &left_sum].concat());
-    let b: Vec<T> = ordered(right, &[&right_batch[..], &right_sum, &right_free].concat());
+    let a: Cow<'_, [T]> = ordered(left, &[&left_batch[..], &left_free, &left_sum].concat());
+    let b: Cow<'_, [T]> = ordered(right, &[&right_batch[..], &right_sum, &right_free].concat());
     let (rows, columns, depth) = (extent(left, &left_free), extent(right, &right_free), extent(left, &left_sum));
     let mut result = vec![T::ZERO; extent(left, &left_batch) * rows * columns];
     for (i, row) in result.chunks_exact_mut(columns).enumerate() {
         let batch = i / rows;
         for k in 0..depth {
-            add_scaled(row, a[i * depth + k], &b[(batch * depth + k) * columns..][..columns]);
+            T::add_scaled(row, a[i * depth + k], &b[(batch * depth + k) * columns..][..columns]);
         }
     }
     result
-}
-
-/// `target += factor * source`.
-fn add_scaled<T: Number>(target: &mut [T], factor: T, source: &[T]) {
-    for (t, s) in target.iter_mut().zip(source) {
-        *t = factor.fma(*s, *t);
-    }
 }
 
 /// The extents of a convolution, the same for its gradients.
@@ -95,7 +92,7 @@ impl<'a> ConvWalk<'a> {
     pub(super) fn forward<T: Number>(&self, x: &Value, w: &Value, len: usize) -> Vec<T> {
         let (x, w) = (T::read(x), T::read(w));
         let mut y = vec![T::ZERO; len];
-        self.rows(|row| add_scaled(&mut y[row.y..][..self.co], x[row.x], &w[row.w..][..self.co]));
+        self.rows(|row| T::add_scaled(&mut y[row.y..][..self.co], x[row.x], &w[row.w..][..self.co]));
         y
     }
 
@@ -114,7 +111,7 @@ impl<'a> ConvWalk<'a> {
     pub(super) fn weight_grad<T: Number>(&self, x: &Value, dy: &Value, len: usize) -> Vec<T> {
         let (x, dy) = (T::read(x), T::read(dy));
         let mut dw = vec![T::ZERO; len];
-        self.rows(|row| add_scaled(&mut dw[row.w..][..self.co], x[row.x], &dy[row.y..][..self.co]));
+        self.rows(|row| T::add_scaled(&mut dw[row.w..][..self.co], x[row.x], &dy[row.y..][..self.co]));
         dw
     }
 }
