@@ -139,6 +139,12 @@ pub const PIPELINE: &[Pass] = &[
     ),
 ];
 
+/// The passes on loops: those of the pipeline after `lower`.
+pub fn on_loops() -> &'static [Pass] {
+    let first = PIPELINE.iter().position(|pass| pass.name == "lower").map_or(0, |at| at + 1);
+    &PIPELINE[first..]
+}
+
 /// The names of all passes, each once, in the order of their first place.
 pub fn names() -> Vec<&'static str> {
     let mut names = Vec::new();

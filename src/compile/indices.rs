@@ -16,7 +16,7 @@ struct Indices {
 }
 
 /// All inputs of a graph that hold indices, once for each use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct IndexedInputs(Vec<Indices>);
 
 impl IndexedInputs {

@@ -24,6 +24,7 @@ pub mod cache;
 mod dump;
 mod error;
 mod indices;
+mod loops;
 mod memory;
 mod numerics;
 mod options;
@@ -37,6 +38,7 @@ mod values;
 
 pub use cache::{Cache, CacheReport, CodeSource};
 pub use error::{CompileError, RunError};
+pub use loops::compile_loops;
 pub use memory::ADDRESSABLE;
 pub use numerics::{NumericsFault, OperandRange, ValueRange};
 pub use options::CompileOptions;

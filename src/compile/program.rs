@@ -5,8 +5,9 @@ use super::numerics::NumericsCheck;
 use super::values::{Elements, append_le, first, read, with_input, write, write_float, write_initial};
 use super::{CompileError, CompileOptions, CompileReport, RunError, StepOutputs};
 use crate::data::ArrayView;
-use crate::dsl::{StateSpec, Step};
-use ir::{DType, TensorType, Value};
+use crate::dsl::{StateRole, StateSpec, Step, zeros};
+use ir::{DType, Shape, TensorType, Value};
+use kernel::{Buffer, BufferKind};
 use runtime::{Element, Executable, PortError, PortKind, Refused, States};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -51,6 +52,24 @@ impl CompiledProgram {
             numerics: numerics.transpose()?.map(Box::new),
             report,
         })
+    }
+
+    /// Of loops with these buffers.
+    pub(super) fn of_loops(buffers: &[Buffer], executable: Executable, report: CompileReport) -> Self {
+        let (mut inputs, mut outputs, mut states) = (BTreeMap::new(), BTreeMap::new(), vec![]);
+        for buffer in buffers {
+            let Ok(shape) = Shape::new([buffer.len]) else { continue };
+            let ty = TensorType::new(buffer.dtype, shape);
+            match &buffer.kind {
+                BufferKind::Input { name } => drop(inputs.insert(name.clone(), ty)),
+                BufferKind::Output { name } => drop(outputs.insert(name.clone(), ty)),
+                BufferKind::State { name } => {
+                    states.push(StateSpec { name: name.clone(), ty, init: zeros(), role: StateRole::Buffer });
+                }
+                BufferKind::Temp | BufferKind::Next { .. } | BufferKind::Constant { .. } => {}
+            }
+        }
+        Self { executable, inputs, outputs, states, indexed: IndexedInputs::default(), numerics: None, report }
     }
 
     /// Runs one step on the given inputs and gives the outputs, in memory of their own. [`Self::run_on`] allocates nothing.

@@ -34,7 +34,7 @@ impl Diff {
 
     /// What differs, and whether nothing does.
     fn compared(&self) -> Result<(String, bool), Box<dyn Error>> {
-        match (module_of(&self.a, None)?, module_of(&self.b, None)?) {
+        match (module_of(&self.a)?, module_of(&self.b)?) {
             (Module::Graph(a), Module::Graph(b)) => {
                 let diff = GraphDiff::of(&a, &b);
                 Ok((diff.to_string(), diff.is_empty()))

@@ -1,6 +1,6 @@
 //! `gradc dump`: a step after a pass, as text, as a picture, as code.
 
-use super::given::step_of;
+use super::given::{Subject, subject_of};
 use super::print;
 use crate::bench::ArenaLimit;
 use crate::document::{GraphDocument, ProgramDocument};
@@ -17,7 +17,7 @@ use std::fmt::Write;
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Dump {
-    /// A model that comes with gradc (mlp, cnn, logreg, mlp_tiny, resnet), a workload of `gradc bench`, or a file: a graph as text (`Step::save` writes it), or a model that `save_model` wrote
+    /// A model that comes with gradc (mlp, cnn, logreg, mlp_tiny, resnet), a workload of `gradc bench`, or a file: a graph as text (`Step::save` writes it), loops as text, or a model that `save_model` wrote
     model: String,
     /// The pass after which the program is printed (`gradc passes` lists them), or `none` for the step as declared; without it, the last one
     #[arg(long, value_name = "PASS")]
@@ -76,7 +76,13 @@ impl Dump {
     }
 
     fn text(&self) -> Result<String, Box<dyn Error>> {
-        let step = step_of(&self.model, self.batch)?;
+        let step = match subject_of(&self.model, self.batch)? {
+            Subject::Step(step) => step,
+            Subject::Loops(_) if self.after.is_some() => {
+                return Err(format!("{} has loops in it already: `gradc opt` runs passes on them", self.model).into());
+            }
+            Subject::Loops(program) => return self.shown(Module::Program(program), &CompileOptions::default()),
+        };
         let stop = match self.after.as_deref() {
             None => Stop::End,
             Some("none") => Stop::AfterCount(0),
@@ -86,7 +92,11 @@ impl Dump {
         if let Some(limit) = self.memory_limit {
             options = limit.apply(&step.graph, options)?;
         }
-        let module = run_passes(step.graph, &options, stop)?.module;
+        self.shown(run_passes(step.graph, &options, stop)?.module, &options)
+    }
+
+    /// A program in the format that was asked for.
+    fn shown(&self, module: Module, options: &CompileOptions) -> Result<String, Box<dyn Error>> {
         match (self.format, module) {
             (Format::Dot, Module::Graph(graph)) => Ok(ir::dot::to_dot(&graph)),
             (Format::Svg, Module::Graph(graph)) => Ok(to_svg(&graph)),
@@ -105,7 +115,7 @@ impl Dump {
             (Format::Clif | Format::Asm, Module::Program(program)) if program.arena_bytes.is_none() => {
                 Err("code is made of loops that have their places in memory: leave `--after` out".into())
             }
-            (Format::Clif | Format::Asm, Module::Program(program)) => self.code(program, &options),
+            (Format::Clif | Format::Asm, Module::Program(program)) => self.code(program, options),
         }
     }
 

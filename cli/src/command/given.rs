@@ -11,10 +11,18 @@ use kernel::{InstructionSet, Program, Target};
 use std::error::Error;
 use std::path::Path;
 
-/// The step of that name or in that file.
-pub(super) fn step_of(name: &str, batch: Option<usize>) -> Result<Step, Box<dyn Error>> {
+/// What a command can be given: a step, or loops that passes have made of one.
+pub(super) enum Subject {
+    /// Of a model, a workload or a graph.
+    Step(Box<Step>),
+    /// From a file of their text.
+    Loops(Program),
+}
+
+/// The step of that name, or what is in that file.
+pub(super) fn subject_of(name: &str, batch: Option<usize>) -> Result<Subject, Box<dyn Error>> {
     if let Ok(built_in) = BuiltIn::from_str(name, false) {
-        return Ok(built_in.step(batch.unwrap_or_else(|| built_in.batch()))?);
+        return Ok(Subject::Step(built_in.step(batch.unwrap_or_else(|| built_in.batch()))?.into()));
     }
     if batch.is_some() {
         return Err(format!(
@@ -24,16 +32,27 @@ pub(super) fn step_of(name: &str, batch: Option<usize>) -> Result<Step, Box<dyn 
         .into());
     }
     if let Ok(workload) = Workload::named(name) {
-        return Ok(workload.step()?);
+        return Ok(Subject::Step(workload.step()?.into()));
     }
     let path = Path::new(name);
     if !path.is_file() {
         return Err(unknown(name).into());
     }
     if holds_tensors(path) {
-        return Ok(gradc::io::load_model(path)?);
+        return Ok(Subject::Step(gradc::io::load_model(path)?.into()));
     }
-    Ok(step_from(read_graph(path)?))
+    Ok(match read_module(path)? {
+        Module::Graph(graph) => Subject::Step(step_from(graph).into()),
+        Module::Program(program) => Subject::Loops(program),
+    })
+}
+
+/// The step of that name or in that file.
+pub(super) fn step_of(name: &str, batch: Option<usize>) -> Result<Step, Box<dyn Error>> {
+    match subject_of(name, batch)? {
+        Subject::Step(step) => Ok(*step),
+        Subject::Loops(_) => Err(no_graph(Path::new(name)).into()),
+    }
 }
 
 /// Whether a file's name says that it holds tensors, with a graph among them if it is a model.
@@ -43,13 +62,11 @@ fn holds_tensors(path: &Path) -> bool {
 }
 
 /// The graph of a step, or the loops that are in a file.
-pub(super) fn module_of(name: &str, batch: Option<usize>) -> Result<Module, Box<dyn Error>> {
-    let path = Path::new(name);
-    let is_text = BuiltIn::from_str(name, false).is_err() && Workload::named(name).is_err() && path.is_file();
-    if is_text && !holds_tensors(path) {
-        return Ok(read_module(path)?);
-    }
-    Ok(Module::Graph(step_of(name, batch)?.graph))
+pub(super) fn module_of(name: &str) -> Result<Module, Box<dyn Error>> {
+    Ok(match subject_of(name, None)? {
+        Subject::Step(step) => Module::Graph(step.graph),
+        Subject::Loops(program) => Module::Program(program),
+    })
 }
 
 /// This machine, or one like it with other instructions.
@@ -82,13 +99,15 @@ fn unknown(name: &str) -> String {
     )
 }
 
+fn no_graph(path: &Path) -> String {
+    format!("{} has loops in it: here a graph is needed, which loops are made of", path.display())
+}
+
 /// A graph from a file of its text.
 pub(super) fn read_graph(path: &Path) -> Result<Graph, String> {
     match read_module(path)? {
         Module::Graph(graph) => Ok(graph),
-        Module::Program(_) => {
-            Err(format!("{} has loops in it: here a graph is needed, which loops are made of", path.display()))
-        }
+        Module::Program(_) => Err(no_graph(path)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::given::{module_of, target};
 use super::print;
-use ::passes::pipeline::{PIPELINE, find, names};
+use ::passes::pipeline::{PIPELINE, find, on_loops};
 use ::passes::{Module, Pass, PassContext, RunOptions, Stop, run_watched};
 use clap::Args;
 use kernel::InstructionSet;
@@ -73,7 +73,7 @@ impl Opt {
 
     /// All that is printed; what isn't program stands in comments, so that it can be read back.
     fn text(&self) -> Result<String, Box<dyn Error>> {
-        let module = module_of(&self.file, None)?;
+        let module = module_of(&self.file)?;
         let passes = self.list(&module)?;
         let target = target(self.cpu)?;
         let stop = self.stop_after.map_or(Stop::End, Stop::AfterCount);
@@ -131,17 +131,13 @@ impl Opt {
         };
         let first = match module {
             Module::Graph(_) => 0,
-            Module::Program(_) => PIPELINE.iter().position(|pass| pass.name == "lower").map_or(0, |at| at + 1),
+            Module::Program(_) => PIPELINE.len() - on_loops().len(),
         };
         if first > count {
-            let known = names();
-            let on_loops = known.iter().skip_while(|name| **name != "lower").skip(1).copied().collect::<Vec<_>>();
-            return Err(format!(
-                "{} has loops in it already; the passes on loops are {}",
-                self.file,
-                on_loops.join(", ")
-            )
-            .into());
+            let known: Vec<&str> = on_loops().iter().map(|pass| pass.name).collect();
+            return Err(
+                format!("{} has loops in it already; the passes on loops are {}", self.file, known.join(", ")).into()
+            );
         }
         Ok(PIPELINE[first..count].to_vec())
     }

@@ -1,9 +1,11 @@
 //! The values that a command runs a graph on.
 
+use super::native::PortValues;
 use gradc::dsl::{Step, zeros};
 use gradc::io::load_tensors;
 use ir::shrink::GraphCase;
-use ir::{Graph, Scalar, SplitMix64, TensorType, Value};
+use ir::{Graph, Scalar, Shape, SplitMix64, TensorType, Value};
+use kernel::{BufferKind, Program};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -34,7 +36,7 @@ impl ValueSource {
     pub(super) fn inputs<'t>(
         &self,
         ports: impl Iterator<Item = (&'t String, &'t TensorType)>,
-    ) -> Result<BTreeMap<String, Value>, Box<dyn Error>> {
+    ) -> Result<PortValues, Box<dyn Error>> {
         match self {
             Self::File(path) => Ok(load_tensors(path)?),
             Self::Random(seed) => Ok(random(ports, *seed, -1.0)),
@@ -63,12 +65,44 @@ impl ValueSource {
     }
 }
 
+/// Values of loops, which are vectors: of the states as well, from `states` or random numbers from 0 to 1, as those of a graph are.
+pub(super) fn of_loops(
+    program: &Program,
+    source: &ValueSource,
+    states: Option<&Path>,
+) -> Result<(PortValues, PortValues), Box<dyn Error>> {
+    let ports = |port: fn(&BufferKind) -> Option<&String>| {
+        let types = program.buffers.iter().filter_map(|buffer| {
+            Some((port(&buffer.kind)?.clone(), TensorType::new(buffer.dtype, Shape::new([buffer.len]).ok()?)))
+        });
+        types.collect::<BTreeMap<_, _>>()
+    };
+    let of_inputs = ports(|kind| if let BufferKind::Input { name } = kind { Some(name) } else { None });
+    let of_states = ports(|kind| if let BufferKind::State { name } = kind { Some(name) } else { None });
+    let inputs = flat(source.inputs(of_inputs.iter())?, &of_inputs)?;
+    let seed = if let ValueSource::Random(seed) = source { *seed } else { 0 };
+    let mut values = random(of_states.iter(), seed, 0.0);
+    if let Some(path) = states {
+        values.extend(flat(load_tensors(path)?, &of_states)?);
+    }
+    Ok((inputs, values))
+}
+
+/// Tensors as the vectors that loops take.
+fn flat(values: PortValues, ports: &BTreeMap<String, TensorType>) -> Result<PortValues, Box<dyn Error>> {
+    let vector = |(name, value): (String, Value)| {
+        let ty = ports.get(&name).ok_or_else(|| {
+            let known: Vec<&str> = ports.keys().map(String::as_str).collect();
+            format!("there is a tensor {name:?}, but the loops take {}", known.join(", "))
+        })?;
+        let vector = Value::new(ty.clone(), value.data().clone()).map_err(|e| format!("{name:?}: {e}"))?;
+        Ok((name, vector))
+    };
+    values.into_iter().map(vector).collect()
+}
+
 /// Random values of ports: floats from `low` to 1; integers, which are indices more often than not, are 0 or 1.
-fn random<'t>(
-    ports: impl Iterator<Item = (&'t String, &'t TensorType)>,
-    seed: u64,
-    low: f64,
-) -> BTreeMap<String, Value> {
+fn random<'t>(ports: impl Iterator<Item = (&'t String, &'t TensorType)>, seed: u64, low: f64) -> PortValues {
     let mut random = SplitMix64::new(seed);
     let mut element = |ty: &TensorType| {
         let unit = (random.bits() >> 11) as f64 / (1u64 << 53) as f64;

@@ -86,7 +86,7 @@ pub struct CacheReport {
 }
 
 impl CacheReport {
-    fn of(source: CodeSource) -> Self {
+    pub(super) fn of(source: CodeSource) -> Self {
         let (lookup_time, store_time) = (Duration::ZERO, Duration::ZERO);
         Self { source, key: None, lookup_time, store_time, warnings: vec![] }
     }
