@@ -11,6 +11,9 @@
 //! Prints the share of test images that are read right, by the mean images themselves, by the encoder, and by the encoder with means that were moved: for the first five images of each
 //! digit, and for twenty other choices of five.
 
+#[path = "support/digits.rs"]
+mod digits;
+
 use gradc::data::{Rng, Schema, mnist};
 use gradc::nn::sparse_cross_entropy;
 use gradc::prelude::*;
@@ -167,16 +170,7 @@ fn bytes(data: &Dataset, name: &str) -> Result<Vec<u8>, Box<dyn Error>> {
 #[allow(clippy::print_stdout)] // An example speaks to whoever runs it.
 fn main() -> Result<(), Box<dyn Error>> {
     let (train, test) = mnist::load()?;
-    let encoder = Sequential::new([SIDE, SIDE, 1])
-        .conv2d(16, 3)
-        .relu()
-        .max_pool2d(2)
-        .conv2d(32, 3)
-        .relu()
-        .max_pool2d(2)
-        .flatten()
-        .dense(WIDTH)
-        .named("encoder");
+    let encoder = digits::network(WIDTH).named("encoder");
     let shared = encoder.clone();
     let inputs = ["left", "right"].map(|side| (side, f32([SIDE, SIDE, 1])));
     let siamese = Functional::with_inputs(inputs, move |views| {

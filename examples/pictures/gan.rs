@@ -7,6 +7,8 @@
 //! Prints both losses, and how many made digits a classifier, trained on real ones alone, reads as the digit that was asked for. As a generator that makes one picture of each
 //! digit would do well at that, it also prints how much pictures of one digit differ, beside the same of real ones. Writes made digits to `gan.png`.
 
+#[path = "../support/digits.rs"]
+mod digits;
 #[path = "support/png.rs"]
 mod png;
 
@@ -120,16 +122,7 @@ fn recognized(judge: &mut Trainer, pictures: Vec<f32>) -> Result<f64, Box<dyn Er
 #[allow(clippy::print_stdout)] // An example speaks to whoever runs it.
 fn main() -> Result<(), Box<dyn Error>> {
     let (train, test) = gradc::data::mnist::load()?;
-    let model = Sequential::new([28, 28, 1])
-        .conv2d(16, 3)
-        .relu()
-        .max_pool2d(2)
-        .conv2d(32, 3)
-        .relu()
-        .max_pool2d(2)
-        .flatten()
-        .dense(10);
-    let mut judge = model.compile(Adam::default(), SparseCategoricalCrossEntropy, [Accuracy])?;
+    let mut judge = digits::network(10).compile(Adam::default(), SparseCategoricalCrossEntropy, [Accuracy])?;
     judge.fit(&train, Fit::epochs(3).batch(64).silent())?;
     println!("The judge reads {:.1} % of real test digits rightly", 100.0 * accuracy(&mut judge, &test)?);
 

@@ -15,7 +15,7 @@
 
 use crate::text::{TextLine, lines, printing_order};
 use crate::{Graph, NodeId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 /// A line of one of the graphs that the other one doesn't have.
@@ -112,9 +112,31 @@ impl<'g> DiffSide<'g> {
     }
 }
 
+/// A result of one name: its node in either graph, if it has one.
+struct PairedResult<'g> {
+    kind: &'static str,
+    name: &'g str,
+    nodes: (Option<NodeId>, Option<NodeId>),
+}
+
+/// The outputs and updates of both graphs by their names: those of the first, then what only the second has.
+fn paired_results<'g>(a: &'g Graph, b: &'g Graph) -> Vec<PairedResult<'g>> {
+    let mut results = vec![];
+    for (kind, of_a, of_b) in [("output", a.outputs(), b.outputs()), ("update", a.updates(), b.updates())] {
+        let mut left: BTreeMap<&str, VecDeque<NodeId>> = BTreeMap::new();
+        of_b.iter().for_each(|(name, y)| left.entry(name).or_default().push_back(*y));
+        let mut in_b = |name: &str| left.get_mut(name).and_then(VecDeque::pop_front);
+        results.extend(of_a.iter().map(|(name, x)| PairedResult { kind, name, nodes: (Some(*x), in_b(name)) }));
+        let only_in_b = of_b.iter().filter_map(|(name, _)| Some((name, in_b(name)?)));
+        results.extend(only_in_b.map(|(name, y)| PairedResult { kind, name, nodes: (None, Some(y)) }));
+    }
+    results
+}
+
 struct GraphComparison<'g> {
     a: DiffSide<'g>,
     b: DiffSide<'g>,
+    results: Vec<PairedResult<'g>>,
     /// The node of `b` that a node of `a` goes with, and the other way round.
     pairs: BTreeMap<NodeId, NodeId>,
     taken: BTreeSet<NodeId>,
@@ -125,8 +147,9 @@ struct GraphComparison<'g> {
 impl<'g> GraphComparison<'g> {
     fn new(a: &'g Graph, b: &'g Graph) -> Self {
         let mut classes = BTreeMap::new();
+        let results = paired_results(a, b);
         let (a, b) = (DiffSide::new(a, &mut classes), DiffSide::new(b, &mut classes));
-        Self { a, b, pairs: BTreeMap::new(), taken: BTreeSet::new(), replaced: vec![] }
+        Self { a, b, results, pairs: BTreeMap::new(), taken: BTreeSet::new(), replaced: vec![] }
     }
 
     fn pair(&mut self, x: NodeId, y: NodeId) {
@@ -145,11 +168,8 @@ impl<'g> GraphComparison<'g> {
 
     fn walk_from_results(&mut self) {
         let (a, b) = (self.a.graph, self.b.graph);
-        let mut open: Vec<(NodeId, NodeId)> = vec![];
-        for (of_a, of_b) in [(a.outputs(), b.outputs()), (a.updates(), b.updates())] {
-            let in_b = |name: &String| of_b.iter().find(|(other, _)| other == name);
-            open.extend(of_a.iter().filter_map(|(name, x)| Some((*x, in_b(name)?.1))));
-        }
+        let both = |result: &PairedResult<'_>| result.nodes.0.zip(result.nodes.1);
+        let mut open: Vec<(NodeId, NodeId)> = self.results.iter().filter_map(both).collect();
         while let Some((x, y)) = open.pop() {
             if self.pairs.contains_key(&x) || self.taken.contains(&y) || !a.contains(x) || !b.contains(y) {
                 continue;
@@ -181,32 +201,32 @@ impl<'g> GraphComparison<'g> {
         }
         let new = self.b.order.iter().filter(|y| !self.taken.contains(y));
         diff.nodes.extend(new.map(|y| LineChange::Added(self.b.lines[y].clone())));
-        diff.results = self.results();
+        diff.results = self.changed_results();
         diff
     }
 
     /// The name, and the results that one graph has, or that are other nodes in the other one.
-    fn results(&self) -> Vec<LineChange> {
+    fn changed_results(&self) -> Vec<LineChange> {
         let (a, b) = (self.a.graph, self.b.graph);
         let mut changes = vec![];
         if a.name() != b.name() {
             let name = |graph: &Graph| format!("graph {:?}", graph.name());
             changes.extend([LineChange::Removed(name(a)), LineChange::Added(name(b))]);
         }
-        for (kind, of_a, of_b) in [("output", a.outputs(), b.outputs()), ("update", a.updates(), b.updates())] {
-            let alike =
-                |x: &NodeId, y: &NodeId| self.a.class.get(x).is_some_and(|class| self.b.class.get(y) == Some(class));
-            let goes_with = |x: &NodeId, y: &NodeId| self.pairs.get(x) == Some(y) || alike(x, y);
-            let in_a = |name: &str, y: &NodeId| of_a.iter().any(|(other, x)| other == name && goes_with(x, y));
-            let in_b = |name: &str, x: &NodeId| of_b.iter().any(|(other, y)| other == name && goes_with(x, y));
-            let line = |name: &str, side: &DiffSide<'_>, id: &NodeId| {
-                let node = side.lines.get(id).map_or("a node that isn't there", String::as_str);
+        let alike = |x: NodeId, y: NodeId| {
+            let class = self.a.class.get(&x);
+            self.pairs.get(&x) == Some(&y) || class.is_some_and(|class| self.b.class.get(&y) == Some(class))
+        };
+        for PairedResult { kind, name, nodes: (x, y) } in &self.results {
+            if x.zip(*y).is_some_and(|(x, y)| alike(x, y)) {
+                continue;
+            }
+            let line = |side: &DiffSide<'_>, id: NodeId| {
+                let node = side.lines.get(&id).map_or("a node that isn't there", String::as_str);
                 format!("{kind} {name:?} = {node}")
             };
-            let gone = of_a.iter().filter(|(name, x)| !in_b(name, x));
-            changes.extend(gone.map(|(name, x)| LineChange::Removed(line(name, &self.a, x))));
-            let new = of_b.iter().filter(|(name, y)| !in_a(name, y));
-            changes.extend(new.map(|(name, y)| LineChange::Added(line(name, &self.b, y))));
+            changes.extend(x.map(|x| LineChange::Removed(line(&self.a, x))));
+            changes.extend(y.map(|y| LineChange::Added(line(&self.b, y))));
         }
         changes
     }
