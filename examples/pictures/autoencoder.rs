@@ -51,8 +51,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut trainer = model.compile(Adam::default(), BinaryCrossEntropy, [Mse])?;
     let history = trainer.fit(&train, Fit::epochs(10).batch(64).validate(&test))?;
-    let curves = ["loss", "val_loss"].map(|name| plot::by_epoch(&history, name));
-    plot::lines("autoencoder.svg", "An autoencoder of digits", ["epochs", "binary cross-entropy"], &curves)?;
+    let (title, unit) = ("An autoencoder of digits", "binary cross-entropy");
+    plot::epochs("autoencoder.svg", title, unit, &history, &["loss", "val_loss"])?;
 
     let truth = pixels(&test);
     let some = Column::new(array([DRAWN, 784], truth[..DRAWN * 784].iter().map(|v| *v as f32).collect())?)?;

@@ -18,7 +18,7 @@ use gradc::interpret::attention_graph;
 use gradc::model::LanguageModel;
 use gradc::prelude::*;
 use gradc::train::{Generator, Sampling};
-use plot::Line;
+use gradc_plot::LinePlot;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
@@ -45,9 +45,9 @@ fn train(
     validation: &Dataset,
     steps: u64,
     time: Duration,
-) -> Result<[Line; 2], Box<dyn Error>> {
+) -> Result<LinePlot, Box<dyn Error>> {
     let start = Instant::now();
-    let mut curves = ["training", "validation"].map(|name| Line { name: name.into(), points: vec![] });
+    let mut curves = [vec![], vec![]];
     for round in 0.. {
         let windows = next_token_windows(&text[round * 37 % CONTEXT..], CONTEXT, CONTEXT)?.shuffled(round as u64);
         let left = (steps - trainer.steps()?) as usize;
@@ -56,7 +56,7 @@ fn train(
             trainer.fit(&windows, Fit::epochs(1).batch(BATCH).drop_last(true).silent().validate(validation))?;
         let done = trainer.steps()?;
         let losses = ["loss", "val_loss"].map(|name| history.last(name).unwrap_or(f64::NAN));
-        curves.iter_mut().zip(losses).for_each(|(line, loss)| line.points.push((done as f64, loss)));
+        curves.iter_mut().zip(losses).for_each(|(line, loss)| line.push((done as f64, loss)));
         let seconds = start.elapsed().as_secs();
         println!(
             "step {done} of {steps}, {seconds} s: training {:.4}, validation {:.4} nats per character",
@@ -66,7 +66,9 @@ fn train(
             break;
         }
     }
-    Ok(curves)
+    let [training, validation] = curves;
+    let plot = LinePlot::new("A transformer on a novel").axes("steps", "nats per character");
+    Ok(plot.line("training", training).line("validation", validation))
 }
 
 /// Draws what the heads of the last block attend to in a phrase.
@@ -114,7 +116,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut trainer = trainer.with_options(options.clone())?;
     let time = Duration::from_secs_f64(minutes * 60.0);
     let curves = train(&mut trainer, &vocabulary.encode(training), &validation, steps, time)?;
-    plot::lines("char_transformer.svg", "A transformer on a novel", ["steps", "nats per character"], &curves)?;
+    plot::save("char_transformer.svg", &curves)?;
     println!("validation loss: {:.4} nats per character", trainer.evaluate(&validation)?.loss);
 
     draw_attention(&model, &mut trainer, &vocabulary, "It was the white whale that he hunted.")?;

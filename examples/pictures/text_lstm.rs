@@ -34,8 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut trainer = model.compile(Adam::new(2e-3), SparseCategoricalCrossEntropy, [Accuracy])?;
     let history = trainer.fit(&train, Fit::epochs(4).batch(32).validation_split(0.1))?;
-    let curves = ["loss", "val_loss", "accuracy", "val_accuracy"].map(|name| plot::by_epoch(&history, name));
-    plot::lines("text_lstm.svg", "Spam or ham", ["epochs", "loss, accuracy"], &curves)?;
+    let names = ["loss", "val_loss", "accuracy", "val_accuracy"];
+    plot::epochs("text_lstm.svg", "Spam or ham", "loss, accuracy", &history, &names)?;
     println!("Test: {}", trainer.evaluate(&test)?);
     Ok(())
 }

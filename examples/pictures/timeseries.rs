@@ -9,7 +9,7 @@ mod plot;
 
 use gradc::data::{Column, array};
 use gradc::prelude::*;
-use plot::Line;
+use gradc_plot::LinePlot;
 use std::error::Error;
 
 /// How many values the network reads.
@@ -58,15 +58,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", model.summary()?);
     let mut trainer = model.compile(Adam::new(2e-3), MeanSquaredError, [])?;
     let history = trainer.fit(&train, Fit::epochs(15).batch(32).validate(&test))?;
-    let curves = ["loss", "val_loss"].map(|name| plot::by_epoch(&history, name));
-    plot::lines("timeseries_loss.svg", "A forecast of a chaotic series", ["epochs", "mean squared error"], &curves)?;
+    let (title, unit) = ("A forecast of a chaotic series", "mean squared error");
+    plot::epochs("timeseries_loss.svg", title, unit, &history, &["loss", "val_loss"])?;
 
     let forecast: Vec<f64> = trainer.predict(&test)?.to_f64_vec().iter().map(|v| v + 1.0).collect();
     let truth = &series[VALUES - TEST..];
-    let points = |values: &[f64]| values[..300].iter().enumerate().map(|(i, v)| (i as f64, *v)).collect();
-    let drawn = [("series", truth), ("forecast", &forecast)]
-        .map(|(name, values)| Line { name: name.into(), points: points(values) });
-    plot::lines("timeseries.svg", "The series and its forecast, 6 ahead", ["time", "value"], &drawn)?;
+    let points = |values: &[f64]| (0..300).map(f64::from).zip(values.to_vec());
+    let drawn = LinePlot::new("The series and its forecast, 6 ahead").axes("time", "value");
+    let drawn = drawn.line("series", points(truth)).line("forecast", points(&forecast));
+    plot::save("timeseries.svg", &drawn)?;
     let last_read = &series[VALUES - TEST - AHEAD..];
     let error = root_mean_square(forecast.iter().zip(truth).map(|(a, b)| a - b));
     let guess = root_mean_square(truth.iter().zip(&last_read[..TEST]).map(|(a, b)| a - b));

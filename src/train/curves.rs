@@ -1,27 +1,14 @@
-//! Learning curves: what epochs measured, as a picture.
+//! What epochs measured, as pictures: learning curves, and matrices of what was taken for what.
 
 use super::{History, TrainError};
 use crate::io::write_atomically;
-use plotters::prelude::*;
-use std::error::Error;
-use std::ops::Range;
+use crate::nn::ConfusionMatrix;
+use gradc_plot::{LinePlot, MatrixPlot, PictureFormat, PlotError};
 use std::path::Path;
 
-/// The colours of lines, in order (Okabe and Ito's, told apart by colour-blind people, too).
-const COLOURS: [RGBColor; 6] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-];
-
-/// A line: its name, and a point for each epoch that measured it.
-type Curve = (String, Vec<(f64, f64)>);
-
 impl History {
-    /// Draws learning curves as SVG: a line for each of these names (`loss`, `val_loss`), over the epochs. Numbers that aren't finite are left out. The feature `plots`.
+    /// Draws learning curves as SVG or PNG, as the file's name ends: a line for each of these names (`loss`, `val_loss`), over the epochs. Numbers that aren't finite are left out. The feature
+    /// `plots`.
     ///
     /// ```
     /// use gradc::data::array;
@@ -34,57 +21,56 @@ impl History {
     /// let history = trainer.fit(&data, Fit::epochs(5).validate(&data).silent())?;
     /// history.plot(&path, &["loss", "val_loss"])?;
     /// assert!(std::fs::read_to_string(&path)?.contains("val_loss"));
+    /// history.plot(path.with_extension("png"), &["loss", "val_loss"])?;
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// A name that no epoch has measured, a file that can't be written.
+    /// A name that no epoch has measured, a file's name that ends otherwise, a file that can't be written.
     pub fn plot(&self, path: impl AsRef<Path>, names: &[&str]) -> Result<(), TrainError> {
-        let mut curves: Vec<Curve> = vec![];
+        let mut plot = LinePlot::default().axes("epoch", "");
         for &name in names {
             let of = |epoch: &super::EpochRecord| Some((epoch.epoch as f64, epoch.get(name)?));
-            let points: Vec<(f64, f64)> = self.epochs.iter().filter_map(of).filter(|(_, y)| y.is_finite()).collect();
+            let points: Vec<(f64, f64)> = self.epochs.iter().filter_map(of).collect();
             if points.is_empty() {
                 let known =
                     self.epochs.first().map_or_else(Vec::new, |e| e.values.iter().map(|(n, _)| n.clone()).collect());
                 return Err(TrainError::Monitor { name: name.into(), known });
             }
-            curves.push((name.to_string(), points));
+            plot = plot.line(name, points);
         }
-        let mut text = String::new();
-        draw(&mut text, &curves).map_err(|e| TrainError::Setting(format!("the curves can't be drawn: {e}")))?;
-        Ok(write_atomically(path, text.as_bytes())?)
+        write(path.as_ref(), |format| plot.encode(format))
     }
 }
 
-/// The interval of all curves' points along an axis, with room around.
-fn range(curves: &[Curve], pick: fn(&(f64, f64)) -> f64) -> Range<f64> {
-    let values = || curves.iter().flat_map(|(_, points)| points).map(pick);
-    let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
-    // An interval even where all values are one.
-    let room = ((high - low) * 0.05).max(1e-6 * low.abs().max(1.0));
-    low - room..high + room
+impl ConfusionMatrix {
+    /// Draws the matrix as SVG or PNG, as the file's name ends: a row for each actual class, a square for each count, the darker the larger its part of the row. Classes
+    /// without a name are called by their numbers. The feature `plots`.
+    ///
+    /// ```
+    /// use gradc::nn::ConfusionMatrix;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("confusion.png");
+    /// let matrix = ConfusionMatrix::new(2, vec![8.0, 2.0, 1.0, 9.0]).ok_or("two rows of two")?;
+    /// matrix.plot(&path, &["ham", "spam"])?;
+    /// assert!(std::fs::read(&path)?.starts_with(b"\x89PNG"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A name that ends otherwise, a file that can't be written.
+    pub fn plot(&self, path: impl AsRef<Path>, names: &[&str]) -> Result<(), TrainError> {
+        let rows = self.rows().map(<[f64]>::to_vec);
+        let plot = MatrixPlot::new("Confusion matrix", rows).axes("predicted", "actual").names(names.iter().copied());
+        write(path.as_ref(), |format| plot.encode(format))
+    }
 }
 
-fn draw(text: &mut String, curves: &[Curve]) -> Result<(), Box<dyn Error>> {
-    let root = SVGBackend::with_string(text, (720, 440)).into_drawing_area();
-    root.fill(&WHITE).map_err(|e| e.to_string())?;
-    let mut chart = ChartBuilder::on(&root)
-        .margin(12)
-        .x_label_area_size(40)
-        .y_label_area_size(60)
-        .build_cartesian_2d(range(curves, |p| p.0), range(curves, |p| p.1))
-        .map_err(|e| e.to_string())?;
-    chart.configure_mesh().x_desc("epoch").draw().map_err(|e| e.to_string())?;
-    for ((name, points), colour) in curves.iter().zip(COLOURS.iter().cycle()) {
-        let line = chart.draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)));
-        line.map_err(|e| e.to_string())?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(2)));
-    }
-    let mut labels = chart.configure_series_labels();
-    labels.background_style(WHITE.mix(0.8)).border_style(BLACK).draw().map_err(|e| e.to_string())?;
-    root.present().map_err(|e| e.to_string())?;
-    Ok(())
+/// Writes a plot in the format that the file's name asks for.
+fn write(path: &Path, encode: impl FnOnce(PictureFormat) -> Result<Vec<u8>, PlotError>) -> Result<(), TrainError> {
+    let bytes = PictureFormat::of(path).and_then(encode).map_err(|e| TrainError::Setting(e.to_string()))?;
+    Ok(write_atomically(path, &bytes)?)
 }

@@ -17,6 +17,7 @@ pub(crate) const CRATES: &[(&str, &str)] = &[
     ("gradc_build", "build"),
     ("gradc_onnx", "onnx"),
     ("gradc_serve", "serve"),
+    ("gradc_plot", "plot"),
     ("gradc_cli", "cli"),
     ("gradc_tests", "tests"),
     ("gradc_benches", "benches"),

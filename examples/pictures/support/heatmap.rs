@@ -1,12 +1,10 @@
 //! Maps of attention with the tokens beside them, for the examples.
 
-use font8x8::UnicodeFonts;
 use gradc::interpret::{Palette, Picture};
+use gradc_plot::{GLYPH, glyph};
 
 /// Pixels of a weight's square: a glyph, and room around it.
 const CELL: usize = 10;
-/// Pixels of a glyph.
-const GLYPH: usize = 8;
 
 /// An empty picture.
 fn white(width: usize, height: usize) -> Picture {
@@ -25,9 +23,7 @@ fn paste(into: &mut Picture, picture: &Picture, x: usize, y: usize) {
 /// A token in black on white. White space shows as a low line, what the font doesn't have as a question mark.
 fn text(token: &str) -> Picture {
     let shown = |c: char| if c.is_whitespace() { '_' } else { c };
-    let fonts = |c: char| font8x8::BASIC_FONTS.get(c).or_else(|| font8x8::LATIN_FONTS.get(c));
-    let glyphs: Vec<[u8; 8]> =
-        token.chars().map(|c| fonts(shown(c)).or_else(|| fonts('?')).unwrap_or([0; 8])).collect();
+    let glyphs: Vec<[u8; GLYPH]> = token.chars().map(|c| glyph(shown(c))).collect();
     let mut picture = white(GLYPH * glyphs.len(), GLYPH);
     for (i, glyph) in glyphs.iter().enumerate() {
         for (y, bits) in glyph.iter().enumerate() {
