@@ -61,3 +61,24 @@ fn everything_is_drawn_without_an_error() {
         assert!(shown.dom.contains(r#"id="loops""#) && shown.dom.contains("kernel "), "{model}");
     }
 }
+
+#[test]
+fn curves_of_runs_are_drawn() {
+    let Some(browser) = browser() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    for (run, loss) in [("first", 0.5), ("second", 0.25)] {
+        let lines = format!(
+            "{{\"epoch\":1,\"loss\":{loss},\"val_loss\":1.0,\"lr\":0.1,\"seconds\":2.0,\"samples_per_second\":100.0}}\n\
+             {{\"epoch\":2,\"loss\":0.125,\"val_loss\":null,\"lr\":0.1,\"seconds\":2.0,\"samples_per_second\":100.0}}\n"
+        );
+        std::fs::write(dir.path().join(format!("{run}.jsonl")), lines).unwrap();
+    }
+    gradc(&["watch", dir.path().to_str().unwrap(), "--once"]);
+    let shown = shown(browser, &dir.path().join("watch.html"));
+    assert!(shown.console.is_empty(), "{:?}", shown.console);
+    let drawn = |what: &str| shown.dom.matches(what).count();
+    assert!(shown.dom.contains(r#"data-drawn="all""#));
+    // Of each run the loss, the loss of validation, which has one point, and the rate; a chart for both losses.
+    assert_eq!((drawn(r#"class="chart""#), drawn(r#"class="curve""#), drawn(r#"class="curve validation""#)), (2, 4, 2));
+    assert!(drawn("second") >= 1 && shown.dom.contains("2 runs") && shown.dom.contains("0.1250"), "{}", shown.dom);
+}

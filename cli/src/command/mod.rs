@@ -22,6 +22,7 @@ mod run;
 #[cfg(feature = "serve")]
 mod serve;
 mod values;
+mod watch;
 
 pub use bisect::bisect_in;
 
@@ -58,6 +59,8 @@ enum Command {
     Profile(profile::Profile),
     /// Write a page about a step: its graph, its memory plan, the times of passes and kernels, kernels against the machine's limits
     Report(report::Report),
+    /// Write a page that follows runs of training, from the lines of JSON that they write
+    Watch(watch::WatchRuns),
     /// Compile a step ahead of time: an object file, a static library, and a C header
     Build(build::Build),
     /// Look at or remove the compiled steps that are kept in files
@@ -67,7 +70,7 @@ enum Command {
     /// Read an ONNX model: its operators, its shapes, what isn't provided
     #[cfg(feature = "onnx")]
     Import(onnx::ImportModel),
-    /// Run a graph or a model from a file: by the interpreter, as loops, as machine code
+    /// Run a graph, loops or a model from a file: by the interpreter, as loops, as machine code
     Run(run::RunModel),
     /// Serve models over HTTP: the Open Inference Protocol, and TensorFlow Serving's form
     #[cfg(feature = "serve")]
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Bench(bench) => bench.run(),
         Command::Profile(profile) => profile.run(),
         Command::Report(report) => report.run(),
+        Command::Watch(watch) => watch.run(),
         Command::Build(build) => build.run(),
         Command::Cache(cache) => cache.run(),
         Command::Data(data) => data.run(),
