@@ -74,7 +74,7 @@ fn curves_of_runs_are_drawn() {
         std::fs::write(dir.path().join(format!("{run}.jsonl")), lines).unwrap();
     }
     gradc(&["watch", dir.path().to_str().unwrap(), "--once"]);
-    let shown = shown(browser, &dir.path().join("watch.html"));
+    let shown = shown(browser, &format!("file://{}", dir.path().join("watch.html").display()));
     assert!(shown.console.is_empty(), "{:?}", shown.console);
     let drawn = |what: &str| shown.dom.matches(what).count();
     assert!(shown.dom.contains(r#"data-drawn="all""#));

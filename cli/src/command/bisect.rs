@@ -33,7 +33,7 @@ pub(super) struct Bisect {
     /// Samples in a batch of a model that comes with gradc: few are enough, and soon interpreted
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Compile for the instructions of another x86-64 machine than this one: baseline, avx2, avx512, ..
+    /// Compile for the instructions of another x86-64 machine than this one: x86-64, avx2, avx512, ..
     #[arg(long, value_name = "SET")]
     cpu: Option<InstructionSet>,
     /// Write the least graph and its values into a folder: graph.ir, inputs.npz, states.npz

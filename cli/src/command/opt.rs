@@ -40,7 +40,7 @@ pub(super) struct Opt {
     /// Show where each node comes from in the source
     #[arg(long)]
     locations: bool,
-    /// Compile for the instructions of another x86-64 machine than this one: baseline, avx2, avx512, ..
+    /// Compile for the instructions of another x86-64 machine than this one: x86-64, avx2, avx512, ..
     #[arg(long, value_name = "SET")]
     cpu: Option<InstructionSet>,
     /// Don't check after each pass that the program keeps the rules

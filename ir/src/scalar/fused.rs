@@ -49,7 +49,7 @@ fn is_unsure(sum: f64) -> bool {
     const INFINITY: i32 = 0x7ff << 20;
     let bits = sum.to_bits();
     let upper = (bits >> 32) as i32 & i32::MAX;
-    (bits as u32 & DROPPED == MIDDLE) | (upper < LEAST) | (upper >= INFINITY)
+    (bits as u32 & DROPPED == MIDDLE) | !(LEAST..INFINITY).contains(&upper)
 }
 
 #[cfg(test)]

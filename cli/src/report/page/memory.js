@@ -21,7 +21,7 @@ function drawMemory() {
   limit(memory.lower_bound_bytes, "lower bound", left + 8);
   for (const part of [0, 0.25, 0.5, 0.75, 1]) {
     const at = Math.round(part * end);
-    chart.append(drawn("text", { x: x(at), y: height - 12, class: "faint" }, `${at}`));
+    chart.append(drawn("text", { x: x(at), y: height - 12, class: "faint", "text-anchor": part === 1 ? "end" : "start" }, `${at}`));
     chart.append(drawn("text", { x: 6, y: y(part * memory.arena_bytes) + 4, class: "faint" }, bytes(part * memory.arena_bytes)));
   }
   chart.append(drawn("text", { x: width - 120, y: height - 12, class: "faint" }, "launch →"));

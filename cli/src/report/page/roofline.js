@@ -57,12 +57,15 @@ function chartOf(points, total, machine) {
   }
   chart.append(drawn("text", { x: width / 2 - 80, y: height - 6 }, "operations for each byte moved"), drawn("text", { x: 8, y: 12 }, "GFLOP/s"));
   // The roof: what a part of the memory feeds, up to what arithmetic can do.
+  const names = [];
   machine.levels.forEach((level, at) => {
     const rate = Math.max(level.read, level.triad, level.copy), ridge = machine.gflops / rate;
     const from = Math.max(fewest / 2, (Math.max(slowest / 2, machine.gflops / 1e5)) / rate);
-    chart.append(drawn("path", { class: "limit", d: `M${x(from)},${y(from * rate)} L${x(ridge)},${y(machine.gflops)}` }),
-      drawn("text", { x: x(from) + 4, y: Math.min(y(from * rate) - 4, height - bottom - 6 - 14 * at) }, `${level.name} ${digits(rate)} GB/s`));
+    chart.append(drawn("path", { class: "limit", d: `M${x(from)},${y(from * rate)} L${x(ridge)},${y(machine.gflops)}` }));
+    // In front of all lines.
+    names.push(drawn("text", { x: x(from) + 4, y: Math.min(y(from * rate) - 4, height - bottom - 6 - 14 * at) }, `${level.name} ${digits(rate)} GB/s`));
   });
+  chart.append(...names);
   const first = Math.min(...machine.levels.map((level) => machine.gflops / Math.max(level.read, level.triad, level.copy)));
   chart.append(drawn("path", { class: "limit", d: `M${x(first)},${y(machine.gflops)} L${width - 12},${y(machine.gflops)}` }),
     drawn("text", { x: x(first) + 6, y: y(machine.gflops) - 5 }, `multiply-adds ${digits(machine.gflops)} GFLOP/s`));
