@@ -30,9 +30,24 @@ impl PictureFormat {
     }
 }
 
-/// What draws on an area of any kind, where a length is as many pixels as it says times the last argument.
+/// What sizes are multiplied by.
+#[derive(Clone, Copy)]
+pub(crate) struct PlotScale {
+    /// Lengths, in pixels.
+    pub(crate) length: u32,
+    /// Sizes of fonts.
+    pub(crate) font: u32,
+}
+
+impl PlotScale {
+    const SVG: Self = Self { length: 1, font: 1 };
+    /// The library guesses how wide a legend's text is, by the size of its font, and letters of dots are wider than that: they have a larger size than height.
+    const PNG: Self = Self { length: 2, font: 3 };
+}
+
+/// What draws on an area of any kind.
 pub(crate) trait Drawing {
-    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> Result<(), PlotError>;
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, scale: PlotScale) -> Result<(), PlotError>;
 }
 
 /// A drawing of that size in pixels of an SVG, as a file's bytes.
@@ -41,24 +56,22 @@ pub(crate) fn encode(
     (width, height): (u32, u32),
     format: PictureFormat,
 ) -> Result<Vec<u8>, PlotError> {
-    /// Pixels of a PNG for one of an SVG.
-    const DENSE: u32 = 2;
     match format {
         PictureFormat::Svg => {
             let mut text = String::new();
-            draw_on(drawing, SVGBackend::with_string(&mut text, (width, height)), 1)?;
+            draw_on(drawing, SVGBackend::with_string(&mut text, (width, height)), PlotScale::SVG)?;
             Ok(text.into_bytes())
         }
         PictureFormat::Png => {
-            let (width, height) = (width * DENSE, height * DENSE);
+            let [width, height] = [width, height].map(|side| side * PlotScale::PNG.length);
             let mut rgb = vec![255; 3 * width as usize * height as usize];
-            draw_on(drawing, Raster::on(&mut rgb, (width, height)), DENSE)?;
+            draw_on(drawing, Raster::on(&mut rgb, (width, height)), PlotScale::PNG)?;
             encode_png(width as usize, height as usize, &rgb)
         }
     }
 }
 
-fn draw_on<B: DrawingBackend>(drawing: &impl Drawing, backend: B, scale: u32) -> Result<(), PlotError> {
+fn draw_on<B: DrawingBackend>(drawing: &impl Drawing, backend: B, scale: PlotScale) -> Result<(), PlotError> {
     let area = backend.into_drawing_area();
     area.fill(&WHITE).map_err(drawing_error)?;
     drawing.draw(&area, scale)?;

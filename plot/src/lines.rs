@@ -1,7 +1,7 @@
 //! Lines over one pair of axes.
 
 use crate::PlotError;
-use crate::format::{Drawing, PictureFormat, drawing_error, encode};
+use crate::format::{Drawing, PictureFormat, PlotScale, drawing_error, encode};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use std::ops::Range;
@@ -69,26 +69,33 @@ impl LinePlot {
 }
 
 impl Drawing for LinePlot {
-    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> Result<(), PlotError> {
-        let (small, large) = (("sans-serif", 12 * scale), ("sans-serif", 20 * scale));
+    fn draw<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, Shift>,
+        PlotScale { length, font }: PlotScale,
+    ) -> Result<(), PlotError> {
+        let (small, large) = (("sans-serif", 12 * font), ("sans-serif", 20 * font));
         let mut builder = ChartBuilder::on(area);
-        builder.margin(12 * scale).x_label_area_size(40 * scale).y_label_area_size(70 * scale);
+        builder.margin(12 * length).x_label_area_size(40 * length).y_label_area_size(70 * length);
         if !self.title.is_empty() {
             builder.caption(&self.title, large);
         }
         let (x, y) = (self.range(|p| p.0), self.range(|p| p.1));
         let mut chart = builder.build_cartesian_2d(x, y).map_err(drawing_error)?;
         let mut mesh = chart.configure_mesh();
+        // Epochs and steps are whole numbers.
+        let number = |x: &f64| ((x * 1e6).round() / 1e6).to_string();
+        mesh.x_label_formatter(&number).light_line_style(TRANSPARENT);
         mesh.label_style(small).axis_desc_style(small).x_desc(&self.axes[0]).y_desc(&self.axes[1]);
         mesh.draw().map_err(drawing_error)?;
         for ((name, points), colour) in self.lines.iter().zip(COLOURS.iter().cycle()) {
-            let style = colour.stroke_width(2 * scale);
+            let style = colour.stroke_width(2 * length);
             let line = chart.draw_series(LineSeries::new(points.iter().copied(), style)).map_err(drawing_error)?;
-            let length = 20 * scale as i32;
-            line.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + length, y)], style));
+            let sample = 20 * length as i32;
+            line.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + sample, y)], style));
         }
         let mut labels = chart.configure_series_labels();
-        labels.label_font(small).legend_area_size(30 * scale).margin(5 * scale);
+        labels.label_font(small).legend_area_size(30 * length).margin(5 * length);
         labels.background_style(WHITE.mix(0.8)).border_style(BLACK).draw().map_err(drawing_error)
     }
 }

@@ -1,7 +1,7 @@
 //! A matrix of counts: each cell a square, the darker the larger its part of the row.
 
 use crate::PlotError;
-use crate::format::{Drawing, PictureFormat, drawing_error, encode};
+use crate::format::{Drawing, PictureFormat, PlotScale, drawing_error, encode};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -60,12 +60,12 @@ fn font(size: u32, colour: &RGBColor, h_pos: HPos) -> TextStyle<'_> {
 }
 
 impl Drawing for MatrixPlot {
-    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> Result<(), PlotError> {
-        let (cell, margin) = ((CELL * scale) as i32, (MARGIN * scale) as i32);
-        let font = |size, colour, h_pos| font(size * scale, colour, h_pos);
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, scale: PlotScale) -> Result<(), PlotError> {
+        let (cell, margin) = ((CELL * scale.length) as i32, (MARGIN * scale.length) as i32);
+        let font = |size, colour, h_pos| font(size * scale.font, colour, h_pos);
         let write =
             |text: &str, at: (i32, i32), style: TextStyle<'_>| area.draw_text(text, &style, at).map_err(drawing_error);
-        let (middle, unit) = (margin + cell * self.rows.len() as i32 / 2, scale as i32);
+        let (middle, unit) = (margin + cell * self.rows.len() as i32 / 2, scale.length as i32);
         write(&self.title, (12 * unit, 20 * unit), font(18, &BLACK, HPos::Left))?;
         write(&self.axes[0], (middle, 52 * unit), font(12, &BLACK, HPos::Center))?;
         let upwards = font(12, &BLACK, HPos::Center).transform(FontTransform::Rotate270);

@@ -34,9 +34,9 @@ impl<'p> Raster<'p> {
     }
 }
 
-/// Pixels of a letter's dot: letters are about as high as the style says, and dots whole pixels.
+/// Pixels of a letter's dot, a whole number: letters are about half as high as their font's size.
 fn dot(style: &impl BackendTextStyle) -> i32 {
-    ((style.size() / 11.0).round() as i32).max(1)
+    ((style.size() / 18.0).round() as i32).max(1)
 }
 
 /// Pixels of a text that isn't turned.

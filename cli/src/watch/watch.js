@@ -15,7 +15,7 @@ function names() {
 const points = (run, name) => run.epochs.filter((epoch) => Number.isFinite(epoch[name])).map((epoch) => [epoch.epoch, epoch[name]]);
 
 function chart(metric) {
-  const [width, height, left, bottom, top] = [480, 280, 58, 26, 26];
+  const [width, height, left, bottom, top] = [480, 280, 72, 26, 26];
   const curves = report.runs.flatMap((run, number) => [metric, VALIDATION + metric].map((name) => ({ name, run, number, points: points(run, name) })));
   const all = curves.flatMap((curve) => curve.points);
   const svg = drawn("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": metric });

@@ -8,7 +8,7 @@ function drawRoofline() {
   });
   const total = points.reduce((sum, point) => sum + point.median_ms, 0);
   panel.append(element("h2", {}, "Roofline"));
-  panel.append(element("p", {}, `${milliseconds(total)} in ${points.length} launches. A circle is a launch, its area is its time; launches without arithmetic aren't in the picture.`));
+  panel.append(element("p", {}, `${milliseconds(total)} in ${points.length} launches. A circle is a launch, its area is its time; launches without arithmetic aren't in the picture. Times and rates are medians, shares of the limits those of the fastest step.`));
   if (machine) panel.append(chartOf(points, total, machine));
   else panel.append(element("p", { class: "hint" }, "The machine's limits were not measured."));
   const rows = [...points].sort((a, b) => b.median_ms - a.median_ms).map((point) => [
