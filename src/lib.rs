@@ -9,6 +9,7 @@
 //! - [`io`]: files of weights.
 //! - [`model`]: layers put together, and the graphs for training, evaluation and prediction that one model gives.
 //! - [`interpret`]: what a model looks at, as graphs and pictures.
+//! - [`parallel`]: training by several processes.
 //! - [`train`]: fitting, evaluation, prediction, callbacks.
 //! - [`testing`]: for tests of layers, losses, passes and models of one's own.
 //!
@@ -36,6 +37,7 @@ pub mod io;
 pub mod model;
 pub mod nn;
 pub mod optim;
+pub mod parallel;
 pub mod prelude;
 pub mod testing;
 pub mod train;

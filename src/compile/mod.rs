@@ -32,6 +32,7 @@ mod outputs;
 mod program;
 mod programs;
 mod report;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -46,6 +47,7 @@ pub use outputs::StepOutputs;
 pub use program::CompiledProgram;
 pub use programs::ProgramCache;
 pub use report::{CompileReport, KernelReport};
+pub(crate) use stages::Stages;
 pub(crate) use values::{Elements, first, is_finite, read, write, write_initial};
 
 pub use kernel::Target;

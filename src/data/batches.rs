@@ -79,6 +79,11 @@ impl<'a> BatchView<'a> {
         self.data.at_rows(self.rows)
     }
 
+    /// The samples of a range, which ends at [`Self::len`] at the latest.
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        Self { rows: self.rows.part(range), ..*self }
+    }
+
     /// CRC-32 of the elements in all columns, by which a batch is known again.
     pub(crate) fn digest(&self) -> u32 {
         let mut digest = crc32fast::Hasher::new();

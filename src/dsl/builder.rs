@@ -385,10 +385,11 @@ impl GraphBuilder {
     #[track_caller]
     pub fn random_key(&self) -> Tensor {
         let ty = TypeSpec::new(DType::I64, []);
-        match self.find_state(KEY) {
+        let key = match self.find_state(KEY) {
             Some(key) => key,
             None => self.port(KEY, ty, Initializer::Seed, StateRole::Runtime),
-        }
+        };
+        self.key_of_rank(key)
     }
 
     /// A number that no other random op of this graph has.

@@ -41,6 +41,7 @@ mod movement;
 mod nested;
 mod numeric;
 mod operators;
+mod parallel;
 mod pattern;
 mod picks;
 mod policy;
@@ -71,6 +72,7 @@ pub use initializer::{
 pub use ir::op::window::Window;
 pub use ir::{DType, Shape, TensorType};
 pub use layer::{LayerId, LayerRecord};
+pub(crate) use parallel::{LOCAL, LOSS_SHARE, RANK, SAMPLE_SHARE, SUM};
 pub(crate) use pattern::captures;
 pub use policy::Policy;
 pub use reduce::Cumulative;

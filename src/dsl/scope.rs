@@ -1,6 +1,7 @@
 //! What layers leave in a graph while they are applied: penalties, masks, logits, maps of attention, and whether the graph is for training.
 
 use super::layer::LayerScope;
+use super::parallel::ProcessSums;
 use super::reparametrize::Reparametrization;
 use super::{GraphBuilder, Parameter, Policy, Select, Tensor};
 use ir::{Loc, NodeId, Op};
@@ -34,6 +35,8 @@ pub(crate) struct Scope {
     rows: BTreeMap<String, NodeId>,
     /// Whose moving statistics stand still in training; from where that was asked, and whether there were any.
     still: Vec<(Select, Loc, bool)>,
+    /// What is summed over processes, if several take the step.
+    pub(super) sums: Option<ProcessSums>,
     /// The optimizers' names.
     optimizers: BTreeSet<String>,
 }

@@ -41,6 +41,7 @@ pub(crate) use score::{Criteria, loss_name};
 pub use sequential::Sequential;
 pub use summary::{Summary, SummaryRow};
 
+use self::trace::Among;
 use crate::dsl::{ModelErrors, Step, Tensor, TypeSpec};
 use crate::nn::metric::Reported;
 use crate::nn::{Metric, Objective};
@@ -93,7 +94,7 @@ pub trait Model: Send + Sync {
     {
         trace::training(
             self,
-            batch.into(),
+            (batch.into(), Among::One),
             Criteria { losses: &loss.losses(), metrics, reported: Reported::Means },
             optimizer,
             Loc::caller(),

@@ -25,14 +25,25 @@ fn forward(model: &dyn Model, g: &GraphBuilder, batch: usize, at: &Loc) -> Vec<T
     model.forward(&inputs)
 }
 
+/// How many processes take a step together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Among {
+    One,
+    Several,
+}
+
+/// The whole step of one process, or what each of several does of it, `among` which the batch's samples are.
 pub(crate) fn training(
     model: &dyn Model,
-    batch: Batch,
+    (batch, among): (Batch, Among),
     criteria: Criteria<'_>,
     optimizer: &dyn Optimizer,
     at: Loc,
 ) -> Result<Step, ModelErrors> {
     let g = graph(model, "training");
+    if among == Among::Several {
+        g.set_parallel();
+    }
     g.set_training(true);
     g.at(at.clone(), || optimizer.frozen_statistics().into_iter().for_each(|select| g.freeze_statistics(select)));
     let outputs = forward(model, &g, batch.size, &at);
@@ -40,6 +51,7 @@ pub(crate) fn training(
     g.at(at, || {
         let value = score(&g, &model.outputs(), &outputs, batch, criteria);
         g.minimize_only(&value, &Select::all(), optimizer);
+        g.average_statistics();
     });
     g.finish()
 }

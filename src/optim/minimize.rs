@@ -209,17 +209,21 @@ impl GraphBuilder {
             self.fail("minimize", &[loss], "all parameters are frozen");
         }
         let scaled = updates.scaled(self);
-        let loss = &scaled.as_ref().map_or_else(|| loss.clone(), |scaled| scaled.loss(loss));
+        let loss = scaled.as_ref().map_or_else(|| loss.clone(), |scaled| scaled.loss(loss));
+        let loss = &self.loss_of_process(&loss);
         // Before gradients make further uses.
         let by_rows: Vec<_> = trained.iter().map(|one| self.rows_of(&one.parameter.name, &one.tensor)).collect();
         let mut rest = Vec::new();
         for (one, rows) in trained.into_iter().zip(by_rows) {
-            if !rows.is_some_and(|rows| scaled.is_none() && updates.update_rows(&one, rows, loss)) {
+            // Processes have gradients of different rows: they are summed as a whole.
+            let by_rows = scaled.is_none() && !self.is_parallel();
+            if !rows.is_some_and(|rows| by_rows && updates.update_rows(&one, rows, loss)) {
                 rest.push(one);
             }
         }
         let wrt: Vec<&Tensor> = rest.iter().map(|one| &one.tensor).collect();
-        updates.update(&rest, self.gradients(loss, &wrt), scaled.as_ref());
+        let gradients = self.gradients_of_processes(self.gradients(loss, &wrt));
+        updates.update(&rest, gradients, scaled.as_ref());
     }
 
     /// Whether the optimizer can update these parameters; a diagnostic says so if not.

@@ -5,6 +5,7 @@ use crate::compile::{CompileError, NumericsFault, RunError};
 use crate::data::DataError;
 use crate::dsl::ModelErrors;
 use crate::io::IoError;
+use crate::parallel::ParallelError;
 use runtime::{PortError, StepError};
 
 /// Why training, evaluation or prediction failed.
@@ -63,6 +64,9 @@ pub enum TrainError {
         /// ([`CompileOptions::check_numerics`](crate::compile::CompileOptions::check_numerics)). The loss is NaN then, since the step hasn't come to its end.
         fault: Option<Box<NumericsFault>>,
     },
+    /// Processes don't train together: see [`Fit::parallel`](super::Fit::parallel).
+    #[error(transparent)]
+    Parallel(#[from] ParallelError),
     /// There is no state of that name.
     #[error("the model has no state `{name}`; {}", told(near))]
     State {

@@ -139,18 +139,20 @@ pub(super) struct MetricTotals {
     /// Of each port that is rows, those of all batches.
     pub(super) rows: Vec<Vec<Value>>,
     pub(super) batches: usize,
+    /// False if the rows are no samples', and only show what rows are like.
+    pub(super) has_rows: bool,
 }
 
 impl MetricTotals {
     fn new(metric: &Metric) -> Self {
         let ports = metric.ports();
         let (sums, rows) = (vec![None; ports.len()], vec![vec![]; ports.len()]);
-        Self { name: metric.name(), kind: metric.kind(), ports, sums, rows, batches: 0 }
+        Self { name: metric.name(), kind: metric.kind(), ports, sums, rows, batches: 0, has_rows: true }
     }
 
     fn reset(&mut self) {
         self.rows.iter_mut().for_each(Vec::clear);
-        self.batches = 0;
+        (self.batches, self.has_rows) = (0, true);
     }
 
     /// Takes a batch's statistics in.
@@ -202,7 +204,7 @@ impl MetricTotals {
 }
 
 /// Adds a batch's statistic to a sum, or begins a new one in its place.
-fn add_to(sum: &mut Value, batch: &[f64], anew: bool) {
+pub(super) fn add_to(sum: &mut Value, batch: &[f64], anew: bool) {
     if let Data::F64(sums) = sum.data_mut() {
         match anew {
             true => sums.copy_from_slice(batch),

@@ -2,6 +2,7 @@
 
 use super::callback::Callback;
 use super::checkpoint::Checkpoints;
+use super::parallel::or_abort;
 use super::progress::Progress;
 use super::run::{EpochOptions, Run, RunData};
 use super::trainer::DEFAULT_BATCH;
@@ -9,6 +10,7 @@ use super::weights::{ClassWeights, SampleWeights};
 use super::{History, TrainError, Trainer};
 use crate::data::{Dataset, Source};
 use crate::model::TARGET;
+use crate::parallel::Communicator;
 
 /// How to fit: epochs, the size of a batch, validation, callbacks.
 ///
@@ -33,6 +35,7 @@ pub struct Fit<'a> {
     callbacks: Vec<Box<dyn Callback + 'a>>,
     checkpoints: Option<Checkpoints<'a>>,
     resume: bool,
+    communicator: Option<&'a dyn Communicator>,
 }
 
 impl<'a> Fit<'a> {
@@ -192,6 +195,20 @@ impl<'a> Fit<'a> {
         self
     }
 
+    /// Trains together with other processes, all of which make the same call on the same data: [`Fit::batch`] is the size of the batch that they share, and each computes its part of it. One process gives
+    /// the result that it would give without this call.
+    ///
+    /// Gradients are summed over the processes, then each updates alike. Loss, metrics and validation are those of all samples, in all processes. Rank 0 shows progress, keeps checkpoints and writes what
+    /// callbacks write. The parts of a batch that can't be divided differ by a sample; each sample counts as much as in one process. Batch normalization is by each process's
+    /// samples, unless it is [synchronized](crate::nn::BatchNorm::synchronized).
+    ///
+    /// Errors that all processes find alike are returned: a loss that is no number, processes that differ in model, data or settings
+    /// ([`ParallelError::Different`](crate::parallel::ParallelError::Different)). Any other error of one process ends all, by [`Communicator::abort`]. `docs/parallel.md` says more.
+    pub fn parallel(mut self, communicator: &'a dyn Communicator) -> Self {
+        self.communicator = Some(communicator);
+        self
+    }
+
     /// How progress is shown.
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = progress;
@@ -205,6 +222,15 @@ impl<'a> Fit<'a> {
 
     /// Trains; see [`Trainer::fit`].
     pub(super) fn run(mut self, trainer: &mut Trainer, data: &dyn Source) -> Result<History, TrainError> {
+        self.communicator = self.communicator.filter(|communicator| communicator.size() > 1);
+        let Some(communicator) = self.communicator else { return self.train(trainer, data) };
+        if communicator.rank() != 0 {
+            self.progress = Progress::Silent;
+        }
+        or_abort(self.train(trainer, data), communicator)
+    }
+
+    fn train(mut self, trainer: &mut Trainer, data: &dyn Source) -> Result<History, TrainError> {
         let split = split(data, &self)?;
         let (train, validation): (&dyn Source, Option<&dyn Source>) = match &split {
             Some((train, validation)) => (train, Some(validation)),
@@ -232,7 +258,13 @@ impl<'a> Fit<'a> {
             seed: self.seed,
             classes: std::mem::take(&mut self.class_weight),
         };
-        let run = Run::new(trainer, RunData { train, validation }, options, self.progress, self.callbacks);
+        let run = Run::new(
+            trainer,
+            RunData { train, validation, communicator: self.communicator },
+            options,
+            self.progress,
+            self.callbacks,
+        );
         run.fit(self.checkpoints.map(|checkpoints| (checkpoints, self.resume)))
     }
 }

@@ -4,13 +4,15 @@
 //! can read what isn't the newest.
 
 use super::TrainError;
+use super::parallel::StagePlan;
 use super::states::near;
 use crate::compile::{
-    CompileError, CompileOptions, CompiledProgram, ProgramCache, RunError, States, first, is_finite, read, write,
-    write_initial,
+    CompileError, CompileOptions, CompiledProgram, ProgramCache, RunError, Stages, States, first, is_finite, read,
+    write, write_initial,
 };
 use crate::dsl::{ModelErrors, StateRole, StateSpec, Step};
-use crate::model::{Batch, Criteria, Model, loss_name, trace};
+use crate::model::trace::{self, Among};
+use crate::model::{Batch, Criteria, Model, loss_name};
 use crate::nn::metric::Reported;
 use crate::nn::{Metric, Objective};
 use crate::optim::Optimizer;
@@ -26,6 +28,8 @@ pub(super) enum Purpose {
     Inference,
     /// Training without an update, in which there is all to see.
     Observation,
+    /// A part of training by several processes, by its number.
+    Stage(usize),
 }
 
 /// What distinguishes a model's programs: the purpose, and the samples of a batch and whether they are weighted.
@@ -63,7 +67,8 @@ impl TrainingSetup {
         let losses = objective.losses();
         let criteria = Criteria { losses: &losses, metrics, reported: Reported::Totals };
         match purpose {
-            Purpose::Training => trace::training(&**model, batch, criteria, &**optimizer, at.clone()),
+            Purpose::Training => trace::training(&**model, (batch, Among::One), criteria, &**optimizer, at.clone()),
+            Purpose::Stage(_) => trace::training(&**model, (batch, Among::Several), criteria, &**optimizer, at.clone()),
             Purpose::Evaluation => trace::evaluation(&**model, batch, criteria, at.clone()),
             Purpose::Inference => trace::inference(&**model, batch.size, at),
             Purpose::Observation => {
@@ -84,6 +89,8 @@ pub(super) struct Programs {
     holder: Option<ProgramKey>,
     /// Whether evaluation may fill a batch up, once that was asked.
     filled: Option<bool>,
+    /// What training by several processes is cut into.
+    staged: BTreeMap<Batch, Arc<StagePlan>>,
 }
 
 impl Programs {
@@ -98,6 +105,7 @@ impl Programs {
             states: None,
             holder: None,
             filled: None,
+            staged: BTreeMap::new(),
         })
     }
 
@@ -105,6 +113,7 @@ impl Programs {
     pub(super) fn set_options(&mut self, options: CompileOptions) -> Result<(), TrainError> {
         self.take_back()?;
         self.cache = ProgramCache::without_states(options);
+        self.staged.clear();
         Ok(())
     }
 
@@ -190,6 +199,22 @@ impl Programs {
             self.holder = Some(signature);
         }
         Ok(program)
+    }
+
+    /// What a process does in a step that several take, it on so many samples: programs of [`Purpose::Stage`], which are compiled.
+    pub(super) fn staged(&mut self, batch: Batch) -> Result<Arc<StagePlan>, TrainError> {
+        if let Some(plan) = self.staged.get(&batch) {
+            return Ok(Arc::clone(plan));
+        }
+        let step = self.subject.declare((Purpose::Stage(0), batch))?;
+        let cut = Stages::cut(&step, &self.subject.optimizer.statistics(), self.cache.options())?;
+        let plan = Arc::new(StagePlan::of(&cut));
+        for (number, stage) in cut.stages.into_iter().enumerate() {
+            self.cache.ensure((Purpose::Stage(number), batch), || Ok(stage.step))?;
+        }
+        self.learn(&step.states)?;
+        self.staged.insert(batch, Arc::clone(&plan));
+        Ok(plan)
     }
 
     /// Takes the states from the program that has them, or makes them if nobody has yet.

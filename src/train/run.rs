@@ -7,14 +7,16 @@ use super::checkpoint::{
 };
 use super::evaluation::Measured;
 use super::fit::steps_of;
+use super::parallel::{check_alike, share_checkpoint, share_states, stop_together};
 use super::programs::Purpose;
 use super::progress::{Progress, Reporter};
 use super::weights::{ClassWeights, SampleWeights};
 use super::{EpochRecord, History, TrainError, Trainer};
 use crate::compile::RunError;
-use crate::data::{BatchReader, Epoch, Samples, Source};
+use crate::data::{BatchReader, BatchView, Epoch, Source};
 use crate::model::Batch;
 use crate::nn::metric::StatefulMetric;
+use crate::parallel::Communicator;
 use std::time::Instant;
 
 /// What a run reads.
@@ -22,6 +24,8 @@ use std::time::Instant;
 pub(super) struct RunData<'d> {
     pub(super) train: &'d dyn Source,
     pub(super) validation: Option<&'d dyn Source>,
+    /// The processes that train together, if they are several.
+    pub(super) communicator: Option<&'d dyn Communicator>,
 }
 
 /// How it goes over it.
@@ -71,12 +75,16 @@ impl<'r, 'c> Run<'r, 'c> {
 
     /// All of it; with checkpoints, and whether to go on from one, if they are asked for.
     pub(super) fn fit(mut self, checkpoints: Option<(Checkpoints<'_>, bool)>) -> Result<History, TrainError> {
+        if let Some(communicator) = self.data.communicator {
+            self.check_alike(checkpoints.is_some(), communicator)?;
+            share_states(self.trainer, communicator)?;
+        }
+        // A folder that other processes than the first have read the checkpoint from.
+        let mut _copy = None;
         let mut found = None;
         if let Some((checkpoints, resume)) = checkpoints {
-            let of = (&*self.trainer, &self.settings);
-            let (keeper, newest) = Keeper::open(checkpoints, resume, of, &self.reporter)?;
-            self.check_place(newest.as_ref())?;
-            (self.keeper, found) = (Some(keeper), newest);
+            (found, _copy) = self.open(checkpoints, resume)?;
+            self.check_place(found.as_ref())?;
         }
         self.each(|callback, control| callback.begin(control))?;
         let mut best = self.options.keep_best.then(|| BestEpoch::new(self.trainer)).transpose()?;
@@ -92,6 +100,35 @@ impl<'r, 'c> Run<'r, 'c> {
                 Err(TrainError::Diverged { epoch, step, loss, history: Box::new(self.history), best, fault })
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses processes that don't train alike.
+    fn check_alike(&self, checkpoints: bool, communicator: &dyn Communicator) -> Result<(), TrainError> {
+        let mut settings = self.settings.clone();
+        settings.extend(model_settings(self.trainer)?);
+        settings.insert("the number of epochs".into(), self.options.epochs.to_string());
+        settings.insert("keeping checkpoints".into(), yes(checkpoints));
+        Ok(check_alike(&settings, communicator)?)
+    }
+
+    /// Opens the checkpoints' folder, of several processes at rank 0; the newest, which others get a copy of.
+    fn open(
+        &mut self,
+        checkpoints: Checkpoints<'_>,
+        resume: bool,
+    ) -> Result<(Option<FoundRun>, Option<tempfile::TempDir>), TrainError> {
+        let mut newest = None;
+        let communicator = self.data.communicator;
+        if communicator.is_none_or(|communicator| communicator.rank() == 0) {
+            let of = (&*self.trainer, &self.settings);
+            let (keeper, found) = Keeper::open(checkpoints, resume, of, &self.reporter)?;
+            (self.keeper, newest) = (Some(keeper), found);
+        }
+        let Some(communicator) = communicator else { return Ok((newest, None)) };
+        match share_checkpoint(newest.as_ref().map(FoundRun::file), communicator)? {
+            Some((file, folder)) => Ok((Some(FoundRun::read(file, self.trainer, &self.settings)?), Some(folder))),
+            None => Ok((newest, None)),
         }
     }
 
@@ -138,9 +175,10 @@ impl<'r, 'c> Run<'r, 'c> {
         &mut self,
         mut call: impl FnMut(&mut (dyn Callback + 'c), &mut Control<'_>) -> Result<(), TrainError>,
     ) -> Result<(), TrainError> {
-        let Self { trainer, history, callbacks, measured, .. } = self;
+        let Self { trainer, history, callbacks, measured, data, .. } = self;
+        let rank = data.communicator.map_or(0, Communicator::rank);
         callbacks.iter_mut().try_for_each(|callback| {
-            call(&mut **callback, &mut Control { trainer, stopped: &mut history.stopped, measured })
+            call(&mut **callback, &mut Control { trainer, stopped: &mut history.stopped, measured, rank })
         })
     }
 
@@ -162,6 +200,7 @@ impl<'r, 'c> Run<'r, 'c> {
             let told = self.each(|callback, control| callback.epoch_end(&record, control));
             self.history.epochs.push(record);
             told?;
+            self.stop_together()?;
             self.save(best.as_ref(), None)?;
             if let Some(reason) = &self.history.stopped {
                 self.reporter.note(reason);
@@ -193,9 +232,14 @@ impl<'r, 'c> Run<'r, 'c> {
         let trained = place.seconds + start.elapsed().as_secs_f64();
         let mut values = named(self.trainer.logs().evaluation()?.values(), "");
         if let Some(data) = self.data.validation {
+            let communicator = self.data.communicator;
+            let evaluate = |trainer: &mut Trainer| match communicator {
+                Some(communicator) => trainer.evaluate_part(data, communicator),
+                None => trainer.evaluate(data),
+            };
             let evaluation = match self.options.averages {
-                true => self.trainer.with_averages(|trainer| trainer.evaluate(data))?,
-                false => self.trainer.evaluate(data)?,
+                true => self.trainer.with_averages(evaluate)?,
+                false => evaluate(self.trainer)?,
             };
             values.extend(named(evaluation.values(), "val_"));
         }
@@ -226,9 +270,10 @@ impl<'r, 'c> Run<'r, 'c> {
             let at = StepPlace { epoch, step };
             let digest = self.is_due()?.then(|| batch.digest());
             self.each(|callback, control| callback.batch_begin(at, control))?;
-            self.step(at, &batch.into(), &weights)?;
+            self.step(at, &batch, &weights)?;
             self.reporter.step_done(step, &self.trainer.training.totals)?;
             self.each(|callback, control| callback.batch_end(at, control))?;
+            self.stop_together()?;
             if self.history.stopped.is_some() && !stopped_before {
                 break;
             }
@@ -243,9 +288,23 @@ impl<'r, 'c> Run<'r, 'c> {
         Ok(())
     }
 
+    /// If a callback has stopped one of several processes, all stop.
+    fn stop_together(&mut self) -> Result<(), TrainError> {
+        match self.data.communicator {
+            Some(communicator) if !self.callbacks.is_empty() => {
+                Ok(stop_together(&mut self.history.stopped, communicator)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A step, whose loss must be finite.
-    fn step(&mut self, at: StepPlace, samples: &Samples<'_>, weights: &SampleWeights) -> Result<(), TrainError> {
-        let (loss, fault) = match self.trainer.take_step(samples, weights) {
+    fn step(&mut self, at: StepPlace, batch: &BatchView<'_>, weights: &SampleWeights) -> Result<(), TrainError> {
+        let taken = match self.data.communicator {
+            Some(communicator) => self.trainer.take_batch(batch, weights, communicator),
+            None => self.trainer.take_step(&(*batch).into(), weights),
+        };
+        let (loss, fault) = match taken {
             Ok(loss) if loss.is_finite() => return Ok(()),
             Ok(loss) => (loss, None),
             Err(TrainError::Run(RunError::NotFinite(fault))) => (f64::NAN, Some(fault)),
@@ -319,7 +378,6 @@ fn settings(
     let columns: Vec<String> =
         data.train.schema().fields().iter().map(|field| format!("{} {}", field.name, field.ty)).collect();
     let callbacks: Vec<String> = callbacks.iter().map(|callback| callback.name()).collect();
-    let yes = |yes: bool| if yes { "on" } else { "off" }.to_string();
     [
         ("the optimizer", subject.optimizer.name().into()),
         ("the loss", losses.join(" + ")),
@@ -339,6 +397,21 @@ fn settings(
     .into_iter()
     .map(|(what, value)| (what.to_string(), value))
     .collect()
+}
+
+fn yes(yes: bool) -> String {
+    if yes { "on" } else { "off" }.to_string()
+}
+
+/// What must be the same in processes that take steps together, besides the model's states.
+pub(super) fn model_settings(trainer: &Trainer) -> Result<RunSettings, TrainError> {
+    let target = trainer.programs.options().target_or_host()?;
+    let settings = [
+        (STEP_SETTINGS, trainer.programs.fingerprint()?),
+        ("the seed", trainer.programs.options().seed.to_string()),
+        ("the machine that code is generated for (GRADC_TARGET and GRADC_CACHES say it)", format!("{target:?}")),
+    ];
+    Ok(settings.into_iter().map(|(what, value)| (what.to_string(), value)).collect())
 }
 
 /// How many passes over the data the steps so far would make. Counted by steps, which a checkpoint keeps, so that each epoch has an order of its own in whichever

@@ -2,6 +2,7 @@
 
 use super::evaluation::Totals;
 use super::fit::Fit;
+use super::parallel::Exchange;
 use super::programs::{Programs, Purpose, TrainingSetup};
 use super::rows::{concatenate, first_rows};
 use super::step::{Measurements, room_for, sizes_of_inputs, step_of};
@@ -71,6 +72,8 @@ pub struct Trainer {
     pub(super) batch: usize,
     /// Samples in a batch of evaluation and prediction, where somebody chose.
     evaluation_batch: Option<usize>,
+    /// What it exchanges with other processes.
+    pub(super) exchange: Exchange,
     /// What is kept with the weights.
     pub(super) metadata: BTreeMap<String, String>,
 }
@@ -96,6 +99,7 @@ impl Trainer {
             rates,
             batch: DEFAULT_BATCH,
             evaluation_batch: None,
+            exchange: Exchange::default(),
             metadata: BTreeMap::new(),
         })
     }
@@ -173,7 +177,7 @@ impl Trainer {
     }
 
     /// The places of the program that so many samples are evaluated by.
-    fn room_to_evaluate(&mut self, samples: usize, batch: usize) -> usize {
+    pub(super) fn room_to_evaluate(&mut self, samples: usize, batch: usize) -> usize {
         match room_for(samples, batch) {
             room if room > samples && self.has_no_weights_of_its_own() && self.programs.may_be_filled() => room,
             _ => samples,

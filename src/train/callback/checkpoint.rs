@@ -34,13 +34,16 @@ impl Callback for ModelCheckpoint {
     fn begin(&mut self, control: &mut Control<'_>) -> Result<(), TrainError> {
         // Now, so that a wrong name or path shows before an epoch has been spent.
         self.monitor.check(control.measured())?;
-        Ok(check_destination(&self.path)?)
+        match control.rank() {
+            0 => Ok(check_destination(&self.path)?),
+            _ => Ok(()),
+        }
     }
 
     fn epoch_end(&mut self, record: &EpochRecord, control: &mut Control<'_>) -> Result<(), TrainError> {
         match self.monitor.update(record)? {
-            true => control.trainer().save_weights(&self.path),
-            false => Ok(()),
+            true if control.rank() == 0 => control.trainer().save_weights(&self.path),
+            _ => Ok(()),
         }
     }
 

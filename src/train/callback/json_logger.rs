@@ -20,8 +20,8 @@ impl JsonLogger {
 }
 
 impl Callback for JsonLogger {
-    fn begin(&mut self, _: &mut Control<'_>) -> Result<(), TrainError> {
-        self.file.begin()
+    fn begin(&mut self, control: &mut Control<'_>) -> Result<(), TrainError> {
+        self.file.begin(control.rank())
     }
 
     fn epoch_end(&mut self, record: &EpochRecord, _: &mut Control<'_>) -> Result<(), TrainError> {

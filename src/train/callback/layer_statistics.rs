@@ -112,6 +112,6 @@ impl Callback for LayerStatistics<'_> {
             name: name.to_string(),
             statistics,
         }));
-        self.write()
+        if control.rank() == 0 { self.write() } else { Ok(()) }
     }
 }

@@ -20,11 +20,14 @@ impl LogFile {
         Self { path, file: None, text: String::new() }
     }
 
-    /// Makes the file: at once, so that a wrong path shows before an epoch has been spent.
-    pub(super) fn begin(&mut self) -> Result<(), TrainError> {
+    /// Makes the file: at once, so that a wrong path shows before an epoch has been spent. Nothing is written by other ranks than 0.
+    pub(super) fn begin(&mut self, rank: usize) -> Result<(), TrainError> {
+        self.text.clear();
+        if rank != 0 {
+            return Ok(());
+        }
         let created = File::create(&self.path);
         self.file = Some(created.map_err(|source| self.failed(source))?);
-        self.text.clear();
         Ok(())
     }
 

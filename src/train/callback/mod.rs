@@ -210,12 +210,19 @@ pub struct Control<'a> {
     pub(super) trainer: &'a mut Trainer,
     pub(super) stopped: &'a mut Option<String>,
     pub(super) measured: &'a [Measured],
+    pub(super) rank: usize,
 }
 
 impl Control<'_> {
     /// What each epoch measures: `loss`, the metrics, the same with `val_` if there are validation data, `lr`.
     pub fn measured(&self) -> &[Measured] {
         self.measured
+    }
+
+    /// Which of several processes this is, from 0 (see [`Fit::parallel`](super::Fit::parallel)). Callbacks are called in all of them, with the same numbers; one that writes a file does so at rank 0
+    /// alone.
+    pub fn rank(&self) -> usize {
+        self.rank
     }
 
     /// The loss of the last step, and what the steps of this epoch have measured so far.

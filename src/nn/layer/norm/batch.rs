@@ -1,7 +1,7 @@
 //! Batch normalization.
 
 use super::{center_option, features, norm_options, weight};
-use crate::dsl::{Tensor, TypeSpec, ones, zeros};
+use crate::dsl::{DType, Tensor, TypeSpec, ones, zeros};
 use crate::nn::mask::mean_where;
 use crate::nn::{Layer, LayerId};
 
@@ -12,6 +12,9 @@ use crate::nn::{Layer, LayerId};
 /// [`crate::dsl::GraphBuilder::freeze_statistics`] says so. 16-bit floats are normalized in `f32`. Rows that only pad a batch count in its
 /// statistics: train on full batches, or trace a step for the last batch's size. Steps that the input's mask (see [`crate::nn::layer`]) leaves out don't
 /// count.
+///
+/// Of several processes (see [`crate::parallel`]) each normalizes by its own samples, and the moving statistics follow the mean of theirs, as in Keras and PyTorch. [`BatchNorm::synchronized`] makes the
+/// statistics those of the whole batch.
 #[derive(Clone, Debug)]
 pub struct BatchNorm {
     name: String,
@@ -20,6 +23,7 @@ pub struct BatchNorm {
     epsilon: f64,
     scale: bool,
     center: bool,
+    synchronized: bool,
 }
 
 impl Default for BatchNorm {
@@ -38,6 +42,7 @@ impl BatchNorm {
             epsilon: 1e-3,
             scale: true,
             center: true,
+            synchronized: false,
         }
     }
 
@@ -45,6 +50,28 @@ impl BatchNorm {
     pub fn momentum(mut self, momentum: f64) -> Self {
         self.momentum = momentum;
         self
+    }
+
+    /// Whether processes that train together normalize by the statistics of all their samples, as Keras's `synchronized` and PyTorch's `SyncBatchNorm` do: for batches of which each has few. It takes two
+    /// sums over the processes on the way forward and as many on the way back. In one process it changes nothing.
+    pub fn synchronized(mut self, synchronized: bool) -> Self {
+        self.synchronized = synchronized;
+        self
+    }
+
+    /// The mean over processes of what is each one's mean over its part of `x`, if they are synchronized; steps that don't count are none.
+    #[track_caller]
+    fn over_processes(&self, x: &Tensor, part: &Tensor) -> Tensor {
+        let g = x.builder();
+        if !self.synchronized || !g.is_parallel() {
+            return part.clone();
+        }
+        match x.mask() {
+            Some(mask) if x.shape().is_some_and(|shape| shape.rank() > 2) => {
+                g.weighted_mean_over_processes(part, &mask.cast(DType::F32).sum())
+            }
+            _ => g.mean_over_processes(part),
+        }
     }
 
     /// The moving statistic of that name follows the batch's; where the layer is applied several times, each one's in turn.
@@ -97,9 +124,12 @@ impl Layer for BatchNorm {
             (moving_mean.in_f32(), None, moving_variance.in_f32())
         } else {
             let axes: Vec<isize> = (0..rank as isize - 1).collect();
-            let mean_of = |y: &Tensor| match x.mask() {
-                Some(mask) if rank > 2 => mean_where(y, &mask, &axes),
-                _ => y.mean_axes(&axes),
+            let mean_of = |y: &Tensor| {
+                let own = match x.mask() {
+                    Some(mask) if rank > 2 => mean_where(y, &mask, &axes),
+                    _ => y.mean_axes(&axes),
+                };
+                self.over_processes(x, &own)
             };
             let mean = mean_of(&wide);
             let centre = mean.stop_gradient();

@@ -99,6 +99,9 @@ const VALIDATION: &str = "val_";
 
 impl Callback for TensorBoard<'_> {
     fn begin(&mut self, control: &mut Control<'_>) -> Result<(), TrainError> {
+        if control.rank() != 0 {
+            return Ok(());
+        }
         let mut train = self.open("train")?;
         if self.graph {
             train.graph(&control.trainer().training_graph()?).map_err(self.failed())?;
