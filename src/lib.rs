@@ -56,3 +56,8 @@ struct WorkbenchPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/debugging.md")]
 struct DebuggingPage;
+
+/// Likewise that on serving.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/serving.md")]
+struct ServingPage;

@@ -72,7 +72,8 @@ fn it_answers_and_starts_again_after_it_was_killed() {
     let named = format!("m={}", path.display());
     let x = array([2, 2], vec![0.5f32, -1.0, 2.0, 0.25]).unwrap();
     let want = trainer.predict(&Dataset::unlabelled(x).unwrap()).unwrap();
-    let want: Vec<String> = want.as_f32().unwrap().iter().map(|y| format!("[{}]", serde_json::json!(y))).collect();
+    let want: Vec<String> =
+        want.as_f32().unwrap().iter().map(|y| format!("[{}]", serde_json::to_string(y).unwrap())).collect();
     let want = format!("{{\"predictions\":[{}]}}", want.join(","));
     for _ in 0..2 {
         let mut served = Served::start(&[&named, "--cache", cache.to_str().unwrap()]);

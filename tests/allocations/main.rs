@@ -66,6 +66,23 @@ fn steps_on_borrowed_elements() {
     assert_eq!(allocations(), before, "a column of truth values");
 }
 
+/// From the first batch on: what is compiled ahead has run.
+fn batches_of_bytes(predictor: &Predictor, x: &[f32]) {
+    predictor.sizes().try_for_each(|size| predictor.warm_up(size, 2)).unwrap();
+    let bytes: Vec<u8> = x.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let mut output = Vec::with_capacity(8 * x.len());
+    let before = allocations();
+    for count in (1..=x.len()).cycle().take(20) {
+        output.clear();
+        let mut batch = predictor.ready_batch(count).unwrap().unwrap();
+        batch.write("x", 0, &bytes[..4 * count]).unwrap();
+        batch.run(count).unwrap();
+        batch.read("output", 0..count, &mut output).unwrap();
+        assert_eq!(output.len(), 8 * count);
+    }
+    assert_eq!(allocations(), before, "batches of bytes");
+}
+
 /// The file of an array that NumPy would have so.
 fn npy(shape: &str) -> Vec<u8> {
     let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape},)}}");
@@ -214,6 +231,7 @@ fn main() {
     let before = allocations();
     (0..20).for_each(|_| predict_all());
     assert_eq!(allocations(), before, "predictions");
+    batches_of_bytes(&predictor, &x);
     steps_on_borrowed_elements();
     // `fit` takes the same steps: what it allocates doesn't depend on how many an epoch has.
     let mut of_fit = |data: &Dataset| {

@@ -180,3 +180,32 @@ fn refusals_name_the_operator_the_node_and_the_reason() {
     let bytes = prost::Message::encode_to_vec(&newer);
     assert!(matches!(Import::from_bytes(bytes).load(), Err(ImportError::Opset { version: 999, .. })));
 }
+
+/// With the first extent open, of any number of samples; with a fixed one, by batches of that.
+#[test]
+fn a_model_is_a_predictor_of_any_number_of_samples() {
+    let predictor = Import::from_bytes(dense()).predictor(6, CompileOptions::threads(1)).unwrap();
+    assert_eq!(predictor.sizes().collect::<Vec<_>>(), [1, 2, 4, 6]);
+    let fixed = Import::from_bytes(dense()).dim("n", 3).predictor(6, CompileOptions::threads(1)).unwrap();
+    assert_eq!(fixed.sizes().collect::<Vec<_>>(), [3]);
+    let numbers: Vec<f32> = (0..44).map(|i| (i as f32 * 0.3).sin()).collect();
+    for samples in [1, 3, 11] {
+        let x = array([samples, 4], numbers[..samples * 4].to_vec()).unwrap();
+        let step = Import::from_bytes(dense()).dim("n", samples).load().unwrap().finish().unwrap();
+        let want = &step.compile(&CompileOptions::threads(1)).unwrap().run([("x", &x)]).unwrap()["y"];
+        for predictor in [&predictor, &fixed] {
+            let found = predictor.predict(&[("x", (&x).into())]).unwrap();
+            assert_eq!(found.ty(), want.ty());
+            let pairs = found.to_f64_vec().into_iter().zip(want.to_f64_vec());
+            assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-6));
+        }
+    }
+    let open = model(graph(
+        vec![port("x", &[-1, -1])],
+        vec![port("y", &[])],
+        vec![],
+        vec![node("Relu", &["x"], &["y"], vec![])],
+    ));
+    let error = Import::from_bytes(open).predictor(4, CompileOptions::threads(1)).unwrap_err().to_string();
+    assert!(error.contains("axis 1 of input \"x\" has no extent"), "{error}");
+}

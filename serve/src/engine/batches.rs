@@ -21,17 +21,10 @@ impl Computer {
     }
 
     /// Until the queue is closed and empty.
-    pub(super) fn run(&mut self) {
-        let mut room = self.room();
-        while let Some(requests) = self.core.queue.next_batch(room) {
+    pub(super) fn run(&self) {
+        while let Some(requests) = self.core.queue.next_batch(|| self.core.room()) {
             self.answer(requests);
-            room = self.room();
         }
-    }
-
-    /// Samples that a batch may have at the moment.
-    fn room(&self) -> usize {
-        self.core.predictor.ready_sizes().last().unwrap_or(1)
     }
 
     /// Computes requests together. One whose elements are out of range is told so, and the others are computed without it.

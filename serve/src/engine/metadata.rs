@@ -77,6 +77,8 @@ pub struct ModelUsage {
     pub version: String,
     /// Requests that wait.
     pub waiting: usize,
+    /// Samples that a batch may have so far: larger programs are compiled while smaller ones answer.
+    pub room: usize,
     /// Bytes of weights and of programs' memory.
     pub bytes: usize,
 }

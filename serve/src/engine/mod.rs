@@ -193,6 +193,7 @@ impl Engine {
     /// Is ready no more from now on: what spreads requests over servers sends no more, while those that come are still answered.
     pub fn begin_end(&self) {
         self.ending.store(true, Ordering::Release);
+        self.models.values().for_each(|slot| slot.hurry());
     }
 
     /// Answers what waits, and ends all threads that compute.

@@ -25,13 +25,13 @@ pub struct EngineOptions {
 }
 
 impl Default for EngineOptions {
-    /// Batches of up to 32, a delay of at most 1 ms, 256 requests that wait, 30 s, one batch at a time, by as many threads as
+    /// Batches of up to 32, of what waits when a thread is free, without a delay, 256 requests that wait, 30 s, one batch at a time, by as many threads as
     /// [`CompileOptions`] has.
     fn default() -> Self {
         let compile = CompileOptions::default();
         Self {
             max_batch: 32,
-            max_delay: Duration::from_millis(1),
+            max_delay: Duration::ZERO,
             queue: 256,
             timeout: Duration::from_secs(30),
             instances: 1,

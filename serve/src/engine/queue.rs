@@ -48,6 +48,7 @@ struct QueueState {
     waiting: VecDeque<(u64, Waiting)>,
     next: u64,
     closed: bool,
+    hurried: bool,
 }
 
 /// A request's place. Who drops it gives it up: a client that went away makes room for another.
@@ -105,14 +106,20 @@ impl Queue {
         self.lock().closed
     }
 
+    /// Requests don't wait for others any longer: who ends has no use for full batches.
+    pub(super) fn hurry(&self) {
+        self.lock().hurried = true;
+        self.changed.notify_all();
+    }
+
     /// Takes no more requests. Those that wait are still given out.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
-    /// Waits for requests, up to `rows` samples of them; one that has more comes alone. The first may have waited for others as long as the delay allows. `None` when the queue is closed and empty.
-    pub(super) fn next_batch(&self, rows: usize) -> Option<Vec<Waiting>> {
+    /// Waits for requests, up to as many samples of them as there is room for; one that has more comes alone. The first may have waited for others as long as the delay allows. `None` when the queue is closed and empty.
+    pub(super) fn next_batch(&self, room: impl Fn() -> usize) -> Option<Vec<Waiting>> {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
@@ -124,8 +131,9 @@ impl Queue {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
+            let rows = room();
             let (at, all) = (first.since + self.max_delay, state.waiting.iter().map(|(_, waiting)| waiting.rows));
-            if state.closed || at <= now || all.sum::<usize>() >= rows {
+            if state.closed || state.hurried || at <= now || all.sum::<usize>() >= rows {
                 return Some(state.take(rows));
             }
             state = self.changed.wait_timeout(state, at - now).unwrap_or_else(PoisonError::into_inner).0;
@@ -172,7 +180,7 @@ mod tests {
         for (request, receiver) in requests {
             kept.push((queue.push(request).unwrap(), receiver));
         }
-        let sizes = || queue.next_batch(6).unwrap().iter().map(|w| w.rows).collect::<Vec<_>>();
+        let sizes = || queue.next_batch(|| 6).unwrap().iter().map(|w| w.rows).collect::<Vec<_>>();
         assert_eq!((sizes(), sizes(), sizes()), (vec![3, 2], vec![4], vec![9]));
     }
 
@@ -189,7 +197,7 @@ mod tests {
         let _third = queue.push(third).unwrap();
         // Nobody waits for the second any more, though its place is still held.
         drop((two, three));
-        assert_eq!(queue.next_batch(8).unwrap().iter().map(|w| w.rows).collect::<Vec<_>>(), [5]);
+        assert_eq!(queue.next_batch(|| 8).unwrap().iter().map(|w| w.rows).collect::<Vec<_>>(), [5]);
     }
 
     #[test]
@@ -199,8 +207,8 @@ mod tests {
         let place = queue.push(first).unwrap();
         queue.close();
         assert!(matches!(queue.push(second), Err(NoPlace::Closed(_))));
-        assert_eq!(queue.next_batch(8).unwrap().len(), 1);
-        assert!(queue.next_batch(8).is_none());
+        assert_eq!(queue.next_batch(|| 8).unwrap().len(), 1);
+        assert!(queue.next_batch(|| 8).is_none());
         drop(place);
     }
 
@@ -209,6 +217,6 @@ mod tests {
         let queue = Queue::new(9, Duration::from_secs(1000));
         let requests: Vec<_> = (0..4).map(|_| waiting(1)).collect();
         let kept: Vec<_> = requests.into_iter().map(|(w, receiver)| (queue.push(w).unwrap(), receiver)).collect();
-        assert_eq!(queue.next_batch(4).unwrap().len(), kept.len());
+        assert_eq!(queue.next_batch(|| 4).unwrap().len(), kept.len());
     }
 }

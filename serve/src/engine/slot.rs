@@ -91,6 +91,7 @@ impl Slot {
             name: version.core.model.clone(),
             version: version.core.number.to_string(),
             waiting: version.core.queue.len(),
+            room: version.core.room(),
             bytes: version.core.predictor.bytes(),
         };
         self.read().ready.values().map(usage).collect()
@@ -108,12 +109,13 @@ impl Slot {
         let is_file = self.source.path.is_file();
         let newest = files.last_key_value().map(|(number, _)| *number);
         let mut failed = None;
-        for (number, file) in &files {
+        // The newest first: it is what most wait for.
+        for (number, file) in files.iter().rev() {
             // What is in a folder of versions stays what it was.
             if !is_file && self.read().ready.contains_key(number) {
                 continue;
             }
-            // The newest is what is asked for; older ones only where nothing answers so far or the folder is read for the first time.
+            // An older one that can't be loaded is told of by the index alone.
             if let Err(reason) = self.load_version(*number, file)
                 && Some(*number) == newest
             {
@@ -156,6 +158,11 @@ impl Slot {
                 Err(reason)
             }
         }
+    }
+
+    /// Requests don't wait for others any longer.
+    pub(super) fn hurry(&self) {
+        self.read().ready.values().for_each(|version| version.core.queue.hurry());
     }
 
     /// Unloads all versions. Blocks until they have answered what they have taken.

@@ -81,7 +81,7 @@ impl Version {
         });
         let version = Self { core, platform, threads: Mutex::default() };
         for _ in 0..instances {
-            let mut computer = Computer::new(Arc::clone(&version.core));
+            let computer = Computer::new(Arc::clone(&version.core));
             version.spawn("compute", move || computer.run())?;
         }
         if !rest.is_empty() {
@@ -135,6 +135,11 @@ impl VersionCore {
     /// Samples of a request at most.
     pub(super) fn max_batch(&self) -> usize {
         self.predictor.sizes().last().unwrap_or(1)
+    }
+
+    /// Samples that a batch may have so far.
+    pub(super) fn room(&self) -> usize {
+        self.predictor.ready_sizes().last().unwrap_or(1)
     }
 
     /// A place for a request.

@@ -3,6 +3,8 @@
 mod batch;
 mod lift;
 mod saved;
+#[cfg(test)]
+mod tests;
 
 pub use batch::PredictorBatch;
 
