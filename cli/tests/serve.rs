@@ -18,7 +18,7 @@ struct Served {
 impl Served {
     fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gradc"));
-        command.arg("serve").args(arguments).args(["--port", "0"]).stderr(Stdio::piped());
+        command.arg("serve").args(arguments).args(["--port", "0", "--log", "off"]).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut told = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
