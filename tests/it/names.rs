@@ -4,13 +4,14 @@ use crate::source::sources;
 use std::collections::BTreeMap;
 
 /// Names that two types of the libraries have, and why nobody takes one for the other. A third type of such a name needs another one.
-const COUNTERPARTS: [(&str, &str); 29] = [
+const COUNTERPARTS: [(&str, &str); 30] = [
     ("Args", "of a scalar op in the two emitters"),
     ("Checker", "the verifiers of the two IRs"),
     ("Data", "a tensor's elements, and the subcommand `gradc data`, named as it is called"),
     ("Emit", "how the two emitters make a scalar op's instructions"),
     ("EvalError", "the interpreters of the two IRs"),
     ("Extremum", "the two emitters' instructions for min and max"),
+    ("Failure", "why a declaration is none, inside of the front end, and why a request got no answer"),
     ("Fold", "lanes summed at a loop's end, and the layer, named as in PyTorch"),
     ("Generator", "of text by a model, and of random graphs"),
     ("KernelFn", "a kernel's function, as code is emitted, and as threads run it who know nothing of codegen"),

@@ -37,10 +37,10 @@ impl Computer {
                         let _ = request.reply.send(Ok(answer));
                     }
                 }
-                Err(Fault::Request(number, why)) if number < requests.len() => {
+                Err(BatchFault::Request(number, why)) if number < requests.len() => {
                     let _ = requests.remove(number).reply.send(Err(Failure::Invalid(why)));
                 }
-                Err(Fault::Request(_, why) | Fault::All(why)) => {
+                Err(BatchFault::Request(_, why) | BatchFault::All(why)) => {
                     for request in requests.drain(..) {
                         let _ = request.reply.send(Err(Failure::Internal(why.clone())));
                     }
@@ -50,10 +50,10 @@ impl Computer {
     }
 
     /// The outputs of each request. Nothing that goes wrong ends the thread.
-    fn compute(&self, requests: &[Waiting]) -> Result<Vec<Vec<Bytes>>, Fault> {
+    fn compute(&self, requests: &[Waiting]) -> Result<Vec<Vec<Bytes>>, BatchFault> {
         let start = Instant::now();
         let done = catch_unwind(AssertUnwindSafe(|| self.compute_parts(requests)));
-        let (answers, room) = done.unwrap_or_else(|_| Err(Fault::All("the prediction failed".into())))?;
+        let (answers, room) = done.unwrap_or_else(|_| Err(BatchFault::All("the prediction failed".into())))?;
         let (version, samples) = (self.core.number.to_string(), requests.iter().map(|request| request.rows).sum());
         let (model, requests, took) = (&*self.core.model, requests.len(), start.elapsed());
         self.core.events.batch(&BatchRun { model, version: &version, requests, samples, room, took });
@@ -61,21 +61,21 @@ impl Computer {
     }
 
     /// In as many runs as the programs that are ready need: before the larger ones are compiled, a request of many samples takes several.
-    fn compute_parts(&self, requests: &[Waiting]) -> Result<(Vec<Vec<Bytes>>, usize), Fault> {
+    fn compute_parts(&self, requests: &[Waiting]) -> Result<(Vec<Vec<Bytes>>, usize), BatchFault> {
         let core = &self.core;
         let rows: usize = requests.iter().map(|request| request.rows).sum();
         let mut answers: Vec<Vec<Vec<u8>>> = requests.iter().map(|request| self.buffers(request)).collect();
         let (mut done, mut rooms) = (0, 0);
         while done < rows {
             let found = core.predictor.ready_batch(rows - done).map_err(all)?;
-            let mut batch = found.ok_or_else(|| Fault::All("no program is ready".into()))?;
+            let mut batch = found.ok_or_else(|| BatchFault::All("no program is ready".into()))?;
             let count = batch.room().min(rows - done);
             let parts = parts(requests, done, count);
             self.write(&mut batch, requests, &parts)?;
             batch.run(count).map_err(|error| blame(error, &parts))?;
             for part in &parts {
                 for (output, buffer) in requests[part.request].outputs.iter().zip(&mut answers[part.request]) {
-                    let port = core.outputs.get(*output).ok_or_else(|| Fault::All("an output is gone".into()))?;
+                    let port = core.outputs.get(*output).ok_or_else(|| BatchFault::All("an output is gone".into()))?;
                     batch.read(&port.name, part.place..part.place + part.rows, buffer).map_err(all)?;
                 }
             }
@@ -91,7 +91,12 @@ impl Computer {
         request.outputs.iter().map(of_output).collect()
     }
 
-    fn write(&self, batch: &mut PredictorBatch<'_>, requests: &[Waiting], parts: &[Part]) -> Result<(), Fault> {
+    fn write(
+        &self,
+        batch: &mut PredictorBatch<'_>,
+        requests: &[Waiting],
+        parts: &[BatchPart],
+    ) -> Result<(), BatchFault> {
         for part in parts {
             let request = &requests[part.request];
             for (port, data) in self.core.inputs.iter().zip(&request.inputs) {
@@ -105,7 +110,7 @@ impl Computer {
 }
 
 /// Samples of a request in a batch.
-struct Part {
+struct BatchPart {
     /// The request's number.
     request: usize,
     /// Its first sample that is meant.
@@ -117,12 +122,12 @@ struct Part {
 }
 
 /// The parts of `count` samples, from sample `start` of all requests' on.
-fn parts(requests: &[Waiting], start: usize, count: usize) -> Vec<Part> {
+fn parts(requests: &[Waiting], start: usize, count: usize) -> Vec<BatchPart> {
     let (mut parts, mut at) = (vec![], 0);
     for (number, request) in requests.iter().enumerate() {
         let (from, to) = (start.max(at), (start + count).min(at + request.rows));
         if from < to {
-            parts.push(Part { request: number, from: from - at, rows: to - from, place: from - start });
+            parts.push(BatchPart { request: number, from: from - at, rows: to - from, place: from - start });
         }
         at += request.rows;
     }
@@ -130,19 +135,19 @@ fn parts(requests: &[Waiting], start: usize, count: usize) -> Vec<Part> {
 }
 
 /// Why a batch wasn't computed.
-enum Fault {
+enum BatchFault {
     /// One request's elements.
     Request(usize, String),
     /// Something that no request is to blame for.
     All(String),
 }
 
-fn all(error: TrainError) -> Fault {
-    Fault::All(error.to_string())
+fn all(error: TrainError) -> BatchFault {
+    BatchFault::All(error.to_string())
 }
 
 /// The request whose element is out of range.
-fn blame(error: TrainError, parts: &[Part]) -> Fault {
+fn blame(error: TrainError, parts: &[BatchPart]) -> BatchFault {
     let TrainError::Run(RunError::Index { input, place, value, error }) = error else { return all(error) };
     let row = place.first().copied().unwrap_or(0);
     // What a sample is repeated for stands behind the last one.
@@ -150,7 +155,7 @@ fn blame(error: TrainError, parts: &[Part]) -> Fault {
     let number = found.map_or(0, |part| part.request);
     let within = found.map_or(row, |part| part.from + row.saturating_sub(part.place));
     let rest = place.get(1..).unwrap_or_default();
-    Fault::Request(number, format!("{error}: sample {within} of {input:?} holds {value} at {rest:?}"))
+    BatchFault::Request(number, format!("{error}: sample {within} of {input:?} holds {value} at {rest:?}"))
 }
 
 /// A failure for whoever waits when nothing answers.

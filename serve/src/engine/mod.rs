@@ -20,7 +20,7 @@ pub use request::{InferRequest, InferResponse};
 
 use batches::unanswered;
 use queue::{NoPlace, Waiting};
-use slot::Slot;
+use slot::ModelSlot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +32,7 @@ use version::Version;
 pub struct Engine {
     options: EngineOptions,
     events: Arc<dyn Events>,
-    models: BTreeMap<String, Arc<Slot>>,
+    models: BTreeMap<String, Arc<ModelSlot>>,
     ending: AtomicBool,
 }
 
@@ -47,7 +47,7 @@ impl Engine {
     /// An engine of these models, none of which is loaded yet: [`Self::load_all`] does that. Of two with one name, the last one counts.
     pub fn new(models: impl IntoIterator<Item = ModelSource>, options: EngineOptions, events: Arc<dyn Events>) -> Self {
         let slot = |source: ModelSource| {
-            (source.name.clone(), Arc::new(Slot::new(source, options.clone(), Arc::clone(&events))))
+            (source.name.clone(), Arc::new(ModelSlot::new(source, options.clone(), Arc::clone(&events))))
         };
         Self { models: models.into_iter().map(slot).collect(), options, events, ending: AtomicBool::new(false) }
     }
@@ -124,7 +124,7 @@ impl Engine {
         let mut waiting = Waiting { rows, inputs: fitting.inputs, outputs: fitting.outputs, reply, since, deadline };
         loop {
             waiting = match self.wait(&version, waiting, &mut answer, deadline).await? {
-                Outcome::Answered(buffers) => {
+                Waited::Answered(buffers) => {
                     let outputs = outputs.iter().zip(buffers);
                     let outputs = outputs.map(|(number, data)| version.core.output(*number, rows, data));
                     return Ok(InferResponse {
@@ -134,7 +134,7 @@ impl Engine {
                         outputs: outputs.collect::<Result<_, _>>()?,
                     });
                 }
-                Outcome::Gone(waiting) => waiting,
+                Waited::Gone(waiting) => waiting,
             };
             // Between the look and the place a newer one has taken over.
             version = slot.version(request.version.as_deref())?;
@@ -149,10 +149,10 @@ impl Engine {
         waiting: Waiting,
         answer: &mut oneshot::Receiver<queue::Answer>,
         deadline: Instant,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Waited, Failure> {
         let _place = match version.core.enqueue(waiting) {
             Ok(place) => place,
-            Err(NoPlace::Closed(waiting)) => return Ok(Outcome::Gone(waiting)),
+            Err(NoPlace::Closed(waiting)) => return Ok(Waited::Gone(waiting)),
             Err(NoPlace::Full) => {
                 let (name, most) = (&version.core.model, self.options.queue);
                 let why = format!("{most} requests wait for the model {name:?} already");
@@ -160,15 +160,15 @@ impl Engine {
             }
         };
         match tokio::time::timeout_at(deadline.into(), answer).await {
-            Ok(Ok(answer)) => answer.map(Outcome::Answered),
-            Ok(Err(_)) => unanswered().map(Outcome::Answered),
+            Ok(Ok(answer)) => answer.map(Waited::Answered),
+            Ok(Err(_)) => unanswered().map(Waited::Answered),
             Err(_) => Err(Failure::Timeout("there was no answer in time".into())),
         }
     }
 
     /// Loads all models, one after the other: what it says of each that couldn't be. Blocks, for programs' own threads.
     pub fn load_all(&self) -> Vec<(String, Failure)> {
-        let load = |(name, slot): (&String, &Arc<Slot>)| slot.load().err().map(|failure| (name.clone(), failure));
+        let load = |(name, slot): (&String, &Arc<ModelSlot>)| slot.load().err().map(|failure| (name.clone(), failure));
         self.models.iter().filter_map(load).collect()
     }
 
@@ -206,7 +206,7 @@ impl Engine {
         }
     }
 
-    fn slot(&self, name: &str) -> Result<&Arc<Slot>, Failure> {
+    fn slot(&self, name: &str) -> Result<&Arc<ModelSlot>, Failure> {
         // However long it is: what a stranger sent isn't repeated at any length.
         let unknown =
             || Failure::NotFound(format!("there is no model {:?}", name.chars().take(64).collect::<String>()));
@@ -215,7 +215,7 @@ impl Engine {
 }
 
 /// What became of a request in a queue.
-enum Outcome {
+enum Waited {
     Answered(Vec<bytes::Bytes>),
     /// The version takes no more; it wasn't taken.
     Gone(Waiting),

@@ -53,12 +53,12 @@ struct QueueState {
 
 /// A request's place. Who drops it gives it up: a client that went away makes room for another.
 #[derive(Debug)]
-pub(super) struct Place<'q> {
+pub(super) struct QueuePlace<'q> {
     queue: &'q Queue,
     number: u64,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuePlace<'_> {
     fn drop(&mut self) {
         self.queue.lock().waiting.retain(|(number, _)| *number != self.number);
     }
@@ -80,7 +80,7 @@ impl Queue {
     }
 
     /// Takes a request.
-    pub(super) fn push(&self, waiting: Waiting) -> Result<Place<'_>, NoPlace> {
+    pub(super) fn push(&self, waiting: Waiting) -> Result<QueuePlace<'_>, NoPlace> {
         let mut state = self.lock();
         if state.closed {
             return Err(NoPlace::Closed(waiting));
@@ -93,7 +93,7 @@ impl Queue {
         state.waiting.push_back((number, waiting));
         drop(state);
         self.changed.notify_one();
-        Ok(Place { queue: self, number })
+        Ok(QueuePlace { queue: self, number })
     }
 
     /// Requests that wait.

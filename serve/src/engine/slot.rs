@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use std::time::Duration;
 
 /// A model.
-pub(super) struct Slot {
+pub(super) struct ModelSlot {
     source: ModelSource,
     options: EngineOptions,
     events: Arc<dyn Events>,
@@ -25,7 +25,7 @@ struct Versions {
     unavailable: BTreeMap<u64, (ModelState, String)>,
 }
 
-impl Slot {
+impl ModelSlot {
     pub(super) fn new(source: ModelSource, options: EngineOptions, events: Arc<dyn Events>) -> Self {
         Self { source, options, events, versions: RwLock::default(), changing: Mutex::default() }
     }

@@ -1,7 +1,7 @@
 //! A version of a model that answers: its predictor, the requests that wait for it, and the threads that compute them.
 
 use super::batches::Computer;
-use super::queue::{NoPlace, Place, Queue, Waiting};
+use super::queue::{NoPlace, Queue, QueuePlace, Waiting};
 use super::{EngineOptions, Events, Failure, InferRequest, TensorMetadata};
 use crate::tensor::{Datatype, InferTensor};
 use bytes::Bytes;
@@ -143,7 +143,7 @@ impl VersionCore {
     }
 
     /// A place for a request.
-    pub(super) fn enqueue(&self, waiting: Waiting) -> Result<Place<'_>, NoPlace> {
+    pub(super) fn enqueue(&self, waiting: Waiting) -> Result<QueuePlace<'_>, NoPlace> {
         self.queue.push(waiting)
     }
 

@@ -45,7 +45,7 @@ pub(crate) struct Budget(Arc<Semaphore>);
 const UNIT: usize = 4096;
 
 /// A body, and its share of the budget as long as this lives.
-pub(crate) struct Read {
+pub(crate) struct ReadBody {
     pub(crate) bytes: Bytes,
     _share: Option<OwnedSemaphorePermit>,
 }
@@ -77,7 +77,12 @@ impl Budget {
     ///
     /// # Errors
     /// It is larger than the limit, too slow, or broken off; all bodies together are larger than theirs; an encoding.
-    pub(crate) async fn read(&self, headers: &HeaderMap, body: Body, options: &HttpOptions) -> Result<Read, Failure> {
+    pub(crate) async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        options: &HttpOptions,
+    ) -> Result<ReadBody, Failure> {
         if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
             && encoding != "identity"
         {
@@ -87,7 +92,7 @@ impl Budget {
         read.await.map_err(|_| Failure::Timeout("the request's body didn't come in time".into()))?
     }
 
-    async fn frames(&self, mut body: Body, most: usize) -> Result<Read, Failure> {
+    async fn frames(&self, mut body: Body, most: usize) -> Result<ReadBody, Failure> {
         let said = axum::body::HttpBody::size_hint(&body);
         let large = || Failure::TooLarge(format!("the request's body is larger than {most} bytes"));
         if said.lower() > most as u64 {
@@ -116,6 +121,6 @@ impl Budget {
                 whole.freeze()
             }
         };
-        Ok(Read { bytes, _share: share })
+        Ok(ReadBody { bytes, _share: share })
     }
 }

@@ -15,7 +15,7 @@ use std::fmt;
 
 /// What a request says beside the elements.
 #[derive(Deserialize)]
-struct Head {
+struct PredictHead {
     signature_name: Option<String>,
     instances: Option<IgnoredAny>,
     inputs: Option<IgnoredAny>,
@@ -37,7 +37,7 @@ pub(super) async fn answer(
 
 /// How a request has its inputs, and gets its outputs.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum PredictForm {
     /// `instances` and `predictions`: a row for each sample.
     Row,
     /// `inputs` and `outputs`: a tensor for each name.
@@ -45,15 +45,15 @@ enum Form {
 }
 
 /// The inputs of a request to a model.
-fn parse(text: &[u8], model: &ModelMetadata) -> Result<(Vec<InferTensor>, Form), Failure> {
+fn parse(text: &[u8], model: &ModelMetadata) -> Result<(Vec<InferTensor>, PredictForm), Failure> {
     let malformed = |e: serde_json::Error| Failure::Invalid(format!("the request isn't what the form says: {e}"));
-    let head: Head = serde_json::from_slice(text).map_err(malformed)?;
+    let head: PredictHead = serde_json::from_slice(text).map_err(malformed)?;
     if head.signature_name.is_some_and(|name| name != SIGNATURE) {
         return Err(Failure::Invalid(format!("there is no other signature than {SIGNATURE:?}")));
     }
     let form = match (head.instances, head.inputs) {
-        (Some(_), None) => Form::Row,
-        (None, Some(_)) => Form::Column,
+        (Some(_), None) => PredictForm::Row,
+        (None, Some(_)) => PredictForm::Column,
         _ => return Err(Failure::Invalid("a request has either `instances` or `inputs`".into())),
     };
     let reader = |port: &TensorMetadata| {
@@ -77,7 +77,7 @@ fn parse(text: &[u8], model: &ModelMetadata) -> Result<(Vec<InferTensor>, Form),
 
 /// Reads the elements of all inputs.
 struct PredictBody {
-    form: Form,
+    form: PredictForm,
     readers: Vec<(String, ElementReader)>,
 }
 
@@ -137,8 +137,8 @@ impl<'de> DeserializeSeed<'de> for PredictData<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.0.form {
-            Form::Row => deserializer.deserialize_seq(self),
-            Form::Column => deserializer.deserialize_any(self),
+            PredictForm::Row => deserializer.deserialize_seq(self),
+            PredictForm::Column => deserializer.deserialize_any(self),
         }
     }
 }
@@ -152,7 +152,7 @@ impl<'de> Visitor<'de> for PredictData<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let body = self.0;
-        if body.form == Form::Column {
+        if body.form == PredictForm::Column {
             let reader = body.only()?;
             return serde::de::value::SeqAccessDeserializer::new(list).deserialize_any(reader);
         }
@@ -166,7 +166,7 @@ impl<'de> Visitor<'de> for PredictData<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        if self.0.form == Form::Row {
+        if self.0.form == PredictForm::Row {
             return Err(A::Error::custom("`instances` is a list"));
         }
         while let Some(name) = map.next_key::<Cow<'_, str>>()? {
@@ -229,11 +229,11 @@ impl<'de> Visitor<'de> for PredictRow<'_> {
 }
 
 /// Writes an answer in the form of the request.
-fn write(response: &InferResponse, form: Form) -> Result<Response<Body>, Failure> {
+fn write(response: &InferResponse, form: PredictForm) -> Result<Response<Body>, Failure> {
     let mut text = vec![];
     let done = match form {
-        Form::Row => rows(&response.outputs, &mut text),
-        Form::Column => columns(&response.outputs, &mut text),
+        PredictForm::Row => rows(&response.outputs, &mut text),
+        PredictForm::Column => columns(&response.outputs, &mut text),
     };
     match done {
         true => Ok(bytes(StatusCode::OK, "application/json", text.into())),

@@ -31,7 +31,7 @@ impl OutputForm {
 
 /// What a request says beside the elements.
 #[derive(Deserialize)]
-struct Head {
+struct RequestHead {
     id: Option<String>,
     #[serde(default)]
     parameters: Parameters,
@@ -103,7 +103,7 @@ fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Resu
 pub(super) fn parse(at: Addressed, headers: &HeaderMap, body: &Bytes) -> Result<(InferRequest, OutputForm), Failure> {
     let json = json_length(headers, body.len())?;
     let (text, mut binary) = (&body[..json], body.slice(json..));
-    let head: Head = serde_json::from_slice(text).map_err(malformed)?;
+    let head: RequestHead = serde_json::from_slice(text).map_err(malformed)?;
     let mut readers = vec![];
     let mut layouts = vec![];
     for input in &head.inputs {
@@ -138,7 +138,7 @@ pub(super) fn parse(at: Addressed, headers: &HeaderMap, body: &Bytes) -> Result<
     request(at, head, inputs)
 }
 
-fn request(at: Addressed, head: Head, inputs: Vec<InferTensor>) -> Result<(InferRequest, OutputForm), Failure> {
+fn request(at: Addressed, head: RequestHead, inputs: Vec<InferTensor>) -> Result<(InferRequest, OutputForm), Failure> {
     if head.outputs.iter().any(|output| output.parameters.classification.is_some()) {
         return Err(invalid("the classification extension isn't provided: ask for the output itself".into()));
     }
