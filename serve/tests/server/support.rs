@@ -18,6 +18,8 @@ pub(crate) const SAMPLES: usize = 8;
 /// A server under way, which ends with this.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
+    /// Where gRPC is, if the settings have a port for it.
+    pub(crate) grpc: Option<SocketAddr>,
     pub(crate) engine: Arc<Engine>,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -35,18 +37,19 @@ impl TestServer {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let server = Server::bind(models, options, Arc::new(Silent)).await.unwrap();
-                told.send((server.address().unwrap(), Arc::clone(server.engine()))).unwrap();
+                let addresses = (server.address().unwrap(), server.grpc_address().unwrap());
+                told.send((addresses, Arc::clone(server.engine()))).unwrap();
                 let over = async { over.await.unwrap_or(()) };
                 server.run(over, move |failures| failed.send(failures).unwrap_or(())).await;
             });
         });
-        let (address, engine) = listens.recv().unwrap();
+        let ((address, grpc), engine) = listens.recv().unwrap();
         loaded.recv().unwrap();
         // A batch of another size may give other last bits.
         while engine.usage().iter().any(|usage| usage.room < SAMPLES) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        Self { address, engine, end: Some(end), thread: Some(thread) }
+        Self { address, grpc, engine, end: Some(end), thread: Some(thread) }
     }
 
     /// Asks it to end, without waiting for that.
