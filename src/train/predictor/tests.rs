@@ -128,7 +128,7 @@ fn models_that_count_no_samples_take_whole_arrays() {
     let save = |samples: usize, rows: usize| {
         let g = GraphBuilder::new("whole");
         let sums = g.input("x", f32([samples, 3])) + g.param("w", f32([3]), zeros());
-        g.output("y", &sums.reshape([rows, samples * 3 / rows]));
+        g.output("y", &sums.reshape([rows as isize, (samples * 3 / rows) as isize]));
         let step = g.finish().unwrap();
         save_model(&path, &step.graph, &step.initial_values(0).into_iter().collect(), &BTreeMap::new()).unwrap();
         Predictor::load(&path, CompileOptions::default()).unwrap()
