@@ -10,7 +10,6 @@ pub use batch::PredictorBatch;
 
 use super::feed::{feed, run};
 use super::rows::{concatenate, first_rows};
-use super::step::room_for;
 use super::weights::SampleWeights;
 use super::{TrainError, Trainer};
 use crate::compile::{CompileOptions, CompiledProgram, RunError, States};
@@ -227,8 +226,7 @@ impl Predictor {
         while at < all {
             let largest = sizes.last().map_or(1, |size| size.samples);
             let count = largest.min(all - at);
-            let room = room_for(count, largest);
-            let Some(size) = sizes.iter().find(|size| size.samples == room) else { break };
+            let Some(size) = sizes.iter().find(|size| size.samples >= count) else { break };
             let mut program = self.program(size)?;
             let done = feed(&mut program, samples, at..at + count, &SampleWeights::default())
                 .and_then(|()| run(&mut program, samples, at))

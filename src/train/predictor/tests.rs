@@ -116,7 +116,9 @@ fn large_constants_are_there_once() {
         for (name, want) in want {
             let mut found = vec![];
             batch.read(&name, 0..samples, &mut found).unwrap();
-            assert_eq!(found, want.data().to_bytes());
+            let found = found.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+            // A transposed table that is there as it is used is read in another order than one that isn't: last bits differ.
+            assert!(found.zip(want.as_f32().unwrap()).all(|(a, b)| (a - b).abs() < 1e-5), "{name} of {samples}");
         }
     }
 }
