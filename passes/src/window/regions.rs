@@ -5,8 +5,8 @@ use ir::{DType, TensorType};
 
 /// Fewer images are too few for threads to share: only whole images are, where regions differ, or whole planes of volumes.
 const MIN_IMAGES: usize = 8;
-/// Places along longer lines aren't counted one by one: an image of a terabyte is refused elsewhere, but must come there.
-const MAX_LINE: usize = 1 << 16;
+/// Taps of more places along a line aren't counted one by one: an image or a kernel of a terabyte is refused elsewhere, but must come there.
+const MAX_TAPS_OF_LINE: usize = 1 << 20;
 /// Regions pay where the one in the middle, in which all taps are inside, has that many places along each axis.
 const MIN_MIDDLE: usize = 6;
 
@@ -52,11 +52,12 @@ fn has_regions(window: &Window, x: &TensorType, y: &TensorType) -> bool {
         middle.filter(|_| runs.iter().all(|r| r.taps > 0)).unwrap_or(0)
     };
     let pays = |d: usize| middle(d) >= MIN_MIDDLE;
-    let is_short = |d: usize| y.shape[d + 1] <= MAX_LINE;
+    let is_short = |d: usize| y.shape[d + 1].saturating_mul(window.size[d]) <= MAX_TAPS_OF_LINE;
+    let enough_images = |planes: usize| x.shape[0].saturating_mul(planes) >= MIN_IMAGES;
     matches!(x.dtype, DType::F32 | DType::F64)
-        && spatial <= 3
+        && (spatial == 3 || spatial < 3 && enough_images(1))
         && (0..spatial).all(|d| is_short(d) && pays(d))
-        && x.shape[0] * if spatial == 3 { middle(0) } else { 1 } >= MIN_IMAGES
+        && (spatial < 3 || enough_images(middle(0)))
 }
 
 /// Places along an axis that have the same taps inside.
