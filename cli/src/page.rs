@@ -1,27 +1,49 @@
-//! Pages that are files by themselves: a frame into which style, scripts and data are put.
+//! Pages that are files by themselves: a frame, which all of them have, into which style, scripts and data are put.
 
-/// What the pages have in common.
-pub(crate) const STYLE: &str = include_str!("report/page/style.css");
-/// Elements, tables, numbers as text, and the data under the name `report`; other scripts come after it.
-pub(crate) const COMMON: &str = include_str!("report/page/common.js");
+const FRAME: &str = include_str!("page/frame.html");
+const STYLE: &str = include_str!("page/style.css");
+/// Elements, tables, numbers as text, and the data under the name `report`; a page's own scripts come after it.
+const COMMON: &str = include_str!("page/common.js");
 
-/// A page: in its frame `{{title}}`, which is plain text, `{{style}}`, `{{data}}`, which is JSON, and `{{scripts}}` are filled in.
-pub(crate) fn page(frame: &str, title: &str, data: &str, scripts: &[&str]) -> String {
-    let mut page = String::with_capacity(frame.len() + STYLE.len() + data.len() + (64 << 10));
-    let mut rest = frame;
-    // What is put in isn't looked into for further places.
-    while let Some((before, (name, after))) = rest.split_once("{{").and_then(|(b, a)| Some((b, a.split_once("}}")?))) {
-        page += before;
-        match name {
-            "title" => page += &escaped(title),
-            "style" => page += STYLE,
-            "data" => page += &inert(data),
-            "scripts" => scripts.iter().for_each(|script| page += script),
-            _ => {}
+/// What a page has of its own.
+pub(crate) struct PageParts<'p> {
+    /// Plain text.
+    pub(crate) title: &'p str,
+    /// CSS behind that of all pages.
+    pub(crate) style: &'p str,
+    /// HTML below the title.
+    pub(crate) header: &'p str,
+    /// HTML of what is to be read.
+    pub(crate) main: &'p str,
+    /// JSON that the scripts know as `report`.
+    pub(crate) data: &'p str,
+    /// In the order in which they run.
+    pub(crate) scripts: &'p [&'p str],
+}
+
+impl PageParts<'_> {
+    /// The page as HTML.
+    pub(crate) fn html(&self) -> String {
+        let mut page = String::with_capacity(FRAME.len() + STYLE.len() + self.data.len() + (64 << 10));
+        let mut rest = FRAME;
+        // What is put in isn't looked into for further places.
+        while let Some((before, (name, after))) =
+            rest.split_once("{{").and_then(|(b, a)| Some((b, a.split_once("}}")?)))
+        {
+            page += before;
+            match name {
+                "title" => page += &escaped(self.title),
+                "style" => page.extend([STYLE, self.style]),
+                "header" => page += self.header,
+                "main" => page += self.main,
+                "data" => page += &inert(self.data),
+                "scripts" => page.extend([COMMON].iter().chain(self.scripts).copied()),
+                _ => {}
+            }
+            rest = after;
         }
-        rest = after;
+        page + rest
     }
-    page + rest
 }
 
 /// JSON that no HTML element ends in: `<` stands in strings only, where it may be written as a number.
@@ -40,10 +62,17 @@ mod tests {
 
     #[test]
     fn names_can_t_end_what_they_stand_in() {
-        let frame = "<title>{{title}}</title><style>{{style}}</style>{{data}}";
-        let page = page(frame, "a</title>{{data}}", r#"{"name": "</script><script>alert(1)</script>{{style}}"}"#, &[]);
-        assert!(page.contains("<title>a&lt;/title&gt;{{data}}"), "{page}");
+        let page = PageParts {
+            title: "a</title>{{data}}",
+            style: "p {}",
+            header: "<p>{{main}}</p>",
+            main: "",
+            data: r#"{"name": "</script><script>alert(1)</script>{{style}}"}"#,
+            scripts: &["drawAll();"],
+        };
+        let page = page.html();
+        assert!(page.contains("<title>a&lt;/title&gt;{{data}}") && page.contains("<p>{{main}}</p>"), "{page}");
         assert!(!page.contains("</script><script>alert") && page.contains(r"\u003c/script>"));
-        assert_eq!(page.matches(STYLE).count(), 1);
+        assert_eq!((page.matches(STYLE).count(), page.matches("drawAll").count()), (1, 1));
     }
 }

@@ -6,9 +6,10 @@ mod browser;
 use browser::{browser, shown};
 use std::process::Command;
 
-fn gradc(arguments: &[&str]) {
+fn gradc(arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(env!("CARGO_BIN_EXE_gradc")).args(arguments).output().unwrap();
     assert!(output.status.success(), "gradc {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 /// What the page holds as data.
@@ -59,6 +60,29 @@ fn everything_is_drawn_without_an_error() {
             assert!(drawn(&format!("<td>{pass}</td>")) >= 1, "{model}: {pass}");
         }
         assert!(shown.dom.contains(r#"id="loops""#) && shown.dom.contains("kernel "), "{model}");
+    }
+}
+
+/// Each stage has the parts that there is something for: a graph its picture, loops their kernels, and their memory plan once there is one.
+#[test]
+fn every_stage_is_a_page() {
+    let Some(browser) = browser() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    for (after, tabs) in [("none", 1), ("fuse", 1), ("fuse_loops", 1), ("plan_memory", 2)] {
+        let page = dir.path().join(format!("{after}.html"));
+        std::fs::write(&page, gradc(&["dump", "cnn", "--after", after, "--format", "html"])).unwrap();
+        let text = std::fs::read_to_string(&page).unwrap();
+        let (shown, data) = (shown(browser, &format!("file://{}", page.display())), data(&text));
+        assert!(text.len() < 5 << 20 && shown.console.is_empty(), "{after}: {:?}", shown.console);
+        assert!(shown.dom.contains(r#"data-drawn="all""#), "{after}: not everything was drawn");
+        let drawn = |what: &str| shown.dom.matches(what).count();
+        let nodes = data["graph"]["nodes"].as_array().map_or(0, Vec::len);
+        let kernels = data["program"]["kernels"].as_array().map_or(0, Vec::len);
+        assert_eq!((drawn(r#"<g class="node""#), drawn("<option ")), (nodes, kernels), "{after}");
+        assert!((nodes > 0) != (kernels > 0), "{after}");
+        let buttons = shown.dom.split(r#"<button role="tab""#).skip(1);
+        let hidden = buttons.filter(|rest| rest.split_once('>').unwrap().0.contains("hidden")).count();
+        assert_eq!((hidden, drawn(r#"aria-label="Memory plan""#)), (5 - tabs, tabs - 1), "{after}");
     }
 }
 

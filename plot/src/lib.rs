@@ -17,7 +17,7 @@ mod raster;
 
 pub use format::{PictureFormat, encode_png};
 pub use glyphs::{GLYPH, glyph};
-pub use lines::LinePlot;
+pub use lines::{LegendPosition, LinePlot};
 pub use matrix::MatrixPlot;
 
 /// Why a plot can't be drawn.
@@ -31,6 +31,14 @@ pub enum PlotError {
     Extension {
         /// The name.
         name: String,
+    },
+    /// Limits of an axis that aren't an interval.
+    #[error("an axis can't go from {start} to {end}: the lower limit is named first")]
+    Limits {
+        /// The first limit.
+        start: String,
+        /// The second one.
+        end: String,
     },
     /// What the library that draws says.
     #[error("the plot can't be drawn: {0}")]

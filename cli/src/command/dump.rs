@@ -4,7 +4,7 @@ use super::given::{Subject, subject_of};
 use super::print;
 use crate::bench::ArenaLimit;
 use crate::document::{GraphDocument, ProgramDocument};
-use crate::report::to_svg;
+use crate::report::{graph_html, program_html, to_svg};
 use ::passes::{Module, Stop};
 use clap::{Args, ValueEnum};
 use gradc::compile::{CompileOptions, run_passes};
@@ -20,7 +20,7 @@ pub(super) struct Dump {
     /// A model that comes with gradc (mlp, cnn, logreg, mlp_tiny, resnet), a workload of `gradc bench`, or a file: a graph as text (`Step::save` writes it), loops as text, or a model that `save_model` wrote
     model: String,
     /// The pass after which the program is printed (`gradc passes` lists them), or `none` for the step as declared; without it, the last one
-    #[arg(long, value_name = "PASS")]
+    #[arg(long, visible_alias = "stage", value_name = "PASS")]
     after: Option<String>,
     /// What is printed
     #[arg(long, value_enum, default_value_t)]
@@ -44,6 +44,8 @@ const EXAMPLES: &str = "Examples:
       gradc dump cnn --after fuse --locations
   The same as a picture:
       gradc dump cnn --after fuse --format svg > cnn.svg
+  The same as a page to be zoomed and searched, which needs no network:
+      gradc dump cnn --after fuse --format html > cnn.html
   The same of a Transformer, of its blocks only the first:
       gradc dump transformer_lm --after fuse --fold
   The loops and their memory plan, for a tool:
@@ -60,6 +62,8 @@ enum Format {
     Dot,
     /// The graph as a picture
     Svg,
+    /// The graph, or the loops with their memory plan, as a page for a browser: to be zoomed and searched
+    Html,
     /// The graph, or the loops with their memory plan, for tools; docs/workbench.md describes it
     Json,
     /// The loops
@@ -76,6 +80,9 @@ impl Dump {
     }
 
     fn text(&self) -> Result<String, Box<dyn Error>> {
+        if self.format != Format::Text && (self.fold || self.locations) {
+            return Err("`--fold` and `--locations` are of graphs as text: leave `--format` out, or these".into());
+        }
         let step = match subject_of(&self.model, self.batch)? {
             Subject::Step(step) => step,
             Subject::Loops(_) if self.after.is_some() => {
@@ -108,6 +115,8 @@ impl Dump {
             }
             (Format::Json, Module::Graph(graph)) => json(&GraphDocument::of(&graph)),
             (Format::Json, Module::Program(program)) => json(&ProgramDocument::of(&program)),
+            (Format::Html, Module::Graph(graph)) => Ok(graph_html(&self.title(), GraphDocument::of(&graph))?),
+            (Format::Html, Module::Program(program)) => Ok(program_html(&self.title(), ProgramDocument::of(&program))?),
             (Format::Text, Module::Graph(graph)) => {
                 Ok(graph.display().comments(true).locations(self.locations).fold(self.fold).to_string())
             }
@@ -116,6 +125,15 @@ impl Dump {
                 Err("code is made of loops that have their places in memory: leave `--after` out".into())
             }
             (Format::Clif | Format::Asm, Module::Program(program)) => self.code(program, options),
+        }
+    }
+
+    /// What a page is called: the model and where in the pipeline it is.
+    fn title(&self) -> String {
+        match self.after.as_deref() {
+            None => self.model.clone(),
+            Some("none") => format!("{} as declared", self.model),
+            Some(pass) => format!("{} after {pass}", self.model),
         }
     }
 
@@ -185,6 +203,8 @@ mod tests {
         assert!(dump(tiny, Some("fuse"), Format::Dot).unwrap().starts_with("digraph"));
         assert!(dump(tiny, None, Format::Kernel).unwrap().contains("kernel"));
         assert!(dump(tiny, Some("fuse"), Format::Svg).unwrap().starts_with("<svg "));
+        assert!(dump(tiny, Some("fuse"), Format::Html).unwrap().contains("<title>mlp_tiny after fuse</title>"));
+        assert!(dump(tiny, None, Format::Html).unwrap().contains("<title>mlp_tiny</title>"));
         assert!(dump(tiny, None, Format::Dot).is_err() && dump(tiny, None, Format::Svg).is_err());
         assert!(dump(tiny, Some("dce"), Format::Kernel).is_err());
         let unknown = dump(tiny, Some("simplifi"), Format::Text).unwrap_err();

@@ -91,6 +91,18 @@ pub(super) fn step_from(graph: Graph) -> Step {
 }
 
 fn unknown(name: &str) -> String {
+    let path = Path::new(name);
+    if path.is_dir() {
+        return format!(
+            "{name} is a folder: a file with a graph or with loops as text is needed, or a model that `save_model` wrote"
+        );
+    }
+    if path.extension().is_some() || path.components().count() > 1 {
+        return format!(
+            "there is no file {name}: `Step::save` and `Model::save_graph` write such; models that come with gradc are {}",
+            BuiltIn::names().join(", ")
+        );
+    }
     let workloads: Vec<&str> = Workload::all().map(|w| w.name).collect();
     format!(
         "there is no model, workload or file `{name}`; the models are {}; the workloads are {}",
@@ -148,6 +160,12 @@ mod tests {
         let program = told("// mine\nprogram \"p\"\nb0: f32[4] inputt \"x\"");
         assert!(program.contains("step.ir:3:") && program.contains("inputt"), "{program}");
         assert!(step_of("no_such_model", None).unwrap_err().to_string().contains("k_sgemm_64"));
+        let told = |name: &Path| step_of(name.to_str().unwrap(), None).unwrap_err().to_string();
+        assert!(told(dir.path()).contains("is a folder"));
+        assert!(
+            told(&dir.path().join("stop.ir")).contains("there is no file")
+                && told(Path::new("stop.ir")).contains("no file stop.ir")
+        );
         std::fs::write(&path, "program \"p\"\n").unwrap();
         assert!(step_of(path.to_str().unwrap(), None).unwrap_err().to_string().contains("here a graph is needed"));
     }

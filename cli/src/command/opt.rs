@@ -64,21 +64,23 @@ impl Opt {
         if let Some(path) = &self.output {
             gradc::io::check_destination(path)?;
         }
-        let text = self.text()?;
+        let mut text = String::new();
+        let result = self.write(&mut text);
         match &self.output {
-            Some(path) => Ok(gradc::io::write_atomically(path, text.as_bytes())?),
-            None => print(&text),
+            Some(path) => result.and_then(|()| Ok(gradc::io::write_atomically(path, text.as_bytes())?)),
+            // Of passes of which one fails, those before it are shown: the last program is what it was given.
+            None => print(&text).and(result),
         }
     }
 
-    /// All that is printed; what isn't program stands in comments, so that it can be read back.
-    fn text(&self) -> Result<String, Box<dyn Error>> {
+    /// All that is printed, as far as passes go; what isn't program stands in comments, so that it can be read back.
+    fn write(&self, text: &mut String) -> Result<(), Box<dyn Error>> {
         let module = module_of(&self.file)?;
         let passes = self.list(&module)?;
         let target = target(self.cpu)?;
         let stop = self.stop_after.map_or(Stop::End, Stop::AfterCount);
         let options = RunOptions { verify: !self.no_verify, stop, ..RunOptions::default() };
-        let (mut text, mut before, mut number) = (String::new(), self.program(&module), 0);
+        let (mut before, mut number) = (self.program(&module), 0);
         let outcome = run_watched(module, &passes, &PassContext::new(target), &options, &mut |pass, module| {
             number += 1;
             if self.print_after_each || self.print_changed {
@@ -90,7 +92,7 @@ impl Opt {
             }
         })?;
         if !(self.print_after_each || self.print_changed) {
-            text += &self.program(&outcome.module);
+            *text += &self.program(&outcome.module);
         }
         for record in &outcome.report.passes {
             if self.time || self.stats {
@@ -110,7 +112,7 @@ impl Opt {
                 text.push('\n');
             }
         }
-        Ok(text)
+        Ok(())
     }
 
     fn program(&self, module: &Module) -> String {
@@ -149,7 +151,8 @@ mod tests {
     use super::*;
 
     fn opt(arguments: &str) -> Result<String, String> {
-        parsed::<Opt>(arguments).text().map_err(|e| e.to_string())
+        let mut text = String::new();
+        parsed::<Opt>(arguments).write(&mut text).map(|()| text).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -178,6 +181,14 @@ mod tests {
         let each = opt("mlp_tiny --print-after-each --until dce").unwrap().matches("; after ").count();
         assert!(changed < each && each == 8, "{changed} {each}");
         assert_eq!(opt("mlp_tiny --print-after-each --stop-after 3").unwrap().matches("; after ").count(), 3);
+    }
+
+    #[test]
+    fn what_a_failing_pass_was_given_is_shown() {
+        let mut text = String::new();
+        let opt = parsed::<Opt>("mlp_tiny --print-after-each --passes autodiff,simplify,tile");
+        let error = opt.write(&mut text).unwrap_err().to_string();
+        assert!(error.contains("in pass `tile`") && text.contains("; after 2, simplify\ngraph "), "{error}: {text}");
     }
 
     #[test]

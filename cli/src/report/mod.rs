@@ -38,19 +38,26 @@ pub struct ReportParts<'p> {
     pub target: String,
 }
 
-/// What the scripts draw.
-#[derive(Serialize)]
+/// What the scripts draw: the parts that there are.
+#[derive(Serialize, Default)]
 struct ReportData<'p> {
-    model: &'p str,
     version: &'static str,
-    target: String,
-    layout: GraphLayout,
     sources: BTreeMap<String, SourceLines>,
-    graph: GraphDocument,
-    program: ProgramDocument,
-    passes: Vec<PassData>,
-    codes: Vec<CodeData<'p>>,
-    launches: Vec<LaunchData>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layout: Option<GraphLayout>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    graph: Option<GraphDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    program: Option<ProgramDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passes: Option<Vec<PassData>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    codes: Option<Vec<CodeData<'p>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    launches: Option<Vec<LaunchData>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     machine: Option<MachineData>,
 }
 
@@ -107,22 +114,48 @@ struct LevelData {
 /// # Errors
 /// If what is to be drawn can't be written as JSON.
 pub fn html(parts: ReportParts<'_>) -> Result<String, serde_json::Error> {
-    let places = parts.graph.nodes.iter().filter_map(|node| node.location.as_deref());
     let title = format!("{}: {}", parts.model, parts.graph.name);
-    let data = ReportData {
-        model: parts.model,
-        version: env!("CARGO_PKG_VERSION"),
-        target: parts.target,
-        layout: GraphLayout::of(&parts.graph),
-        sources: source::read(places),
-        passes: parts.passes.iter().map(pass).collect(),
-        codes: codes(parts.loaded),
-        launches: launches(parts.profile),
+    let program = ReportData {
+        target: Some(parts.target),
+        passes: Some(parts.passes.iter().map(pass).collect()),
+        codes: Some(codes(parts.loaded)),
+        launches: Some(launches(parts.profile)),
         machine: parts.profile.machine.as_ref().map(machine),
-        graph: parts.graph,
-        program: parts.program,
+        program: Some(parts.program),
+        ..ReportData::default()
     };
-    Ok(page::page(&title, &serde_json::to_string(&data)?))
+    program.with_graph(parts.graph).html(&title)
+}
+
+/// A graph alone as HTML: the page's picture of it.
+///
+/// # Errors
+/// If it can't be written as JSON.
+pub fn graph_html(title: &str, graph: GraphDocument) -> Result<String, serde_json::Error> {
+    ReportData::default().with_graph(graph).html(title)
+}
+
+/// Loops alone as HTML: their memory plan, if they have one, and their kernels beside the source.
+///
+/// # Errors
+/// If they can't be written as JSON.
+pub fn program_html(title: &str, program: ProgramDocument) -> Result<String, serde_json::Error> {
+    ReportData { program: Some(program), ..ReportData::default() }.html(title)
+}
+
+impl ReportData<'_> {
+    fn with_graph(self, graph: GraphDocument) -> Self {
+        Self { layout: Some(GraphLayout::of(&graph)), graph: Some(graph), ..self }
+    }
+
+    fn html(mut self, title: &str) -> Result<String, serde_json::Error> {
+        let nodes = self.graph.iter().flat_map(|graph| &graph.nodes).filter_map(|node| node.location.as_deref());
+        let launches = self.program.iter().flat_map(|program| &program.launches);
+        let origins = launches.flat_map(|launch| &launch.origins).filter_map(|origin| origin.location.as_deref());
+        self.sources = source::read(nodes.chain(origins));
+        self.version = env!("CARGO_PKG_VERSION");
+        Ok(page::page(title, &serde_json::to_string(&self)?))
+    }
 }
 
 fn pass(record: &PassRecord) -> PassData {

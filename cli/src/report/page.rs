@@ -1,11 +1,11 @@
-//! The page of a report: its frame and its scripts.
+//! The page of a report: its parts and their scripts.
 
-use crate::page;
+use crate::page::PageParts;
 
-const FRAME: &str = include_str!("page/frame.html");
+const TABS: &str = include_str!("page/tabs.html");
+const PARTS: &str = include_str!("page/parts.html");
 /// In the order in which they run: each adds to what the first one defines.
-const SCRIPTS: [&str; 7] = [
-    page::COMMON,
+const SCRIPTS: [&str; 6] = [
     include_str!("page/graph.js"),
     include_str!("page/memory.js"),
     include_str!("page/passes.js"),
@@ -14,9 +14,9 @@ const SCRIPTS: [&str; 7] = [
     include_str!("page/main.js"),
 ];
 
-/// The page of a report: the title as plain text, the data as JSON.
+/// The page of a report: the title as plain text, the data as JSON. Parts without data aren't shown.
 pub(super) fn page(title: &str, data: &str) -> String {
-    page::page(FRAME, title, data, &SCRIPTS)
+    PageParts { title, style: "", header: TABS, main: PARTS, data, scripts: &SCRIPTS }.html()
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 //!
 //! The page is a file by itself, as that of a report is. While it is written again and again, it reads itself again every other second.
 
-use crate::page;
+use crate::page::PageParts;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
-const FRAME: &str = include_str!("frame.html");
+const STYLE: &str = include_str!("watch.css");
+const CHARTS: &str = include_str!("charts.html");
 const SCRIPT: &str = include_str!("watch.js");
 /// Seconds after which a page that is followed reads itself again.
 const EVERY: u32 = 2;
@@ -72,7 +73,7 @@ impl RunHistory {
 /// If the runs can't be written as JSON.
 pub fn html(title: &str, runs: &[RunHistory], followed: bool) -> serde_json::Result<String> {
     let data = serde_json::to_string(&WatchData { runs, every: followed.then_some(EVERY) })?;
-    Ok(page::page(FRAME, title, &data, &[page::COMMON, SCRIPT]))
+    Ok(PageParts { title, style: STYLE, header: "", main: CHARTS, data: &data, scripts: &[SCRIPT] }.html())
 }
 
 #[cfg(test)]

@@ -1,3 +1,18 @@
+// The lines of the source around a place, the place's own marked; nothing if the file wasn't there.
+function sourceOf(place) {
+  const source = report.sources[place];
+  if (!source) return null;
+  const here = Number(place.split(":").at(-2));
+  const pre = element("pre");
+  source.lines.forEach((line, at) => {
+    const number = source.first + at;
+    pre.append(element("div", { class: number === here ? "line here" : "line" }, `${String(number).padStart(5)}  ${line}`));
+  });
+  return pre;
+}
+
+// Other parts show a kernel, or nodes of the graph, by these; they are set where the parts are drawn.
+const show = { tab: null, kernel: null, nodes: null };
 // The graph: sections, clusters and nodes where the layout says; moved, zoomed, searched.
 function drawGraph() {
   const picture = byId("picture"), { layout, graph } = report;
@@ -93,7 +108,7 @@ function describe(node, choose) {
   for (const [what, results] of [["output", report.graph.outputs], ["update of", report.graph.updates]]) {
     results.filter((result) => result.node === node.id).forEach((result) => add(what, result.name));
   }
-  const kernels = report.program.launches.filter((launch) => launch.origins.some((origin) => isOf(origin, node)));
+  const kernels = (report.program?.launches ?? []).filter((launch) => launch.origins.some((origin) => isOf(origin, node)));
   for (const name of new Set(kernels.map((launch) => launch.kernel))) {
     add("kernel", element("button", { onclick: () => show.kernel(name) }, report.program.kernels[name].name));
   }

@@ -1,14 +1,15 @@
-// A kernel: the lines it was made of, its loops, its machine code, side by side.
+// A kernel: the lines it was made of, its loops and, where it was compiled and run, its machine code and times, side by side.
 function drawKernels() {
   const panel = byId("kernels"), { program, launches, codes } = report;
   const times = program.kernels.map(() => ({ ms: 0, count: 0 }));
   program.launches.forEach((launch, at) => {
-    times[launch.kernel].ms += launches[at].median_ms;
+    times[launch.kernel].ms += launches?.[at].median_ms ?? 0;
     times[launch.kernel].count += 1;
   });
   const order = program.kernels.map((_, at) => at).sort((a, b) => times[b].ms - times[a].ms);
   const choice = element("select", { id: "kernel", onchange: (event) => view(Number(event.target.value)) });
-  for (const at of order) choice.append(element("option", { value: at }, `${program.kernels[at].name}   ${milliseconds(times[at].ms)}`));
+  const timeOf = (at, before) => (launches ? `${before}${milliseconds(times[at].ms)}` : "");
+  for (const at of order) choice.append(element("option", { value: at }, `${program.kernels[at].name}${timeOf(at, "   ")}`));
   const columns = element("div", { class: "columns" }), facts = element("p", { id: "facts" });
   panel.append(element("p", {}, element("label", {}, "Kernel ", choice)), facts, columns);
 
@@ -23,11 +24,12 @@ function drawKernels() {
   function view(at) {
     const kernel = program.kernels[at], mine = program.launches.filter((launch) => launch.kernel === at);
     choice.value = at;
-    facts.textContent = `${times[at].count} launch${times[at].count === 1 ? "" : "es"}, ${milliseconds(times[at].ms)} in all; each ${digits(kernel.operations)} operations, ` +
-      `${bytes(kernel.read_bytes)} read, ${bytes(kernel.written_bytes)} written; ${codes[at].bytes} bytes of code by ${codes[at].emitter}`;
+    facts.textContent = `${times[at].count} launch${times[at].count === 1 ? "" : "es"}${timeOf(at, ", in all ")}; each ${digits(kernel.operations)} operations, ` +
+      `${bytes(kernel.read_bytes)} read, ${bytes(kernel.written_bytes)} written${codes ? `; ${codes[at].bytes} bytes of code by ${codes[at].emitter}` : ""}`;
     const column = (title, what, name) => element("div", name ? { class: name } : {}, element("h2", {}, title), what);
     const text = (id, value) => element("pre", { id, tabindex: 0 }, value);
-    columns.replaceChildren(column("Source", originsOf(mine), "origins"), column("Loops", text("loops", kernel.text)), column("Machine code", text("assembly", assemblyOf(at))));
+    columns.replaceChildren(column("Source", originsOf(mine), "origins"), column("Loops", text("loops", kernel.text)));
+    if (codes) columns.append(column("Machine code", text("assembly", assemblyOf(at))));
   }
   show.kernel = (at) => { show.tab("kernels"); view(at); };
   if (order.length) view(order[0]);
@@ -43,7 +45,7 @@ function originsOf(launches) {
     places.get(place).names.add([origin.section, origin.layer].filter(Boolean).join(": "));
   }
   const box = element("div");
-  const nodes = report.graph.nodes.filter((node) => launches.some((launch) => launch.origins.some((origin) => isOf(origin, node))));
+  const nodes = (report.graph?.nodes ?? []).filter((node) => launches.some((launch) => launch.origins.some((origin) => isOf(origin, node))));
   if (nodes.length) {
     box.append(element("button", { onclick: () => show.nodes(nodes.map((node) => node.id), "the kernel's nodes ") }, "Show in the graph"));
   }

@@ -1,9 +1,17 @@
-// Draws all parts, and goes from one to another by mouse or keys.
-const TABS = ["graph", "memory", "passes", "roofline", "kernels"];
+// Draws the parts that there is something for, and goes from one to another by mouse or keys.
+const PARTS = [
+  { name: "graph", data: report.graph, draw: drawGraph },
+  { name: "memory", data: report.program?.memory, draw: drawMemory },
+  { name: "passes", data: report.passes, draw: drawPasses },
+  { name: "roofline", data: report.launches, draw: drawRoofline },
+  { name: "kernels", data: report.program, draw: drawKernels },
+];
+const TABS = PARTS.filter(({ data }) => data).map(({ name }) => name);
 
 show.tab = (name) => {
-  for (const tab of TABS) {
+  for (const tab of PARTS.map((part) => part.name)) {
     byId(tab).hidden = tab !== name;
+    byId(`tab-${tab}`).hidden = !TABS.includes(tab);
     byId(`tab-${tab}`).setAttribute("aria-selected", String(tab === name));
     byId(`tab-${tab}`).tabIndex = tab === name ? 0 : -1;
   }
@@ -18,27 +26,19 @@ TABS.forEach((tab, at) => {
     byId(`tab-${next}`).focus();
   });
 });
+byId("tabs").hidden = TABS.length === 1;
+if (report.graph) PAGE_KEYS["/"] = () => { show.tab("graph"); byId("search").focus(); };
 
-function turnTheme() {
-  const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = dark ? "light" : "dark";
-}
-byId("theme").addEventListener("click", turnTheme);
-addEventListener("keydown", (event) => {
-  if (["INPUT", "SELECT"].includes(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "/") { show.tab("graph"); byId("search").focus(); event.preventDefault(); }
-  if (event.key === "t") turnTheme();
-});
-
-show.tab("graph");
-drawGraph();
-drawMemory();
-drawPasses();
-drawRoofline();
-drawKernels();
-byId("summary").textContent = `${report.graph.nodes.length} nodes, ${report.program.launches.length} launches of ${report.program.kernels.length} kernels, ` +
-  `arena ${bytes(report.program.memory.arena_bytes)}, ${report.target}, gradc ${report.version}`;
+show.tab(TABS[0]);
+PARTS.filter(({ data }) => data).forEach(({ draw }) => draw());
+const { graph, program, target, version } = report;
+byId("summary").textContent = [
+  graph && `${graph.nodes.length} nodes`,
+  program && `${program.launches.length} launches of ${program.kernels.length} kernels`,
+  program?.memory && `arena ${bytes(program.memory.arena_bytes)}`,
+  target,
+  `gradc ${version}`,
+].filter(Boolean).join(", ");
 // The part that an address ends with: `#memory`.
 if (TABS.includes(location.hash.slice(1))) show.tab(location.hash.slice(1));
 document.documentElement.dataset.drawn = "all";

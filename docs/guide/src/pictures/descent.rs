@@ -1,8 +1,9 @@
 //! Ways down a valley.
 
-use super::chart::{Chart, ChartLine, UpperRight};
+use super::svg;
 use gradc::dsl::constant;
 use gradc::prelude::*;
+use gradc_plot::{LegendPosition, LinePlot};
 use std::error::Error;
 use std::f64::consts::TAU;
 
@@ -10,7 +11,7 @@ use std::f64::consts::TAU;
 const ALONG: f64 = 0.05;
 
 /// Where the optimizer goes from (-9, 1.6), step by step.
-fn way(name: &str, optimizer: &dyn Optimizer, steps: usize) -> Result<ChartLine, Box<dyn Error>> {
+fn way(optimizer: &dyn Optimizer, steps: usize) -> Result<Vec<(f64, f64)>, Box<dyn Error>> {
     let g = GraphBuilder::new("valley");
     let (x, y) = (g.param("x", f64([]), constant(-9.0)), g.param("y", f64([]), constant(1.6)));
     let mut program = g.minimize(x.square() * ALONG + y.square(), optimizer)?.compile(&CompileOptions::default())?;
@@ -19,7 +20,7 @@ fn way(name: &str, optimizer: &dyn Optimizer, steps: usize) -> Result<ChartLine,
         points.push((program.state_value("x")?.get(0).as_f64(), program.state_value("y")?.get(0).as_f64()));
         program.step()?;
     }
-    Ok(ChartLine::new(name, points).marked())
+    Ok(points)
 }
 
 /// Lines of equal loss.
@@ -36,39 +37,21 @@ fn contours() -> Vec<Vec<(f64, f64)>> {
 
 /// Gradient descent, with momentum, and Adam.
 pub(super) fn descent() -> Result<String, Box<dyn Error>> {
-    let lines = vec![
-        way("gradient descent", &Sgd::new(0.85), 30)?,
-        way("with momentum", &Sgd::new(0.15).momentum(0.85), 30)?,
-        way("Adam", &Adam::new(0.5), 30)?,
-    ];
-    Chart {
-        axes: ["w₁", "w₂"],
-        x: -10.0..4.0,
-        y: -2.0..2.0,
-        legend: UpperRight,
-        behind: contours(),
-        dots: vec![],
-        lines,
-    }
-    .svg()
+    let plot = contours().into_iter().fold(LinePlot::new("").axes("w₁", "w₂"), LinePlot::line_behind);
+    let plot = plot
+        .marked_line("gradient descent", way(&Sgd::new(0.85), 30)?)
+        .marked_line("with momentum", way(&Sgd::new(0.15).momentum(0.85), 30)?)
+        .marked_line("Adam", way(&Adam::new(0.5), 30)?);
+    svg(&plot.limits(-10.0..4.0, -2.0..2.0).legend(LegendPosition::UpperRight))
 }
 
 /// The loss after each step, at three rates.
 pub(super) fn rates() -> Result<String, Box<dyn Error>> {
-    let mut lines = vec![];
+    let mut plot = LinePlot::new("").axes("step", "loss");
     for rate in [0.02, 0.5, 1.02] {
-        let points = way("", &Sgd::new(rate), 40)?.points;
+        let points = way(&Sgd::new(rate), 40)?;
         let losses = points.iter().enumerate().map(|(step, (x, y))| (step as f64, ALONG * x * x + y * y));
-        lines.push(ChartLine::new(format!("rate {rate}"), losses));
+        plot = plot.line(format!("rate {rate}"), losses);
     }
-    Chart {
-        axes: ["step", "loss"],
-        x: 0.0..40.5,
-        y: 0.0..14.0,
-        legend: UpperRight,
-        behind: vec![],
-        dots: vec![],
-        lines,
-    }
-    .svg()
+    svg(&plot.limits(0.0..40.5, 0.0..14.0).legend(LegendPosition::UpperRight))
 }

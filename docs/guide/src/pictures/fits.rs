@@ -1,9 +1,10 @@
 //! Networks that fit too little, well, and too much.
 
-use super::chart::{Chart, ChartLine, UpperLeft, UpperRight};
 use super::functions::points;
+use super::svg;
 use gradc::data::mnist;
 use gradc::prelude::*;
+use gradc_plot::{LegendPosition, LinePlot};
 use std::error::Error;
 
 /// Points to learn from: half a dozen of them a period, with noise that isn't random.
@@ -33,16 +34,15 @@ pub(super) fn fits() -> Result<String, Box<dyn Error>> {
         ("the same without: overfits", wide(0.0), 4000),
     ];
     let grid = points(-1.0, 1.0);
-    let mut lines = vec![];
+    let mut plot = LinePlot::new("").axes("x", "y").dots(samples);
     for (name, model, epochs) in models {
         let mut trainer = model.compile(Adam::new(5e-3), MeanSquaredError, [])?;
         trainer.fit(&data, Fit::epochs(epochs).batch(12).silent())?;
         let inputs = grid.iter().map(|x| *x as f32).collect();
         let said = trainer.predict(&Dataset::unlabelled(array([grid.len(), 1], inputs)?)?)?.to_f64_vec();
-        lines.push(ChartLine::new(name, grid.iter().copied().zip(said)));
+        plot = plot.line(name, grid.iter().copied().zip(said));
     }
-    Chart { axes: ["x", "y"], x: -1.05..1.05, y: -1.6..2.4, legend: UpperLeft, behind: vec![], dots: samples, lines }
-        .svg()
+    svg(&plot.limits(-1.05..1.05, -1.6..2.4).legend(LegendPosition::UpperLeft))
 }
 
 /// The losses of 300 digits, and of 300 others, epoch by epoch.
@@ -52,19 +52,11 @@ pub(super) fn overfitting() -> Result<String, Box<dyn Error>> {
     let model = Sequential::new([28, 28, 1]).flatten().dense(128).relu().dense(10);
     let mut trainer = model.compile(Adam::default(), SparseCategoricalCrossEntropy, [])?;
     let history = trainer.fit(&train, Fit::epochs(40).batch(20).validate(&validation).silent())?;
-    let line = |(name, shown): (&str, &str)| {
+    let points = |name: &str| {
         let values = history.get(name).into_iter().enumerate();
-        ChartLine::new(shown, values.map(|(at, value)| ((at + 1) as f64, value)))
+        values.map(|(at, value)| ((at + 1) as f64, value)).collect::<Vec<_>>()
     };
-    let lines = [("loss", "training"), ("val_loss", "validation")].map(line).into();
-    Chart {
-        axes: ["epoch", "loss"],
-        x: 0.0..40.5,
-        y: 0.0..1.6,
-        legend: UpperRight,
-        behind: vec![],
-        dots: vec![],
-        lines,
-    }
-    .svg()
+    let plot = LinePlot::new("").axes("epoch", "loss").limits(0.0..40.5, 0.0..1.6);
+    let plot = plot.line("training", points("loss")).line("validation", points("val_loss"));
+    svg(&plot.legend(LegendPosition::UpperRight))
 }

@@ -1,6 +1,5 @@
 //! The guide's pictures that no command draws: what gradc computes, as SVG.
 
-mod chart;
 mod descent;
 mod digits;
 mod fits;
@@ -10,6 +9,7 @@ mod mosaic;
 mod plane;
 mod texts;
 
+use gradc_plot::{LinePlot, PictureFormat};
 use std::error::Error;
 
 /// What draws a picture: its SVG.
@@ -32,3 +32,8 @@ pub(crate) const PICTURES: &[(&str, DrawPicture)] = &[
     ("overfitting", fits::overfitting),
     ("explanations", digits::explanations),
 ];
+
+/// A plot as SVG.
+fn svg(plot: &LinePlot) -> Result<String, Box<dyn Error>> {
+    Ok(String::from_utf8(plot.encode(PictureFormat::Svg)?)?)
+}

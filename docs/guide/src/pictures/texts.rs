@@ -1,9 +1,10 @@
 //! An LSTM that reads reviews, word by word.
 
-use super::chart::{Chart, ChartLine, UpperRight};
+use super::svg;
 use gradc::data::Column;
 use gradc::data::text::{Encoder, Rule, Side, Vocabulary};
 use gradc::prelude::*;
+use gradc_plot::{LegendPosition, LinePlot};
 use std::error::Error;
 
 /// Words of a row.
@@ -44,7 +45,7 @@ pub(super) fn reading() -> Result<String, Box<dyn Error>> {
     let mut trainer = model.compile(Adam::new(5e-3), SparseCategoricalCrossEntropy, [])?;
     trainer.fit(&train, Fit::epochs(8).batch(32).silent())?;
 
-    let mut lines = vec![];
+    let mut plot = LinePlot::new("").axes("words read", "probability of praise").limits(0.5..10.5, -0.05..1.6);
     for text in [
         "the plot was good but the cast was not good",
         "the plot was not bad but the ending was silly",
@@ -55,16 +56,7 @@ pub(super) fn reading() -> Result<String, Box<dyn Error>> {
         let rows = encoder.encode(&vocabulary, beginnings.iter().map(String::as_str))?.column()?;
         let said = trainer.predict(&Dataset::of("x", rows))?.to_f64_vec();
         let points = said.chunks_exact(2).enumerate().map(|(at, pair)| ((at + 1) as f64, pair[1]));
-        lines.push(ChartLine::new(text, points).marked());
+        plot = plot.marked_line(text, points);
     }
-    Chart {
-        axes: ["words read", "probability of praise"],
-        x: 0.5..10.5,
-        y: -0.05..1.6,
-        legend: UpperRight,
-        behind: vec![],
-        dots: vec![],
-        lines,
-    }
-    .svg()
+    svg(&plot.legend(LegendPosition::UpperRight))
 }

@@ -1,4 +1,4 @@
-// What the parts of a report have in common: the data, elements, numbers as text.
+// What pages have in common: the data, light or dark, elements, numbers as text.
 "use strict";
 const report = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
@@ -42,18 +42,21 @@ function table(titles, rows, numbers = []) {
   return element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
 }
 
-// The lines of the source around a place, the place's own marked; nothing if the file wasn't there.
-function sourceOf(place) {
-  const source = report.sources[place];
-  if (!source) return null;
-  const here = Number(place.split(":").at(-2));
-  const pre = element("pre");
-  source.lines.forEach((line, at) => {
-    const number = source.first + at;
-    pre.append(element("div", { class: number === here ? "line here" : "line" }, `${String(number).padStart(5)}  ${line}`));
-  });
-  return pre;
+// Light or dark, until the reader's window is closed: a page that is followed reads itself again.
+const THEME = "theme";
+function setTheme(theme) { document.documentElement.dataset.theme = theme; }
+function turnTheme() {
+  const now = document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  const next = now === "dark" ? "light" : "dark";
+  setTheme(next);
+  try { sessionStorage.setItem(THEME, next); } catch { /* A browser that keeps nothing. */ }
 }
+try { const kept = sessionStorage.getItem(THEME); if (kept) setTheme(kept); } catch { /* As above. */ }
+byId("theme").addEventListener("click", turnTheme);
 
-// Other parts show a kernel, or nodes of the graph, by these; they are set where the parts are drawn.
-const show = { tab: null, kernel: null, nodes: null };
+// Keys that go for the whole page; not while something is typed.
+const PAGE_KEYS = { t: turnTheme };
+addEventListener("keydown", (event) => {
+  if (["INPUT", "SELECT"].includes(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (PAGE_KEYS[event.key]) { PAGE_KEYS[event.key](); event.preventDefault(); }
+});
