@@ -80,6 +80,8 @@ fn every_stage_is_a_page() {
         let kernels = data["program"]["kernels"].as_array().map_or(0, Vec::len);
         assert_eq!((drawn(r#"<g class="node""#), drawn("<option ")), (nodes, kernels), "{after}");
         assert!((nodes > 0) != (kernels > 0), "{after}");
+        let named = shown.dom.matches(" state conv2d/kernel</text>").count();
+        assert_eq!(named, usize::from(nodes > 0), "{after}: names of states");
         let buttons = shown.dom.split(r#"<button role="tab""#).skip(1);
         let hidden = buttons.filter(|rest| rest.split_once('>').unwrap().0.contains("hidden")).count();
         assert_eq!((hidden, drawn(r#"aria-label="Memory plan""#)), (5 - tabs, tabs - 1), "{after}");

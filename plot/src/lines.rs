@@ -193,8 +193,8 @@ impl Drawing for LinePlot {
         }
         let mut chart = builder.build_cartesian_2d(self.range(0), self.range(1)).map_err(drawing_error)?;
         let mut mesh = chart.configure_mesh();
-        // Epochs and steps are whole numbers.
-        let number = |x: &f64| ((x * 1e6).round() / 1e6).to_string();
+        // Epochs and steps are whole numbers, and 0 has no sign.
+        let number = |x: &f64| ((x * 1e6).round() / 1e6 + 0.0).to_string();
         mesh.x_label_formatter(&number).light_line_style(TRANSPARENT);
         mesh.label_style(small).axis_desc_style(small).x_desc(&self.axes[0]).y_desc(&self.axes[1]);
         mesh.draw().map_err(drawing_error)?;

@@ -30,7 +30,7 @@ function bytes(count) {
   return `${count.toFixed(at === 0 ? 0 : 2)} ${units[at]}`;
 }
 
-const digits = (value, count = 3) => (Number.isFinite(value) ? value.toPrecision(count).replace(/e\+?(-?\d+)/, "·10^$1") : "–");
+const digits = (value, count = 3) => (value === 0 ? "0" : Number.isFinite(value) ? value.toPrecision(count).replace(/e\+?(-?\d+)/, "·10^$1") : "–");
 const typeOf = (node) => `${node.dtype}[${node.shape.join(",")}]`;
 const milliseconds = (value) => `${value < 0.01 ? value.toExponential(1) : value.toFixed(3)} ms`;
 

@@ -43,7 +43,7 @@ function drawGraph() {
     const box = drawn("g", { class: "node", id: `node-${node.id}` },
       drawn("title", {}, [node.layer, node.location].filter(Boolean).join("\n")),
       drawn("rect", { x, y, width, height, rx: 4, stroke: colourOf(node.op) }),
-      drawn("text", { x: x + 8, y: y + 13 }, `%${node.id} ${node.op}`),
+      drawn("text", { x: x + 8, y: y + 13 }, titleOf(node)),
       drawn("text", { x: x + 8, y: y + 25, class: "faint" }, typeOf(node)));
     box.addEventListener("click", () => choose(node.id));
     world.append(box);
@@ -64,6 +64,9 @@ function drawGraph() {
   byId("node").append(element("p", { class: "hint" },
     "Choose a node to see what it is, where it comes from and which kernel computes it. Boxes with broken lines are clusters: what is fused into one kernel."));
 }
+
+// What stands in a node's box: inputs and states have names.
+const titleOf = (node) => [`%${node.id}`, node.op, node.attributes?.name].filter((part) => typeof part === "string").join(" ");
 
 // A line from the bottom of one box to the top of another.
 function edge([x, y, width, height], [x2, y2, width2]) {
@@ -113,7 +116,7 @@ function describe(node, choose) {
     add("kernel", element("button", { onclick: () => show.kernel(name) }, report.program.kernels[name].name));
   }
   if (node.location) add("from", node.location);
-  byId("node").replaceChildren(element("h2", {}, `%${node.id} ${node.op}`), list, sourceOf(node.location) ?? "");
+  byId("node").replaceChildren(element("h2", {}, titleOf(node)), list, sourceOf(node.location) ?? "");
 }
 
 // Whether a launch's origin is this node, or one like it on the same line.

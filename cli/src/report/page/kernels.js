@@ -10,7 +10,7 @@ function drawKernels() {
   const choice = element("select", { id: "kernel", onchange: (event) => view(Number(event.target.value)) });
   const timeOf = (at, before) => (launches ? `${before}${milliseconds(times[at].ms)}` : "");
   for (const at of order) choice.append(element("option", { value: at }, `${program.kernels[at].name}${timeOf(at, "   ")}`));
-  const columns = element("div", { class: "columns" }), facts = element("p", { id: "facts" });
+  const columns = element("div", { class: codes ? "columns" : "columns two" }), facts = element("p", { id: "facts" });
   panel.append(element("p", {}, element("label", {}, "Kernel ", choice)), facts, columns);
 
   // Equal kernels share the code of the first of them, which is the one before them that has some.
