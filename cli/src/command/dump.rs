@@ -1,7 +1,7 @@
 //! `gradc dump`: a step after a pass, as text, as a picture, as code.
 
 use super::given::{Subject, subject_of};
-use super::print;
+use super::{graph_text, print};
 use crate::bench::ArenaLimit;
 use crate::document::{GraphDocument, ProgramDocument};
 use crate::report::{graph_html, program_html, to_svg};
@@ -117,9 +117,7 @@ impl Dump {
             (Format::Json, Module::Program(program)) => json(&ProgramDocument::of(&program)),
             (Format::Html, Module::Graph(graph)) => Ok(graph_html(&self.title(), GraphDocument::of(&graph))?),
             (Format::Html, Module::Program(program)) => Ok(program_html(&self.title(), ProgramDocument::of(&program))?),
-            (Format::Text, Module::Graph(graph)) => {
-                Ok(graph.display().comments(true).locations(self.locations).fold(self.fold).to_string())
-            }
+            (Format::Text, Module::Graph(graph)) => Ok(graph_text(&graph, self.locations, self.fold)),
             (Format::Text | Format::Kernel, Module::Program(program)) => Ok(program.to_string()),
             (Format::Clif | Format::Asm, Module::Program(program)) if program.arena_bytes.is_none() => {
                 Err("code is made of loops that have their places in memory: leave `--after` out".into())

@@ -121,6 +121,11 @@ fn print(text: &str) -> Result<(), Box<dyn Error>> {
     Ok(out.flush()?)
 }
 
+/// A graph's text with its sections and layers in comments, on request with places in the source, or of layers that are alike the first only.
+fn graph_text(graph: &ir::Graph, locations: bool, fold: bool) -> String {
+    graph.display().comments(true).locations(locations).fold(fold).to_string()
+}
+
 /// A subcommand's arguments from what a test writes on its command line.
 #[cfg(test)]
 fn parsed<A: clap::Args>(arguments: &str) -> A {

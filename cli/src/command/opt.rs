@@ -1,7 +1,7 @@
 //! `gradc opt`: passes by name, or the pipeline up to a point, on a graph or on loops.
 
 use super::given::{module_of, target};
-use super::print;
+use super::{graph_text, print};
 use ::passes::pipeline::{PIPELINE, find, on_loops};
 use ::passes::{Module, Pass, PassContext, RunOptions, Stop, run_watched};
 use clap::Args;
@@ -40,6 +40,9 @@ pub(super) struct Opt {
     /// Show where each node comes from in the source
     #[arg(long)]
     locations: bool,
+    /// Of layers that are alike show the first one only; such a text can't be read back
+    #[arg(long, conflicts_with = "output")]
+    fold: bool,
     /// Compile for the instructions of another x86-64 machine than this one: x86-64, avx2, avx512, ..
     #[arg(long, value_name = "SET")]
     cpu: Option<InstructionSet>,
@@ -116,7 +119,10 @@ impl Opt {
     }
 
     fn program(&self, module: &Module) -> String {
-        if self.locations { module.text_with_locations() } else { module.text_with_comments() }
+        match module {
+            Module::Graph(graph) => graph_text(graph, self.locations, self.fold),
+            Module::Program(program) => program.to_string(),
+        }
     }
 
     /// The passes that are asked for. Of the pipeline, for loops, those on loops.
@@ -180,6 +186,8 @@ mod tests {
         let changed = opt("mlp_tiny --print-changed --until dce").unwrap().matches("; after ").count();
         let each = opt("mlp_tiny --print-after-each --until dce").unwrap().matches("; after ").count();
         assert!(changed < each && each == 8, "{changed} {each}");
+        let block = |arguments: &str| opt(arguments).unwrap().matches(" dot ").count();
+        assert!(block("transformer_lm --until dce --fold") < block("transformer_lm --until dce"));
         assert_eq!(opt("mlp_tiny --print-after-each --stop-after 3").unwrap().matches("; after ").count(), 3);
     }
 

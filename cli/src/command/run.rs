@@ -292,9 +292,10 @@ fn described(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parsed;
+    use super::super::{given::step_of, parsed};
     use super::*;
     use crate::command::opt::Opt;
+    use ::passes::pipeline::PIPELINE;
 
     #[test]
     fn loops_from_a_file_run_as_they_are_and_as_machine_code() {
@@ -322,6 +323,43 @@ mod tests {
         .unwrap();
         let error = run(&format!("{begun} --inputs {}", at("x.npz"))).unwrap_err();
         assert!(error.contains("\"z\"") && error.contains("the loops take x, y"), "{error}");
+    }
+
+    /// All ways say the same, and so does `gradc bisect`: what doesn't fit is no fault of a pass.
+    #[test]
+    fn tensors_that_do_not_fit_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, graph) = (dir.path().join("v.npz").display().to_string(), step_of("mlp_tiny", None).unwrap().graph);
+        let right: PortValues = graph
+            .inputs()
+            .map(|(_, port)| (port.name.clone(), Value::splat(ir::Scalar::F32(0.5), port.ty.shape.clone())))
+            .collect();
+        let scalar = Value::splat(ir::Scalar::F32(0.0), Shape::scalar());
+        let save = |change: fn(&mut PortValues, Value)| {
+            let mut values = right.clone();
+            change(&mut values, scalar.clone());
+            gradc::io::save_npz(&file, &values).unwrap();
+        };
+        let run = |arguments: &str| parsed::<RunModel>(arguments).run().map_err(|e| e.to_string());
+        let told = || {
+            let [native, interpreter] = ["native", "interpreter"]
+                .map(|way| run(&format!("mlp_tiny --inputs {file} --through {way}")).unwrap_err());
+            let bisected = crate::bisect_in(&["mlp_tiny", "--inputs", &file], PIPELINE).unwrap_err().to_string();
+            assert_eq!((&native, &native), (&interpreter, &bisected));
+            native
+        };
+        save(|_, _| {});
+        run(&format!("mlp_tiny --inputs {file}")).unwrap();
+        save(|values, scalar| drop(values.insert("z".into(), scalar)));
+        assert!(told().ends_with(
+            "v.npz has a tensor \"z\", but the graph no such input: there are \"x\" f32[8,4], \"y\" f32[8,2]"
+        ));
+        save(|values, _| drop(values.remove("y")));
+        assert!(told().contains("v.npz has no tensor \"y\": the graph takes \"x\" f32[8,4]"));
+        save(|values, scalar| drop(values.insert("x".into(), scalar)));
+        assert!(told().ends_with("v.npz: the input \"x\" is f32[8,4], but the tensor is f32[]"));
+        let error = run(&format!("mlp_tiny --states {file}")).unwrap_err();
+        assert!(error.contains("no such state"), "{error}");
     }
 
     #[test]

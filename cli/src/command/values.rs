@@ -47,7 +47,16 @@ impl ValueSource {
     /// of it, are random numbers from 0 to 1: a moment of second order has a root.
     pub(super) fn case(&self, step: &Step, states: Option<&Path>) -> Result<GraphCase, Box<dyn Error>> {
         let graph = &step.graph;
-        let inputs = self.inputs(graph.inputs().map(|(_, input)| (&input.name, &input.ty)))?;
+        let ports: BTreeMap<_, _> = graph.inputs().map(|(_, input)| (&input.name, &input.ty)).collect();
+        let inputs = self.inputs(ports.iter().map(|(name, ty)| (*name, *ty)))?;
+        if let Self::File(path) = self {
+            fit(path, &inputs, "input", &ports)?;
+            if let Some(name) = ports.keys().find(|name| !inputs.contains_key(**name)) {
+                return Err(
+                    format!("{} has no tensor {name:?}: the graph takes {}", path.display(), list(&ports)).into()
+                );
+            }
+        }
         let seed = if let Self::Random(seed) = self { *seed } else { 0 };
         let mut values = if step.states.iter().all(|state| state.init == zeros()) {
             random(graph.states().map(|(_, state)| (&state.name, &state.ty)), seed, 0.0)
@@ -56,13 +65,37 @@ impl ValueSource {
         };
         if let Some(path) = states {
             let given = load_tensors(path)?;
-            if let Some(name) = given.keys().find(|name| !values.contains_key(*name)) {
-                return Err(format!("{} has a tensor {name:?}, but the graph no such state", path.display()).into());
-            }
+            fit(path, &given, "state", &graph.states().map(|(_, state)| (&state.name, &state.ty)).collect())?;
             values.extend(given);
         }
         Ok(GraphCase { graph: graph.clone(), inputs, states: values })
     }
+}
+
+/// An error unless each of a file's tensors is a port of that kind, of its type.
+fn fit(path: &Path, given: &PortValues, kind: &str, ports: &BTreeMap<&String, &TensorType>) -> Result<(), String> {
+    for (name, value) in given {
+        let path = path.display();
+        match ports.get(name) {
+            None => {
+                return Err(format!(
+                    "{path} has a tensor {name:?}, but the graph no such {kind}: there are {}",
+                    list(ports)
+                ));
+            }
+            Some(ty) if value.ty() != *ty => {
+                return Err(format!("{path}: the {kind} {name:?} is {ty}, but the tensor is {}", value.ty()));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Ports with their types.
+fn list(ports: &BTreeMap<&String, &TensorType>) -> String {
+    let port = |(name, ty): (&&String, &&TensorType)| format!("{name:?} {ty}");
+    ports.iter().map(port).collect::<Vec<_>>().join(", ")
 }
 
 /// Values of loops, which are vectors: of the states as well, from `states` or random numbers from 0 to 1, as those of a graph are.
