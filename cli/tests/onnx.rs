@@ -141,7 +141,9 @@ fn mistakes_are_told() {
     says(refused("run", &models.closed, &["--outputs", "/no/such/folder/y.safetensors"]), &["/no/such/folder"]);
     says(refused("import", &models.closed, &["--to", "/no/such/folder/y.ir"]), &["/no/such/folder"]);
     let inputs = models.file("in.safetensors");
-    for (name, n, parts) in [("x", 7, ["f32[7,3]", "f32[200,3]"]), ("z", BATCH, ["`z`", "x"])] {
+    for (name, n, parts) in
+        [("x", 7, ["f32[7,3]", "f32[200,3]"]), ("z", BATCH, ["\"z\"", "no such input: there are \"x\""])]
+    {
         save_tensors(&inputs, &BTreeMap::from([(name.into(), rows(n, |_| 1.0))])).unwrap();
         says(refused("run", &models.closed, &["--inputs", inputs.to_str().unwrap()]), &parts);
     }
