@@ -9,7 +9,7 @@ const EXTENT_BY_PICKS: usize = 4;
 const PICKS: usize = 16;
 /// From which length on a row is cut into blocks whose largest elements are known, so that after each pick one block is looked at again instead of the row.
 const BLOCKS_FROM: usize = 128;
-/// The most that are picked from a row of blocks, of as many as the row's length is the square of.
+/// The most that are picked from a row of blocks, as a multiple of the square root of its length: so long are the blocks, and so many there are.
 const PICKS_BY_BLOCKS: usize = 4;
 
 /// Whether `count` of `extent` elements are picked rather than all put in order.

@@ -5,8 +5,8 @@ use ir::{DType, TensorType};
 
 /// Fewer images are too few for threads to share: only whole images are, where regions differ, or whole planes of volumes.
 const MIN_IMAGES: usize = 8;
-/// Taps of more places along a line aren't counted one by one: an image or a kernel of a terabyte is refused elsewhere, but must come there.
-const MAX_TAPS_OF_LINE: usize = 1 << 20;
+/// Places of a longer line aren't looked at one by one: an image of a terabyte is refused elsewhere, but must come there.
+const MAX_LINE: usize = 1 << 22;
 /// Regions pay where the one in the middle, in which all taps are inside, has that many places along each axis.
 const MIN_MIDDLE: usize = 6;
 
@@ -45,19 +45,22 @@ pub(crate) fn depthwise_in_regions(window: &Window, x: &TensorType, y: &TensorTy
 
 fn has_regions(window: &Window, x: &TensorType, y: &TensorType) -> bool {
     let spatial = window.size.len();
-    let middle = |d: usize| {
-        let runs = runs(window, d, x.shape[d + 1], y.shape[d + 1]);
-        let middle = runs.iter().filter(|r| r.taps == window.size[d]).map(|r| r.count).max();
-        // A place without any tap is a sum of nothing, which no tile computes.
-        middle.filter(|_| runs.iter().all(|r| r.taps > 0)).unwrap_or(0)
-    };
-    let pays = |d: usize| middle(d) >= MIN_MIDDLE;
-    let is_short = |d: usize| y.shape[d + 1].saturating_mul(window.size[d]) <= MAX_TAPS_OF_LINE;
-    let enough_images = |planes: usize| x.shape[0].saturating_mul(planes) >= MIN_IMAGES;
-    matches!(x.dtype, DType::F32 | DType::F64)
-        && (spatial == 3 || spatial < 3 && enough_images(1))
-        && (0..spatial).all(|d| is_short(d) && pays(d))
-        && (spatial < 3 || enough_images(middle(0)))
+    if !matches!(x.dtype, DType::F32 | DType::F64)
+        || spatial < 3 && x.shape[0] < MIN_IMAGES
+        || y.shape[1..=spatial].iter().any(|&places| places > MAX_LINE)
+    {
+        return false;
+    }
+    let middles: Vec<usize> = (0..spatial).map(|d| middle(window, d, x.shape[d + 1], y.shape[d + 1])).collect();
+    let planes = if spatial < 3 { 1 } else { middles[0] };
+    middles.iter().all(|&places| places >= MIN_MIDDLE) && x.shape[0].saturating_mul(planes) >= MIN_IMAGES
+}
+
+/// How many places along an axis have all taps inside of the operand. None, where one has no tap at all: a sum of nothing, which no tile computes.
+fn middle(window: &Window, d: usize, input: usize, output: usize) -> usize {
+    let runs = runs(window, d, input, output);
+    let whole = runs.iter().filter(|run| run.taps == window.size[d]).map(|run| run.count).max();
+    whole.filter(|_| runs.iter().all(|run| run.taps > 0)).unwrap_or(0)
 }
 
 /// Places along an axis that have the same taps inside.
@@ -72,11 +75,13 @@ pub(crate) struct TapRun {
 /// The runs of places along a spatial axis.
 pub(crate) fn runs(window: &Window, d: usize, input: usize, output: usize) -> Vec<TapRun> {
     let (stride, dilation, before) = (window.stride[d], window.dilation[d], window.pad[d].0);
+    // The first tap that lies at `end` or behind it.
+    let taps_before =
+        |place: usize, end: usize| end.saturating_sub(place * stride).div_ceil(dilation).min(window.size[d]);
     let mut runs: Vec<TapRun> = vec![];
     for place in 0..output {
-        let inside = |tap: &usize| (before..before + input).contains(&(place * stride + tap * dilation));
-        let first_tap = (0..window.size[d]).find(inside).unwrap_or(0);
-        let taps = (0..window.size[d]).filter(inside).count();
+        let (first_tap, end) = (taps_before(place, before), taps_before(place, before + input));
+        let taps = end - first_tap;
         match runs.last_mut() {
             Some(run) if (run.first_tap, run.taps) == (first_tap, taps) => run.count += 1,
             _ => runs.push(TapRun { start: place, count: 1, first_tap, taps }),

@@ -28,10 +28,9 @@ fn regions(whole: &BatchedMatmul, op: &Conv, x: &TensorType, y: &TensorType) -> 
     let images = base.m.remove(0);
     base.batch.push(images);
     base.origin.at = vec![0; spatial + 2];
+    let axes: Vec<Vec<TapRun>> = (0..spatial).map(|d| runs(&op.window, d, x.shape[d + 1], y.shape[d + 1])).collect();
     let along = |part: &BatchedMatmul, d: usize| -> Vec<BatchedMatmul> {
-        let pad = op.window.pad[d].0 as i64;
-        let runs = runs(&op.window, d, x.shape[d + 1], y.shape[d + 1]);
-        runs.into_iter().map(|run| restricted(part, d, run, pad, op)).collect()
+        axes[d].iter().map(|&run| restricted(part, d, run, op)).collect()
     };
     let mut kernels = if spatial < 3 { vec![base] } else { along(&base, 0) };
     // Each kernel has panels of its own taps.
@@ -62,14 +61,14 @@ fn order_axes(part: &mut BatchedMatmul) {
 }
 
 /// A part whose places along a spatial axis are those of a run.
-fn restricted(part: &BatchedMatmul, d: usize, run: TapRun, pad: i64, op: &Conv) -> BatchedMatmul {
+fn restricted(part: &BatchedMatmul, d: usize, run: TapRun, op: &Conv) -> BatchedMatmul {
     let mut part = part.clone();
     let (places, taps): (&mut Dim, &mut Dim) = (&mut part.m[d], &mut part.k[d]);
     (places.extent, taps.extent) = (run.count, run.taps);
     // One element of the operand along the axis, whatever the stride.
     let element = places.a / op.window.stride[d] as i64;
     let IterationOrigin { a, b, steps, at } = &mut part.origin;
-    *a += places.a * run.start as i64 + taps.a * run.first_tap as i64 - element * pad;
+    *a += places.a * run.start as i64 + taps.a * run.first_tap as i64 - element * op.window.pad[d].0 as i64;
     *b += taps.b * run.first_tap as i64;
     *steps += taps.steps * run.first_tap;
     at[d + 1] = run.start;
