@@ -14,7 +14,7 @@
 //! ```
 
 use crate::text::{TextLine, lines, printing_order};
-use crate::{Graph, NodeId};
+use crate::{Graph, NodeId, map_of};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
@@ -99,7 +99,7 @@ impl<'g> DiffSide<'g> {
             let key = (format!("{} : {}", graph.op(id), graph.ty(id)), operands);
             class.insert(id, *classes.entry(key).or_insert(next));
         }
-        Self { graph, order, lines: node_lines.collect(), class }
+        Self { graph, order, lines: map_of(node_lines), class }
     }
 
     /// The nodes of each class, in order.
@@ -185,7 +185,7 @@ impl<'g> GraphComparison<'g> {
     }
 
     fn result(&self) -> GraphDiff {
-        let replaced: BTreeMap<NodeId, NodeId> = self.replaced.iter().copied().collect();
+        let replaced = map_of(self.replaced.iter().copied());
         let mut diff = GraphDiff { alike: self.pairs.len() - replaced.len(), ..GraphDiff::default() };
         for &x in &self.a.order {
             match (self.pairs.get(&x), replaced.get(&x)) {

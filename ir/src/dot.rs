@@ -1,5 +1,6 @@
 //! Graphs as pictures: the DOT language of Graphviz.
 
+use crate::map::positions;
 use crate::text::printing_order;
 use crate::{Family, Graph, NodeId};
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ const MOST_CHARS: usize = 48;
 /// updates as ovals. An edge to an operand other than the first says which one it is.
 pub fn to_dot(graph: &Graph) -> String {
     let order = printing_order(graph);
-    let position: BTreeMap<NodeId, usize> = order.iter().enumerate().map(|(i, &id)| (id, i)).collect();
+    let position = positions(&order);
     let mut clusters: BTreeMap<Option<u32>, Vec<NodeId>> = BTreeMap::new();
     for &id in &order {
         clusters.entry(graph.cluster(id)).or_default().push(id);

@@ -33,7 +33,7 @@
 //! ```
 
 use crate::op::source::Input;
-use crate::{Family, Graph, NodeId, Op, Shape, TensorType, Value};
+use crate::{Family, Graph, NodeId, Op, Shape, TensorType, Value, map_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A graph and the values that it is run on, by name.
@@ -172,7 +172,7 @@ impl Shrinking<'_> {
         let Ok(mut outcome) = crate::eval::run(&graph, &self.case.inputs, &self.case.states) else {
             return BTreeMap::new();
         };
-        ids.into_iter().filter_map(|id| Some((id, outcome.outputs.remove(&id.to_string())?))).collect()
+        map_of(ids.into_iter().filter_map(|id| Some((id, outcome.outputs.remove(&id.to_string())?))))
     }
 
     /// Operands of the same type in place of nodes.
@@ -234,10 +234,10 @@ impl Shrinking<'_> {
         let cut = |values: &BTreeMap<String, Value>, name: &str, ty: &TensorType| {
             Some((name.to_string(), beginning(values.get(name)?, ty)?))
         };
-        let inputs =
-            graph.inputs().map(|(_, port)| cut(&self.case.inputs, &port.name, &port.ty)).collect::<Option<_>>()?;
-        let states =
-            graph.states().map(|(_, port)| cut(&self.case.states, &port.name, &port.ty)).collect::<Option<_>>()?;
+        let inputs = graph.inputs().map(|(_, port)| cut(&self.case.inputs, &port.name, &port.ty));
+        let inputs = map_of(inputs.collect::<Option<Vec<_>>>()?);
+        let states = graph.states().map(|(_, port)| cut(&self.case.states, &port.name, &port.ty));
+        let states = map_of(states.collect::<Option<Vec<_>>>()?);
         Some(GraphCase { graph, inputs, states })
     }
 }

@@ -13,6 +13,7 @@
 //! After `launch exp_0(b0, b1)`, `b1` a buffer of `f32[20000]`: `launch check_numerics_1(b1, b2)`, where `b2` is the output `check_numerics/f32` of type `i32[3]`.
 
 use crate::{PassContext, PassError};
+use ir::map_of;
 use kernel::walk::{visit_exprs, visit_stmts};
 use kernel::{
     Access, Affine, BufRef, Buffer, BufferId, BufferKind, Code, DType, Expr, IndexExpr, IndexVar, Kernel, Launch,
@@ -146,7 +147,7 @@ impl MagnitudeOutputs {
             program.buffers.push(Buffer { dtype, len, kind: BufferKind::Output { name: name.into() }, offset: None });
             (dtype, MagnitudeOutput { buffer: BufferId(program.buffers.len() as u32 - 1), len, next: 0 })
         });
-        Self(declared.collect())
+        Self(map_of(declared))
     }
 
     /// Adds the launch that looks at a buffer.

@@ -3,7 +3,7 @@
 use crate::Module;
 use ir::eval::RunResults;
 use ir::shrink::GraphCase;
-use ir::{Data, Graph, TensorType, Value, ValueError};
+use ir::{Data, Graph, TensorType, Value, ValueError, map_of};
 use kernel::eval::Tensors;
 use std::collections::BTreeMap;
 
@@ -67,11 +67,11 @@ pub fn interpret(module: &Module, case: &GraphCase) -> Result<RunResults, Interp
 
 /// The values of these ports.
 fn own<'g>(values: &BTreeMap<String, Value>, names: impl Iterator<Item = &'g String>) -> BTreeMap<String, Value> {
-    names.filter_map(|name| Some((name.clone(), values.get(name)?.clone()))).collect()
+    map_of(names.filter_map(|name| Some((name.clone(), values.get(name)?.clone()))))
 }
 
 fn elements(values: &BTreeMap<String, Value>) -> Tensors {
-    values.iter().map(|(name, value)| (name.clone(), value.data().clone())).collect()
+    map_of(values.iter().map(|(name, value)| (name.clone(), value.data().clone())))
 }
 
 /// What loops gave, with the types that the graph has.
@@ -83,5 +83,6 @@ fn typed(graph: &Graph, outputs: &Tensors, states: &Tensors) -> Result<RunResult
     };
     let outputs = graph.outputs().iter().map(|(name, id)| value(outputs, name, graph.ty(*id)));
     let states = graph.states().map(|(_, state)| value(states, &state.name, &state.ty));
-    Ok(RunResults { outputs: outputs.collect::<Result<_, _>>()?, states: states.collect::<Result<_, _>>()? })
+    let outputs = map_of(outputs.collect::<Result<Vec<_>, _>>()?);
+    Ok(RunResults { outputs, states: map_of(states.collect::<Result<Vec<_>, _>>()?) })
 }

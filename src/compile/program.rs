@@ -6,7 +6,7 @@ use super::values::{Elements, append_le, first, read, with_input, write, write_f
 use super::{CompileError, CompileOptions, CompileReport, RunError, StepOutputs};
 use crate::data::ArrayView;
 use crate::dsl::{StateRole, StateSpec, Step, zeros};
-use ir::{DType, Shape, TensorType, Value};
+use ir::{DType, Shape, TensorType, Value, map_of};
 use kernel::{Buffer, BufferKind};
 use runtime::{Element, Executable, PortError, PortKind, Refused, States};
 use std::collections::BTreeMap;
@@ -45,8 +45,8 @@ impl CompiledProgram {
         let numerics = options.passes.check_numerics.then(|| NumericsCheck::new(step, &executable, options));
         Ok(Self {
             executable,
-            inputs: graph.inputs().map(|(_, input)| (input.name.clone(), input.ty.clone())).collect(),
-            outputs: graph.outputs().iter().map(|(name, id)| (name.clone(), graph.ty(*id).clone())).collect(),
+            inputs: map_of(graph.inputs().map(|(_, input)| (input.name.clone(), input.ty.clone()))),
+            outputs: map_of(graph.outputs().iter().map(|(name, id)| (name.clone(), graph.ty(*id).clone()))),
             states: step.states.clone(),
             indexed: IndexedInputs::of(graph),
             numerics: numerics.transpose()?.map(Box::new),
@@ -89,7 +89,8 @@ impl CompiledProgram {
             return Err(RunError::Missing { name: name.clone(), ty: ty.clone() });
         }
         self.step()?;
-        self.outputs.keys().map(|name| Ok((name.clone(), self.output_value(name)?))).collect()
+        let outputs = self.outputs.keys().map(|name| Ok((name.clone(), self.output_value(name)?)));
+        Ok(map_of(outputs.collect::<Result<Vec<_>, RunError>>()?))
     }
 
     /// Runs one step on elements that the caller keeps; the outputs are read where the step wrote them, or copied into the caller's memory. Allocates nothing. (Who can make

@@ -7,7 +7,7 @@
 use super::{CompileError, CompileOptions, Stop, run_passes};
 use crate::dsl::{LOCAL, SUM, Step};
 use ir::op::source::Input;
-use ir::{Graph, NodeId, Op};
+use ir::{Graph, NodeId, Op, map_of};
 use std::collections::BTreeMap;
 
 /// How outputs and inputs begin that a stage hands on to a later one.
@@ -105,8 +105,7 @@ impl Places {
 /// The first stage in which each node can be computed.
 fn earliest(graph: &Graph, order: &[NodeId]) -> BTreeMap<NodeId, usize> {
     let mut stages: BTreeMap<NodeId, usize> = BTreeMap::new();
-    let terms: BTreeMap<usize, NodeId> =
-        graph.outputs().iter().filter_map(|(name, id)| Some((number(name, LOCAL)?, *id))).collect();
+    let terms = map_of(graph.outputs().iter().filter_map(|(name, id)| Some((number(name, LOCAL)?, *id))));
     // A sum is known one stage after its term: as many rounds as there are stages.
     for _ in 0..=terms.len() {
         let mut changed = false;

@@ -135,30 +135,37 @@ impl GraphBuilder {
         operands: &[&Tensor],
         f: impl FnOnce(&mut Builder<'_>, &[NodeId]) -> Result<NodeId, Failure>,
     ) -> Tensor {
+        let (target, nodes) = match self.adopted(operands) {
+            Ok(adopted) => adopted,
+            Err(poisoned) => return poisoned,
+        };
+        let loc = target.here();
+        let result = f(&mut Builder::new(&mut target.inner_mut().graph, Some(loc.clone())), &nodes);
+        target.added(operands, &nodes, loc, result)
+    }
+
+    /// The graph that an op on these operands belongs to, and the operands' nodes there.
+    ///
+    /// # Errors
+    /// The poisoned tensor that the op gives: an operand is one, or a diagnostic says where the operands don't belong.
+    #[track_caller]
+    fn adopted(&self, operands: &[&Tensor]) -> Result<(Self, Vec<NodeId>), Tensor> {
         let target = self.innermost(operands);
         if operands.iter().any(|t| t.is_poisoned()) {
-            return target.tensor(None);
+            return Err(target.tensor(None));
         }
         if target.is_closed() {
             let rule = "a tensor of a scan's body is used outside of it: let the body give it as a result";
-            return target.fail("an op", operands, rule);
+            return Err(target.fail("an op", operands, rule));
         }
         let Some(nodes) = operands.iter().map(|t| target.adopt(t)).collect::<Option<Vec<_>>>() else {
-            return target.fail("an op", operands, "its operands belong to different graphs");
+            return Err(target.fail("an op", operands, "its operands belong to different graphs"));
         };
-        target.add(operands, &nodes, f)
+        Ok((target, nodes))
     }
 
-    /// Adds nodes on nodes of this graph.
-    #[track_caller]
-    fn add(
-        &self,
-        operands: &[&Tensor],
-        nodes: &[NodeId],
-        f: impl FnOnce(&mut Builder<'_>, &[NodeId]) -> Result<NodeId, Failure>,
-    ) -> Tensor {
-        let loc = self.here();
-        let result = f(&mut Builder::new(&mut self.inner_mut().graph, Some(loc.clone())), nodes);
+    /// The tensor of nodes that were added on nodes of this graph, or a diagnostic.
+    fn added(&self, operands: &[&Tensor], nodes: &[NodeId], loc: Loc, result: Result<NodeId, Failure>) -> Tensor {
         match result {
             Ok(node) => {
                 self.inner_mut().carry_mask(nodes, node);

@@ -5,7 +5,7 @@ use super::loss_scale::Scaled;
 use super::rates::{Member, member_of, members};
 use super::{Optimizer, Update};
 use crate::dsl::{GraphBuilder, ModelErrors, Parameter, Select, StateRole, Step, Tensor, TypeSpec, constant};
-use ir::{DType, Loc};
+use ir::{DType, Loc, map_of};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
@@ -298,7 +298,7 @@ impl GraphBuilder {
         let all_double = chosen.iter().all(|(parameter, _)| parameter.dtype == DType::F64);
         let dtype = if all_double { DType::F64 } else { DType::F32 };
         let whole = chosen.len() == known.len();
-        let of: BTreeMap<String, Tensor> = chosen.iter().map(|(p, _)| p.name.clone()).zip(gradients).collect();
+        let of = map_of(chosen.iter().map(|(p, _)| p.name.clone()).zip(gradients));
         // Optimizers are called through a trait object, which knows no caller.
         self.at(Loc::caller(), || {
             let mut updates = Updates::declare(self, dtype, optimizer, whole);

@@ -7,7 +7,7 @@ use crate::model::trace::{GRADIENT, observation};
 use crate::model::{Batch, Criteria, Model};
 use crate::nn::Objective;
 use crate::nn::metric::Reported;
-use ir::{Loc, Scalar, SplitMix64, Value};
+use ir::{Loc, Scalar, SplitMix64, Value, map_of};
 use std::collections::BTreeMap;
 
 /// Checks gradients against central differences of values, in `f64`: what a layer, a loss or an op of one's own, put together of others, needs least and a custom gradient needs most.
@@ -89,7 +89,7 @@ impl GradientTest {
             g.output(&format!("{GRADIENT}{name}"), &g.gradients(&loss, &[&parameter])[0]);
         }
         let step = g.finish()?;
-        let mut states: BTreeMap<String, Value> = step.initial_values(self.seed).into_iter().collect();
+        let mut states = map_of(step.initial_values(self.seed));
         let mut random = SplitMix64::new(self.seed);
         for state in step.states.iter().filter(|state| state.trainable()) {
             let number = |_| Scalar::from_f64((random.bits() >> 44) as f64 / f64::from(1 << 19) - 1.0, state.ty.dtype);
@@ -126,8 +126,8 @@ impl GradientTest {
         let size = samples.first().and_then(|(_, value)| value.ty().shape.first().copied()).unwrap_or(1);
         let criteria = Criteria { losses: &loss.losses(), metrics: &[], reported: Reported::Totals };
         let step = observation(model, Batch::from(size), criteria, Loc::caller())?;
-        let states = step.initial_values(self.seed).into_iter().collect();
-        let samples = samples.iter().map(|(name, value)| (name.to_string(), (*value).clone())).collect();
+        let states = map_of(step.initial_values(self.seed));
+        let samples = map_of(samples.iter().map(|(name, value)| (name.to_string(), (*value).clone())));
         self.check(&step, &samples, &states)
     }
 

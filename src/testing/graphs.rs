@@ -3,7 +3,7 @@
 use super::TestingError;
 use crate::io::{IoError, write_atomically};
 use ir::eval::{Trials, run};
-use ir::{Graph, Scalar, SplitMix64, TensorType, Value};
+use ir::{Graph, Scalar, SplitMix64, TensorType, Value, map_of};
 use kernel::Target;
 use passes::{Module, Outcome, PassContext, RunOptions, pipeline, runner};
 use std::collections::BTreeMap;
@@ -85,8 +85,8 @@ pub fn compare_snapshot(path: impl AsRef<Path>, text: &str) -> Result<(), Testin
 /// The first element that differs; ports that do; a graph that can't be evaluated.
 pub fn compare_graphs(first: &Graph, second: &Graph, seed: u64) -> Result<(), TestingError> {
     let differ = |what: String| TestingError::Graphs(what);
-    let inputs = |graph: &Graph| of_ports(graph.inputs().map(|(_, port)| (&port.name, &port.ty)), seed);
-    let states = |graph: &Graph| of_ports(graph.states().map(|(_, port)| (&port.name, &port.ty)), seed + 1);
+    let inputs = |graph: &Graph| of_ports(map_of(graph.inputs().map(|(_, port)| (&port.name, &port.ty))), seed);
+    let states = |graph: &Graph| of_ports(map_of(graph.states().map(|(_, port)| (&port.name, &port.ty))), seed + 1);
     let (of_inputs, of_states) = (inputs(first), states(first));
     for (kind, values, others) in [("inputs", &of_inputs, inputs(second)), ("states", &of_states, states(second))] {
         if !values.iter().map(|(name, v)| (name, v.ty())).eq(others.iter().map(|(name, v)| (name, v.ty()))) {
@@ -105,10 +105,8 @@ pub fn compare_graphs(first: &Graph, second: &Graph, seed: u64) -> Result<(), Te
     }
 }
 
-/// Random values of ports.
-fn of_ports<'g>(ports: impl Iterator<Item = (&'g String, &'g TensorType)>, seed: u64) -> BTreeMap<String, Value> {
-    // In the order of their names: graphs with the same ports get the same values.
-    let ports: BTreeMap<&String, &TensorType> = ports.collect();
+/// Random values of ports, in the order of their names: graphs with the same ports get the same values.
+fn of_ports(ports: BTreeMap<&String, &TensorType>, seed: u64) -> BTreeMap<String, Value> {
     let mut random = SplitMix64::new(seed);
     let element = |random: &mut SplitMix64, ty: &TensorType| match ty.dtype.is_float() {
         true => Scalar::from_f64((random.bits() >> 44) as f64 / f64::from(1 << 19) - 1.0, ty.dtype),
@@ -116,7 +114,7 @@ fn of_ports<'g>(ports: impl Iterator<Item = (&'g String, &'g TensorType)>, seed:
     };
     let of =
         |(name, ty): (&String, &TensorType)| (name.clone(), Value::from_fn(ty.clone(), |_| element(&mut random, ty)));
-    ports.into_iter().map(of).collect()
+    map_of(ports.into_iter().map(of))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::dsl::{GraphBuilder, Step, Tensor, TypeSpec};
 use ir::eval::{RunResults, run};
-use ir::{DType, Scalar, Value};
+use ir::{DType, Scalar, Value, map_of};
 use passes::{PassContext, PassOptions};
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ impl Runner {
         let mut graph = step.graph.clone();
         let cx = PassContext { target: kernel_target(), options: PassOptions::default() };
         passes::autodiff::run(&mut graph, &cx).unwrap();
-        Self { graph, states: step.initial_values(42).into_iter().collect() }
+        Self { graph, states: map_of(step.initial_values(42)) }
     }
 
     pub(crate) fn try_step(&mut self, inputs: &[(&str, Value)]) -> Result<NamedValues, String> {

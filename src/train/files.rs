@@ -8,7 +8,7 @@ use crate::io::{
     IoError, LoadReport, RESERVED, SaveReport, TensorFile, WeightRules, is_graph, save_graphs, save_with_metadata,
     select,
 };
-use ir::TensorType;
+use ir::{TensorType, map_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -32,7 +32,7 @@ impl Trainer {
         let values = self.programs.states_of(&step.states)?;
         let powers = std::iter::successors(Some(1usize), |size| size.checked_mul(2)).take_while(|size| *size < samples);
         let smaller = powers.filter_map(|size| Some((size, self.prediction_step(size).ok()?.graph)));
-        let smaller = if self.prediction_step(samples).is_ok() { smaller.collect() } else { BTreeMap::new() };
+        let smaller = if self.prediction_step(samples).is_ok() { map_of(smaller) } else { BTreeMap::new() };
         Ok(save_graphs(path, &step.graph, &smaller, (&values, &self.metadata))?)
     }
 
@@ -90,7 +90,7 @@ impl Trainer {
     fn load(
         &mut self,
         path: impl AsRef<Path>,
-        keep: impl Fn(StateRole) -> bool,
+        keep: fn(StateRole) -> bool,
         ignore: impl Fn(&TensorFile, &BTreeMap<String, TensorType>) -> BTreeSet<String>,
     ) -> Result<(), TrainError> {
         let path = path.as_ref();
@@ -99,8 +99,8 @@ impl Trainer {
         file.check_seal()?;
         let ignored = ignore(&file, &wanted);
         let kept = file.names().filter(|name| !name.starts_with(RESERVED) && !ignored.contains(*name));
-        let tensors: Result<BTreeMap<_, _>, IoError> = kept.map(|name| Ok((name.into(), file.tensor(name)?))).collect();
-        let (tensors, metadata) = (tensors?, file.metadata()?);
+        let tensors: Result<Vec<_>, IoError> = kept.map(|name| Ok((name.into(), file.tensor(name)?))).collect();
+        let (tensors, metadata) = (map_of(tensors?), file.metadata()?);
         self.programs.set_states(select(path, tensors, &wanted, true)?)?;
         self.extend_metadata(metadata);
         Ok(())

@@ -16,7 +16,7 @@ use crate::model::{Batch, Criteria, Model, loss_name};
 use crate::nn::metric::Reported;
 use crate::nn::{Metric, Objective};
 use crate::optim::Optimizer;
-use ir::{Loc, TensorType, Value};
+use ir::{Loc, TensorType, Value, map_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ impl Programs {
     /// None compiled yet. The states of training get their initial values.
     pub(super) fn new(subject: TrainingSetup, options: CompileOptions) -> Result<Self, ModelErrors> {
         let step = subject.declare((Purpose::Training, 1.into()))?;
-        let specs = step.states.into_iter().map(|state| (state.name.clone(), state)).collect();
+        let specs = map_of(step.states.into_iter().map(|state| (state.name.clone(), state)));
         Ok(Self {
             subject,
             cache: ProgramCache::without_states(options),
@@ -272,11 +272,12 @@ impl Programs {
     }
 
     /// The values of all states whose role is accepted.
-    pub(super) fn states(&mut self, keep: impl Fn(StateRole) -> bool) -> Result<BTreeMap<String, Value>, TrainError> {
+    pub(super) fn states(&mut self, keep: fn(StateRole) -> bool) -> Result<BTreeMap<String, Value>, TrainError> {
         self.take_back()?;
         let Some(block) = &self.states else { return Ok(BTreeMap::new()) };
         let kept = self.specs.values().filter(|state| keep(state.role));
-        kept.map(|state| Ok((state.name.clone(), read(block, &state.name, &state.ty)?))).collect()
+        let kept = kept.map(|state| Ok((state.name.clone(), read(block, &state.name, &state.ty)?)));
+        Ok(map_of(kept.collect::<Result<Vec<_>, TrainError>>()?))
     }
 
     /// The values that these states have now, among others.
@@ -291,9 +292,9 @@ impl Programs {
     }
 
     /// The types of all states whose role is accepted.
-    pub(super) fn types(&self, keep: impl Fn(StateRole) -> bool) -> BTreeMap<String, TensorType> {
+    pub(super) fn types(&self, keep: fn(StateRole) -> bool) -> BTreeMap<String, TensorType> {
         let kept = self.specs.values().filter(|state| keep(state.role));
-        kept.map(|state| (state.name.clone(), state.ty.clone())).collect()
+        map_of(kept.map(|state| (state.name.clone(), state.ty.clone())))
     }
 
     /// Those of what a checkpoint holds.

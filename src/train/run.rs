@@ -17,6 +17,7 @@ use crate::data::{BatchReader, BatchView, Epoch, Source};
 use crate::model::Batch;
 use crate::nn::metric::StatefulMetric;
 use crate::parallel::Communicator;
+use ir::map_of;
 use std::time::Instant;
 
 /// What a run reads.
@@ -378,7 +379,7 @@ fn settings(
     let columns: Vec<String> =
         data.train.schema().fields().iter().map(|field| format!("{} {}", field.name, field.ty)).collect();
     let callbacks: Vec<String> = callbacks.iter().map(|callback| callback.name()).collect();
-    [
+    let settings = [
         ("the optimizer", subject.optimizer.name().into()),
         ("the loss", losses.join(" + ")),
         ("metrics", format!("[{}]", metrics.join(", "))),
@@ -393,10 +394,8 @@ fn settings(
         ("validation", yes(data.validation.is_some())),
         ("the list of callbacks", format!("[{}]", callbacks.join(", "))),
         (STEP_SETTINGS, trainer.programs.fingerprint().unwrap_or_default()),
-    ]
-    .into_iter()
-    .map(|(what, value)| (what.to_string(), value))
-    .collect()
+    ];
+    map_of(settings.map(|(what, value)| (what.to_string(), value)))
 }
 
 fn yes(yes: bool) -> String {
@@ -411,7 +410,7 @@ pub(super) fn model_settings(trainer: &Trainer) -> Result<RunSettings, TrainErro
         ("the seed", trainer.programs.options().seed.to_string()),
         ("the machine that code is generated for (GRADC_TARGET and GRADC_CACHES say it)", format!("{target:?}")),
     ];
-    Ok(settings.into_iter().map(|(what, value)| (what.to_string(), value)).collect())
+    Ok(map_of(settings.map(|(what, value)| (what.to_string(), value))))
 }
 
 /// How many passes over the data the steps so far would make. Counted by steps, which a checkpoint keeps, so that each epoch has an order of its own in whichever

@@ -14,7 +14,7 @@ use crate::dsl::{ModelErrors, STEP, StateRole};
 use crate::model::{Model, SAMPLE_WEIGHT};
 use crate::nn::{Metric, Objective};
 use crate::optim::{LearningRate, Optimizer, learning_rates};
-use ir::{DType, Loc, Value};
+use ir::{DType, Loc, Value, map_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -235,7 +235,8 @@ impl Trainer {
                 parts.entry(name.clone()).or_default().push(output);
             }
         }
-        parts.into_iter().map(|(name, parts)| Ok((name, concatenate(&parts)?))).collect()
+        let outputs = parts.into_iter().map(|(name, parts)| Ok((name, concatenate(&parts)?)));
+        Ok(map_of(outputs.collect::<Result<Vec<_>, TrainError>>()?))
     }
 
     /// Trainable parameters and running statistics, by name.
@@ -272,7 +273,7 @@ impl Trainer {
     pub fn weights_of(&mut self, layer: &str) -> Result<BTreeMap<String, Value>, TrainError> {
         let prefix = format!("{layer}/");
         let weights = self.weights()?.into_iter();
-        Ok(weights.filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?.to_string(), value))).collect())
+        Ok(map_of(weights.filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?.to_string(), value)))))
     }
 
     /// Replaces weights of a layer that is a model by those of the model alone; see [`Self::weights_of`].
@@ -280,7 +281,7 @@ impl Trainer {
     /// # Errors
     /// A name that is no state of the layer, a value of another type.
     pub fn set_weights_of(&mut self, layer: &str, weights: BTreeMap<String, Value>) -> Result<(), TrainError> {
-        self.set_weights(weights.into_iter().map(|(name, value)| (format!("{layer}/{name}"), value)).collect())
+        self.set_weights(map_of(weights.into_iter().map(|(name, value)| (format!("{layer}/{name}"), value))))
     }
 
     /// The graph of a step of training on one sample, as it was declared.

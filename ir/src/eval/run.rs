@@ -2,7 +2,7 @@
 
 use super::{FeedKind, NodeSite, RunError};
 use crate::op::scan;
-use crate::{EvalError, Graph, NodeId, Op, TensorType, Value};
+use crate::{EvalError, Graph, NodeId, Op, TensorType, Value, map_of};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ impl RunResults {
     /// All of it under one name each: the outputs, and the states as `name'`.
     pub fn named(self) -> BTreeMap<String, Value> {
         let states = self.states.into_iter().map(|(name, value)| (format!("{name}'"), value));
-        self.outputs.into_iter().chain(states).collect()
+        map_of(self.outputs.into_iter().chain(states))
     }
 }
 
@@ -49,8 +49,8 @@ pub fn run_watched(
     states: &BTreeMap<String, Value>,
     watch: &mut Watch<'_>,
 ) -> Result<RunResults, RunError> {
-    check_ports(FeedKind::Input, graph.inputs().map(|(_, i)| (i.name.as_str(), &i.ty)), inputs)?;
-    check_ports(FeedKind::State, graph.states().map(|(_, s)| (s.name.as_str(), &s.ty)), states)?;
+    check_ports(FeedKind::Input, map_of(graph.inputs().map(|(_, i)| (i.name.as_str(), &i.ty))), inputs)?;
+    check_ports(FeedKind::State, map_of(graph.states().map(|(_, s)| (s.name.as_str(), &s.ty))), states)?;
     let order = live_order(graph)?;
     let mut pending = uses(graph, &order);
     let mut values: BTreeMap<NodeId, Cow<'_, Value>> = BTreeMap::new();
@@ -75,19 +75,18 @@ pub fn run_watched(
         }
     }
     let collect = |results: &[(String, NodeId)]| -> BTreeMap<String, Value> {
-        results.iter().map(|(name, id)| (name.clone(), values[id].clone().into_owned())).collect()
+        map_of(results.iter().map(|(name, id)| (name.clone(), values[id].clone().into_owned())))
     };
     let mut after = states.clone();
     after.extend(collect(graph.updates()));
     Ok(RunResults { outputs: collect(graph.outputs()), states: after })
 }
 
-fn check_ports<'g>(
+fn check_ports(
     port: FeedKind,
-    declared: impl Iterator<Item = (&'g str, &'g TensorType)>,
+    declared: BTreeMap<&str, &TensorType>,
     given: &BTreeMap<String, Value>,
 ) -> Result<(), RunError> {
-    let declared: BTreeMap<&str, &TensorType> = declared.collect();
     if let Some(name) = given.keys().find(|name| !declared.contains_key(name.as_str())) {
         let known = declared.keys().map(ToString::to_string).collect();
         return Err(RunError::Unknown { port, name: name.clone(), known });

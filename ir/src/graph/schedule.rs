@@ -1,6 +1,7 @@
 //! The order of evaluation that respects clusters, which is also the order of lines in text.
 
 use super::{Graph, NodeId};
+use crate::map_of;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The clusters that wait for each other, first and last the same.
@@ -62,7 +63,7 @@ fn units(graph: &Graph, topological: &[NodeId]) -> BTreeMap<NodeId, ScheduleUnit
     let inside = |id: NodeId| above.get(&id)?.intersection(below.get(&id)?).next().copied();
     let unit =
         |id: NodeId| graph.cluster(id).or_else(|| inside(id)).map_or(ScheduleUnit::Node(id), ScheduleUnit::Cluster);
-    topological.iter().map(|&id| (id, unit(id))).collect()
+    map_of(topological.iter().map(|&id| (id, unit(id))))
 }
 
 /// A depth-first walk over units, operands first, with its own stack so that deep graphs don't overflow the machine's.

@@ -1,7 +1,7 @@
 //! Which section of a training step a node belongs to.
 
 use super::{Graph, NodeId};
-use crate::{Op, Section};
+use crate::{Op, Section, map_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Graph {
@@ -11,7 +11,7 @@ impl Graph {
     pub fn sections(&self) -> BTreeMap<NodeId, Section> {
         let gradients: Vec<NodeId> = self.ids().filter(|&id| matches!(self.op(id), Op::Gradient(_))).collect();
         if gradients.is_empty() {
-            return self.ids().filter_map(|id| Some((id, self.loc(id)?.section?))).collect();
+            return map_of(self.ids().filter_map(|id| Some((id, self.loc(id)?.section?))));
         }
         let losses = self.above(gradients.iter().map(|&id| self.operands(id)[0]));
         let from_gradients = self.below(&gradients);
@@ -23,7 +23,7 @@ impl Graph {
             _ if losses.contains(&id) || forward.contains(&id) => Section::Forward,
             _ => Section::Update,
         };
-        self.ids().map(|id| (id, section(id))).collect()
+        map_of(self.ids().map(|id| (id, section(id))))
     }
 
     /// Says which section a node belongs to, if it has a place.

@@ -36,17 +36,23 @@ impl ArgSort {
         let mut result = vec![0; x.len()];
         for line in line_starts(extents) {
             let at = |k: i32| x[line + k as usize * inner];
-            let mut order: Vec<i32> = (0..n as i32).collect();
-            match self.descending {
-                true => order.sort_by(|&a, &b| compare(at(b), at(a))),
-                false => order.sort_by(|&a, &b| compare(at(a), at(b))),
-            }
+            let order = match self.descending {
+                true => sorted(n, &|a, b| compare(at(b), at(a))),
+                false => sorted(n, &|a, b| compare(at(a), at(b))),
+            };
             for (k, position) in order.into_iter().enumerate() {
                 result[line + k * inner] = position;
             }
         }
         result
     }
+}
+
+/// The positions below `n` in order; those that compare equal stay as they are. For all types one function: a sort is much code.
+fn sorted(n: usize, compare: &dyn Fn(i32, i32) -> Ordering) -> Vec<i32> {
+    let mut order: Vec<i32> = (0..n as i32).collect();
+    order.sort_by(|&a, &b| compare(a, b));
+    order
 }
 
 /// Which of two numbers comes first.

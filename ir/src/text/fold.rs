@@ -1,6 +1,7 @@
 //! Layers that are like one above them: in a graph of many equal blocks, one is enough to read.
 
 use super::run::{Runs, title};
+use crate::map::positions;
 use crate::op::attr::Attr;
 use crate::{NodeId, Section};
 use std::collections::BTreeMap;
@@ -37,8 +38,7 @@ impl fmt::Display for FoldedLayer<'_> {
 
 /// What is like something above, in the order of lines: whole layers first, and inside of those that aren't, the layers that they are made of.
 pub(super) fn fold<'g>(runs: &Runs<'g>) -> Vec<FoldedLayer<'g>> {
-    let position = runs.order.iter().enumerate().map(|(at, &id)| (id, at)).collect();
-    let mut folding = Folding { runs, position, seen: BTreeMap::new(), folds: vec![] };
+    let mut folding = Folding { runs, position: positions(&runs.order), seen: BTreeMap::new(), folds: vec![] };
     folding.within(0..runs.order.len(), 1);
     folding.folds
 }

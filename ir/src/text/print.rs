@@ -2,6 +2,7 @@
 
 use super::fold::fold;
 use super::run::Runs;
+use crate::map::positions;
 use crate::op::attr::Attr;
 use crate::{Graph, NodeId, Op};
 use std::collections::BTreeMap;
@@ -109,8 +110,7 @@ pub(crate) fn lines(graph: &Graph) -> Vec<(TextLine, String)> {
 /// The text, line by line, without line ends, and whether with source locations.
 fn lines_with(graph: &Graph, locations: bool) -> Vec<(TextLine, String)> {
     let order = printing_order(graph);
-    let position = order.iter().enumerate().map(|(i, &id)| (id, i)).collect();
-    let printer = Printer { graph, position, locations };
+    let printer = Printer { graph, position: positions(&order), locations };
     let mut lines = vec![(TextLine::Graph, format!("graph {} {{", quoted(graph.name())))];
     lines.extend(order.iter().map(|&id| (TextLine::Node(id), printer.node(id))));
     for (i, (name, id)) in graph.outputs().iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Equality of graphs up to the numbers of their nodes.
 
 use super::print::printing_order;
+use crate::map::positions;
 use crate::{Graph, NodeId, Op};
 use std::collections::BTreeMap;
 
@@ -39,8 +40,7 @@ struct Numbered<'g> {
 impl<'g> Numbered<'g> {
     fn new(graph: &'g Graph) -> Self {
         let order = printing_order(graph);
-        let position = order.iter().enumerate().map(|(i, &id)| (id, i)).collect();
-        Self { graph, order, position }
+        Self { graph, position: positions(&order), order }
     }
 
     fn numbers(&self, ids: &[NodeId]) -> Vec<Option<usize>> {

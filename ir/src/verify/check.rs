@@ -1,8 +1,9 @@
 //! The checks, one function per invariant or pair of invariants.
 
 use super::{Spec, Stage, VerifyError};
+use crate::map::positions;
 use crate::text::{TextLine, printing_order};
-use crate::{Family, Graph, NodeId, Op, OpDef, TensorType};
+use crate::{Family, Graph, NodeId, Op, OpDef, TensorType, map_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) struct Checker<'g> {
@@ -43,8 +44,7 @@ impl<'g> Checker<'g> {
         if self.errors.is_empty() {
             return self.errors;
         }
-        let place: BTreeMap<NodeId, usize> =
-            printing_order(self.graph).into_iter().enumerate().map(|(i, id)| (id, i)).collect();
+        let place = positions(&printing_order(self.graph));
         let key = |e: &VerifyError| (e.node().map(|id| place.get(&id).copied()), e.subject, e.invariant);
         let mut errors = self.errors;
         // The header first, then nodes, then outputs and updates.
@@ -127,8 +127,7 @@ impl<'g> Checker<'g> {
     }
 
     fn updates(&mut self) {
-        let states: BTreeMap<&str, &TensorType> =
-            self.graph.states().map(|(_, state)| (state.name.as_str(), &state.ty)).collect();
+        let states = map_of(self.graph.states().map(|(_, state)| (state.name.as_str(), &state.ty)));
         for (i, (name, id)) in self.graph.updates().iter().enumerate() {
             if !self.graph.contains(*id) {
                 continue;

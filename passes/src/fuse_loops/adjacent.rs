@@ -6,6 +6,7 @@
 
 use super::steps::{AccessRanges, MIN_STRETCH, are_apart, definitions, reads, step, uses};
 use crate::PassError;
+use ir::map_of;
 use kernel::verify::expand;
 use kernel::walk::{map_accesses, substitute, visit_stmts};
 use kernel::{Affine, BufRef, IndexVar, Kernel, LoopKind, Ranges, Stmt, Types};
@@ -201,7 +202,7 @@ fn shrink(body: &mut [Stmt], fused: &BTreeSet<IndexVar>, ranges: &Ranges) -> Vec
             (BufRef::Local(local), Some(uses)) => Some((*local, step(uses, var, ranges).filter(|step| *step > 0)?)),
             _ => None,
         });
-        let stretches: BTreeMap<u32, i64> = stretches.collect();
+        let stretches = map_of(stretches);
         let one = std::slice::from_mut(&mut body[at]);
         let definitions = definitions(one);
         map_accesses(one, &mut |buf, index| {

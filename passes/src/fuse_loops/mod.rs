@@ -23,6 +23,7 @@ mod steps;
 mod uses;
 
 use crate::{PassContext, PassError};
+use ir::map_of;
 use join::Join;
 use kernel::walk::map_accesses;
 use kernel::{BufRef, BufferId, Kernel, Launch, Program};
@@ -60,7 +61,7 @@ fn remove_unused_locals(kernel: &mut Kernel) {
     if used.len() == kernel.locals.len() {
         return;
     }
-    let numbers: BTreeMap<u32, u32> = used.iter().zip(0..).map(|(local, number)| (*local, number)).collect();
+    let numbers = map_of(used.iter().copied().zip(0u32..));
     map_accesses(&mut kernel.body, &mut |buf, _| {
         if let BufRef::Local(local) = buf {
             *local = numbers.get(local).copied().unwrap_or_default();

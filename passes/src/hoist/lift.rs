@@ -3,7 +3,7 @@
 use super::plan::{HoistPlan, Used};
 use crate::PassError;
 use ir::op::scan::Scan;
-use ir::{Builder, NodeId, Op};
+use ir::{Builder, NodeId, Op, map_of};
 use std::collections::BTreeMap;
 
 /// Builds values of all steps in the graph around a scan.
@@ -25,7 +25,7 @@ impl<'g, 's> Lift<'g, 's> {
     /// Adds the narrower scan, whose results are the stacked nodes and the final carries.
     pub(super) fn scan(&mut self, narrow: &Scan, operands: &[NodeId]) -> Result<(), PassError> {
         let mut results = self.build.scan(narrow, operands)?.into_iter();
-        self.finals = self.plan.carries.iter().copied().zip(results.by_ref()).collect();
+        self.finals = map_of(self.plan.carries.iter().copied().zip(results.by_ref()));
         self.values.extend(self.plan.stacked.iter().copied().zip(results));
         Ok(())
     }

@@ -197,7 +197,7 @@ impl<'s> HoistPlan<'s> {
         let mut inputs: Vec<NodeId> = inputs.into_iter().collect();
         // What is hoisted has no old one and comes last.
         let key = |id: &NodeId| (self.hoisted.contains(id), self.operand(*id), *id);
-        inputs.sort_by_key(key);
+        inputs.sort_unstable_by_key(key);
         self.inputs = inputs;
     }
 

@@ -3,7 +3,7 @@
 use super::{lower_cluster, start};
 use crate::fuse::cluster::Clusters;
 use crate::{PassContext, PassError, decompose};
-use ir::Graph;
+use ir::{Graph, map_of};
 use kernel::{BufferKind, Work};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +41,7 @@ pub(crate) fn measure(graph: &Graph, context: &PassContext) -> Result<BTreeMap<u
         let works = program.launches[launches..to].iter().map(|l| program.kernels[l.kernel as usize].work());
         ClusterWork { work: works.fold(Work::default(), add), scratch_bytes: scratch(buffers..last) }
     });
-    Ok(clusters.nodes.keys().copied().zip(found).collect())
+    Ok(map_of(clusters.nodes.keys().copied().zip(found)))
 }
 
 fn add(a: Work, b: Work) -> Work {

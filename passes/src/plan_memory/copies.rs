@@ -3,6 +3,7 @@
 //! A table of which a step changes some rows is copied as a whole first, as the result of `scatter_add` is a tensor of its own. If nothing asks for
 //! the old table after the copy, both are one, and the step touches the rows alone.
 
+use ir::map_of;
 use kernel::{BufRef, BufferId, BufferKind, Expr, Kernel, Program, Reg, Stmt};
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ pub(super) fn remove(program: &mut Program) {
     }
     let mut places = 0..;
     program.launches.retain(|_| places.next().is_none_or(|place| !dropped.contains_key(&place)));
-    let states: BTreeMap<usize, usize> = dropped.into_values().map(|(state, next)| (next, state)).collect();
+    let states = map_of(dropped.into_values().map(|(state, next)| (next, state)));
     for arg in program.launches.iter_mut().flat_map(|launch| &mut launch.args) {
         if let Some(&state) = states.get(&(arg.0 as usize)) {
             *arg = BufferId(state as u32);

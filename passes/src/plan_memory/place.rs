@@ -27,7 +27,7 @@ pub(super) fn assign(program: &mut Program, roots: &[usize], lives: &[Life]) -> 
         group.life = group.life.union(life);
     }
     let mut groups: Vec<Group> = of_root.into_values().collect();
-    groups.sort_by_key(|g| (std::cmp::Reverse(g.size), g.root));
+    groups.sort_unstable_by_key(|g| (std::cmp::Reverse(g.size), g.root));
     let mut placed = Lanes::new(Life { first: 0, last: program.launches.len() });
     let mut offsets = vec![None; roots.len()];
     let mut arena = 0usize;

@@ -4,7 +4,7 @@ use super::facts::GraphFacts;
 use super::order::{ClusterRun, walk};
 use crate::PassError;
 use crate::fuse::cluster::Clusters;
-use ir::{Graph, NodeId};
+use ir::{Graph, NodeId, map_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Adds a copy of a cluster for each run but the first, has every read take what was computed last before it, and numbers clusters by their place in the order.
@@ -16,7 +16,7 @@ pub(super) fn apply(graph: &mut Graph, facts: &GraphFacts, order: &[ClusterRun])
     walk(facts, order, &mut |run| stored[run.at] = run.stored.to_vec());
     let old = graph.clone();
     let clusters = Clusters::of(&old);
-    let places = old.topological().into_iter().enumerate().map(|(place, id)| (id, place)).collect();
+    let places = map_of(old.topological().into_iter().zip(0..));
     let mut copier =
         Copier { old: &old, new: graph, places, last: BTreeMap::new(), here: BTreeMap::new(), numbers: vec![] };
     for (number, (run, stored)) in order.iter().zip(stored).enumerate() {
@@ -40,7 +40,7 @@ pub(super) fn apply(graph: &mut Graph, facts: &GraphFacts, order: &[ClusterRun])
 fn number_clusters(graph: &mut Graph, numbers: &[(NodeId, u32)]) {
     let there: Vec<(NodeId, u32)> = numbers.iter().copied().filter(|(id, _)| graph.contains(*id)).collect();
     let runs: BTreeSet<u32> = there.iter().map(|(_, number)| *number).collect();
-    let dense: BTreeMap<u32, u32> = runs.into_iter().zip(0..).collect();
+    let dense = map_of(runs.into_iter().zip(0u32..));
     for (id, number) in there {
         graph.set_cluster(id, dense[&number]);
     }

@@ -5,7 +5,7 @@ use crate::fuse::cluster::{ClusterKind, Clusters, clustered_operands, outputs, r
 use crate::lower::{ClusterWork, measure};
 use crate::schedule::checked_index;
 use crate::{PassContext, PassError};
-use ir::{Graph, NodeId, Op};
+use ir::{Graph, NodeId, Op, map_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A value that stands in memory between clusters.
@@ -102,7 +102,7 @@ impl GraphFacts {
 
     /// Which clusters compute next values of states, and which of these take no memory.
     fn note_states(&mut self, graph: &Graph) {
-        let makers: BTreeMap<u32, usize> = self.clusters.iter().enumerate().map(|(at, c)| (c.cluster, at)).collect();
+        let makers = map_of(self.clusters.iter().enumerate().map(|(at, c)| (c.cluster, at)));
         for (id, state) in graph.states() {
             let next = graph.update(&state.name);
             let writer = next.and_then(|next| makers.get(&graph.cluster(next)?).copied());

@@ -186,7 +186,7 @@ impl OrderSearch<'_> {
         let (mut excess, mut total, mut most) = (now.excess(self.target), now.cost, now.most());
         let mut runs: Vec<usize> = (from..self.order.len()).filter(|&at| self.order[at].again).collect();
         let cost = |at: usize| self.facts.clusters[self.order[at].cluster].cost;
-        runs.sort_by(|&a, &b| cost(b).total_cmp(&cost(a)).then(a.cmp(&b)));
+        runs.sort_unstable_by(|&a, &b| cost(b).total_cmp(&cost(a)).then(a.cmp(&b)));
         let mut gone: Vec<usize> = vec![];
         for at in runs {
             let mut order = self.order.clone();

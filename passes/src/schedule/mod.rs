@@ -16,7 +16,7 @@ mod tasks;
 
 use crate::fuse::cluster::{Clusters, clustered_operands, outputs, through_inlined};
 use crate::{PassContext, PassError};
-use ir::{Graph, NodeId, Op};
+use ir::{Graph, NodeId, Op, map_of};
 
 use std::collections::{BTreeMap, BTreeSet};
 use tasks::{Task, Tasks, cycle};
@@ -31,7 +31,7 @@ pub fn run(graph: &mut Graph, _: &PassContext) -> Result<(), PassError> {
     order_updates(graph, &mut tasks);
     order_checks(graph, &clusters, &mut tasks);
     let order = ListScheduler::of(graph, &tasks.tasks).run(&tasks.before)?;
-    let number: BTreeMap<u32, u32> = order.iter().enumerate().map(|(i, &c)| (c, i as u32)).collect();
+    let number = map_of(order.iter().zip(0..).map(|(&cluster, number)| (cluster, number)));
     for (cluster, nodes) in &clusters.nodes {
         for &node in nodes {
             graph.set_cluster(node, number[cluster]);
@@ -52,12 +52,12 @@ fn tasks(graph: &Graph, clusters: &Clusters) -> Result<Tasks, PassError> {
         task.makes = outputs(graph, cluster, nodes).iter().map(|&n| graph.ty(n).size_bytes()).sum();
         (cluster, task)
     };
-    Tasks::of(clusters.nodes.iter().map(task).collect())
+    Tasks::of(map_of(clusters.nodes.iter().map(task)))
 }
 
 /// Readers of a state before its writer, unless that closes a cycle.
 fn order_updates(graph: &Graph, tasks: &mut Tasks) {
-    let states: BTreeMap<&str, NodeId> = graph.states().map(|(id, s)| (s.name.as_str(), id)).collect();
+    let states = map_of(graph.states().map(|(id, s)| (s.name.as_str(), id)));
     for (name, new) in graph.updates() {
         let (Some(writer), Some(&state)) = (graph.cluster(*new), states.get(name.as_str())) else { continue };
         let readers = through_inlined(graph, state).into_iter().filter_map(|node| graph.cluster(node));
@@ -119,7 +119,7 @@ impl<'g> ListScheduler<'g> {
                 readers.entry(value).or_default().insert(cluster);
             }
         }
-        let growth = tasks.iter().map(|(&cluster, task)| (cluster, task.makes as i64)).collect();
+        let growth = map_of(tasks.iter().map(|(&cluster, task)| (cluster, task.makes as i64)));
         let mut order = Self { graph, tasks, readers, growth, ready: BTreeSet::new() };
         let values: Vec<NodeId> = order.readers.keys().copied().collect();
         for value in values {
@@ -168,7 +168,7 @@ impl<'g> ListScheduler<'g> {
     }
 
     fn run(mut self, after: &BTreeMap<u32, BTreeSet<u32>>) -> Result<Vec<u32>, PassError> {
-        let mut waits: BTreeMap<u32, usize> = self.tasks.iter().map(|(&c, task)| (c, task.after.len())).collect();
+        let mut waits = map_of(self.tasks.iter().map(|(&c, task)| (c, task.after.len())));
         let mut order = Vec::with_capacity(self.tasks.len());
         while let Some(next) = self.take(&mut waits, after) {
             waits.remove(&next);

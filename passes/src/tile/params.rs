@@ -1,5 +1,6 @@
 //! A kernel with just the parameters that its body uses.
 
+use ir::map_of;
 use kernel::{Access, BufRef, Code, Expr, Kernel, Local, Param, Stmt};
 use std::collections::BTreeMap;
 
@@ -20,7 +21,7 @@ pub(super) fn restrict(name: String, params: &[Param], locals: Vec<Local>, mut b
             }
         }
     });
-    let numbers: BTreeMap<u32, u32> = uses.keys().copied().zip(0..).collect();
+    let numbers = map_of(uses.keys().copied().zip(0u32..));
     each_buffer(&mut body, &mut |buf, _| {
         if let BufRef::Param(p) = buf {
             *p = numbers[p];

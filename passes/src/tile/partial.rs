@@ -9,6 +9,7 @@
 
 use super::params::restrict;
 use crate::vectorize::folds::{self, Fold};
+use ir::map_of;
 use kernel::walk::{substitute, visit_exprs, visit_stmts};
 use kernel::{
     Access, Affine, BufRef, Buffer, BufferId, BufferKind, Expr, Fresh, IndexExpr, IndexVar, Kernel, Launch, LoopKind,
@@ -100,8 +101,7 @@ fn split(kernel: &Kernel) -> Option<(super::params::Restricted, super::params::R
         .map(|f| Some(Param { dtype: types.reg(f.reg)?.dtype, len: places, access: Access::ReadWrite }))
         .collect::<Option<_>>()?;
     let first = kernel.params.len() as u32;
-    let places: BTreeMap<Reg, BufRef> =
-        site.folds.iter().zip(first..).map(|(f, number)| (f.reg, BufRef::Param(number))).collect();
+    let places = map_of(site.folds.iter().zip(first..).map(|(f, number)| (f.reg, BufRef::Param(number))));
     let mut fresh = Fresh::above(&kernel.body);
     let partial = partial_body(&site, cut, columns, &places, &mut fresh);
     let total = total_body(&site, cut, columns, &places, &mut fresh);

@@ -22,6 +22,7 @@ use crate::{PassContext, PassError};
 pub(crate) use cut::CandidateLoop;
 use cut::VectorCut;
 use folds::Fold;
+use ir::map_of;
 use jam::jam;
 use kernel::walk::{refresh, refresh_with, substitute, visit_exprs, visit_stmts};
 use kernel::{Affine, DType, Expr, Fresh, IndexVar, LoopKind, Program, Reg, Stmt, Target, Types, vectorize_body};
@@ -145,7 +146,7 @@ impl Vectorizer {
 
     /// Vectors for the accumulators of a loop.
     fn accumulators(&mut self, folds: &[Fold]) -> Accumulators {
-        folds.iter().map(|f| (f.reg, self.fresh.reg())).collect()
+        map_of(folds.iter().map(|f| (f.reg, self.fresh.reg())))
     }
 
     /// The loop's body for one vector, if it has such a form that gathers nothing.
@@ -191,7 +192,7 @@ impl Vectorizer {
 
     /// A copy of vector code that adds to accumulators of its own.
     fn copy_with(&mut self, vectors: &[Stmt], from: &Accumulators, to: &Accumulators) -> Vec<Stmt> {
-        let own = from.values().zip(to.values()).map(|(from, to)| (*from, *to)).collect();
+        let own = map_of(from.values().copied().zip(to.values().copied()));
         refresh_with(vectors, &mut self.fresh, own)
     }
 

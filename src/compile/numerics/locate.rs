@@ -8,7 +8,7 @@ use crate::compile::{Cache, CompileOptions, RunError};
 use crate::dsl::Step;
 use ir::eval::run_watched;
 use ir::op::source::Input;
-use ir::{BuildError, Builder, EvalError, Family, Graph, NodeId, Op, Scalar, ScalarOp, Value};
+use ir::{BuildError, Builder, EvalError, Family, Graph, NodeId, Op, Scalar, ScalarOp, Value, map_of};
 use passes::{PassContext, PassOptions, Snapshots};
 use runtime::States;
 use std::collections::BTreeMap;
@@ -105,7 +105,7 @@ impl FaultSearch<'_> {
             let kind = if number >= 2.0 { NotFiniteKind::NaN } else { NotFiniteKind::Infinite };
             (number > 0.0).then_some((node, kind))
         };
-        Ok(nodes.iter().enumerate().filter_map(kind).collect())
+        Ok(map_of(nodes.iter().enumerate().filter_map(kind)))
     }
 
     /// The fault of a node.

@@ -3,6 +3,7 @@
 use super::{Rule, TextError};
 use crate::data::DataError;
 use crate::io::write_atomically;
+use ir::map_of;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -53,7 +54,7 @@ impl Vocabulary {
     }
 
     fn of(rule: Rule, tokens: Vec<String>) -> Self {
-        let ids = tokens.iter().enumerate().map(|(i, token)| (token.clone(), (i + SPECIAL) as i32)).collect();
+        let ids = map_of(tokens.iter().enumerate().map(|(i, token)| (token.clone(), (i + SPECIAL) as i32)));
         Self { rule, tokens, ids }
     }
 

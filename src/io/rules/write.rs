@@ -4,7 +4,7 @@ use super::super::{save_npz, save_tensors};
 use super::recipe::Recipe;
 use super::{FileNames, IoError, NameRule, SaveReport, TensorFile, UsedTensor, WeightRules, converted};
 use crate::dsl::captures;
-use ir::{DType, Shape, TensorType, Value};
+use ir::{DType, Shape, TensorType, Value, map_of};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -200,7 +200,7 @@ impl WritePlan<'_> {
 }
 
 fn types_of(states: &BTreeMap<String, Value>) -> BTreeMap<String, TensorType> {
-    states.iter().map(|(name, value)| (name.clone(), value.ty().clone())).collect()
+    map_of(states.iter().map(|(name, value)| (name.clone(), value.ty().clone())))
 }
 
 /// The name that a renaming makes this one of; nothing if it makes no such name, or more is needed than what stands in this one.

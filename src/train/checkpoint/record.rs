@@ -10,7 +10,7 @@ use crate::io::{IoError, RESERVED, TensorFile, select};
 use crate::train::best::BestEpoch;
 use crate::train::callback::CallbackState;
 use crate::train::{EpochRecord, History, TrainError, Trainer};
-use ir::{Data, Shape, TensorType, Value};
+use ir::{Data, Shape, TensorType, Value, map_of};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -163,7 +163,7 @@ impl SavedEpoch {
 impl SavedCallback {
     fn of(state: &CallbackState) -> Self {
         Self {
-            numbers: state.numbers.iter().map(|(name, number)| (name.clone(), ExactFloat(*number))).collect(),
+            numbers: map_of(state.numbers.iter().map(|(name, number)| (name.clone(), ExactFloat(*number)))),
             texts: state.texts.clone(),
             tensors: state.tensors.keys().cloned().collect(),
         }
@@ -172,9 +172,9 @@ impl SavedCallback {
     fn into_state(self, i: usize, file: &TensorFile) -> Result<CallbackState, IoError> {
         let tensors = self.tensors.into_iter().map(|name| Ok((name.clone(), file.tensor(&of_callback(i, &name))?)));
         Ok(CallbackState {
-            numbers: self.numbers.into_iter().map(|(name, number)| (name, number.0)).collect(),
+            numbers: map_of(self.numbers.into_iter().map(|(name, number)| (name, number.0))),
             texts: self.texts,
-            tensors: tensors.collect::<Result<_, IoError>>()?,
+            tensors: map_of(tensors.collect::<Result<Vec<_>, IoError>>()?),
         })
     }
 }
@@ -207,12 +207,12 @@ impl FoundRun {
         compare(&file, &record.settings, settings, |what| what != STEP_SETTINGS)?;
         let model = |source| CheckpointError::Model { source };
         let wanted = trainer.programs.kept_types();
-        let tensors: Result<BTreeMap<String, Value>, IoError> = file
+        let tensors: Result<Vec<(String, Value)>, IoError> = file
             .names()
             .filter(|name| !name.starts_with(RESERVED))
             .map(|name| Ok((name.into(), file.tensor(name)?)))
             .collect();
-        let states = select(file.path(), tensors.map_err(model)?, &wanted, true).map_err(model)?;
+        let states = select(file.path(), map_of(tensors.map_err(model)?), &wanted, true).map_err(model)?;
         let best = record.best.is_some().then(|| best_states(&file, &states));
         let best = best.transpose().map_err(model)?;
         // After all that says more than a checksum does.

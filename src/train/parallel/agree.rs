@@ -5,7 +5,7 @@ use crate::io::TensorFile;
 use crate::parallel::{Communicator, ParallelError, gather_blocks, share_block};
 use crate::train::checkpoint::RunSettings;
 use crate::train::{TrainError, Trainer};
-use ir::{Data, Value};
+use ir::{Data, Value, map_of};
 
 /// Refuses what isn't alike in all processes, in all of them.
 pub(in crate::train) fn check_alike(
@@ -17,7 +17,7 @@ pub(in crate::train) fn check_alike(
     let texts: Vec<String> = blocks.iter().map(|block| String::from_utf8_lossy(block).into_owned()).collect();
     let lines = |text: &str| {
         let line = |line: &str| line.split_once('\0').map(|(what, value)| (what.to_string(), value.to_string()));
-        text.split('\x01').filter_map(line).collect::<RunSettings>()
+        map_of(text.split('\x01').filter_map(line))
     };
     let mut all = texts.iter().map(|text| lines(text));
     let first = all.next().unwrap_or_default();

@@ -11,7 +11,7 @@ use crate::compile::{CompileError, States, read, write};
 use crate::data::Source;
 use crate::dsl::{StateSpec, Step};
 use calibrate::ranges;
-use ir::Value;
+use ir::{Value, map_of};
 use rewrite::{rewritten, sites};
 use std::collections::BTreeMap;
 
@@ -101,9 +101,7 @@ impl QuantizedModel {
     /// # Errors
     /// None that a model which predicts has.
     pub fn weights(&self) -> Result<BTreeMap<String, Value>, TrainError> {
-        let states = self.predictor.states();
-        let value = |state: &StateSpec| Ok((state.name.clone(), read(states, &state.name, &state.ty)?));
-        self.step.states.iter().map(value).collect()
+        values(&self.step.states, self.predictor.states())
     }
 }
 
@@ -145,8 +143,7 @@ impl Trainer {
             ));
         }
         let states = self.programs.copy_of(&largest.states)?;
-        let value = |state: &StateSpec| Ok((state.name.clone(), read(&states, &state.name, &state.ty)?));
-        let values = largest.states.iter().map(value).collect::<Result<BTreeMap<_, _>, TrainError>>()?;
+        let values = values(&largest.states, &states)?;
         let ranges = ranges(self, (largest, &found, states), data, options)?;
         let mut new = BTreeMap::new();
         for (_, step) in &mut steps {
@@ -176,6 +173,12 @@ fn block(
         write(&mut block, name, ty, value)?;
     }
     Ok(block)
+}
+
+/// The values of these states, by name.
+fn values(states: &[StateSpec], block: &States) -> Result<BTreeMap<String, Value>, TrainError> {
+    let values = states.iter().map(|state| Ok((state.name.clone(), read(block, &state.name, &state.ty)?)));
+    Ok(map_of(values.collect::<Result<Vec<_>, TrainError>>()?))
 }
 
 fn setting(what: &str) -> TrainError {

@@ -133,7 +133,7 @@ impl Dot {
             contract: right_free.iter().enumerate().map(|(i, &r)| (first + i, r)).collect(),
         };
         let mut contract = self.contract.clone();
-        contract.sort_by_key(|&(_, r)| r);
+        contract.sort_unstable_by_key(|&(_, r)| r);
         let mut axes: Vec<usize> = self.batch.iter().map(|p| p.0).collect();
         axes.extend(left_free);
         axes.extend(contract.iter().map(|p| p.0));
@@ -157,7 +157,7 @@ impl Dot {
             contract: self.left_free(left_rank).iter().enumerate().map(|(i, &l)| (l, first + i)).collect(),
         };
         let mut contract = self.contract.clone();
-        contract.sort_by_key(|&(l, _)| l);
+        contract.sort_unstable_by_key(|&(l, _)| l);
         let mut axes: Vec<usize> = self.batch.iter().map(|p| p.1).collect();
         axes.extend(contract.iter().map(|p| p.1));
         axes.extend(self.right_free(right_rank));

@@ -74,7 +74,7 @@ impl<'a> ConvWalk<'a> {
         let (inputs, outputs): (usize, usize) = (self.input.iter().product(), self.output.iter().product());
         let (all_ci, all_co) = (self.ci * self.groups, self.co * self.groups);
         for n in 0..self.batch {
-            self.window.for_each_tap(self.input, self.output, |out, tap, at| {
+            self.window.for_each_tap(self.input, self.output, &mut |out, tap, at| {
                 for g in 0..self.groups {
                     for ci in 0..self.ci {
                         f(ConvRow {

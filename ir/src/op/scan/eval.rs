@@ -2,7 +2,7 @@
 
 use super::{BodyPort, PortRole, Scan};
 use crate::eval::{RunError, Watch, run_watched};
-use crate::{EvalError, Value};
+use crate::{EvalError, Value, map_of};
 use std::collections::BTreeMap;
 
 /// All results of a scan, by number. Operands have the types that the op's rule accepts.
@@ -25,8 +25,7 @@ pub(crate) fn results(scan: &Scan, operands: &[&Value], watch: &mut Watch<'_>) -
             };
             (input.to_string(), value)
         });
-        let values: BTreeMap<String, Value> = values.collect();
-        let mut outcome = run_watched(body.graph(), &values, &BTreeMap::new(), watch).map_err(inner)?.outputs;
+        let mut outcome = run_watched(body.graph(), &map_of(values), &BTreeMap::new(), watch).map_err(inner)?.outputs;
         let mut take = |port: BodyPort| outcome.remove(&port.to_string()).ok_or(MISSING);
         for (i, carry) in carries.iter_mut().enumerate() {
             *carry = take(BodyPort::carry(i))?;

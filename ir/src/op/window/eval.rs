@@ -25,7 +25,7 @@ impl WindowWalk<'_> {
         let (_, output, _) = image("y", self.y).expect("the type rule has given y");
         let (inputs, outputs): (usize, usize) = (input.iter().product(), output.iter().product());
         for b in 0..n {
-            self.window.for_each_tap(input, output, |out, tap, at| {
+            self.window.for_each_tap(input, output, &mut |out, tap, at| {
                 for c in 0..channels {
                     f((b * outputs + out) * channels + c, tap, (b * inputs + at) * channels + c);
                 }
