@@ -2,7 +2,8 @@
 
 use crate::error::ImportError;
 use crate::import::{FinishError, Import};
-use crate::survey::DeclaredInput;
+use crate::read::ReadModel;
+use crate::survey::{DeclaredInput, Survey};
 use gradc::compile::CompileOptions;
 use gradc::dsl::Step;
 use gradc::train::{Predictor, TrainError};
@@ -39,14 +40,17 @@ impl Import {
     /// # Errors
     /// As [`Import::load`]; outputs without a row for each sample; if memory isn't to be had.
     pub fn predictor(&self, max_batch: usize, options: CompileOptions) -> Result<Predictor, PredictorError> {
-        let inputs: Vec<DeclaredInput> = self.survey()?.inputs;
+        let model = self.model()?;
+        let inputs: Vec<DeclaredInput> = Survey::new(&model).inputs;
         let open: Vec<&DeclaredInput> = inputs.iter().filter(|input| !self.is_given(&input.name)).collect();
+        // Read once for all sizes.
+        let model = self.read(model)?;
         if open.is_empty() || !open.iter().all(|input| self.counts_samples(input)) {
-            return Ok(Predictor::from_step(self.load()?.finish()?, options)?);
+            return Ok(Predictor::from_step(self.load_read(&model)?.finish()?, options)?);
         }
         let most = max_batch.max(1);
         let sizes = std::iter::successors(Some(1usize), |size| size.checked_mul(2)).take_while(|size| *size < most);
-        let sized = |samples| Ok::<_, PredictorError>((samples, self.of_samples(&open, samples)?));
+        let sized = |samples| Ok::<_, PredictorError>((samples, self.of_samples(&model, &open, samples)?));
         Predictor::from_steps(sizes.chain([most]).map(sized), options)
     }
 
@@ -57,8 +61,8 @@ impl Import {
     }
 
     /// The model's graph for so many samples.
-    fn of_samples(&self, inputs: &[&DeclaredInput], samples: usize) -> Result<Step, PredictorError> {
-        let mut import = self.clone();
+    fn of_samples(&self, model: &ReadModel, inputs: &[&DeclaredInput], samples: usize) -> Result<Step, PredictorError> {
+        let mut import = self.settings();
         for input in inputs {
             let mut dims = vec![samples];
             for (axis, dim) in input.dims.iter().flatten().enumerate().skip(1) {
@@ -68,6 +72,6 @@ impl Import {
             }
             import = import.input_shape(&input.name, dims);
         }
-        Ok(import.load()?.finish()?)
+        Ok(import.load_read(model)?.finish()?)
     }
 }

@@ -4,15 +4,12 @@ use crate::error::{ImportError, Refusal, dtype};
 use crate::importer::Importer;
 use crate::item::{ImportItem, KnownTensor};
 use crate::proto::{DimensionKind, GraphProto, ModelProto, TensorTypeProto, TypeKind, ValueInfoProto};
-use crate::stored;
+use crate::read::ReadModel;
 use gradc::dsl::{GraphBuilder, ModelErrors, Select, Step, Tensor, TypeSpec};
 use ir::{Shape, Value};
 use prost::Message;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// Versions of the default domain's operators that are provided.
-const OPSETS: std::ops::RangeInclusive<i64> = 6..=27;
 
 /// An import of a model: where it is, and what the model leaves open.
 ///
@@ -72,6 +69,13 @@ impl Import {
         self
     }
 
+    /// The same settings, without a model.
+    pub(crate) fn settings(&self) -> Self {
+        let Self { dims, shapes, values, parameters, .. } = self;
+        let (dims, shapes, values, parameters) = (dims.clone(), shapes.clone(), values.clone(), parameters.clone());
+        Self { dims, shapes, values, parameters, ..Self::default() }
+    }
+
     /// Whether an input has extents or a value of its own.
     pub(crate) fn is_given(&self, input: &str) -> bool {
         self.shapes.contains_key(input) || self.values.contains_key(input)
@@ -87,10 +91,14 @@ impl Import {
     /// # Errors
     /// The file can't be read or is no model, an extent is open, or a node isn't provided: [`ImportError`] says which.
     pub fn load(&self) -> Result<Imported, ImportError> {
-        let model = self.model()?;
-        let name = model.graph.as_ref().map_or("", |graph| graph.name.as_str());
+        self.load_read(&self.read(self.model()?)?)
+    }
+
+    /// Imports a model that was read into a graph of its own.
+    pub(crate) fn load_read(&self, model: &ReadModel) -> Result<Imported, ImportError> {
+        let name = model.graph.name.as_str();
         let g = GraphBuilder::new(if name.is_empty() { "onnx" } else { name });
-        self.model_into(&g, &model, &[])
+        self.model_into(&g, model, &[])
     }
 
     /// Imports the model into a graph that is being declared: its inputs become inputs of that graph.
@@ -98,7 +106,7 @@ impl Import {
     /// # Errors
     /// As [`Import::load`].
     pub fn load_into(&self, g: &GraphBuilder) -> Result<Imported, ImportError> {
-        self.model_into(g, &self.model()?, &[])
+        self.model_into(g, &self.read(self.model()?)?, &[])
     }
 
     /// Imports the model with tensors of a graph that is being declared as its inputs, by their names in the model; inputs that aren't named become inputs of that graph. So a model
@@ -121,7 +129,7 @@ impl Import {
     pub fn load_on(&self, inputs: &[(&str, &Tensor)]) -> Result<Imported, ImportError> {
         let none = || ImportError::Input { input: String::new(), reason: Refusal::Rule("no tensor is given".into()) };
         let (_, first) = inputs.first().ok_or_else(none)?;
-        self.model_into(first.builder(), &self.model()?, inputs)
+        self.model_into(first.builder(), &self.read(self.model()?)?, inputs)
     }
 
     /// The model's message.
@@ -137,23 +145,31 @@ impl Import {
         ModelProto::decode(bytes.as_slice()).map_err(|e| ImportError::Decode(e.to_string()))
     }
 
-    fn model_into(
-        &self,
-        g: &GraphBuilder,
-        model: &ModelProto,
-        given: &[(&str, &Tensor)],
-    ) -> Result<Imported, ImportError> {
-        let graph = model.graph.as_ref().ok_or_else(|| ImportError::Decode("it has no graph".into()))?;
-        let opsets = opsets(model)?;
+    /// The model with its stored tensors.
+    pub(crate) fn read(&self, model: ModelProto) -> Result<ReadModel, ImportError> {
         let folder = self.path.as_ref().map(|path| match path.parent() {
             Some(parent) if parent != Path::new("") => parent.to_path_buf(),
             _ => PathBuf::from("."),
         });
-        let mut importer = Importer::new(g.clone(), folder, opsets, self.parameters.clone());
-        for function in &model.functions {
+        ReadModel::new(model, folder)
+    }
+
+    fn model_into(
+        &self,
+        g: &GraphBuilder,
+        model: &ReadModel,
+        given: &[(&str, &Tensor)],
+    ) -> Result<Imported, ImportError> {
+        let ReadModel { graph, functions, opsets, folder, stored } = model;
+        let mut importer = Importer::new(g.clone(), folder.clone(), opsets.clone(), self.parameters.clone());
+        for function in functions {
             importer.functions.insert((&function.domain, &function.name), function);
         }
-        self.initializers(&mut importer, graph)?;
+        // As constants, or as parameters.
+        for (name, known) in stored {
+            let item = importer.stored(name, known.clone());
+            importer.bind(name, item);
+        }
         self.check_names(graph, given)?;
         let mut inputs = vec![];
         for port in &graph.input {
@@ -195,24 +211,6 @@ impl Import {
             {
                 return Err(refused(format!("what is given is of {own}, the input's elements are {declared}")));
             }
-        }
-        Ok(())
-    }
-
-    /// Stored tensors as constants, or as parameters.
-    fn initializers(&self, importer: &mut Importer<'_>, graph: &GraphProto) -> Result<(), ImportError> {
-        let folder = importer.folder.clone();
-        for tensor in &graph.initializer {
-            let name = &tensor.name;
-            let refused = |reason| ImportError::Initializer { name: name.clone(), reason };
-            let known = stored::read(tensor, folder.as_deref()).map_err(refused)?;
-            let item = importer.stored(name, known);
-            importer.bind(name, item);
-        }
-        for sparse in &graph.sparse_initializer {
-            let name = sparse.values.as_ref().map_or("", |values| values.name.as_str());
-            let refused = |reason| ImportError::Initializer { name: name.into(), reason };
-            importer.bind(name, stored::read_sparse(sparse, folder.as_deref()).map_err(refused)?.into());
         }
         Ok(())
     }
@@ -276,20 +274,6 @@ impl InputError {
             Self::Refused(reason) => ImportError::Input { input: input.into(), reason },
         }
     }
-}
-
-/// The versions of operators by domain, of which the default one's are provided.
-fn opsets(model: &ModelProto) -> Result<BTreeMap<String, i64>, ImportError> {
-    let mut opsets = BTreeMap::new();
-    for set in &model.opset_import {
-        let domain = if set.domain == "ai.onnx" { "" } else { &set.domain };
-        if domain.is_empty() && !OPSETS.contains(&set.version) {
-            let known = format!("{} to {}", OPSETS.start(), OPSETS.end());
-            return Err(ImportError::Opset { domain: domain.into(), version: set.version, known });
-        }
-        opsets.insert(domain.to_string(), set.version);
-    }
-    Ok(opsets)
 }
 
 /// A model as tensors of a graph.

@@ -18,6 +18,7 @@ mod importer;
 mod item;
 mod ops;
 pub mod proto;
+mod read;
 mod stored;
 mod survey;
 mod table;

@@ -3,7 +3,7 @@
 use crate::error::{ImportError, dtype};
 use crate::import::Import;
 use crate::importer::{domain_of, op_name};
-use crate::proto::{DimensionKind, GraphProto, TypeKind, ValueInfoProto};
+use crate::proto::{DimensionKind, GraphProto, ModelProto, TypeKind, ValueInfoProto};
 use crate::stored;
 use crate::table;
 use gradc::dsl::DType;
@@ -66,8 +66,14 @@ impl Import {
     /// # Errors
     /// If the file can't be read, or is no model.
     pub fn survey(&self) -> Result<Survey, ImportError> {
-        let model = self.model()?;
-        let mut survey = Survey::default();
+        Ok(Survey::new(&self.model()?))
+    }
+}
+
+impl Survey {
+    /// Counts the operators of a model's message.
+    pub(crate) fn new(model: &ModelProto) -> Self {
+        let mut survey = Self::default();
         if let Some(graph) = &model.graph {
             let stored: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
             let open = graph.input.iter().filter(|port| !stored.contains(port.name.as_str()));
@@ -88,6 +94,6 @@ impl Import {
                 graphs.extend(node.attribute.iter().filter_map(|a| a.g.as_ref()));
             }
         }
-        Ok(survey)
+        survey
     }
 }

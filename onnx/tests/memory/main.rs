@@ -1,4 +1,4 @@
-//! Files from strangers that ask for more memory, or more work, than anything has: each gives an error, and none takes more than 200 MB. Without the test harness, whose own thread
+//! Files from strangers that ask for more memory, or more work, than anything has: each gives an error, and none takes more than 200 MB. A model of one's own takes what it must. Without the test harness, whose own thread
 //! allocates at any time.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -11,6 +11,7 @@ mod counting;
 
 use build::{dense, graph, graph_attribute, int_attribute, ints, ints_attribute, model, node, port, stored};
 use counting::{is_listed, peak_of};
+use gradc::compile::CompileOptions;
 use gradc_onnx::Import;
 use gradc_onnx::proto::{
     AttributeProto, GraphProto, NodeProto, SparseTensorProto, StringStringEntryProto, TensorProto,
@@ -148,6 +149,24 @@ fn truncated() -> Vec<HostileCase> {
     (0..whole.len()).map(|len| (format!("cut off at {len}"), whole[..len].to_vec(), false)).collect()
 }
 
+/// A model is read once, however many sizes of batches its predictor has: at most the file, what is decoded of it, and one copy are there at once.
+fn a_predictor_reads_its_model_once() {
+    let (rows, columns) = (512, 2048);
+    let raw_data = (0..rows * columns).flat_map(|i| (i as f32 * 0.7).sin().to_le_bytes()).collect();
+    let weights = TensorProto { raw_data, ..stored("w", &[rows, columns], &[]) };
+    let product = node("MatMul", &["x", "w"], &["y"], vec![]);
+    let bytes =
+        model(graph(vec![port("x", &[-1, rows])], vec![port("y", &[-1, columns])], vec![weights], vec![product]));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, &bytes).unwrap();
+    let (predictor, peak) = peak_of(|| Import::new(&path).predictor(64, CompileOptions::threads(1)).unwrap());
+    assert!(predictor.sizes().eq([1, 2, 4, 8, 16, 32, 64]));
+    let times = peak as f64 / bytes.len() as f64;
+    println!("a predictor takes {times:.2} times its file");
+    assert!(times < 3.5);
+}
+
 fn main() {
     if is_listed("hostile_files_take_little_memory") {
         return;
@@ -174,4 +193,5 @@ fn main() {
         worst = worst.max(peak);
     }
     println!("at most {:.1} MB", worst as f64 / 1e6);
+    a_predictor_reads_its_model_once();
 }

@@ -10,12 +10,28 @@ use std::collections::BTreeMap;
 /// Bytes from which on a constant is worth it.
 const LARGE: usize = 4096;
 
+/// Constants by their names. Graphs of one model share most of them, and what they hold is read through once.
+#[derive(Default)]
+pub(super) struct NamedConstants(Vec<(Value, String)>);
+
+impl NamedConstants {
+    fn name(&mut self, value: &Value) -> String {
+        let is_copy = |known: &Value| std::ptr::eq(known.data(), value.data()) && known.ty() == value.ty();
+        if let Some((_, name)) = self.0.iter().find(|(known, _)| is_copy(known)) {
+            return name.clone();
+        }
+        let name = name_of(value);
+        self.0.push((value.clone(), name.clone()));
+        name
+    }
+}
+
 /// Makes states of a step's large constants, called by what they hold: two graphs with the same elements name them alike. What is made of constants alone is computed before.
-pub(super) fn lift(step: &mut Step, cx: &PassContext) -> Result<(), PassError> {
+pub(super) fn lift(step: &mut Step, named: &mut NamedConstants, cx: &PassContext) -> Result<(), PassError> {
     passes::fold::run(&mut step.graph, cx)?;
     let mut lifted: BTreeMap<String, NodeId> = BTreeMap::new();
     for (id, value) in large_constants(&step.graph) {
-        let name = name_of(&value);
+        let name = named.name(&value);
         let state = match lifted.get(&name) {
             Some(state) => *state,
             None => {

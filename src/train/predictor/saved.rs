@@ -1,6 +1,6 @@
 //! Predictors of models that no trainer of this process has: from files, and of steps from elsewhere.
 
-use super::lift::lift;
+use super::lift::{NamedConstants, lift};
 use super::{Predictor, Served, ServedSize, TrainError, without_rows};
 use crate::compile::{CompileError, CompileOptions, States, write_initial};
 use crate::dsl::{Initializer, StateSpec, Step};
@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 struct Gathered {
     options: CompileOptions,
     cx: PassContext,
+    named: NamedConstants,
     states: BTreeMap<String, StateSpec>,
     steps: BTreeMap<usize, Step>,
 }
@@ -89,12 +90,12 @@ impl Predictor {
 impl Gathered {
     fn new(options: CompileOptions) -> Result<Self, TrainError> {
         let cx = PassContext { target: options.target_or_host()?, options: options.passes.clone() };
-        Ok(Self { options, cx, states: BTreeMap::new(), steps: BTreeMap::new() })
+        Ok(Self { options, cx, named: NamedConstants::default(), states: BTreeMap::new(), steps: BTreeMap::new() })
     }
 
     /// Takes a step's states from it, as far as they aren't known.
     fn take(&mut self, samples: usize, mut step: Step) -> Result<(), TrainError> {
-        lift(&mut step, &self.cx).map_err(CompileError::from)?;
+        lift(&mut step, &mut self.named, &self.cx).map_err(CompileError::from)?;
         for state in &mut step.states {
             let init = std::mem::replace(&mut state.init, Initializer::Constant(0.0));
             let known = self.states.entry(state.name.clone()).or_insert_with(|| StateSpec { init, ..state.clone() });
@@ -108,6 +109,8 @@ impl Gathered {
     }
 
     fn finish(self, whole: bool) -> Result<Predictor, TrainError> {
+        // From here on each constant is dropped when its state has been written.
+        drop(self.named);
         let sizes = self.states.values().map(|state| (state.name.clone(), state.ty.dtype, state.ty.shape.numel()));
         let mut states = States::new(sizes).map_err(CompileError::from)?;
         for state in self.states.into_values() {
