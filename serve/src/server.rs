@@ -2,7 +2,7 @@
 
 use crate::engine::{Engine, EngineOptions, Events, Failure, ModelSource};
 use crate::grpc;
-use crate::http::{self, HttpOptions, HttpServer, HttpVersion};
+use crate::http::{self, Budget, HttpOptions, HttpServer, HttpVersion};
 use crate::keys::ApiKeys;
 use crate::monitor::{self, Metrics, Protocol, observed};
 use crate::page;
@@ -109,11 +109,12 @@ impl Server {
     /// What is asked for at the port of REST, and at that of gRPC.
     fn routers(&self) -> (Router, Router) {
         let Self { engine, metrics, options, .. } = self;
-        let rest = http::router(Arc::clone(engine), &options.http)
+        let budget = Budget::new(&options.http);
+        let rest = http::router(Arc::clone(engine), &options.http, budget.clone())
             .merge(page::router())
             .merge(monitor::router(Arc::clone(engine), Arc::clone(metrics)));
         let rest = observed(rest, Protocol::Http, Arc::clone(metrics), options.keys.clone());
-        let grpc = grpc::router(Arc::clone(engine), &options.http);
+        let grpc = grpc::router(Arc::clone(engine), &options.http, budget);
         (rest, observed(grpc, Protocol::Grpc, Arc::clone(metrics), options.keys.clone()))
     }
 

@@ -196,8 +196,9 @@ impl InferTensor {
         if data.len() != expected {
             return Err(TensorError::Length { name, datatype, shape, expected, found: data.len() });
         }
-        let truth = |byte: &u8| datatype != Datatype::Bool || *byte < 2;
-        if let Some(at) = data.iter().position(|byte| !truth(byte)) {
+        if datatype == Datatype::Bool
+            && let Some(at) = data.iter().position(|byte| *byte > 1)
+        {
             return Err(TensorError::Truth { name, at, byte: data[at] });
         }
         Ok(Self { name, datatype, shape, data })

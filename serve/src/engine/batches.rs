@@ -22,7 +22,8 @@ impl Computer {
 
     /// Until the queue is closed and empty.
     pub(super) fn run(&self) {
-        while let Some(requests) = self.core.queue.next_batch(|| self.core.room()) {
+        let core = &self.core;
+        while let Some(requests) = core.queue.next_batch(|| core.room(), |waiting| core.times.portion(waiting)) {
             self.answer(requests);
         }
     }
@@ -72,7 +73,9 @@ impl Computer {
             let count = batch.room().min(rows - done);
             let parts = parts(requests, done, count);
             self.write(&mut batch, requests, &parts)?;
+            let start = Instant::now();
             batch.run(count).map_err(|error| blame(error, &parts))?;
+            core.times.record(batch.room(), start.elapsed());
             for part in &parts {
                 for (output, buffer) in requests[part.request].outputs.iter().zip(&mut answers[part.request]) {
                     let port = core.outputs.get(*output).ok_or_else(|| BatchFault::All("an output is gone".into()))?;

@@ -44,6 +44,9 @@ pub enum ModelState {
     Unavailable,
 }
 
+/// The reason of a version that isn't there since somebody wanted so.
+pub const UNLOADED: &str = "unloaded";
+
 impl fmt::Display for ModelState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -5,6 +5,7 @@ mod events;
 mod failure;
 mod metadata;
 mod options;
+mod pace;
 mod queue;
 mod repository;
 mod request;
@@ -13,7 +14,7 @@ mod version;
 
 pub use events::{Answered, BatchRun, Changed, Events, Silent};
 pub use failure::Failure;
-pub use metadata::{ModelMetadata, ModelState, ModelStatus, ModelUsage, TensorMetadata};
+pub use metadata::{ModelMetadata, ModelState, ModelStatus, ModelUsage, TensorMetadata, UNLOADED};
 pub use options::EngineOptions;
 pub use repository::{ModelSource, SourceError};
 pub use request::{InferRequest, InferResponse};
@@ -72,11 +73,19 @@ impl Engine {
     /// # Errors
     /// If there is no such model or version.
     pub fn model_ready(&self, name: &str, version: Option<&str>) -> Result<bool, Failure> {
-        match self.slot(name)?.version(version) {
-            Ok(_) => Ok(true),
+        match self.expect_ready(name, version) {
+            Ok(()) => Ok(true),
             Err(Failure::Unavailable { .. }) => Ok(false),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Whether there is what a request would be answered by; without a version, any of the model's.
+    ///
+    /// # Errors
+    /// If there is no such model or version, or it isn't ready.
+    pub fn expect_ready(&self, name: &str, version: Option<&str>) -> Result<(), Failure> {
+        self.slot(name)?.version(version).map(drop)
     }
 
     /// All versions of all models.

@@ -118,8 +118,13 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits for requests, up to as many samples of them as there is room for; one that has more comes alone. The first may have waited for others as long as the delay allows. `None` when the queue is closed and empty.
-    pub(super) fn next_batch(&self, room: impl Fn() -> usize) -> Option<Vec<Waiting>> {
+    /// Waits for requests, up to as many samples of them as there is room for, or `portion` wants of those that wait; one that has more comes alone. The first may have waited for others as long as the delay allows.
+    /// `None` when the queue is closed and empty.
+    pub(super) fn next_batch(
+        &self,
+        room: impl Fn() -> usize,
+        portion: impl Fn(usize) -> usize,
+    ) -> Option<Vec<Waiting>> {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
@@ -132,9 +137,10 @@ impl Queue {
                 continue;
             };
             let rows = room();
-            let (at, all) = (first.since + self.max_delay, state.waiting.iter().map(|(_, waiting)| waiting.rows));
-            if state.closed || state.hurried || at <= now || all.sum::<usize>() >= rows {
-                return Some(state.take(rows));
+            let at = first.since + self.max_delay;
+            let all: usize = state.waiting.iter().map(|(_, waiting)| waiting.rows).sum();
+            if state.closed || state.hurried || at <= now || all >= rows {
+                return Some(state.take(portion(all.min(rows))));
             }
             state = self.changed.wait_timeout(state, at - now).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -172,6 +178,20 @@ mod tests {
         (Waiting { rows, inputs: vec![], outputs: vec![], reply, since, deadline }, receiver)
     }
 
+    /// Takes all that wait.
+    fn all(waiting: usize) -> usize {
+        waiting
+    }
+
+    #[test]
+    fn what_a_portion_leaves_comes_first_in_the_next() {
+        let queue = Queue::new(10, Duration::ZERO);
+        let requests: Vec<_> = [1, 1, 3].into_iter().map(waiting).collect();
+        let kept: Vec<_> = requests.into_iter().map(|(w, receiver)| (queue.push(w).unwrap(), receiver)).collect();
+        let rows = |portion| queue.next_batch(|| 8, |_| portion).unwrap().iter().map(|w| w.rows).collect::<Vec<_>>();
+        assert_eq!((rows(4), rows(2), kept.len()), (vec![1, 1], vec![3], 3));
+    }
+
     #[test]
     fn batches_are_filled_in_order_and_no_further() {
         let queue = Queue::new(10, Duration::ZERO);
@@ -180,7 +200,7 @@ mod tests {
         for (request, receiver) in requests {
             kept.push((queue.push(request).unwrap(), receiver));
         }
-        let sizes = || queue.next_batch(|| 6).unwrap().iter().map(|w| w.rows).collect::<Vec<_>>();
+        let sizes = || queue.next_batch(|| 6, all).unwrap().iter().map(|w| w.rows).collect::<Vec<_>>();
         assert_eq!((sizes(), sizes(), sizes()), (vec![3, 2], vec![4], vec![9]));
     }
 
@@ -197,7 +217,7 @@ mod tests {
         let _third = queue.push(third).unwrap();
         // Nobody waits for the second any more, though its place is still held.
         drop((two, three));
-        assert_eq!(queue.next_batch(|| 8).unwrap().iter().map(|w| w.rows).collect::<Vec<_>>(), [5]);
+        assert_eq!(queue.next_batch(|| 8, all).unwrap().iter().map(|w| w.rows).collect::<Vec<_>>(), [5]);
     }
 
     #[test]
@@ -207,8 +227,8 @@ mod tests {
         let place = queue.push(first).unwrap();
         queue.close();
         assert!(matches!(queue.push(second), Err(NoPlace::Closed(_))));
-        assert_eq!(queue.next_batch(|| 8).unwrap().len(), 1);
-        assert!(queue.next_batch(|| 8).is_none());
+        assert_eq!(queue.next_batch(|| 8, all).unwrap().len(), 1);
+        assert!(queue.next_batch(|| 8, all).is_none());
         drop(place);
     }
 
@@ -217,6 +237,6 @@ mod tests {
         let queue = Queue::new(9, Duration::from_secs(1000));
         let requests: Vec<_> = (0..4).map(|_| waiting(1)).collect();
         let kept: Vec<_> = requests.into_iter().map(|(w, receiver)| (queue.push(w).unwrap(), receiver)).collect();
-        assert_eq!(queue.next_batch(|| 4).unwrap().len(), kept.len());
+        assert_eq!(queue.next_batch(|| 4, all).unwrap().len(), kept.len());
     }
 }

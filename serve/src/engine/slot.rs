@@ -2,7 +2,7 @@
 
 use super::repository::{ModelSource, read};
 use super::version::Version;
-use super::{Changed, EngineOptions, Events, Failure, ModelMetadata, ModelState, ModelStatus, ModelUsage};
+use super::{Changed, EngineOptions, Events, Failure, ModelMetadata, ModelState, ModelStatus, ModelUsage, UNLOADED};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -176,7 +176,7 @@ impl ModelSlot {
         let Some(version) = self.write().ready.remove(&number) else { return };
         self.set_state(number, ModelState::Unloading, "it answers what it has taken");
         version.stop();
-        self.set_state(number, ModelState::Unavailable, "unloaded");
+        self.set_state(number, ModelState::Unavailable, UNLOADED);
     }
 
     fn set_state(&self, number: u64, state: ModelState, reason: &str) {

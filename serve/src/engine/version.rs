@@ -1,6 +1,7 @@
 //! A version of a model that answers: its predictor, the requests that wait for it, and the threads that compute them.
 
 use super::batches::Computer;
+use super::pace::BatchTimes;
 use super::queue::{NoPlace, Queue, QueuePlace, Waiting};
 use super::{EngineOptions, Events, Failure, InferRequest, TensorMetadata};
 use crate::tensor::{Datatype, InferTensor};
@@ -38,6 +39,7 @@ pub(super) struct VersionCore {
     pub(super) inputs: Vec<ModelPort>,
     pub(super) outputs: Vec<ModelPort>,
     pub(super) queue: Queue,
+    pub(super) times: BatchTimes,
     pub(super) events: Arc<dyn Events>,
 }
 
@@ -75,6 +77,7 @@ impl Version {
             number,
             inputs: predictor.inputs().into_iter().map(ModelPort::of).collect(),
             outputs: predictor.outputs().into_iter().map(ModelPort::of).collect(),
+            times: BatchTimes::new(predictor.sizes()),
             predictor,
             queue: Queue::new(options.queue.max(1), options.max_delay),
             events,

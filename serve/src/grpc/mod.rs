@@ -6,6 +6,7 @@ mod infer;
 mod messages;
 mod methods;
 mod status;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use prost::Message;
 use status::status;
 use std::sync::Arc;
 use std::time::Instant;
+use stream::MessageBody;
 use tokio_stream::StreamExt;
 use tonic::server::Grpc;
 use tonic::{Status, Streaming};
@@ -30,9 +32,9 @@ use tower::service_fn;
 /// The service's name, which addresses begin with.
 const SERVICE: &str = "/inference.GRPCInferenceService";
 
-/// All methods of the service.
-pub fn router(engine: Arc<Engine>, options: &HttpOptions) -> Router {
-    let calls = Methods { engine, budget: Budget::new(options), options: options.clone() };
+/// All methods of the service, whose messages take memory of that budget.
+pub fn router(engine: Arc<Engine>, options: &HttpOptions, budget: Budget) -> Router {
+    let calls = Methods { engine, budget, options: options.clone() };
     let routes = [
         ("ServerLive", calls.unary(methods::server_live)),
         ("ServerReady", calls.unary(methods::server_ready)),
@@ -100,7 +102,7 @@ impl Methods {
         })
     }
 
-    /// A method that answers message after message of a stream, in their order. The client's deadline is that of the whole stream.
+    /// A method that answers message after message of a stream, in their order. The client's deadline is that of the whole stream; the next message must come in the time for a body, or the stream is closed.
     fn streaming<I, O, F, A>(&self, method: F) -> MethodRouter
     where
         I: Message + Default + 'static,
@@ -108,16 +110,22 @@ impl Methods {
         F: Fn(RemoteCall, I) -> A + Copy + Send + Sync + 'static,
         A: Future<Output = O> + Send + 'static,
     {
-        self.route(move |mut grpc: Grpc<ProstCodec<O, I>>, call, request| async move {
-            let service = service_fn(move |messages: tonic::Request<Streaming<I>>| {
-                let call = call.clone();
-                let answers = messages.into_inner().then(move |message| {
-                    let call = call.clone();
-                    async move { Ok(method(call, message?).await) }
+        let Self { budget, options, .. } = self.clone();
+        self.route(move |mut grpc: Grpc<ProstCodec<O, I>>, call, request| {
+            let (head, body) = request.into_parts();
+            let (body, next) = MessageBody::new(body, budget.clone(), &options);
+            async move {
+                let service = service_fn(move |messages: tonic::Request<Streaming<I>>| {
+                    let (call, next) = (call.clone(), next.clone());
+                    let answers = messages.into_inner().then(move |message| {
+                        next.came();
+                        let call = call.clone();
+                        async move { Ok(method(call, message?).await) }
+                    });
+                    std::future::ready(Ok::<_, Status>(tonic::Response::new(answers)))
                 });
-                std::future::ready(Ok::<_, Status>(tonic::Response::new(answers)))
-            });
-            grpc.streaming(service, request).await
+                grpc.streaming(service, Request::from_parts(head, Body::new(body))).await
+            }
         })
     }
 

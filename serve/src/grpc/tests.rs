@@ -21,6 +21,26 @@ async fn ask<I: Message + 'static, O: Message + Default + 'static>(
     client.unary(request, path, ProstCodec::<I, O>::default()).await.map(tonic::Response::into_inner)
 }
 
+/// Opens a stream of messages, which goes on when they are sent.
+async fn open(router: &Router, messages: Vec<ModelInferRequest>) -> Streaming<ModelStreamInferResponse> {
+    let mut client = Client::new(router.clone());
+    client.ready().await.unwrap();
+    let path = PathAndQuery::from_static("/inference.GRPCInferenceService/ModelStreamInfer");
+    let messages = tonic::Request::new(tokio_stream::iter(messages).chain(tokio_stream::pending()));
+    client.streaming(messages, path, ProstCodec::default()).await.unwrap().into_inner()
+}
+
+/// Of a model that there isn't.
+fn message(bytes: usize) -> ModelInferRequest {
+    let (datatype, shape) = ("UINT8".into(), vec![bytes as i64]);
+    ModelInferRequest {
+        model_name: "none".into(),
+        raw_input_contents: vec![vec![0; bytes].into()],
+        inputs: vec![InferInputTensor { datatype, shape, ..Default::default() }],
+        ..Default::default()
+    }
+}
+
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
@@ -34,8 +54,12 @@ fn options(max_request: usize) -> HttpOptions {
     HttpOptions { max_request, ..HttpOptions::default() }
 }
 
+fn serving(options: &HttpOptions) -> Router {
+    router(empty(), options, Budget::new(options))
+}
+
 fn service(max_request: usize) -> Router {
-    router(empty(), &options(max_request))
+    serving(&options(max_request))
 }
 
 #[test]
@@ -78,18 +102,7 @@ fn what_there_isn_t_has_its_status() {
 fn messages_above_the_limit_are_refused() {
     runtime().block_on(async {
         let server = service(1 << 10);
-        let asked = |bytes: usize| {
-            tonic::Request::new(ModelInferRequest {
-                model_name: "none".into(),
-                raw_input_contents: vec![vec![0; bytes].into()],
-                inputs: vec![InferInputTensor {
-                    datatype: "UINT8".into(),
-                    shape: vec![bytes as i64],
-                    ..Default::default()
-                }],
-                ..Default::default()
-            })
-        };
+        let asked = |bytes: usize| tonic::Request::new(message(bytes));
         let failed = ask::<_, ModelInferResponse>(&server, "ModelInfer", asked(512)).await.unwrap_err();
         assert_eq!(failed.code(), Code::NotFound);
         let failed = ask::<_, ModelInferResponse>(&server, "ModelInfer", asked(1024)).await.unwrap_err();
@@ -137,5 +150,39 @@ fn calls_that_are_given_up_end() {
         request.metadata_mut().insert("grpc-timeout", "soon".parse().unwrap());
         let failed = ask::<_, ServerLiveResponse>(&server, "Never", request).await.unwrap_err();
         assert_eq!(failed.code(), Code::InvalidArgument);
+    });
+}
+
+#[test]
+fn a_stream_whose_client_sends_nothing_is_closed() {
+    runtime().block_on(async {
+        let limit = std::time::Duration::from_millis(20);
+        let server = serving(&HttpOptions { body_timeout: limit, ..HttpOptions::default() });
+        let mut answers = open(&server, vec![message(1), message(1)]).await;
+        for _ in 0..2 {
+            assert_eq!(answers.message().await.unwrap().unwrap().error_message, "there is no model \"none\"");
+        }
+        assert_eq!(answers.message().await.unwrap_err().code(), Code::DeadlineExceeded);
+    });
+}
+
+#[test]
+fn streams_and_bodies_share_one_budget() {
+    runtime().block_on(async {
+        let server = serving(&HttpOptions { max_requests: 12 << 10, ..HttpOptions::default() });
+        // It was answered, and is as large as its message for as long as it is open.
+        let mut held = open(&server, vec![message(9 << 10), message(1)]).await;
+        for _ in 0..2 {
+            assert!(held.message().await.unwrap().is_some());
+        }
+        let mut refused = open(&server, vec![message(5 << 10)]).await;
+        assert_eq!(refused.message().await.unwrap_err().code(), Code::ResourceExhausted);
+        let asked = || tonic::Request::new(message(5 << 10));
+        let failed = ask::<_, ModelInferResponse>(&server, "ModelInfer", asked()).await.unwrap_err();
+        assert_eq!(failed.code(), Code::ResourceExhausted);
+        drop(held);
+        let failed = ask::<_, ModelInferResponse>(&server, "ModelInfer", asked()).await.unwrap_err();
+        assert_eq!(failed.code(), Code::NotFound);
+        assert!(open(&server, vec![message(9 << 10)]).await.message().await.unwrap().is_some());
     });
 }

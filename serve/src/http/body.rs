@@ -14,11 +14,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct HttpOptions {
     /// Bytes of a request's body at most.
     pub max_request: usize,
-    /// Bytes of all bodies that are there at once.
+    /// Bytes of all bodies and messages that are there at once.
     pub max_requests: usize,
     /// How long a client may take for a request's head, and a connection may be idle.
     pub head_timeout: Duration,
-    /// How long a client may take for a request's body, and to take a part of an answer.
+    /// How long a client may take for a request's body, for the next message of a stream, and to take a part of an answer.
     pub body_timeout: Duration,
     /// Connections at once.
     pub max_connections: usize,
@@ -37,9 +37,9 @@ impl Default for HttpOptions {
     }
 }
 
-/// What is left for bodies.
-#[derive(Clone)]
-pub(crate) struct Budget(Arc<Semaphore>);
+/// Memory that is left for bodies, of all protocols together: copies are one budget.
+#[derive(Clone, Debug)]
+pub struct Budget(Arc<Semaphore>);
 
 /// Bytes that one permit stands for.
 const UNIT: usize = 4096;
@@ -51,12 +51,16 @@ pub(crate) struct ReadBody {
 }
 
 impl Budget {
-    pub(crate) fn new(options: &HttpOptions) -> Self {
+    /// As much as the settings allow.
+    pub fn new(options: &HttpOptions) -> Self {
         Self(Arc::new(Semaphore::new((options.max_requests / UNIT).clamp(1, Semaphore::MAX_PERMITS))))
     }
 
-    /// A share for so many bytes more.
-    fn take(&self, share: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), Failure> {
+    /// Makes a share one for so many bytes.
+    ///
+    /// # Errors
+    /// If there isn't so much left.
+    pub(crate) fn take(&self, share: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), Failure> {
         let held = share.as_ref().map_or(0, |share| share.num_permits());
         let missing = bytes.div_ceil(UNIT).saturating_sub(held);
         if missing == 0 {

@@ -3,19 +3,21 @@
 use super::HttpOptions;
 use super::connections::{TimedIo, ended};
 use axum::Router;
-use axum::body::Body;
-use http_body_util::BodyExt;
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::convert::Infallible;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
@@ -48,12 +50,12 @@ pub(super) async fn serve_connection(
         .keep_alive_timeout(PING);
     let requests = Arc::new(watch::Sender::new(0));
     let mut count = requests.subscribe();
+    let limit = options.body_timeout;
     let answer = service_fn(move |asked: Request<Incoming>| {
         let (router, under_way) = (router.clone(), UnderWay::new(&requests));
         async move {
             let response = router.oneshot(asked).await?;
-            // The request lasts until all of its answer is sent.
-            Ok::<_, Infallible>(response.map(|body| Body::new(body.map_frame(move |frame| (frame, &under_way).0))))
+            Ok::<_, Infallible>(response.map(|body| Body::new(AnswerBody::new(body, under_way, limit))))
         }
     });
     let stream = TokioIo::new(TimedIo::new(stream, options.body_timeout));
@@ -85,6 +87,61 @@ impl Drop for UnderWay {
     }
 }
 
+/// The body of an answer. Its request is under way until all of it is sent, but no longer if the client doesn't take the next part in time: it holds the connection no more than one that is idle.
+struct AnswerBody {
+    body: Body,
+    under_way: Arc<Mutex<Option<UnderWay>>>,
+    limit: Duration,
+    /// Runs while the client is waited for.
+    timer: AbortHandle,
+}
+
+impl AnswerBody {
+    fn new(body: Body, under_way: UnderWay, limit: Duration) -> Self {
+        let under_way = Arc::new(Mutex::new(Some(under_way)));
+        let timer = Self::timer(&under_way, limit);
+        Self { body, under_way, limit, timer }
+    }
+
+    fn timer(under_way: &Arc<Mutex<Option<UnderWay>>>, limit: Duration) -> AbortHandle {
+        let under_way = Arc::clone(under_way);
+        let late = async move {
+            tokio::time::sleep(limit).await;
+            drop(under_way.lock().unwrap_or_else(PoisonError::into_inner).take());
+        };
+        tokio::spawn(late).abort_handle()
+    }
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    /// Is asked for the next part when the client has room for it.
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.timer.abort();
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(Some(Ok(_)))) {
+            self.timer = Self::timer(&self.under_way, self.limit);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        self.timer.abort();
+    }
+}
+
 /// Until there has been no request for so long.
 async fn idle(count: &mut watch::Receiver<usize>, limit: Duration) {
     loop {
@@ -92,5 +149,38 @@ async fn idle(count: &mut watch::Receiver<usize>, limit: Duration) {
         if !matches!(timeout(limit, count.changed()).await, Ok(Ok(()))) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+
+    /// A client that gives no room for the answer, or for no more of it, is left.
+    #[test]
+    fn a_connection_whose_client_takes_no_answer_is_closed() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for window in [0, 3] {
+                let limit = Duration::from_millis(20);
+                let options = HttpOptions { head_timeout: limit, body_timeout: limit, ..HttpOptions::default() };
+                let (near, far) = tokio::io::duplex(1 << 16);
+                let (_over, end) = watch::channel(false);
+                let router = Router::new().route("/", get(async || "an answer"));
+                let serving = tokio::spawn(async move { serve_connection(far, router, &options, end).await });
+                let (mut client, connection) =
+                    h2::client::Builder::new().initial_window_size(window).handshake::<_, Bytes>(near).await.unwrap();
+                let connection = tokio::spawn(connection);
+                let (response, _) = client.send_request(Request::get("http://x/").body(()).unwrap(), true).unwrap();
+                let response = response.await.unwrap();
+                assert_eq!(response.status(), 200);
+                // It keeps the connection, and reads what comes.
+                serving.await.unwrap();
+                drop((response, client));
+                let _ = connection.await;
+            }
+        });
     }
 }

@@ -12,11 +12,10 @@ mod tensorflow;
 mod v2;
 
 pub use answer::failed;
-pub use body::HttpOptions;
+pub use body::{Budget, HttpOptions};
 pub use connections::{HttpServer, HttpVersion, TimedIo, serve_connection};
 
 pub(crate) use answer::json;
-pub(crate) use body::Budget;
 
 use crate::engine::{Engine, Failure};
 use axum::Router;
@@ -31,9 +30,9 @@ struct Shared {
     budget: Budget,
 }
 
-/// All addresses of the REST interface.
-pub fn router(engine: Arc<Engine>, options: &HttpOptions) -> Router {
-    let shared = Shared { engine, options: options.clone(), budget: Budget::new(options) };
+/// All addresses of the REST interface, whose bodies take memory of that budget.
+pub fn router(engine: Arc<Engine>, options: &HttpOptions, budget: Budget) -> Router {
+    let shared = Shared { engine, options: options.clone(), budget };
     Router::new()
         .route("/v2", get(v2::server))
         .route("/v2/health/live", get(v2::live))

@@ -4,7 +4,7 @@ mod predict;
 
 use super::answer::{json, told};
 use super::{Addressed, Shared};
-use crate::engine::{Failure, ModelState, ModelStatus, TensorMetadata};
+use crate::engine::{Failure, ModelState, ModelStatus, TensorMetadata, UNLOADED};
 use crate::tensor::Datatype;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -29,7 +29,7 @@ pub(super) async fn status(State(shared): State<Shared>, Path(at): Path<Addresse
 }
 
 fn version_status(model: &ModelStatus) -> Value {
-    let failed = model.state == ModelState::Unavailable && model.reason != "unloaded";
+    let failed = model.state == ModelState::Unavailable && model.reason != UNLOADED;
     let state = match model.state {
         ModelState::Loading => "LOADING",
         ModelState::Ready => "AVAILABLE",

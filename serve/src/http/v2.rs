@@ -69,7 +69,7 @@ pub(super) async fn infer(
 
 async fn answered(shared: &Shared, at: Addressed, headers: &HeaderMap, body: Body) -> Result<Response<Body>, Failure> {
     // Who asks for a model that isn't there sends nothing.
-    shared.engine.metadata(&at.model, at.version.as_deref())?;
+    shared.engine.expect_ready(&at.model, at.version.as_deref())?;
     let body = shared.budget.read(headers, body, &shared.options).await?;
     let (request, form) = request::parse(at, headers, &body.bytes)?;
     let response = shared.engine.infer(request).await?;

@@ -1,6 +1,6 @@
 //! Counts for Prometheus, in the OpenMetrics text format.
 
-use crate::engine::{Answered, BatchRun, Changed, Engine, Events, ModelState};
+use crate::engine::{Answered, BatchRun, Changed, Engine, Events, ModelState, UNLOADED};
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -200,7 +200,7 @@ impl Events for Metrics {
         let Changed { model, version, state, reason } = changed;
         let status = match state {
             ModelState::Ready => Some("ok"),
-            ModelState::Unavailable if !reason.is_empty() => Some("failed"),
+            ModelState::Unavailable if *reason != UNLOADED => Some("failed"),
             _ => None,
         };
         if let Some(status) = status {

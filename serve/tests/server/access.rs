@@ -126,4 +126,8 @@ fn requests_are_counted_and_have_ids() {
     let id = |answer: &crate::support::ClientAnswer| answer.header("x-request-id").unwrap().to_string();
     assert!(!id(&one).is_empty() && id(&one) != id(&two));
     assert_eq!(id(&ask(server.address, "GET", "/v2", &[("X-Request-Id", "mine-7")], b"")), "mine-7");
+    // What was unloaded hasn't failed.
+    assert_eq!(server.post("/v2/repository/models/m/unload", "").status, 200);
+    let metrics = server.get("/metrics");
+    assert!(!metrics.text().contains(r#"status="failed""#) && metrics.text().contains("gradc_loads_total"));
 }
