@@ -1,4 +1,4 @@
-//! Clients that nobody here wrote get what the library predicts: `tritonclient` by REST and gRPC, to the bit, and `curl`. What is answered as JSON is checked against a schema of the protocol.
+//! Clients that nobody here wrote get what the library predicts: `tritonclient` by REST and gRPC, to the bit, and `curl`. What is answered as JSON is checked against the schema that the protocol's authors publish, and against a stricter one.
 
 use crate::support::{TestServer, predicted, samples, small};
 use gradc_serve::server::ServerOptions;
@@ -57,6 +57,7 @@ fn public_clients_get_what_the_library_predicts() {
         .output()
         .unwrap();
     let (told, failed) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    print!("{told}");
     assert!(run.status.success() && told.contains("all clients agree"), "{told}{failed}");
 }
 

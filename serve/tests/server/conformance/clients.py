@@ -5,7 +5,9 @@ usage: clients.py HTTP_ADDRESS GRPC_ADDRESS CASE.json SCHEMA.json
 The case names the model, its version, and for inputs and outputs the name, datatype, shape and a file with the elements.
 """
 
+import importlib.util
 import json
+import os
 import queue
 import sys
 import urllib.error
@@ -198,6 +200,83 @@ def by_the_schema(address, case, path):
         jsonschema.validate(answer, {**schema, "$ref": f"#/$defs/{kind}"})
 
 
+# The protocol's OpenAPI documents, as its authors' server carries them: they describe the two groups of addresses.
+DOCUMENTS = ["dataplane.json", "model_repository.json"]
+
+
+def published():
+    """The documents, from the package `mlserver`, which need not run here; none if it isn't installed."""
+    found = importlib.util.find_spec("mlserver")
+    if found is None:
+        return []
+    documents = []
+    for name in DOCUMENTS:
+        with open(os.path.join(found.submodule_search_locations[0], "rest", "openapi", name)) as file:
+            documents.append(json.load(file))
+    return documents
+
+
+class Operation:
+    """What a document says of an address."""
+
+    # Of OpenAPI 3.0, whose schemas are nearest to this draft. Elements may be `bytes` there, which no JSON is.
+    validator = jsonschema.validators.extend(
+        jsonschema.Draft4Validator,
+        type_checker=jsonschema.Draft4Validator.TYPE_CHECKER.redefine("bytes", lambda _, value: isinstance(value, bytes)),
+    )
+
+    def __init__(self, documents, path, method):
+        self.document = next(document for document in documents if path in document["paths"])
+        self.content = self.document["paths"][path][method]
+
+    def fits(self, content, value):
+        schema = content["content"]["application/json"]["schema"]
+        return self.validator({**schema, "components": self.document["components"]}).is_valid(value)
+
+    def answers(self, status, value):
+        return self.fits(self.content["responses"][str(status)], value)
+
+    def asks(self, value):
+        return self.fits(self.content["requestBody"], value)
+
+
+def by_the_published_schema(address, case):
+    """Requests and answers fit what the protocol's own documents say of each address."""
+    documents = published()
+    if not documents:
+        print("SKIPPED: there is no package mlserver (pip install --no-deps mlserver), which has the protocol's OpenAPI documents")
+        return
+    inputs = [
+        {"name": one.name, "datatype": one.datatype, "shape": one.shape, "data": one.array.ravel().tolist()}
+        for one in case.inputs
+    ]
+    whole = {"id": "a", "inputs": inputs, "outputs": [{"name": one.name} for one in case.outputs]}
+    model, version = "/v2/models/{model_name}", "/versions/{model_version}"
+    asked = [
+        (200, "get", "/v2", None),
+        (200, "get", model, None),
+        (200, "get", model + version, None),
+        (200, "post", model + "/infer", whole),
+        (200, "post", model + version + "/infer", {"inputs": inputs}),
+        (400, "post", model + "/infer", {"inputs": []}),
+        (400, "post", model + "/infer", {"inputs": [{**inputs[0], "name": "none"}]}),
+        (404, "get", model, None),
+        (404, "post", model + "/infer", whole),
+        (200, "post", "/v2/repository/index", {"ready": True}),
+    ]
+    for status, method, path, body in asked:
+        operation, name = Operation(documents, path, method), "none" if status == 404 else case.model
+        code, answer = fetched(address, path.format(model_name=name, model_version=case.version), body)
+        assert code == status, f"{path}: {code}, not {status}: {answer}"
+        assert body is None or operation.asks(body), f"{path}: what is asked doesn't fit"
+        assert operation.answers(status, answer), f"{path}: {answer} doesn't fit"
+        if status == 200:
+            # What lacks a member, or has one of another type, is no such answer: the schemas do say something.
+            broken = {**answer, next(iter(answer)): 7} if isinstance(answer, dict) else [{**answer[0], "state": 7}]
+            assert not operation.answers(status, broken), f"{path}: {broken} fits, too"
+    print(f"{len(asked)} requests and answers fit the published schema")
+
+
 def main():
     http_address, grpc_address, case, schema = sys.argv[1:]
     case = Case(case)
@@ -205,6 +284,7 @@ def main():
     by_grpc(grpc_address, case)
     typed(grpc_address, case)
     by_the_schema(http_address, case, schema)
+    by_the_published_schema(http_address, case)
     print("all clients agree")
 
 
