@@ -4,8 +4,9 @@
 //! cargo run --release -p gradc-serve --example load -- 127.0.0.1:8000 /v2/models/m/infer body.bin 16 10 "Inference-Header-Content-Length: 120"
 //! ```
 //!
-//! The arguments: address, path, file of the request's body, clients, seconds, headers. What comes back is read as `f32`, behind the JSON if there is any, and compared with the first
-//! answer: a batch with other requests may change the last bits. It prints one line of JSON.
+//! The arguments: address, path, file of the request's body, clients, seconds, headers. In the place of a file a folder may stand, whose files clients take in turn, so that answers
+//! that are mixed up are seen. What comes back is read as `f32`, behind the JSON if there is any, and compared with what the body alone was answered before: a batch with other requests may
+//! change the last bits. It prints one line of JSON.
 
 #![allow(clippy::print_stdout)]
 
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How far answers may be from the first one, by its largest element.
@@ -24,7 +26,7 @@ struct Answers {
     statuses: BTreeMap<u16, usize>,
     /// Of those that were right, in seconds.
     times: Vec<f64>,
-    /// Answers that weren't what the first one was.
+    /// Answers that weren't what the body's first one was.
     wrong: usize,
 }
 
@@ -94,30 +96,43 @@ fn load(mut client: Client, first: &[f32], end: Instant) -> Result<Answers, Box<
     Ok(answers)
 }
 
+/// A file's content, or that of all files in a folder.
+fn bodies(path: &Path) -> std::io::Result<Vec<Vec<u8>>> {
+    if !path.is_dir() {
+        return Ok(vec![std::fs::read(path)?]);
+    }
+    let mut files = std::fs::read_dir(path)?.map(|file| Ok(file?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    files.sort();
+    files.iter().map(std::fs::read).collect()
+}
+
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [address, path, body, clients, seconds, headers @ ..] = &arguments[..] else {
         return Err("ADDRESS PATH FILE CLIENTS SECONDS [HEADER..]".into());
     };
-    let (body, clients, seconds): (_, usize, f64) = (std::fs::read(body)?, clients.parse()?, seconds.parse()?);
+    let (clients, seconds): (usize, f64) = (clients.parse()?, seconds.parse()?);
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-    let length = body.len();
-    let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Content-Length: {length}\r\n\r\n");
-    let request = [head.as_bytes(), &body].concat();
-    let (status, first) = Client::open(address, &request)?.ask()?;
-    if status != 200 {
-        return Err(format!("the first answer has the status {status}").into());
+    let mut asked: Vec<(Vec<u8>, Vec<f32>)> = vec![];
+    for body in bodies(Path::new(body))? {
+        let length = body.len();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Content-Length: {length}\r\n\r\n");
+        let request = [head.as_bytes(), &body].concat();
+        let (status, first) = Client::open(address, &request)?.ask()?;
+        if status != 200 {
+            return Err(format!("the first answer has the status {status}").into());
+        }
+        if asked.iter().any(|(_, other)| is_near(&first, other)) {
+            return Err("two bodies have one answer".into());
+        }
+        asked.push((request, first));
     }
-    let clients: Result<Vec<Client>, _> = (0..clients).map(|_| Client::open(address, &request)).collect();
+    let open = |(request, first): &(Vec<u8>, Vec<f32>)| Ok((Client::open(address, request)?, first.clone()));
+    let clients: Result<Vec<_>, Box<dyn Error + Send + Sync>> = asked.iter().cycle().take(clients).map(open).collect();
     let start = Instant::now();
     let end = start + Duration::from_secs_f64(seconds);
-    let threads: Vec<_> = clients?
-        .into_iter()
-        .map(|client| {
-            let first = first.clone();
-            std::thread::spawn(move || load(client, &first, end))
-        })
-        .collect();
+    let spawn = |(client, first): (Client, Vec<f32>)| std::thread::spawn(move || load(client, &first, end));
+    let threads: Vec<_> = clients?.into_iter().map(spawn).collect();
     let mut all = Answers::default();
     for thread in threads {
         let answers = thread.join().map_err(|_| "a client panicked")??;
