@@ -25,7 +25,7 @@ function drawKernels() {
     const kernel = program.kernels[at], mine = program.launches.filter((launch) => launch.kernel === at);
     choice.value = at;
     facts.textContent = `${times[at].count} launch${times[at].count === 1 ? "" : "es"}${timeOf(at, ", in all ")}; each ${digits(kernel.operations)} operations, ` +
-      `${bytes(kernel.read_bytes)} read, ${bytes(kernel.written_bytes)} written${codes ? `; ${codes[at].bytes} bytes of code by ${codes[at].emitter}` : ""}`;
+      `${bytes(kernel.read_bytes)} read, ${bytes(kernel.written_bytes)} written${codes ? `; ${codeOf(codes[at])}` : ""}`;
     const column = (title, what, name) => element("div", name ? { class: name } : {}, element("h2", {}, title), what);
     const text = (id, value) => element("pre", { id, tabindex: 0 }, value);
     columns.replaceChildren(column("Source", originsOf(mine), "origins"), column("Loops", text("loops", kernel.text)));
@@ -34,6 +34,8 @@ function drawKernels() {
   show.kernel = (at) => { show.tab("kernels"); view(at); };
   if (order.length) view(order[0]);
 }
+
+const codeOf = ({ bytes, emitter }) => (bytes === 0 ? "its code is that of an equal kernel" : `${bytes} bytes of code by ${emitter}`);
 
 // The lines that launches come from, each once, with the ops of each.
 function originsOf(launches) {
