@@ -22,7 +22,7 @@ pub enum PassError {
     #[error("broken invariant:\n{0}")]
     Invalid(String),
     /// No pass has that name.
-    #[error("there is no pass `{name}`{}; the passes are {known}", .near.map_or_else(String::new, |near| format!(": did you mean `{near}`?")))]
+    #[error("there is no pass `{name}`{}; the passes are {known}", .near.map_or_else(String::new, |near| format!(" (did you mean `{near}`?)")))]
     UnknownPass {
         /// The name asked for.
         name: String,
