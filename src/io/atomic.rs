@@ -68,6 +68,11 @@ fn folder(path: &Path) -> &Path {
 
 /// A temporary file beside where `path` is to be.
 fn temporary(path: &Path) -> Result<NamedTempFile, IoError> {
+    if !folder(path).exists() {
+        // Said of the folder: else the error would name the temporary file, which nobody has heard of.
+        let (what, source) = ("its folder isn't there", std::io::ErrorKind::NotFound.into());
+        return Err(IoError::File { path: path.into(), what, source });
+    }
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
     #[cfg(unix)]
@@ -83,6 +88,16 @@ fn temporary(path: &Path) -> Result<NamedTempFile, IoError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_folder_is_named_as_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("none").join("file");
+        for done in [write_atomically(&path, b"new"), check_destination(&path)] {
+            let said = done.unwrap_err().to_string();
+            assert!(said.contains("its folder isn't there") && !said.contains(TEMPORARY), "{said}");
+        }
+    }
 
     #[test]
     fn replaces_a_file_and_leaves_nothing_beside_it() {
