@@ -46,6 +46,7 @@ pub(crate) fn depthwise_in_regions(window: &Window, x: &TensorType, y: &TensorTy
 fn has_regions(window: &Window, x: &TensorType, y: &TensorType) -> bool {
     let spatial = window.size.len();
     if !matches!(x.dtype, DType::F32 | DType::F64)
+        || spatial > 3
         || spatial < 3 && x.shape[0] < MIN_IMAGES
         || y.shape[1..=spatial].iter().any(|&places| places > MAX_LINE)
     {
