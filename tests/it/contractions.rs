@@ -288,6 +288,13 @@ fn padded_convolutions_of_volumes_fall_into_regions() {
     }
 }
 
+/// Regions are of three axes at the most: of four, the second would be left out.
+#[test]
+fn padded_convolutions_of_four_axes_were_cut_as_volumes() {
+    let window = "size=[3,3,3,3], stride=[1,1,1,1], pad=[(1,1),(1,1),(1,1),(1,1)], dilation=[1,1,1,1], groups=1";
+    conv("four_axes", ["2,8,8,8,8,2", "3,3,3,3,2,3", "2,8,8,8,8,3"], window);
+}
+
 #[test]
 fn input_gradients_fall_into_regions() {
     for (name, y, window) in [
