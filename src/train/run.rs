@@ -54,7 +54,6 @@ pub(super) struct Run<'r, 'c> {
     /// What callbacks can watch.
     measured: Vec<Measured>,
     keeper: Option<Keeper>,
-    settings: RunSettings,
 }
 
 impl<'r, 'c> Run<'r, 'c> {
@@ -69,9 +68,8 @@ impl<'r, 'c> Run<'r, 'c> {
         let unit = if images { "images" } else { "samples" };
         let measured = measured(trainer, data.validation.is_some());
         let reporter = Reporter::new(progress, options.epochs, unit, &measured);
-        let settings = settings(trainer, data, &options, &callbacks);
         let history = History::default();
-        Self { trainer, data, options, reporter, history, callbacks, measured, keeper: None, settings }
+        Self { trainer, data, options, reporter, history, callbacks, measured, keeper: None }
     }
 
     /// All of it; with checkpoints, and whether to go on from one, if they are asked for.
@@ -104,9 +102,38 @@ impl<'r, 'c> Run<'r, 'c> {
         }
     }
 
+    /// What must be the same in a run that goes on from this one's checkpoints, besides the model's states. Not cheap: the step is traced for it.
+    fn settings(&self) -> RunSettings {
+        let Self { trainer, data, options, callbacks, .. } = self;
+        let subject = &trainer.programs.subject;
+        let losses = subject.objective.losses();
+        let losses: Vec<&str> = losses.iter().map(|loss| loss.loss.name()).collect();
+        let metrics: Vec<String> = subject.metrics.iter().map(|metric| metric.name()).collect();
+        let columns: Vec<String> =
+            data.train.schema().fields().iter().map(|field| format!("{} {}", field.name, field.ty)).collect();
+        let callbacks: Vec<String> = callbacks.iter().map(|callback| callback.name()).collect();
+        let settings = [
+            ("the optimizer", subject.optimizer.name().into()),
+            ("the loss", losses.join(" + ")),
+            ("metrics", format!("[{}]", metrics.join(", "))),
+            ("the size of a batch", trainer.batch.to_string()),
+            ("the number of samples", data.train.samples().map_or("unknown".into(), |samples| samples.to_string())),
+            ("columns of the data", columns.join(", ")),
+            ("shuffling", yes(options.shuffle)),
+            ("the seed of the shuffling", options.seed.to_string()),
+            ("leaving out a last batch that isn't full", yes(options.drop_last)),
+            ("keeping the best epoch's states", yes(options.keep_best)),
+            ("weights of classes", format!("{:?}", options.classes)),
+            ("validation", yes(data.validation.is_some())),
+            ("the list of callbacks", format!("[{}]", callbacks.join(", "))),
+            (STEP_SETTINGS, trainer.programs.fingerprint().unwrap_or_default()),
+        ];
+        map_of(settings.map(|(what, value)| (what.to_string(), value)))
+    }
+
     /// Refuses processes that don't train alike.
     fn check_alike(&self, checkpoints: bool, communicator: &dyn Communicator) -> Result<(), TrainError> {
-        let mut settings = self.settings.clone();
+        let mut settings = self.settings();
         settings.extend(model_settings(self.trainer)?);
         settings.insert("the number of epochs".into(), self.options.epochs.to_string());
         settings.insert("keeping checkpoints".into(), yes(checkpoints));
@@ -120,15 +147,16 @@ impl<'r, 'c> Run<'r, 'c> {
         resume: bool,
     ) -> Result<(Option<FoundRun>, Option<tempfile::TempDir>), TrainError> {
         let mut newest = None;
+        let settings = self.settings();
         let communicator = self.data.communicator;
         if communicator.is_none_or(|communicator| communicator.rank() == 0) {
-            let of = (&*self.trainer, &self.settings);
+            let of = (&*self.trainer, settings.clone());
             let (keeper, found) = Keeper::open(checkpoints, resume, of, &self.reporter)?;
             (self.keeper, newest) = (Some(keeper), found);
         }
         let Some(communicator) = communicator else { return Ok((newest, None)) };
         match share_checkpoint(newest.as_ref().map(FoundRun::file), communicator)? {
-            Some((file, folder)) => Ok((Some(FoundRun::read(file, self.trainer, &self.settings)?), Some(folder))),
+            Some((file, folder)) => Ok((Some(FoundRun::read(file, self.trainer, &settings)?), Some(folder))),
             None => Ok((newest, None)),
         }
     }
@@ -340,8 +368,7 @@ impl<'r, 'c> Run<'r, 'c> {
     fn save(&mut self, best: Option<&BestEpoch>, pass: Option<PassPlace>) -> Result<(), TrainError> {
         let Some(keeper) = &mut self.keeper else { return Ok(()) };
         let callbacks: Vec<CallbackState> = self.callbacks.iter().map(|callback| callback.state()).collect();
-        let (settings, history) = (&self.settings, &self.history);
-        keeper.save(self.trainer, &RunSnapshot { settings, history, best, callbacks, pass })
+        keeper.save(self.trainer, &RunSnapshot { history: &self.history, best, callbacks, pass })
     }
 }
 
@@ -363,39 +390,6 @@ fn measured(trainer: &Trainer, validation: bool) -> Vec<Measured> {
     let unjudged = trainer.statistics.iter().chain(trainer.rates.iter().map(|rate| &rate.state));
     all.extend(unjudged.map(|name| Measured { name: name.clone(), mode: None, in_percent: false }));
     all
-}
-
-/// What must be the same in a run that goes on from this one's checkpoints, besides the model's states.
-fn settings(
-    trainer: &Trainer,
-    data: RunData<'_>,
-    options: &EpochOptions,
-    callbacks: &[Box<dyn Callback + '_>],
-) -> RunSettings {
-    let subject = &trainer.programs.subject;
-    let losses = subject.objective.losses();
-    let losses: Vec<&str> = losses.iter().map(|loss| loss.loss.name()).collect();
-    let metrics: Vec<String> = subject.metrics.iter().map(|metric| metric.name()).collect();
-    let columns: Vec<String> =
-        data.train.schema().fields().iter().map(|field| format!("{} {}", field.name, field.ty)).collect();
-    let callbacks: Vec<String> = callbacks.iter().map(|callback| callback.name()).collect();
-    let settings = [
-        ("the optimizer", subject.optimizer.name().into()),
-        ("the loss", losses.join(" + ")),
-        ("metrics", format!("[{}]", metrics.join(", "))),
-        ("the size of a batch", trainer.batch.to_string()),
-        ("the number of samples", data.train.samples().map_or("unknown".into(), |samples| samples.to_string())),
-        ("columns of the data", columns.join(", ")),
-        ("shuffling", yes(options.shuffle)),
-        ("the seed of the shuffling", options.seed.to_string()),
-        ("leaving out a last batch that isn't full", yes(options.drop_last)),
-        ("keeping the best epoch's states", yes(options.keep_best)),
-        ("weights of classes", format!("{:?}", options.classes)),
-        ("validation", yes(data.validation.is_some())),
-        ("the list of callbacks", format!("[{}]", callbacks.join(", "))),
-        (STEP_SETTINGS, trainer.programs.fingerprint().unwrap_or_default()),
-    ];
-    map_of(settings.map(|(what, value)| (what.to_string(), value)))
 }
 
 fn yes(yes: bool) -> String {

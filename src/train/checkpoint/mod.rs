@@ -74,6 +74,7 @@ from_paths!(&str, String, &Path, &PathBuf, PathBuf);
 pub(super) struct Keeper {
     folder: CheckpointFolder,
     every_steps: Option<u64>,
+    settings: RunSettings,
 }
 
 impl Keeper {
@@ -81,7 +82,7 @@ impl Keeper {
     pub(super) fn open(
         checkpoints: Checkpoints<'_>,
         resume: bool,
-        (trainer, settings): (&Trainer, &RunSettings),
+        (trainer, settings): (&Trainer, RunSettings),
         reporter: &Reporter,
     ) -> Result<(Self, Option<FoundRun>), TrainError> {
         let Checkpoints { dir, every_steps, keep, mut told } = checkpoints;
@@ -97,11 +98,11 @@ impl Keeper {
             false if folder.list()?.is_empty() => None,
             false => return Err(CheckpointError::Taken { dir }.into()),
         };
-        let found = found.map(|file| FoundRun::read(file, trainer, settings)).transpose()?;
+        let found = found.map(|file| FoundRun::read(file, trainer, &settings)).transpose()?;
         if let Some(found) = &found {
             reporter.note(&format!("Resuming from {}", found.file().path().display()));
         }
-        Ok((Self { folder, every_steps }, found))
+        Ok((Self { folder, every_steps, settings }, found))
     }
 
     /// Whether a checkpoint is to be written after so many steps.
@@ -113,7 +114,7 @@ impl Keeper {
     pub(super) fn save(&mut self, trainer: &mut Trainer, view: &RunSnapshot<'_>) -> Result<(), TrainError> {
         let place =
             RunPlace { epochs: view.history.epochs.len(), step: view.pass.as_ref().map_or(0, |pass| pass.step) };
-        let tensors = record::encode(trainer, view)?;
+        let tensors = record::encode(trainer, &self.settings, view)?;
         Ok(self.folder.save(place, &tensors, trainer.all_metadata())?)
     }
 }

@@ -43,9 +43,8 @@ pub(in crate::train) struct PassPlace {
     pub(in crate::train) digest: u32,
 }
 
-/// Everything that a checkpoint holds besides the trainer's states.
+/// Everything that a checkpoint holds besides the trainer's states and the run's settings.
 pub(in crate::train) struct RunSnapshot<'r> {
-    pub(in crate::train) settings: &'r RunSettings,
     pub(in crate::train) history: &'r History,
     /// None where the run keeps none.
     pub(in crate::train) best: Option<&'r BestEpoch>,
@@ -101,7 +100,11 @@ fn of_callback(i: usize, name: &str) -> String {
 }
 
 /// The tensors of a checkpoint.
-pub(super) fn encode(trainer: &mut Trainer, view: &RunSnapshot<'_>) -> Result<BTreeMap<String, Value>, TrainError> {
+pub(super) fn encode(
+    trainer: &mut Trainer,
+    settings: &RunSettings,
+    view: &RunSnapshot<'_>,
+) -> Result<BTreeMap<String, Value>, TrainError> {
     let mut tensors = trainer.programs.kept_states()?;
     let types = trainer.programs.kept_types();
     let of_best = view.best.map_or_else(|| Ok(BTreeMap::new()), |best| best.values(&types))?;
@@ -118,7 +121,7 @@ pub(super) fn encode(trainer: &mut Trainer, view: &RunSnapshot<'_>) -> Result<BT
     });
     let record = RunRecord {
         format: FORMAT,
-        settings: view.settings.clone(),
+        settings: settings.clone(),
         epochs: view.history.epochs.iter().map(SavedEpoch::of).collect(),
         stopped: view.history.stopped.clone(),
         best: view.best.map(|best| SavedBest { epoch: best.epoch, loss: ExactFloat(best.loss) }),
