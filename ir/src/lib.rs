@@ -169,7 +169,7 @@ pub use error::{BuildError, RuleError};
 pub use eval::EvalError;
 pub use graph::{Graph, Node, NodeId};
 pub use loc::{Loc, Section};
-pub use map::map_of;
+pub use map::{map_of, try_map_of};
 pub use op::{Arity, Cotangent, Family, Op, OpDef, OpRules, OperandGradients};
 pub use scalar::{Scalar, ScalarOp};
 pub use shape::{MAX_RANK, Shape, ShapeError};

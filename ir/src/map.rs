@@ -10,6 +10,19 @@ pub fn map_of<K: Ord, V>(entries: impl IntoIterator<Item = (K, V)>) -> BTreeMap<
     map
 }
 
+/// As [`map_of`], of entries that may fail to be had.
+///
+/// # Errors
+/// The first entry's that is one.
+pub fn try_map_of<K: Ord, V, E>(entries: impl IntoIterator<Item = Result<(K, V), E>>) -> Result<BTreeMap<K, V>, E> {
+    let mut map = BTreeMap::new();
+    for entry in entries {
+        let (key, value) = entry?;
+        map.insert(key, value);
+    }
+    Ok(map)
+}
+
 /// Where each of them stands in a list.
 pub(crate) fn positions<K: Ord + Copy>(order: &[K]) -> BTreeMap<K, usize> {
     map_of(order.iter().enumerate().map(|(at, &id)| (id, at)))

@@ -3,7 +3,7 @@
 use crate::Module;
 use ir::eval::RunResults;
 use ir::shrink::GraphCase;
-use ir::{Data, Graph, TensorType, Value, ValueError, map_of};
+use ir::{Data, Graph, TensorType, Value, ValueError, map_of, try_map_of};
 use kernel::eval::Tensors;
 use std::collections::BTreeMap;
 
@@ -83,6 +83,5 @@ fn typed(graph: &Graph, outputs: &Tensors, states: &Tensors) -> Result<RunResult
     };
     let outputs = graph.outputs().iter().map(|(name, id)| value(outputs, name, graph.ty(*id)));
     let states = graph.states().map(|(_, state)| value(states, &state.name, &state.ty));
-    let outputs = map_of(outputs.collect::<Result<Vec<_>, _>>()?);
-    Ok(RunResults { outputs, states: map_of(states.collect::<Result<Vec<_>, _>>()?) })
+    Ok(RunResults { outputs: try_map_of(outputs)?, states: try_map_of(states)? })
 }

@@ -48,7 +48,7 @@ pub use program::CompiledProgram;
 pub use programs::ProgramCache;
 pub use report::{CompileReport, KernelReport};
 pub(crate) use stages::Stages;
-pub(crate) use values::{Elements, first, is_finite, read, write, write_initial};
+pub(crate) use values::{Elements, first, is_finite, read, read_all, write, write_initial};
 
 pub use kernel::Target;
 pub use passes::{PassOptions, Snapshots, Stop};

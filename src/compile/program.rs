@@ -6,7 +6,7 @@ use super::values::{Elements, append_le, first, read, with_input, write, write_f
 use super::{CompileError, CompileOptions, CompileReport, RunError, StepOutputs};
 use crate::data::ArrayView;
 use crate::dsl::{StateRole, StateSpec, Step, zeros};
-use ir::{DType, Shape, TensorType, Value, map_of};
+use ir::{DType, Shape, TensorType, Value, map_of, try_map_of};
 use kernel::{Buffer, BufferKind};
 use runtime::{Element, Executable, PortError, PortKind, Refused, States};
 use std::collections::BTreeMap;
@@ -89,8 +89,7 @@ impl CompiledProgram {
             return Err(RunError::Missing { name: name.clone(), ty: ty.clone() });
         }
         self.step()?;
-        let outputs = self.outputs.keys().map(|name| Ok((name.clone(), self.output_value(name)?)));
-        Ok(map_of(outputs.collect::<Result<Vec<_>, RunError>>()?))
+        try_map_of(self.outputs.keys().map(|name| Ok((name.clone(), self.output_value(name)?))))
     }
 
     /// Runs one step on elements that the caller keeps; the outputs are read where the step wrote them, or copied into the caller's memory. Allocates nothing. (Who can make

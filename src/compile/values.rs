@@ -2,8 +2,9 @@
 
 use super::RunError;
 use crate::dsl::StateSpec;
-use ir::{DType, Data, Scalar, TensorType, Value};
+use ir::{DType, Data, Scalar, TensorType, Value, try_map_of};
 use runtime::{Element, Executable, PortError, PortKind, States};
+use std::collections::BTreeMap;
 
 /// The elements of an input, to write in place.
 pub(crate) enum Elements<'a> {
@@ -240,6 +241,14 @@ pub(super) fn write_float(memory: &mut impl Sink, name: &str, dtype: DType, numb
         DType::Bf16 | DType::F16 => memory.put(name, &[Scalar::from_f64(number, dtype).to_bits() as u16]),
         _ => memory.put(name, &[number as f32]),
     }
+}
+
+/// The elements of states of these types, by name.
+pub(crate) fn read_all<'t>(
+    memory: &impl TensorSource,
+    types: impl IntoIterator<Item = (&'t String, &'t TensorType)>,
+) -> Result<BTreeMap<String, Value>, RunError> {
+    try_map_of(types.into_iter().map(|(name, ty)| Ok((name.clone(), read(memory, name, ty)?))))
 }
 
 /// The elements of an output or a state as a tensor.

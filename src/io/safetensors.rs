@@ -134,7 +134,7 @@ pub fn load_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>,
 /// If the file can't be read, is damaged (with the offset), or holds a tensor of a type or a shape that there is none of here.
 pub fn load_tensors(path: impl AsRef<Path>) -> Result<BTreeMap<String, Value>, IoError> {
     let file = TensorFile::open(path)?;
-    file.names().map(|name| Ok((name.to_string(), file.tensor(name)?))).collect()
+    file.tensors(file.names())
 }
 
 /// The tensors for `wanted` states, each of the state's type. With `exact`, the file may hold no others.

@@ -3,7 +3,7 @@
 use super::npz::{MAGICS, ONLY, StoredArray, is_array, read_archive, single};
 use super::safetensors::{DTYPES, METADATA, SEAL};
 use super::{IoError, MAX_HEADER};
-use ir::{DType, Data, Shape, TensorType, Value};
+use ir::{DType, Data, Shape, TensorType, Value, try_map_of};
 use runtime::MappedFile;
 use safetensors::tensor::{Metadata, TensorInfo};
 use std::collections::BTreeMap;
@@ -126,6 +126,17 @@ impl TensorFile {
             }
             FileLayout::Arrays(arrays) => arrays.get(name).ok_or_else(|| self.missing(name))?.header.ty().map_err(fail),
         }
+    }
+
+    /// These tensors, copied out of the file.
+    ///
+    /// # Errors
+    /// As [`Self::tensor`].
+    pub(crate) fn tensors<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Result<BTreeMap<String, Value>, IoError> {
+        try_map_of(names.into_iter().map(|name| Ok((name.to_string(), self.tensor(name)?))))
     }
 
     /// A tensor, copied out of the file.

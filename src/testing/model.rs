@@ -41,10 +41,7 @@ pub fn compare_with_file(
 ) -> Result<(), TestingError> {
     let path = path.as_ref();
     let file = TensorFile::open(path)?;
-    let mut tensors: BTreeMap<String, Value> = BTreeMap::new();
-    for name in file.names() {
-        tensors.insert(name.to_string(), file.tensor(name)?);
-    }
+    let mut tensors = file.tensors(file.names())?;
     let missing = |what: String| TestingError::File { path: path.into(), what };
     let mut weights = BTreeMap::new();
     for (name, own) in trainer.weights()? {

@@ -1,8 +1,8 @@
 //! The states of the best epoch so far, which a training that diverges goes back to.
 
 use super::{EpochRecord, TrainError, Trainer};
-use crate::compile::read;
-use ir::{TensorType, Value, map_of};
+use crate::compile::read_all;
+use ir::{TensorType, Value};
 use runtime::States;
 use std::collections::BTreeMap;
 
@@ -29,8 +29,7 @@ impl BestEpoch {
     /// The states' values, of these types.
     pub(super) fn values(&self, types: &BTreeMap<String, TensorType>) -> Result<BTreeMap<String, Value>, TrainError> {
         let held = types.iter().filter(|(name, ty)| self.states.holds(name, ty.dtype, ty.shape.numel()));
-        let held = held.map(|(name, ty)| Ok((name.clone(), read(&self.states, name, ty)?)));
-        Ok(map_of(held.collect::<Result<Vec<_>, TrainError>>()?))
+        Ok(read_all(&self.states, held)?)
     }
 
     /// Takes an epoch in: its states are kept if its loss is less than all before, and the weights are finite.

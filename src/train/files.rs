@@ -5,8 +5,7 @@ use super::rates::is_rate;
 use super::{TrainError, Trainer};
 use crate::dsl::{KEY, STEP, StateRole};
 use crate::io::{
-    IoError, LoadReport, RESERVED, SaveReport, TensorFile, WeightRules, is_graph, save_graphs, save_with_metadata,
-    select,
+    LoadReport, RESERVED, SaveReport, TensorFile, WeightRules, is_graph, save_graphs, save_with_metadata, select,
 };
 use ir::{TensorType, map_of};
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,8 +98,7 @@ impl Trainer {
         file.check_seal()?;
         let ignored = ignore(&file, &wanted);
         let kept = file.names().filter(|name| !name.starts_with(RESERVED) && !ignored.contains(*name));
-        let tensors: Result<Vec<_>, IoError> = kept.map(|name| Ok((name.into(), file.tensor(name)?))).collect();
-        let (tensors, metadata) = (map_of(tensors?), file.metadata()?);
+        let (tensors, metadata) = (file.tensors(kept)?, file.metadata()?);
         self.programs.set_states(select(path, tensors, &wanted, true)?)?;
         self.extend_metadata(metadata);
         Ok(())

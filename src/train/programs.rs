@@ -8,7 +8,7 @@ use super::parallel::StagePlan;
 use super::states::near;
 use crate::compile::{
     CompileError, CompileOptions, CompiledProgram, ProgramCache, RunError, Stages, States, first, is_finite, read,
-    write, write_initial,
+    read_all, write, write_initial,
 };
 use crate::dsl::{ModelErrors, StateRole, StateSpec, Step};
 use crate::model::trace::{self, Among};
@@ -276,8 +276,7 @@ impl Programs {
         self.take_back()?;
         let Some(block) = &self.states else { return Ok(BTreeMap::new()) };
         let kept = self.specs.values().filter(|state| keep(state.role));
-        let kept = kept.map(|state| Ok((state.name.clone(), read(block, &state.name, &state.ty)?)));
-        Ok(map_of(kept.collect::<Result<Vec<_>, TrainError>>()?))
+        Ok(read_all(block, kept.map(|state| (&state.name, &state.ty)))?)
     }
 
     /// The values that these states have now, among others.

@@ -14,7 +14,7 @@ use crate::dsl::{ModelErrors, STEP, StateRole};
 use crate::model::{Model, SAMPLE_WEIGHT};
 use crate::nn::{Metric, Objective};
 use crate::optim::{LearningRate, Optimizer, learning_rates};
-use ir::{DType, Loc, Value, map_of};
+use ir::{DType, Loc, Value, map_of, try_map_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -235,8 +235,7 @@ impl Trainer {
                 parts.entry(name.clone()).or_default().push(output);
             }
         }
-        let outputs = parts.into_iter().map(|(name, parts)| Ok((name, concatenate(&parts)?)));
-        Ok(map_of(outputs.collect::<Result<Vec<_>, TrainError>>()?))
+        try_map_of(parts.into_iter().map(|(name, parts)| Ok((name, concatenate(&parts)?))))
     }
 
     /// Trainable parameters and running statistics, by name.

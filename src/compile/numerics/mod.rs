@@ -11,7 +11,7 @@ pub use fault::{NumericsFault, OperandRange, ValueRange};
 use super::values::{Elements, first, is_finite, with_input};
 use super::{CompileError, CompileOptions, RunError};
 use crate::dsl::{StateRole, Step};
-use ir::{DType, Data, TensorType, Value, map_of};
+use ir::{DType, Data, TensorType, Value, try_map_of};
 use passes::check_numerics::{INFINITY, INFINITY_F64, MAGNITUDES, MAGNITUDES_F64};
 use runtime::{Executable, PortError, PortKind, States};
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,11 +160,10 @@ impl NumericsCheck {
 
     /// What the program's inputs hold.
     fn inputs(&self, executable: &mut Executable) -> Result<BTreeMap<String, Value>, RunError> {
-        let inputs = self.step.graph.inputs().map(|(_, input)| {
+        try_map_of(self.step.graph.inputs().map(|(_, input)| {
             let value = input_value(executable, &input.name, &input.ty)?;
             Ok((input.name.clone(), value))
-        });
-        Ok(map_of(inputs.collect::<Result<Vec<_>, RunError>>()?))
+        }))
     }
 }
 

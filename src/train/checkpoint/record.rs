@@ -10,7 +10,7 @@ use crate::io::{IoError, RESERVED, TensorFile, select};
 use crate::train::best::BestEpoch;
 use crate::train::callback::CallbackState;
 use crate::train::{EpochRecord, History, TrainError, Trainer};
-use ir::{Data, Shape, TensorType, Value, map_of};
+use ir::{Data, Shape, TensorType, Value, map_of, try_map_of};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -177,7 +177,7 @@ impl SavedCallback {
         Ok(CallbackState {
             numbers: map_of(self.numbers.into_iter().map(|(name, number)| (name, number.0))),
             texts: self.texts,
-            tensors: map_of(tensors.collect::<Result<Vec<_>, IoError>>()?),
+            tensors: try_map_of(tensors)?,
         })
     }
 }
@@ -210,12 +210,9 @@ impl FoundRun {
         compare(&file, &record.settings, settings, |what| what != STEP_SETTINGS)?;
         let model = |source| CheckpointError::Model { source };
         let wanted = trainer.programs.kept_types();
-        let tensors: Result<Vec<(String, Value)>, IoError> = file
-            .names()
-            .filter(|name| !name.starts_with(RESERVED))
-            .map(|name| Ok((name.into(), file.tensor(name)?)))
-            .collect();
-        let states = select(file.path(), map_of(tensors.map_err(model)?), &wanted, true).map_err(model)?;
+        let names = file.names().filter(|name| !name.starts_with(RESERVED));
+        let tensors = file.tensors(names).map_err(model)?;
+        let states = select(file.path(), tensors, &wanted, true).map_err(model)?;
         let best = record.best.is_some().then(|| best_states(&file, &states));
         let best = best.transpose().map_err(model)?;
         // After all that says more than a checksum does.

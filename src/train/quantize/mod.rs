@@ -7,11 +7,11 @@ mod weights;
 
 use super::predictor::Predictor;
 use super::{TrainError, Trainer};
-use crate::compile::{CompileError, States, read, write};
+use crate::compile::{CompileError, States, read_all, write};
 use crate::data::Source;
 use crate::dsl::{StateSpec, Step};
 use calibrate::ranges;
-use ir::{Value, map_of};
+use ir::Value;
 use rewrite::{rewritten, sites};
 use std::collections::BTreeMap;
 
@@ -177,8 +177,7 @@ fn block(
 
 /// The values of these states, by name.
 fn values(states: &[StateSpec], block: &States) -> Result<BTreeMap<String, Value>, TrainError> {
-    let values = states.iter().map(|state| Ok((state.name.clone(), read(block, &state.name, &state.ty)?)));
-    Ok(map_of(values.collect::<Result<Vec<_>, TrainError>>()?))
+    Ok(read_all(block, states.iter().map(|state| (&state.name, &state.ty)))?)
 }
 
 fn setting(what: &str) -> TrainError {
