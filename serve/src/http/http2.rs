@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::ServiceExt;
 
 /// Requests at once on a connection.
@@ -90,26 +90,33 @@ impl Drop for UnderWay {
 /// The body of an answer. Its request is under way until all of it is sent, but no longer if the client doesn't take the next part in time: it holds the connection no more than one that is idle.
 struct AnswerBody {
     body: Body,
-    under_way: Arc<Mutex<Option<UnderWay>>>,
     limit: Duration,
-    /// Runs while the client is waited for.
-    timer: AbortHandle,
+    /// By when the client must take what it has been given; none while the next part isn't there yet.
+    due: Arc<Mutex<Option<Instant>>>,
+    watch: AbortHandle,
 }
 
 impl AnswerBody {
     fn new(body: Body, under_way: UnderWay, limit: Duration) -> Self {
-        let under_way = Arc::new(Mutex::new(Some(under_way)));
-        let timer = Self::timer(&under_way, limit);
-        Self { body, under_way, limit, timer }
+        let due = Arc::new(Mutex::new(Instant::now().checked_add(limit)));
+        let watch = tokio::spawn(until_late(under_way, Arc::clone(&due), limit)).abort_handle();
+        Self { body, limit, due, watch }
     }
 
-    fn timer(under_way: &Arc<Mutex<Option<UnderWay>>>, limit: Duration) -> AbortHandle {
-        let under_way = Arc::clone(under_way);
-        let late = async move {
-            tokio::time::sleep(limit).await;
-            drop(under_way.lock().unwrap_or_else(PoisonError::into_inner).take());
-        };
-        tokio::spawn(late).abort_handle()
+    fn set_due(&self, due: Option<Instant>) {
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = due;
+    }
+}
+
+/// Holds a request under way until a part of its answer is late. Looks when the part that it knows of would be, so that parts which are taken in time cost nothing here.
+async fn until_late(under_way: UnderWay, due: Arc<Mutex<Option<Instant>>>, limit: Duration) {
+    loop {
+        let known = *due.lock().unwrap_or_else(PoisonError::into_inner);
+        match known {
+            Some(due) if due <= Instant::now() => return drop(under_way),
+            Some(due) => sleep_until(due).await,
+            None => sleep(limit).await,
+        }
     }
 }
 
@@ -119,11 +126,9 @@ impl HttpBody for AnswerBody {
 
     /// Is asked for the next part when the client has room for it.
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.timer.abort();
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if matches!(polled, Poll::Ready(Some(Ok(_)))) {
-            self.timer = Self::timer(&self.under_way, self.limit);
-        }
+        let is_part = matches!(polled, Poll::Ready(Some(Ok(_))));
+        self.set_due(is_part.then(|| Instant::now().checked_add(self.limit)).flatten());
         polled
     }
 
@@ -138,7 +143,7 @@ impl HttpBody for AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        self.timer.abort();
+        self.watch.abort();
     }
 }
 
