@@ -4,7 +4,7 @@ use crate::{AotError, EntryPoint, Files, Initial, Variant, build, build_entries}
 use gradc::compile::{CompileOptions, lower};
 use gradc::dsl::{Initializer, StateSpec, Step};
 use ir::{Graph, TensorType, Value};
-use kernel::{InstructionSet, Target, TargetError};
+use kernel::{Target, TargetError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How to compile a step to an object.
@@ -50,17 +50,12 @@ impl ObjectOptions {
     }
 }
 
-/// A system's machines with these instruction sets, by their names; `baseline` is fused multiply-add on x86-64, and the one that there is on AArch64.
+/// A system's machines with these instruction sets, by their names ([`Target::set_named`]).
 ///
 /// # Errors
 /// A name that is none; a set that the system doesn't have.
 pub fn targets<'n>(system: &Target, sets: impl IntoIterator<Item = &'n str>) -> Result<Vec<Target>, TargetError> {
-    let set = |name| match name {
-        "baseline" if system.instruction_set().is_x86() => Ok(InstructionSet::Fma),
-        "baseline" => Ok(InstructionSet::Aarch64),
-        name => name.parse(),
-    };
-    sets.into_iter().map(|name| system.clone().with_instruction_set(set(name)?)).collect()
+    sets.into_iter().map(|name| system.clone().with_instruction_set(system.set_named(name)?)).collect()
 }
 
 /// Values of the graphs' states, of all that a file has.

@@ -107,9 +107,14 @@ fn a_benchmark_is_one_line_of_json() {
 
 #[test]
 fn mistakes_are_told() {
-    let output = Command::new(env!("CARGO_BIN_EXE_gradc")).args(["bench", "--workload", "gpt"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no workload `gpt`"));
+    for (name, told) in
+        [("gpt", "`gpt`; the workloads are"), ("lstm_txt", "`lstm_txt` (did you mean `lstm_text`?); the")]
+    {
+        let output = Command::new(env!("CARGO_BIN_EXE_gradc")).args(["bench", "--workload", name]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(&format!("there is no workload {told}")), "{text}");
+    }
 }
 
 /// What two processes that keep code in files print of a step's losses, and what the directory has then.

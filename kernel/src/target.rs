@@ -173,13 +173,14 @@ impl FromStr for Caches {
     }
 }
 
-/// Reads a number of bytes: `64`, `32K`, `8M`.
+/// Reads a number of bytes: `64`, `32K`, `8M`, `2G`.
 pub fn parse_size(text: &str) -> Option<usize> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "" => 1,
         "K" => 1 << 10,
         "M" => 1 << 20,
+        "G" => 1 << 30,
         _ => return None,
     };
     digits.parse::<usize>().ok()?.checked_mul(unit)
@@ -188,6 +189,7 @@ pub fn parse_size(text: &str) -> Option<usize> {
 /// The shortest text that [`parse_size`] reads.
 fn size_text(bytes: usize) -> String {
     match bytes {
+        b if b > 0 && b.is_multiple_of(1 << 30) => format!("{}G", b >> 30),
         b if b > 0 && b.is_multiple_of(1 << 20) => format!("{}M", b >> 20),
         b if b > 0 && b.is_multiple_of(1 << 10) => format!("{}K", b >> 10),
         b => b.to_string(),
@@ -327,6 +329,18 @@ impl Target {
     /// As [`Self::new`].
     pub fn with_instruction_set(self, set: InstructionSet) -> Result<Self, TargetError> {
         Ok(Self { caches: self.caches, ..Self::new(self.triple, set)? })
+    }
+
+    /// The instruction set of that name on its system: as [`InstructionSet`] reads them, and `baseline`, which is fused multiply-add on x86-64, and the one that there is on AArch64.
+    ///
+    /// # Errors
+    /// A name that is none.
+    pub fn set_named(&self, name: &str) -> Result<InstructionSet, TargetError> {
+        match name {
+            "baseline" if self.set.is_x86() => Ok(InstructionSet::Fma),
+            "baseline" => Ok(InstructionSet::Aarch64),
+            name => name.parse(),
+        }
     }
 
     /// The same machine for code that uses no more than these instructions; itself if it has no more, or is of another architecture.
@@ -505,7 +519,7 @@ mod tests {
             "512K,32K,32M",
             "0K,32K,32M",
             "32K,,32M",
-            "1G,1G,1G",
+            "1T,1T,1T",
             "K,K,K",
             "32K,512K,99999999999999999999M",
         ] {

@@ -92,6 +92,24 @@ pub struct Finding {
     pub least: PassFault,
 }
 
+/// What [`bisect_with`] is at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BisectProgress {
+    /// What this pass has made of the graph that was given is interpreted.
+    After {
+        /// The pass.
+        pass: &'static str,
+    },
+    /// A graph of so many nodes shows the fault; smaller ones are tried.
+    Least {
+        /// The nodes.
+        nodes: usize,
+    },
+}
+
+/// Hears of each [`BisectProgress`].
+pub type TellProgress<'t> = &'t dyn Fn(BisectProgress);
+
 /// Why there is nothing to compare.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum BisectError {
@@ -113,6 +131,16 @@ pub fn first_fault(
     cx: &PassContext,
     difference: Difference<'_>,
 ) -> Result<Option<PassFault>, InterpretError> {
+    first_fault_with(case, passes, cx, (difference, &|_| ()))
+}
+
+/// The same, and tells of each pass whose program is interpreted.
+fn first_fault_with(
+    case: &GraphCase,
+    passes: &[Pass],
+    cx: &PassContext,
+    (difference, tell): (Difference<'_>, TellProgress<'_>),
+) -> Result<Option<PassFault>, InterpretError> {
     let given = Module::Graph(case.graph.clone());
     let expected = interpret(&given, case)?.named();
     let (mut before, mut at, mut found) = (given.clone(), 0, None);
@@ -127,6 +155,7 @@ pub fn first_fault(
                 if !changed {
                     return ControlFlow::Continue(());
                 }
+                tell(BisectProgress::After { pass: pass.name });
                 let what = match interpret(module, case) {
                     Ok(results) => difference(&expected, &results.named()),
                     Err(e) => Some(e.to_string()),
@@ -161,8 +190,21 @@ pub fn panic_message(payload: &(dyn Any + Send)) -> String {
 /// # Errors
 /// If the graph can't be verified, differentiated or evaluated on the values: there is nothing to compare with.
 pub fn bisect(case: &GraphCase, passes: &[Pass], cx: &PassContext) -> Result<Option<Finding>, BisectError> {
+    bisect_with(case, passes, cx, &|_| ())
+}
+
+/// As [`bisect`], and says how far it has come: a large graph is interpreted for seconds after each pass.
+///
+/// # Errors
+/// As [`bisect`].
+pub fn bisect_with(
+    case: &GraphCase,
+    passes: &[Pass],
+    cx: &PassContext,
+    tell: TellProgress<'_>,
+) -> Result<Option<Finding>, BisectError> {
     let (start, skipped) = differentiated(case, passes, cx)?;
-    let Some(mut fault) = fault_in(&start, &passes[skipped..], cx)? else { return Ok(None) };
+    let Some(mut fault) = fault_in(&start, &passes[skipped..], cx, tell)? else { return Ok(None) };
     fault.position += skipped;
     // The pass by itself shows most faults; what it takes to come so far is kept where it doesn't.
     let by_itself = match &fault.before {
@@ -172,8 +214,10 @@ pub fn bisect(case: &GraphCase, passes: &[Pass], cx: &PassContext) -> Result<Opt
         _ => None,
     };
     let fails = |case: &GraphCase, first: usize| {
-        let found = fault_in(case, &passes[first..=fault.position], cx).ok().flatten();
-        found.filter(|found| first + found.position == fault.position)
+        let found = fault_in(case, &passes[first..=fault.position], cx, &|_| ()).ok().flatten();
+        let found = found.filter(|found| first + found.position == fault.position)?;
+        tell(BisectProgress::Least { nodes: case.graph.len() });
+        Some(found)
     };
     let (larger, first) = by_itself.filter(|(case, at)| fails(case, *at).is_some()).unwrap_or((start, skipped));
     let least_case = shrink(larger, |case| fails(case, first).is_some());
@@ -185,9 +229,14 @@ pub fn bisect(case: &GraphCase, passes: &[Pass], cx: &PassContext) -> Result<Opt
 }
 
 /// The first fault beyond rounding.
-fn fault_in(case: &GraphCase, passes: &[Pass], cx: &PassContext) -> Result<Option<PassFault>, InterpretError> {
+fn fault_in(
+    case: &GraphCase,
+    passes: &[Pass],
+    cx: &PassContext,
+    tell: TellProgress<'_>,
+) -> Result<Option<PassFault>, InterpretError> {
     let trials = trials(case);
-    first_fault(case, passes, cx, &|a, b| trials.difference(a, b))
+    first_fault_with(case, passes, cx, (&|a, b| trials.difference(a, b), tell))
 }
 
 /// How far results of a case may be apart.
@@ -238,4 +287,29 @@ fn rule_at_fault(case: &GraphCase, pass: &Pass, fault: &PassFault, cx: &PassCont
         if after(middle).0 { right = middle } else { wrong = middle }
     }
     after(wrong).1.last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::PIPELINE;
+    use ir::{Graph, Scalar, Shape};
+    use kernel::Target;
+    use std::cell::RefCell;
+
+    /// `square` breaks no pass, but says of each that changes something that it is looked at.
+    #[test]
+    fn what_is_looked_at_is_told() {
+        let text = "graph \"square\" {\n  %0 = input {name=\"x\"} : f32[4]\n  %1 = mul %0, %0 : f32[4]\n  output \"y\" = %1\n}";
+        let graph = Graph::parse(text).unwrap();
+        let x = Value::splat(Scalar::F32(2.0), Shape::new([4]).unwrap());
+        let case = GraphCase { graph, inputs: BTreeMap::from([("x".into(), x)]), states: BTreeMap::new() };
+        let told = RefCell::new(vec![]);
+        let found =
+            bisect_with(&case, PIPELINE, &PassContext::new(Target::baseline()), &|at| told.borrow_mut().push(at));
+        assert!(found.unwrap().is_none());
+        let told = told.into_inner();
+        assert!(told.contains(&BisectProgress::After { pass: "fuse" }), "{told:?}");
+        assert!(told.iter().all(|at| matches!(at, BisectProgress::After { .. })), "{told:?}");
+    }
 }

@@ -161,15 +161,18 @@ pub fn names() -> Vec<&'static str> {
 /// # Errors
 /// If there is none; the message lists the names there are, and says which is like it.
 pub fn find(name: &str) -> Result<&'static Pass, PassError> {
-    PIPELINE.iter().find(|pass| pass.name == name).ok_or_else(|| {
-        let likeness = |known: &&str| strsim::jaro(known, name);
-        let near = names().into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        PassError::UnknownPass {
-            name: name.into(),
-            near: near.filter(|near| likeness(near) > LIKE),
-            known: names().join(", "),
-        }
+    PIPELINE.iter().find(|pass| pass.name == name).ok_or_else(|| PassError::UnknownPass {
+        name: name.into(),
+        near: nearest(name, names()),
+        known: names().join(", "),
     })
+}
+
+/// Which of the names there are somebody may have meant who wrote `name`, if one is like it at all.
+pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let likeness = |known: &&str| strsim::jaro(known, name);
+    let near = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    near.filter(|near| likeness(near) > LIKE)
 }
 
 /// How like a name must be, of 1, to be proposed instead: what `clap` takes for its own options.

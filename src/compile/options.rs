@@ -1,7 +1,7 @@
 //! How to compile.
 
 use super::{Cache, CompileError};
-use kernel::{InstructionSet, Target};
+use kernel::Target;
 use passes::{PassOptions, Snapshots};
 use std::env::VarError;
 
@@ -125,8 +125,10 @@ impl CompileOptions {
 fn host_as_allowed() -> Result<Target, CompileError> {
     let host = runtime::host_target()?;
     let limited = match variable(TARGET)? {
-        Some(name) if name == "baseline" => host.limited_to(InstructionSet::Fma),
-        Some(name) => host.limited_to(name.parse().map_err(|e| environment(TARGET, e))?),
+        Some(name) => {
+            let set = host.set_named(&name).map_err(|e| environment(TARGET, e))?;
+            host.limited_to(set)
+        }
         None => host,
     };
     match variable(CACHES)? {

@@ -12,7 +12,7 @@ use runtime::{LoadError, PortError, StepError};
 #[non_exhaustive]
 pub enum BenchError {
     /// No workload has that name.
-    #[error("there is no workload `{name}`; the workloads are {}", known.join(", "))]
+    #[error("there is no workload `{name}`{}; the workloads are {}", did_you_mean(.name, .known), .known.join(", "))]
     UnknownWorkload {
         /// The name asked for.
         name: String,
@@ -78,4 +78,10 @@ impl std::fmt::Debug for BenchError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, f)
     }
+}
+
+/// ` (did you mean `cnn`?)`, if a name that there is is like this one.
+pub(crate) fn did_you_mean(name: &str, known: &[&str]) -> String {
+    let near = passes::pipeline::nearest(name, known.iter().copied());
+    near.map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"))
 }

@@ -35,17 +35,20 @@ impl FromStr for ArenaLimit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let fail = || format!("`{text}` is no number of bytes (1000000, 64M) and no part of the arena (60%)");
         if let Some(part) = text.strip_suffix('%') {
             let part = part.parse().ok().filter(|part: &f64| *part >= 0.0 && part.is_finite());
-            return part.map(Self::Percent).ok_or_else(fail);
+            return part.map(Self::Percent).ok_or_else(|| format!("`{text}` is no part of the arena (60%)"));
         }
-        let units = [('K', 10), ('M', 20), ('G', 30)];
-        let unit = units.iter().find_map(|&(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
-        let (number, shift) = unit.unwrap_or((text, 0));
-        let bytes = number.parse().ok().and_then(|number: usize| number.checked_mul(1 << shift));
-        bytes.map(Self::Bytes).ok_or_else(fail)
+        bytes(text).map(Self::Bytes)
     }
+}
+
+/// Reads a number of bytes: `1000000`, `64M`.
+///
+/// # Errors
+/// A text that is none.
+pub fn bytes(text: &str) -> Result<usize, String> {
+    kernel::parse_size(text).ok_or_else(|| format!("`{text}` is no number of bytes (1000000, 64M)"))
 }
 
 impl fmt::Display for ArenaLimit {

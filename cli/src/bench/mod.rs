@@ -20,9 +20,10 @@ mod workload;
 
 pub use compare::{Comparison, Figures, Row, compare};
 pub use error::BenchError;
+pub(crate) use error::did_you_mean;
 pub use explain::{Explanation, explain};
 pub use flops::contraction_flops;
-pub use limit::ArenaLimit;
+pub use limit::{ArenaLimit, bytes};
 pub use machine::{Limit, MachineLimits, MemoryLevel};
 pub use measure::{Measurement, Proof, Settings, add_limit, measure};
 pub use profile::{LaunchFacts, LaunchProfile, Profile, launch_facts, profile};

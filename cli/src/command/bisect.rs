@@ -3,13 +3,13 @@
 use super::given::{step_of, target};
 use super::native::Native;
 use super::print;
+use super::spinner::Spinner;
 use super::values::{ValueSource, save_case};
-use ::passes::bisect::{Finding, bisect, panic_message};
+use ::passes::bisect::{BisectProgress, Finding, bisect_with, panic_message};
 use ::passes::{Module, Pass, PassContext};
 use clap::{Args, Parser};
 use ir::eval::Trials;
 use ir::shrink::{GraphCase, shrink};
-use kernel::InstructionSet;
 use std::error::Error;
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -24,7 +24,7 @@ pub(super) struct Bisect {
     /// The inputs: a .npz or .safetensors file with a tensor for each, or `random:SEED`
     #[arg(long, value_name = "FILE|random:SEED", default_value = "random:0")]
     inputs: ValueSource,
-    /// The states, those that aren't in it as the model says that they start: a .npz or .safetensors file
+    /// The states: a .npz or .safetensors file. Those that aren't in it start as the model says; of a graph or loops in a text file, as random numbers from 0 to 1
     #[arg(long, value_name = "FILE")]
     states: Option<PathBuf>,
     /// Passes to run, with commas between; without it, the whole pipeline, and the machine code that is made of it
@@ -33,9 +33,9 @@ pub(super) struct Bisect {
     /// Samples in a batch of a model that comes with gradc: few are enough, and soon interpreted
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Compile for the instructions of another x86-64 machine than this one: x86-64, avx2, avx512, ..
+    /// Compile for the instructions of another machine of this kind: `x86-64`, `baseline`, `avx2`, `avx512`, `avx512-vnni`, `avx512-bf16`
     #[arg(long, value_name = "SET")]
-    cpu: Option<InstructionSet>,
+    cpu: Option<String>,
     /// Write the least graph and its values into a folder: graph.ir, inputs.npz, states.npz
     #[arg(long, value_name = "FOLDER")]
     to: Option<PathBuf>,
@@ -54,20 +54,29 @@ Examples:
 
 impl Bisect {
     pub(super) fn run(&self, pipeline: &[Pass]) -> Result<(), Box<dyn Error>> {
-        let report = silently(|| self.report(pipeline))?;
+        let spinner = Spinner::new();
+        let report = silently(|| self.report(pipeline, &spinner))?;
+        drop(spinner);
         print(&report.text)?;
         report.fault.map_or(Ok(()), |fault| Err(fault.into()))
     }
 
     /// What is found in a pipeline.
-    fn report(&self, pipeline: &[Pass]) -> Result<BisectReport, Box<dyn Error>> {
+    fn report(&self, pipeline: &[Pass], spinner: &Spinner) -> Result<BisectReport, Box<dyn Error>> {
         let step = step_of(&self.file, self.batch)?;
         let case = self.inputs.case(&step, self.states.as_deref())?;
         let passes = self.list(pipeline)?;
-        let cx = PassContext::new(target(self.cpu)?);
-        let found = match bisect(&case, &passes, &cx)? {
+        let cx = PassContext::new(target(self.cpu.as_deref())?);
+        spinner.say("the graph as it is");
+        let tell = |progress| match progress {
+            BisectProgress::After { pass } => spinner.say(&format!("after `{pass}`")),
+            BisectProgress::Least { nodes } => {
+                spinner.say(&format!("a fault: {nodes} nodes show it, are fewer enough?"))
+            }
+        };
+        let found = match bisect_with(&case, &passes, &cx, &tell)? {
             Some(finding) => Some((self.of_pass(&finding, &passes, case.graph.len()), finding.case)),
-            None if self.passes.is_empty() && self.cpu.is_none() => of_code(&case, &cx)?,
+            None if self.passes.is_empty() && self.cpu.is_none() => of_code(&case, &cx, spinner)?,
             None => None,
         };
         let Some((mut report, least)) = found else {
@@ -136,7 +145,12 @@ fn least_case(case: &GraphCase, nodes: usize) -> String {
 }
 
 /// Whether machine code computes what the interpreter says, where all passes do; and the least graph of which it doesn't.
-fn of_code(case: &GraphCase, cx: &PassContext) -> Result<Option<(BisectReport, GraphCase)>, Box<dyn Error>> {
+fn of_code(
+    case: &GraphCase,
+    cx: &PassContext,
+    spinner: &Spinner,
+) -> Result<Option<(BisectReport, GraphCase)>, Box<dyn Error>> {
+    spinner.say("the machine code");
     let differentiated = super::native::differentiated(&case.graph, cx)?;
     let case = GraphCase { graph: differentiated, ..case.clone() };
     let what = |case: &GraphCase| {
@@ -179,5 +193,5 @@ pub fn bisect_in(arguments: &[&str], pipeline: &[Pass]) -> Result<String, Box<dy
         bisect: Bisect,
     }
     let arguments = BisectArguments::try_parse_from([&["bisect"], arguments].concat())?;
-    Ok(arguments.bisect.report(pipeline)?.text)
+    Ok(arguments.bisect.report(pipeline, &Spinner::hidden())?.text)
 }

@@ -44,8 +44,8 @@ pub(super) struct Build {
     /// Samples in a batch; without it, the model's usual number
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// How many bytes the arena of a step may have, scratch memory of threads apart: activations are computed again as far as that needs it
-    #[arg(long, value_name = "BYTES")]
+    /// How many bytes (`64M`) the arena of a step may have, scratch memory of threads apart: activations are computed again as far as that needs it
+    #[arg(long, value_name = "BYTES", value_parser = crate::bench::bytes)]
     memory_limit: Option<usize>,
     /// Values that states start with, by name; states that the file doesn't have start as the model says. What the step doesn't have is left out
     #[arg(long, value_name = "FILE.safetensors")]
@@ -59,7 +59,7 @@ const EXAMPLES: &str = "Examples:
       gradc build cnn --entry infer --batch 1 --weights cnn.safetensors -o build
   Train and predict in one program, on one block of states (`cnn_train.h`, `cnn_infer.h`):
       gradc build cnn --entry train,infer -o build
-  A graph of your own, written by `graph.to_string()`:
+  A graph of your own, that `step.save(\"model.ir\")` has written:
       gradc build model.ir --name model_step -o build
   Graphs of one model, which share their states (`model_train.h`, `model_infer.h`):
       gradc build train.ir infer.ir --name model -o build

@@ -1,13 +1,13 @@
 //! What a command is given: a model that comes with gradc, a workload, or a file of one's own.
 
 use super::built_in::BuiltIn;
-use crate::bench::Workload;
+use crate::bench::{Workload, did_you_mean};
 use ::passes::Module;
 use clap::ValueEnum;
 use gradc::compile::CompileOptions;
 use gradc::dsl::{StateRole, StateSpec, Step, zeros};
 use ir::Graph;
-use kernel::{InstructionSet, Program, Target};
+use kernel::{Program, Target};
 use std::error::Error;
 use std::path::Path;
 
@@ -70,10 +70,13 @@ pub(super) fn module_of(name: &str) -> Result<Module, Box<dyn Error>> {
 }
 
 /// This machine, or one like it with other instructions.
-pub(super) fn target(cpu: Option<InstructionSet>) -> Result<Target, Box<dyn Error>> {
+pub(super) fn target(cpu: Option<&str>) -> Result<Target, Box<dyn Error>> {
     let host = CompileOptions::default().target_or_host()?;
     Ok(match cpu {
-        Some(set) => host.with_instruction_set(set)?,
+        Some(name) => {
+            let set = host.set_named(name)?;
+            host.with_instruction_set(set)?
+        }
         None => host,
     })
 }
@@ -103,10 +106,13 @@ fn unknown(name: &str) -> String {
             BuiltIn::names().join(", ")
         );
     }
-    let workloads: Vec<&str> = Workload::all().map(|w| w.name).collect();
+    let (models, workloads) = (BuiltIn::names(), Workload::all().map(|w| w.name));
+    let workloads: Vec<&str> = workloads.collect();
+    let all: Vec<&str> = models.iter().map(String::as_str).chain(workloads.iter().copied()).collect();
     format!(
-        "there is no model, workload or file `{name}`; the models are {}; the workloads are {}",
-        BuiltIn::names().join(", "),
+        "there is no model, workload or file `{name}`{}; the models are {}; the workloads are {}",
+        did_you_mean(name, &all),
+        models.join(", "),
         workloads.join(", ")
     )
 }
@@ -160,6 +166,7 @@ mod tests {
         let program = told("// mine\nprogram \"p\"\nb0: f32[4] inputt \"x\"");
         assert!(program.contains("step.ir:3:") && program.contains("inputt"), "{program}");
         assert!(step_of("no_such_model", None).unwrap_err().to_string().contains("k_sgemm_64"));
+        assert!(step_of("resnt", None).unwrap_err().to_string().contains("file `resnt` (did you mean `resnet`?); the"));
         let told = |name: &Path| step_of(name.to_str().unwrap(), None).unwrap_err().to_string();
         assert!(told(dir.path()).contains("is a folder"));
         assert!(

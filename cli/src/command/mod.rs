@@ -21,6 +21,7 @@ mod report;
 mod run;
 #[cfg(feature = "serve")]
 mod serve;
+mod spinner;
 mod values;
 mod watch;
 
@@ -32,9 +33,9 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// A compiler for deep learning: a whole training step as native code.
+/// A compiler for deep learning: looks into training steps and predictions, runs, times, builds and serves them
 #[derive(Parser)]
-#[command(name = "gradc", version, about, max_term_width = 100)]
+#[command(name = "gradc", version, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

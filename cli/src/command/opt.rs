@@ -5,7 +5,6 @@ use super::{graph_text, print};
 use ::passes::pipeline::{PIPELINE, find, on_loops};
 use ::passes::{Module, Pass, PassContext, RunOptions, Stop, run_watched};
 use clap::Args;
-use kernel::InstructionSet;
 use std::error::Error;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -43,9 +42,9 @@ pub(super) struct Opt {
     /// Of layers that are alike show the first one only; such a text can't be read back
     #[arg(long, conflicts_with = "output")]
     fold: bool,
-    /// Compile for the instructions of another x86-64 machine than this one: x86-64, avx2, avx512, ..
+    /// Compile for the instructions of another machine of this kind: `x86-64`, `baseline`, `avx2`, `avx512`, `avx512-vnni`, `avx512-bf16`
     #[arg(long, value_name = "SET")]
-    cpu: Option<InstructionSet>,
+    cpu: Option<String>,
     /// Don't check after each pass that the program keeps the rules
     #[arg(long)]
     no_verify: bool,
@@ -80,7 +79,7 @@ impl Opt {
     fn write(&self, text: &mut String) -> Result<(), Box<dyn Error>> {
         let module = module_of(&self.file)?;
         let passes = self.list(&module)?;
-        let target = target(self.cpu)?;
+        let target = target(self.cpu.as_deref())?;
         let stop = self.stop_after.map_or(Stop::End, Stop::AfterCount);
         let options = RunOptions { verify: !self.no_verify, stop, ..RunOptions::default() };
         let (mut before, mut number) = (self.program(&module), 0);
@@ -174,6 +173,13 @@ mod tests {
         assert!(
             opt(&format!("{} --until fuse", file("b.ir"))).unwrap_err().contains("on loops are decompose, collapse")
         );
+    }
+
+    #[test]
+    fn instruction_sets_have_the_names_that_the_environment_has() {
+        let [fma, baseline] = ["fma", "baseline"].map(|cpu| opt(&format!("mlp_tiny --cpu {cpu}")).unwrap());
+        assert_eq!(fma, baseline);
+        assert!(opt("mlp_tiny --cpu avx").unwrap_err().contains("there are x86-64, fma"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::native::{Native, PortValues, differentiated};
 #[cfg(feature = "onnx")]
 use super::onnx::OpenExtents;
 use super::print;
+use super::spinner::Spinner;
 use super::values::{ValueSource, of_loops};
 use ::passes::pipeline::on_loops;
 use ::passes::{Module, PassContext, RunOptions, interpret};
@@ -34,7 +35,7 @@ pub(super) struct RunModel {
     /// The inputs: a .npz or .safetensors file with a tensor for each, or `random:SEED`
     #[arg(long, value_name = "FILE|random:SEED", default_value = "random:0")]
     inputs: ValueSource,
-    /// The states, those that aren't in it as the model says that they start: a .npz or .safetensors file
+    /// The states: a .npz or .safetensors file. Those that aren't in it start as the model says; of a graph or loops in a text file, as random numbers from 0 to 1
     #[arg(long, value_name = "FILE")]
     states: Option<PathBuf>,
     /// Write the outputs to a .safetensors file
@@ -49,7 +50,7 @@ pub(super) struct RunModel {
     /// Samples in a batch of a model that comes with gradc: interpreters are slow, and few are enough to compare
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Threads; without it, all
+    /// Threads; without it, as many as `GRADC_THREADS` says, else all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// How often to run it; the time is the median of all runs but the first
@@ -155,12 +156,17 @@ impl RunModel {
     /// Says of each way whether it gives what the interpreter gives; `results` are those of the way that was asked for.
     fn check(&self, case: &RunCase, results: PortValues) -> Result<(), Box<dyn Error>> {
         let mut results = Some(results);
-        let mut of = |way| match results.take_if(|_| way == self.through) {
+        let spinner = Spinner::new();
+        let mut of = |way, what| match results.take_if(|_| way == self.through) {
             Some(results) => Ok(results),
-            None => Ok::<_, Box<dyn Error>>(self.runner(case, way)?.run()?.named()),
+            None => {
+                spinner.say(what);
+                Ok::<_, Box<dyn Error>>(self.runner(case, way)?.run()?.named())
+            }
         };
-        let expected = of(Way::Interpreter)?;
-        let (loops, native) = (of(Way::Loops)?, of(Way::Native)?);
+        let expected = of(Way::Interpreter, "the interpreter")?;
+        let (loops, native) = (of(Way::Loops, "the interpreter of loops")?, of(Way::Native, "machine code")?);
+        spinner.say("how far roundings may carry");
         let told = match case {
             RunCase::Graph(case) => {
                 let graph = differentiated(&case.graph, &PassContext::new(target(None)?))?;
@@ -174,6 +180,7 @@ impl RunModel {
             // Loops alone don't say how far passes on them may change roundings; machine code changes none.
             RunCase::Loops { .. } => [Ok(furthest(&expected, &loops)), to_the_bit(&loops, &native)],
         };
+        drop(spinner);
         let mut wrong = vec![];
         for (name, told) in ["loops", "native"].into_iter().zip(told) {
             let (Ok(is) | Err(is)) = &told;

@@ -61,7 +61,7 @@ pub(super) struct Serve {
     /// Batches of a model that are computed at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     instances: u16,
-    /// Threads that compute a batch; without it, all
+    /// Threads that compute a batch; without it, as many as `GRADC_THREADS` says, else all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// Bytes of a request at most
