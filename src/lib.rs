@@ -6,12 +6,15 @@
 //! - [`optim`]: optimizers, gradient clipping, learning-rate schedules.
 //! - [`compile`]: the driver, from a declared step to a program that runs.
 //! - [`data`]: data sets and the files they come from.
-//! - [`io`]: files of weights.
+//! - [`io`]: files of weights, of models and of graphs.
 //! - [`model`]: layers put together, and the graphs for training, evaluation and prediction that one model gives.
 //! - [`interpret`]: what a model looks at, as graphs and pictures.
 //! - [`parallel`]: training by several processes.
 //! - [`train`]: fitting, evaluation, prediction, callbacks.
 //! - [`testing`]: for tests of layers, losses, passes and models of one's own.
+//!
+//! Features: `parquet` (tables from Parquet files), `images` (folders of PNG and JPEG files), `tokenizers` (files `tokenizer.json`), `tensorboard` (event files), `plots` (what was measured as SVG and PNG),
+//! `mpi` (training by several processes).
 //!
 //! What lies below, for who looks into graphs and loops or writes passes: [`ir`], [`kernel`], [`passes`], [`codegen`], [`runtime`].
 //!

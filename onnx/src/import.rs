@@ -101,14 +101,6 @@ impl Import {
         self.model_into(&g, model, &[])
     }
 
-    /// Imports the model into a graph that is being declared: its inputs become inputs of that graph.
-    ///
-    /// # Errors
-    /// As [`Import::load`].
-    pub fn load_into(&self, g: &GraphBuilder) -> Result<Imported, ImportError> {
-        self.model_into(g, &self.read(self.model()?)?, &[])
-    }
-
     /// Imports the model with tensors of a graph that is being declared as its inputs, by their names in the model; inputs that aren't named become inputs of that graph. So a model
     /// is a part of another one, with its parameters.
     ///

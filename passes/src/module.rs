@@ -34,12 +34,7 @@ impl Module {
         self.displayed(Graph::to_string)
     }
 
-    /// As [`Self::text`], with comments that tell the sections and layers of a graph.
-    pub fn text_with_comments(&self) -> String {
-        self.displayed(|graph| graph.display().comments(true).to_string())
-    }
-
-    /// As [`Self::text_with_comments`], with the source locations of a graph's nodes besides; loops always have theirs.
+    /// As [`Self::text`], with comments that tell the sections and layers of a graph, and the source locations of its nodes; loops always have theirs.
     pub fn text_with_locations(&self) -> String {
         self.displayed(|graph| graph.display().locations(true).comments(true).to_string())
     }

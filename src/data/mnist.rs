@@ -16,7 +16,7 @@ pub const FILES: [(&str, &str); 4] = [
 
 /// Training and test digits: images `[28, 28, 1]` of pixels in 0 to 1, labels 0 to 9.
 ///
-/// From the directory that the environment variable `GRADC_DATA` names, else from `data/full` if the whole set has been put there (by
+/// From the directory that the environment variable `GRADC_DATA` names, if it has the four files (texts are kept there, too), else from `data/full` if the whole set has been put there (by
 /// `gradc data mnist --dir data/full`), else from `data/mnist-subset`, which holds 10,000 and 2,000 of the 60,000 and 10,000 digits.
 ///
 /// # Errors
@@ -39,16 +39,16 @@ pub fn load_from(dir: impl AsRef<Path>) -> Result<(Dataset, Dataset), DataError>
 /// # Errors
 /// If none of the directories exists.
 pub fn directory() -> Result<PathBuf, DataError> {
-    if let Some(dir) = std::env::var_os("GRADC_DATA") {
-        return Ok(dir.into());
+    let complete = |dir: &PathBuf| FILES.iter().all(|(name, _)| find(dir, name).is_some());
+    // It may be set for other data alone.
+    if let Some(dir) = std::env::var_os("GRADC_DATA").map(PathBuf::from).filter(complete) {
+        return Ok(dir);
     }
     // Cargo sets the variable for programs that it runs, from whatever directory.
     let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     let roots = [Some(PathBuf::new()), package].into_iter().flatten();
-    let places: Vec<PathBuf> =
-        roots.flat_map(|root| [root.join("data/full"), root.join("data/mnist-subset")]).collect();
-    let complete = |dir: &&PathBuf| FILES.iter().all(|(name, _)| find(dir, name).is_some());
-    places.iter().find(complete).cloned().ok_or_else(|| {
+    let mut places = roots.flat_map(|root| [root.join("data/full"), root.join("data/mnist-subset")]);
+    places.find(complete).ok_or_else(|| {
         let hint = "there is no MNIST: run in gradc's own directory, set GRADC_DATA to a directory with the four files, or get them with `gradc data mnist --dir data/full`";
         DataError::file(Path::new("data/mnist-subset"), hint)
     })

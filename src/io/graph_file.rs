@@ -1,4 +1,4 @@
-//! A step's graph in a file of text, for looking into it: what `gradc opt`, `run`, `bisect`, `diff`, `dump` and `profile` take.
+//! A step's graph in a file of text, for looking into it: what the command's `opt`, `run`, `bisect`, `diff`, `dump`, `profile`, `report` and `build` take.
 
 use super::{IoError, write_atomically};
 use crate::dsl::{ModelErrors, Step};

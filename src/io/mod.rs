@@ -1,4 +1,4 @@
-//! Files of weights: safetensors and NumPy's, written atomically, read with distrust.
+//! Files of weights, of models and of graphs: safetensors and NumPy's, written atomically, read with distrust.
 //!
 //! A tensor's name is its state's: `dense/kernel`, `adam/m/dense/kernel`.
 

@@ -1,5 +1,5 @@
 //! Runs scalar programs on many elements at once: each instruction over a whole column before the next, which is some fifty
-//! times faster than interpreting element by element. `agrees_with_eval` in the parent holds it to `ScalarProgram::eval`.
+//! times faster than interpreting element by element. `lanes_agree_with_eval` in `edges.rs` holds it to `ScalarProgram::eval`.
 
 use ir::scalar::{Instr, ScalarProgram};
 use ir::{DType, Scalar, ScalarOp};

@@ -1,7 +1,7 @@
 //! Expansions: scalar ops that no target has, spelled in ops that every target has.
 //!
 //! The programs are branch-free and, for the 16- and 32-bit floats, of values of at most 32 bits, so that they run in vector lanes.
-//! `docs/accuracy.md` lists how exact each is; `ir/tests/ulp.rs` measures it.
+//! `docs/accuracy.md` lists how exact each is; `ir/tests/ulp/` measures it.
 
 mod erf;
 mod exp;
