@@ -62,7 +62,7 @@ const FENCED: [(&str, &[&str]); 21] = [
     ("proptest", &["ir", "kernel", "gradc_tests"]),
     ("rayon", &["gradc_benches"]),
     ("syn", &["gradc_tests"]),
-    ("indicatif", &[ROOT]),
+    ("indicatif", &[ROOT, "gradc_cli"]),
     // Only who serves compiles what servers are made of.
     ("axum", &["gradc_serve"]),
     ("hyper", &["gradc_serve"]),
