@@ -90,7 +90,8 @@ impl Tensor {
     pub fn acosh(&self) -> Tensor {
         let x = self.in_f32();
         let t = &x - 1.0;
-        let small = (&t + (&t * (&x + 1.0)).sqrt()).log1p();
+        // Two roots: below 1 each or one of them is NaN, also where the product would be positive.
+        let small = (&t + t.sqrt() * (&x + 1.0).sqrt()).log1p();
         let large = x.log() + std::f64::consts::LN_2;
         x.gt(1e9).select(&large, &small).rounded_like(self)
     }
@@ -150,6 +151,8 @@ mod tests {
         assert_close(&eval(|g| g.constant(vector(&[-1.0, 1.0])).acos()), &[2.0 * half, 0.0], 1e-15);
         assert_close(&eval(|g| g.constant(vector(&[f64::INFINITY])).atan()), &[half], 1e-15);
         assert!(eval(|g| g.constant(vector(&[1.5])).asin())[0].is_nan());
-        assert!(eval(|g| g.constant(vector(&[0.5])).acosh())[0].is_nan());
+        for below in [0.5, -0.5, -2.0, -1e8, -1e30, f64::NEG_INFINITY] {
+            assert!(eval(|g| g.constant(vector(&[below])).acosh())[0].is_nan(), "{below}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::native::PortValues;
 use gradc::dsl::{Step, zeros};
 use gradc::io::load_tensors;
 use ir::shrink::GraphCase;
-use ir::{Graph, Scalar, Shape, SplitMix64, TensorType, Value};
+use ir::{Graph, Scalar, Shape, SplitMix64, TensorType, Value, try_map_of};
 use kernel::{BufferKind, Program};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -39,7 +39,7 @@ impl ValueSource {
     ) -> Result<PortValues, Box<dyn Error>> {
         match self {
             Self::File(path) => Ok(load_tensors(path)?),
-            Self::Random(seed) => Ok(random(ports, *seed, -1.0)),
+            Self::Random(seed) => Ok(random(ports, *seed, -1.0)?),
         }
     }
 
@@ -59,7 +59,7 @@ impl ValueSource {
         }
         let seed = if let Self::Random(seed) = self { *seed } else { 0 };
         let mut values = if step.states.iter().all(|state| state.init == zeros()) {
-            random(graph.states().map(|(_, state)| (&state.name, &state.ty)), seed, 0.0)
+            random(graph.states().map(|(_, state)| (&state.name, &state.ty)), seed, 0.0)?
         } else {
             step.initial_values(seed).into_iter().collect()
         };
@@ -114,7 +114,7 @@ pub(super) fn of_loops(
     let of_states = ports(|kind| if let BufferKind::State { name } = kind { Some(name) } else { None });
     let inputs = flat(source.inputs(of_inputs.iter())?, &of_inputs)?;
     let seed = if let ValueSource::Random(seed) = source { *seed } else { 0 };
-    let mut values = random(of_states.iter(), seed, 0.0);
+    let mut values = random(of_states.iter(), seed, 0.0)?;
     if let Some(path) = states {
         values.extend(flat(load_tensors(path)?, &of_states)?);
     }
@@ -135,14 +135,24 @@ fn flat(values: PortValues, ports: &BTreeMap<String, TensorType>) -> Result<Port
 }
 
 /// Random values of ports: floats from `low` to 1; integers, which are indices more often than not, are 0 or 1.
-fn random<'t>(ports: impl Iterator<Item = (&'t String, &'t TensorType)>, seed: u64, low: f64) -> PortValues {
+fn random<'t>(
+    ports: impl Iterator<Item = (&'t String, &'t TensorType)>,
+    seed: u64,
+    low: f64,
+) -> Result<PortValues, String> {
     let mut random = SplitMix64::new(seed);
     let mut element = |ty: &TensorType| {
         let unit = (random.bits() >> 11) as f64 / (1u64 << 53) as f64;
         Scalar::from_f64(if ty.dtype.is_float() { low + (1.0 - low) * unit } else { (unit * 2.0).floor() }, ty.dtype)
     };
     let ports: BTreeMap<&String, &TensorType> = ports.collect();
-    ports.into_iter().map(|(name, ty)| (name.clone(), Value::from_fn(ty.clone(), |_| element(ty)))).collect()
+    try_map_of(ports.into_iter().map(|(name, ty)| {
+        let bytes = ty.size_bytes();
+        if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
+            return Err(format!("there is no memory for {name:?}, {ty}: {bytes} bytes"));
+        }
+        Ok((name.clone(), Value::from_fn(ty.clone(), |_| element(ty))))
+    }))
 }
 
 /// Writes a graph's case into a folder: `graph.ir`, and `inputs.npz` and `states.npz` where there are such.

@@ -83,7 +83,12 @@ impl Graph {
     pub fn dead_nodes(&self) -> Vec<NodeId> {
         let live = self.live();
         let is_port = |id: NodeId| matches!(self.op(id), crate::Op::Input(_) | crate::Op::State(_));
-        self.topological().into_iter().rev().filter(|&id| !live.contains(&id) && !is_port(id)).collect()
+        let is_dead = |id: &NodeId| !live.contains(id) && !is_port(*id);
+        // Mostly there are none, and no order is needed.
+        if !self.ids().any(|id| is_dead(&id)) {
+            return vec![];
+        }
+        self.topological().into_iter().rev().filter(is_dead).collect()
     }
 
     /// Removes the [dead nodes](Graph::dead_nodes) and says how many there were.

@@ -124,12 +124,12 @@ impl Engine {
 
     async fn answer(&self, request: &InferRequest, since: Instant) -> Result<InferResponse, Failure> {
         let slot = self.slot(&request.model)?;
-        let limit = since + self.options.timeout;
+        let limit = after(since, self.options.timeout);
         let deadline = request.deadline.map_or(limit, |deadline| deadline.min(limit));
         let mut version = slot.version(request.version.as_deref())?;
         let fitting = version.core.fit(request)?;
         let (reply, mut answer) = oneshot::channel();
-        let (rows, outputs) = (fitting.rows, fitting.outputs.clone());
+        let (mut rows, mut outputs) = (fitting.rows, fitting.outputs.clone());
         let mut waiting = Waiting { rows, inputs: fitting.inputs, outputs: fitting.outputs, reply, since, deadline };
         loop {
             waiting = match self.wait(&version, waiting, &mut answer, deadline).await? {
@@ -145,9 +145,11 @@ impl Engine {
                 }
                 Waited::Gone(waiting) => waiting,
             };
-            // Between the look and the place a newer one has taken over.
+            // Between the look and the place a newer one has taken over, whose inputs and outputs may stand in another order.
             version = slot.version(request.version.as_deref())?;
-            version.core.fit(request)?;
+            let fitting = version.core.fit(request)?;
+            (rows, outputs) = (fitting.rows, fitting.outputs.clone());
+            waiting = Waiting { rows, inputs: fitting.inputs, outputs: fitting.outputs, ..waiting };
         }
     }
 
@@ -176,9 +178,10 @@ impl Engine {
     }
 
     /// Loads all models, one after the other: what it says of each that couldn't be. Blocks, for programs' own threads.
+    /// When the engine ends meanwhile, the rest isn't loaded.
     pub fn load_all(&self) -> Vec<(String, Failure)> {
         let load = |(name, slot): (&String, &Arc<ModelSlot>)| slot.load().err().map(|failure| (name.clone(), failure));
-        self.models.iter().filter_map(load).collect()
+        self.models.iter().take_while(|_| !self.ending.load(Ordering::Acquire)).filter_map(load).collect()
     }
 
     /// Loads a model's file anew, or what is new of its folder of versions. Requests go to the versions before until the new one is ready.
@@ -211,7 +214,7 @@ impl Engine {
         for slot in self.models.values() {
             let slot = Arc::clone(slot);
             // A thread that panicked has ended, too.
-            let _ = blocking(move || slot.unload()).await;
+            let _ = blocking(move || slot.end()).await;
         }
     }
 
@@ -228,6 +231,11 @@ enum Waited {
     Answered(Vec<bytes::Bytes>),
     /// The version takes no more; it wasn't taken.
     Gone(Waiting),
+}
+
+/// So long after a moment; a time that no clock has is one that nobody lives to see.
+fn after(since: Instant, time: Duration) -> Instant {
+    since.checked_add(time).unwrap_or(since + Duration::from_secs(100 * 365 * 86_400))
 }
 
 /// When to ask again.

@@ -1,6 +1,6 @@
 //! Requests that wait, and how batches are made of them.
 
-use super::Failure;
+use super::{Failure, after};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -137,7 +137,7 @@ impl Queue {
                 continue;
             };
             let rows = room();
-            let at = first.since + self.max_delay;
+            let at = after(first.since, self.max_delay);
             let all: usize = state.waiting.iter().map(|(_, waiting)| waiting.rows).sum();
             if state.closed || state.hurried || at <= now || all >= rows {
                 return Some(state.take(portion(all.min(rows))));

@@ -23,6 +23,8 @@ struct Versions {
     ready: BTreeMap<u64, Arc<Version>>,
     /// Why others aren't.
     unavailable: BTreeMap<u64, (ModelState, String)>,
+    /// Whether none is to become ready any more.
+    ended: bool,
 }
 
 impl ModelSlot {
@@ -111,6 +113,9 @@ impl ModelSlot {
         let mut failed = None;
         // The newest first: it is what most wait for.
         for (number, file) in files.iter().rev() {
+            if self.read().ended {
+                break;
+            }
             // What is in a folder of versions stays what it was.
             if !is_file && self.read().ready.contains_key(number) {
                 continue;
@@ -144,6 +149,9 @@ impl ModelSlot {
             Ok(version) => {
                 let before = {
                     let mut versions = self.write();
+                    if versions.ended {
+                        return Err("the server has ended".into());
+                    }
                     versions.unavailable.remove(&number);
                     versions.ready.insert(number, Arc::new(version))
                 };
@@ -163,6 +171,12 @@ impl ModelSlot {
     /// Requests don't wait for others any longer.
     pub(super) fn hurry(&self) {
         self.read().ready.values().for_each(|version| version.core.queue.hurry());
+    }
+
+    /// Unloads all versions, and what is being loaded as soon as it is: no other becomes ready. Blocks as [`Self::unload`].
+    pub(super) fn end(&self) {
+        self.write().ended = true;
+        self.unload();
     }
 
     /// Unloads all versions. Blocks until they have answered what they have taken.

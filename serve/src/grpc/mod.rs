@@ -2,6 +2,7 @@
 
 mod contents;
 mod deadline;
+mod fields;
 mod infer;
 mod messages;
 mod methods;
@@ -18,6 +19,7 @@ use axum::extract::Request;
 use axum::http::{self, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
+use fields::FewFieldsCodec;
 use prost::Message;
 use status::status;
 use std::sync::Arc;
@@ -26,7 +28,6 @@ use stream::MessageBody;
 use tokio_stream::StreamExt;
 use tonic::server::Grpc;
 use tonic::{Status, Streaming};
-use tonic_prost::ProstCodec;
 use tower::service_fn;
 
 /// The service's name, which addresses begin with.
@@ -85,7 +86,7 @@ impl Methods {
         A: Future<Output = Result<O, Failure>> + Send + 'static,
     {
         let Self { budget, options, .. } = self.clone();
-        self.route(move |mut grpc: Grpc<ProstCodec<O, I>>, call, request| {
+        self.route(move |mut grpc: Grpc<FewFieldsCodec<O, I>>, call, request| {
             let (budget, options) = (budget.clone(), options.clone());
             async move {
                 let (head, body) = request.into_parts();
@@ -111,7 +112,7 @@ impl Methods {
         A: Future<Output = O> + Send + 'static,
     {
         let Self { budget, options, .. } = self.clone();
-        self.route(move |mut grpc: Grpc<ProstCodec<O, I>>, call, request| {
+        self.route(move |mut grpc: Grpc<FewFieldsCodec<O, I>>, call, request| {
             let (head, body) = request.into_parts();
             let (body, next) = MessageBody::new(body, budget.clone(), &options);
             async move {
@@ -134,7 +135,7 @@ impl Methods {
     where
         I: Message + Default + 'static,
         O: Message + 'static,
-        F: Fn(Grpc<ProstCodec<O, I>>, RemoteCall, Request) -> A + Clone + Send + Sync + 'static,
+        F: Fn(Grpc<FewFieldsCodec<O, I>>, RemoteCall, Request) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = http::Response<tonic::body::Body>> + Send + 'static,
     {
         let (engine, limit) = (Arc::clone(&self.engine), self.options.max_request);
@@ -146,7 +147,7 @@ impl Methods {
                 Ok(call) => call,
                 Err(status) => return status.into_http::<Body>(),
             };
-            let grpc = Grpc::new(ProstCodec::default()).max_decoding_message_size(limit);
+            let grpc = Grpc::new(FewFieldsCodec::default()).max_decoding_message_size(limit);
             within(call.deadline, answer(grpc, call, request)).await.into_response()
         })
     }

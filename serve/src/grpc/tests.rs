@@ -8,6 +8,7 @@ use axum::http::uri::PathAndQuery;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tonic::Code;
 use tonic::client::Grpc as Client;
+use tonic_prost::ProstCodec;
 
 /// Asks a method of a server.
 async fn ask<I: Message + 'static, O: Message + Default + 'static>(

@@ -116,9 +116,11 @@ fn replace(
     (kernel, names): (&ByteKernel, &StateNames),
 ) -> Result<(), BuildError> {
     let (op, weights) = (graph.op(site.node).clone(), graph.operands(site.node)[1]);
+    // Not the site's: where nothing stands between two contractions, that was the first one, which is gone.
+    let x = graph.operands(site.node)[0];
     let result = graph.ty(site.node).clone();
     let mut build = Builder::new(graph, site.loc.clone());
-    let x = quantized(&mut build, site.x, site.node, range)?;
+    let x = quantized(&mut build, x, site.node, range)?;
     let bytes = state(&mut build, names.kernel.clone(), kernel.bytes.ty())?;
     let (op, x) = match op {
         Op::Conv(op) => image(&mut build, op, x, range.zero, &kernel.layout)?,

@@ -36,6 +36,11 @@ fn outputs_stay_near() {
     let models = [
         ("dense", Sequential::new([11]).dense(17).tanh().dense(3), vec![20, 11]),
         (
+            "nothing between",
+            Sequential::new([11]).add(Dense::new(4).use_bias(false)).dense(9).tanh().dense(3),
+            vec![20, 11],
+        ),
+        (
             "one channel",
             Sequential::new([9, 8, 1]).add(border(6)).relu().max_pool2d(2).flatten().dense(3),
             vec![11, 9, 8, 1],

@@ -294,10 +294,35 @@ fn key(name: &str, text: &mut Vec<u8>) -> bool {
 fn append_shaped(tensor: &InferTensor, text: &mut Vec<u8>) -> bool {
     if tensor.shape().is_empty() {
         let start = text.len();
-        let done = append(tensor, &[1], text);
+        if !append(tensor, &[1], text) {
+            return false;
+        }
         text.pop();
         text.remove(start);
-        return done;
+        return true;
     }
     append(tensor, tensor.shape(), text)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::tensor::Datatype;
+
+    #[test]
+    fn single_elements_have_no_lists_and_what_is_no_number_is_refused() {
+        let scalar = |x: f32| [InferTensor::new("y", Datatype::Fp32, &[], x.to_le_bytes().to_vec()).unwrap()];
+        let mut text = vec![];
+        assert!(columns(&scalar(0.5), &mut text));
+        assert_eq!(text, b"{\"outputs\":0.5}");
+        assert!(!columns(&scalar(f32::NAN), &mut vec![]));
+        let rows_of = |x: f32| {
+            ["y", "z"].map(|name| InferTensor::new(name, Datatype::Fp32, &[1], x.to_le_bytes().to_vec()).unwrap())
+        };
+        text.clear();
+        assert!(rows(&rows_of(2.0), &mut text));
+        assert_eq!(String::from_utf8(text).unwrap(), r#"{"predictions":[{"y":2.0,"z":2.0}]}"#);
+        assert!(!rows(&rows_of(f32::INFINITY), &mut vec![]));
+    }
 }
