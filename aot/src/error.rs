@@ -99,6 +99,36 @@ pub enum AotError {
         /// What it said.
         message: String,
     },
+    /// A shared library for a system that the C compiler here doesn't link for.
+    #[error(
+        "a shared library for {triple} can't be linked on {host}: name a C compiler for it by the environment variable CC (`CC=aarch64-linux-gnu-gcc`), or link the objects there (`cc -shared *.o -lm`)"
+    )]
+    SharedSystem {
+        /// The system.
+        triple: target_lexicon::Triple,
+        /// This one.
+        host: target_lexicon::Triple,
+    },
+    /// There is no C compiler.
+    #[error(
+        "a shared library takes a C compiler, and `{compiler}` doesn't start: {error} (the environment variable CC names another)"
+    )]
+    NoCompiler {
+        /// What was to be started.
+        compiler: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The C compiler doesn't link the shared library.
+    #[error("{} isn't linked; `{compiler}` says: {message}", library.display())]
+    Shared {
+        /// The library.
+        library: PathBuf,
+        /// The compiler.
+        compiler: String,
+        /// What it said.
+        message: String,
+    },
     /// A file that can't be written.
     #[error(transparent)]
     Write(#[from] gradc::io::IoError),

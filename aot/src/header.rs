@@ -141,7 +141,11 @@ fn write_functions(f: &mut String, layout: &Layout<'_>) -> std::fmt::Result {
         f,
         "/* What a status says, in English; never null, never freed. */\nconst char *{name}_status_message(int32_t status);"
     )?;
-    writeln!(f, "/* ARENA_BYTES, for those who can't read macros. */\nuint64_t {name}_arena_bytes(uint32_t threads);")
+    writeln!(f, "/* ARENA_BYTES, for those who can't read macros. */\nuint64_t {name}_arena_bytes(uint32_t threads);")?;
+    writeln!(
+        f,
+        "/* {name}.json as a text, for those who load the code while they run. */\nextern const char {name}_manifest[];"
+    )
 }
 
 /// `"image" [32, 28, 28, 1]`, with what its address must be a multiple of where that is more than its elements need.

@@ -10,8 +10,8 @@ use runtime::ALIGN;
 use std::collections::BTreeMap;
 use target_lexicon::Triple;
 
-/// The version of the C interface: the layout of the context and what functions there are.
-pub const ABI_VERSION: u32 = 1;
+/// The version of the C interface: the layout of the context and what functions there are. What calls it from Rust has the same.
+pub const ABI_VERSION: u32 = runtime::OBJECT_ABI_VERSION;
 
 /// The most threads that a step is shared among: enough, and products with sizes don't overflow.
 pub(crate) const MOST_THREADS: u32 = 1024;

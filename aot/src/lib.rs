@@ -24,6 +24,7 @@ mod identifier;
 mod layout;
 mod link;
 mod manifest;
+mod shared;
 mod states;
 mod status;
 mod step;
@@ -32,10 +33,12 @@ mod wrapper;
 pub use entry::{EntryPoint, Initial, Variant};
 pub use error::AotError;
 pub use layout::ABI_VERSION;
+pub use shared::link_shared;
 pub use step::{CompileObject, ObjectOptions, compile_graph, compile_graphs, compile_steps, targets, values_of_states};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use target_lexicon::{BinaryFormat, Triple};
 
 /// What is built of a step: the contents of files.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,8 +53,8 @@ pub struct Files {
     pub header: String,
     /// Ports, sizes and needs, as JSON.
     pub manifest: String,
-    /// Whether files are named as Windows names them.
-    coff: bool,
+    /// The system that they are for.
+    triple: Triple,
 }
 
 impl Files {
@@ -61,13 +64,13 @@ impl Files {
     /// # Errors
     /// What the system refuses, with the path.
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>, AotError> {
-        let (object, library) = match self.coff {
-            false => (format!("{}.o", self.name), format!("lib{}.a", self.name)),
-            true => (format!("{}.obj", self.name), format!("{}.lib", self.name)),
+        let library = match is_coff(&self.triple) {
+            false => format!("lib{}.a", self.name),
+            true => format!("{}.lib", self.name),
         };
         std::fs::create_dir_all(folder).map_err(|error| AotError::Folder { path: folder.to_owned(), error })?;
         let files: [(String, &[u8]); 4] = [
-            (object, &self.object),
+            (self.object_name(), &self.object),
             (library, &self.library),
             (format!("{}.h", self.name), self.header.as_bytes()),
             (format!("{}.json", self.name), self.manifest.as_bytes()),
@@ -79,6 +82,11 @@ impl Files {
             written.push(path);
         }
         Ok(written)
+    }
+
+    /// How the object's file is called.
+    fn object_name(&self) -> String {
+        format!("{}.{}", self.name, if is_coff(&self.triple) { "obj" } else { "o" })
     }
 }
 
@@ -109,16 +117,21 @@ fn build_on(entry: &EntryPoint, states: &states::StateBlock) -> Result<Files, Ao
     let layout = layout::Layout::of(entry, states)?;
     let objects = entry.compile()?;
     let arena = layout::ArenaLayout::of(states, &objects);
-    let object = link::link(&layout, &arena, &objects)?;
-    let coff = layout.triple.binary_format == target_lexicon::BinaryFormat::Coff;
+    let manifest = manifest::manifest(&layout, &arena, &objects);
+    let object = link::link(&layout, &arena, &objects, &manifest)?;
     Ok(Files {
         name: entry.name.clone(),
-        library: archive::library(&entry.name, &object, coff)?,
+        library: archive::library(&entry.name, &object, is_coff(&layout.triple))?,
         header: header::header(entry, &layout, &arena),
-        manifest: manifest::manifest(&layout, &arena, &objects),
+        manifest,
         object,
-        coff,
+        triple: layout.triple.clone(),
     })
+}
+
+/// Whether a system's files are named as Windows names them.
+fn is_coff(triple: &Triple) -> bool {
+    triple.binary_format == BinaryFormat::Coff
 }
 
 /// The programs in the page on objects, compiled and run as tests.

@@ -11,6 +11,8 @@ use cranelift::module::{
     DataDescription, DataId, FuncId, Linkage, Module, ModuleReloc, ModuleRelocTarget, ModuleResult,
 };
 use cranelift_object::{ObjectBuilder, ObjectModule};
+use sha2::{Digest, Sha256};
+use target_lexicon::BinaryFormat;
 
 /// A variant in the object.
 pub(crate) struct Linked {
@@ -23,8 +25,13 @@ pub(crate) struct Linked {
     pub(crate) first_check: usize,
 }
 
-/// The object's bytes.
-pub(crate) fn link(layout: &Layout<'_>, arena: &ArenaLayout, objects: &[Object]) -> Result<Vec<u8>, AotError> {
+/// The object's bytes, with the manifest in them.
+pub(crate) fn link(
+    layout: &Layout<'_>,
+    arena: &ArenaLayout,
+    objects: &[Object],
+    manifest: &str,
+) -> Result<Vec<u8>, AotError> {
     let refused = |message: String| AotError::Object { name: layout.name.clone(), message };
     let Some(least) = objects.first() else { return Err(AotError::NoVariant { name: layout.name.clone() }) };
     let isa = codegen::position_independent_isa(least.target())?;
@@ -35,6 +42,10 @@ pub(crate) fn link(layout: &Layout<'_>, arena: &ArenaLayout, objects: &[Object])
     let mut module = ObjectModule::new(builder);
     let tables = objects.iter().map(|object| Tables::of(object, layout)).collect::<Result<Vec<_>, _>>()?;
     fill(&mut module, (layout, arena), objects.iter().zip(tables).collect()).map_err(|e| refused(e.to_string()))?;
+    let text = [manifest.as_bytes(), &[0]].concat();
+    // Who loads the code finds it there; linkers leave it out of programs that don't ask.
+    let symbol = format!("{}_manifest", layout.name);
+    data(&mut module, &symbol, (Linkage::Export, 1), text).map_err(|e| refused(e.to_string()))?;
     module.finish().emit().map_err(|e| refused(e.to_string()))
 }
 
@@ -104,14 +115,34 @@ fn renumbered(reloc: &ModuleReloc, ids: &[FuncId]) -> ModuleReloc {
 }
 
 /// Adds a read-only table.
-pub(crate) fn table(module: &mut ObjectModule, name: &str, mut bytes: Vec<u8>) -> ModuleResult<DataId> {
-    let id = module.declare_data(name, Linkage::Local, false, false)?;
+pub(crate) fn table(module: &mut ObjectModule, name: &str, bytes: Vec<u8>) -> ModuleResult<DataId> {
+    data(module, name, (Linkage::Local, runtime::ALIGN), bytes)
+}
+
+/// Adds a read-only table that several objects have, called by what it holds, so that linkers keep one of them: entries for several sizes of a batch have the same weights. Other systems than those
+/// with ELF have no such symbols that all linkers understand alike.
+pub(crate) fn common_table(module: &mut ObjectModule, name: &str, bytes: Vec<u8>) -> ModuleResult<DataId> {
+    if bytes.is_empty() || module.isa().triple().binary_format != BinaryFormat::Elf {
+        return table(module, name, bytes);
+    }
+    let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    data(module, &format!("gradc.table.{digest}"), (Linkage::Preemptible, runtime::ALIGN), bytes)
+}
+
+/// Adds read-only bytes, aligned so.
+fn data(
+    module: &mut ObjectModule,
+    name: &str,
+    (linkage, align): (Linkage, usize),
+    mut bytes: Vec<u8>,
+) -> ModuleResult<DataId> {
+    let id = module.declare_data(name, linkage, false, false)?;
     let mut data = DataDescription::new();
     if bytes.is_empty() {
         bytes.push(0);
     }
     data.define(bytes.into_boxed_slice());
-    data.set_align(runtime::ALIGN as u64);
+    data.set_align(align as u64);
     module.define_data(id, &data)?;
     Ok(id)
 }

@@ -285,3 +285,30 @@ fn programs_of_a_process_are_dumped() {
         assert!(folder.join("01-autodiff.ir").exists());
     }
 }
+
+#[test]
+fn shared_libraries_that_cannot_be_linked_say_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |compiler: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gradc"));
+        command.args(["build", "mlp_tiny", "--entry", "infer", "--batch", "1,2", "--shared", "-o"]).arg(dir.path());
+        let output = command.args(more).env("CC", compiler).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = refused("no-such-compiler -m64", &[]);
+    assert!(told.contains("`no-such-compiler -m64` doesn't start") && told.contains("CC names another"), "{told}");
+    let told = refused("", &["--target", "x86_64-pc-windows-msvc"]);
+    assert!(told.contains("a shared library for x86_64-pc-windows-msvc can't be linked on"), "{told}");
+    // The objects are there all the same, and nothing half written.
+    let mut names: Vec<String> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.ends_with(".json") && !name.ends_with(".h"))
+        .collect();
+    names.sort();
+    let unix = ["libmlp_tiny_infer_b1.a", "libmlp_tiny_infer_b2.a", "mlp_tiny_infer_b1.o", "mlp_tiny_infer_b2.o"];
+    let windows = ["mlp_tiny_infer_b1.lib", "mlp_tiny_infer_b1.obj", "mlp_tiny_infer_b2.lib", "mlp_tiny_infer_b2.obj"];
+    assert!(unix.iter().chain(&windows).all(|name| names.iter().any(|found| found == name)), "{names:?}");
+    assert_eq!(names.len(), 8, "{names:?}");
+}

@@ -88,6 +88,83 @@ fn it_answers_and_starts_again_after_it_was_killed() {
     assert!(std::fs::read_dir(cache).unwrap().count() > 0);
 }
 
+/// Builds a saved model's library for batches of these sizes beside it; false without a C compiler.
+#[cfg(target_os = "linux")]
+fn built(saved: &Path, batches: &str) -> bool {
+    if !Command::new("cc").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: there is no `cc`");
+        return false;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gradc"));
+    command.arg("build").arg(saved).args(["--batch", batches, "--shared", "-o"]).arg(saved.parent().unwrap());
+    let output = command.env_remove("CC").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("libm.so"));
+    true
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_library_is_served_and_loaded_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let saved = dir.path().join("m.safetensors");
+    let one = model(&saved).predictor().unwrap();
+    if !built(&saved, "1,4") {
+        return;
+    }
+    let library = dir.path().join("libm.so");
+    let mut served = Served::start(&[&format!("m={}", library.display())]);
+    assert_eq!(served.loaded(), "all models are ready\n");
+    assert!(served.asked("GET", "/v2/models/m", "").1.contains("\"platform\":\"gradc_built\""));
+    let x = array([1, 2], vec![0.5f32, -1.0]).unwrap();
+    let told = |predictor: &Predictor| {
+        let y = predictor.predict(&[("x", (&x).into())]).unwrap();
+        (200, format!("{{\"predictions\":[[{}]]}}", serde_json::to_string(&y.as_f32().unwrap()[0]).unwrap()))
+    };
+    let ask = |served: &Served| served.asked("POST", "/v1/models/m:predict", "{\"instances\": [[0.5, -1.0]]}");
+    assert_eq!(ask(&served), told(&one));
+    let other = Sequential::new([2]).dense(5).tanh().dense(1).compile(Sgd::new(0.1), MeanSquaredError, []).unwrap();
+    let mut other = other.with_seed(9).unwrap();
+    other.save_model(&saved, 4).unwrap();
+    assert!(built(&saved, "1,4"));
+    assert_eq!(ask(&served), told(&one));
+    assert_eq!(served.asked("POST", "/v2/repository/models/m/load", "").0, 200);
+    let other = other.predictor().unwrap();
+    assert_ne!(told(&one), told(&other));
+    assert_eq!(ask(&served), told(&other));
+    // What isn't trusted doesn't take over.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    std::fs::set_permissions(&library, open).unwrap();
+    let (status, why) = served.asked("POST", "/v2/repository/models/m/load", "");
+    assert!(status == 400 && why.contains("isn't trusted") && why.contains("chmod"), "{status} {why}");
+    assert_eq!(ask(&served), told(&other));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_request_of_a_library_that_is_out_of_range_does_not_spoil_the_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let saved = dir.path().join("m.safetensors");
+    let model = Functional::new(i32([2]), |x| Embedding::new(5, 3).apply(x));
+    model.compile(Sgd::new(0.1), MeanSquaredError, []).unwrap().save_model(&saved, 4).unwrap();
+    if !built(&saved, "4") {
+        return;
+    }
+    let named = format!("m={}", dir.path().join("libm.so").display());
+    // A batch waits until it is full.
+    let mut served = Served::start(&[&named, "--max-delay", "3600000000", "--timeout", "3600"]);
+    assert_eq!(served.loaded(), "all models are ready\n");
+    let served = &served;
+    let answers: Vec<(u16, String)> = std::thread::scope(|scope| {
+        let ask =
+            |token: i32| served.asked("POST", "/v1/models/m:predict", &format!("{{\"instances\": [[1, {token}]]}}"));
+        let threads = [3, 9, 0, 4].map(|token| scope.spawn(move || ask(token)));
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(answers.iter().map(|(status, _)| *status).collect::<Vec<_>>(), [200, 400, 200, 200], "{answers:?}");
+    assert!(answers[1].1.contains("index"), "{}", answers[1].1);
+}
+
 #[test]
 fn it_ends_when_it_is_asked_to_and_lives_without_a_model() {
     let mut served = Served::start(&["m=/nowhere/model.safetensors"]);

@@ -20,6 +20,7 @@
 
 #![allow(unsafe_code)]
 
+mod context;
 mod error;
 mod import;
 mod memory;
@@ -27,6 +28,7 @@ pub mod pool;
 mod runner;
 mod states;
 
+pub use context::{ABI_VERSION, StepHeader};
 pub use error::StepFailure;
 pub use import::{CompiledStep, PortSpec};
 pub use memory::{ALIGN, AlignedBox, PortElement};

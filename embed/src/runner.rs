@@ -1,47 +1,22 @@
 //! Calls a compiled step: fills in its context, after checking all that the step can't.
 
-use crate::pool::{LoopBody, TaskFn, Threads};
+use crate::context::StepHeader;
+use crate::pool::Threads;
 use crate::{AlignedBox, CompiledStep, PortElement, PortSpec, States, StepFailure};
-use std::ffi::{CStr, c_void};
+use std::ffi::CStr;
 use std::marker::PhantomData;
-
-/// `gradc_parallel_for`: `(user, threads, task, job, extent)`.
-type ParallelForFn = unsafe extern "C" fn(*mut c_void, u32, TaskFn, *mut c_void, i64);
 
 /// `NAME_context`, of a step with so many ports.
 #[repr(C)]
 struct StepArguments<const PORTS: usize> {
-    abi_version: u32,
-    threads: u32,
-    states: *mut u8,
-    state_bytes: u64,
-    arena: *mut u8,
-    arena_bytes: u64,
-    parallel_for: Option<ParallelForFn>,
-    user: *mut c_void,
-    processor: u64,
+    header: StepHeader,
     ports: [*mut u8; PORTS],
 }
 
 impl<const PORTS: usize> StepArguments<PORTS> {
     /// For the calling thread alone, and a processor that isn't known yet.
-    fn serial<C: CompiledStep>(
-        (states, state_bytes): (*mut u8, usize),
-        arena: &mut AlignedBox<u8>,
-        ports: [*mut u8; PORTS],
-    ) -> Self {
-        Self {
-            abi_version: C::ABI_VERSION,
-            threads: 1,
-            states,
-            state_bytes: state_bytes as u64,
-            arena: arena.as_mut_ptr(),
-            arena_bytes: arena.len() as u64,
-            parallel_for: None,
-            user: std::ptr::null_mut(),
-            processor: 0,
-            ports,
-        }
+    fn serial<C: CompiledStep>(states: (*mut u8, usize), arena: &mut AlignedBox<u8>, ports: [*mut u8; PORTS]) -> Self {
+        Self { header: StepHeader::serial(C::ABI_VERSION, states, (arena.as_mut_ptr(), arena.len())), ports }
     }
 }
 
@@ -146,16 +121,14 @@ impl<C: CompiledStep> StepRunner<C> {
         let guard = self.threads.try_lock();
         let block = (start, states.bytes().len());
         let mut context = StepArguments::serial::<C>(block, &mut self.arena, ports.each_ref().map(|port| port.start));
-        context.processor = self.processor;
+        context.header.processor = self.processor;
         if guard.is_some() {
-            context.threads = self.threads.count() as u32;
-            context.parallel_for = Some(parallel_for);
-            context.user = (&raw const self.threads).cast_mut().cast();
+            context.header.share_among(&self.threads);
         }
         // SAFETY: states, arena and ports are as large as the step wants them (just checked), and borrowed until it returns; `user` are the threads that
         // `parallel_for` expects, locked if it is there.
         let status = unsafe { C::step((&raw mut context).cast()) };
-        self.processor = context.processor;
+        self.processor = context.header.processor;
         failure::<C>(status)
     }
 }
@@ -188,16 +161,4 @@ fn failure<C: CompiledStep>(status: i32) -> Result<(), StepFailure> {
     let message = unsafe { CStr::from_ptr(C::status_message(status)) };
     let message = message.to_str().unwrap_or("a message that isn't UTF-8");
     Err(if status > 0 { StepFailure::Check { status, message } } else { StepFailure::Refused { status, message } })
-}
-
-/// What a step calls for a parallel loop.
-///
-/// # Safety
-/// `user` must point to [`Threads`] whose pool is locked, and the rest be what an object's step gives.
-unsafe extern "C" fn parallel_for(user: *mut c_void, threads: u32, task: TaskFn, job: *mut c_void, extent: i64) {
-    // SAFETY: by the contract.
-    let pool = unsafe { &*user.cast::<Threads>() };
-    let body = |number: usize| LoopBody::Task(task, job, number as u32);
-    // SAFETY: by the contract; the task may be run on any ranges that make up the extent, by threads of different numbers.
-    unsafe { pool.run(threads as usize, body, extent) };
 }

@@ -1,7 +1,6 @@
 """Trains the convolutional network on handwritten digits from Python, by steps that gradc has compiled ahead of time, and reads digits with what it has learned.
 
-    cargo run --release -p gradc-cli -- build cnn --entry train,infer -o build
-    cc -shared build/cnn_train.o build/cnn_infer.o -lm -o build/libcnn.so
+    cargo run --release -p gradc-cli -- build cnn --entry train,infer --shared -o build
     gunzip -c data/mnist-subset/train-images-idx3-ubyte.gz > build/images
     gunzip -c data/mnist-subset/train-labels-idx1-ubyte.gz > build/labels
     python3 examples/python/train_cnn.py build images labels

@@ -42,6 +42,10 @@ pub enum LoadError {
     /// A block of states isn't what a program runs on.
     #[error("{0}")]
     States(String),
+    /// A shared library can't be used: the system can't map it, it isn't what its manifests say, or its code refuses.
+    #[cfg(feature = "built")]
+    #[error("{0}")]
+    Library(String),
     /// A worker thread could not be started.
     #[error("could not start a worker thread: {0}")]
     Threads(#[from] std::io::Error),

@@ -2,13 +2,15 @@
 
 use crate::arena::Arena;
 use crate::loaded::{LoadOptions, Loaded};
-use crate::ports::{Ports, check_values, collect};
+use crate::port_memory::{PortMemory, ProgramInputs, input_methods};
+use crate::ports::collect;
 use crate::team::{Team, parallel_for};
-use crate::{Element, LoadError, PlanError, Port, PortError, PortKind, Refused, States, StepError};
+use crate::{Element, LoadError, PlanError, PortError, PortKind, Refused, States, StepError};
 use codegen::{ABI_VERSION, StepContext, StepFn};
 use embed::pool::PoolGuard;
-use kernel::{Buffer, BufferKind, Check, DType, Program};
+use kernel::{Buffer, BufferKind, Check, Program};
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// A loaded program: owns its arena and its threads.
@@ -16,13 +18,12 @@ pub struct Executable {
     pub(crate) loaded: Arc<Loaded>,
     step: StepFn,
     pub(crate) team: Box<Team>,
-    arena: Arena,
+    memory: PortMemory,
     states: Attached,
     /// The addresses of all launches' parameters.
     pub(crate) args: Vec<*mut u8>,
     /// The buffers' addresses, while `args` is made of them.
     starts: Vec<*mut u8>,
-    ports: Ports,
     checks: Vec<Check>,
 }
 
@@ -63,7 +64,7 @@ impl Executable {
     /// If memory or threads are not to be had.
     pub fn new(loaded: Arc<Loaded>, threads: usize) -> Result<Self, LoadError> {
         let mut executable = Self::without_states(loaded, threads)?;
-        let ports = executable.ports.get(&PortKind::State).into_iter().flat_map(BTreeMap::values);
+        let ports = executable.memory.ports.get(&PortKind::State).into_iter().flat_map(BTreeMap::values);
         let states = States::new(ports.map(|port| (port.name.clone(), port.dtype, port.len)))?;
         executable.attach(states).map_err(|refused| refused.why)?;
         Ok(executable)
@@ -81,7 +82,8 @@ impl Executable {
         let team = Box::new(Team::new(threads, object.scratch_bytes())?);
         let step = loaded.step();
         let checks = loaded.checks().to_vec();
-        Ok(Self { loaded, step, team, arena, states: Attached::None, args: vec![], starts: vec![], ports, checks })
+        let memory = PortMemory { arena, ports };
+        Ok(Self { loaded, step, team, memory, states: Attached::None, args: vec![], starts: vec![], checks })
     }
 
     /// Runs on these states from now on; they may have more than the program asks for. Gives those that it had for itself. Nothing is copied.
@@ -141,7 +143,7 @@ impl Executable {
         self.starts.clear();
         for buffer in object.buffers() {
             self.starts.push(match buffer.state() {
-                None => self.arena.address(buffer.offset.unwrap_or(0)),
+                None => self.memory.arena.address(buffer.offset.unwrap_or(0)),
                 Some(name) => match states.address(name) {
                     Some(address) if states.holds(name, buffer.dtype, buffer.len) => address,
                     _ => {
@@ -208,14 +210,9 @@ impl Executable {
         Err(StepError { message, loc })
     }
 
-    /// The ports: inputs, then outputs, then states, by name.
-    pub fn ports(&self) -> impl Iterator<Item = &Port> {
-        self.ports.values().flat_map(|of_kind| of_kind.values())
-    }
-
     /// Bytes of the arena, which holds everything but states and scratch memory.
     pub fn arena_bytes(&self) -> usize {
-        self.arena.bytes()
+        self.memory.arena.bytes()
     }
 
     /// Other source lines for the checks, in their order: code that was compiled from the same program before may name lines of
@@ -236,52 +233,9 @@ impl Executable {
         self.team.threads()
     }
 
-    /// The elements of an input, to write in place. (A `bool` input is written by [`Self::write_input`].)
-    ///
-    /// # Errors
-    /// If there is no such input, or its elements have another type.
-    pub fn input_mut<T: Element>(&mut self, name: &str) -> Result<&mut [T], PortError> {
-        self.slice_mut(PortKind::Input, name)
-    }
-
-    /// Copies an input in.
-    ///
-    /// # Errors
-    /// If there is no such input, its elements have another type, it has another length, or it is `bool` and a byte is neither 0 nor 1.
-    pub fn write_input<T: Element>(&mut self, name: &str, values: &[T]) -> Result<(), PortError> {
-        self.write(PortKind::Input, name, values)
-    }
-
-    /// Has `f` write a `bool` input in place, as bytes, and checks them afterwards: where one is neither 0 nor 1, or `f` fails, all are 0.
-    ///
-    /// # Errors
-    /// If there is no such input, or it is not `bool`; a byte that is neither 0 nor 1; what `f` fails with.
-    pub fn fill_truth<E: From<PortError>>(
-        &mut self,
-        name: &str,
-        f: impl FnOnce(&mut [u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let kind = PortKind::Input;
-        let port = self.port::<u8>(kind, name)?;
-        let (dtype, offset, len) = (port.dtype, port.offset, port.len);
-        if dtype != DType::Bool {
-            let name = name.to_owned();
-            return Err(PortError::WrongType { kind, name, expected: dtype, found: "bool" }.into());
-        }
-        let bytes = self.arena.slice_mut::<u8>(offset, len);
-        let checked = f(bytes).and_then(|()| Ok(check_values(kind, name, (dtype, len), bytes)?));
-        if checked.is_err() {
-            bytes.fill(0);
-        }
-        checked
-    }
-
-    /// The elements of an output, as the last step left them.
-    ///
-    /// # Errors
-    /// If there is no such output, or its elements have another type.
-    pub fn output<T: Element>(&self, name: &str) -> Result<&[T], PortError> {
-        self.slice(PortKind::Output, name)
+    /// The inputs, to write.
+    pub fn inputs(&mut self) -> ProgramInputs<'_> {
+        ProgramInputs(&mut self.memory)
     }
 
     /// The elements of a state.
@@ -310,40 +264,15 @@ impl Executable {
         self.port::<T>(PortKind::State, name)?;
         self.states_mut().ok_or_else(|| no_states(name))?.write(name, values)
     }
+}
 
-    fn port<T: Element>(&self, kind: PortKind, name: &str) -> Result<&Port, PortError> {
-        let of_kind = self.ports.get(&kind);
-        let Some(port) = of_kind.and_then(|ports| ports.get(name)) else {
-            let known = of_kind.map(|ports| ports.keys().cloned().collect()).unwrap_or_default();
-            return Err(PortError::Unknown { kind, name: name.to_owned(), known });
-        };
-        if !T::holds(port.dtype) {
-            let name = name.to_owned();
-            return Err(PortError::WrongType { kind, name, expected: port.dtype, found: T::NAME });
-        }
-        Ok(port)
-    }
+input_methods!(Executable, memory);
 
-    fn slice<T: Element>(&self, kind: PortKind, name: &str) -> Result<&[T], PortError> {
-        let port = self.port::<T>(kind, name)?;
-        Ok(self.arena.slice(port.offset, port.len))
-    }
+impl Deref for Executable {
+    type Target = PortMemory;
 
-    fn slice_mut<T: Element>(&mut self, kind: PortKind, name: &str) -> Result<&mut [T], PortError> {
-        let port = self.port::<T>(kind, name)?;
-        if port.dtype == DType::Bool {
-            return Err(PortError::UncheckedBool { kind, name: name.to_owned() });
-        }
-        let (offset, len) = (port.offset, port.len);
-        Ok(self.arena.slice_mut(offset, len))
-    }
-
-    fn write<T: Element>(&mut self, kind: PortKind, name: &str, values: &[T]) -> Result<(), PortError> {
-        let port = self.port::<T>(kind, name)?;
-        check_values(kind, name, (port.dtype, port.len), values)?;
-        let (offset, len) = (port.offset, port.len);
-        self.arena.slice_mut(offset, len).copy_from_slice(values);
-        Ok(())
+    fn deref(&self) -> &PortMemory {
+        &self.memory
     }
 }
 

@@ -83,6 +83,10 @@ pub enum RunError {
         /// Why not.
         why: String,
     },
+    /// The code of a shared library refused to run, and touched nothing.
+    #[cfg(feature = "built")]
+    #[error(transparent)]
+    Refused(runtime::LibraryStepError),
     /// An input was not given.
     #[error("input `{name}`, {ty}, is missing")]
     Missing {

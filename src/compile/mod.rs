@@ -20,6 +20,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "built")]
+mod built;
 pub mod cache;
 mod dump;
 mod error;
@@ -29,14 +31,20 @@ mod memory;
 mod numerics;
 mod options;
 mod outputs;
+mod ports;
 mod program;
 mod programs;
 mod report;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod values;
 
+#[cfg(feature = "built")]
+pub use built::{BuiltEntry, BuiltError, library_entries};
+#[cfg(feature = "built")]
+pub(crate) use built::{BuiltModel, BuiltProgram};
 pub use cache::{Cache, CacheReport, CodeSource};
 pub use error::{CompileError, RunError};
 pub use loops::compile_loops;
@@ -44,6 +52,7 @@ pub use memory::ADDRESSABLE;
 pub use numerics::{NumericsFault, OperandRange, ValueRange};
 pub use options::CompileOptions;
 pub use outputs::StepOutputs;
+pub(crate) use ports::{PortAccess, PortTypes};
 pub use program::CompiledProgram;
 pub use programs::ProgramCache;
 pub use report::{CompileReport, KernelReport};

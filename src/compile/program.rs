@@ -2,22 +2,21 @@
 
 use super::indices::IndexedInputs;
 use super::numerics::NumericsCheck;
-use super::values::{Elements, append_le, first, read, with_input, write, write_float, write_initial};
+use super::ports::{PortAccess, PortTypes, find};
+use super::values::{first, read, write, write_float, write_initial};
 use super::{CompileError, CompileOptions, CompileReport, RunError, StepOutputs};
 use crate::data::ArrayView;
 use crate::dsl::{StateRole, StateSpec, Step, zeros};
 use ir::{DType, Shape, TensorType, Value, map_of, try_map_of};
 use kernel::{Buffer, BufferKind};
-use runtime::{Element, Executable, PortError, PortKind, Refused, States};
+use runtime::{Element, Executable, PortError, PortKind, PortMemory, ProgramInputs, Refused, States};
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// A step as native code, with its states, inputs and outputs in memory. Running it allocates nothing.
 pub struct CompiledProgram {
     executable: Executable,
-    inputs: BTreeMap<String, TensorType>,
-    outputs: BTreeMap<String, TensorType>,
+    types: PortTypes,
     states: Vec<StateSpec>,
     indexed: IndexedInputs,
     /// What looks at the numbers, if that was asked for.
@@ -30,7 +29,7 @@ impl std::fmt::Debug for CompiledProgram {
         let names = |ports: &BTreeMap<String, TensorType>| {
             ports.iter().map(|(name, ty)| format!("{name}: {ty}")).collect::<Vec<_>>().join(", ")
         };
-        write!(f, "CompiledProgram({} -> {}, {})", names(&self.inputs), names(&self.outputs), self.report)
+        write!(f, "CompiledProgram({} -> {}, {})", names(&self.types.inputs), names(&self.types.outputs), self.report)
     }
 }
 
@@ -45,8 +44,10 @@ impl CompiledProgram {
         let numerics = options.passes.check_numerics.then(|| NumericsCheck::new(step, &executable, options));
         Ok(Self {
             executable,
-            inputs: map_of(graph.inputs().map(|(_, input)| (input.name.clone(), input.ty.clone()))),
-            outputs: map_of(graph.outputs().iter().map(|(name, id)| (name.clone(), graph.ty(*id).clone()))),
+            types: PortTypes {
+                inputs: map_of(graph.inputs().map(|(_, input)| (input.name.clone(), input.ty.clone()))),
+                outputs: map_of(graph.outputs().iter().map(|(name, id)| (name.clone(), graph.ty(*id).clone()))),
+            },
             states: step.states.clone(),
             indexed: IndexedInputs::of(graph),
             numerics: numerics.transpose()?.map(Box::new),
@@ -56,20 +57,20 @@ impl CompiledProgram {
 
     /// Of loops with these buffers.
     pub(super) fn of_loops(buffers: &[Buffer], executable: Executable, report: CompileReport) -> Self {
-        let (mut inputs, mut outputs, mut states) = (BTreeMap::new(), BTreeMap::new(), vec![]);
+        let (mut types, mut states) = (PortTypes::default(), vec![]);
         for buffer in buffers {
             let Ok(shape) = Shape::new([buffer.len]) else { continue };
             let ty = TensorType::new(buffer.dtype, shape);
             match &buffer.kind {
-                BufferKind::Input { name } => drop(inputs.insert(name.clone(), ty)),
-                BufferKind::Output { name } => drop(outputs.insert(name.clone(), ty)),
+                BufferKind::Input { name } => drop(types.inputs.insert(name.clone(), ty)),
+                BufferKind::Output { name } => drop(types.outputs.insert(name.clone(), ty)),
                 BufferKind::State { name } => {
                     states.push(StateSpec { name: name.clone(), ty, init: zeros(), role: StateRole::Buffer });
                 }
                 BufferKind::Temp | BufferKind::Next { .. } | BufferKind::Constant { .. } => {}
             }
         }
-        Self { executable, inputs, outputs, states, indexed: IndexedInputs::default(), numerics: None, report }
+        Self { executable, types, states, indexed: IndexedInputs::default(), numerics: None, report }
     }
 
     /// Runs one step on the given inputs and gives the outputs, in memory of their own. [`Self::run_on`] allocates nothing.
@@ -85,11 +86,11 @@ impl CompiledProgram {
             self.set_input(name.as_ref(), value)?;
             given.push(name.as_ref().to_string());
         }
-        if let Some((name, ty)) = self.inputs.iter().find(|(name, _)| !given.contains(name)) {
+        if let Some((name, ty)) = self.types.inputs.iter().find(|(name, _)| !given.contains(name)) {
             return Err(RunError::Missing { name: name.clone(), ty: ty.clone() });
         }
         self.step()?;
-        try_map_of(self.outputs.keys().map(|name| Ok((name.clone(), self.output_value(name)?))))
+        try_map_of(self.types.outputs.keys().map(|name| Ok((name.clone(), self.output_value(name)?))))
     }
 
     /// Runs one step on elements that the caller keeps; the outputs are read where the step wrote them, or copied into the caller's memory. Allocates nothing. (Who can make
@@ -114,7 +115,7 @@ impl CompiledProgram {
             self.copy_in(name, *elements)?;
         }
         let is_given = |name: &str| inputs.iter().any(|(given, _)| *given == name);
-        if let Some((name, ty)) = self.inputs.iter().find(|(name, _)| !is_given(name)) {
+        if let Some((name, ty)) = self.types.inputs.iter().find(|(name, _)| !is_given(name)) {
             return Err(RunError::Missing { name: name.clone(), ty: ty.clone() });
         }
         self.step()?;
@@ -168,12 +169,12 @@ impl CompiledProgram {
 
     /// The inputs by name, with their types.
     pub fn inputs(&self) -> &BTreeMap<String, TensorType> {
-        &self.inputs
+        &self.types.inputs
     }
 
     /// The outputs by name, with their types.
     pub fn outputs(&self) -> &BTreeMap<String, TensorType> {
-        &self.outputs
+        &self.types.outputs
     }
 
     /// The states, in the order of their declaration.
@@ -204,53 +205,8 @@ impl CompiledProgram {
     /// # Errors
     /// If there is no such input, or it has another type.
     pub fn set_input(&mut self, name: &str, value: &Value) -> Result<(), RunError> {
-        let ty = find(self.inputs.get(name), PortKind::Input, name, self.inputs.keys())?;
-        write(&mut self.executable, name, ty, value)
-    }
-
-    /// Shows `f` each input's name, type and elements, to write in place.
-    pub(crate) fn feed<E: From<PortError>>(
-        &mut self,
-        mut f: impl FnMut(&str, &TensorType, Elements<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        for (name, ty) in &self.inputs {
-            with_input(&mut self.executable, name, ty, |elements| f(name, ty, elements))?;
-        }
-        Ok(())
-    }
-
-    /// Copies little-endian elements into an input, from element `at` on.
-    ///
-    /// # Errors
-    /// If there is no such input, it has no room for them, or they are truth values and a byte is neither 0 nor 1.
-    pub(crate) fn write_bytes(&mut self, name: &str, at: usize, bytes: &[u8]) -> Result<(), RunError> {
-        let ty = find(self.inputs.get(name), PortKind::Input, name, self.inputs.keys())?;
-        let (dtype, expected) = (ty.dtype, ty.shape.numel());
-        with_input(&mut self.executable, name, ty, |elements| match elements.write_le(at, bytes) {
-            true => Ok(()),
-            false => {
-                let found = at.saturating_add(bytes.len() / dtype.size_bytes());
-                Err(PortError::WrongLength { kind: PortKind::Input, name: name.into(), expected, found }.into())
-            }
-        })
-    }
-
-    /// Copies a row of all inputs, along their first axis, to the rows behind it.
-    pub(crate) fn repeat_row(&mut self, row: usize) -> Result<(), RunError> {
-        self.feed(|_, ty, elements| {
-            let rows = ty.shape.first().copied().unwrap_or(1).max(1);
-            elements.repeat(row, ty.shape.numel() / rows);
-            Ok(())
-        })
-    }
-
-    /// Appends elements of an output, little-endian.
-    ///
-    /// # Errors
-    /// If there is no such output, or it has fewer.
-    pub(crate) fn read_bytes(&self, name: &str, elements: Range<usize>, bytes: &mut Vec<u8>) -> Result<(), RunError> {
-        let ty = find(self.outputs.get(name), PortKind::Output, name, self.outputs.keys())?;
-        Ok(append_le(&self.executable, (name, ty), elements, bytes)?)
+        let ty = self.types.input(name)?;
+        write(&mut self.executable.inputs(), name, ty, value)
     }
 
     /// The elements of an output, as the last step left them.
@@ -266,8 +222,7 @@ impl CompiledProgram {
     /// # Errors
     /// If there is no such output.
     pub fn output_value(&self, name: &str) -> Result<Value, RunError> {
-        let ty = find(self.outputs.get(name), PortKind::Output, name, self.outputs.keys())?;
-        read(&self.executable, name, ty)
+        self.read_output(name)
     }
 
     /// The first element of a float output, widened: a loss, a metric.
@@ -275,8 +230,8 @@ impl CompiledProgram {
     /// # Errors
     /// If there is no such output, or it is no `f32` or `f64`.
     pub fn scalar(&self, name: &str) -> Result<f64, PortError> {
-        let dtype = self.outputs.get(name).map(|ty| ty.dtype).filter(|dtype| dtype.is_float());
-        first(&self.executable, name, dtype.unwrap_or(DType::F32))
+        let dtype = self.types.outputs.get(name).map(|ty| ty.dtype).filter(|dtype| dtype.is_float());
+        first(&*self.executable, name, dtype.unwrap_or(DType::F32))
     }
 
     /// The elements of a state.
@@ -404,20 +359,24 @@ impl CompiledProgram {
 
     fn state_type(&self, name: &str) -> Result<&TensorType, RunError> {
         let state = self.states.iter().find(|state| state.name == name).map(|state| &state.ty);
-        find(state, PortKind::State, name, self.states.iter().map(|state| &state.name))
+        Ok(find(state, PortKind::State, name, self.states.iter().map(|state| &state.name))?)
     }
-}
-
-fn find<'t, 'n>(
-    found: Option<&'t TensorType>,
-    kind: PortKind,
-    name: &str,
-    known: impl Iterator<Item = &'n String>,
-) -> Result<&'t TensorType, RunError> {
-    let unknown = || PortError::Unknown { kind, name: name.into(), known: known.cloned().collect() };
-    Ok(found.ok_or_else(unknown)?)
 }
 
 fn no_states(name: &str) -> PortError {
     PortError::NoStates { name: name.into() }
+}
+
+impl PortAccess for CompiledProgram {
+    fn ports(&self) -> (&PortTypes, &PortMemory) {
+        (&self.types, &self.executable)
+    }
+
+    fn inputs_mut(&mut self) -> (&PortTypes, ProgramInputs<'_>) {
+        (&self.types, self.executable.inputs())
+    }
+
+    fn run_step(&mut self) -> Result<(), RunError> {
+        self.step()
+    }
 }

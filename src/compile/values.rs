@@ -3,7 +3,7 @@
 use super::RunError;
 use crate::dsl::StateSpec;
 use ir::{DType, Data, Scalar, TensorType, Value, try_map_of};
-use runtime::{Element, Executable, PortError, PortKind, States};
+use runtime::{Element, PortError, PortKind, PortMemory, ProgramInputs, States};
 use std::collections::BTreeMap;
 
 /// The elements of an input, to write in place.
@@ -115,23 +115,23 @@ pub(super) fn append_le(
 
 /// Shows `f` the elements of an input.
 pub(super) fn with_input<E: From<PortError>>(
-    executable: &mut Executable,
+    inputs: &mut ProgramInputs<'_>,
     name: &str,
     ty: &TensorType,
     f: impl FnOnce(Elements<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     match ty.dtype {
-        DType::F32 => f(Elements::F32(executable.input_mut(name)?)),
-        DType::F64 => f(Elements::F64(executable.input_mut(name)?)),
-        DType::I64 => f(Elements::I64(executable.input_mut(name)?)),
-        DType::I32 => f(Elements::I32(executable.input_mut(name)?)),
-        DType::I16 => f(Elements::I16(executable.input_mut(name)?)),
-        DType::I8 => f(Elements::SignedByte(executable.input_mut(name)?)),
-        DType::U64 => f(Elements::U64(executable.input_mut(name)?)),
-        DType::U32 => f(Elements::U32(executable.input_mut(name)?)),
-        DType::U8 => f(Elements::Byte(executable.input_mut(name)?)),
-        DType::U16 | DType::Bf16 | DType::F16 => f(Elements::Bits16(executable.input_mut(name)?)),
-        DType::Bool => executable.fill_truth(name, |bytes| f(Elements::Byte(bytes))),
+        DType::F32 => f(Elements::F32(inputs.input_mut(name)?)),
+        DType::F64 => f(Elements::F64(inputs.input_mut(name)?)),
+        DType::I64 => f(Elements::I64(inputs.input_mut(name)?)),
+        DType::I32 => f(Elements::I32(inputs.input_mut(name)?)),
+        DType::I16 => f(Elements::I16(inputs.input_mut(name)?)),
+        DType::I8 => f(Elements::SignedByte(inputs.input_mut(name)?)),
+        DType::U64 => f(Elements::U64(inputs.input_mut(name)?)),
+        DType::U32 => f(Elements::U32(inputs.input_mut(name)?)),
+        DType::U8 => f(Elements::Byte(inputs.input_mut(name)?)),
+        DType::U16 | DType::Bf16 | DType::F16 => f(Elements::Bits16(inputs.input_mut(name)?)),
+        DType::Bool => inputs.fill_truth(name, |bytes| f(Elements::Byte(bytes))),
     }
 }
 
@@ -145,13 +145,13 @@ pub(crate) trait TensorSource {
     fn get<T: Element>(&self, name: &str) -> Result<&[T], PortError>;
 }
 
-impl Sink for Executable {
+impl Sink for ProgramInputs<'_> {
     fn put<T: Element>(&mut self, name: &str, elements: &[T]) -> Result<(), PortError> {
         self.write_input(name, elements)
     }
 }
 
-impl TensorSource for Executable {
+impl TensorSource for PortMemory {
     fn get<T: Element>(&self, name: &str) -> Result<&[T], PortError> {
         self.output(name)
     }

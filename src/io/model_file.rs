@@ -88,8 +88,11 @@ pub fn load_model(path: impl AsRef<Path>) -> Result<Step, IoError> {
     step_of(&file, text, &mut BTreeSet::new())
 }
 
-/// All graphs of such a file. Each state has its value in the first one that has it alone: there may be gigabytes of them.
-pub(crate) fn load_steps(path: impl AsRef<Path>) -> Result<Vec<Step>, IoError> {
+/// All graphs of such a file: those of a trainer's are for several sizes of batches. Each state has its value in the first one that has it alone: there may be gigabytes of them.
+///
+/// # Errors
+/// As [`load_model`].
+pub fn load_steps(path: impl AsRef<Path>) -> Result<Vec<Step>, IoError> {
     let file = TensorFile::open(path)?;
     file.check_seal()?;
     let texts = file.metadata()?;

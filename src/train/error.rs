@@ -91,6 +91,15 @@ pub enum TrainError {
         /// What it watches.
         name: String,
     },
+    /// A shared library of steps isn't loaded.
+    #[cfg(feature = "built")]
+    #[error("{}: {error}", path.display())]
+    Built {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        error: Box<crate::compile::BuiltError>,
+    },
     /// A setting that no training can have.
     #[error("{0}")]
     Setting(String),

@@ -2,7 +2,7 @@
 
 use super::TrainError;
 use super::weights::SampleWeights;
-use crate::compile::{CompiledProgram, Elements, RunError};
+use crate::compile::{Elements, PortAccess, RunError};
 use crate::data::Samples;
 use crate::model::SAMPLE_WEIGHT;
 use ir::TensorType;
@@ -10,7 +10,7 @@ use std::ops::Range;
 
 /// Copies samples of a range into all of the program's inputs, which may have room for more: the last one fills the rest then.
 pub(super) fn feed(
-    program: &mut CompiledProgram,
+    program: &mut impl PortAccess,
     samples: &Samples<'_>,
     range: Range<usize>,
     weights: &SampleWeights,
@@ -44,8 +44,8 @@ pub(super) fn feed_input(
 }
 
 /// Runs a step on samples that have been fed, of which the first is sample `from`. An element that is out of range is named by its sample.
-pub(super) fn run(program: &mut CompiledProgram, samples: &Samples<'_>, from: usize) -> Result<(), TrainError> {
-    program.step().map_err(|error| match error {
+pub(super) fn run(program: &mut impl PortAccess, samples: &Samples<'_>, from: usize) -> Result<(), TrainError> {
+    program.run_step().map_err(|error| match error {
         RunError::Index { input: name, place, value, error } if !place.is_empty() => {
             let sample = samples.name_of(from + place[0]);
             TrainError::Index { name, sample, place: place[1..].to_vec(), value, error }

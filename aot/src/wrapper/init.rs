@@ -4,7 +4,7 @@ use super::{FunctionEmitter, WrapperBuilder, fill, processor, step};
 use crate::data::{InitialValues, STRETCH_BYTES};
 use crate::entry::Initial;
 use crate::layout::context;
-use crate::link::table;
+use crate::link::{common_table, table};
 use crate::states::StateField;
 use crate::status::Fault;
 use cranelift::codegen::ir::condcodes::IntCC;
@@ -84,7 +84,7 @@ pub(crate) fn define(code: &mut WrapperBuilder<'_>) -> ModuleResult<()> {
     let data = InitialValues::of(code.layout.states);
     let name = &code.layout.name;
     let (values, stretches) = (format!("{name}.initial"), format!("{name}.stretches"));
-    let values = table(code.module, &values, data.bytes)?;
+    let values = common_table(code.module, &values, data.bytes)?;
     let stretches = table(code.module, &stretches, data.stretches)?;
     let fills = Fills::define(code, initial)?;
     let processor = processor::declare(code)?;

@@ -4,10 +4,13 @@ use super::built_in::BuiltIn;
 use super::given::read_graph;
 use super::print;
 use crate::bench::Workload;
-use aot::{CompileObject, Files, ObjectOptions, compile_graph, compile_graphs, compile_steps, values_of_states};
+use aot::{
+    CompileObject, Files, ObjectOptions, compile_graph, compile_graphs, compile_steps, link_shared, values_of_states,
+};
 use clap::{Args, ValueEnum};
 use gradc::compile::CompileOptions;
-use gradc::io::load_tensors;
+use gradc::dsl::{Initializer, Step};
+use gradc::io::{load_steps, load_tensors};
 use ir::{Graph, Value};
 use kernel::Target;
 use std::collections::BTreeMap;
@@ -20,8 +23,8 @@ use target_lexicon::Triple;
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Build {
-    /// A model that comes with gradc (as `dump` lists them), a workload of `bench`, or a file of a graph's text, which ends in `.ir`. Several files are
-    /// entries of one model, which share its states
+    /// A model that comes with gradc (as `dump` lists them), a workload of `bench`, a file of a graph's text, which ends in `.ir`, or of a model that `save_model` wrote, which ends in `.safetensors` and has
+    /// its weights and an entry for each size of a batch. Several files of graphs are entries of one model, which share its states
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
     /// Which steps of a model: `train`, `infer`, or both with a comma between, which then share one block of states. A graph in a file is a step already
@@ -41,15 +44,19 @@ pub(super) struct Build {
     /// widest of this machine, or the least of another system
     #[arg(long, value_name = "SETS", value_delimiter = ',')]
     cpu: Vec<String>,
-    /// Samples in a batch; without it, the model's usual number
-    #[arg(long, value_name = "N")]
-    batch: Option<usize>,
+    /// Samples in a batch; without it, the model's usual number. Several, with commas between, are an entry each, on one block of states: `cnn_infer_b1`, `cnn_infer_b4`. Of a saved model, those of its sizes that
+    /// are wanted
+    #[arg(long = "batch", value_name = "N", value_delimiter = ',')]
+    batches: Vec<usize>,
     /// How many bytes (`64M`) the arena of a step may have, scratch memory of threads apart: activations are computed again as far as that needs it
     #[arg(long, value_name = "BYTES", value_parser = crate::bench::bytes)]
     memory_limit: Option<usize>,
     /// Values that states start with, by name; states that the file doesn't have start as the model says. What the step doesn't have is left out
     #[arg(long, value_name = "FILE.safetensors")]
     weights: Option<PathBuf>,
+    /// Link all entries to a shared library, `libNAME.so`, too, which programs load while they run; `gradc serve` serves it. By the C compiler: `cc`, or what the environment variable CC names
+    #[arg(long)]
+    shared: bool,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -59,6 +66,11 @@ const EXAMPLES: &str = "Examples:
       gradc build cnn --entry infer --batch 1 --weights cnn.safetensors -o build
   Train and predict in one program, on one block of states (`cnn_train.h`, `cnn_infer.h`):
       gradc build cnn --entry train,infer -o build
+  Serve a trained model without compiling anything, by batches of up to 1, 4 and 32 samples:
+      gradc build cnn --entry infer --batch 1,4,32 --weights cnn.safetensors --shared -o build
+      gradc serve cnn=build/libcnn.so
+  A model that `Trainer::save_model` wrote, all of its sizes:
+      gradc build model.safetensors --shared -o build
   A graph of your own, that `step.save(\"model.ir\")` has written:
       gradc build model.ir --name model_step -o build
   Graphs of one model, which share their states (`model_train.h`, `model_infer.h`):
@@ -90,12 +102,21 @@ fn triple(text: &str) -> Result<Triple, String> {
 impl Build {
     pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
         let files = self.files()?;
+        let mut written = vec![];
+        for files in &files {
+            written.extend(files.write(&self.output)?);
+        }
+        if self.shared {
+            let name = match &files[..] {
+                [files] => files.name.clone(),
+                _ => self.name()?,
+            };
+            written.push(link_shared(&files, &name, &self.output)?);
+        }
         let mut text = String::new();
-        for files in files {
-            for path in files.write(&self.output)? {
-                let bytes = std::fs::metadata(&path)?.len();
-                writeln!(text, "{bytes:>10}  {}", path.display())?;
-            }
+        for path in written {
+            let bytes = std::fs::metadata(&path)?.len();
+            writeln!(text, "{bytes:>10}  {}", path.display())?;
         }
         print(&text)
     }
@@ -104,45 +125,78 @@ impl Build {
         let memory_limit = self.memory_limit;
         let options = ObjectOptions { memory_limit, ..ObjectOptions::named(self.name()?).targets(self.targets()?) };
         let weights = self.weights.as_ref().map(load_tensors).transpose()?.unwrap_or_default();
-        if self.is_file() {
-            if self.batch.is_some() {
+        if self.are_all("ir") {
+            if !self.batches.is_empty() {
                 return Err("`--batch`: a graph in a file has its batch already".into());
             }
-            return self.graphs(options, weights);
+            let named = self.sources.iter().map(|source| Ok((stem(source)?.into(), read_graph(Path::new(source))?)));
+            return compile_all(&named.collect::<Result<Vec<_>, String>>()?, options, weights);
         }
         let [source] = self.sources.as_slice() else {
             return Err("several sources must be files that end in .ir, the entries of one model".into());
         };
-        let steps = self.entries.iter().map(|entry| Ok((entry.name(), self.step(source, *entry)?)));
-        let steps = steps.collect::<Result<Vec<_>, Box<dyn Error>>>()?;
+        if self.are_all("safetensors") {
+            let (graphs, mut values) = self.saved(Path::new(source))?;
+            values.extend(weights);
+            return compile_all(&graphs, options, values);
+        }
+        let steps = self.steps(source)?;
         let options = options.values(values_of_states(steps.iter().map(|(_, step)| &step.graph), weights));
         match steps.as_slice() {
             [(_, step)] => Ok(vec![step.compile_object(&options)?]),
-            steps => Ok(compile_steps(&steps.iter().map(|(name, step)| (*name, step)).collect::<Vec<_>>(), &options)?),
+            steps => Ok(compile_steps(
+                &steps.iter().map(|(name, step)| (name.as_str(), step)).collect::<Vec<_>>(),
+                &options,
+            )?),
         }
     }
 
-    /// Entries of graphs in files.
-    fn graphs(&self, options: ObjectOptions, weights: BTreeMap<String, Value>) -> Result<Vec<Files>, Box<dyn Error>> {
-        let named = self.sources.iter().map(|source| Ok((stem(source)?, read_graph(Path::new(source))?)));
-        let graphs: Vec<(&str, Graph)> = named.collect::<Result<_, String>>()?;
-        let options = options.values(values_of_states(graphs.iter().map(|(_, graph)| graph), weights));
-        match graphs.as_slice() {
-            [(_, graph)] => Ok(vec![compile_graph(graph, &options)?]),
-            graphs => {
-                let graphs: Vec<(&str, &Graph)> = graphs.iter().map(|(name, graph)| (*name, graph)).collect();
-                Ok(compile_graphs(&graphs, &options)?)
+    /// The entries of a model, for each size of a batch.
+    fn steps(&self, source: &str) -> Result<Vec<(String, Step)>, Box<dyn Error>> {
+        let mut steps = vec![];
+        for entry in &self.entries {
+            match self.batches.as_slice() {
+                [] => steps.push((entry.name().into(), self.step(source, *entry, None)?)),
+                [batch] => steps.push((entry.name().into(), self.step(source, *entry, Some(*batch))?)),
+                several => {
+                    for batch in several {
+                        steps.push((format!("{}_b{batch}", entry.name()), self.step(source, *entry, Some(*batch))?));
+                    }
+                }
             }
         }
+        Ok(steps)
     }
 
-    fn is_file(&self) -> bool {
-        self.sources.iter().all(|source| Path::new(source).extension().is_some_and(|extension| extension == "ir"))
+    /// The graphs of a saved model that are wanted, by the sizes of their batches, and its weights.
+    fn saved(&self, path: &Path) -> Result<(NamedGraphs, BTreeMap<String, Value>), Box<dyn Error>> {
+        let mut values = BTreeMap::new();
+        let mut graphs = BTreeMap::new();
+        for step in load_steps(path)? {
+            for state in step.states {
+                if let Initializer::Given(value) = state.init {
+                    values.insert(state.name, value);
+                }
+            }
+            let first = step.graph.inputs().find_map(|(_, input)| input.ty.shape.first().copied());
+            graphs.insert(first.unwrap_or(1), step.graph);
+        }
+        if let Some(missing) = self.batches.iter().find(|batch| !graphs.contains_key(batch)) {
+            let sizes: Vec<String> = graphs.keys().map(usize::to_string).collect();
+            return Err(format!("`--batch {missing}`: {} has graphs for {}", path.display(), sizes.join(", ")).into());
+        }
+        graphs.retain(|batch, _| self.batches.is_empty() || self.batches.contains(batch));
+        Ok((graphs.into_iter().map(|(batch, graph)| (format!("b{batch}"), graph)).collect(), values))
     }
 
-    fn step(&self, source: &str, entry: EntryKind) -> Result<gradc::dsl::Step, Box<dyn Error>> {
+    /// Whether all sources are files with that ending.
+    fn are_all(&self, ending: &str) -> bool {
+        self.sources.iter().all(|source| Path::new(source).extension().is_some_and(|extension| extension == ending))
+    }
+
+    fn step(&self, source: &str, entry: EntryKind, batch: Option<usize>) -> Result<Step, Box<dyn Error>> {
         if let Ok(model) = BuiltIn::from_str(source, false) {
-            let batch = self.batch.unwrap_or(model.batch());
+            let batch = batch.unwrap_or(model.batch());
             return Ok(match entry {
                 EntryKind::Train => model.step(batch)?,
                 EntryKind::Infer => model.inference(batch)?,
@@ -150,11 +204,11 @@ impl Build {
         }
         let workload = Workload::named(source).map_err(|e| {
             format!(
-                "`{source}` is no file that ends in .ir, and none of the models {}; {e}",
+                "`{source}` is no file that ends in .ir or .safetensors, and none of the models {}; {e}",
                 BuiltIn::names().join(", ")
             )
         })?;
-        if self.batch.is_some() || entry == EntryKind::Infer {
+        if batch.is_some() || entry == EntryKind::Infer {
             return Err("`--batch` and `--entry infer`: a workload is one step as it is".into());
         }
         Ok(workload.step()?)
@@ -164,8 +218,8 @@ impl Build {
     fn name(&self) -> Result<String, String> {
         match (&self.name, self.sources.as_slice(), self.entries.as_slice()) {
             (Some(name), ..) => Ok(name.clone()),
-            (None, [source], _) if self.is_file() => stem(source).map(str::to_owned),
-            (None, [source], [entry]) => Ok(format!("{}_{}", stem(source)?, entry.name())),
+            (None, [source], _) if self.are_all("ir") || self.are_all("safetensors") => stem(source).map(str::to_owned),
+            (None, [source], [entry]) if self.batches.len() < 2 => Ok(format!("{}_{}", stem(source)?, entry.name())),
             (None, [source], _) => stem(source).map(str::to_owned),
             (None, ..) => Err("several graphs are entries of one model: give its name by `--name`".into()),
         }
@@ -182,6 +236,25 @@ impl Build {
             false => self.cpu.iter().map(String::as_str).collect(),
         };
         Ok(aot::targets(&base, sets)?)
+    }
+}
+
+/// Graphs with the names of their entries.
+type NamedGraphs = Vec<(String, Graph)>;
+
+/// Entries of graphs, on states that start with these values.
+fn compile_all(
+    graphs: &[(String, Graph)],
+    options: ObjectOptions,
+    values: BTreeMap<String, Value>,
+) -> Result<Vec<Files>, Box<dyn Error>> {
+    let options = options.values(values_of_states(graphs.iter().map(|(_, graph)| graph), values));
+    match graphs {
+        [(_, graph)] => Ok(vec![compile_graph(graph, &options)?]),
+        graphs => {
+            let graphs: Vec<(&str, &Graph)> = graphs.iter().map(|(name, graph)| (name.as_str(), graph)).collect();
+            Ok(compile_graphs(&graphs, &options)?)
+        }
     }
 }
 

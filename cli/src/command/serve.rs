@@ -20,7 +20,7 @@ use std::time::Duration;
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Serve {
-    /// Models: a .safetensors file that `save_model` wrote, an .onnx file, or a folder with a numbered folder or file for each version
+    /// Models: a .safetensors file that `save_model` wrote, an .onnx file, a shared library that `gradc build --shared` made (.so), whose code runs in this process, or a folder with a numbered folder or file for each version
     #[arg(required = true, value_name = "NAME=FILE")]
     models: Vec<ModelSource>,
     /// The address to listen at; without it, this machine alone
@@ -86,7 +86,10 @@ const EXAMPLES: &str = "Examples:
       gradc serve digits=model.safetensors
       curl -d '{\"instances\": [[0.1, 0.2]]}' http://127.0.0.1:8000/v1/models/digits:predict
   All versions in a folder, of which the newest that can be loaded answers, with code kept for the next start:
-      gradc serve digits=models/digits --cache /var/cache/gradc";
+      gradc serve digits=models/digits --cache /var/cache/gradc
+  Code that was compiled ahead of time, on another machine perhaps:
+      gradc build model.safetensors --cpu baseline,avx2,avx512 --shared -o build
+      gradc serve digits=build/libmodel.so";
 
 fn named_extent(text: &str) -> Result<(String, usize), String> {
     let (name, extent) = text.rsplit_once('=').ok_or_else(|| format!("{text:?} isn't NAME=N"))?;

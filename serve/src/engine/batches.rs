@@ -28,7 +28,7 @@ impl Computer {
         }
     }
 
-    /// Computes requests together. One whose elements are out of range is told so, and the others are computed without it.
+    /// Computes requests together. One whose elements are out of range is told so, and the others are computed without it. Where it isn't known which it is, each is computed by itself.
     fn answer(&self, mut requests: Vec<Waiting>) {
         while !requests.is_empty() {
             match self.compute(&requests) {
@@ -41,6 +41,13 @@ impl Computer {
                 Err(BatchFault::Request(number, why)) if number < requests.len() => {
                     let _ = requests.remove(number).reply.send(Err(Failure::Invalid(why)));
                 }
+                Err(BatchFault::Check(why)) => match <[Waiting; 1]>::try_from(requests) {
+                    Ok([request]) => {
+                        let _ = request.reply.send(Err(Failure::Invalid(why)));
+                        return;
+                    }
+                    Err(several) => return several.into_iter().for_each(|request| self.answer(vec![request])),
+                },
                 Err(BatchFault::Request(_, why) | BatchFault::All(why)) => {
                     for request in requests.drain(..) {
                         let _ = request.reply.send(Err(Failure::Internal(why.clone())));
@@ -141,6 +148,8 @@ fn parts(requests: &[Waiting], start: usize, count: usize) -> Vec<BatchPart> {
 enum BatchFault {
     /// One request's elements.
     Request(usize, String),
+    /// Elements of a request that nobody knows.
+    Check(String),
     /// Something that no request is to blame for.
     All(String),
 }
@@ -151,7 +160,12 @@ fn all(error: TrainError) -> BatchFault {
 
 /// The request whose element is out of range.
 fn blame(error: TrainError, parts: &[BatchPart]) -> BatchFault {
-    let TrainError::Run(RunError::Index { input, place, value, error }) = error else { return all(error) };
+    let (input, place, value, error) = match error {
+        TrainError::Run(RunError::Index { input, place, value, error }) => (input, place, value, error),
+        // The code says what is wrong, and not with which sample.
+        TrainError::Run(RunError::Step(error)) => return BatchFault::Check(error.to_string()),
+        other => return all(other),
+    };
     let row = place.first().copied().unwrap_or(0);
     // What a sample is repeated for stands behind the last one.
     let found = parts.iter().find(|part| row < part.place + part.rows).or(parts.last());

@@ -21,7 +21,7 @@ pub struct ModelMetadata {
     pub name: String,
     /// The versions that are ready, the newest last.
     pub versions: Vec<String>,
-    /// What it is made of: `gradc`, or `onnx`.
+    /// What it is made of: `gradc`, `onnx`, or `gradc_built` for code that was compiled ahead of time.
     pub platform: &'static str,
     /// The inputs.
     pub inputs: Vec<TensorMetadata>,

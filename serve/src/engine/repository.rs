@@ -46,6 +46,7 @@ impl std::str::FromStr for ModelSource {
 /// The endings of files of models.
 const SAVED: &str = "safetensors";
 const ONNX: &str = "onnx";
+const BUILT: [&str; 2] = ["so", "dylib"];
 
 impl ModelSource {
     /// The versions that there are, with their files. A file is version 1.
@@ -72,7 +73,9 @@ impl ModelSource {
 
 /// The file of a model: the path itself, or the one such file of a folder.
 fn model_in(path: &Path) -> Option<PathBuf> {
-    let is_model = |path: &Path| path.extension().is_some_and(|extension| extension == SAVED || extension == ONNX);
+    let is_model = |path: &Path| {
+        path.extension().is_some_and(|extension| extension == SAVED || extension == ONNX) || is_built(path)
+    };
     if path.is_dir() {
         let mut files = std::fs::read_dir(path).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
         return files.find(|file| is_model(file));
@@ -80,11 +83,19 @@ fn model_in(path: &Path) -> Option<PathBuf> {
     is_model(path).then(|| path.to_path_buf())
 }
 
+/// Whether a file is a shared library.
+fn is_built(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| BUILT.iter().any(|built| extension == *built))
+}
+
 /// The predictor of a model's file, and what the file is of.
 pub(super) fn read(path: &Path, options: &EngineOptions) -> Result<(Predictor, &'static str), String> {
     let compile = CompileOptions::threads(options.threads.max(1)).cache(options.cache.clone());
     if path.extension().is_some_and(|extension| extension == ONNX) {
         return read_onnx(path, options, compile).map(|predictor| (predictor, "onnx"));
+    }
+    if is_built(path) {
+        return read_built(path, compile).map(|predictor| (predictor, "gradc_built"));
     }
     Predictor::load(path, compile).map(|predictor| (predictor, "gradc")).map_err(|e| e.to_string())
 }
@@ -101,6 +112,16 @@ fn read_onnx(path: &Path, _: &EngineOptions, _: CompileOptions) -> Result<Predic
     Err(format!("{}: models of ONNX need the feature `onnx`: cargo build --features serve,onnx", path.display()))
 }
 
+#[cfg(feature = "built")]
+fn read_built(path: &Path, compile: CompileOptions) -> Result<Predictor, String> {
+    Predictor::load_built(path, compile).map_err(|e| e.to_string())
+}
+
+#[cfg(not(feature = "built"))]
+fn read_built(path: &Path, _: CompileOptions) -> Result<Predictor, String> {
+    Err(format!("{}: shared libraries of models need the feature `built`", path.display()))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -112,14 +133,14 @@ mod tests {
         let source = |path: &Path| ModelSource { name: "m".into(), path: path.into() };
         assert!(source(&dir.path().join("none")).versions().unwrap_err().contains("none"));
         assert!(source(dir.path()).versions().unwrap_err().contains("no version"));
-        for file in ["3.onnx", "x.onnx", "4.txt", "m.safetensors"] {
+        for file in ["3.onnx", "x.onnx", "4.txt", "m.safetensors", "7.so"] {
             std::fs::write(dir.path().join(file), "").unwrap();
         }
         std::fs::create_dir(dir.path().join("12")).unwrap();
         std::fs::create_dir(dir.path().join("13")).unwrap();
         std::fs::write(dir.path().join("12/model.safetensors"), "").unwrap();
         let versions = source(dir.path()).versions().unwrap();
-        assert_eq!(versions.keys().copied().collect::<Vec<_>>(), [3, 12]);
+        assert_eq!(versions.keys().copied().collect::<Vec<_>>(), [3, 7, 12]);
         assert!(versions[&12].ends_with("12/model.safetensors"));
         let file = dir.path().join("m.safetensors");
         assert_eq!(source(&file).versions().unwrap(), [(1, file)].into());

@@ -4,7 +4,8 @@
 //! finds a whole one or none; two that write the same key write the same contents. A file that is damaged, of another version or not
 //! to be trusted is left alone until a new one takes its place.
 
-use super::{Entry, Key, file, trust};
+use super::{Entry, Key, file};
+use crate::compile::trust;
 use runtime::Loaded;
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Read, Write};

@@ -8,7 +8,7 @@
 //! time.
 //!
 //! The cache never fails a compilation. What can't be read, isn't trusted or is damaged is compiled again, and the report says why. What a
-//! file must be to be trusted is said in `trust.rs`; the reasons are in `docs/decisions/0062-compiled-code-is-an-object.md`.
+//! file must be to be trusted is said in `compile/trust.rs`; the reasons are in `docs/decisions/0062-compiled-code-is-an-object.md`.
 
 pub mod directory;
 mod file;
@@ -17,7 +17,6 @@ mod process;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
-mod trust;
 
 pub use key::Key;
 

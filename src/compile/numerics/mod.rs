@@ -126,7 +126,7 @@ impl NumericsCheck {
             return Ok(false);
         }
         let outputs = self.step.graph.outputs().iter();
-        let finite = outputs.map(|(name, id)| is_finite(executable, name, self.step.graph.ty(*id).dtype));
+        let finite = outputs.map(|(name, id)| is_finite(&**executable, name, self.step.graph.ty(*id).dtype));
         Ok(finite.collect::<Result<Vec<bool>, _>>()?.into_iter().all(|finite| finite))
     }
 
@@ -173,7 +173,7 @@ const LOSS_SCALE: &str = "/loss_scale";
 /// The elements of an input as a tensor.
 fn input_value(executable: &mut Executable, name: &str, ty: &TensorType) -> Result<Value, RunError> {
     let mut data = None;
-    with_input(executable, name, ty, |elements| {
+    with_input(&mut executable.inputs(), name, ty, |elements| {
         data = Some(match elements {
             Elements::F32(v) => Data::F32(v.to_vec()),
             Elements::F64(v) => Data::F64(v.to_vec()),

@@ -1,6 +1,7 @@
 //! A process's part of a step.
 
 use super::exchange::BatchShares;
+use crate::compile::PortAccess;
 use crate::data::{BatchView, Samples};
 use crate::dsl::STEP;
 use crate::model::Batch;

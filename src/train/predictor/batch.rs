@@ -1,7 +1,8 @@
 //! Predictions as a server makes them: programs that are compiled before anybody waits, batches put together of several callers' bytes.
 
+use super::program::ServedProgram;
 use super::{Predictor, ServedSize, TrainError, lock};
-use crate::compile::{CompiledProgram, RunError};
+use crate::compile::{PortAccess, RunError};
 use ir::TensorType;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -11,7 +12,7 @@ pub struct PredictorBatch<'p> {
     size: &'p ServedSize,
     whole: bool,
     /// Until this is dropped.
-    program: Option<CompiledProgram>,
+    program: Option<ServedProgram>,
 }
 
 impl Predictor {
@@ -32,23 +33,20 @@ impl Predictor {
 
     /// The inputs in the model's order, with the types that they have for one sample: without the axis that counts samples, if there is one.
     pub fn inputs(&self) -> Vec<(String, TensorType)> {
-        let step = self.0.sizes.iter().rev().find_map(|size| size.step.get());
-        let inputs = step.into_iter().flat_map(|step| step.graph.inputs());
-        inputs.map(|(_, input)| (input.name.clone(), self.of_sample(&input.ty))).collect()
+        self.of_samples(self.0.source.port_types(&self.0.sizes).0)
     }
 
     /// The outputs, as [`Self::inputs`].
     pub fn outputs(&self) -> Vec<(String, TensorType)> {
-        let step = self.0.sizes.iter().rev().find_map(|size| size.step.get());
-        let outputs = step.into_iter().flat_map(|step| step.graph.outputs().iter().map(move |port| (step, port)));
-        outputs.map(|(step, (name, node))| (name.clone(), self.of_sample(step.graph.ty(*node)))).collect()
+        self.of_samples(self.0.source.port_types(&self.0.sizes).1)
     }
 
-    fn of_sample(&self, ty: &TensorType) -> TensorType {
-        match (self.0.whole, ty.shape.get(1..).map(ir::Shape::new)) {
-            (false, Some(Ok(shape))) => ty.with_shape(shape),
-            _ => ty.clone(),
-        }
+    fn of_samples(&self, ports: Vec<(String, TensorType)>) -> Vec<(String, TensorType)> {
+        let of_sample = |(name, ty): (String, TensorType)| match (self.0.whole, ty.shape.get(1..).map(ir::Shape::new)) {
+            (false, Some(Ok(shape))) => (name, ty.with_shape(shape)),
+            _ => (name, ty),
+        };
+        ports.into_iter().map(of_sample).collect()
     }
 
     /// Compiles what predicts batches of one of [`Self::sizes`], and runs it on zeros once, until so many threads can do so at once: from then on they neither compile nor allocate.
@@ -60,9 +58,9 @@ impl Predictor {
         let size = found.ok_or_else(|| TrainError::Setting(format!("there are no batches of {size} samples")))?;
         let missing = threads.saturating_sub(lock(&size.idle).len());
         for _ in 0..missing {
-            let mut program = self.compiled(size)?;
+            let mut program = self.0.source.program(size)?;
             // Memory that nothing has touched is the system's to give yet. What zeros are no index of is no matter here.
-            let _ = program.step();
+            let _ = program.run_step();
             let mut idle = lock(&size.idle);
             // Nor for its place in the list.
             idle.reserve(threads);
@@ -117,7 +115,7 @@ impl PredictorBatch<'_> {
     pub fn write(&mut self, input: &str, at: usize, bytes: &[u8]) -> Result<(), TrainError> {
         let (whole, room) = (self.whole, self.room());
         let program = self.program.as_mut().ok_or_else(gone)?;
-        let row = row_of(whole, room, program.inputs().get(input));
+        let row = row_of(whole, room, program.ports().0.inputs.get(input));
         Ok(program.write_bytes(input, at * row, bytes)?)
     }
 
@@ -131,7 +129,7 @@ impl PredictorBatch<'_> {
         if !whole && samples > 0 && samples < room {
             program.repeat_row(samples - 1)?;
         }
-        Ok(program.step()?)
+        Ok(program.run_step()?)
     }
 
     /// Appends samples of an output, as [`Self::write`] takes them.
@@ -140,7 +138,7 @@ impl PredictorBatch<'_> {
     /// There is no such output, or it has no such samples.
     pub fn read(&self, output: &str, samples: Range<usize>, bytes: &mut Vec<u8>) -> Result<(), TrainError> {
         let program = self.program.as_ref().ok_or_else(gone)?;
-        let row = row_of(self.whole, self.room(), program.outputs().get(output));
+        let row = row_of(self.whole, self.room(), program.ports().0.outputs.get(output));
         Ok(program.read_bytes(output, samples.start * row..samples.end * row, bytes)?)
     }
 }

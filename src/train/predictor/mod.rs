@@ -1,7 +1,10 @@
 //! Predictions from any thread, of any number of samples, by one block of weights.
 
 mod batch;
+#[cfg(feature = "built")]
+mod built;
 mod lift;
+mod program;
 mod saved;
 #[cfg(test)]
 mod tests;
@@ -12,11 +15,12 @@ use super::feed::{feed, run};
 use super::rows::{concatenate, first_rows};
 use super::weights::SampleWeights;
 use super::{TrainError, Trainer};
-use crate::compile::{CompileOptions, CompiledProgram, RunError, States};
+use crate::compile::{PortAccess, RunError, States};
 use crate::data::Samples;
 use crate::dsl::Step;
 use crate::model::{Model, trace};
 use ir::{Loc, TensorType, Value};
+use program::{ProgramSource, ServedProgram};
 use runtime::Element;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -54,14 +58,11 @@ pub struct Predictor(Arc<Served>);
 
 /// What clones of a predictor share.
 struct Served {
-    /// What declares steps, with the place where the user compiled it; none where all are there.
-    model: Option<(Arc<dyn Model>, Loc)>,
+    source: ProgramSource,
     /// Whether arrays are whole: the model has no axis that counts samples.
     whole: bool,
     inputs: Vec<(String, usize)>,
     outputs: Vec<String>,
-    options: CompileOptions,
-    states: Arc<States>,
     /// From the smallest to the largest.
     sizes: Vec<ServedSize>,
 }
@@ -74,7 +75,14 @@ struct ServedSize {
     /// Whether there have been programs.
     ready: AtomicBool,
     /// Those that no thread runs at the moment.
-    idle: Mutex<Vec<CompiledProgram>>,
+    idle: Mutex<Vec<ServedProgram>>,
+}
+
+impl ServedSize {
+    /// Without programs so far.
+    fn new(samples: usize, step: OnceLock<Step>) -> Self {
+        Self { samples, step, ready: AtomicBool::default(), idle: Mutex::default() }
+    }
 }
 
 impl std::fmt::Debug for Predictor {
@@ -117,16 +125,17 @@ impl Trainer {
         steps: impl IntoIterator<Item = (usize, OnceLock<Step>)>,
         states: States,
     ) -> Predictor {
-        let size = |(samples, step)| ServedSize { samples, step, ready: AtomicBool::default(), idle: Mutex::default() };
         let model = Arc::clone(&self.programs.subject.model);
         Predictor(Arc::new(Served {
             whole: false,
             inputs: self.inputs.clone(),
             outputs: model.outputs(),
-            options: self.programs.options().clone(),
-            states: Arc::new(states),
-            sizes: steps.into_iter().map(size).collect(),
-            model: Some((model, self.programs.subject.at.clone())),
+            sizes: steps.into_iter().map(|(samples, step)| ServedSize::new(samples, step)).collect(),
+            source: ProgramSource::Steps {
+                states: Arc::new(states),
+                options: self.programs.options().clone(),
+                model: Some((model, self.programs.subject.at.clone())),
+            },
         }))
     }
 }
@@ -165,7 +174,7 @@ impl Predictor {
     ) -> Result<(), TrainError> {
         self.run(&samples.into(), |program, at, count, all| {
             for (name, out) in &mut *outputs {
-                let (rows, room) = (program.output::<T>(name).map_err(RunError::from)?, out.len());
+                let (rows, room) = (program.ports().1.output::<T>(name).map_err(RunError::from)?, out.len());
                 let row = rows.len() / at.1;
                 if room != all * row {
                     let what = format!("`{name}` of {all} samples has {} elements, not {room}", all * row);
@@ -188,21 +197,21 @@ impl Predictor {
         };
         let mut parts = Vec::new();
         self.run(&samples.into(), |program, _, count, _| {
-            parts.push(first_rows(program.output_value(name)?, count)?);
+            parts.push(first_rows(program.read_output(name)?, count)?);
             Ok(())
         })?;
         concatenate(&parts)
     }
 
-    /// The block of weights.
-    pub(super) fn states(&self) -> &States {
-        &self.0.states
+    /// The block of weights, if they have names.
+    pub(super) fn states(&self) -> Option<&States> {
+        self.0.source.states()
     }
 
     /// Bytes of the weights, and of the memory of programs that are idle.
     pub fn bytes(&self) -> usize {
-        let of_size = |size: &ServedSize| lock(&size.idle).iter().map(|p| p.report().memory.arena).sum::<usize>();
-        self.0.states.bytes() + self.0.sizes.iter().map(of_size).sum::<usize>()
+        let of_size = |size: &ServedSize| lock(&size.idle).iter().map(ServedProgram::bytes).sum::<usize>();
+        self.0.source.state_bytes() + self.0.sizes.iter().map(of_size).sum::<usize>()
     }
 
     /// How many programs there are, of all sizes, that are idle.
@@ -214,7 +223,7 @@ impl Predictor {
     fn run(
         &self,
         samples: &Samples<'_>,
-        mut take: impl FnMut(&CompiledProgram, (usize, usize), usize, usize) -> Result<(), TrainError>,
+        mut take: impl FnMut(&ServedProgram, (usize, usize), usize, usize) -> Result<(), TrainError>,
     ) -> Result<(), TrainError> {
         let Served { inputs, sizes, whole, .. } = &*self.0;
         if *whole {
@@ -239,28 +248,13 @@ impl Predictor {
     }
 
     /// A program that no other thread has: an idle one, or another.
-    fn program(&self, size: &ServedSize) -> Result<CompiledProgram, TrainError> {
+    fn program(&self, size: &ServedSize) -> Result<ServedProgram, TrainError> {
         let idle = lock(&size.idle).pop();
-        idle.map_or_else(|| self.compiled(size), Ok)
-    }
-
-    /// Another program.
-    fn compiled(&self, size: &ServedSize) -> Result<CompiledProgram, TrainError> {
-        let step = match (size.step.get(), &self.0.model) {
-            (Some(step), _) => step,
-            (None, Some((model, at))) => {
-                let step = declare(&**model, size.samples, at)?;
-                size.step.get_or_init(|| step)
-            }
-            (None, None) => return Err(TrainError::Setting("a step that was given is gone".into())),
-        };
-        let mut program = step.compile_without_states(&self.0.options)?;
-        program.share(Arc::clone(&self.0.states))?;
-        Ok(program)
+        idle.map_or_else(|| self.0.source.program(size), Ok)
     }
 }
 
 /// A list of programs is whole whatever happened to a thread that had it.
-fn lock(idle: &Mutex<Vec<CompiledProgram>>) -> MutexGuard<'_, Vec<CompiledProgram>> {
+fn lock(idle: &Mutex<Vec<ServedProgram>>) -> MutexGuard<'_, Vec<ServedProgram>> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }

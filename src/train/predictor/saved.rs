@@ -1,6 +1,7 @@
 //! Predictors of models that no trainer of this process has: from files, and of steps from elsewhere.
 
 use super::lift::{NamedConstants, lift};
+use super::program::ProgramSource;
 use super::{Predictor, Served, ServedSize, TrainError, without_rows};
 use crate::compile::{CompileError, CompileOptions, States, write_initial};
 use crate::dsl::{Initializer, StateSpec, Step};
@@ -8,7 +9,7 @@ use crate::io::load_steps;
 use passes::PassContext;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
 /// What steps of one model have in common, while they come one after the other.
 struct Gathered {
@@ -122,20 +123,13 @@ impl Gathered {
         let rows = if whole { 1 } else { *samples };
         let size = |ty: &ir::TensorType| ty.shape.numel() / rows.max(1);
         let served = Served {
-            model: None,
             whole,
             inputs: largest.graph.inputs().map(|(_, input)| (input.name.clone(), size(&input.ty))).collect(),
             outputs: largest.graph.outputs().iter().map(|(name, _)| name.clone()).collect(),
-            options: self.options,
-            states: Arc::new(states),
+            source: ProgramSource::Steps { states: Arc::new(states), options: self.options, model: None },
             sizes: vec![],
         };
-        let sized = |(samples, step): (usize, Step)| ServedSize {
-            samples,
-            step: OnceLock::from(step),
-            ready: false.into(),
-            idle: Mutex::default(),
-        };
+        let sized = |(samples, step): (usize, Step)| ServedSize::new(samples, step.into());
         Ok(Predictor(Arc::new(Served { sizes: self.steps.into_iter().map(sized).collect(), ..served })))
     }
 }

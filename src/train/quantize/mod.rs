@@ -101,7 +101,8 @@ impl QuantizedModel {
     /// # Errors
     /// None that a model which predicts has.
     pub fn weights(&self) -> Result<BTreeMap<String, Value>, TrainError> {
-        values(&self.step.states, self.predictor.states())
+        let missing = || TrainError::Setting("the weights have no names".into());
+        values(&self.step.states, self.predictor.states().ok_or_else(missing)?)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The programs are compiled by `cc` and `c++`; where there are none, tests say so and check nothing.
 
+mod built;
 mod driver;
 mod embedded;
 mod faults;
