@@ -13,8 +13,8 @@
 //! - [`train`]: fitting, evaluation, prediction, callbacks.
 //! - [`testing`]: for tests of layers, losses, passes and models of one's own.
 //!
-//! Features: `parquet` (tables from Parquet files), `images` (folders of PNG and JPEG files), `tokenizers` (files `tokenizer.json`), `tensorboard` (event files), `plots` (what was measured as SVG and PNG),
-//! `mpi` (training by several processes).
+//! Features: `parquet` (tables from Parquet files), `images` (folders of PNG and JPEG files), `tokenizers` (files `tokenizer.json`), `tensorboard` (event files), `plots` (what was measured as SVG and PNG), `built`
+//! (prediction by shared libraries that `gradc build --shared` made), `mpi` (training by several processes).
 //!
 //! What lies below, for who looks into graphs and loops or writes passes: [`ir`], [`kernel`], [`passes`], [`codegen`], [`runtime`].
 //!
