@@ -127,14 +127,33 @@ impl<'m> Importer<'m> {
 
     /// A graph inside of a node, whose inputs are these: its results. It sees the names around.
     pub(crate) fn inner(&mut self, graph: &GraphProto, inputs: Vec<ImportItem>) -> Results {
+        self.open(graph)?;
+        let results = self.step(graph, inputs);
+        self.close();
+        results
+    }
+
+    /// Reads what a graph inside of a node stores, once for all its steps.
+    pub(crate) fn open(&mut self, graph: &GraphProto) -> Result<(), Refusal> {
         let mut names = NamesInGraph::new();
         for tensor in &graph.initializer {
+            self.visit()?;
             names.insert(tensor.name.clone(), stored::read(tensor, self.folder.as_deref())?.into());
         }
-        for (port, item) in graph.input.iter().zip(inputs) {
-            names.insert(port.name.clone(), item);
-        }
         self.scopes.push(names);
+        Ok(())
+    }
+
+    /// Forgets what a graph stores.
+    pub(crate) fn close(&mut self) {
+        self.scopes.pop();
+    }
+
+    /// One time a graph that is open, with these inputs. It counts as a node, so that loops of nothing end too.
+    pub(crate) fn step(&mut self, graph: &GraphProto, inputs: Vec<ImportItem>) -> Results {
+        self.visit()?;
+        let ports = graph.input.iter().map(|port| port.name.clone());
+        self.scopes.push(ports.zip(inputs).collect());
         let results = self.results(&graph.node, graph.output.iter().map(|port| port.name.as_str()));
         self.scopes.pop();
         results
@@ -153,12 +172,18 @@ impl<'m> Importer<'m> {
         names.map(found).collect()
     }
 
+    /// Counts what costs time to import.
+    fn visit(&mut self) -> Result<(), Refusal> {
+        self.visited += 1;
+        match self.visited > MAX_NODES {
+            true => Err(Refusal::Limit(format!("the model has more than {MAX_NODES} nodes, with those of its loops"))),
+            false => Ok(()),
+        }
+    }
+
     /// One node: its results.
     fn node(&mut self, node: &NodeProto) -> Results {
-        self.visited += 1;
-        if self.visited > MAX_NODES {
-            return Err(Refusal::Limit(format!("the model has more than {MAX_NODES} nodes, with those of its loops")));
-        }
+        self.visit()?;
         let operand = |name: &String| match name.as_str() {
             "" => Ok(None),
             name => self.find(name).cloned().map(Some).ok_or_else(|| unknown(name)),
@@ -205,9 +230,7 @@ impl<'m> Importer<'m> {
         let mut body = function.node.clone();
         let mut given: Vec<&AttributeProto> = node.attribute.iter().collect();
         given.extend(&function.attribute_proto);
-        for inner in &mut body {
-            inner.attribute.retain_mut(|attribute| is_given(attribute, &given));
-        }
+        give(&mut body, &given);
         let own = function.opset_import.iter().map(|set| (set.domain.clone(), set.version)).collect();
         let (scopes, opsets) =
             (std::mem::replace(&mut self.scopes, vec![names]), std::mem::replace(&mut self.opsets, own));
@@ -217,9 +240,19 @@ impl<'m> Importer<'m> {
     }
 }
 
-/// Puts what was given for a function's parameter into an attribute that refers to it; false if nothing was given, and the attribute falls away.
+/// Puts what was given for a function's parameters into the attributes of its nodes.
+fn give(nodes: &mut [NodeProto], given: &[&AttributeProto]) {
+    for node in nodes {
+        node.attribute.retain_mut(|attribute| is_given(attribute, given));
+    }
+}
+
+/// Puts what was given for a function's parameter into an attribute that refers to it, also in a graph of the node; false if nothing was given, and the attribute falls away.
 fn is_given(attribute: &mut AttributeProto, given: &[&AttributeProto]) -> bool {
     if attribute.ref_attr_name.is_empty() {
+        if let Some(graph) = &mut attribute.g {
+            give(&mut graph.node, given);
+        }
         return true;
     }
     let Some(found) = given.iter().find(|a| a.name == attribute.ref_attr_name) else { return false };

@@ -21,9 +21,12 @@ fn count(c: &Call<'_, '_>, name: &str) -> Result<usize, Refusal> {
 }
 
 /// `[batch, time, heads * size]` as `[batch, heads, time, size]`.
-fn heads(x: &Tensor, heads: usize) -> Tensor {
-    let Some(shape) = x.shape() else { return x.clone() };
-    x.reshape([shape[0] as isize, shape[1] as isize, heads as isize, -1]).permute([0, 2, 1, 3])
+fn heads(x: &Tensor, heads: usize) -> Result<Tensor, Refusal> {
+    let Some(shape) = x.shape() else { return Ok(x.clone()) };
+    if shape.rank() != 3 {
+        return Err(Refusal::broken(format!("{shape} isn't [batch, time, heads * size]")));
+    }
+    Ok(x.reshape([shape[0] as isize, shape[1] as isize, heads as isize, -1]).permute([0, 2, 1, 3]))
 }
 
 /// `[batch, heads, time, size]` as `[batch, time, heads * size]`.
@@ -46,7 +49,7 @@ fn shared(x: &Tensor, wanted: usize) -> Tensor {
 fn attention(c: &mut Call<'_, '_>) -> Results {
     let is_flat = c.dims(0)?.len() == 3;
     let split = |i: usize, name: &str| -> Result<Tensor, Refusal> {
-        if is_flat { Ok(heads(&c.tensor(i)?, count(c, name)?)) } else { c.tensor(i) }
+        if is_flat { heads(&c.tensor(i)?, count(c, name)?) } else { c.tensor(i) }
     };
     let (q, k, v) = (split(0, "q_num_heads")?, split(1, "kv_num_heads")?, split(2, "kv_num_heads")?);
     let past = |i: usize, x: Tensor| -> Result<Tensor, Refusal> {
@@ -57,8 +60,10 @@ fn attention(c: &mut Call<'_, '_>) -> Results {
     };
     let before = if c.has(4) { c.dims(4)?.get(2).copied().unwrap_or(0) } else { 0 };
     let (present_key, present_value) = (past(4, k)?, past(5, v)?);
-    let (Some(q_ty), Some(k_ty)) = (q.ty(), present_key.ty()) else { return one(q) };
-    if q_ty.shape.rank() != 4 || k_ty.shape.rank() != 4 {
+    let (Some(q_ty), Some(k_ty), Some(v_ty)) = (q.ty(), present_key.ty(), present_value.ty()) else {
+        return Ok(vec![q.into(), present_key.into(), present_value.into()]);
+    };
+    if [&q_ty, &k_ty, &v_ty].iter().any(|ty| ty.shape.rank() != 4) {
         return Err(Refusal::broken("it is of [batch, heads, time, size]"));
     }
     let scale = c.attribute("scale").map_or(1.0 / (q_ty.shape[3] as f64).sqrt(), |a| f64::from(a.f));
@@ -67,15 +72,17 @@ fn attention(c: &mut Call<'_, '_>) -> Results {
     let product = (&q * root).matmul((k * root).transpose());
     let cap = c.float("softcap", 0.0);
     let capped = if cap > 0.0 { (&product / cap).tanh() * cap } else { product.clone() };
-    let scores = match mask(c, &q, q_ty.shape[2], k_ty.shape[2], before)? {
-        Some(bias) => &capped + bias,
-        None => capped.clone(),
-    };
+    let bias = mask(c, &q, q_ty.shape[2], k_ty.shape[2], before)?;
+    let scores = bias.as_ref().map_or_else(|| capped.clone(), |bias| &capped + bias);
     let wide = match c.attribute("softmax_precision") {
         Some(a) => dtype(i32::try_from(a.i).unwrap_or(-1))?,
         None => q_ty.dtype,
     };
-    let weights = scores.cast(wide).softmax(-1).cast(q_ty.dtype);
+    let weights = match bias {
+        Some(_) => seen_softmax(&scores.cast(wide)),
+        None => scores.cast(wide).softmax(-1),
+    };
+    let weights = weights.cast(q_ty.dtype);
     let y = weights.matmul(&v);
     let middle = match c.int("qk_matmul_output_mode", 0) {
         0 => product,
@@ -87,6 +94,12 @@ fn attention(c: &mut Call<'_, '_>) -> Results {
     Ok(vec![y.into(), present_key.into(), present_value.into(), middle.into()])
 }
 
+/// Softmax along the last axis, with zeros for a query that sees no key.
+fn seen_softmax(scores: &Tensor) -> Tensor {
+    let sees = scores.max_keepdims([-1]).ne(f64::NEG_INFINITY);
+    sees.select(&sees.select(scores, 0.0).softmax(-1), 0.0)
+}
+
 /// What is added to scores: the mask, minus infinity for later places, and for those beyond each sequence's length.
 fn mask(c: &Call<'_, '_>, q: &Tensor, queries: usize, keys: usize, before: usize) -> Result<Option<Tensor>, Refusal> {
     let Some(dtype) = q.dtype() else { return Ok(None) };
@@ -95,7 +108,7 @@ fn mask(c: &Call<'_, '_>, q: &Tensor, queries: usize, keys: usize, before: usize
     if let Some(given) = c.optional(3)? {
         let Some(shape) = given.shape() else { return Ok(None) };
         let mut bias = if given.dtype() == Some(DType::Bool) { out(given) } else { given.cast(dtype) };
-        let last = shape[shape.rank() - 1];
+        let Some(&last) = shape.dims().last() else { return Err(Refusal::broken("the mask is a scalar")) };
         if last < keys {
             let mut pads = vec![(0, 0); shape.rank()];
             pads[shape.rank() - 1] = (0, keys - last);
@@ -104,12 +117,18 @@ fn mask(c: &Call<'_, '_>, q: &Tensor, queries: usize, keys: usize, before: usize
         parts.push(bias);
     }
     let places = |axis, dims: [usize; 2]| c.g.iota(TypeSpec::new(DType::I64, dims), axis);
+    let lengths = c.optional(6)?.map(|lengths| lengths.cast(DType::I64).reshape([-1, 1, 1, 1]));
     if c.flag("is_causal", false) {
         let square = [queries, keys];
-        parts.push(out(places(1, square).le(places(0, square) + before as i64)));
+        let number = places(0, square);
+        // Of a cache whose length is given, the queries are the last ones.
+        let number = match &lengths {
+            Some(lengths) if before == 0 => number + (lengths - queries as i64),
+            _ => number + before as i64,
+        };
+        parts.push(out(places(1, square).le(number)));
     }
-    if let Some(lengths) = c.optional(6)? {
-        let lengths = lengths.cast(DType::I64).reshape([-1, 1, 1, 1]);
+    if let Some(lengths) = lengths {
         parts.push(out(places(1, [1, keys]).lt(lengths)));
     }
     Ok(parts.into_iter().reduce(|a, b| a + b))
@@ -118,7 +137,7 @@ fn mask(c: &Call<'_, '_>, q: &Tensor, queries: usize, keys: usize, before: usize
 fn rotary(c: &mut Call<'_, '_>) -> Results {
     let dims = c.dims(0)?;
     let x = match dims.len() {
-        3 => heads(&c.tensor(0)?, count(c, "num_heads")?),
+        3 => heads(&c.tensor(0)?, count(c, "num_heads")?)?,
         _ => c.tensor(0)?,
     };
     let Some(shape) = x.shape().filter(|shape| shape.rank() == 4) else {
@@ -167,8 +186,8 @@ fn linear(c: &mut Call<'_, '_>) -> Results {
     }
     let own = c.dtype(0)?;
     // [time, batch, heads, size].
-    let split = |x: Tensor, n: usize| heads(&x.cast(DType::F32), n).permute([2, 0, 1, 3]);
-    let (q, k, v) = (split(c.tensor(0)?, queries), split(c.tensor(1)?, keys), split(c.tensor(2)?, keys));
+    let split = |x: Tensor, n: usize| Ok::<_, Refusal>(heads(&x.cast(DType::F32), n)?.permute([2, 0, 1, 3]));
+    let (q, k, v) = (split(c.tensor(0)?, queries)?, split(c.tensor(1)?, keys)?, split(c.tensor(2)?, keys)?);
     let (Some(k_shape), Some(v_shape)) = (k.shape(), v.shape()) else { return one(k) };
     let (batch, size, width) = (k_shape[1], k_shape[3], v_shape[3]);
     let state = match c.optional(3)? {
@@ -183,12 +202,12 @@ fn linear(c: &mut Call<'_, '_>) -> Results {
     let mut sequences = vec![q, k, v];
     if gated {
         let decay = c.tensor(4)?;
-        sequences.push(split(decay, keys));
+        sequences.push(split(decay, keys)?);
     }
     if delta {
         let beta = c.tensor(5)?;
         let n = c.dims(5)?.last().copied().unwrap_or(1);
-        sequences.push(split(beta, n));
+        sequences.push(split(beta, n)?);
     }
     let first = state.cast(DType::F32);
     let (last, read) =

@@ -64,6 +64,10 @@ fn einsum(c: &mut Call<'_, '_>) -> Results {
             tensors.len()
         )));
     }
+    let is_strange = |term: &str| term.replacen("...", "", 1).contains('.');
+    if let Some(term) = terms.iter().copied().chain(right.as_deref()).find(|term| is_strange(term)) {
+        return Err(Refusal::broken(format!("{term:?} of {equation:?} has dots that are no ellipsis")));
+    }
     let mut widest = 0;
     let mut written = Vec::new();
     for (term, x) in terms.iter().zip(&mut tensors) {

@@ -68,9 +68,25 @@ fn unrolled(
     c: &mut Call<'_, '_>,
     body: &GraphProto,
     most: Option<i64>,
+    goes_on: bool,
+    carried: Vec<ImportItem>,
+) -> Results {
+    c.importer.open(body)?;
+    let steps = each_step(c, body, most, goes_on, carried);
+    c.importer.close();
+    let (carried, gathered) = steps?;
+    let gathered = gathered.iter().map(|parts| stacked(c, parts)).collect::<Result<Vec<_>, _>>()?;
+    Ok(carried.into_iter().chain(gathered).collect())
+}
+
+/// What the steps of an open body carry on in the end, and what all of them gave for each further result.
+fn each_step(
+    c: &mut Call<'_, '_>,
+    body: &GraphProto,
+    most: Option<i64>,
     mut goes_on: bool,
     mut carried: Vec<ImportItem>,
-) -> Results {
+) -> Result<(Vec<ImportItem>, Vec<Vec<ImportItem>>), Refusal> {
     let mut gathered: Vec<Vec<ImportItem>> = vec![vec![]; body.output.len().saturating_sub(1 + carried.len())];
     let mut step = 0;
     while goes_on && most.is_none_or(|most| step < most) {
@@ -80,7 +96,7 @@ fn unrolled(
         let mut inputs: Vec<ImportItem> =
             vec![KnownTensor::scalar(ir::Scalar::I64(step)).into(), KnownTensor::scalar(ir::Scalar::Bool(true)).into()];
         inputs.extend(carried.iter().cloned());
-        let mut results = c.importer.inner(body, inputs)?.into_iter();
+        let mut results = c.importer.step(body, inputs)?.into_iter();
         goes_on = match results.next() {
             Some(ImportItem::Known(known)) => known.to_ints().first().is_some_and(|&v| v != 0),
             Some(_) => return Err(Refusal::case("a loop whose end depends on values that are computed")),
@@ -92,8 +108,7 @@ fn unrolled(
         }
         step += 1;
     }
-    let gathered = gathered.iter().map(|parts| stacked(c, parts)).collect::<Result<Vec<_>, _>>()?;
-    Ok(carried.into_iter().chain(gathered).collect())
+    Ok((carried, gathered))
 }
 
 /// The steps as the graph's own loop.
@@ -114,7 +129,7 @@ fn looped(c: &mut Call<'_, '_>, body: &GraphProto, count: i64, carried: &[Import
                 _ => Err(Refusal::case("a loop whose end depends on values that are computed")),
             }
         });
-        split(step, carries.len(), &mut refused)
+        split(step, carries, parts, &mut refused)
     });
     finish(carries, results, refused)
 }
@@ -124,24 +139,30 @@ fn tensors(c: &Call<'_, '_>, items: &[ImportItem]) -> Result<Vec<Tensor>, Refusa
     items.iter().map(|item| c.tensor_of(item, "a step's result")).collect()
 }
 
-/// What a step carries on, and what it gives; nothing if it was refused.
+/// What a step carries on, and what it gives. If it is refused, what it was given: a loop that breaks no rule, since the steps may be written out instead.
 fn split(
     step: Result<Vec<Tensor>, Refusal>,
-    carried: usize,
+    carries: &[Tensor],
+    parts: &[Tensor],
     refused: &mut Option<Refusal>,
 ) -> (Vec<Tensor>, Vec<Tensor>) {
-    match step {
-        Ok(mut all) if all.len() >= carried => {
-            let results = all.split_off(carried);
-            (all, results)
+    let checked = step.and_then(|all| match carries.iter().zip(&all).find(|(old, new)| old.ty() != new.ty()) {
+        _ if all.len() < carries.len() => Err(Refusal::broken("a loop's graph gives too few results")),
+        Some((_, new)) if new.is_poisoned() => Ok(all),
+        Some((old, new)) => {
+            let text = |x: &Tensor| x.ty().map_or_else(String::new, |ty| ty.to_string());
+            Err(Refusal::case(format!("a loop that makes {} of a carry {}", text(new), text(old))))
         }
-        Ok(_) => {
-            *refused = Some(Refusal::broken("a loop's graph gives too few results"));
-            (vec![], vec![])
+        None => Ok(all),
+    });
+    match checked {
+        Ok(mut all) => {
+            let results = all.split_off(carries.len());
+            (all, results)
         }
         Err(refusal) => {
             *refused = Some(refusal);
-            (vec![], vec![])
+            (carries.to_vec(), parts.to_vec())
         }
     }
 }
@@ -208,7 +229,7 @@ fn over(
     let (carries, results) = gradc::dsl::Scan::new().run(&first, &sequences, |carries, parts| {
         let inputs = carries.iter().chain(parts).map(|x| x.clone().into()).collect();
         let step = c.importer.inner(body, inputs).and_then(|items| tensors(c, &items));
-        split(step, carries.len(), &mut refused)
+        split(step, carries, parts, &mut refused)
     });
     match refused {
         Some(refusal) => Err(refusal),

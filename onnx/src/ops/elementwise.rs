@@ -156,7 +156,7 @@ fn modulo(c: &mut Call<'_, '_>) -> Results {
     let truncated = c.flag("fmod", false);
     let is_float = c.dtype(0)?.is_float();
     binary(c, |a, b| match (is_float, truncated) {
-        (true, true) => a - (a / b).trunc() * b,
+        (true, true) => fmod(a, b),
         (true, false) => a - (a / b).floor() * b,
         (false, true) => a.remainder(b),
         (false, false) => {
@@ -165,6 +165,20 @@ fn modulo(c: &mut Call<'_, '_>) -> Results {
             differs.select(&(&rest + b), &rest)
         }
     })
+}
+
+/// The remainder of floats with the dividend's sign: in `f64`, which holds the quotients of shorter ones.
+fn fmod(a: &Tensor, b: &Tensor) -> Tensor {
+    let Some(dtype) = a.dtype() else { return a.clone() };
+    let (a, divisor) = (a.cast(DType::F64), b.cast(DType::F64).abs());
+    let size = a.abs();
+    let rest = &size - (&size / &divisor).floor() * &divisor;
+    // The quotient may have been rounded to the whole number beside its own.
+    let rest = rest.lt(0.0).select(&(&rest + &divisor), &rest);
+    let rest = rest.ge(&divisor).select(&(&rest - &divisor), &rest);
+    let signed = a.lt(0.0).select(&-&rest, &rest);
+    let is_within = divisor.eq(f64::INFINITY).and(size.lt(f64::INFINITY));
+    is_within.select(&a, &signed).cast(dtype)
 }
 
 /// A power in the base's type; integers by way of `f64`, squares and roots by their own ops.

@@ -23,12 +23,7 @@ pub(super) const OPS: &[OpEntry] = &[
         let places = indices(c, 1, dims[axis])?;
         one(gathered(&c.tensor(0)?, &places, axis))
     }),
-    op("GatherElements", &[11, 13], |c| {
-        let dims = c.dims(0)?;
-        let axis = c.axis_attribute(0, dims.len())?;
-        let places = indices(c, 1, dims[axis])?;
-        one(c.tensor(0)?.take_along_axis(places, axis as isize))
-    }),
+    op("GatherElements", &[11, 13], gather_elements),
     op("GatherND", &[11, 12, 13], gather_nd),
     op("NonZero", &[9, 13], non_zero),
     op("OneHot", &[9, 11], one_hot),
@@ -77,6 +72,27 @@ fn row_numbers(places: &Tensor, extents: &[usize]) -> Tensor {
         stride = stride.saturating_mul(extent);
     }
     sum.unwrap_or(places)
+}
+
+/// The axis along which the node's indices lead. On all others they may end before the data does, and not after it.
+fn element_axis(c: &Call<'_, '_>, dims: &[usize], index: &[usize]) -> Result<usize, Refusal> {
+    let axis = c.axis_attribute(0, dims.len())?;
+    let is_inside = |i: usize| i == axis || index[i] <= dims[i];
+    match index.len() == dims.len() && (0..dims.len()).all(is_inside) {
+        true => Ok(axis),
+        false => Err(Refusal::broken(format!("indices {index:?} along axis {axis} of {dims:?}"))),
+    }
+}
+
+fn gather_elements(c: &mut Call<'_, '_>) -> Results {
+    let (dims, index) = (c.dims(0)?, c.dims(1)?);
+    let axis = element_axis(c, &dims, &index)?;
+    let places = indices(c, 1, dims[axis])?;
+    let mut x = c.tensor(0)?;
+    for i in (0..dims.len()).filter(|&i| i != axis && index[i] < dims[i]) {
+        x = x.slice_axis(i as isize, 0..index[i]);
+    }
+    one(x.take_along_axis(places, axis as isize))
 }
 
 fn gather_nd(c: &mut Call<'_, '_>) -> Results {
@@ -134,9 +150,10 @@ fn scattered(table: &Tensor, places: &Tensor, updates: &Tensor, reduction: &str)
 
 fn scatter_elements(c: &mut Call<'_, '_>) -> Results {
     let (dims, index) = (c.dims(0)?, c.dims(1)?);
-    let axis = c.axis_attribute(0, dims.len())?;
-    if index.len() != dims.len() || c.dims(2)? != index {
-        return Err(Refusal::broken(format!("indices {index:?} into {dims:?}")));
+    let axis = element_axis(c, &dims, &index)?;
+    let updates = c.dims(2)?;
+    if updates != index {
+        return Err(Refusal::broken(format!("updates {updates:?} for indices {index:?}")));
     }
     let along = indices(c, 1, dims[axis])?.cast(DType::I64).check_index(dims[axis]);
     let (mut places, mut stride) = (None::<Tensor>, 1usize);
@@ -171,6 +188,9 @@ fn scatter_nd(c: &mut Call<'_, '_>) -> Results {
 fn tensor_scatter(c: &mut Call<'_, '_>) -> Results {
     let (dims, update) = (c.dims(0)?, c.dims(1)?);
     let axis = c.axis_attribute(-2, dims.len())?;
+    if update.len() != dims.len() || (0..dims.len()).any(|i| i != axis && update[i] != dims[i]) {
+        return Err(Refusal::broken(format!("an update {update:?} along axis {axis} of {dims:?}")));
+    }
     let (x, new) = (c.tensor(0)?, c.tensor(1)?);
     let mut batch = vec![1; dims.len()];
     batch[0] = dims[0];
@@ -230,11 +250,25 @@ fn non_zero(c: &mut Call<'_, '_>) -> Results {
     one(KnownTensor::new(&[dims.len(), places.len()], Data::I64(data))?)
 }
 
+/// The distinct slices of a tensor without elements: none, where the axis itself has no extent.
+fn nothing_unique(known: &KnownTensor, axis: Option<usize>) -> Results {
+    let dims = match axis {
+        Some(axis) if known.dims()[axis] > 0 => return Err(Refusal::Empty("what is compared".into())),
+        Some(_) => known.dims().to_vec(),
+        None => vec![0],
+    };
+    let none = KnownTensor::Empty { dtype: known.dtype(), dims };
+    Ok([none, KnownTensor::ints(&[]), KnownTensor::ints(&[]), KnownTensor::ints(&[])].map(ImportItem::from).into())
+}
+
 /// The distinct slices of a known tensor along an axis, or its distinct elements: their number is a shape.
 fn unique(c: &mut Call<'_, '_>) -> Results {
     let known = c.known(0)?;
     let (dims, elements) = (known.dims().to_vec(), known.scalars());
     let axis = c.attribute("axis").map(|a| Call::axis(a.i, dims.len())).transpose()?;
+    if elements.is_empty() {
+        return nothing_unique(known, axis);
+    }
     let (outer, extent, inner): (usize, usize, usize) = match axis {
         Some(axis) => (dims[..axis].iter().product(), dims[axis], dims[axis + 1..].iter().product()),
         None => (1, elements.len(), 1),

@@ -109,7 +109,7 @@ fn group(c: &mut Call<'_, '_>) -> Results {
     let per_channel = |operand: usize| -> Result<Tensor, Refusal> {
         let mut v = c.tensor(operand)?;
         // Before version 21 there was one for each group.
-        if v.shape().is_some_and(|shape| shape[0] == groups) && each > 1 {
+        if v.shape().is_some_and(|shape| shape.dims() == [groups]) && each > 1 {
             v = v.unsqueeze(1).broadcast_to([groups, each]).reshape([-1]);
         }
         let along = [&[dims[1]], &vec![1; dims.len() - 2][..]].concat();
@@ -141,6 +141,9 @@ fn local_response(c: &mut Call<'_, '_>) -> Results {
     let x = c.channels_last(0)?;
     let Some(shape) = x.shape() else { return one(x) };
     let size = usize::try_from(c.int("size", 1)).unwrap_or(0);
+    if shape.rank() < 2 {
+        return Err(Refusal::broken("it is of [n, channels, spatial...]"));
+    }
     let last = shape.rank() - 1;
     if size == 0 || size > MOST_NEIGHBOURS {
         return Err(Refusal::broken(format!("{size} neighbours of {} channels", shape[last])));

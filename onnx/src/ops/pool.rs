@@ -15,8 +15,7 @@ pub(super) const OPS: &[OpEntry] = &[
     op("AveragePool", &[1, 7, 10, 11, 19, 22], average),
     op("GlobalAveragePool", &[1, 22], |c| global(c, |x, axes| x.mean_keepdims(axes))),
     op("GlobalLpPool", &[1, 2, 22], |c| {
-        let p = c.float("p", c.int("p", 2) as f64);
-        let p = if p == 0.0 { 2.0 } else { p };
+        let p = order(c)?;
         global(c, |x, axes| x.abs().pow(p).sum_keepdims(axes).pow(1.0 / p))
     }),
     op("GlobalMaxPool", &[1, 22], |c| global(c, |x, axes| x.max_keepdims(axes))),
@@ -24,6 +23,13 @@ pub(super) const OPS: &[OpEntry] = &[
     op("MaxPool", &[1, 8, 10, 11, 12, 22], max),
     op("MaxUnpool", &[9, 11, 22], max_unpool),
 ];
+
+/// The order of a norm: a float at first, an integer from version 2 on.
+fn order(c: &Call<'_, '_>) -> Result<f64, Refusal> {
+    const FLOAT: i32 = 1;
+    let p = c.attribute("p").map_or(2.0, |a| if a.r#type == FLOAT { f64::from(a.f) } else { a.i as f64 });
+    if p > 0.0 { Ok(p) } else { Err(Refusal::broken(format!("the norm of order {p}"))) }
+}
 
 /// A reduction of all places of an image.
 fn global(c: &Call<'_, '_>, f: impl FnOnce(&Tensor, &[isize]) -> Tensor) -> Results {
@@ -85,7 +91,7 @@ fn average(c: &mut Call<'_, '_>) -> Results {
 }
 
 fn lp(c: &mut Call<'_, '_>) -> Results {
-    let p = c.int("p", 2) as f64;
+    let p = order(c)?;
     let (placed, _) = placed(c)?;
     let (x, window) = placed.on(&c.channels_last(0)?, 0.0);
     let y = if p == 2.0 { x.square().sum_pool(window).sqrt() } else { x.abs().pow(p).sum_pool(window).pow(1.0 / p) };
@@ -165,6 +171,9 @@ fn max_unpool(c: &mut Call<'_, '_>) -> Results {
     let dims = c.dims(0)?;
     let image = dims.get(2..).unwrap_or_default();
     let rank = image.len();
+    if rank == 0 || dims.contains(&0) {
+        return Err(Refusal::broken(format!("{dims:?} isn't [n, channels, spatial...]")));
+    }
     let size = positive(c, "kernel_shape", rank, 0)?;
     let stride = positive(c, "strides", rank, 1)?;
     let pads = c.int_list("pads").unwrap_or_else(|| vec![0; 2 * rank]);

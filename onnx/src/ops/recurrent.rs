@@ -49,6 +49,21 @@ struct GateActivation {
 }
 
 impl GateActivation {
+    /// Activations by name. Each list of numbers is read by those alone that have such a parameter, in their order.
+    fn named(names: Vec<String>, alpha: Option<Vec<f64>>, beta: Option<Vec<f64>>) -> Vec<Self> {
+        let (mut alpha, mut beta) = (alpha.into_iter().flatten(), beta.into_iter().flatten());
+        let one = |name: String| {
+            let (has_alpha, has_beta) = match name.to_ascii_lowercase().as_str() {
+                "affine" | "scaledtanh" | "hardsigmoid" => (true, true),
+                "leakyrelu" | "thresholdedrelu" | "elu" => (true, false),
+                _ => (false, false),
+            };
+            let (alpha, beta) = (has_alpha.then(|| alpha.next()), has_beta.then(|| beta.next()));
+            Self { name, alpha: alpha.flatten(), beta: beta.flatten() }
+        };
+        names.into_iter().map(one).collect()
+    }
+
     fn of(&self, x: &Tensor) -> Result<Tensor, Refusal> {
         let (alpha, beta) = (self.alpha, self.beta);
         Ok(match self.name.to_ascii_lowercase().as_str() {
@@ -136,23 +151,12 @@ fn cell(c: &Call<'_, '_>, kind: Kind, d: usize, hidden: usize) -> Result<Recurre
     let peepholes = if kind == Kind::Lstm { c.optional(7)?.map(own) } else { None };
     let names = c.text_list("activations").filter(|list| !list.is_empty());
     let count = kind.activations().len();
-    let names = match names {
-        Some(names) => names.get(d * count..(d + 1) * count).map(<[String]>::to_vec).unwrap_or_default(),
-        None => kind.activations().iter().map(ToString::to_string).collect(),
+    let names = names.unwrap_or_else(|| kind.activations().repeat(d + 1).into_iter().map(String::from).collect());
+    let all = GateActivation::named(names, c.float_list("activation_alpha"), c.float_list("activation_beta"));
+    let Some(activations) = all.get(d * count..(d + 1) * count).map(<[GateActivation]>::to_vec) else {
+        let given = all.len().saturating_sub(d * count);
+        return Err(Refusal::broken(format!("{given} activations where {count} are wanted")));
     };
-    if names.len() != count {
-        return Err(Refusal::broken(format!("{} activations where {count} are wanted", names.len())));
-    }
-    let number = |name: &str, i: usize| c.float_list(name).and_then(|list| list.get(d * count + i).copied());
-    let activations = names
-        .into_iter()
-        .enumerate()
-        .map(|(i, name)| GateActivation {
-            name,
-            alpha: number("activation_alpha", i),
-            beta: number("activation_beta", i),
-        })
-        .collect();
     let linear_before_reset = c.flag("linear_before_reset", false);
     let bias = c.optional(3)?.map(own);
     let candidate = |bias: Tensor| bias.slice_axis(0, 5 * hidden..6 * hidden);

@@ -1,8 +1,8 @@
 //! Small models, written down by their messages.
 
 use gradc_onnx::proto::{
-    AttributeProto, DimensionKind, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
-    TensorShapeProto, TensorTypeProto, TypeKind, TypeProto, ValueInfoProto,
+    AttributeProto, DimensionKind, DimensionProto, FunctionProto, GraphProto, ModelProto, NodeProto,
+    OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeKind, TypeProto, ValueInfoProto,
 };
 
 /// An input or output of `f32`; a negative extent is called `n`.
@@ -67,8 +67,13 @@ pub(crate) fn graph(
 
 /// The model of a graph, as bytes.
 pub(crate) fn model(graph: GraphProto) -> Vec<u8> {
-    let opset = OperatorSetIdProto { domain: String::new(), version: 17 };
-    let model = ModelProto { ir_version: 8, graph: Some(graph), opset_import: vec![opset], ..ModelProto::default() };
+    model_of(17, graph, vec![])
+}
+
+/// The model of a graph in that version of the operators, with functions of its own, as bytes.
+pub(crate) fn model_of(version: i64, graph: GraphProto, functions: Vec<FunctionProto>) -> Vec<u8> {
+    let opset_import = vec![OperatorSetIdProto { domain: String::new(), version }];
+    let model = ModelProto { ir_version: 8, graph: Some(graph), opset_import, functions, ..ModelProto::default() };
     prost::Message::encode_to_vec(&model)
 }
 
@@ -91,6 +96,11 @@ pub(crate) fn dense() -> Vec<u8> {
 /// An integer as an attribute.
 pub(crate) fn int_attribute(name: &str, i: i64) -> AttributeProto {
     AttributeProto { name: name.into(), i, r#type: 2, ..AttributeProto::default() }
+}
+
+/// A text as an attribute.
+pub(crate) fn text_attribute(name: &str, text: &str) -> AttributeProto {
+    AttributeProto { name: name.into(), s: text.into(), r#type: 3, ..AttributeProto::default() }
 }
 
 /// Integers as an attribute.

@@ -1,6 +1,9 @@
 //! Files from strangers: whatever they say, the answer is an error, soon, without much memory.
 
-use crate::build::{dense, graph, graph_attribute, int_attribute, ints, ints_attribute, model, node, port, stored};
+use crate::build::{
+    dense, graph, graph_attribute, int_attribute, ints, ints_attribute, model, model_of, node, port, stored,
+    text_attribute,
+};
 use damage::damage;
 use gradc_onnx::proto::{GraphProto, NodeProto, TensorProto};
 use gradc_onnx::{Import, ImportError};
@@ -127,6 +130,57 @@ fn endless_loops_are_refused() {
     assert!(looped("", "c").unwrap_err().contains("steps"));
     // As one loop of the graph it is no larger than any other.
     let _ = looped("many", "c");
+}
+
+/// Loops in loops that carry sequences, and whose inner body has no node.
+#[test]
+fn loops_of_nothing_are_refused() {
+    let ports = || vec![port("i", &[]), port("c", &[]), port("s", &[])];
+    let inner = graph(ports(), vec![port("c", &[]), port("s", &[])], vec![stored("w", &[2], &[1.0, 2.0])], vec![]);
+    let repeat = |outputs: &[&str], body| node("Loop", &["n", "", "s"], outputs, vec![graph_attribute("body", body)]);
+    let outer = graph(ports(), vec![port("c", &[]), port("t", &[])], vec![], vec![repeat(&["t"], inner)]);
+    let nodes = vec![node("SequenceEmpty", &[], &["s"], vec![]), repeat(&["y"], outer)];
+    let error = load(model(graph(vec![], vec![port("y", &[])], vec![ints("n", &[1 << 14])], nodes))).unwrap_err();
+    assert!(error.contains("nodes, with those of its loops"), "{error}");
+}
+
+/// Operands with fewer axes than the operator needs.
+#[test]
+fn operands_of_too_low_rank_are_refused() {
+    let refused = |x: &[i64], node: NodeProto, others: Vec<TensorProto>| {
+        let op = node.op_type.clone();
+        let bytes = model_of(24, graph(vec![port("x", x)], vec![port("y", &[])], others, vec![node]), vec![]);
+        let outcome = catch_unwind(|| load(bytes)).unwrap_or_else(|_| panic!("{op} panics"));
+        let error = outcome.unwrap_err();
+        assert!(error.contains(&op) && error.contains(&format!("the {op}")), "{error}");
+    };
+    let number = || stored("s", &[], &[1.0]);
+    let vector = || stored("v", &[2], &[1.0, 2.0]);
+    for dims in [&[][..], &[2], &[2, 3]] {
+        refused(dims, node("MaxUnpool", &["x", "i"], &["y"], vec![]), vec![ints("i", &[0])]);
+    }
+    refused(&[2, 3, 2], node("TensorScatter", &["x", "v"], &["y"], vec![]), vec![vector()]);
+    let heads = || vec![int_attribute("q_num_heads", 1), int_attribute("kv_num_heads", 1)];
+    refused(&[1, 2, 2], node("Attention", &["x", "v", "x"], &["y"], heads()), vec![vector()]);
+    refused(&[1, 1, 2, 2], node("Attention", &["x", "x", "v"], &["y"], vec![]), vec![vector()]);
+    refused(&[1, 1, 2, 2], node("Attention", &["x", "x", "x", "s"], &["y"], vec![]), vec![number()]);
+    let groups = vec![int_attribute("num_groups", 2)];
+    refused(&[2, 4], node("GroupNormalization", &["x", "s", "s"], &["y"], groups), vec![number()]);
+    refused(&[], node("LRN", &["x"], &["y"], vec![int_attribute("size", 3)]), vec![]);
+    for equation in ["i.i->i", "ij->i.", "i....j->i"] {
+        refused(&[3, 3], node("Einsum", &["x"], &["y"], vec![text_attribute("equation", equation)]), vec![]);
+    }
+}
+
+/// An extent that no memory holds, of a tensor without elements.
+#[test]
+fn distinct_slices_of_nothing_take_no_memory() {
+    for axis in [0, 1] {
+        let nothing = TensorProto { dims: vec![1 << 40, 0], ..stored("nothing", &[], &[]) };
+        let unique = node("Unique", &["nothing"], &["y"], vec![int_attribute("axis", axis)]);
+        let error = load(one_node(unique, vec![nothing])).unwrap_err();
+        assert!(error.contains("no elements"), "{error}");
+    }
 }
 
 /// A model of most families, whose bytes are changed at random.

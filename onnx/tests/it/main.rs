@@ -1,4 +1,4 @@
-//! Tests of import and export: the standard's own, pretrained models, settings, hostile files, mutated ones, and there and back.
+//! Tests of import and export: the standard's own, pretrained models, settings, operators by their values, hostile files, mutated ones, and there and back.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that can't go on fails")]
 
@@ -9,3 +9,4 @@ mod export;
 mod hostile;
 mod models;
 mod settings;
+mod values;
