@@ -16,6 +16,9 @@ const MAX_DEPTH: usize = 16;
 /// The most nodes that an import visits, with those of unrolled loops.
 const MAX_NODES: usize = 1 << 18;
 
+/// So many elements that a graph inside of a node stores are read in the time of a node.
+const READ_AS_ONE: usize = 1 << 14;
+
 /// Names in one graph.
 pub(crate) type NamesInGraph = BTreeMap<String, ImportItem>;
 
@@ -137,7 +140,8 @@ impl<'m> Importer<'m> {
     pub(crate) fn open(&mut self, graph: &GraphProto) -> Result<(), Refusal> {
         let mut names = NamesInGraph::new();
         for tensor in &graph.initializer {
-            self.visit()?;
+            let (_, numel) = stored::extents(&tensor.dims)?;
+            self.visit(1 + numel / READ_AS_ONE)?;
             names.insert(tensor.name.clone(), stored::read(tensor, self.folder.as_deref())?.into());
         }
         self.scopes.push(names);
@@ -151,7 +155,7 @@ impl<'m> Importer<'m> {
 
     /// One time a graph that is open, with these inputs. It counts as a node, so that loops of nothing end too.
     pub(crate) fn step(&mut self, graph: &GraphProto, inputs: Vec<ImportItem>) -> Results {
-        self.visit()?;
+        self.visit(1)?;
         let ports = graph.input.iter().map(|port| port.name.clone());
         self.scopes.push(ports.zip(inputs).collect());
         let results = self.results(&graph.node, graph.output.iter().map(|port| port.name.as_str()));
@@ -172,9 +176,9 @@ impl<'m> Importer<'m> {
         names.map(found).collect()
     }
 
-    /// Counts what costs time to import.
-    fn visit(&mut self) -> Result<(), Refusal> {
-        self.visited += 1;
+    /// Counts what costs as much time to import as so many nodes.
+    fn visit(&mut self, count: usize) -> Result<(), Refusal> {
+        self.visited = self.visited.saturating_add(count);
         match self.visited > MAX_NODES {
             true => Err(Refusal::Limit(format!("the model has more than {MAX_NODES} nodes, with those of its loops"))),
             false => Ok(()),
@@ -183,7 +187,7 @@ impl<'m> Importer<'m> {
 
     /// One node: its results.
     fn node(&mut self, node: &NodeProto) -> Results {
-        self.visit()?;
+        self.visit(1)?;
         let operand = |name: &String| match name.as_str() {
             "" => Ok(None),
             name => self.find(name).cloned().map(Some).ok_or_else(|| unknown(name)),

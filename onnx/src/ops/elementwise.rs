@@ -167,12 +167,21 @@ fn modulo(c: &mut Call<'_, '_>) -> Results {
     })
 }
 
-/// The remainder of floats with the dividend's sign: in `f64`, which holds the quotients of shorter ones.
+/// The remainder of floats with the dividend's sign, exact for those shorter than `f64`: in `f64`, at most 26 bits of the quotient at a time, whose products with the divisor it holds.
 fn fmod(a: &Tensor, b: &Tensor) -> Tensor {
     let Some(dtype) = a.dtype() else { return a.clone() };
     let (a, divisor) = (a.cast(DType::F64), b.cast(DType::F64).abs());
     let size = a.abs();
-    let rest = &size - (&size / &divisor).floor() * &divisor;
+    // Quotients of f16 have 40 bits, those of floats with 8 bits of exponent up to 277.
+    let parts = match dtype {
+        DType::F64 => 1,
+        DType::F16 => 2,
+        _ => 11,
+    };
+    let rest = (0..parts).rev().fold(size.clone(), |rest, part| {
+        let multiple = &divisor * 2f64.powi(26 * part);
+        &rest - (&rest / &multiple).floor() * multiple
+    });
     // The quotient may have been rounded to the whole number beside its own.
     let rest = rest.lt(0.0).select(&(&rest + &divisor), &rest);
     let rest = rest.ge(&divisor).select(&(&rest - &divisor), &rest);

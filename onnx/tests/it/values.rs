@@ -12,7 +12,7 @@ use gradc_onnx::proto::{AttributeProto, FunctionProto, NodeProto, OperatorSetIdP
 fn outputs(bytes: Vec<u8>, dims: &[usize], x: &[f32]) -> (Vec<usize>, Vec<f64>) {
     let step = Import::from_bytes(bytes).load().unwrap().finish().unwrap();
     let mut program = step.compile(&CompileOptions::threads(1)).unwrap();
-    let x = array(dims.to_vec(), x.to_vec()).unwrap();
+    let x = array(dims, x.to_vec()).unwrap();
     let y = &program.run([("x", &x)]).unwrap()["y"];
     (y.ty().shape.dims().to_vec(), y.to_f64_vec())
 }
@@ -130,9 +130,9 @@ fn queries_stand_at_the_end_of_a_cache_whose_length_is_given() {
 #[test]
 fn remainders_of_floats_are_exact() {
     let fmod = |a: &str, b: &str, y: &str| node("Mod", &[a, b], &[y], vec![int_attribute("fmod", 1)]);
-    let a = [0.7f32, 1e8, 5.0, -5.5, -5.0, 7.0, 1e8];
-    let b = [0.1f32, 3.0, f32::INFINITY, 2.0, f32::NEG_INFINITY, -4.0, 0.3];
-    let (_, y) = given(17, vec![fmod("x", "b", "y")], vec![stored("b", &[7], &b)], &[7], &a);
+    let a = [0.7f32, 1e8, 5.0, -5.5, -5.0, 7.0, 1e8, 1e20, -f32::MAX, f32::MAX, 1e-30];
+    let b = [0.1f32, 3.0, f32::INFINITY, 2.0, f32::NEG_INFINITY, -4.0, 0.3, 3.0, 0.7, 1e-37, 1e30];
+    let (_, y) = given(17, vec![fmod("x", "b", "y")], vec![stored("b", &[11], &b)], &[11], &a);
     let wanted: Vec<f64> = a.iter().zip(&b).map(|(a, b)| f64::from(a % b)).collect();
     assert_eq!(y, wanted);
     // Of 16 bits: 0.3 is 0.300048828125 there.
